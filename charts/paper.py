@@ -1,0 +1,150 @@
+"""The roofline as the Medusa paper draws it (Cai et al. 2024, arXiv 2401.10774, figures 9 to 17)."""
+
+import altair as alt
+import polars as pl
+
+from charts.axes import CROSS, PERFORMANCE, TOOLTIP, layer_is, styled, x_axis, y_axis
+
+# Computed points of several series lie on one spot: each later series is drawn smaller, on top.
+SERIES = {
+    "qkv mlp init": ("#1f77b4", 90),
+    "qkv mlp ar": ("#ff7f0e", 90),
+    "up/gate/down init": ("#2ca02c", 45),
+    "up/gate/down ar": ("#d62728", 45),
+    "qk/pv init": ("#9467bd", 20),
+    "qk/pv ar": ("#8c564b", 20),
+}
+_BANDWIDTH, _PEAK, _PRINTED, _RIDGE = "#0000ff", "#ff0000", "#a00000", "#008000"
+_WIDTH, _HEIGHT = 640, 400
+_DASHED, _DOTTED = [6, 4], [2, 3]
+_LABEL_DECADES = "pow(10, round(log(datum.value) / LN10)) == datum.value ? format(datum.value, '~s') : ''"
+
+
+def paper(frame: pl.DataFrame) -> alt.LayerChart:
+    """Return the chart of the rows of sql/charts/paper.sql."""
+    model, hardware, precision = frame.select("model", "hardware", "precision_id").row(0)
+    peaks = frame.filter(layer="peak").unique("label").sort("is_default", PERFORMANCE, descending=[False, True])
+    bandwidth = frame.filter(layer="bandwidth")["label"][0]
+    labels = [bandwidth, *peaks["label"]]
+    widest = max(len(label) for label in [*labels, *SERIES])
+    domain = (1e10, 2.5 * peaks[PERFORMANCE].max())  # type: ignore[operator]
+    x = x_axis((0.6, 1e4), "Operational Intensity (FLOP/Byte)", **_fine_grid(0.6, 1e4))
+    y = y_axis(domain, "Performance (FLOP/s)", **_fine_grid(*domain))
+
+    default = [_PEAK if only else _PRINTED for only in peaks["is_default"]]
+    lines = (
+        alt.Chart()
+        .mark_line(strokeWidth=1.6, clip=True)
+        .encode(
+            x,
+            y,
+            color=alt.Color(
+                "label:N",
+                scale=alt.Scale(domain=labels, range=[_BANDWIDTH, *default]),
+                legend=_legend("stroke", labels, len(SERIES), widest),
+            ),
+            strokeDash=alt.StrokeDash(
+                "label:N",
+                scale=alt.Scale(
+                    domain=labels, range=[_DASHED, *(_DASHED if only else _DOTTED for only in peaks["is_default"])]
+                ),
+            ),
+        )
+        .transform_filter(layer_is("bandwidth", "peak"))
+    )
+    ridges = (
+        alt.Chart()
+        .mark_rule(color=_RIDGE)
+        .encode(
+            x,
+            strokeDash=alt.condition("datum.is_default", alt.value(_DASHED), alt.value(_DOTTED)),
+            tooltip=[alt.Tooltip("label:N", title="ridge"), alt.Tooltip("basis:N")],
+        )
+        .transform_filter(layer_is("ridge"))
+    )
+    points = (
+        alt.Chart()
+        .mark_point(shape=CROSS, strokeWidth=1.4, filled=False, opacity=1)
+        .encode(
+            x,
+            y,
+            color=alt.Color(
+                "label:N",
+                scale=alt.Scale(domain=list(SERIES), range=[colour for colour, _ in SERIES.values()]),
+                legend=_legend(CROSS, list(SERIES), 0, widest),
+            ),
+            size=alt.Size(
+                "label:N",
+                scale=alt.Scale(type="ordinal", domain=list(SERIES), range=[size for _, size in SERIES.values()]),
+                legend=None,
+            ),
+            tooltip=TOOLTIP,
+        )
+        .transform_filter(layer_is("computed"))
+    )
+    # the ground of both legends; it reads one row, and no field of it
+    ground = (
+        alt.Chart()
+        .mark_rect(fill="white", stroke="#cccccc", strokeWidth=0.6)
+        .encode(
+            x=alt.XValue(_legend_left(widest) - 4),
+            x2=alt.X2Value(_WIDTH - 6),
+            y=alt.YValue(_HEIGHT - 14 * (len(labels) + len(SERIES)) - 16),
+            y2=alt.Y2Value(_HEIGHT - 6),
+        )
+        .transform_filter("datum.layer == 'ridge' && datum.is_default")
+    )
+    layers = [lines, ridges, ground, points]
+    if not frame.filter(layer="reference").is_empty():
+        reference = alt.Chart().transform_filter(layer_is("reference"))
+        layers.append(reference.mark_rule(color=_RIDGE, strokeWidth=0.8, strokeDash=_DASHED).encode(y))
+        layers.append(
+            reference.mark_text(align="left", baseline="bottom", dx=4, dy=-2, color=_RIDGE).encode(
+                y, x=alt.XValue(0), text="label:N"
+            )
+        )
+    order = pl.col("label").replace_strict(list(SERIES), range(len(SERIES)), default=-1)
+    chart = alt.layer(*layers).resolve_scale(color="independent", strokeDash="independent")
+    title = f"Roofline Model ({model}, {hardware})"
+    subtitle = f"× computed from shapes, {precision}, on the {_roof_of(peaks)}"
+    return styled(
+        chart.properties(
+            title=alt.TitleParams(title, subtitle=subtitle, anchor="middle"),
+            width=_WIDTH,
+            height=_HEIGHT,
+            description=f"{title}: performance over operational intensity on logarithmic axes. "
+            f"Roofs: {', '.join(labels)}. Marks: {', '.join(SERIES)}, {subtitle.removeprefix('× ')}.",
+        ),
+        frame.sort(order, maintain_order=True),
+    )
+
+
+def _roof_of(peaks: pl.DataFrame) -> str:
+    used = peaks.filter("is_default").row(0, named=True)
+    return f"{used['basis'].replace('_', ' ')} roof of {used['label'].split(' (')[0]} ({used['origin']})"
+
+
+def _fine_grid(low: float, high: float) -> dict[str, object]:
+    steps = [digit * 10.0**exponent for exponent in range(-1, 19) for digit in range(1, 10)]
+    values = [step for step in steps if low <= step <= high]
+    grid = {"gridColor": "#dcdcdc", "gridWidth": 0.6, "ticks": False}
+    return {"values": values, "labelExpr": _LABEL_DECADES, "labelOverlap": False, **grid}
+
+
+def _legend(symbol: str, labels: list[str], below: int, widest: int) -> alt.Legend:
+    """Return a legend at the lower right inside the plot, above one of `below` rows."""
+    rows = len(labels) + below
+    return alt.Legend(
+        orient="none",
+        legendX=_legend_left(widest),
+        legendY=_HEIGHT - 14 * rows - 14,
+        title=None,
+        symbolType=symbol,
+        symbolStrokeWidth=1.6,
+        symbolSize=70,
+        padding=3,
+    )
+
+
+def _legend_left(widest: int) -> float:
+    return _WIDTH - 6.4 * widest - 30

@@ -1,0 +1,1 @@
+"""How data moves: the flows, and the plain steps that they run."""

@@ -1,0 +1,1 @@
+"""Files in, validated frames out; one module a kind of file."""

@@ -1,0 +1,99 @@
+"""Which input files a run reads: the shipped catalog, the home's own, and one given by hand."""
+
+import hashlib
+from collections.abc import Iterable
+from dataclasses import dataclass
+from pathlib import Path
+
+import warehouse
+from warehouse.errors import InputError
+from warehouse.home import Home
+
+SHIPPED = Path(warehouse.__file__).resolve().parent / "catalog"
+
+# kind -> files that hold it, and whether each file is one entry (named after its id) or a list
+_FILES = {
+    "hardware": ("hardware/*.toml", True),
+    "model": ("models/*.json", True),
+    "workload": ("workloads/*.toml", True),
+    "precision": ("precisions.toml", False),
+    "elementwise": ("elementwise.toml", False),
+}
+_MAX_BYTES = 1_000_000
+
+
+@dataclass(frozen=True)
+class SourceFile:
+    """One input file, as a run sees it."""
+
+    source_id: str
+    kind: str
+    entry_id: str
+    path: Path
+    shown_path: str
+    sha256: str
+    size_bytes: int
+
+    @property
+    def named_after_entry(self) -> bool:
+        """Whether the file holds one entry and bears its id, or else a list of entries."""
+        return _FILES[self.kind][1]
+
+
+def list_sources(home: Home, given: Path | None = None) -> list[SourceFile]:
+    """Return the input files of a run.
+
+    A file of the home's catalog, and before it one of the given catalog, takes the place of an
+    earlier file of the same kind and id. Lists (precisions, element-wise costs) stand side by
+    side: there, a later entry takes the place of an earlier one.
+
+    Raises
+    ------
+    InputError
+        The given catalog is no folder or has no file of a known name, or a file cannot be read.
+    """
+    layers = [("shipped", SHIPPED, "warehouse/catalog"), ("home", home.catalog, "$ROOFLINES_HOME/catalog")]
+    if given is not None:
+        if not given.is_dir():
+            raise InputError(f"--catalog: {given}: expected a folder")
+        layers.append(("given", given, given.absolute().as_posix()))
+    sources: dict[str, SourceFile] = {}
+    for layer, folder, shown in layers:
+        found = list(_list_layer(layer, folder, shown))
+        if layer == "given" and not found:
+            names = ", ".join(pattern for pattern, _ in _FILES.values())
+            raise InputError(f"--catalog: {given}: nothing to read; expected {names}")
+        for source in found:
+            key = f"{source.kind}/{source.entry_id}" if source.named_after_entry else source.source_id
+            sources[key] = source
+    return list(sources.values())
+
+
+def digest_of(parts: Iterable[str]) -> str:
+    """Return the digest of a set of strings, whatever their order."""
+    return hashlib.sha256("\n".join(sorted(parts)).encode()).hexdigest()
+
+
+def digest_of_sources(sources: Iterable[SourceFile]) -> str:
+    """Return one digest for the names and the bytes of some files."""
+    return digest_of(f"{s.source_id} {s.shown_path} {s.sha256}" for s in sources)
+
+
+def _list_layer(layer: str, folder: Path, shown: str) -> Iterable[SourceFile]:
+    for kind, (pattern, _) in _FILES.items():
+        for path in sorted(folder.glob(pattern)):
+            try:
+                content = path.read_bytes()
+            except OSError as error:
+                raise InputError(f"{path}: cannot be read: {error.strerror or error}") from None
+            if len(content) > _MAX_BYTES:
+                raise InputError(f"{path}: {len(content)} bytes; expected at most {_MAX_BYTES}")
+            yield SourceFile(
+                source_id=f"{layer}/{kind}/{path.stem}",
+                kind=kind,
+                entry_id=path.stem,
+                path=path,
+                shown_path=f"{shown}/{path.relative_to(folder).as_posix()}",
+                sha256=hashlib.sha256(content).hexdigest(),
+                size_bytes=len(content),
+            )

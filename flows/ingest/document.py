@@ -1,0 +1,95 @@
+"""TOML and JSON documents, read and validated so that what is wrong fits on one line."""
+
+import json
+import tomllib
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Annotated, Any, TypeVar
+
+from pydantic import BaseModel, ConfigDict, Field, StringConstraints, ValidationError
+
+from flows.ingest.catalog import SourceFile
+from warehouse.errors import InputError
+
+Id = Annotated[str, StringConstraints(pattern=r"^[a-z0-9][a-z0-9._-]{0,63}$")]
+Text = Annotated[str, StringConstraints(min_length=1, max_length=400, strip_whitespace=True)]
+Count = Annotated[int, Field(ge=1, le=2**31)]
+
+D = TypeVar("D", bound=BaseModel)
+
+
+class Document(BaseModel):
+    """A file whose every field is known and whose numbers are finite."""
+
+    model_config = ConfigDict(extra="forbid", strict=True, allow_inf_nan=False)
+
+
+def read_document(source: SourceFile, shape: type[D]) -> D:
+    """Return a file's content, validated.
+
+    Raises
+    ------
+    InputError
+        The file cannot be read or parsed, or a field is missing, unknown or out of range.
+    """
+    return validated(parse(source.path), shape, source.path)
+
+
+def parse(path: Path) -> Any:
+    """Return the content of a TOML or JSON file."""
+    try:
+        text = path.read_text("utf-8")
+        return tomllib.loads(text) if path.suffix == ".toml" else json.loads(text)
+    except OSError as error:
+        raise InputError(f"{path}: cannot be read: {error.strerror or error}") from None
+    except UnicodeDecodeError as error:
+        raise InputError(f"{path}: byte {error.start} is not UTF-8; expected a text file") from None
+    except ValueError as error:
+        kind = path.suffix.removeprefix(".").upper()
+        raise InputError(f"{path}: broken {kind}: {error}") from None
+    except RecursionError:
+        raise InputError(f"{path}: nested too deeply; expected a plain document") from None
+
+
+def validated(content: Any, shape: type[D], path: Path) -> D:
+    """Return parsed content as `shape`; the first thing that is wrong becomes an `InputError`."""
+    try:
+        return shape.model_validate(content)
+    except ValidationError as error:
+        first = error.errors(include_url=False)[0]
+        field = _field(first["loc"])
+        if first["type"] == "missing":
+            raise InputError(f"{path}: {field}: missing; expected this field") from None
+        if first["type"] == "extra_forbidden":
+            known = ", ".join(shape.model_fields)
+            hint = f"; expected one of {known}" if len(first["loc"]) == 1 else "; expected no such field"
+            raise InputError(f"{path}: {field}: unknown field{hint}") from None
+        expected = first["msg"].removeprefix("Value error, ").removeprefix("Input should be ")
+        raise InputError(f"{path}: {field} = {shown(first['input'])}: expected {expected}") from None
+
+
+def refuse_duplicates(ids: Iterable[tuple[str, SourceFile]], field: str) -> None:
+    """Raise `InputError` where an id stands twice in a catalog, or is not the name of its file."""
+    first: dict[str, SourceFile] = {}
+    pairs = list(ids)
+    for entry_id, source in pairs:
+        if entry_id in first:
+            raise InputError(f"{source.path}: {field} = {shown(entry_id)}: also the id of {first[entry_id].path}")
+        first[entry_id] = source
+    for entry_id, source in pairs:
+        if source.named_after_entry and entry_id != source.entry_id:
+            name = f"{entry_id}{source.path.suffix}"
+            raise InputError(f"{source.path}: {field} = {shown(entry_id)}: expected a file of that name, {name}")
+
+
+def shown(value: object) -> str:
+    """Return a value as it can stand in a one-line message."""
+    text = json.dumps(value, ensure_ascii=False, default=str)
+    return text if len(text) <= 60 else f"{text[:57]}..."
+
+
+def _field(location: tuple[int | str, ...]) -> str:
+    text = ""
+    for part in location:
+        text += f"[{part}]" if isinstance(part, int) else f".{part}" if text else str(part)
+    return text or "document"

@@ -1,0 +1,138 @@
+"""Device files (TOML) into the rows of core.hardware and core.ceiling."""
+
+from collections import Counter
+from collections.abc import Sequence
+from typing import Annotated, Literal
+
+import polars as pl
+from pydantic import Field
+
+from flows.ingest.catalog import SourceFile
+from flows.ingest.document import Document, Id, Text, read_document, refuse_duplicates
+from warehouse.errors import InputError
+
+Dtype = Literal["fp64", "fp32", "tf32", "fp16", "bf16", "fp8", "fp6", "fp4", "int8", "int4"]
+Basis = Literal["datasheet", "as_printed", "measured"]
+
+# A ridge outside this range (FLOP/byte) means that one of its ceilings is in another unit.
+_RIDGE_RANGE = (0.05, 4000)
+
+
+class Compute(Document):
+    """A compute ceiling: dense peak of one dtype."""
+
+    dtype: Dtype
+    tflops: Annotated[float, Field(gt=0, le=50_000)]
+    basis: Basis
+    origin: Text
+    note: Text | None = None
+    default: bool = False
+
+
+class Bandwidth(Document):
+    """A bandwidth ceiling: one memory level, GB = 1e9 bytes."""
+
+    level: Literal["dram"]
+    gb_per_s: Annotated[float, Field(ge=1, le=40_000)]
+    basis: Basis
+    origin: Text
+    note: Text | None = None
+    default: bool = False
+
+
+class Device(Document):
+    """One device file."""
+
+    hardware_id: Id
+    name: Text
+    short_name: Text
+    vendor: Text
+    architecture: Text
+    memory_gb: Annotated[float, Field(ge=0.1, le=20_000)]
+    tdp_w: Annotated[float, Field(ge=0.5, le=50_000)] | None = None
+    origin: Text
+    license: Text | None = None
+    compute: Annotated[list[Compute], Field(min_length=1)]
+    bandwidth: Annotated[list[Bandwidth], Field(min_length=1)]
+
+
+def read_hardware(sources: Sequence[SourceFile]) -> dict[str, pl.DataFrame]:
+    """Return the frames `hardware` (a row a device), `ceiling` (a row a limit) and `origin`.
+
+    Raises
+    ------
+    InputError
+        A file is broken, an id stands twice, or a value is missing, unknown or absurd.
+    """
+    devices = [(read_document(source, Device), source) for source in sources]
+    refuse_duplicates(((device.hardware_id, source) for device, source in devices), "hardware_id")
+    hardware = [
+        {
+            **device.model_dump(include={"hardware_id", "name", "short_name", "vendor", "architecture", "tdp_w"}),
+            "memory_bytes": device.memory_gb * 1e9,
+            "source_id": source.source_id,
+        }
+        for device, source in devices
+    ]
+    ceilings = [row for device, source in devices for row in _ceilings(device, source)]
+    origins = [
+        {"source_id": source.source_id, "origin": device.origin, "license": device.license}
+        for device, source in devices
+    ]
+    return {
+        "hardware": pl.DataFrame(hardware, schema_overrides={"tdp_w": pl.Float64}),
+        "ceiling": pl.DataFrame(ceilings, schema_overrides={"note": pl.String}),
+        "origin": pl.DataFrame(origins, schema_overrides={"license": pl.String}),
+    }
+
+
+def _ceilings(device: Device, source: SourceFile) -> list[dict[str, object]]:
+    entries: list[tuple[str, str, float, Compute | Bandwidth]] = [
+        *(("compute", c.dtype, c.tflops * 1e12, c) for c in device.compute),
+        *(("bandwidth", b.level, b.gb_per_s * 1e9, b) for b in device.bandwidth),
+    ]
+    keys = Counter((kind, name, entry.basis) for kind, name, _, entry in entries)
+    (kind, name, basis), times = keys.most_common(1)[0]
+    if times > 1:
+        raise InputError(f"{source.path}: {kind}: {name} with basis {basis} stands {times} times; expected once")
+    rows = [
+        {
+            "hardware_id": device.hardware_id,
+            "kind": kind,
+            "name": name,
+            "basis": entry.basis,
+            "value_per_s": value,
+            "is_default": _is_default(entry, [e for k, n, _, e in entries if (k, n) == (kind, name)], source),
+            "origin": entry.origin,
+            "note": entry.note,
+            "source_id": source.source_id,
+        }
+        for kind, name, value, entry in entries
+    ]
+    _refuse_absurd_ridge(entries, source)
+    return rows
+
+
+def _is_default(
+    entry: Compute | Bandwidth, rivals: Sequence[Compute | Bandwidth], source: SourceFile
+) -> bool:
+    marked = [rival for rival in rivals if rival.default]
+    if len(marked) > 1:
+        name = entry.dtype if isinstance(entry, Compute) else entry.level
+        raise InputError(f"{source.path}: default: {name} has {len(marked)} defaults; expected one")
+    by_rank = sorted(rivals, key=lambda rival: ("datasheet", "measured", "as_printed").index(rival.basis))
+    return entry is (marked or by_rank)[0]
+
+
+def _refuse_absurd_ridge(
+    entries: Sequence[tuple[str, str, float, Compute | Bandwidth]], source: SourceFile
+) -> None:
+    low, high = _RIDGE_RANGE
+    for kind, dtype, peak, _ in entries:
+        for other, level, bandwidth, _ in entries:
+            if (kind, other) == ("compute", "bandwidth") and not low <= peak / bandwidth <= high:
+                raise InputError(
+                    f"{source.path}: compute {dtype} = {peak / 1e12:g} tflops with bandwidth {level} = "
+                    f"{bandwidth / 1e9:g} gb_per_s: a ridge of {peak / bandwidth:.3g} FLOP/byte; "
+                    f"expected {low:g} to {high:g} (is one of them in another unit?)"
+                )

@@ -1,0 +1,1 @@
+"""Op shapes, their FLOP and bytes: polars only, no files."""

@@ -1,0 +1,23 @@
+-- one row per device and vertex of its default roof
+select
+    'roof' as layer,
+    vertex.short_name as hardware,
+    format(
+        '{} · {:g} TFLOP/s · {:g} GB/s',
+        vertex.short_name,
+        vertex.peak_flops_per_s / 1e12,
+        vertex.bandwidth_bytes_per_s / 1e9
+    ) as label,
+    vertex.dtype,
+    vertex.basis,
+    roof.peak_origin as origin,
+    vertex.vertex,
+    vertex.intensity_flops_per_byte,
+    vertex.performance_flops_per_s,
+    roof.ridge_flops_per_byte,
+    roof.peak_flops_per_s,
+    roof.bandwidth_bytes_per_s,
+from mart.roof_vertex as vertex
+inner join mart.roof as roof using (hardware_id, dtype, basis)
+where vertex.dtype = $dtype and vertex.is_default
+order by roof.peak_flops_per_s, roof.bandwidth_bytes_per_s, hardware, vertex

@@ -1,0 +1,125 @@
+-- one row per mark of one device's roofline: roofs by their vertices, points of one setting
+with
+device as (
+    select * from core.hardware where hardware_id = $hardware_id
+),
+
+precision as (
+    select * from core.precision where precision_id = $precision_id
+),
+
+roof as (
+    select
+        roof.*,
+        roof.dtype = precision.compute_dtype and roof.is_default as is_main,
+    from mart.roof as roof
+    cross join precision
+    where roof.hardware_id = $hardware_id
+),
+
+vertex as (
+    select
+        vertex.*,
+        roof.ridge_flops_per_byte,
+        roof.is_main,
+        roof.peak_origin,
+        roof.bandwidth_origin,
+    from mart.roof_vertex as vertex
+    inner join roof using (hardware_id, dtype, basis)
+),
+
+-- the slope that all roofs share, up to the highest of them
+bandwidth as (
+    select
+        'bandwidth' as layer,
+        format('{:g} GB/s', bandwidth_bytes_per_s / 1e9) as label,
+        true as is_main,
+        bandwidth_origin as origin,
+        intensity_flops_per_byte,
+        performance_flops_per_s,
+    from vertex
+    where
+        vertex <= 2
+        and ridge_flops_per_byte = (select max(ridge_flops_per_byte) from roof)
+    qualify row_number() over (partition by vertex order by dtype, basis) = 1
+),
+
+-- dtypes with one and the same peak share a line
+peak as (
+    select
+        'peak' as layer,
+        string_agg(dtype, ', ' order by dtype)
+        || format(' · {:g} TFLOP/s', peak_flops_per_s / 1e12)
+        || if(basis = 'datasheet', '', format(' ({})', replace(basis, '_', ' ')))
+            as label,
+        basis,
+        max(is_main) as is_main,
+        string_agg(distinct peak_origin, ', ') as origin,
+        intensity_flops_per_byte,
+        performance_flops_per_s,
+    from vertex
+    where vertex >= 2
+    group by vertex, basis, peak_flops_per_s, intensity_flops_per_byte, performance_flops_per_s
+),
+
+ridge as (
+    select
+        'ridge' as layer,
+        format('ridge {:.0f} FLOP/byte', ridge_flops_per_byte) as label,
+        basis,
+        true as is_main,
+        ridge_flops_per_byte as intensity_flops_per_byte,
+        peak_flops_per_s as performance_flops_per_s,
+    from roof
+    where is_main
+),
+
+point as (
+    select
+        'computed' as layer,
+        op_group as label,
+        string_agg(distinct op, ', ' order by op) as op,
+        op_group,
+        phase,
+        batch_size,
+        sequence_length,
+        query_length,
+        max(flops) as flops,
+        max(bytes) as bytes,
+        intensity_flops_per_byte,
+        attainable_flops_per_s as performance_flops_per_s,
+        max(lower_bound_s) as lower_bound_s,
+        bound,
+    from mart.roofline_point
+    where
+        hardware_id = $hardware_id
+        and model_id = $model_id
+        and precision_id = $precision_id
+        and convention = $convention
+        and batch_size = $batch_size
+        and sequence_length = $sequence_length
+        and phase in ('prefill', 'decode')
+    group by all
+),
+
+mark as (
+    select * from bandwidth
+    union all by name
+    select * from peak
+    union all by name
+    select * from ridge
+    union all by name
+    select * from point
+)
+
+select
+    mark.*,
+    device.short_name as hardware,
+    model.short_name as model,
+    precision.precision_id,
+    precision.compute_dtype as dtype,
+from mark
+cross join device
+cross join precision
+cross join (select * from core.model where model_id = $model_id) as model
+order by all

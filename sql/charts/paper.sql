@@ -1,0 +1,121 @@
+-- one row per mark of a roofline in paper style: ceilings by their ends, ridges, points
+with
+device as (
+    select * from core.hardware where hardware_id = $hardware_id
+),
+
+roof as (
+    select
+        roof.*,
+        count(*) over () as roofs,
+    from mart.roof as roof
+    inner join core.precision as precision on roof.dtype = precision.compute_dtype
+    where roof.hardware_id = $hardware_id and precision.precision_id = $precision_id
+),
+
+vertex as (
+    select
+        vertex.*,
+        roof.ridge_flops_per_byte,
+        roof.peak_origin,
+        format('{:g}GB/s', roof.bandwidth_bytes_per_s / 1e9) as bandwidth_label,
+        format('{:g} TFLOP/s', roof.peak_flops_per_s / 1e12)
+        || if(roof.roofs > 1, format(' ({})', replace(roof.basis, '_', ' ')), '')
+            as peak_label,
+    from mart.roof_vertex as vertex
+    inner join roof using (hardware_id, dtype, basis)
+),
+
+bandwidth as (
+    select
+        'bandwidth' as layer,
+        bandwidth_label as label,
+        intensity_flops_per_byte,
+        performance_flops_per_s,
+    from vertex
+    where
+        vertex <= 2
+        and ridge_flops_per_byte = (select max(ridge_flops_per_byte) from roof)
+),
+
+peak as (
+    select
+        'peak' as layer,
+        peak_label as label,
+        basis,
+        is_default,
+        peak_origin as origin,
+        intensity_flops_per_byte,
+        performance_flops_per_s,
+    from vertex
+    where vertex >= 2
+),
+
+ridge as (
+    select
+        'ridge' as layer,
+        format('ridge {:.1f}', ridge_flops_per_byte) as label,
+        basis,
+        is_default,
+        ridge_flops_per_byte as intensity_flops_per_byte,
+        peak_flops_per_s as performance_flops_per_s,
+    from roof
+),
+
+reference as (
+    select
+        'reference' as layer,
+        $reference_label as label,
+        $reference_flops_per_s::double as performance_flops_per_s,
+    where $reference_flops_per_s is not null
+),
+
+-- ops of one series that lie on one spot are one mark
+point as (
+    select
+        'computed' as layer,
+        series as label,
+        string_agg(distinct op, ', ' order by op) as op,
+        op_group,
+        phase,
+        batch_size,
+        sequence_length,
+        query_length,
+        max(flops) as flops,
+        max(bytes) as bytes,
+        intensity_flops_per_byte,
+        attainable_flops_per_s as performance_flops_per_s,
+        max(lower_bound_s) as lower_bound_s,
+        bound,
+    from mart.roofline_point
+    where
+        hardware_id = $hardware_id
+        and model_id = $model_id
+        and precision_id = $precision_id
+        and convention = $convention
+        and op_group in $op_groups
+        and phase in ('prefill', 'decode')
+    group by all
+),
+
+mark as (
+    select * from bandwidth
+    union all by name
+    select * from peak
+    union all by name
+    select * from ridge
+    union all by name
+    select * from reference
+    union all by name
+    select * from point
+)
+
+select
+    mark.*,
+    device.short_name as hardware,
+    model.short_name as model,
+    $precision_id as precision_id,
+from mark
+cross join device
+cross join (select * from core.model where model_id = $model_id) as model
+order by all

@@ -1,0 +1,89 @@
+-- one row per mark: the roof by its vertices, and op groups by number of candidate tokens
+with
+device as (
+    select * from core.hardware where hardware_id = $hardware_id
+),
+
+precision as (
+    select * from core.precision where precision_id = $precision_id
+),
+
+roof as (
+    select
+        'roof' as layer,
+        format(
+            '{} · {:g} TFLOP/s · {:g} GB/s',
+            vertex.dtype,
+            vertex.peak_flops_per_s / 1e12,
+            vertex.bandwidth_bytes_per_s / 1e9
+        ) as label,
+        vertex.basis,
+        roof.peak_origin as origin,
+        vertex.vertex,
+        vertex.intensity_flops_per_byte,
+        vertex.performance_flops_per_s,
+    from mart.roof_vertex as vertex
+    inner join mart.roof as roof using (hardware_id, dtype, basis)
+    inner join precision on vertex.dtype = precision.compute_dtype
+    where vertex.hardware_id = $hardware_id and vertex.is_default
+),
+
+ridge as (
+    select
+        'ridge' as layer,
+        format('ridge {:.0f} FLOP/byte', intensity_flops_per_byte) as label,
+        basis,
+        intensity_flops_per_byte,
+        performance_flops_per_s,
+    from roof
+    where vertex = 2
+),
+
+point as (
+    select
+        'computed' as layer,
+        op_group as label,
+        string_agg(distinct op, ', ' order by op) as op,
+        op_group,
+        phase,
+        batch_size,
+        sequence_length,
+        query_length,
+        max(flops) as flops,
+        max(bytes) as bytes,
+        intensity_flops_per_byte,
+        attainable_flops_per_s as performance_flops_per_s,
+        max(lower_bound_s) as lower_bound_s,
+        bound,
+    from mart.roofline_point
+    where
+        hardware_id = $hardware_id
+        and model_id = $model_id
+        and precision_id = $precision_id
+        and convention = $convention
+        and batch_size = $batch_size
+        and sequence_length = $sequence_length
+        and op_group in $op_groups
+        and phase in ('decode', 'speculative')
+    group by all
+),
+
+mark as (
+    select * from roof
+    union all by name
+    select * from ridge
+    union all by name
+    select * from point
+)
+
+select
+    mark.*,
+    device.short_name as hardware,
+    model.short_name as model,
+    precision.precision_id,
+    precision.compute_dtype as dtype,
+from mark
+cross join device
+cross join precision
+cross join (select * from core.model where model_id = $model_id) as model
+order by all

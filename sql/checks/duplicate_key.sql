@@ -1,0 +1,35 @@
+-- one row per key that more than one row answers to
+select
+    'core.op_shape' as object,
+    concat_ws(
+        ' ', model_id, convention, phase, batch_size, sequence_length,
+        query_length, tensor_parallel, op
+    ) as key,
+    count(*) as rows,
+from core.op_shape
+group by all
+having rows > 1
+union all
+select
+    'core.hardware' as object,
+    short_name as key,
+    count(*) as rows,
+from core.hardware
+group by all
+having rows > 1
+union all
+select
+    'mart.roof' as object,
+    concat_ws(' ', hardware_id, dtype, basis) as key,
+    count(*) as rows,
+from mart.roof
+group by all
+having rows > 1
+union all
+select
+    'mart.roofline_point' as object,
+    concat_ws(' ', hardware_id, shape_id, precision_id) as key,
+    count(*) as rows,
+from mart.roofline_point
+group by all
+having rows > 1

@@ -1,0 +1,69 @@
+-- one row per op and setting that a workload asks for and that has no shape, or no cost at a precision
+with
+asked as (
+    select
+        workload_id,
+        unnest(phases) as phase,
+        models,
+        conventions,
+        precisions,
+        batch_sizes,
+        sequence_lengths,
+        candidates,
+        tensor_parallel as tensor_parallels,
+    from core.workload
+),
+
+queried as (
+    select
+        *,
+        case phase
+            when 'speculative' then candidates
+            when 'decode' then [1]
+        end as query_lengths,
+    from asked
+),
+
+setting as (
+    select
+        queried.workload_id,
+        queried.phase,
+        model.model_id,
+        convention,
+        precision_id,
+        batch_size,
+        sequence_length,
+        coalesce(query_length, sequence_length) as query_length,
+        tensor_parallel,
+    from queried
+    inner join core.model as model
+        on queried.models is null or list_contains(queried.models, model.model_id)
+    cross join unnest(queried.conventions) as c (convention)
+    cross join unnest(queried.precisions) as p (precision_id)
+    cross join unnest(queried.batch_sizes) as b (batch_size)
+    cross join unnest(queried.sequence_lengths) as s (sequence_length)
+    cross join unnest(coalesce(queried.query_lengths, [null])) as q (query_length)
+    cross join unnest(queried.tensor_parallels) as t (tensor_parallel)
+),
+
+op as (
+    select distinct model_id, convention, op from core.op_shape
+),
+
+present as (
+    select * from core.op_shape inner join core.op_cost using (shape_id)
+)
+
+select setting.*, op.op,
+from setting
+left join op using (model_id, convention)
+anti join present
+    on setting.model_id = present.model_id
+    and setting.convention = present.convention
+    and setting.precision_id = present.precision_id
+    and setting.phase = present.phase
+    and setting.batch_size = present.batch_size
+    and setting.sequence_length = present.sequence_length
+    and setting.query_length = present.query_length
+    and setting.tensor_parallel = present.tensor_parallel
+    and op.op = present.op

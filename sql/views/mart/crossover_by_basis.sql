@@ -1,0 +1,68 @@
+-- one row per hardware, model, convention, precision, tensor_parallel, op (decode) and basis
+create or replace view mart.crossover_by_basis as
+with
+cost as (
+    select * from core.op_cost
+),
+
+shape as (
+    select * from core.op_shape where phase = 'decode'
+),
+
+roof as (
+    select * from mart.roof
+),
+
+-- weights are read once; everything else grows with the rows
+per_row as (
+    select
+        shape.*,
+        cost.precision_id,
+        cost.weight_bytes,
+        cost.flops / shape.batch_size as flops_per_row,
+        (cost.activation_bytes + cost.kv_bytes) / shape.batch_size as bytes_per_row,
+    from cost
+    inner join shape using (shape_id)
+),
+
+-- rows * flops_per_row >= ridge * (weight_bytes + rows * bytes_per_row), for rows
+solved as (
+    select
+        roof.hardware_id,
+        per_row.model_id,
+        per_row.convention,
+        per_row.precision_id,
+        per_row.tensor_parallel,
+        per_row.op,
+        per_row.op_group,
+        roof.basis,
+        roof.is_default,
+        roof.ridge_flops_per_byte,
+        per_row.flops_per_row - roof.ridge_flops_per_byte * per_row.bytes_per_row
+            as surplus,
+        case
+            when surplus > 0 then
+                ceil(roof.ridge_flops_per_byte * per_row.weight_bytes / surplus)
+        end as critical_rows,
+    from per_row
+    inner join core.precision as precision using (precision_id)
+    inner join roof on precision.compute_dtype = roof.dtype
+)
+
+select
+    hardware_id,
+    model_id,
+    convention,
+    precision_id,
+    tensor_parallel,
+    op,
+    op_group,
+    basis,
+    is_default,
+    ridge_flops_per_byte,
+    greatest(1, min(critical_rows))::bigint as critical_tokens,
+from solved
+group by all;
+
+comment on view mart.crossover_by_basis is 'one row per hardware, model, convention, precision, tensor_parallel, op and basis: from how many rows on the op is compute-bound in decode';
+comment on column mart.crossover_by_basis.critical_tokens is 'the fewest rows (tokens computed at once) at which the op is compute-bound; null where it never is';

@@ -1,0 +1,1 @@
+"""Where data rests: the build database that a run writes and the snapshot that readers open."""

@@ -1,0 +1,88 @@
+"""The folder that holds one warehouse: build database, snapshot, site and the user's catalog."""
+
+import os
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+from filelock import FileLock, Timeout
+from platformdirs import user_data_path
+
+from warehouse.errors import InputError, RunError
+
+_PACKAGE = Path(__file__).resolve().parent
+
+
+@dataclass(frozen=True)
+class Home:
+    """Paths inside one home folder."""
+
+    path: Path
+
+    @classmethod
+    def at(cls, path: Path | None = None) -> "Home":
+        """Return the home at `path`, or at `$ROOFLINES_HOME`, or at the default.
+
+        The default is `warehouse/data` in a checkout and the user's data folder elsewhere.
+        """
+        chosen = path or os.environ.get("ROOFLINES_HOME") or _default_path()
+        return cls(Path(chosen).expanduser().absolute())
+
+    @property
+    def build(self) -> Path:
+        """Database that only a run opens."""
+        return self.path / "build.duckdb"
+
+    @property
+    def snapshot(self) -> Path:
+        """Database that readers open."""
+        return self.path / "rooflines.duckdb"
+
+    @property
+    def site(self) -> Path:
+        """Published charts."""
+        return self.path / "site"
+
+    @property
+    def stage(self) -> Path:
+        """Frames of the steps of a run, named by the digest of what they were made from."""
+        return self.path / "stage"
+
+    @property
+    def catalog(self) -> Path:
+        """The user's own input files."""
+        return self.path / "catalog"
+
+    @contextmanager
+    def writing(self) -> Iterator[None]:
+        """Hold the home for one writer.
+
+        Raises
+        ------
+        InputError
+            The folder cannot be made or written.
+        RunError
+            Another run holds the home.
+        """
+        lock = FileLock(self.path / "run.lock", timeout=0)
+        try:
+            self.path.mkdir(parents=True, exist_ok=True)
+            lock.acquire()
+        except Timeout:
+            raise RunError(f"{self.path}: another run is writing here; wait for it to end") from None
+        except OSError as error:
+            raise InputError(
+                f"home: {self.path}: {error.strerror or error}; expected a folder that can be written"
+            ) from None
+        try:
+            yield
+        finally:
+            lock.release()
+
+
+def _default_path() -> Path:
+    checkout = _PACKAGE.parent
+    if (checkout / "pyproject.toml").is_file() and (checkout / "sql").is_dir():
+        return _PACKAGE / "data"
+    return user_data_path("rooflines", appauthor=False)

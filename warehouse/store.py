@@ -1,0 +1,230 @@
+"""The build database: migrate it, load a run in one transaction, hold the rules against it."""
+
+import logging
+import shutil
+from collections import Counter
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+
+import duckdb
+
+from warehouse.errors import RunError
+from warehouse.home import Home
+from warehouse.objects import read_names, sql_files, sql_folder, views_in_order
+
+OFFLINE = {"autoinstall_known_extensions": False, "autoload_known_extensions": False}
+
+_log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True)
+class Run:
+    """What is known of a run when it starts."""
+
+    run_id: str
+    started_at: datetime
+    code_version: str
+    inputs_sha256: str | None
+    flow_run_id: str | None
+
+
+@dataclass(frozen=True)
+class Staged:
+    """A Parquet file that holds every row of one table, and the digest of what it was made from."""
+
+    path: Path
+    inputs_sha256: str
+
+
+@dataclass(frozen=True)
+class Change:
+    """What a load did to one table of core."""
+
+    table: str
+    rows: int
+    inserted: int = 0
+    updated: int = 0
+    deleted: int = 0
+
+    @property
+    def touched(self) -> int:
+        """Rows that differ from before."""
+        return self.inserted + self.updated + self.deleted
+
+
+@dataclass(frozen=True)
+class Rule:
+    """One file of sql/checks, and the rows that offend it."""
+
+    name: str
+    grain: str
+    offending_rows: int
+    example: str
+
+
+@contextmanager
+def open_build(home: Home) -> Iterator[duckdb.DuckDBPyConnection]:
+    """Open the build database, brought up to date; start from the snapshot where it is lost.
+
+    Raises
+    ------
+    RunError
+        Another process has the file open.
+    """
+    if not home.build.exists() and home.snapshot.exists():
+        shutil.copyfile(home.snapshot, home.build)
+    try:
+        connection = duckdb.connect(str(home.build), config=OFFLINE)
+    except duckdb.Error as error:
+        if "lock" in str(error):
+            raise RunError(f"{home.build}: another process has it open") from None
+        broken = home.build.with_suffix(".broken")
+        home.build.replace(broken)
+        home.build.with_suffix(".duckdb.wal").unlink(missing_ok=True)
+        _log.warning("%s cannot be read and was moved to %s", home.build.name, broken.name)
+        if home.snapshot.exists():
+            shutil.copyfile(home.snapshot, home.build)
+        connection = duckdb.connect(str(home.build), config=OFFLINE)
+    with connection:
+        connection.execute("set TimeZone = 'UTC'")
+        migrate(connection)
+        yield connection
+
+
+@contextmanager
+def transaction(connection: duckdb.DuckDBPyConnection) -> Iterator[None]:
+    """Commit what the block does, or nothing of it."""
+    connection.begin()
+    try:
+        yield
+    except BaseException:
+        connection.rollback()
+        raise
+    connection.commit()
+
+
+def migrate(connection: duckdb.DuckDBPyConnection) -> list[str]:
+    """Apply the migrations that are pending, each in a transaction of its own, and name them."""
+    has_table = "select count(*) from duckdb_tables() where table_name = 'schema_migration'"
+    applied: set[int] = set()
+    if _value(connection, has_table):
+        applied = {version for (version,) in connection.execute("select version from core.schema_migration").fetchall()}
+    pending = [path for path in sql_files("migrations") if int(path.name.split("_")[0]) not in applied]
+    for path in pending:
+        with transaction(connection):
+            connection.execute(path.read_text("utf-8"))
+            row = [int(path.name.split("_")[0]), path.name]
+            connection.execute("insert into core.schema_migration (version, name) values (?, ?)", row)
+    return [path.name for path in pending]
+
+
+def start_run(connection: duckdb.DuckDBPyConnection, run: Run) -> None:
+    """Record that a run began, and that any other that still counts as running did not end."""
+    with transaction(connection):
+        connection.execute("update core.run set status = 'failed', error = 'interrupted' where status = 'running'")
+        columns = "run_id, started_at, status, code_version, inputs_sha256, flow_run_id"
+        values = [run.run_id, run.started_at, "running", run.code_version, run.inputs_sha256, run.flow_run_id]
+        connection.execute(f"insert into core.run ({columns}) values (?, ?, ?, ?, ?, ?)", values)
+
+
+def finish_run(connection: duckdb.DuckDBPyConnection, run_id: str, status: str, error: str | None = None) -> None:
+    """Record how a run ended."""
+    update = "update core.run set status = ?, finished_at = ?, error = ? where run_id = ?"
+    connection.execute(update, [status, datetime.now(UTC), error, run_id])
+
+
+def load(connection: duckdb.DuckDBPyConnection, run_id: str, staged: Mapping[str, Staged]) -> list[Change]:
+    """Make the tables equal to their staged files and renew the views, in one transaction.
+
+    A table whose inputs are those of its last load is not read; of the others, only rows that
+    differ are touched.
+    """
+    with transaction(connection):
+        changes = [_load_table(connection, table, file) for table, file in staged.items()]
+        for change in changes:
+            counts = [change.rows, change.inserted, change.updated, change.deleted]
+            row = [run_id, change.table, *counts, staged[change.table].inputs_sha256]
+            connection.execute("insert into core.run_change values (?, ?, ?, ?, ?, ?, ?)", row)
+        create_views(connection)
+    return changes
+
+
+def create_views(connection: duckdb.DuckDBPyConnection) -> None:
+    """Create every view anew.
+
+    A column without a comment of its own takes that of the same name in what the view reads: a
+    quantity has one name and one description.
+    """
+    wanted = dict(views_in_order())
+    existing = "select schema_name || '.' || view_name from duckdb_views() where schema_name = 'mart'"
+    for (name,) in connection.execute(existing).fetchall():
+        if name not in wanted:
+            connection.execute(f"drop view {name}")
+    for name, sql in wanted.items():
+        connection.execute(sql)
+        own = _column_comments(connection, name)
+        for source in reversed(read_names(sql)):
+            inherited = _column_comments(connection, source)
+            own = {column: comment or inherited.get(column) for column, comment in own.items()}
+        for column, comment in own.items():
+            connection.execute(f"comment on column {name}.{quoted(column)} is {literal(comment)}")
+
+
+def run_checks(connection: duckdb.DuckDBPyConnection) -> list[Rule]:
+    """Run every rule; a rule holds where its query returns no row."""
+    rules = []
+    for path in sql_files("checks"):
+        sql = path.read_text("utf-8")
+        relation = connection.sql(sql)
+        count = int(relation.count("*").fetchall()[0][0])
+        first = relation.fetchone() if count else None
+        example = ", ".join(f"{c} {v}" for c, v in zip(relation.columns, first or (), strict=False))
+        rules.append(Rule(path.stem, sql.splitlines()[0].removeprefix("-- "), count, example))
+    return rules
+
+
+def literal(value: object) -> str:
+    """Write a value as a SQL literal."""
+    if value is None:
+        return "null"
+    if isinstance(value, bool | int | float):
+        return repr(value).lower()
+    if isinstance(value, list | tuple):
+        return f"[{', '.join(map(literal, value))}]"
+    return "'" + str(value).replace("'", "''") + "'"
+
+
+def quoted(name: str) -> str:
+    """Write a name as a quoted SQL identifier."""
+    return '"' + name.replace('"', '""') + '"'
+
+
+def _load_table(connection: duckdb.DuckDBPyConnection, table: str, staged: Staged) -> Change:
+    last = "select inputs_sha256 from core.run_change where table_name = ? order by run_id desc limit 1"
+    known = connection.execute(last, [table]).fetchone()
+    touched: Counter[str] = Counter()
+    if known != (staged.inputs_sha256,):
+        facts = "select constraint_column_names from duckdb_constraints() where schema_name = 'core'"
+        key = connection.execute(f"{facts} and table_name = ? and constraint_type = 'PRIMARY KEY'", [table]).fetchone()
+        keys = ", ".join(key[0]) if key else ""
+        path = literal(str(staged.path))
+        present = {name for name, *_ in connection.execute(f"describe from read_parquet({path})").fetchall()}
+        columns = ", ".join(c for c in _column_comments(connection, f"core.{table}") if c in present)
+        merge = (sql_folder() / "load.sql").read_text("utf-8")
+        merge = merge.format(table=table, columns=columns, path=path, keys=keys)
+        touched = Counter(action for (action,) in connection.execute(merge).fetchall())
+    rows = _value(connection, f"select count(*) from core.{table}")
+    return Change(table, rows, touched["INSERT"], touched["UPDATE"], touched["DELETE"])
+
+
+def _column_comments(connection: duckdb.DuckDBPyConnection, name: str) -> dict[str, str | None]:
+    facts = "select column_name, comment from duckdb_columns() where schema_name || '.' || table_name = ?"
+    return dict(connection.execute(f"{facts} order by column_index", [name]).fetchall())
+
+
+def _value(connection: duckdb.DuckDBPyConnection, sql: str) -> int:
+    row = connection.execute(sql).fetchone()
+    return int(row[0]) if row else 0

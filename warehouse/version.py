@@ -1,0 +1,35 @@
+"""Which code made a figure: the package's version and a digest of everything that computes."""
+
+import hashlib
+from functools import cache
+from importlib.metadata import PackageNotFoundError, version
+from pathlib import Path
+
+from warehouse.objects import sql_folder
+
+_ROOT = Path(__file__).resolve().parent.parent
+_PATTERNS = ("*.py", "*.toml", "*.j2")
+_LIBRARIES = ("duckdb", "polars", "altair", "vl-convert-python")
+
+
+def package_version() -> str:
+    """Return the version of the installed package."""
+    try:
+        return version("rooflines")
+    except PackageNotFoundError:
+        return "0"
+
+
+@cache
+def code_version() -> str:
+    """Return the version and a digest of the code, the SQL and the libraries that compute.
+
+    Tables and charts are a function of their input files and of this.
+    """
+    folders = [_ROOT / name for name in ("flows", "charts")]
+    files = [path for folder in folders for pattern in _PATTERNS for path in folder.rglob(pattern)]
+    files += [*(_ROOT / "warehouse").glob("*.py"), *sql_folder().rglob("*.sql")]
+    parts = [f"{library} {version(library)}" for library in _LIBRARIES]
+    parts += [f"{path.name} {hashlib.sha256(path.read_bytes()).hexdigest()}" for path in files]
+    digest = hashlib.sha256("\n".join(sorted(parts)).encode()).hexdigest()
+    return f"{package_version()}+{digest[:12]}"
