@@ -67,6 +67,20 @@ def y_axis(domain: tuple[float, float], title: str, **axis: Any) -> alt.Y:
     )
 
 
+def cut(frame: pl.DataFrame, domain: tuple[float, float]) -> pl.DataFrame:
+    """Return the rows with the far ends of roofs moved along them to the edges of the chart.
+
+    Left of a ridge a roof has slope one on logarithmic axes, right of it none.
+    """
+    left, right = domain
+    is_left = pl.col("layer").is_in(["bandwidth", "roof"]) & (pl.col(INTENSITY) < left)
+    is_right = pl.col("layer").is_in(["peak", "roof"]) & (pl.col(INTENSITY) > right)
+    return frame.with_columns(
+        pl.when(is_left).then(pl.col(PERFORMANCE) * left / pl.col(INTENSITY)).otherwise(PERFORMANCE).alias(PERFORMANCE),
+        pl.when(is_left).then(left).when(is_right).then(right).otherwise(INTENSITY).alias(INTENSITY),
+    )
+
+
 def spread(positions: list[float], gap: float) -> list[float]:
     """Move sorted positions apart, as little as may be, until each is `gap` from the next."""
     clusters: list[tuple[float, int]] = []  # centre and size, each laid out evenly about its centre

@@ -7,7 +7,7 @@ import polars as pl
 
 from charts.axes import (
     BLUE, GREEN, GREY, INK, INTENSITY, ORANGE, PALE, PERFORMANCE, PURPLE, SKY, TOOLTIP, VERMILION,
-    layer_is, spread, styled, x_axis, y_axis,
+    cut, layer_is, spread, styled, x_axis, y_axis,
 )  # fmt: skip
 
 _WIDTH, _HEIGHT = 620, 400
@@ -24,7 +24,9 @@ def house(frame: pl.DataFrame) -> alt.LayerChart:
     points = frame.filter(layer="computed")
     x_domain, y_domain = _domain(frame)
     x, y = x_axis(x_domain, _X, gridColor=PALE), y_axis(y_domain, _Y, gridColor=PALE)
-    frame = pl.concat([frame, _ceiling_labels(frame, y_domain), _point_labels(points, frame)], how="diagonal")
+    labels = [_ceiling_labels(frame, y_domain), _point_labels(points, frame)]
+    ceilings = _ceilings(x, y, frame)
+    frame = pl.concat([cut(frame, x_domain), *labels], how="diagonal")
 
     ridge = alt.Chart().transform_filter(layer_is("ridge"))
     region = {"fillOpacity": 0.06}
@@ -34,7 +36,7 @@ def house(frame: pl.DataFrame) -> alt.LayerChart:
         ridge.mark_rect(color=ORANGE, **region).encode(x, x2=alt.X2Value(_WIDTH)),
         ridge.mark_text(text="memory-bound", align="right", dx=-10, **name).encode(x, y=alt.YValue(14)),
         ridge.mark_text(text="compute-bound", align="left", dx=10, **name).encode(x, y=alt.YValue(14)),
-        *_ceilings(x, y, frame),
+        *ceilings,
         ridge.mark_point(shape="diamond", filled=True, size=90, color=INK, opacity=1).encode(x, y),
         ridge.mark_text(align="left", dx=9, dy=14, color=INK, fontSize=12).encode(x, y, text="label:N"),
         alt.Chart()
@@ -67,7 +69,7 @@ def comparison(frame: pl.DataFrame) -> alt.LayerChart:
     low, high = ridges.row(0, named=True), ridges.row(-1, named=True)
     x_domain, y_domain = _domain(frame)
     x, y = x_axis(x_domain, _X, gridColor=PALE), y_axis(y_domain, _Y, gridColor=PALE)
-    frame = pl.concat([frame, _end_labels(frame, y_domain)], how="diagonal")
+    frame = pl.concat([cut(frame, x_domain), _end_labels(frame, y_domain)], how="diagonal")
 
     count = len(devices)
     colours = [_ROOF_COLOURS[i % len(_ROOF_COLOURS)] for i in range(count)]
@@ -91,7 +93,7 @@ def comparison(frame: pl.DataFrame) -> alt.LayerChart:
     ]
     roof = alt.Chart().transform_filter(layer_is("roof"))
     layers = [
-        roof.mark_line(strokeWidth=2, clip=True)
+        roof.mark_line(strokeWidth=2)
         .encode(
             x,
             y,
@@ -125,7 +127,7 @@ def speculative(frame: pl.DataFrame) -> alt.LayerChart:
     points = frame.filter(layer="computed")
     x_domain, y_domain = _domain(frame)
     x, y = x_axis(x_domain, _X, gridColor=PALE), y_axis(y_domain, _Y, gridColor=PALE)
-    frame = pl.concat([frame, _candidate_labels(points, frame)], how="diagonal")
+    frame = pl.concat([cut(frame, x_domain), _candidate_labels(points, frame)], how="diagonal")
 
     groups = points["op_group"].unique().sort().to_list()
     colours = [BLUE, VERMILION, GREEN, PURPLE][: len(groups)]
@@ -134,7 +136,7 @@ def speculative(frame: pl.DataFrame) -> alt.LayerChart:
     ridge = alt.Chart().transform_filter(layer_is("ridge"))
     candidates = alt.Chart().transform_filter(layer_is("point label"))
     layers = [
-        alt.Chart().mark_line(color=INK, strokeWidth=1.5, clip=True).encode(x, y).transform_filter(layer_is("roof")),
+        alt.Chart().mark_line(color=INK, strokeWidth=1.5).encode(x, y).transform_filter(layer_is("roof")),
         ridge.mark_point(shape="diamond", filled=True, size=90, color=INK, opacity=1).encode(x, y),
         ridge.mark_text(align="left", dx=9, dy=14, color=INK, fontSize=12).encode(x, y, text="label:N"),
         alt.Chart()
@@ -177,10 +179,10 @@ def _ceilings(x: alt.X, y: alt.Y, frame: pl.DataFrame) -> list[alt.Chart]:
     across, up = _pixels(frame)
     slope = {"angle": 360 - math.degrees(math.atan2(up, across)), "align": "left", "dx": 14, "dy": -9}
     return [
-        alt.Chart().mark_line(color=BLUE, strokeWidth=2.5, clip=True).encode(x, y).transform_filter(layer_is("bandwidth")),
-        peak.transform_filter(main).mark_line(color=BLUE, strokeWidth=2.5, clip=True).encode(x, y, detail="label:N"),
+        alt.Chart().mark_line(color=BLUE, strokeWidth=2.5).encode(x, y).transform_filter(layer_is("bandwidth")),
+        peak.transform_filter(main).mark_line(color=BLUE, strokeWidth=2.5).encode(x, y, detail="label:N"),
         peak.transform_filter(~main)
-        .mark_line(color=SKY, strokeWidth=1.3, strokeDash=[5, 3], clip=True)
+        .mark_line(color=SKY, strokeWidth=1.3, strokeDash=[5, 3])
         .encode(x, y, detail="label:N"),
         alt.Chart()
         .mark_text(color=BLUE, fontSize=12, **slope)

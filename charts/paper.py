@@ -3,7 +3,7 @@
 import altair as alt
 import polars as pl
 
-from charts.axes import CROSS, PERFORMANCE, TOOLTIP, layer_is, styled, x_axis, y_axis
+from charts.axes import CROSS, PERFORMANCE, TOOLTIP, cut, layer_is, styled, x_axis, y_axis
 
 # Computed points of several series lie on one spot: each later series is drawn smaller, on top.
 SERIES = {
@@ -16,6 +16,7 @@ SERIES = {
 }
 _BANDWIDTH, _PEAK, _PRINTED, _RIDGE = "#0000ff", "#ff0000", "#a00000", "#008000"
 _WIDTH, _HEIGHT = 640, 400
+_INTENSITIES = (0.6, 1e4)
 _DASHED, _DOTTED = [6, 4], [2, 3]
 _LABEL_DECADES = "pow(10, round(log(datum.value) / LN10)) == datum.value ? format(datum.value, '~s') : ''"
 
@@ -28,13 +29,13 @@ def paper(frame: pl.DataFrame) -> alt.LayerChart:
     labels = [bandwidth, *peaks["label"]]
     widest = max(len(label) for label in [*labels, *SERIES])
     domain = (1e10, 2.5 * peaks[PERFORMANCE].max())  # type: ignore[operator]
-    x = x_axis((0.6, 1e4), "Operational Intensity (FLOP/Byte)", **_fine_grid(0.6, 1e4))
+    x = x_axis(_INTENSITIES, "Operational Intensity (FLOP/Byte)", **_fine_grid(*_INTENSITIES))
     y = y_axis(domain, "Performance (FLOP/s)", **_fine_grid(*domain))
 
     default = [_PEAK if only else _PRINTED for only in peaks["is_default"]]
     lines = (
         alt.Chart()
-        .mark_line(strokeWidth=1.6, clip=True)
+        .mark_line(strokeWidth=1.6)
         .encode(
             x,
             y,
@@ -115,7 +116,7 @@ def paper(frame: pl.DataFrame) -> alt.LayerChart:
             description=f"{title}: performance over operational intensity on logarithmic axes. "
             f"Roofs: {', '.join(labels)}. Marks: {', '.join(SERIES)}, {subtitle.removeprefix('× ')}.",
         ),
-        frame.sort(order, maintain_order=True),
+        cut(frame.sort(order, maintain_order=True), _INTENSITIES),
     )
 
 

@@ -6,6 +6,7 @@ import os
 import shutil
 import string
 from collections.abc import Callable, Iterator
+from contextlib import nullcontext
 from dataclasses import dataclass
 from difflib import get_close_matches
 from functools import cache
@@ -23,6 +24,7 @@ from charts.gallery import TEMPLATES, ChartEntry, list_charts
 from flows.ingest.catalog import digest_of
 from warehouse.errors import InputError
 from warehouse.frames import read_frame
+from warehouse.home import Home
 from warehouse.objects import read_names, sql_folder
 from warehouse.snapshot import open_snapshot
 from warehouse.store import literal
@@ -80,13 +82,22 @@ def build_site(
             made_from[file] = digest
             if not (digest and known.get(file) == digest and _link(previous / file, out / file)):
                 (out / "data").mkdir(exist_ok=True)
-                read_frame(connection, f"select * from {name} order by all").write_parquet(out / file)
+                rows = read_frame(connection, f"select * from {name}")
+                rows.sort(name for name, dtype in rows.schema.items() if not dtype.is_nested()).write_parquet(out / file)
         run = connection.sql("select run_id, inputs_sha256, code_version from core.run where status = 'succeeded' order by run_id desc limit 1").fetchone()  # fmt: skip
     data = sorted(path.name for path in (out / "data").iterdir())
     _write_page(out / "index.html", "index.html.j2", charts=pages, data=data, run_id=run and run[0])
     manifest = {"inputs_sha256": run and run[1], "made_from": made_from}
     (out / _MANIFEST).write_text(json.dumps(manifest, indent=1) + "\n", "utf-8")
     return SiteReport(len(pages), tuple(drawn), tuple(skipped))
+
+
+def publish_site(home: Home, site: Path, progress: Callable[[str], None] = lambda _: None) -> SiteReport:
+    """Build the site of the published snapshot and put it in the place of the one before."""
+    with home.writing() if site == home.site else nullcontext():
+        report = build_site(home.snapshot, beside(site), site, progress)
+        replace_site(beside(site), site)
+    return report
 
 
 def replace_site(new: Path, site: Path) -> None:
@@ -105,6 +116,11 @@ def replace_site(new: Path, site: Path) -> None:
         site.rename(old)
     new.rename(site)
     shutil.rmtree(old, ignore_errors=True)
+
+
+def beside(site: Path) -> Path:
+    """Return the folder that a new site is built in, on the same disk as the one it will replace."""
+    return site.with_name(f"{site.name}.new")
 
 
 def refuse_foreign_folder(site: Path) -> None:

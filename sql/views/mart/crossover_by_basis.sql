@@ -42,7 +42,7 @@ solved as (
             as surplus,
         case
             when surplus > 0 then
-                ceil(roof.ridge_flops_per_byte * per_row.weight_bytes / surplus)
+                ceil(roof.ridge_flops_per_byte * per_row.weight_bytes / surplus)::bigint
         end as critical_rows,
     from per_row
     inner join core.precision as precision using (precision_id)
@@ -60,7 +60,7 @@ select
     basis,
     is_default,
     ridge_flops_per_byte,
-    greatest(1, min(critical_rows))::bigint as critical_tokens,
+    min(if(critical_rows = 0, 1, critical_rows)) as critical_tokens,
 from solved
 group by all;
 

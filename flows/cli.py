@@ -1,0 +1,278 @@
+"""The `rooflines` command. What it does not need for a command, it does not import."""
+
+import logging
+import sys
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+from cyclopts import App, CycloptsError, Parameter
+
+from warehouse.errors import InputError, RunError
+from warehouse.home import Home
+from warehouse.version import package_version
+
+app = App(
+    name="rooflines",
+    help="A queryable warehouse of rooflines: how close an operator runs to the limit of its hardware.",
+    version=package_version,
+    result_action="return_value",
+)
+
+
+@Parameter(name="*")
+@dataclass(frozen=True)
+class Common:
+    """Options that every command has."""
+
+    home: Path | None = None
+    "Folder of the warehouse. Default: $ROOFLINES_HOME, or warehouse/data in a checkout, or the user's data folder."
+
+    debug: bool = False
+    "Show tracebacks, and Prefect's log."
+
+    @property
+    def place(self) -> Home:
+        """The home that the command works on."""
+        return Home.at(self.home)
+
+
+@app.command
+def run(*, catalog: Path | None = None, common: Common = Common()) -> int:  # noqa: B008
+    """Bring warehouse and site up to date, as a Prefect flow run.
+
+    Reads the shipped catalog, then HOME/catalog, then the given one; computes what changed; publishes a new
+    snapshot and a new site. Where nothing changed, nothing is written.
+
+    Parameters
+    ----------
+    catalog
+        Folder of input files that add to the others, or take the place of those with the same id.
+    """
+    from flows.prefect_defaults import prefect_defaults, quiet_terminal
+
+    if not common.debug:
+        quiet_terminal()
+    started = time.monotonic()
+    with _progress("starting Prefect") as show, prefect_defaults():
+        from flows.refresh import refresh
+
+        logging.getLogger("prefect.flow_runs").addHandler(show)
+        summary = refresh(home=common.place.path, catalog=catalog and catalog.absolute())
+    seconds = time.monotonic() - started
+    home = common.place
+    if summary.status == "unchanged":
+        print(f"unchanged: everything is up to date ({seconds:.1f} s)")
+    else:
+        rows = {change.table: change for change in summary.changes}
+        touched = sum(change.touched for change in summary.changes)
+        drawn = f"{len(summary.site.drawn)} of {summary.site.charts} charts drawn" if summary.site else "no charts"
+        print(
+            f"published {rows['hardware'].rows} devices, {rows['model'].rows} models, {rows['op_cost'].rows:,} op costs: "
+            f"{touched:,} rows changed, {drawn} ({seconds:.1f} s)"
+        )
+    print(f"  snapshot  {home.snapshot}")
+    print(f"  site      {home.site / 'index.html'}")
+    print('next: rooflines query "select * from mart.roof"    rooflines schema    rooflines chart')
+    return 0
+
+
+@app.command
+def query(
+    sql: str | None = None,
+    /,
+    *,
+    file: Path | None = None,
+    format: Literal["table", "csv", "json", "parquet"] = "table",  # noqa: A002
+    out: Path | None = None,
+    common: Common = Common(),  # noqa: B008
+) -> int:
+    """Run read-only SQL on the published snapshot.
+
+    Parameters
+    ----------
+    sql
+        The statement, as "select * from mart.roof".
+    file
+        File to read the statement from instead; - is standard input.
+    format
+        How rows are written. A table shows the first and the last rows; the others write all of them.
+    out
+        File to write to instead of standard output.
+    """
+    from flows.query import write_result
+    from warehouse.snapshot import open_snapshot
+
+    with open_snapshot(common.place.snapshot) as connection:
+        write_result(connection, _statement(sql, file), format, out)
+    return 0
+
+
+@app.command
+def schema(name: str | None = None, /, *, common: Common = Common()) -> int:  # noqa: B008
+    """List tables and views, or the columns of one, with their comments.
+
+    Parameters
+    ----------
+    name
+        A table or view, as mart.roof; mart. may be left out.
+    """
+    from warehouse.schema import describe
+
+    print(describe(common.place.snapshot, name))
+    return 0
+
+
+@app.command
+def chart(name: str | None = None, /, *, out: Path | None = None, common: Common = Common()) -> int:  # noqa: B008
+    """Draw one chart of the gallery; without a name, list them.
+
+    Parameters
+    ----------
+    name
+        Name of the chart, as roofline-llama-7b-a40.
+    out
+        File to write: .json (Vega-Lite), .html, .svg or .png. Default: Vega-Lite on standard output.
+    """
+    from flows import publish
+    from warehouse.frames import read_frame
+    from warehouse.snapshot import open_snapshot
+
+    with open_snapshot(common.place.snapshot) as connection:
+        if name is None:
+            print("\n".join(entry.name for entry in publish.gallery(connection)))
+            return 0
+        entry = publish.find_chart(connection, name)
+        spec = publish.chart_spec(entry, read_frame(connection, publish.chart_sql(entry)))
+    suffix = out.suffix.removeprefix(".") if out else "json"
+    if suffix not in {"json", "html", "svg", "png"}:
+        raise InputError(f"--out: {out}: expected a file that ends in .json, .html, .svg or .png")
+    content = publish.render(spec, suffix)
+    if out is None:
+        sys.stdout.buffer.write(content)
+    else:
+        _write(out, content)
+        print(out)
+    return 0
+
+
+@app.command
+def publish(*, out: Path | None = None, common: Common = Common()) -> int:  # noqa: B008
+    """Build the site from the published snapshot.
+
+    Parameters
+    ----------
+    out
+        Folder to put it into, in the place of an earlier site. Default: HOME/site.
+    """
+    from flows import publish as publishing
+
+    home = common.place
+    site = (out or home.site).absolute()
+    publishing.refuse_foreign_folder(site)
+    with _progress("reading the snapshot") as show:
+        report = publishing.publish_site(home, site, show.tell)
+    print(f"published {report.charts} charts, {len(report.drawn)} of them drawn anew")
+    print(f"  site  {site / 'index.html'}")
+    return 0
+
+
+@app.command
+def check(*, common: Common = Common()) -> int:  # noqa: B008
+    """Hold the rules of sql/checks against the published snapshot; 1 is returned where one does not hold."""
+    from warehouse.snapshot import open_snapshot
+    from warehouse.store import run_checks
+
+    with open_snapshot(common.place.snapshot) as connection:
+        rules = run_checks(connection)
+    for rule in rules:
+        verdict = f"{rule.offending_rows} rows" if rule.offending_rows else "ok"
+        print(f"{verdict:>10}  {rule.name}: {rule.grain}")
+        if rule.offending_rows:
+            print(f"{'':>10}  as {rule.example}")
+    return int(any(rule.offending_rows for rule in rules))
+
+
+def main() -> None:
+    """Run the command line and exit: 0 good, 1 a run or a rule failed, 2 bad input."""
+    sys.exit(run_command(sys.argv[1:]))
+
+
+def run_command(tokens: Sequence[str]) -> int:
+    """Run one command line and return its exit code."""
+    debug = "--debug" in tokens
+    try:
+        result = app(tokens, exit_on_error=False, print_error=False)
+    except CycloptsError as error:
+        return _fail(str(error), 2)
+    except InputError as error:
+        if debug:
+            raise
+        return _fail(str(error), 2)
+    except RunError as error:
+        if debug:
+            raise
+        return _fail(str(error), 1)
+    except KeyboardInterrupt:
+        return _fail("interrupted", 130)
+    except BrokenPipeError:
+        sys.stdout = None  # type: ignore[assignment]  # or else the interpreter writes to it once more
+        return 0
+    except Exception as error:
+        if debug:
+            raise
+        return _fail(f"{type(error).__name__}: {error} (--debug shows where)", 1)
+    return result if isinstance(result, int) else 0
+
+
+def _fail(message: str, code: int) -> int:
+    print(f"rooflines: {' '.join(message.split())}", file=sys.stderr)
+    return code
+
+
+def _statement(sql: str | None, file: Path | None) -> str:
+    if (sql is None) == (file is None):
+        raise InputError('query: expected either SQL, as "select * from mart.roof", or --file FILE')
+    if file is None:
+        return sql or ""
+    try:
+        return sys.stdin.read() if str(file) == "-" else file.read_text("utf-8")
+    except (OSError, UnicodeDecodeError) as error:
+        raise InputError(f"--file: {file}: {error}; expected a text file") from None
+
+
+def _write(path: Path, content: bytes) -> None:
+    try:
+        path.write_bytes(content)
+    except OSError as error:
+        raise InputError(f"--out: {path}: {error.strerror or error}; expected a file that can be written") from None
+
+
+class _Progress(logging.Handler):
+    """Shows the last message of a log on one line of the terminal."""
+
+    def __init__(self, status: Any) -> None:
+        super().__init__(logging.INFO)
+        self._status = status
+
+    def emit(self, record: logging.LogRecord) -> None:
+        self.tell(record.getMessage())
+
+    def tell(self, message: str) -> None:
+        if self._status:
+            self._status.update(message)
+
+
+@contextmanager
+def _progress(message: str) -> Iterator[_Progress]:
+    """Show what is going on where a person looks on, and nothing elsewhere."""
+    if not sys.stderr.isatty():
+        yield _Progress(None)
+        return
+    from rich.console import Console
+
+    with Console(stderr=True).status(message) as status:
+        yield _Progress(status)

@@ -1,0 +1,92 @@
+"""Results of users' queries, written as they asked."""
+
+import shutil
+import sys
+from pathlib import Path
+from typing import IO, Literal
+
+import duckdb
+
+from warehouse.errors import InputError
+from warehouse.snapshot import one_line
+from warehouse.store import quoted
+
+Format = Literal["table", "csv", "json", "parquet"]
+
+# Types that polars cannot take over from DuckDB, or cannot write in a format.
+_AS_TEXT: dict[str, tuple[str, ...]] = {
+    "csv": ("INTERVAL", "UNION", "TIME WITH TIME ZONE", "BIT", "BLOB", "LIST", "ARRAY", "STRUCT", "MAP", "[]"),
+    "json": ("INTERVAL", "UNION", "TIME WITH TIME ZONE", "BIT", "BLOB"),
+    "parquet": ("INTERVAL", "UNION", "TIME WITH TIME ZONE", "BIT"),
+}
+_MAX_ROWS = 40
+
+
+def write_result(connection: duckdb.DuckDBPyConnection, sql: str, form: Format, out: Path | None = None) -> None:
+    """Run a statement and write its rows to a file or to standard output.
+
+    Raises
+    ------
+    InputError
+        The statement cannot be run, or its result cannot be written as asked.
+    """
+    if form == "parquet" and out is None and sys.stdout.isatty():
+        raise InputError("--format parquet: expected --out FILE, or standard output sent to a file")
+    try:
+        relation = connection.sql(sql)
+        if relation is None:
+            return
+        if form == "table":
+            _write_text(_table(relation), out)
+        else:
+            _write_frame(relation, form, out)
+    except duckdb.Error as error:
+        raise InputError(f"query: {one_line(error)}") from None
+    except OSError as error:
+        if out is None:
+            raise
+        raise InputError(f"--out: {out}: {error.strerror or error}; expected a file that can be written") from None
+
+
+def _table(relation: duckdb.DuckDBPyRelation) -> str:
+    import contextlib  # noqa: PLC0415
+    import io  # noqa: PLC0415
+
+    text = io.StringIO()
+    with contextlib.redirect_stdout(text):
+        relation.show(max_width=max(80, shutil.get_terminal_size((160, 0)).columns), max_rows=_MAX_ROWS)
+    return text.getvalue()
+
+
+def _write_frame(relation: duckdb.DuckDBPyRelation, form: Format, out: Path | None) -> None:
+    import polars as pl  # noqa: PLC0415
+
+    frame = pl.DataFrame(_castable(relation, form))
+    target: IO[bytes] | Path = out or sys.stdout.buffer
+    if form == "csv":
+        frame.write_csv(target)
+    elif form == "parquet":
+        frame.write_parquet(target)
+    else:
+        frame.write_json(target)
+        if out is None:
+            sys.stdout.buffer.write(b"\n")
+
+
+def _castable(relation: duckdb.DuckDBPyRelation, form: Format) -> duckdb.DuckDBPyRelation:
+    columns = []
+    for name, kind in zip(relation.columns, map(str, relation.types), strict=True):
+        column = quoted(name)
+        if any(word in kind for word in _AS_TEXT[form]):
+            column = f"cast({column} as varchar) as {column}"
+        elif form == "json" and kind.startswith(("HUGEINT", "UHUGEINT", "DECIMAL")):
+            column = f"cast({column} as double) as {column}"
+        columns.append(column)
+    return relation.project(", ".join(columns))
+
+
+def _write_text(text: str, out: Path | None) -> None:
+    if out is None:
+        sys.stdout.write(text)
+    else:
+        out.write_text(text, "utf-8")

@@ -1,0 +1,137 @@
+"""The main flow: ingest -> intensity -> load -> check -> snapshot -> publish."""
+
+from pathlib import Path
+from typing import Any
+
+import duckdb
+from prefect import flow, get_run_logger, runtime, task
+from prefect.artifacts import create_link_artifact, create_markdown_artifact, create_table_artifact
+from prefect.cache_policies import NO_CACHE
+
+from flows import steps
+from flows.ingest.catalog import SourceFile, list_sources
+from flows.publish import SiteReport
+from flows.steps import READERS, Summary
+from warehouse.errors import InputError
+from warehouse.home import Home
+from warehouse.store import Change, Rule, Run, Staged
+
+
+def _is_disk_trouble(_task: object, _run: object, state: Any) -> bool:
+    return isinstance(state.result(raise_on_failure=False), OSError | duckdb.IOException)
+
+
+_on_disk: dict[str, Any] = {
+    "cache_policy": NO_CACHE,
+    "retries": 2,
+    "retry_delay_seconds": 1,
+    "retry_condition_fn": _is_disk_trouble,
+}
+
+
+@task(cache_policy=NO_CACHE, task_run_name="ingest {kind}")
+def ingest(home: Home, kind: str, sources: list[SourceFile]) -> dict[str, Staged]:
+    """Validate the files of one kind."""
+    return steps.ingest(home, kind, sources)
+
+
+@task(cache_policy=NO_CACHE)
+def compute(home: Home, inputs: dict[str, Staged], sources: list[SourceFile]) -> dict[str, Staged]:
+    """Turn models and workloads into op shapes, and those into FLOP and bytes."""
+    return steps.compute(home, inputs, sources)
+
+
+@task(**_on_disk)
+def load(home: Home, run: Run, inputs: dict[str, Staged], sources: list[SourceFile]) -> list[Change]:
+    """Load the tables, in one transaction."""
+    return steps.load(home, run, inputs, sources)
+
+
+@task(cache_policy=NO_CACHE)
+def check(home: Home) -> list[Rule]:
+    """Hold the rules of sql/checks against the tables."""
+    return steps.check(home)
+
+
+@task(**_on_disk)
+def write_snapshot(home: Home, run: Run) -> Path:
+    """Copy the tables into the file that readers will open."""
+    return steps.write_snapshot(home, run)
+
+
+@task(**_on_disk)
+def draw_site(home: Home, candidate: Path) -> SiteReport:
+    """Draw the charts whose data changed, and the pages."""
+    return steps.draw_site(home, candidate, get_run_logger().info)
+
+
+@task(cache_policy=NO_CACHE)
+def promote(home: Home, candidate: Path, inputs: dict[str, Staged]) -> None:
+    """Publish snapshot and site."""
+    steps.promote(home, candidate, inputs)
+
+
+def _run_name() -> str:
+    given = runtime.flow_run.parameters
+    try:
+        sources = list_sources(Home.at(given.get("home")), given.get("catalog"))
+    except InputError:
+        return "refresh"
+    counts = {kind: sum(source.kind == kind for source in sources) for kind in READERS}
+    return f"refresh {counts['hardware']} devices, {counts['model']} models, {counts['workload']} workloads"
+
+
+@flow(name="refresh", flow_run_name=_run_name)
+def refresh(home: Path | None = None, catalog: Path | None = None) -> Summary:
+    """Bring warehouse and site up to date with the catalog.
+
+    Parameters
+    ----------
+    home
+        Folder of the warehouse; by default `$ROOFLINES_HOME`.
+    catalog
+        Folder of input files that add to the shipped ones and the home's, or take their place.
+
+    Raises
+    ------
+    InputError
+        An input file cannot be used. The published snapshot stays as it was.
+    RunError
+        Another run is writing, or a rule does not hold. The published snapshot stays as it was.
+    """
+    log = get_run_logger()
+    place = Home.at(home)
+    with place.writing():
+        sources = list_sources(place, catalog)
+        run = steps.new_run(sources, runtime.flow_run.id)
+        with steps.recorded(place, run):
+            if steps.is_published(place, run):
+                log.info("unchanged: snapshot and site were made from the same inputs")
+                summary = steps.finish_unchanged(place, run)
+            else:
+                summary = _publish_anew(place, run, sources)
+    create_markdown_artifact(summary.markdown(place), key="refresh", description="What the run did")
+    create_link_artifact(f"{place.site.as_uri()}/index.html", link_text="Rooflines", key="site")
+    return summary
+
+
+def _publish_anew(home: Home, run: Run, sources: list[SourceFile]) -> Summary:
+    log = get_run_logger()
+    log.info("reading %d files", len(sources))
+    inputs: dict[str, Staged] = {}
+    for kind in READERS:
+        inputs |= ingest(home, kind, [source for source in sources if source.kind == kind])
+    log.info("computing intensities")
+    inputs |= compute(home, inputs, sources)
+    log.info("loading tables")
+    changes = load(home, run, inputs, sources)
+    log.info("checking")
+    rules = check(home)
+    rows = [{"rule": r.name, "offending rows": r.offending_rows, "example": r.example} for r in rules]
+    create_table_artifact(rows, key="checks", description="Rules, and the rows that offend them")
+    steps.refuse_offences(rules)
+    log.info("writing the snapshot")
+    candidate = write_snapshot(home, run)
+    site = draw_site(home, candidate)
+    promote(home, candidate, inputs)
+    return Summary(run.run_id, "succeeded", tuple(changes), site)

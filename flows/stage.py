@@ -1,0 +1,34 @@
+"""Frames of a run's steps as Parquet files, named by the digest of what they were made from."""
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from pathlib import Path
+
+import polars as pl
+
+from flows.ingest.catalog import digest_of
+from warehouse.store import Staged
+from warehouse.version import code_version
+
+
+def staged(
+    folder: Path, names: Sequence[str], made_from: Iterable[str], build: Callable[[], Mapping[str, pl.DataFrame]]
+) -> dict[str, Staged]:
+    """Return the files of some frames, calling `build` only where one of them is not there yet."""
+    digest = digest_of([*made_from, code_version()])
+    files = {name: Staged(folder / f"{name}-{digest[:16]}.parquet", digest) for name in names}
+    if not all(file.path.exists() for file in files.values()):
+        folder.mkdir(parents=True, exist_ok=True)
+        frames = build()
+        for name, file in files.items():
+            partial = file.path.with_suffix(".partial")
+            frames[name].write_parquet(partial)
+            partial.replace(file.path)
+    return files
+
+
+def forget_others(folder: Path, kept: Iterable[Staged]) -> None:
+    """Delete the staged files that no table is made from any more."""
+    names = {file.path.name for file in kept}
+    for path in folder.iterdir():
+        if path.name not in names:
+            path.unlink()

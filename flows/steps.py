@@ -1,0 +1,184 @@
+"""The steps of a refresh as plain functions: each takes paths and digests and leaves files behind."""
+
+import secrets
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+
+import polars as pl
+
+from flows import publish
+from flows.ingest import hardware, model, workload
+from flows.ingest.catalog import SourceFile, digest_of, digest_of_sources
+from flows.intensity.costs import op_costs
+from flows.intensity.shapes import op_shapes, parameters
+from flows.stage import forget_others, staged
+from warehouse import snapshot, store
+from warehouse.errors import RunError
+from warehouse.frames import read_frame
+from warehouse.home import Home
+from warehouse.store import Change, Rule, Run, Staged
+from warehouse.version import code_version
+
+
+@dataclass(frozen=True)
+class Summary:
+    """What a run did."""
+
+    run_id: str
+    status: str
+    changes: tuple[Change, ...] = ()
+    site: publish.SiteReport | None = None
+
+    def markdown(self, home: Home) -> str:
+        """Return the summary as a Markdown page."""
+        lines = [f"# Run {self.run_id}: {self.status}", "", f"- snapshot: `{home.snapshot}`", f"- site: `{home.site}`"]
+        if self.site:
+            lines.append(f"- charts: {self.site.charts}, {len(self.site.drawn)} of them drawn anew")
+        if self.changes:
+            lines += ["", "| table | rows | added | changed | taken out |", "| --- | ---: | ---: | ---: | ---: |"]
+            lines += [f"| {c.table} | {c.rows} | {c.inserted} | {c.updated} | {c.deleted} |" for c in self.changes]
+        return "\n".join(lines)
+
+
+def _read_models(sources: Sequence[SourceFile]) -> Mapping[str, pl.DataFrame]:
+    frames = model.read_models(sources)
+    return {**frames, "model": frames["model"].with_columns(parameters=parameters())}
+
+
+# kind of file -> what reads it, and the tables that come of it
+READERS: Mapping[str, tuple[Callable[[Sequence[SourceFile]], Mapping[str, pl.DataFrame]], Sequence[str]]] = {
+    "hardware": (hardware.read_hardware, ["hardware", "ceiling"]),
+    "model": (_read_models, ["model"]),
+    "workload": (workload.read_workloads, ["workload"]),
+    "precision": (workload.read_precisions, ["precision"]),
+    "elementwise": (workload.read_elementwise, ["elementwise"]),
+}
+
+
+def new_run(sources: Sequence[SourceFile], flow_run_id: str | None = None) -> Run:
+    """Return a run of these inputs that starts now."""
+    now = datetime.now(UTC)
+    inputs = digest_of([digest_of_sources(sources), code_version()])
+    return Run(f"{now:%Y%m%dT%H%M%S.%f}-{secrets.token_hex(2)}", now, code_version(), inputs, flow_run_id)
+
+
+@contextmanager
+def recorded(home: Home, run: Run) -> Iterator[None]:
+    """Write the run into core.run, and how it failed where it does."""
+    with store.open_build(home) as connection:
+        store.start_run(connection, run)
+    try:
+        yield
+    except BaseException as error:
+        reason = snapshot.one_line(error) or type(error).__name__
+        with suppress(Exception), store.open_build(home) as connection:
+            store.finish_run(connection, run.run_id, "failed", reason)
+        raise
+
+
+def is_published(home: Home, run: Run) -> bool:
+    """Whether snapshot and site were made from the inputs of this run."""
+    made_from = {snapshot.published_inputs(home), publish.read_manifest(home.site).get("inputs_sha256")}
+    return made_from == {run.inputs_sha256}
+
+
+def finish_unchanged(home: Home, run: Run) -> Summary:
+    """Record that there was nothing to do."""
+    with store.open_build(home) as connection:
+        store.finish_run(connection, run.run_id, "unchanged")
+    return Summary(run.run_id, "unchanged")
+
+
+def ingest(home: Home, kind: str, sources: Sequence[SourceFile]) -> dict[str, Staged]:
+    """Validate the files of a kind and stage their frames, one a table and one with the files' origins."""
+    read, tables = READERS[kind]
+
+    def build() -> dict[str, pl.DataFrame]:
+        frames = read(sources)
+        return {**frames, f"origin_{kind}": frames["origin"]}
+
+    return staged(home.stage, [*tables, f"origin_{kind}"], [kind, digest_of_sources(sources)], build)
+
+
+def compute(home: Home, inputs: Mapping[str, Staged], sources: Sequence[SourceFile]) -> dict[str, Staged]:
+    """Stage the shapes of the ops of every model at every setting, and what they cost."""
+    names = ("model", "workload", "precision", "elementwise")
+
+    def build() -> dict[str, pl.DataFrame]:
+        models, workloads, precisions, elementwise = (pl.read_parquet(inputs[name].path) for name in names)
+        workload.refuse_unknown_names(workloads, models, precisions, sources)
+        shapes = op_shapes(models, workloads)
+        return {"op_shape": shapes.drop("precisions"), "op_cost": op_costs(shapes, precisions, elementwise)}
+
+    return staged(home.stage, ["op_shape", "op_cost"], [inputs[name].inputs_sha256 for name in names], build)
+
+
+def load(home: Home, run: Run, inputs: Mapping[str, Staged], sources: Sequence[SourceFile]) -> list[Change]:
+    """Make the tables of the build database equal to the staged frames."""
+    tables = {name: file for name, file in inputs.items() if not name.startswith("origin_")}
+    with store.open_build(home) as connection:
+
+        def build() -> dict[str, pl.DataFrame]:
+            origins = [pl.read_parquet(inputs[f"origin_{kind}"].path) for kind in READERS]
+            known = read_frame(connection, "select source_id, sha256, ingested_at from core.source")
+            return {"source": _source_frame(sources, pl.concat(origins), known, run.started_at)}
+
+        tables |= staged(home.stage, ["source"], ["source", digest_of_sources(sources)], build)
+        return store.load(connection, run.run_id, tables)
+
+
+def check(home: Home) -> list[Rule]:
+    """Hold the rules against the build database."""
+    with store.open_build(home) as connection:
+        return store.run_checks(connection)
+
+
+def refuse_offences(rules: Sequence[Rule]) -> None:
+    """Raise `RunError` where a rule does not hold."""
+    broken = [rule for rule in rules if rule.offending_rows]
+    if broken:
+        named = ", ".join(f"{rule.name} ({rule.offending_rows} rows, as {rule.example})" for rule in broken)
+        raise RunError(f"{len(broken)} of {len(rules)} rules do not hold, so nothing was published: {named}")
+
+
+def write_snapshot(home: Home, run: Run) -> Path:
+    """Write the snapshot that the run will publish, and return its file."""
+    with store.open_build(home) as connection:
+        store.finish_run(connection, run.run_id, "succeeded")
+        return snapshot.write_candidate(connection, home)
+
+
+def draw_site(home: Home, candidate: Path, progress: Callable[[str], None] = lambda _: None) -> publish.SiteReport:
+    """Write the site that the run will publish beside the one that stands."""
+    return publish.build_site(candidate, publish.beside(home.site), home.site, progress)
+
+
+def promote(home: Home, candidate: Path, inputs: Mapping[str, Staged]) -> None:
+    """Publish snapshot and site, each at once, and forget the staged files of earlier runs."""
+    publish.refuse_foreign_folder(home.site)
+    snapshot.promote(candidate, home)
+    publish.replace_site(publish.beside(home.site), home.site)
+    forget_others(home.stage, inputs.values())
+
+
+def _source_frame(
+    sources: Sequence[SourceFile], origins: pl.DataFrame, known: pl.DataFrame, now: datetime
+) -> pl.DataFrame:
+    files = pl.DataFrame(
+        {
+            "source_id": source.source_id,
+            "kind": source.kind,
+            "path": source.shown_path,
+            "sha256": source.sha256,
+            "size_bytes": source.size_bytes,
+        }
+        for source in sources
+    )
+    return (
+        files.join(origins, on="source_id", how="left", maintain_order="left")
+        .join(known, on=["source_id", "sha256"], how="left", maintain_order="left")
+        .with_columns(pl.col("ingested_at").fill_null(now))
+    )

@@ -1,0 +1,9 @@
+-- one row per table or view that users read
+select schema_name || '.' || view_name as name, 'view' as kind, comment
+from duckdb_views()
+where schema_name = 'mart'
+union all by name
+select schema_name || '.' || table_name as name, 'table' as kind, comment
+from duckdb_tables()
+where schema_name = 'core'
+order by kind desc, name

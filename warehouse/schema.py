@@ -1,0 +1,36 @@
+"""What the snapshot holds, in its own comments."""
+
+from difflib import get_close_matches
+from pathlib import Path
+
+from warehouse.errors import InputError
+from warehouse.objects import sql_folder
+from warehouse.snapshot import open_snapshot
+
+
+def describe(snapshot: Path, name: str | None = None) -> str:
+    """Return a line an object, or a line a column of one object.
+
+    Raises
+    ------
+    InputError
+        There is no object of that name.
+    """
+    with open_snapshot(snapshot) as connection:
+        objects = connection.sql((sql_folder() / "schema" / "objects.sql").read_text("utf-8")).fetchall()
+        if name is None:
+            return _aligned([(full_name, kind, comment) for full_name, kind, comment in objects])
+        names = [full_name for full_name, _, _ in objects]
+        found = next((n for n in names if name in {n, n.removeprefix("mart."), n.removeprefix("core.")}), None)
+        if found is None:
+            near = ", ".join(get_close_matches(name, names, n=3, cutoff=0.3) or names)
+            raise InputError(f"schema: {name}: no such table or view; expected one of {near}")
+        columns = (sql_folder() / "schema" / "columns.sql").read_text("utf-8")
+        rows = connection.execute(columns, {"name": found}).fetchall()
+    comment = next(comment for full_name, _, comment in objects if full_name == found)
+    return f"{found}: {comment}\n{_aligned([(f'  {column}', kind, text) for column, kind, text in rows])}"
+
+
+def _aligned(rows: list[tuple[str, str, str]]) -> str:
+    first, second = (max(len(row[i]) for row in rows) for i in (0, 1))
+    return "\n".join(f"{a:<{first}}  {b:<{second}}  {c or ''}".rstrip() for a, b, c in rows)
