@@ -8,12 +8,11 @@ import polars as pl
 
 INTENSITY = "intensity_flops_per_byte"
 PERFORMANCE = "performance_flops_per_s"
+Domain = tuple[float, float]
 
-# Okabe and Ito's palette, which holds apart for every kind of colour vision; the last one is text.
-BLUE, ORANGE, GREEN, VERMILION, SKY, PURPLE, YELLOW, INK = (
-    "#0072b2", "#e69f00", "#009e73", "#d55e00", "#56b4e9", "#cc79a7", "#f0e442", "#222222",
-)  # fmt: skip
-GREY, PALE = "#6b6b6b", "#e4e7ea"
+# Okabe and Ito's palette, which holds apart for every kind of colour vision, and two inks.
+BLUE, ORANGE, GREEN, VERMILION = "#0072b2", "#e69f00", "#009e73", "#d55e00"
+SKY, PURPLE, INK, GREY, PALE = "#56b4e9", "#cc79a7", "#222222", "#6b6b6b", "#e4e7ea"
 CROSS = "M-0.7,-0.7L0.7,0.7M-0.7,0.7L0.7,-0.7"
 
 TOOLTIP = [
@@ -32,42 +31,22 @@ TOOLTIP = [
 ]
 
 
-def chart_data(frame: pl.DataFrame) -> alt.InlineData:
-    """Return the rows as chart data, without fields that are null."""
-    rows = [{k: v for k, v in row.items() if v is not None} for row in frame.iter_rows(named=True)]
-    return alt.InlineData(values=rows, name="marks")
+def rows(layer: str) -> alt.Chart:
+    """Return a chart of the rows of one layer of the data."""
+    return alt.Chart().transform_filter(f"datum.layer == '{layer}'")
 
 
-def layer_is(*names: str) -> str:
-    """Return the Vega expression that keeps the rows of some layers."""
-    return " || ".join(f"datum.layer == '{name}'" for name in names)
-
-
-def decades(low: float, high: float) -> list[float]:
-    """Return the powers of ten from `low` to `high`."""
-    exponents = range(math.ceil(math.log10(low) - 1e-9), math.floor(math.log10(high) + 1e-9) + 1)
-    return [10.0**exponent for exponent in exponents]
-
-
-def x_axis(domain: tuple[float, float], title: str, **axis: Any) -> alt.X:
+def x_axis(domain: Domain, title: str, **axis: Any) -> alt.X:
     """Return operational intensity on a logarithmic axis with a tick a decade."""
-    return alt.X(
-        f"{INTENSITY}:Q",
-        scale=alt.Scale(type="log", domain=list(domain), nice=False),
-        axis=alt.Axis(**{"title": title, "values": decades(*domain), "format": "~s", **axis}),
-    )
+    return alt.X(f"{INTENSITY}:Q", scale=_log(domain), axis=_decade_axis(domain, title, axis))
 
 
-def y_axis(domain: tuple[float, float], title: str, **axis: Any) -> alt.Y:
+def y_axis(domain: Domain, title: str, **axis: Any) -> alt.Y:
     """Return performance on a logarithmic axis with a tick a decade."""
-    return alt.Y(
-        f"{PERFORMANCE}:Q",
-        scale=alt.Scale(type="log", domain=list(domain), nice=False),
-        axis=alt.Axis(**{"title": title, "values": decades(*domain), "format": "~s", **axis}),
-    )
+    return alt.Y(f"{PERFORMANCE}:Q", scale=_log(domain), axis=_decade_axis(domain, title, axis))
 
 
-def cut(frame: pl.DataFrame, domain: tuple[float, float]) -> pl.DataFrame:
+def cut(frame: pl.DataFrame, domain: Domain) -> pl.DataFrame:
     """Return the rows with the far ends of roofs moved along them to the edges of the chart.
 
     Left of a ridge a roof has slope one on logarithmic axes, right of it none.
@@ -75,36 +54,32 @@ def cut(frame: pl.DataFrame, domain: tuple[float, float]) -> pl.DataFrame:
     left, right = domain
     is_left = pl.col("layer").is_in(["bandwidth", "roof"]) & (pl.col(INTENSITY) < left)
     is_right = pl.col("layer").is_in(["peak", "roof"]) & (pl.col(INTENSITY) > right)
+    moved = pl.col(PERFORMANCE) * left / pl.col(INTENSITY)
     return frame.with_columns(
-        pl.when(is_left).then(pl.col(PERFORMANCE) * left / pl.col(INTENSITY)).otherwise(PERFORMANCE).alias(PERFORMANCE),
+        pl.when(is_left).then(moved).otherwise(PERFORMANCE).alias(PERFORMANCE),
         pl.when(is_left).then(left).when(is_right).then(right).otherwise(INTENSITY).alias(INTENSITY),
     )
 
 
-def spread(positions: list[float], gap: float) -> list[float]:
-    """Move sorted positions apart, as little as may be, until each is `gap` from the next."""
-    clusters: list[tuple[float, int]] = []  # centre and size, each laid out evenly about its centre
-    for position in positions:
-        centre, size = position, 1
-        while clusters and centre - gap * (size - 1) / 2 < _top(clusters[-1], gap) + gap:
-            other, count = clusters.pop()
-            centre, size = (centre * size + other * count) / (size + count), size + count
-        clusters.append((centre, size))
-    return [centre + gap * (i - (size - 1) / 2) for centre, size in clusters for i in range(size)]
-
-
 def styled(chart: alt.LayerChart, frame: pl.DataFrame) -> alt.LayerChart:
     """Return the chart in the look that all of them share, with the frame's rows as its data."""
-    dressed = (
+    dressed: alt.LayerChart = (
         chart.configure(font="Helvetica Neue, Arial, Liberation Sans, sans-serif", background="white", padding=12)
         .configure_view(stroke=None)
         .configure_title(anchor="start", fontSize=17, subtitleFontSize=12, subtitleColor=GREY, subtitlePadding=4)
         .configure_axis(labelFontSize=12, titleFontSize=12, titleFontWeight="normal", titlePadding=8)
         .configure_legend(labelFontSize=12, titleFontSize=12, titleFontWeight="normal")
     )
-    dressed.data = chart_data(frame)  # last: each step before copies the whole chart
+    values = [{key: value for key, value in row.items() if value is not None} for row in frame.iter_rows(named=True)]
+    dressed.data = alt.InlineData(values=values, name="marks")  # last: each step before copies the whole chart
     return dressed
 
 
-def _top(cluster: tuple[float, int], gap: float) -> float:
-    return cluster[0] + gap * (cluster[1] - 1) / 2
+def _log(domain: Domain) -> alt.Scale:
+    return alt.Scale(type="log", domain=list(domain), nice=False)
+
+
+def _decade_axis(domain: Domain, title: str, axis: dict[str, Any]) -> alt.Axis:
+    first, last = (math.log10(end) for end in domain)
+    decades = [10.0**exponent for exponent in range(math.ceil(first - 1e-9), math.floor(last + 1e-9) + 1)]
+    return alt.Axis(**{"title": title, "values": decades, "format": "~s", **axis})

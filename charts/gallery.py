@@ -11,8 +11,10 @@ from typing import Any
 import altair as alt
 import polars as pl
 
-from charts.house import comparison, house, speculative
+from charts.comparison import comparison
+from charts.house import house
 from charts.paper import paper
+from charts.speculative import speculative
 
 TEMPLATES: Mapping[str, Callable[[pl.DataFrame], alt.LayerChart]] = {
     "paper": paper,

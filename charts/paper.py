@@ -1,9 +1,11 @@
 """The roofline as the Medusa paper draws it (Cai et al. 2024, arXiv 2401.10774, figures 9 to 17)."""
 
+from typing import Any
+
 import altair as alt
 import polars as pl
 
-from charts.axes import CROSS, PERFORMANCE, TOOLTIP, cut, layer_is, styled, x_axis, y_axis
+from charts.axes import CROSS, PERFORMANCE, TOOLTIP, cut, rows, styled, x_axis, y_axis
 
 # Computed points of several series lie on one spot: each later series is drawn smaller, on top.
 SERIES = {
@@ -28,7 +30,7 @@ def paper(frame: pl.DataFrame) -> alt.LayerChart:
     bandwidth = frame.filter(layer="bandwidth")["label"][0]
     labels = [bandwidth, *peaks["label"]]
     widest = max(len(label) for label in [*labels, *SERIES])
-    domain = (1e10, 2.5 * peaks[PERFORMANCE].max())  # type: ignore[operator]
+    domain = (1e10, 2.5 * max(peaks[PERFORMANCE].to_list()))
     x = x_axis(_INTENSITIES, "Operational Intensity (FLOP/Byte)", **_fine_grid(*_INTENSITIES))
     y = y_axis(domain, "Performance (FLOP/s)", **_fine_grid(*domain))
 
@@ -51,20 +53,19 @@ def paper(frame: pl.DataFrame) -> alt.LayerChart:
                 ),
             ),
         )
-        .transform_filter(layer_is("bandwidth", "peak"))
+        .transform_filter("datum.layer == 'bandwidth' || datum.layer == 'peak'")
     )
     ridges = (
-        alt.Chart()
+        rows("ridge")
         .mark_rule(color=_RIDGE)
         .encode(
             x,
             strokeDash=alt.condition("datum.is_default", alt.value(_DASHED), alt.value(_DOTTED)),
             tooltip=[alt.Tooltip("label:N", title="ridge"), alt.Tooltip("basis:N")],
         )
-        .transform_filter(layer_is("ridge"))
     )
     points = (
-        alt.Chart()
+        rows("computed")
         .mark_point(shape=CROSS, strokeWidth=1.4, filled=False, opacity=1)
         .encode(
             x,
@@ -81,11 +82,11 @@ def paper(frame: pl.DataFrame) -> alt.LayerChart:
             ),
             tooltip=TOOLTIP,
         )
-        .transform_filter(layer_is("computed"))
     )
     # the ground of both legends; it reads one row, and no field of it
     ground = (
-        alt.Chart()
+        rows("ridge")
+        .transform_filter("datum.is_default")
         .mark_rect(fill="white", stroke="#cccccc", strokeWidth=0.6)
         .encode(
             x=alt.XValue(_legend_left(widest) - 4),
@@ -93,11 +94,10 @@ def paper(frame: pl.DataFrame) -> alt.LayerChart:
             y=alt.YValue(_HEIGHT - 14 * (len(labels) + len(SERIES)) - 16),
             y2=alt.Y2Value(_HEIGHT - 6),
         )
-        .transform_filter("datum.layer == 'ridge' && datum.is_default")
     )
     layers = [lines, ridges, ground, points]
     if not frame.filter(layer="reference").is_empty():
-        reference = alt.Chart().transform_filter(layer_is("reference"))
+        reference = rows("reference")
         layers.append(reference.mark_rule(color=_RIDGE, strokeWidth=0.8, strokeDash=_DASHED).encode(y))
         layers.append(
             reference.mark_text(align="left", baseline="bottom", dx=4, dy=-2, color=_RIDGE).encode(
@@ -125,7 +125,7 @@ def _roof_of(peaks: pl.DataFrame) -> str:
     return f"{used['basis'].replace('_', ' ')} roof of {used['label'].split(' (')[0]} ({used['origin']})"
 
 
-def _fine_grid(low: float, high: float) -> dict[str, object]:
+def _fine_grid(low: float, high: float) -> dict[str, Any]:
     steps = [digit * 10.0**exponent for exponent in range(-1, 19) for digit in range(1, 10)]
     values = [step for step in steps if low <= step <= high]
     grid = {"gridColor": "#dcdcdc", "gridWidth": 0.6, "ticks": False}

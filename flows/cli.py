@@ -3,11 +3,12 @@
 import logging
 import sys
 import time
+import traceback
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Any, Literal
 
 from cyclopts import App, CycloptsError, Parameter
 
@@ -41,7 +42,7 @@ class Common:
 
 
 @app.command
-def run(*, catalog: Path | None = None, common: Common = Common()) -> int:  # noqa: B008
+def run(*, catalog: Path | None = None, common: Common = Common()) -> int:
     """Bring warehouse and site up to date, as a Prefect flow run.
 
     Reads the shipped catalog, then HOME/catalog, then the given one; computes what changed; publishes a new
@@ -67,13 +68,11 @@ def run(*, catalog: Path | None = None, common: Common = Common()) -> int:  # no
     if summary.status == "unchanged":
         print(f"unchanged: everything is up to date ({seconds:.1f} s)")
     else:
-        rows = {change.table: change for change in summary.changes}
+        rows = {change.table: change.rows for change in summary.changes}
         touched = sum(change.touched for change in summary.changes)
         drawn = f"{len(summary.site.drawn)} of {summary.site.charts} charts drawn" if summary.site else "no charts"
-        print(
-            f"published {rows['hardware'].rows} devices, {rows['model'].rows} models, {rows['op_cost'].rows:,} op costs: "
-            f"{touched:,} rows changed, {drawn} ({seconds:.1f} s)"
-        )
+        what = f"{rows['hardware']} devices, {rows['model']} models, {rows['op_cost']:,} op costs"
+        print(f"published {what}: {touched:,} rows changed, {drawn} ({seconds:.1f} s)")
     print(f"  snapshot  {home.snapshot}")
     print(f"  site      {home.site / 'index.html'}")
     print('next: rooflines query "select * from mart.roof"    rooflines schema    rooflines chart')
@@ -88,7 +87,7 @@ def query(
     file: Path | None = None,
     format: Literal["table", "csv", "json", "parquet"] = "table",  # noqa: A002
     out: Path | None = None,
-    common: Common = Common(),  # noqa: B008
+    common: Common = Common(),
 ) -> int:
     """Run read-only SQL on the published snapshot.
 
@@ -112,7 +111,7 @@ def query(
 
 
 @app.command
-def schema(name: str | None = None, /, *, common: Common = Common()) -> int:  # noqa: B008
+def schema(name: str | None = None, /, *, common: Common = Common()) -> int:
     """List tables and views, or the columns of one, with their comments.
 
     Parameters
@@ -127,7 +126,7 @@ def schema(name: str | None = None, /, *, common: Common = Common()) -> int:  # 
 
 
 @app.command
-def chart(name: str | None = None, /, *, out: Path | None = None, common: Common = Common()) -> int:  # noqa: B008
+def chart(name: str | None = None, /, *, out: Path | None = None, common: Common = Common()) -> int:
     """Draw one chart of the gallery; without a name, list them.
 
     Parameters
@@ -137,20 +136,23 @@ def chart(name: str | None = None, /, *, out: Path | None = None, common: Common
     out
         File to write: .json (Vega-Lite), .html, .svg or .png. Default: Vega-Lite on standard output.
     """
-    from flows import publish
+    from flows import draw
     from warehouse.frames import read_frame
     from warehouse.snapshot import open_snapshot
 
-    with open_snapshot(common.place.snapshot) as connection:
-        if name is None:
-            print("\n".join(entry.name for entry in publish.gallery(connection)))
-            return 0
-        entry = publish.find_chart(connection, name)
-        spec = publish.chart_spec(entry, read_frame(connection, publish.chart_sql(entry)))
     suffix = out.suffix.removeprefix(".") if out else "json"
     if suffix not in {"json", "html", "svg", "png"}:
         raise InputError(f"--out: {out}: expected a file that ends in .json, .html, .svg or .png")
-    content = publish.render(spec, suffix)
+    with open_snapshot(common.place.snapshot) as connection:
+        if name is None:
+            print("\n".join(entry.name for entry in draw.gallery(connection)))
+            return 0
+        entry = draw.find_chart(connection, name)
+        frame = read_frame(connection, draw.chart_sql(entry))
+    if not draw.has_roof(frame):
+        raise InputError(f"chart: {name}: the device has no roof for this dtype; expected a chart of another one")
+    spec = draw.chart_spec(entry, frame)
+    content = draw.render(spec, suffix)
     if out is None:
         sys.stdout.buffer.write(content)
     else:
@@ -160,7 +162,7 @@ def chart(name: str | None = None, /, *, out: Path | None = None, common: Common
 
 
 @app.command
-def publish(*, out: Path | None = None, common: Common = Common()) -> int:  # noqa: B008
+def publish(*, out: Path | None = None, common: Common = Common()) -> int:
     """Build the site from the published snapshot.
 
     Parameters
@@ -172,7 +174,6 @@ def publish(*, out: Path | None = None, common: Common = Common()) -> int:  # no
 
     home = common.place
     site = (out or home.site).absolute()
-    publishing.refuse_foreign_folder(site)
     with _progress("reading the snapshot") as show:
         report = publishing.publish_site(home, site, show.tell)
     print(f"published {report.charts} charts, {len(report.drawn)} of them drawn anew")
@@ -181,7 +182,7 @@ def publish(*, out: Path | None = None, common: Common = Common()) -> int:  # no
 
 
 @app.command
-def check(*, common: Common = Common()) -> int:  # noqa: B008
+def check(*, common: Common = Common()) -> int:
     """Hold the rules of sql/checks against the published snapshot; 1 is returned where one does not hold."""
     from warehouse.snapshot import open_snapshot
     from warehouse.store import run_checks
@@ -205,31 +206,24 @@ def run_command(tokens: Sequence[str]) -> int:
     """Run one command line and return its exit code."""
     debug = "--debug" in tokens
     try:
-        result = app(tokens, exit_on_error=False, print_error=False)
-    except CycloptsError as error:
-        return _fail(str(error), 2)
-    except InputError as error:
-        if debug:
-            raise
-        return _fail(str(error), 2)
-    except RunError as error:
-        if debug:
-            raise
-        return _fail(str(error), 1)
+        return int(app(tokens, exit_on_error=False, print_error=False) or 0)
+    except (InputError, CycloptsError) as error:
+        return _fail(error, 2, debug)
     except KeyboardInterrupt:
         return _fail("interrupted", 130)
     except BrokenPipeError:
-        sys.stdout = None  # type: ignore[assignment]  # or else the interpreter writes to it once more
+        sys.stdout = None  # or else the interpreter writes to it once more
         return 0
+    except RunError as error:
+        return _fail(error, 1, debug)
     except Exception as error:
-        if debug:
-            raise
-        return _fail(f"{type(error).__name__}: {error} (--debug shows where)", 1)
-    return result if isinstance(result, int) else 0
+        return _fail(error if debug else f"{type(error).__name__}: {error} (--debug shows where)", 1, debug)
 
 
-def _fail(message: str, code: int) -> int:
-    print(f"rooflines: {' '.join(message.split())}", file=sys.stderr)
+def _fail(reason: BaseException | str, code: int, debug: bool = False) -> int:
+    if debug:
+        traceback.print_exc()
+    print(f"rooflines: {' '.join(str(reason).split())}", file=sys.stderr)
     return code
 
 

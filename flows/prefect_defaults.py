@@ -23,5 +23,5 @@ def prefect_defaults() -> Iterator[None]:
     """Apply the settings that the user did not set."""
     from prefect.settings import temporary_settings  # noqa: PLC0415
 
-    with temporary_settings(set_defaults=DEFAULTS):  # type: ignore[arg-type]
+    with temporary_settings(set_defaults=DEFAULTS):
         yield

@@ -1,9 +1,11 @@
 """Results of users' queries, written as they asked."""
 
+import contextlib
+import io
 import shutil
 import sys
 from pathlib import Path
-from typing import IO, Literal
+from typing import Literal
 
 import duckdb
 
@@ -49,9 +51,6 @@ def write_result(connection: duckdb.DuckDBPyConnection, sql: str, form: Format, 
 
 
 def _table(relation: duckdb.DuckDBPyRelation) -> str:
-    import contextlib  # noqa: PLC0415
-    import io  # noqa: PLC0415
-
     text = io.StringIO()
     with contextlib.redirect_stdout(text):
         relation.show(max_width=max(80, shutil.get_terminal_size((160, 0)).columns), max_rows=_MAX_ROWS)
@@ -62,15 +61,16 @@ def _write_frame(relation: duckdb.DuckDBPyRelation, form: Format, out: Path | No
     import polars as pl  # noqa: PLC0415
 
     frame = pl.DataFrame(_castable(relation, form))
-    target: IO[bytes] | Path = out or sys.stdout.buffer
+    target = out or io.BytesIO()
     if form == "csv":
         frame.write_csv(target)
     elif form == "parquet":
         frame.write_parquet(target)
     else:
         frame.write_json(target)
-        if out is None:
-            sys.stdout.buffer.write(b"\n")
+    if isinstance(target, io.BytesIO):
+        end = b"\n" if form == "json" else b""
+        sys.stdout.buffer.write(target.getvalue() + end)
 
 
 def _castable(relation: duckdb.DuckDBPyRelation, form: Format) -> duckdb.DuckDBPyRelation:

@@ -9,9 +9,9 @@ import duckdb
 
 from warehouse.errors import InputError
 from warehouse.home import Home
-from warehouse.store import OFFLINE, literal
+from warehouse.store import OFFLINE, Config, literal
 
-_SANDBOX = {**OFFLINE, "enable_external_access": False, "memory_limit": "4GB"}
+_SANDBOX: Config = {**OFFLINE, "enable_external_access": False, "memory_limit": "4GB"}
 
 
 def write_candidate(connection: duckdb.DuckDBPyConnection, home: Home) -> Path:
@@ -57,17 +57,20 @@ def open_snapshot(path: Path) -> Iterator[duckdb.DuckDBPyConnection]:
         yield connection
 
 
+def published_run(connection: duckdb.DuckDBPyConnection) -> tuple[str, str]:
+    """Return id and digest of inputs of the run that made a snapshot."""
+    last = "select run_id, inputs_sha256 from core.run where status = 'succeeded' order by run_id desc limit 1"
+    run_id, inputs_sha256 = connection.execute(last).fetchone() or ("", "")
+    return run_id, inputs_sha256
+
+
 def published_inputs(home: Home) -> str | None:
-    """Return the digest of the inputs of the published run; None where there is none to read."""
-    if not home.snapshot.exists():
-        return None
-    last = "select inputs_sha256 from core.run where status = 'succeeded' order by run_id desc limit 1"
+    """Return the digest of the inputs of the published run; None where no snapshot can be read."""
     try:
         with open_snapshot(home.snapshot) as connection:
-            row = connection.execute(last).fetchone()
+            return published_run(connection)[1]
     except (duckdb.Error, InputError):
         return None
-    return row[0] if row else None
 
 
 def one_line(error: BaseException) -> str:

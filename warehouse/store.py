@@ -15,7 +15,9 @@ from warehouse.errors import RunError
 from warehouse.home import Home
 from warehouse.objects import read_names, sql_files, sql_folder, views_in_order
 
-OFFLINE = {"autoinstall_known_extensions": False, "autoload_known_extensions": False}
+Config = dict[str, str | bool | int | float | list[str]]
+
+OFFLINE: Config = {"autoinstall_known_extensions": False, "autoload_known_extensions": False}
 
 _log = logging.getLogger(__name__)
 

@@ -17,6 +17,8 @@ Count = Annotated[int, Field(ge=1, le=2**31)]
 
 D = TypeVar("D", bound=BaseModel)
 
+_SHOWN = 60  # characters of a value that a message repeats
+
 
 class Document(BaseModel):
     """A file whose every field is known and whose numbers are finite."""
@@ -85,7 +87,7 @@ def refuse_duplicates(ids: Iterable[tuple[str, SourceFile]], field: str) -> None
 def shown(value: object) -> str:
     """Return a value as it can stand in a one-line message."""
     text = json.dumps(value, ensure_ascii=False, default=str)
-    return text if len(text) <= 60 else f"{text[:57]}..."
+    return text if len(text) <= _SHOWN else f"{text[:_SHOWN]}..."
 
 
 def _field(location: tuple[int | str, ...]) -> str:

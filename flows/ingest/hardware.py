@@ -2,7 +2,7 @@
 
 from collections import Counter
 from collections.abc import Sequence
-from typing import Annotated, Literal
+from typing import Annotated, Any, Literal
 
 import polars as pl
 from pydantic import Field
@@ -86,7 +86,7 @@ def read_hardware(sources: Sequence[SourceFile]) -> dict[str, pl.DataFrame]:
     }
 
 
-def _ceilings(device: Device, source: SourceFile) -> list[dict[str, object]]:
+def _ceilings(device: Device, source: SourceFile) -> list[dict[str, Any]]:
     entries: list[tuple[str, str, float, Compute | Bandwidth]] = [
         *(("compute", c.dtype, c.tflops * 1e12, c) for c in device.compute),
         *(("bandwidth", b.level, b.gb_per_s * 1e9, b) for b in device.bandwidth),
@@ -95,7 +95,7 @@ def _ceilings(device: Device, source: SourceFile) -> list[dict[str, object]]:
     (kind, name, basis), times = keys.most_common(1)[0]
     if times > 1:
         raise InputError(f"{source.path}: {kind}: {name} with basis {basis} stands {times} times; expected once")
-    rows = [
+    rows: list[dict[str, Any]] = [
         {
             "hardware_id": device.hardware_id,
             "kind": kind,
@@ -113,9 +113,7 @@ def _ceilings(device: Device, source: SourceFile) -> list[dict[str, object]]:
     return rows
 
 
-def _is_default(
-    entry: Compute | Bandwidth, rivals: Sequence[Compute | Bandwidth], source: SourceFile
-) -> bool:
+def _is_default(entry: Compute | Bandwidth, rivals: Sequence[Compute | Bandwidth], source: SourceFile) -> bool:
     marked = [rival for rival in rivals if rival.default]
     if len(marked) > 1:
         name = entry.dtype if isinstance(entry, Compute) else entry.level
@@ -124,9 +122,7 @@ def _is_default(
     return entry is (marked or by_rank)[0]
 
 
-def _refuse_absurd_ridge(
-    entries: Sequence[tuple[str, str, float, Compute | Bandwidth]], source: SourceFile
-) -> None:
+def _refuse_absurd_ridge(entries: Sequence[tuple[str, str, float, Compute | Bandwidth]], source: SourceFile) -> None:
     low, high = _RIDGE_RANGE
     for kind, dtype, peak, _ in entries:
         for other, level, bandwidth, _ in entries:

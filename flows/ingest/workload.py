@@ -30,10 +30,10 @@ class Workload(Document):
     phases: Annotated[list[Literal["prefill", "decode", "speculative"]], Field(min_length=1)]
     batch_size: Batches
     sequence_length: Lengths
-    candidates: Candidates = []
+    candidates: Candidates = Field(default_factory=list)
     conventions: Annotated[list[Literal["paper", "llm-viewer"]], Field(min_length=1)]
     precisions: Annotated[list[Id], Field(min_length=1)]
-    tensor_parallel: list[Literal[1]] = [1]
+    tensor_parallel: Annotated[list[Literal[1]], Field(min_length=1)] = Field(default=[1])
     models: Annotated[list[Id], Field(min_length=1)] | None = None
 
     @model_validator(mode="after")

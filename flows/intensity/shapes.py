@@ -149,9 +149,7 @@ def with_shape_id(shapes: pl.DataFrame) -> pl.DataFrame:
     """Put before each row a hash of its setting and op that no version of any library changes."""
     named = ["model_id", "convention", "phase", "op"]
     names = shapes.select(named).unique(maintain_order=True)
-    seeds = [
-        int.from_bytes(hashlib.sha256("\n".join(row).encode()).digest()[:8], "big") for row in names.iter_rows()
-    ]
+    seeds = [int.from_bytes(hashlib.sha256("\n".join(row).encode()).digest()[:8], "big") for row in names.iter_rows()]
     seeded = shapes.join(
         names.with_columns(shape_id=pl.Series(seeds, dtype=pl.UInt64)), on=named, how="left", maintain_order="left"
     )

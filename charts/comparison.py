@@ -1,0 +1,66 @@
+"""The roofs of several devices on one chart."""
+
+import altair as alt
+import polars as pl
+
+from charts.axes import BLUE, GREEN, GREY, INK, INTENSITY, ORANGE, PURPLE, SKY, VERMILION, cut, rows
+from charts.house_style import WIDTH, Frame, finished
+
+_COLOURS = [BLUE, VERMILION, GREEN, PURPLE, ORANGE, SKY, INK, GREY]
+_DASHES = [[1, 0], [8, 3], [3, 2], [8, 3, 2, 3]]
+_TOOLTIP = [
+    alt.Tooltip("hardware:N", title="device"),
+    alt.Tooltip("basis:N"),
+    alt.Tooltip("peak_flops_per_s:Q", title="peak, FLOP/s", format=".4~s"),
+    alt.Tooltip("bandwidth_bytes_per_s:Q", title="bandwidth, B/s", format=".4~s"),
+    alt.Tooltip("ridge_flops_per_byte:Q", title="ridge, FLOP/byte", format=".4~g"),
+    alt.Tooltip("origin:N"),
+]
+
+
+def comparison(frame: pl.DataFrame) -> alt.LayerChart:
+    """Return the chart of the rows of sql/charts/comparison.sql."""
+    axes = Frame(frame)
+    devices = frame["hardware"].unique(maintain_order=True).to_list()
+    colours = [_COLOURS[i % len(_COLOURS)] for i in range(len(devices))]
+    dashes = [_DASHES[i // 2 % len(_DASHES)] for i in range(len(devices))]
+    chosen = alt.selection_point(fields=["hardware"], bind="legend", name="device")
+    faded = alt.condition(chosen, alt.value(1), alt.value(0.12))
+    colour = alt.Color(
+        "hardware:N",
+        scale=alt.Scale(domain=devices, range=colours),
+        legend=alt.Legend(
+            title="click to isolate", orient="bottom", columns=5, symbolType="stroke", symbolStrokeWidth=3
+        ),
+    )
+    dash = alt.StrokeDash("hardware:N", scale=alt.Scale(domain=devices, range=dashes), legend=None)
+    layers = [
+        rows("roof")
+        .mark_line(strokeWidth=2)
+        .encode(axes.x, axes.y, color=colour, strokeDash=dash, strokeOpacity=faded)
+        .add_params(chosen),
+        rows("roof")
+        .transform_filter("datum.vertex == 2")
+        .mark_point(shape="diamond", filled=True, size=70, opacity=1)
+        .encode(axes.x, axes.y, color=colour, fillOpacity=faded, tooltip=_TOOLTIP),
+        rows("ceiling label")
+        .mark_text(align="left", dx=8, fontSize=11, color=INK)
+        .encode(axes.y, x=alt.XValue(WIDTH), text="label:N", fillOpacity=faded),
+    ]
+    labels = axes.end_labels(frame.filter(vertex=3))
+    dtype, bases = frame["dtype"][0], ", ".join(frame["basis"].unique().sort())
+    return finished(
+        layers,
+        pl.concat([cut(frame, axes.x_domain), labels], how="diagonal"),
+        f"{dtype} {_finding(frame.filter(vertex=2).sort(INTENSITY))}",
+        [f"Default {dtype} roofs, dense peaks over DRAM bandwidth, basis {bases}"],
+    )
+
+
+def _finding(ridges: pl.DataFrame) -> str:
+    """Say between which devices the ridges lie."""
+    low, high = ridges.row(0, named=True), ridges.row(-1, named=True)
+    least = f"{low[INTENSITY]:.0f} FLOP/byte ({low['hardware']})"
+    return (
+        f"ridge at {least}" if low == high else f"ridges run from {least} to {high[INTENSITY]:.0f} ({high['hardware']})"
+    )

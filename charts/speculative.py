@@ -1,0 +1,73 @@
+"""Speculative decoding: op groups by the number of candidate tokens verified at once."""
+
+import altair as alt
+import polars as pl
+
+from charts.axes import BLUE, GREEN, INK, PURPLE, TOOLTIP, VERMILION, cut, rows
+from charts.house_style import Frame, finished
+
+_COLOURS = [BLUE, VERMILION, GREEN, PURPLE]
+_SHAPES = ["circle", "square", "triangle-up", "diamond"]
+
+
+def speculative(frame: pl.DataFrame) -> alt.LayerChart:
+    """Return the chart of the rows of sql/charts/speculative.sql."""
+    axes = Frame(frame)
+    points = frame.filter(layer="computed")
+    groups = points["op_group"].unique().sort().to_list()
+    numbers = rows("point label")
+    layers = [
+        rows("roof").mark_line(color=INK, strokeWidth=1.5).encode(axes.x, axes.y),
+        *axes.ridge(),
+        rows("computed")
+        .mark_point(size=60, strokeWidth=2, fill="white", opacity=1)
+        .encode(
+            axes.x,
+            axes.y,
+            color=alt.Color(
+                "label:N",
+                scale=alt.Scale(domain=groups, range=_COLOURS[: len(groups)]),
+                legend=alt.Legend(title="op group", orient="bottom", direction="horizontal"),
+            ),
+            shape=alt.Shape("label:N", scale=alt.Scale(domain=groups, range=_SHAPES[: len(groups)])),
+            tooltip=TOOLTIP,
+        ),
+        numbers.transform_filter("datum.bound == 'memory'")
+        .mark_text(align="right", baseline="bottom", dx=-6, dy=-4, fontSize=11, color=INK)
+        .encode(axes.x, axes.y, text="label:N"),
+        numbers.transform_filter("datum.bound == 'compute'")
+        .mark_text(align="center", baseline="bottom", dy=-8, fontSize=11, color=INK)
+        .encode(axes.x, axes.y, text="label:N"),
+    ]
+    labels = axes.number_labels(points, "query_length")
+    return finished(
+        layers,
+        pl.concat([cut(frame, axes.x_domain), labels], how="diagonal"),
+        _finding(points),
+        _subtitle(frame, points),
+    )
+
+
+def _subtitle(frame: pl.DataFrame, points: pl.DataFrame) -> list[str]:
+    hardware, model, precision = frame.select("hardware", "model", "precision_id").row(0)
+    origin, basis, roof = frame.filter(layer="roof").select("origin", "basis", "label").row(0)
+    lines = [f"Roof: {roof}, basis {basis} ({origin})"]
+    if not points.is_empty():
+        batch, context = points.select("batch_size", "sequence_length").row(0)
+        what = f"{model} on {hardware}, {precision}, batch {batch}, context {context}, computed from shapes"
+        lines.insert(0, f"{what}; numbers: candidate tokens (1 is plain decode)")
+    return lines
+
+
+def _finding(points: pl.DataFrame) -> str:
+    """Say of each op group from how many candidates on it is compute-bound."""
+    sentences = []
+    for group in points["op_group"].unique().sort():
+        candidates = points.filter(op_group=group).sort("query_length")
+        compute_bound = candidates.filter(bound="compute")["query_length"]
+        sentences.append(
+            f"{group} stays memory-bound through {candidates['query_length'][-1]} candidates"
+            if compute_bound.is_empty()
+            else f"{group} turns compute-bound at {compute_bound[0]}"
+        )
+    return "; ".join(sentences) or "no points"
