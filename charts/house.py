@@ -1,6 +1,7 @@
 """The roofline of one device: every ceiling, and the ops of a model at one setting."""
 
 import math
+from typing import Any
 
 import altair as alt
 import polars as pl
@@ -34,9 +35,7 @@ def house(frame: pl.DataFrame) -> alt.LayerChart:
             shape=alt.Shape("phase:N", scale=alt.Scale(domain=phases, range=list(styles[1]))),
             tooltip=TOOLTIP,
         ),
-        rows("point label")
-        .mark_text(align="left", baseline="top", dx=9, dy=5, fontSize=11, lineBreak="\n", color=INK)
-        .encode(axes.x, axes.y, text="label:N"),
+        *_point_labels(axes),
     ]
     labels = [_slope_label(frame, axes), axes.end_labels(peaks), axes.point_labels(points)]
     return finished(
@@ -76,6 +75,16 @@ def _ceilings(axes: Frame) -> list[alt.Chart]:
         rows("ceiling label")
         .mark_text(align="left", dx=8, color=BLUE, fontSize=12)
         .encode(axes.y, x=alt.XValue(WIDTH), text="label:N", fillOpacity=faint),
+    ]
+
+
+def _point_labels(axes: Frame) -> list[alt.Chart]:
+    """Return the labels of points, in front of a halo that keeps ceilings from running through them."""
+    label = rows("point label").encode(axes.x, axes.y, text="label:N")
+    style: dict[str, Any] = {"align": "left", "baseline": "top", "dx": 9, "dy": 5, "fontSize": 11, "lineBreak": "\n"}
+    return [
+        label.mark_text(stroke="white", strokeWidth=3, strokeOpacity=0.85, **style),
+        label.mark_text(color=INK, **style),
     ]
 
 

@@ -270,3 +270,7 @@ def _progress(message: str) -> Iterator[_Progress]:
 
     with Console(stderr=True).status(message) as status:
         yield _Progress(status)
+
+
+if __name__ == "__main__":
+    main()

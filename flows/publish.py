@@ -123,7 +123,8 @@ def replace_site(new: Path, site: Path) -> None:
 
 def refuse_foreign_folder(site: Path) -> None:
     """Raise `InputError` where a site cannot take a folder's place without losing what is in it."""
-    if site.exists() and (not site.is_dir() or (any(site.iterdir()) and not (site / _MANIFEST).exists())):
+    has_files = site.is_file() or any(path.is_file() for path in site.rglob("*"))
+    if has_files and not (site / _MANIFEST).is_file():
         raise InputError(f"site: {site}: holds something else; expected a new or empty folder, or an earlier site")
 
 

@@ -74,15 +74,16 @@ def _write_frame(relation: duckdb.DuckDBPyRelation, form: Format, out: Path | No
 
 
 def _castable(relation: duckdb.DuckDBPyRelation, form: Format) -> duckdb.DuckDBPyRelation:
-    columns = []
-    for name, kind in zip(relation.columns, map(str, relation.types), strict=True):
-        column = quoted(name)
+    """Return the relation with columns that have names of their own and types that can be written."""
+    columns: dict[str, str] = {}
+    for place, (name, kind) in enumerate(zip(relation.columns, map(str, relation.types), strict=True), start=1):
+        unique = name if name not in columns else f"{name}_{place}"
+        columns[unique] = f"#{place}"
         if any(word in kind for word in _AS_TEXT[form]):
-            column = f"cast({column} as varchar) as {column}"
+            columns[unique] = f"cast(#{place} as varchar)"
         elif form == "json" and kind.startswith(("HUGEINT", "UHUGEINT", "DECIMAL")):
-            column = f"cast({column} as double) as {column}"
-        columns.append(column)
-    return relation.project(", ".join(columns))
+            columns[unique] = f"cast(#{place} as double)"
+    return relation.project(", ".join(f"{column} as {quoted(name)}" for name, column in columns.items()))
 
 
 def _write_text(text: str, out: Path | None) -> None:

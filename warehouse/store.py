@@ -76,8 +76,8 @@ def open_build(home: Home) -> Iterator[duckdb.DuckDBPyConnection]:
     RunError
         Another process has the file open.
     """
-    if not home.build.exists() and home.snapshot.exists():
-        shutil.copyfile(home.snapshot, home.build)
+    if not home.build.exists():
+        _start_from_snapshot(home)
     try:
         connection = duckdb.connect(str(home.build), config=OFFLINE)
     except duckdb.Error as error:
@@ -87,8 +87,7 @@ def open_build(home: Home) -> Iterator[duckdb.DuckDBPyConnection]:
         home.build.replace(broken)
         home.build.with_suffix(".duckdb.wal").unlink(missing_ok=True)
         _log.warning("%s cannot be read and was moved to %s", home.build.name, broken.name)
-        if home.snapshot.exists():
-            shutil.copyfile(home.snapshot, home.build)
+        _start_from_snapshot(home)
         connection = duckdb.connect(str(home.build), config=OFFLINE)
     with connection:
         connection.execute("set TimeZone = 'UTC'")
@@ -202,6 +201,13 @@ def literal(value: object) -> str:
 def quoted(name: str) -> str:
     """Write a name as a quoted SQL identifier."""
     return '"' + name.replace('"', '""') + '"'
+
+
+def _start_from_snapshot(home: Home) -> None:
+    if home.snapshot.exists():
+        partial = home.build.with_suffix(".partial")
+        shutil.copyfile(home.snapshot, partial)
+        partial.replace(home.build)
 
 
 def _load_table(connection: duckdb.DuckDBPyConnection, table: str, staged: Staged) -> Change:

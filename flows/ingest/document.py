@@ -58,16 +58,7 @@ def validated(content: Any, shape: type[D], path: Path) -> D:
     try:
         return shape.model_validate(content)
     except ValidationError as error:
-        first = error.errors(include_url=False)[0]
-        field = _field(first["loc"])
-        if first["type"] == "missing":
-            raise InputError(f"{path}: {field}: missing; expected this field") from None
-        if first["type"] == "extra_forbidden":
-            known = ", ".join(shape.model_fields)
-            hint = f"; expected one of {known}" if len(first["loc"]) == 1 else "; expected no such field"
-            raise InputError(f"{path}: {field}: unknown field{hint}") from None
-        expected = first["msg"].removeprefix("Value error, ").removeprefix("Input should be ")
-        raise InputError(f"{path}: {field} = {shown(first['input'])}: expected {expected}") from None
+        raise InputError(f"{path}: {_first_mistake(error, shape)}") from None
 
 
 def refuse_duplicates(ids: Iterable[tuple[str, SourceFile]], field: str) -> None:
@@ -88,6 +79,21 @@ def shown(value: object) -> str:
     """Return a value as it can stand in a one-line message."""
     text = json.dumps(value, ensure_ascii=False, default=str)
     return text if len(text) <= _SHOWN else f"{text[:_SHOWN]}..."
+
+
+def _first_mistake(error: ValidationError, shape: type[BaseModel]) -> str:
+    """Say what is wrong with the first field that is; a misspelt field comes before the one it leaves missing."""
+    mistakes = sorted(error.errors(include_url=False), key=lambda mistake: mistake["type"] != "extra_forbidden")
+    first = mistakes[0]
+    field, place = _field(first["loc"]), first["loc"][:-1]
+    if first["type"] == "missing":
+        return f"{field}: missing; expected this field"
+    if first["type"] == "extra_forbidden":
+        lacking = [str(m["loc"][-1]) for m in mistakes if m["type"] == "missing" and m["loc"][:-1] == place]
+        known = lacking or ([] if place else list(shape.model_fields))
+        return f"{field}: unknown field; expected {', '.join(known) or 'no such field'}"
+    expected = first["msg"].removeprefix("Value error, ").removeprefix("Input should be ")
+    return f"{field} = {shown(first['input'])}: expected {expected}"
 
 
 def _field(location: tuple[int | str, ...]) -> str:

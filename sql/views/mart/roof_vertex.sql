@@ -30,5 +30,5 @@ from vertex;
 
 comment on view mart.roof_vertex is 'one row per hardware, dtype, basis and vertex: the three points that draw a roof exactly on logarithmic axes';
 comment on column mart.roof_vertex.vertex is '1 on the bandwidth ceiling, 2 at the ridge, 3 on the compute ceiling';
-comment on column mart.roof_vertex.intensity_flops_per_byte is 'operational intensity of the vertex';
+comment on column mart.roof_vertex.intensity_flops_per_byte is 'operational intensity: flops / bytes';
 comment on column mart.roof_vertex.performance_flops_per_s is 'performance of the vertex';

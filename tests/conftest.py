@@ -1,0 +1,82 @@
+"""Fixtures: one Prefect server and one finished run for all tests that need them."""
+
+import os
+import shutil
+from collections.abc import Callable, Iterator
+from pathlib import Path
+
+import duckdb
+import pytest
+
+from flows.ingest.catalog import SHIPPED
+from flows.prefect_defaults import quiet_terminal
+from warehouse.home import Home
+from warehouse.snapshot import open_snapshot
+
+quiet_terminal()  # before Prefect is imported
+
+from prefect.testing.utilities import prefect_test_harness  # noqa: E402
+
+from flows.refresh import refresh  # noqa: E402
+from flows.steps import Summary  # noqa: E402
+
+Refresh = Callable[..., Summary]
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _no_home_of_the_user() -> None:
+    os.environ.pop("ROOFLINES_HOME", None)
+
+
+@pytest.fixture(scope="session")
+def prefect_server() -> Iterator[None]:
+    """One server for the whole session; harnesses must not be nested."""
+    with prefect_test_harness(server_startup_timeout=120):
+        yield
+
+
+@pytest.fixture(scope="session")
+def run_refresh(prefect_server: None) -> Refresh:
+    """The flow, run through Prefect."""
+
+    def run(home: Path, catalog: Path | None = None) -> Summary:
+        return refresh(home=home, catalog=catalog)
+
+    return run
+
+
+@pytest.fixture(scope="session")
+def finished(run_refresh: Refresh, tmp_path_factory: pytest.TempPathFactory) -> Home:
+    """A home after its first run; tests must not write to it."""
+    home = Home(tmp_path_factory.mktemp("finished"))
+    assert run_refresh(home.path).status == "succeeded"
+    return home
+
+
+@pytest.fixture
+def home(finished: Home, tmp_path: Path) -> Home:
+    """A copy of the finished home that a test may change."""
+    shutil.copytree(finished.path, tmp_path / "home")
+    return Home(tmp_path / "home")
+
+
+@pytest.fixture
+def snapshot(finished: Home) -> Iterator[duckdb.DuckDBPyConnection]:
+    """A reader's connection to the finished run."""
+    with open_snapshot(finished.snapshot) as connection:
+        yield connection
+
+
+@pytest.fixture
+def catalog(tmp_path: Path) -> Path:
+    """An empty catalog to give to a run."""
+    folder = tmp_path / "given"
+    for kind in ("hardware", "models", "workloads"):
+        (folder / kind).mkdir(parents=True)
+    return folder
+
+
+@pytest.fixture
+def shipped() -> Path:
+    """The catalog that ships."""
+    return SHIPPED

@@ -1,0 +1,228 @@
+"""The command line: what it prints, how it ends, what it does not import."""
+
+import json
+import os
+import re
+import subprocess
+import sys
+from io import BytesIO
+from pathlib import Path
+
+import polars as pl
+import pytest
+
+from flows import prefect_defaults
+from flows.cli import app, run_command
+from warehouse.home import Home
+
+ROOT = Path(__file__).resolve().parents[1]
+COMMANDS = ["run", "query", "schema", "chart", "publish", "check"]
+
+
+def rooflines(home: Home, *arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:
+    """Run the command as a process of its own, from a folder that is not the project's."""
+    inherited = {name: value for name, value in os.environ.items() if not name.startswith("PREFECT_")}
+    return subprocess.run(
+        [sys.executable, "-m", "flows.cli", *arguments, "--home", str(home.path)],
+        cwd=home.path,
+        env={**inherited, "PYTHONPATH": str(ROOT), **environment},
+        capture_output=True,
+        text=True,
+        timeout=240,
+        check=False,
+    )
+
+
+def test_the_terminal_stays_clean(home: Home, tmp_path_factory: pytest.TempPathFactory) -> None:
+    """A real run with its own embedded server, in a fresh Prefect home, says nothing but its result."""
+    prefect_home = tmp_path_factory.mktemp("prefect")
+    done = rooflines(home, "run", PREFECT_HOME=str(prefect_home))
+    assert (done.returncode, done.stderr) == (0, "")
+    assert done.stdout.splitlines()[0].startswith("unchanged: everything is up to date")
+    assert str(home.snapshot) in done.stdout
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_every_command_has_help(command: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert run_command([command, "--help"]) == 0
+    text = capsys.readouterr().out
+    assert "--home" in text
+    assert len(text) > 300
+
+
+@pytest.mark.parametrize("command", COMMANDS)
+def test_every_command_stands_in_the_readme(command: str) -> None:
+    assert f"rooflines {command}" in (ROOT / "README.md").read_text("utf-8")
+
+
+def test_there_are_no_other_commands() -> None:
+    assert {name for name in app if not name.startswith("-")} == set(COMMANDS)
+
+
+@pytest.mark.parametrize("command", [["query", "select 1"], ["schema"], ["check"]])
+def test_reading_does_not_import_prefect(command: list[str], finished: Home) -> None:
+    script = "import sys; from flows.cli import run_command; code = run_command(sys.argv[1:])\n"
+    script += "bad = {'prefect', 'pyarrow', 'pandas', 'altair'} & set(sys.modules); sys.exit(str(bad) if bad else code)"
+    arguments = [sys.executable, "-c", script, *command, "--home", str(finished.path)]
+    done = subprocess.run(arguments, cwd=ROOT, capture_output=True, text=True, timeout=60, check=False)
+    assert (done.returncode, done.stderr) == (0, "")
+
+
+def test_a_whole_run_does_not_import_pyarrow() -> None:
+    script = "import flows.refresh, sys; sys.exit(str({'pyarrow', 'pandas'} & set(sys.modules) or ''))"
+    done = subprocess.run([sys.executable, "-c", script], cwd=ROOT, capture_output=True, timeout=60, check=False)
+    assert done.stderr in {b"", b"\n"}
+
+
+def query(home: Home, capfdbinary: pytest.CaptureFixture[bytes], *arguments: str) -> bytes:
+    assert run_command(["query", *arguments, "--home", str(home.path)]) == 0
+    return capfdbinary.readouterr().out
+
+
+SQL = "select hardware_id, memory_bytes, tdp_w from core.hardware order by 1 limit 2"
+
+
+def test_formats(finished: Home, capfdbinary: pytest.CaptureFixture[bytes]) -> None:
+    rows = [("a100-80gb-pcie", 80e9, 300.0), ("a40", 48e9, 300.0)]
+    assert "a100-80gb-pcie" in query(finished, capfdbinary, SQL).decode()
+    csv = pl.read_csv(BytesIO(query(finished, capfdbinary, SQL, "--format", "csv")))
+    assert csv.rows() == rows
+    found = json.loads(query(finished, capfdbinary, SQL, "--format", "json"))
+    assert [tuple(row.values()) for row in found] == rows
+    parquet = pl.read_parquet(BytesIO(query(finished, capfdbinary, SQL, "--format", "parquet")))
+    assert parquet.rows() == rows
+
+
+VALUES = [
+    "interval 1 day", "[interval 1 day]", "[1, 2]", "{'a': 1}", "map {'a': 1}", "'abc'::blob", "null", "'inf'::double",
+    "'nan'::double", "1::hugeint", "1.5::decimal(4, 2)", "timestamp '2020-01-01'", "now()", "uuid()", "true",
+    "union_value(a := 1)", "'101'::bit", "'x'::enum('x')",
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("form", ["table", "csv", "json", "parquet"])
+@pytest.mark.parametrize("value", VALUES)
+def test_any_type_can_be_written(
+    form: str, value: str, finished: Home, capfdbinary: pytest.CaptureFixture[bytes], tmp_path: Path
+) -> None:
+    out = tmp_path / "out"
+    query(finished, capfdbinary, f"select {value} as x, 1 as x", "--format", form, "--out", str(out))
+    assert out.stat().st_size > 0
+    if form == "json":
+        json.loads(out.read_bytes())
+
+
+def test_sums_are_numbers_in_json(finished: Home, capfdbinary: pytest.CaptureFixture[bytes]) -> None:
+    found = json.loads(query(finished, capfdbinary, "select sum(num_layers) as n from core.model", "--format", "json"))
+    assert found == [{"n": 132}]
+
+
+def test_a_statement_from_a_file(finished: Home, tmp_path: Path, capfdbinary: pytest.CaptureFixture[bytes]) -> None:
+    (tmp_path / "q.sql").write_text("-- a comment\nselect 41 + 1 as answer;\n")
+    assert b"42" in query(finished, capfdbinary, "--file", str(tmp_path / "q.sql"), "--format", "csv")
+
+
+HOSTILE = [
+    "select * from read_csv('/etc/passwd')", "select * from read_text('/etc/passwd')", "select * from '/etc/passwd'",
+    "select * from glob('/*')", "copy (select 1) to '/tmp/rooflines-test-out.csv'", "attach '/tmp/x.duckdb'",
+    "attach ':memory:' as m", "install httpfs", "load httpfs", "select * from read_csv('http://127.0.0.1:9/x.csv')",
+    "set memory_limit = '100GB'", "set enable_external_access = true", "pragma enable_external_access", "reset all",
+    "drop view mart.roof", "delete from core.run", "create table core.x (a int)", "export database '/tmp/x'",
+    "create secret (type s3)", "select 1; drop table core.run", "import database '/tmp/x'",
+]  # fmt: skip
+
+
+@pytest.mark.parametrize("sql", HOSTILE)
+def test_the_sandbox_refuses(sql: str, finished: Home, capsys: pytest.CaptureFixture[str]) -> None:
+    before = finished.snapshot.read_bytes()
+    code = run_command(["query", sql, "--home", str(finished.path)])
+    captured = capsys.readouterr()
+    assert code == 2, captured.out
+    assert len(captured.err.splitlines()) == 1
+    assert finished.snapshot.read_bytes() == before
+    assert not Path("/tmp/rooflines-test-out.csv").exists()
+
+
+@pytest.mark.parametrize(
+    ("arguments", "expected"),
+    [
+        (["query"], "expected either SQL"),
+        (["query", "select 1", "--file", "x"], "expected either SQL"),
+        (["query", "--file", "/no/such/file"], "--file: /no/such/file"),
+        (["query", "selec 1"], "syntax error"),
+        (["query", "select * from mart.rof"], "rof does not exist"),
+        (["query", "select 1", "--format", "xml"], "xml"),
+        (["query", "select 1", "--out", "/no/such/folder/x"], "--out: /no/such/folder/x"),
+        (["chart", "roofline-llama-7b-a4"], "roofline-llama-7b-a40"),
+        (["chart", "roofline-llama-7b-a40", "--out", "x.gif"], ".svg or .png"),
+        (["chart", "roofline-llama-7b-a40", "--out", "/no/such/folder/x.svg"], "--out: /no/such/folder/x.svg"),
+        (["schema", "mart.rof"], "expected one of mart.roof"),
+        (["publish", "--out", str(ROOT / "tests")], "holds something else"),
+        (["nonsense"], "nonsense"),
+        (["run", "--nonsense"], "nonsense"),
+    ],
+)
+def test_bad_arguments_are_one_line(
+    arguments: list[str], expected: str, finished: Home, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run_command([*arguments, *(["--home", str(finished.path)] if arguments != ["nonsense"] else [])]) == 2
+    message = capsys.readouterr().err
+    assert len(message.splitlines()) == 1
+    assert message.startswith("rooflines: ")
+    assert expected in message
+
+
+def test_reading_before_the_first_run(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    for arguments in (["query", "select 1"], ["schema"], ["check"], ["chart"], ["publish"]):
+        assert run_command([*arguments, "--home", str(tmp_path)]) == 2
+        assert "`rooflines run` makes it" in capsys.readouterr().err
+
+
+def test_charts_are_listed_and_drawn(finished: Home, tmp_path: Path, capfdbinary: pytest.CaptureFixture[bytes]) -> None:
+    assert run_command(["chart", "--home", str(finished.path)]) == 0
+    names = capfdbinary.readouterr().out.decode().split()
+    assert {"roofline-llama-7b-a40", "roofline-llama-7b-a6000", "roofline-llama-33b-a100-80gb-pcie"} <= set(names)
+    starts = {"json": b"{", "svg": b"<svg", "png": b"\x89PNG", "html": b"<!DOCTYPE html>"}
+    for suffix, start in starts.items():
+        out = tmp_path / f"chart.{suffix}"
+        assert run_command(["chart", "roofline-llama-7b-a40", "--out", str(out), "--home", str(finished.path)]) == 0
+        assert out.read_bytes().lstrip().startswith(start)
+
+
+def test_publishing_elsewhere(finished: Home, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    for drawn in ("16 of them", "0 of them"):
+        assert run_command(["publish", "--out", str(tmp_path / "public"), "--home", str(finished.path)]) == 0
+        assert drawn in capsys.readouterr().out
+    assert (tmp_path / "public" / "index.html").exists()
+    assert not (tmp_path / "public.new").exists()
+
+
+def test_check_names_the_rules(finished: Home, capsys: pytest.CaptureFixture[str]) -> None:
+    assert run_command(["check", "--home", str(finished.path)]) == 0
+    lines = capsys.readouterr().out.splitlines()
+    assert all(line.strip().startswith("ok") for line in lines)
+    assert any("point_above_roof" in line for line in lines)
+
+
+def test_prefects_settings_are_the_same_in_both_places() -> None:
+    import tomllib
+
+    settings = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))["tool"]["prefect"]
+    flat = {}
+    for path in prefect_defaults.DEFAULTS:
+        value = settings
+        for part in path.split("."):
+            value = value[part]
+        flat[path] = value
+    assert flat == prefect_defaults.DEFAULTS
+
+
+def test_no_file_names_a_package_host_or_a_path_of_a_machine() -> None:
+    tracked = subprocess.run(["git", "ls-files", "-z"], cwd=ROOT, capture_output=True, check=False).stdout.split(b"\0")
+    if not any(tracked):
+        pytest.skip("no git checkout")
+    hosts = re.compile(rb"/wo[r]k/|py[p]i\.org|pythonhos[t]ed|registry\.np[m]js")
+    for name in filter(None, tracked):
+        path = ROOT / name.decode()
+        if path.is_file():
+            assert not hosts.search(path.read_bytes()), path

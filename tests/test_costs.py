@@ -1,0 +1,99 @@
+"""The cost model: closed forms of the paper, and what must hold for every shape."""
+
+from typing import Any
+
+import polars as pl
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from flows.intensity.costs import Cost, attention_scores, attention_values, elementwise, linear
+
+sizes = st.integers(1, 100_000)
+small = st.integers(1, 512)
+half = {"weight": 2, "activation": 2}
+cache = {"activation": 2, "kv": 2}
+
+
+@given(m=sizes, k=sizes, n=sizes)
+def test_intensity_of_a_product_has_the_papers_closed_form(m: int, k: int, n: int) -> None:
+    assert linear(m, k, n, **half).intensity == pytest.approx(1 / (1 / k + 1 / n + 1 / m), rel=1e-12)
+
+
+@given(b=small, q=sizes, s=sizes, heads=small, d=small)
+def test_intensity_of_attention_has_the_papers_closed_form(b: int, q: int, s: int, heads: int, d: int) -> None:
+    for cost in (attention_scores, attention_values):
+        found = cost(b, q, s, heads, heads, d, **cache).intensity
+        assert found == pytest.approx(1 / (1 / d + 1 / q + 1 / s), rel=1e-12)
+
+
+@given(m=sizes, k=sizes, n=sizes)
+def test_a_product_is_symmetric_in_its_outer_dimensions(m: int, k: int, n: int) -> None:
+    assert linear(m, k, n, **half).flops == linear(n, k, m, **half).flops
+    assert linear(m, k, n, **half).bytes == linear(m, n, k, **half).bytes
+
+
+@given(b=small, q=small, s=sizes, heads=small, d=small)
+def test_sharing_keys_moves_fewer_bytes_for_the_same_work(b: int, q: int, s: int, heads: int, d: int) -> None:
+    own = attention_scores(b, q, s, heads, heads, d, **cache)
+    shared = attention_scores(b, q, s, heads, 1, d, **cache)
+    assert shared.flops == own.flops
+    assert shared.kv_bytes * heads == own.kv_bytes
+    assert shared.activation_bytes == own.activation_bytes
+
+
+def grown(arguments: dict[str, int], name: str) -> dict[str, int]:
+    return {**arguments, name: arguments[name] + 1}
+
+
+@given(m=sizes, k=sizes, n=sizes, name=st.sampled_from("mkn"))
+def test_a_product_grows_with_every_dimension(m: int, k: int, n: int, name: str) -> None:
+    shape = {"m": m, "k": k, "n": n}
+    assert_grows(linear(**shape, **half), linear(**grown(shape, name), **half))
+
+
+@given(b=small, q=small, s=sizes, heads=small, d=small, name=st.sampled_from(["b", "q", "s", "heads", "d"]))
+def test_attention_grows_with_every_dimension(b: int, q: int, s: int, heads: int, d: int, name: str) -> None:
+    shape = {"b": b, "q": q, "s": s, "heads": heads, "d": d}
+    assert_grows(
+        attention_scores(**shape, kv_heads=1, **cache), attention_scores(**grown(shape, name), kv_heads=1, **cache)
+    )
+
+
+def assert_grows(before: Cost, after: Cost) -> None:
+    assert after.flops > before.flops
+    assert after.bytes > before.bytes
+
+
+@given(
+    m=sizes,
+    k=sizes,
+    n=sizes,
+    peak=st.floats(1e9, 1e16, allow_nan=False),
+    bandwidth=st.floats(1e8, 1e14, allow_nan=False),
+)
+def test_time_at_the_roof_is_never_less_than_either_ceiling_allows(
+    m: int, k: int, n: int, peak: float, bandwidth: float
+) -> None:
+    cost = linear(m, k, n, **half)
+    attainable = min(peak, cost.intensity * bandwidth)
+    assert cost.flops / attainable == pytest.approx(max(cost.flops / peak, cost.bytes / bandwidth), rel=1e-12)
+
+
+@given(elements=sizes, flops=small, moves=small)
+def test_intensity_of_an_elementwise_op_does_not_depend_on_its_size(elements: int, flops: int, moves: int) -> None:
+    one: Any = {"flops": flops, "reads": moves, "writes": 1, "activation": 2}
+    assert elementwise(elements, **one).intensity == pytest.approx(elementwise(1, **one).intensity, rel=1e-12)
+
+
+@given(m=sizes, k=sizes, n=sizes)
+def test_expressions_and_numbers_give_the_same(m: int, k: int, n: int) -> None:
+    frame = pl.DataFrame({"m": [float(m)], "k": [float(k)], "n": [float(n)]})
+    cost = linear(pl.col("m"), pl.col("k"), pl.col("n"), **half)
+    row = frame.select(flops=cost.flops, bytes=cost.bytes, intensity=cost.intensity).row(0)
+    number = linear(float(m), float(k), float(n), **half)
+    assert row == (number.flops, number.bytes, number.intensity)
+
+
+def test_fewer_bits_of_weights_move_fewer_bytes() -> None:
+    assert linear(1, 4096, 4096, weight=0.5, activation=2).weight_bytes == 4096 * 4096 / 2

@@ -1,0 +1,247 @@
+"""Input files: what is read of them, and the one line that a bad one gets."""
+
+import json
+import re
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from flows.ingest.catalog import SourceFile, list_sources
+from flows.ingest.document import parse
+from flows.ingest.hardware import read_hardware
+from flows.ingest.model import read_models, short_name
+from flows.ingest.workload import read_precisions, read_workloads
+from flows.steps import READERS
+from warehouse.errors import InputError
+from warehouse.home import Home
+
+DEVICE = """\
+hardware_id = "mine"
+name = "My device"
+short_name = "Mine"
+vendor = "Me"
+architecture = "Own"
+memory_gb = 48
+tdp_w = 300
+origin = "my datasheet"
+[[compute]]
+dtype = "fp16"
+tflops = 149.7
+basis = "datasheet"
+origin = "my datasheet"
+[[bandwidth]]
+level = "dram"
+gb_per_s = 696
+basis = "datasheet"
+origin = "my datasheet"
+"""
+CONFIG: dict[str, Any] = {
+    "architectures": ["LlamaForCausalLM"],
+    "hidden_size": 4096,
+    "intermediate_size": 11008,
+    "num_hidden_layers": 32,
+    "num_attention_heads": 32,
+    "vocab_size": 32000,
+}
+WORKLOAD = """\
+workload_id = "mine"
+name = "My grid"
+origin = "me"
+phases = ["decode"]
+batch_size = [1]
+sequence_length = [128]
+conventions = ["paper"]
+precisions = ["fp16"]
+"""
+
+
+def source(path: Path, kind: str) -> SourceFile:
+    return SourceFile(f"given/{kind}/{path.stem}", kind, path.stem, path, path.name, "0" * 64, 1)
+
+
+def written(folder: Path, name: str, content: str | bytes) -> Path:
+    path = folder / name
+    path.write_bytes(content.encode() if isinstance(content, str) else content)
+    return path
+
+
+def assert_refused(read: Callable[[], object], *, names: list[str]) -> None:
+    with pytest.raises(InputError) as caught:
+        read()
+    message = str(caught.value)
+    assert "\n" not in message
+    for part in names:
+        assert part in message
+
+
+def test_device(tmp_path: Path) -> None:
+    frames = read_hardware([source(written(tmp_path, "mine.toml", DEVICE), "hardware")])
+    assert frames["hardware"].row(0, named=True)["memory_bytes"] == 48e9
+    values = dict(frames["ceiling"].select("name", "value_per_s").iter_rows())
+    assert values == {"fp16": 149.7e12, "dram": 696e9}
+    assert frames["ceiling"]["is_default"].all()
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "names"),
+    [
+        ("memory_gb = 48\n", "", ["memory_gb", "missing"]),
+        ('dtype = "fp16"', 'dtype = "fp17"', ["compute[0].dtype", '"fp17"', "'fp16'"]),
+        ("gb_per_s = 696", "gb_per_s = -696", ["bandwidth[0].gb_per_s", "-696", "greater"]),
+        ("gb_per_s = 696", "gb_per_s = 696000", ["bandwidth[0].gb_per_s", "696000", "40000"]),
+        ("gb_per_s = 696", "gb_per_s = nan", ["bandwidth[0].gb_per_s", "finite"]),
+        ("gb_per_s = 696", 'gb_per_s = "696"', ["bandwidth[0].gb_per_s", '"696"', "number"]),
+        ("tflops = 149.7", "tflops = 149.7e12", ["compute[0].tflops", "50000"]),
+        ("tflops = 149.7", "tflops = 37400", ["fp16", "37400", "another unit"]),
+        ("tflops = 149.7", "tflop = 149.7", ["compute[0].tflop:", "unknown field; expected tflops"]),
+        ("memory_gb = 48", "memory_gb = 48\nmemory_gib = 48", ["memory_gib", "unknown field", "memory_gb"]),
+        ('origin = "my datasheet"\n[[compute]]', "[[compute]]", ["origin", "missing"]),
+        ('hardware_id = "mine"', 'hardware_id = "yours"', ["hardware_id", '"yours"', "yours.toml"]),
+        ('hardware_id = "mine"', 'hardware_id = "../mine"', ["hardware_id", "pattern"]),
+        ("[[bandwidth]]", "[[bandwith]]", ["bandwith", "unknown field; expected bandwidth"]),
+        ("[[bandwidth]]", "[bandwidth", ["broken TOML", "line 14"]),
+        ('basis = "datasheet"', 'basis = "hearsay"', ["basis", '"hearsay"', "'measured'"]),
+        (
+            "[[bandwidth]]",
+            '[[compute]]\ndtype = "fp16"\ntflops = 1\nbasis = "datasheet"\norigin = "x"\n[[bandwidth]]',
+            ["compute", "fp16", "datasheet", "2 times"],
+        ),
+    ],
+)
+def test_bad_device(tmp_path: Path, old: str, new: str, names: list[str]) -> None:
+    assert DEVICE.replace(old, new, 1) != DEVICE
+    path = written(tmp_path, "mine.toml", DEVICE.replace(old, new, 1))
+    assert_refused(lambda: read_hardware([source(path, "hardware")]), names=[str(path), *names])
+
+
+def test_bytes_that_are_no_text(tmp_path: Path) -> None:
+    path = written(tmp_path, "mine.toml", b"\xff\xfe\x00")
+    assert_refused(lambda: read_hardware([source(path, "hardware")]), names=[str(path), "UTF-8"])
+
+
+def test_an_id_that_stands_twice(tmp_path: Path) -> None:
+    files = [written(tmp_path, name, DEVICE) for name in ("copy.toml", "mine.toml")]
+    read = lambda: read_hardware([source(path, "hardware") for path in files])  # noqa: E731
+    assert_refused(read, names=[str(files[1]), "hardware_id", '"mine"', f"also the id of {files[0]}"])
+
+
+def test_a_second_default(tmp_path: Path) -> None:
+    second = '[[compute]]\ndtype = "fp16"\ntflops = 140\nbasis = "measured"\norigin = "x"\ndefault = true\n'
+    text = DEVICE.replace("tflops = 149.7", "tflops = 149.7\ndefault = true") + second
+    path = written(tmp_path, "mine.toml", text)
+    assert_refused(lambda: read_hardware([source(path, "hardware")]), names=["default", "fp16", "2 defaults"])
+
+
+def test_the_datasheet_is_the_default_where_none_is_marked(tmp_path: Path) -> None:
+    second = '[[compute]]\ndtype = "fp16"\ntflops = 140\nbasis = "measured"\norigin = "x"\n'
+    path = written(tmp_path, "mine.toml", DEVICE + second)
+    ceiling = read_hardware([source(path, "hardware")])["ceiling"].filter(name="fp16")
+    assert dict(ceiling.select("basis", "is_default").iter_rows()) == {"datasheet": True, "measured": False}
+
+
+def config(**changes: object) -> str:
+    return json.dumps({key: value for key, value in {**CONFIG, **changes}.items() if value is not ...})
+
+
+def test_config(tmp_path: Path) -> None:
+    path = written(tmp_path, "my-model-8b.json", config(num_key_value_heads=8, _name_or_path="me/my-model"))
+    frames = read_models([source(path, "model")])
+    row = frames["model"].row(0, named=True)
+    assert (row["short_name"], row["num_kv_heads"], row["head_dim"]) == ("My Model 8B", 8, 128)
+    assert frames["origin"]["origin"][0] == "config.json of me/my-model on the Hugging Face hub"
+
+
+@pytest.mark.parametrize(
+    ("text", "names"),
+    [
+        (config(architectures=["MambaForCausalLM"]), ["architectures", '"MambaForCausalLM"', "LlamaForCausalLM"]),
+        (config(architectures=...), ["architectures", "null", "LlamaForCausalLM"]),
+        (config(hidden_size=...), ["hidden_size", "missing"]),
+        (config(hidden_size=-1), ["hidden_size", "-1", "greater"]),
+        (config(hidden_size="4096"), ["hidden_size", '"4096"', "integer"]),
+        (config(num_attention_heads=33), ["num_attention_heads that divide hidden_size"]),
+        (config(num_key_value_heads=5), ["num_key_value_heads that divide num_attention_heads"]),
+        ("[1, 2]", ["architectures"]),
+        ("{", ["broken JSON"]),
+        ('{"a": ' + "9" * 5000 + "}", ["broken JSON"]),
+        ("[" * 100_000, ["nested"]),
+    ],
+)
+def test_bad_config(tmp_path: Path, text: str, names: list[str]) -> None:
+    path = written(tmp_path, "mine.json", text)
+    assert_refused(lambda: read_models([source(path, "model")]), names=[str(path), *names])
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "names"),
+    [
+        ('phases = ["decode"]', 'phases = ["encode"]', ["phases[0]", '"encode"', "'prefill'"]),
+        ('phases = ["decode"]', 'phases = ["speculative"]', ["candidates"]),
+        ("batch_size = [1]", "batch_size = [0]", ["batch_size[0]", "greater"]),
+        ("batch_size = [1]", "batch_size = []", ["batch_size", "at least 1"]),
+        ("batch_size = [1]", f"batch_size = {list(range(1, 60_000))}", ["at most 100000 settings"]),
+        ('["fp16"]', '["fp16"]\ntensor_parallel = [2]', ["tensor_parallel[0]", "2", "expected 1"]),
+    ],
+)
+def test_bad_workload(tmp_path: Path, old: str, new: str, names: list[str]) -> None:
+    path = written(tmp_path, "mine.toml", WORKLOAD.replace(old, new))
+    assert_refused(lambda: read_workloads([source(path, "workload")]), names=[str(path), *names])
+
+
+def test_a_precision_that_stands_twice_in_a_file(tmp_path: Path) -> None:
+    entry = '[[precision]]\nprecision_id = "p"\nweight_bits = 4\nactivation_bits = 16\nkv_bits = 8\n'
+    text = 2 * f'{entry}compute_dtype = "fp16"\norigin = "x"\n'
+    path = written(tmp_path, "precisions.toml", text)
+    assert_refused(lambda: read_precisions([source(path, "precision")]), names=["precision_id", '"p"'])
+
+
+def test_later_catalogs_add_and_override(tmp_path: Path) -> None:
+    home, given = Home(tmp_path / "home"), tmp_path / "given"
+    for folder, text in ((home.catalog, DEVICE), (given, DEVICE.replace("696", "700"))):
+        (folder / "hardware").mkdir(parents=True)
+        written(folder / "hardware", "mine.toml", text)
+    written(home.catalog / "hardware", "a40.toml", DEVICE.replace('"mine"', '"a40"'))
+    found = {source.entry_id: source.source_id for source in list_sources(home, given) if source.kind == "hardware"}
+    assert found["mine"] == "given/hardware/mine"
+    assert found["a40"] == "home/hardware/a40"
+    assert found["a6000"] == "shipped/hardware/a6000"
+
+
+def test_a_catalog_without_files(tmp_path: Path) -> None:
+    home = Home(tmp_path)
+    assert_refused(lambda: list_sources(home, tmp_path / "none"), names=["--catalog", "none", "folder"])
+    (tmp_path / "empty").mkdir()
+    assert_refused(lambda: list_sources(home, tmp_path / "empty"), names=["--catalog", "hardware/*.toml"])
+
+
+def test_the_shipped_catalog_says_where_every_value_comes_from(tmp_path: Path) -> None:
+    sources = list_sources(Home(tmp_path))
+    for kind, (read, _) in READERS.items():
+        frames = read([source for source in sources if source.kind == kind])
+        assert (frames["origin"]["origin"].str.len_chars() > 0).all()
+    assert not any("not stated" in text for text in frames["origin"]["origin"])
+
+
+def test_names_of_models() -> None:
+    assert short_name("llama-7b") == "Llama 7B"
+    assert short_name("qwen2.5-0.5b-instruct") == "Qwen2.5 0.5B Instruct"
+
+
+@settings(max_examples=200, deadline=None)
+@given(text=st.text(max_size=200), kind=st.sampled_from(["hardware", "model", "workload", "precision", "elementwise"]))
+def test_no_text_gets_more_than_one_line(tmp_path_factory: pytest.TempPathFactory, text: str, kind: str) -> None:
+    suffix = "json" if kind == "model" else "toml"
+    path = tmp_path_factory.getbasetemp() / f"fuzz-{kind}.{suffix}"
+    path.write_text(text, "utf-8", errors="replace")
+    with pytest.raises(InputError, match=re.escape(path.name)) as caught:
+        READERS[kind][0]([source(path, kind)])
+    assert "Traceback" not in str(caught.value)
+
+
+def test_parse_reads_what_it_should(tmp_path: Path) -> None:
+    assert parse(written(tmp_path, "x.toml", "a = 1")) == {"a": 1}
+    assert parse(written(tmp_path, "x.json", '{"a": 1}')) == {"a": 1}

@@ -1,0 +1,327 @@
+"""Whole runs through Prefect: what they publish, what they leave alone, what survives a failure."""
+
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import duckdb
+import pytest
+from prefect.client.orchestration import get_client
+from prefect.client.schemas.filters import ArtifactFilter, ArtifactFilterKey, FlowRunFilter, FlowRunFilterId
+from prefect.client.schemas.sorting import FlowRunSort
+
+from flows.cli import run_command
+from flows.ingest.catalog import SHIPPED
+from tests.conftest import Refresh
+from tests.test_ingest import CONFIG, DEVICE, WORKLOAD
+from warehouse.errors import RunError
+from warehouse.home import Home
+from warehouse.snapshot import open_snapshot
+
+Tables = dict[str, list[tuple[object, ...]]]
+
+
+def tables(home: Home) -> Tables:
+    """Every row of every table of core."""
+    with open_snapshot(home.snapshot) as connection:
+        names = connection.sql("select table_name from duckdb_tables() where schema_name = 'core'").fetchall()
+        return {name: sorted(connection.sql(f"select * from core.{name}").fetchall(), key=str) for (name,) in names}
+
+
+def files(folder: Path) -> dict[str, tuple[int, bytes]]:
+    """Bytes and time of change of every file."""
+    paths = [path for path in folder.rglob("*") if path.is_file()]
+    return {str(path.relative_to(folder)): (path.stat().st_mtime_ns, path.read_bytes()) for path in paths}
+
+
+def test_a_first_run_publishes_snapshot_and_site(finished: Home) -> None:
+    found = tables(finished)
+    assert [row[3] for row in found["run"]] == ["succeeded"]
+    assert len(found["source"]) == len([path for path in SHIPPED.rglob("*") if path.suffix in {".toml", ".json"}])
+    assert len(found["hardware"]) == 5
+    assert len(found["model"]) == 3
+    assert (finished.site / "index.html").exists()
+    assert not list(finished.path.glob("*.candidate"))
+    assert not (finished.path / "site.new").exists()
+
+
+def test_the_same_inputs_change_nothing(home: Home, run_refresh: Refresh) -> None:
+    before, site, rows = home.snapshot.stat().st_mtime_ns, files(home.site), tables(home)
+    assert run_refresh(home.path).status == "unchanged"
+    assert home.snapshot.stat().st_mtime_ns == before
+    assert files(home.site) == site
+    assert tables(home) == rows
+
+
+def test_the_same_inputs_give_the_same_rows_elsewhere(finished: Home, tmp_path: Path, run_refresh: Refresh) -> None:
+    run_refresh(tmp_path / "other home")
+    mine, other = tables(finished), tables(Home(tmp_path / "other home"))
+    for name in mine:
+        if name == "source":
+            assert [row[:-1] for row in mine[name]] == [row[:-1] for row in other[name]]
+        elif name not in {"run", "run_change", "schema_migration"}:
+            assert mine[name] == other[name]
+
+
+def test_one_changed_device_changes_only_what_depends_on_it(home: Home, run_refresh: Refresh) -> None:
+    before, site = tables(home), files(home.site)
+    (home.catalog / "hardware").mkdir(parents=True)
+    text = (SHIPPED / "hardware" / "a40.toml").read_text("utf-8").replace("gb_per_s = 696", "gb_per_s = 700")
+    (home.catalog / "hardware" / "a40.toml").write_text(text, "utf-8")
+
+    summary = run_refresh(home.path)
+
+    touched = {change.table: change.touched for change in summary.changes if change.touched}
+    assert set(touched) == {"hardware", "ceiling", "source"}
+    after = tables(home)
+    for name in ("model", "op_shape", "op_cost", "precision", "workload"):
+        assert after[name] == before[name]
+    assert {row[0] for row in set(after["ceiling"]) ^ set(before["ceiling"])} == {"a40"}
+    changed = {name for name, content in files(home.site).items() if site.get(name) != content}
+    pictures = {Path(name).parent.name for name in changed if name.endswith(".svg")}
+    assert pictures == {
+        "roofline-llama-7b-a40", "roofline-llama-13b-a40", "roofline-llama-33b-a40", "device-a40", "devices-fp16",
+    }  # fmt: skip
+    assert "data/core.op_cost.parquet" not in changed
+    assert "data/mart.roofline_point.parquet" in changed
+    with open_snapshot(home.snapshot) as connection:
+        history = connection.sql("select status, changed from mart.run_history order by run_id").fetchall()
+    assert history[-1] == ("succeeded", "ceiling +0 ~6 -0, hardware +0 ~1 -0, source +1 ~0 -1")
+
+    (home.catalog / "hardware" / "a40.toml").unlink()
+    run_refresh(home.path)
+    assert tables(home)["ceiling"] == before["ceiling"]
+    assert {name: content for name, (_, content) in files(home.site).items() if name.endswith("svg")} == {
+        name: content for name, (_, content) in site.items() if name.endswith("svg")
+    }
+
+
+def test_a_device_a_model_and_a_workload_of_ones_own(home: Home, catalog: Path, run_refresh: Refresh) -> None:
+    (catalog / "hardware" / "mine.toml").write_text(DEVICE, "utf-8")
+    (catalog / "models" / "mine-8b.json").write_text(str({**CONFIG, "num_key_value_heads": 8}).replace("'", '"'))
+    (catalog / "workloads" / "mine.toml").write_text(WORKLOAD.replace("[128]", "[100, 200]"), "utf-8")
+    run_refresh(home.path, catalog)
+    with open_snapshot(home.snapshot) as connection:
+        found = connection.sql(
+            "select distinct sequence_length from mart.roofline_point where hardware_id = 'mine'"
+            " and model_id = 'mine-8b' and sequence_length in (100, 200) order by 1"
+        ).fetchall()
+    assert found == [(100,), (200,)]
+    assert (home.site / "charts" / "device-mine" / "device-mine.svg").exists()
+
+
+def bad_catalogs() -> dict[str, tuple[str, str, str]]:
+    """Name -> file, content and what the message must hold."""
+    return {
+        "missing field": ("hardware/mine.toml", DEVICE.replace("memory_gb = 48\n", ""), "memory_gb: missing"),
+        "unknown dtype": ("hardware/mine.toml", DEVICE.replace('"fp16"', '"fp17"'), 'compute[0].dtype = "fp17"'),
+        "negative value": ("hardware/mine.toml", DEVICE.replace("696", "-696"), "gb_per_s = -696"),
+        "MB taken as GB": ("hardware/mine.toml", DEVICE.replace("696", "696000"), "gb_per_s = 696000"),
+        "duplicate id": ("hardware/mine.toml", DEVICE.replace('"mine"', '"a40"'), 'hardware_id = "a40"'),
+        "broken TOML": ("hardware/mine.toml", DEVICE + "[", "broken TOML"),
+        "broken JSON": ("models/mine.json", "{", "broken JSON"),
+        "unknown architecture": ("models/mine.json", '{"architectures": ["MyLM"]}', '["MyLM"]: expected one of Llama'),
+        "unknown precision": ("workloads/mine.toml", WORKLOAD.replace("fp16", "fp9"), 'precisions = "fp9"'),
+        "short name of another": ("hardware/mine.toml", DEVICE.replace('"Mine"', '"A40"'), "duplicate_key"),
+    }
+
+
+@pytest.mark.parametrize("mistake", bad_catalogs())
+def test_bad_input_is_one_line_and_loses_nothing(
+    mistake: str, home: Home, catalog: Path, prefect_server: None, capfd: pytest.CaptureFixture[str]
+) -> None:
+    before, site = home.snapshot.read_bytes(), files(home.site)
+    name, content, expected = bad_catalogs()[mistake]
+    (catalog / name).write_text(content, "utf-8")
+
+    code = run_command(["run", "--home", str(home.path), "--catalog", str(catalog)])
+
+    captured = capfd.readouterr()
+    assert code == (1 if expected == "duplicate_key" else 2)
+    assert captured.out == ""
+    assert len(captured.err.splitlines()) == 1
+    assert expected in captured.err
+    if code == 2:
+        assert str(catalog / name) in captured.err
+    assert home.snapshot.read_bytes() == before
+    assert files(home.site) == site
+    (catalog / name).unlink()
+    assert run_command(["run", "--home", str(home.path)]) == 0
+
+
+def test_a_duplicate_id_names_both_files(home: Home, catalog: Path, prefect_server: None, capfd: pytest.CaptureFixture[str]) -> None:  # fmt: skip
+    for name in ("mine", "copy"):
+        (catalog / "hardware" / f"{name}.toml").write_text(DEVICE, "utf-8")
+    assert run_command(["run", "--home", str(home.path), "--catalog", str(catalog)]) == 2
+    message = capfd.readouterr().err
+    assert "copy.toml" in message
+    assert "mine.toml" in message
+
+
+def test_a_home_that_cannot_be_written(tmp_path: Path, prefect_server: None, capfd: pytest.CaptureFixture[str]) -> None:
+    (tmp_path / "file").write_text("in the way")
+    assert run_command(["run", "--home", str(tmp_path / "file" / "home")]) == 2
+    message = capfd.readouterr().err
+    assert len(message.splitlines()) == 1
+    assert "home" in message
+    assert "expected a folder that can be written" in message
+
+
+@pytest.mark.skipif(os.geteuid() == 0, reason="root may write everywhere")
+def test_a_home_without_permission(tmp_path: Path, prefect_server: None) -> None:
+    (tmp_path / "home").mkdir(mode=0o500)
+    assert run_command(["run", "--home", str(tmp_path / "home")]) == 2
+
+
+def test_a_second_run_while_one_is_running(home: Home, prefect_server: None, capfd: pytest.CaptureFixture[str]) -> None:
+    script = "import sys; from pathlib import Path; from warehouse.home import Home\n"
+    script += "with Home(Path(sys.argv[1])).writing(): print('held', flush=True); sys.stdin.read()"
+    arguments = [sys.executable, "-c", script, str(home.path)]
+    with subprocess.Popen(arguments, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as other:
+        assert other.stdout is not None
+        assert other.stdin is not None
+        assert other.stdout.readline() == "held\n"
+        before = home.snapshot.read_bytes()
+        assert run_command(["run", "--home", str(home.path)]) == 1
+        message = capfd.readouterr().err
+        assert len(message.splitlines()) == 1
+        assert "another run is writing here" in message
+        assert home.snapshot.read_bytes() == before
+        other.stdin.close()
+    assert run_command(["run", "--home", str(home.path)]) == 0
+
+
+def test_a_run_that_fails_late_leaves_the_old_snapshot(
+    home: Home, run_refresh: Refresh, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    before, site = home.snapshot.read_bytes(), files(home.site)
+    (home.catalog / "hardware").mkdir(parents=True)
+    (home.catalog / "hardware" / "mine.toml").write_text(DEVICE, "utf-8")
+
+    def fail(*_: object) -> None:
+        raise RuntimeError("the pen broke")
+
+    with monkeypatch.context() as patched, pytest.raises(RuntimeError, match="the pen broke"):
+        patched.setattr("flows.publish.chart_files", fail)
+        run_refresh(home.path)
+    assert home.snapshot.read_bytes() == before
+    assert files(home.site) == site
+
+    assert run_refresh(home.path).status == "succeeded"
+    with open_snapshot(home.snapshot) as connection:
+        statuses = connection.sql("select status, error from core.run order by run_id").fetchall()
+    assert statuses == [("succeeded", None), ("failed", "the pen broke"), ("succeeded", None)]
+
+
+def test_a_rule_that_does_not_hold_stops_the_run(
+    home: Home, run_refresh: Refresh, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    before = home.snapshot.read_bytes()
+    (home.catalog / "hardware").mkdir(parents=True)
+    (home.catalog / "hardware" / "mine.toml").write_text(DEVICE.replace('"Mine"', '"A40"'), "utf-8")
+    with pytest.raises(RunError, match=r"1 of \d+ rules do not hold.*duplicate_key \(.* rows, as object core.hardware"):
+        run_refresh(home.path)
+    assert home.snapshot.read_bytes() == before
+
+
+def test_a_lost_build_database_is_made_again_from_the_snapshot(home: Home, run_refresh: Refresh) -> None:
+    before = tables(home)
+    home.build.unlink()
+    assert run_refresh(home.path).status == "unchanged"
+    home.build.write_bytes(b"no database at all" * 1000)
+    (home.catalog / "hardware").mkdir(parents=True)
+    (home.catalog / "hardware" / "mine.toml").write_text(DEVICE, "utf-8")
+    assert run_refresh(home.path).status == "succeeded"
+    after = tables(home)
+    assert set(before["run"]) <= set(after["run"])
+    assert after["op_cost"] == before["op_cost"]
+
+
+def test_a_lost_site_is_drawn_again(home: Home, run_refresh: Refresh) -> None:
+    (home.site / "site.json").unlink()
+    for path in home.site.rglob("*"):
+        if path.is_file():
+            path.unlink()
+    summary = run_refresh(home.path)
+    assert summary.status == "succeeded"
+    assert summary.site is not None
+    assert len(summary.site.drawn) == summary.site.charts
+
+
+def test_prefect_shows_the_run(home: Home, run_refresh: Refresh) -> None:
+    (home.catalog / "hardware").mkdir(parents=True)
+    (home.catalog / "hardware" / "mine.toml").write_text(DEVICE, "utf-8")
+    run_refresh(home.path)
+    with get_client(sync_client=True) as client:
+        last = client.read_flow_runs(limit=1, sort=FlowRunSort.START_TIME_DESC)[0]
+        assert last.name == "refresh 6 devices, 3 models, 1 workloads"
+        of_last = FlowRunFilter(id=FlowRunFilterId(any_=[last.id]))
+        tasks = {run.name for run in client.read_task_runs(flow_run_filter=of_last)}
+        keys = ["refresh", "checks", "site"]
+        found = client.request(
+            "POST",
+            "/artifacts/latest/filter",
+            json={"artifacts": ArtifactFilter(key=ArtifactFilterKey(any_=keys)).model_dump(mode="json")},
+        ).json()
+    artifacts = {artifact["key"]: artifact for artifact in found}
+    assert artifacts["refresh"]["type"] == "markdown"
+    assert "succeeded" in artifacts["refresh"]["data"]
+    assert artifacts["checks"]["type"] == "table"
+    assert "point_above_roof" in artifacts["checks"]["data"]
+    assert f"{home.site.as_uri()}/index.html" in artifacts["site"]["data"]
+    assert {"ingest hardware", "ingest model", "ingest workload"} <= tasks
+
+
+@pytest.mark.parametrize("moment", ["build.duckdb", "rooflines.candidate", "site.new"])
+def test_a_killed_run_leaves_the_snapshot_and_the_next_one_mends(
+    moment: str, home: Home, tmp_path_factory: pytest.TempPathFactory, run_refresh: Refresh
+) -> None:
+    before, site = home.snapshot.read_bytes(), files(home.site)
+    (home.catalog / "hardware").mkdir(parents=True)
+    (home.catalog / "hardware" / "mine.toml").write_text(DEVICE, "utf-8")
+    home.build.unlink()  # its coming back is the first moment
+    environment = {
+        **os.environ,
+        "PREFECT_HOME": str(tmp_path_factory.getbasetemp() / "prefect of killed runs"),
+        "PREFECT_SERVER_ANALYTICS_ENABLED": "false",
+    }
+    environment.pop("PREFECT_API_URL", None)
+    arguments = [sys.executable, "-m", "flows.cli", "run", "--home", str(home.path)]
+    with subprocess.Popen(arguments, env=environment, start_new_session=True, stderr=subprocess.DEVNULL) as process:
+        deadline = time.monotonic() + 120
+        while not (home.path / moment).exists() and process.poll() is None and time.monotonic() < deadline:
+            time.sleep(0.001)
+        assert process.poll() is None, "the run ended before it could be killed"
+        os.killpg(process.pid, signal.SIGKILL)
+    assert home.snapshot.read_bytes() == before
+    assert files(home.site) == site
+    assert run_refresh(home.path).status == "succeeded"
+    with open_snapshot(home.snapshot) as connection:
+        assert connection.sql("select count(*) from core.hardware").fetchone() == (6,)
+    assert not list(home.path.glob("*.candidate"))
+
+
+def test_a_reader_keeps_the_version_that_it_opened(home: Home, run_refresh: Refresh) -> None:
+    count = "select count(*) from core.hardware"
+    reader = "import duckdb, sys; c = duckdb.connect(sys.argv[1], read_only=True)\n"
+    reader += f"for _ in sys.stdin: print(c.sql('{count}').fetchone()[0], flush=True)"
+    arguments = [sys.executable, "-c", reader, str(home.snapshot)]
+    with subprocess.Popen(arguments, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as process:
+        assert process.stdin is not None
+        assert process.stdout is not None
+        answers = []
+        for mine in (None, DEVICE):
+            if mine:
+                (home.catalog / "hardware").mkdir(parents=True)
+                (home.catalog / "hardware" / "mine.toml").write_text(mine, "utf-8")
+                run_refresh(home.path)
+            process.stdin.write("\n")
+            process.stdin.flush()
+            answers.append(process.stdout.readline())
+        process.stdin.close()
+    assert answers == ["5\n", "5\n"]
+    with duckdb.connect(str(home.snapshot), read_only=True) as connection:
+        assert connection.sql(count).fetchone() == (6,)

@@ -1,0 +1,225 @@
+"""The build database, the snapshot and the rules, without Prefect."""
+
+from collections.abc import Iterator
+from datetime import UTC, datetime
+from pathlib import Path
+
+import duckdb
+import polars as pl
+import pytest
+
+from warehouse import objects, snapshot, store
+from warehouse.errors import InputError, RunError
+from warehouse.home import Home
+from warehouse.schema import describe
+from warehouse.store import Run, Staged
+
+
+@pytest.fixture
+def build(home: Home) -> Iterator[duckdb.DuckDBPyConnection]:
+    """The build database of a finished run, to be damaged."""
+    with store.open_build(home) as connection:
+        yield connection
+
+
+DAMAGE = {
+    "point_above_roof": "update core.op_cost set intensity_flops_per_byte = 2 * intensity_flops_per_byte",
+    "intensity_is_flops_per_byte": "update core.op_cost set bytes = 2 * bytes",
+    "ceiling_without_origin": "update core.source set origin = ' ' where kind = 'hardware'",
+    "missing_setting": "delete from core.op_cost where precision_id = 'bf16' and shape_id % 7 = 0",
+    "duplicate_key": "update core.op_shape set batch_size = 1 where batch_size = 2",
+    "orphan_row": "delete from core.model where model_id = 'llama-7b'",
+    "one_default_ceiling": "update core.ceiling set is_default = true",
+    "device_without_roof": "delete from core.ceiling where hardware_id = 'a40' and kind = 'bandwidth'",
+}
+
+
+def test_every_rule_is_tried() -> None:
+    assert {path.stem for path in objects.sql_files("checks")} == set(DAMAGE)
+
+
+@pytest.mark.parametrize("rule", DAMAGE)
+def test_a_rule_finds_the_rows_that_offend_it(rule: str, build: duckdb.DuckDBPyConnection) -> None:
+    assert not any(found.offending_rows for found in store.run_checks(build))
+    build.execute(DAMAGE[rule])
+    found = {each.name: each for each in store.run_checks(build)}
+    assert found[rule].offending_rows > 0
+    assert found[rule].example
+
+
+@pytest.mark.parametrize(
+    ("table", "column"),
+    [("ceiling", "hardware_id"), ("hardware", "source_id"), ("op_cost", "precision_id"), ("op_shape", "model_id")],
+)
+def test_an_orphan_of_any_table_is_found(table: str, column: str, build: duckdb.DuckDBPyConnection) -> None:
+    build.execute(f"create table copied as select * from core.{table} limit 1")
+    build.execute(f"update copied set {column} = 'nobody'")
+    if table == "op_shape":
+        build.execute("update copied set shape_id = -1")
+    build.execute(f"insert into core.{table} select * from copied on conflict do update set {column} = 'nobody'")
+    found = {each.name: each for each in store.run_checks(build)}
+    assert f"core.{table}.{column}" in found["orphan_row"].example or found["orphan_row"].offending_rows > 1
+
+
+def test_a_missing_setting_of_any_precision_is_found(build: duckdb.DuckDBPyConnection) -> None:
+    build.execute("update core.workload set batch_sizes = list_append(batch_sizes, 128)")
+    found = {each.name: each for each in store.run_checks(build)}
+    assert found["missing_setting"].offending_rows > 0
+
+
+def test_migrations_are_applied_once(tmp_path: Path) -> None:
+    with duckdb.connect(str(tmp_path / "new.duckdb")) as connection:
+        applied = store.migrate(connection)
+        assert applied == [path.name for path in objects.sql_files("migrations")]
+        assert store.migrate(connection) == []
+
+
+def test_a_migration_that_fails_leaves_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    bad = tmp_path / "001_bad.sql"
+    bad.write_text("create schema core; create table core.schema_migration (a int); select no_such_column")
+    monkeypatch.setattr(store, "sql_files", lambda _: [bad])
+    with duckdb.connect(str(tmp_path / "new.duckdb")) as connection:
+        with pytest.raises(duckdb.Error):
+            store.migrate(connection)
+        schemas = connection.sql("select count(*) from duckdb_schemas() where schema_name = 'core'").fetchone()
+    assert schemas == (0,)
+
+
+def stage(folder: Path, name: str, digest: str, **columns: list[object]) -> dict[str, Staged]:
+    pl.DataFrame(columns).write_parquet(folder / f"{name}.parquet")
+    return {name: Staged(folder / f"{name}.parquet", digest * 64)}
+
+
+def started(connection: duckdb.DuckDBPyConnection, run_id: str) -> str:
+    store.start_run(connection, Run(run_id, datetime.now(UTC), "1", "a" * 64, None))
+    return run_id
+
+
+def test_a_load_touches_only_rows_that_differ(tmp_path: Path) -> None:
+    columns = {
+        "kind": ["norm", "add"],
+        "flops_per_element": [7.0, 1.0],
+        "reads_per_element": [1.0, 1.0],
+        "writes_per_element": [1.0, 1.0],
+        "origin": ["x", "x"],
+        "source_id": ["s", "s"],
+    }
+    with store.open_build(Home(tmp_path)) as connection:
+        first = store.load(connection, started(connection, "1"), stage(tmp_path, "elementwise", "a", **columns))
+        columns["flops_per_element"] = [8.0, 1.0]
+        second = store.load(connection, started(connection, "2"), stage(tmp_path, "elementwise", "b", **columns))
+        columns = {name: values[:1] for name, values in columns.items()}
+        third = store.load(connection, started(connection, "3"), stage(tmp_path, "elementwise", "c", **columns))
+        fourth = store.load(connection, started(connection, "4"), stage(tmp_path, "elementwise", "c", kind=["gone"]))
+    counts = [(c.rows, c.inserted, c.updated, c.deleted) for (c,) in (first, second, third, fourth)]
+    assert counts == [(2, 2, 0, 0), (2, 0, 1, 0), (1, 0, 0, 1), (1, 0, 0, 0)]
+
+
+def test_a_load_that_fails_changes_no_table(home: Home, tmp_path: Path) -> None:
+    with store.open_build(home) as connection:
+        run_id = started(connection, "9")
+        before = connection.sql("select * from core.precision order by all").fetchall()
+        good = stage(
+            tmp_path, "precision", "a", precision_id=["p"], weight_bits=[1.0], activation_bits=[1.0],
+            kv_bits=[1.0], compute_dtype=["fp16"], origin=["x"], source_id=["s"],
+        )  # fmt: skip
+        bad = stage(tmp_path, "hardware", "a", hardware_id=["h"], memory_bytes=[float("nan")])
+        with pytest.raises(duckdb.Error):
+            store.load(connection, run_id, {**good, **bad})
+        assert connection.sql("select * from core.precision order by all").fetchall() == before
+        assert connection.execute("select count(*) from core.run_change where run_id = '9'").fetchone() == (0,)
+
+
+def test_values_that_are_not_finite_cannot_be_stored(build: duckdb.DuckDBPyConnection) -> None:
+    for value in ("'inf'", "'nan'", "-1"):
+        with pytest.raises(duckdb.ConstraintException):
+            build.execute(f"update core.ceiling set value_per_s = {value}::double where hardware_id = 'a40'")
+
+
+def test_an_interrupted_run_does_not_count_as_running(tmp_path: Path) -> None:
+    with store.open_build(Home(tmp_path)) as connection:
+        started(connection, "1")
+        started(connection, "2")
+        rows = connection.sql("select run_id, status, error from core.run order by 1").fetchall()
+    assert rows == [("1", "failed", "interrupted"), ("2", "running", None)]
+
+
+def test_everything_is_described(snapshot: duckdb.DuckDBPyConnection) -> None:
+    bare = snapshot.sql(
+        "select table_name from duckdb_tables() where comment is null and schema_name in ('core', 'mart')"
+        " union all select view_name from duckdb_views() where comment is null and schema_name = 'mart'"
+        " union all select table_name || '.' || column_name from duckdb_columns()"
+        " where comment is null and schema_name in ('core', 'mart')"
+    ).fetchall()
+    assert bare == []
+
+
+def test_a_column_is_described_alike_wherever_it_stands(snapshot: duckdb.DuckDBPyConnection) -> None:
+    differing = snapshot.sql(
+        "select column_name from duckdb_columns() where schema_name = 'mart' group by 1"
+        " having count(distinct comment) > 1"
+    ).fetchall()
+    assert differing == []
+
+
+def test_every_table_has_a_key(snapshot: duckdb.DuckDBPyConnection) -> None:
+    keyless = snapshot.sql("select table_name from duckdb_tables() where not has_primary_key").fetchall()
+    assert keyless == []
+
+
+def test_sql_files_say_what_a_row_is() -> None:
+    for folder in ("views", "checks", "charts", "schema"):
+        for path in objects.sql_files(folder):
+            assert path.read_text("utf-8").startswith("-- one row per "), path.name
+
+
+def test_the_public_contract_is_there(snapshot: duckdb.DuckDBPyConnection) -> None:
+    views = {
+        "roof": "hardware_id dtype basis short_name peak_flops_per_s bandwidth_bytes_per_s ridge_flops_per_byte is_default",
+        "roofline_point": "hardware_id model_id convention precision_id phase batch_size sequence_length query_length"
+        " tensor_parallel op op_group series repeat flops bytes intensity_flops_per_byte attainable_flops_per_s"
+        " lower_bound_s bound ridge_flops_per_byte",
+        "crossover": "hardware_id model_id convention precision_id tensor_parallel op critical_tokens",
+        "run_history": "run_id rows seconds status changed",
+    }
+    for view, columns in views.items():
+        assert set(columns.split()) <= set(snapshot.sql(f"select * from mart.{view} limit 0").columns)
+
+
+def test_a_home_is_for_one_writer(tmp_path: Path) -> None:
+    home = Home(tmp_path)
+    with home.writing(), pytest.raises(RunError, match="another run"), home.writing():
+        pass
+
+
+def test_where_the_home_is(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    assert Home.at().path == Path(__file__).resolve().parents[1] / "warehouse" / "data"
+    monkeypatch.setenv("ROOFLINES_HOME", str(tmp_path / "env"))
+    assert Home.at().path == tmp_path / "env"
+    assert Home.at(tmp_path / "given").path == tmp_path / "given"
+
+
+def test_a_snapshot_that_is_not_there_or_no_database(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="rooflines run"), snapshot.open_snapshot(tmp_path / "none.duckdb"):
+        pass
+    (tmp_path / "bad.duckdb").write_bytes(b"not a database" * 1000)
+    with pytest.raises(InputError, match="cannot be read|not a snapshot"), snapshot.open_snapshot(tmp_path / "bad.duckdb"):
+        pass
+
+
+def test_schema_prints_comments(finished: Home) -> None:
+    assert "mart.roof " in describe(finished.snapshot)
+    text = describe(finished.snapshot, "roof")
+    assert text.startswith("mart.roof: one row per hardware, dtype and basis")
+    assert "ridge_flops_per_byte" in text
+    with pytest.raises(InputError, match=r"schema: rof: no such table or view; expected one of mart\.roof"):
+        describe(finished.snapshot, "rof")
+
+
+def test_literals_cannot_be_broken_out_of(tmp_path: Path) -> None:
+    values = ["it's", "a'; drop table x; --", 1.5, None, True, ["a'b", "c"]]
+    with duckdb.connect() as connection:
+        for value in values:
+            assert connection.sql(f"select {store.literal(value)}").fetchone() == (value,)
+        name = 'a"b'
+        assert connection.sql(f"select 1 as {store.quoted(name)}").columns == [name]
