@@ -52,7 +52,7 @@ class Frame:
         labels = ceilings.sort(PERFORMANCE, "label")
         places = spread(labels[PERFORMANCE].log10().to_list(), _LINE_HEIGHT / self.up)
         moved = 10 ** pl.Series(PERFORMANCE, places, dtype=pl.Float64)
-        return labels.with_columns(moved, layer=pl.lit("ceiling label"))
+        return labels.drop(INTENSITY).with_columns(moved, layer=pl.lit("ceiling label"))
 
     def point_labels(self, points: pl.DataFrame) -> pl.DataFrame:
         """Return a row a label, one for all points whose own labels would lie on one another."""

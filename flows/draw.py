@@ -48,7 +48,7 @@ def chart_sql(entry: ChartEntry) -> str:
 
 def has_roof(frame: pl.DataFrame) -> bool:
     """Whether there is a roof to draw: a device may lack the dtype that a chart asks for."""
-    return not frame.filter(pl.col("layer").is_in(["peak", "roof"])).is_empty()
+    return not frame.filter(pl.col("layer").is_in(["ridge", "roof"])).is_empty()
 
 
 def chart_spec(entry: ChartEntry, frame: pl.DataFrame) -> dict[str, Any]:

@@ -5,6 +5,7 @@ import os
 import re
 import subprocess
 import sys
+import tomllib
 from io import BytesIO
 from pathlib import Path
 
@@ -205,8 +206,6 @@ def test_check_names_the_rules(finished: Home, capsys: pytest.CaptureFixture[str
 
 
 def test_prefects_settings_are_the_same_in_both_places() -> None:
-    import tomllib
-
     settings = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))["tool"]["prefect"]
     flat = {}
     for path in prefect_defaults.DEFAULTS:

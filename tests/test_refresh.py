@@ -152,7 +152,9 @@ def test_bad_input_is_one_line_and_loses_nothing(
     assert run_command(["run", "--home", str(home.path)]) == 0
 
 
-def test_a_duplicate_id_names_both_files(home: Home, catalog: Path, prefect_server: None, capfd: pytest.CaptureFixture[str]) -> None:  # fmt: skip
+def test_a_duplicate_id_names_both_files(
+    home: Home, catalog: Path, prefect_server: None, capfd: pytest.CaptureFixture[str]
+) -> None:
     for name in ("mine", "copy"):
         (catalog / "hardware" / f"{name}.toml").write_text(DEVICE, "utf-8")
     assert run_command(["run", "--home", str(home.path), "--catalog", str(catalog)]) == 2
@@ -204,9 +206,10 @@ def test_a_run_that_fails_late_leaves_the_old_snapshot(
     def fail(*_: object) -> None:
         raise RuntimeError("the pen broke")
 
-    with monkeypatch.context() as patched, pytest.raises(RuntimeError, match="the pen broke"):
+    with monkeypatch.context() as patched:
         patched.setattr("flows.publish.chart_files", fail)
-        run_refresh(home.path)
+        with pytest.raises(RuntimeError, match="the pen broke"):
+            run_refresh(home.path)
     assert home.snapshot.read_bytes() == before
     assert files(home.site) == site
 
@@ -216,9 +219,7 @@ def test_a_run_that_fails_late_leaves_the_old_snapshot(
     assert statuses == [("succeeded", None), ("failed", "the pen broke"), ("succeeded", None)]
 
 
-def test_a_rule_that_does_not_hold_stops_the_run(
-    home: Home, run_refresh: Refresh, monkeypatch: pytest.MonkeyPatch
-) -> None:
+def test_a_rule_that_does_not_hold_stops_the_run(home: Home, run_refresh: Refresh) -> None:
     before = home.snapshot.read_bytes()
     (home.catalog / "hardware").mkdir(parents=True)
     (home.catalog / "hardware" / "mine.toml").write_text(DEVICE.replace('"Mine"', '"A40"'), "utf-8")

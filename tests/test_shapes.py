@@ -101,5 +101,5 @@ def test_shape_ids_are_unique_and_stable() -> None:
 def test_parameters_of_llama_3_8b() -> None:
     """Grattafiori et al. 2024 (arXiv 2407.21783): 8.03 billion."""
     assert MODEL.select(parameters=parameters()).item() == 8_030_261_248
-    tied = MODEL.with_columns(tied_embeddings=pl.lit(True))  # noqa: FBT003
+    tied = MODEL.with_columns(tied_embeddings=pl.lit(True))
     assert tied.select(parameters=parameters()).item() == 8_030_261_248 - 128256 * 4096

@@ -3,6 +3,7 @@
 from collections.abc import Iterator
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
 import duckdb
 import polars as pl
@@ -85,7 +86,7 @@ def test_a_migration_that_fails_leaves_nothing(tmp_path: Path, monkeypatch: pyte
     assert schemas == (0,)
 
 
-def stage(folder: Path, name: str, digest: str, **columns: list[object]) -> dict[str, Staged]:
+def stage(folder: Path, name: str, digest: str, **columns: list[Any]) -> dict[str, Staged]:
     pl.DataFrame(columns).write_parquet(folder / f"{name}.parquet")
     return {name: Staged(folder / f"{name}.parquet", digest * 64)}
 
@@ -96,7 +97,7 @@ def started(connection: duckdb.DuckDBPyConnection, run_id: str) -> str:
 
 
 def test_a_load_touches_only_rows_that_differ(tmp_path: Path) -> None:
-    columns = {
+    columns: dict[str, list[Any]] = {
         "kind": ["norm", "add"],
         "flops_per_element": [7.0, 1.0],
         "reads_per_element": [1.0, 1.0],
@@ -175,7 +176,8 @@ def test_sql_files_say_what_a_row_is() -> None:
 
 def test_the_public_contract_is_there(snapshot: duckdb.DuckDBPyConnection) -> None:
     views = {
-        "roof": "hardware_id dtype basis short_name peak_flops_per_s bandwidth_bytes_per_s ridge_flops_per_byte is_default",
+        "roof": "hardware_id dtype basis short_name peak_flops_per_s bandwidth_bytes_per_s ridge_flops_per_byte"
+        " is_default",
         "roofline_point": "hardware_id model_id convention precision_id phase batch_size sequence_length query_length"
         " tensor_parallel op op_group series repeat flops bytes intensity_flops_per_byte attainable_flops_per_s"
         " lower_bound_s bound ridge_flops_per_byte",
@@ -203,7 +205,10 @@ def test_a_snapshot_that_is_not_there_or_no_database(tmp_path: Path) -> None:
     with pytest.raises(InputError, match="rooflines run"), snapshot.open_snapshot(tmp_path / "none.duckdb"):
         pass
     (tmp_path / "bad.duckdb").write_bytes(b"not a database" * 1000)
-    with pytest.raises(InputError, match="cannot be read|not a snapshot"), snapshot.open_snapshot(tmp_path / "bad.duckdb"):
+    with (
+        pytest.raises(InputError, match="cannot be read|not a snapshot"),
+        snapshot.open_snapshot(tmp_path / "bad.duckdb"),
+    ):
         pass
 
 

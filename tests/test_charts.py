@@ -1,0 +1,300 @@
+"""Charts: every encoded field is a column, every value is the view's, and they look as agreed."""
+
+import itertools
+import json
+import math
+import subprocess
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import altair as alt
+import duckdb
+import polars as pl
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from charts.axes import INTENSITY, PERFORMANCE
+from charts.gallery import TEMPLATES, list_charts
+from charts.house_style import spread
+from charts.paper import SERIES
+from flows.draw import chart_spec, chart_sql, find_chart, gallery, render
+from flows.publish import build_site
+from tests.conftest import Refresh
+from tests.test_ingest import DEVICE
+from warehouse.frames import read_frame
+from warehouse.home import Home
+
+PAPER = [
+    f"roofline-llama-{size}-{device}" for size in ("7b", "13b", "33b") for device in ("a40", "a6000", "a100-80gb-pcie")
+]
+DEVICES = [f"device-{name}" for name in ("a40", "a6000", "a100-80gb-pcie", "h100-sxm", "h200-sxm")]
+OTHERS = ["devices-fp16", "speculative-llama-33b-a100-80gb-pcie"]
+
+
+def drawn(snapshot: duckdb.DuckDBPyConnection, name: str) -> tuple[dict[str, Any], pl.DataFrame]:
+    entry = find_chart(snapshot, name)
+    frame = read_frame(snapshot, chart_sql(entry))
+    return chart_spec(entry, frame), frame
+
+
+def encodings(spec: dict[str, Any]) -> Iterator[tuple[dict[str, Any], str, dict[str, Any]]]:
+    for layer in spec["layer"]:
+        for channel, value in layer.get("encoding", {}).items():
+            for each in value if isinstance(value, list) else [value]:
+                yield layer, channel, each
+
+
+def marks(spec: dict[str, Any], layer: str) -> list[dict[str, Any]]:
+    return [row for row in spec["data"]["values"] if row["layer"] == layer]
+
+
+def test_the_gallery_is_the_issued_one(snapshot: duckdb.DuckDBPyConnection) -> None:
+    assert {entry.name for entry in gallery(snapshot)} == {*PAPER, *DEVICES, *OTHERS}
+
+
+def test_names_are_unique_and_templates_known() -> None:
+    entries = list_charts({"model_id": ["m"], "hardware_id": ["h"]})
+    assert len({entry.name for entry in entries}) == len(entries)
+    assert {entry.template for entry in entries} <= set(TEMPLATES)
+
+
+@pytest.mark.parametrize("name", [*PAPER, *DEVICES, *OTHERS])
+def test_every_encoded_field_is_a_column(name: str, snapshot: duckdb.DuckDBPyConnection) -> None:
+    spec, frame = drawn(snapshot, name)
+    fields = {encoding["field"] for _, _, encoding in encodings(spec) if "field" in encoding}
+    assert fields <= set(frame.columns)
+    for _, channel, encoding in encodings(spec):
+        if channel in {"x", "y"} and "field" in encoding:
+            assert encoding["field"] == {"x": INTENSITY, "y": PERFORMANCE}[channel]
+            assert encoding["type"] == "quantitative"
+            assert encoding["scale"]["type"] == "log"
+
+
+@pytest.mark.parametrize("name", [PAPER[0], PAPER[1], DEVICES[1], *OTHERS])
+def test_specifications_are_valid_and_describe_themselves(name: str, snapshot: duckdb.DuckDBPyConnection) -> None:
+    spec, _ = drawn(snapshot, name)
+    alt.LayerChart.from_dict(spec, validate=True)
+    assert spec["$schema"].endswith(f"{alt.SCHEMA_VERSION}.json")
+    assert len(spec["description"]) > 50
+    json.dumps(spec, allow_nan=False)
+
+
+@pytest.mark.parametrize("name", [PAPER[0], PAPER[1], DEVICES[1], OTHERS[1]])
+def test_points_are_the_views(name: str, snapshot: duckdb.DuckDBPyConnection) -> None:
+    spec, _ = drawn(snapshot, name)
+    entry = find_chart(snapshot, name)
+    points = read_frame(
+        snapshot,
+        "select distinct op_group, phase, batch_size, sequence_length, query_length, intensity_flops_per_byte,"
+        " attainable_flops_per_s from mart.roofline_point where convention = 'paper' and precision_id = 'fp16'"
+        f" and hardware_id = '{entry.parameters['hardware_id']}' and model_id = '{entry.parameters['model_id']}'",
+    )
+    known = set(points.rows())
+    found = marks(spec, "computed")
+    keys = ("op_group", "phase", "batch_size", "sequence_length", "query_length", INTENSITY, PERFORMANCE)
+    assert found
+    assert {tuple(row[key] for key in keys) for row in found} <= known
+
+
+@pytest.mark.parametrize("name", [*PAPER, *DEVICES, *OTHERS])
+def test_everything_drawn_lies_inside_the_axes(name: str, snapshot: duckdb.DuckDBPyConnection) -> None:
+    spec, _ = drawn(snapshot, name)
+    domains = {channel: encoding["scale"]["domain"] for _, channel, encoding in encodings(spec) if "scale" in encoding}
+    for row in spec["data"]["values"]:
+        for channel, field in (("x", INTENSITY), ("y", PERFORMANCE)):
+            if field in row:
+                low, high = domains[channel]
+                assert low * (1 - 1e-9) <= row[field] <= high * (1 + 1e-9), (field, row)
+
+
+def test_a_roof_cut_at_the_edges_is_still_the_roof(snapshot: duckdb.DuckDBPyConnection) -> None:
+    spec, _ = drawn(snapshot, "roofline-llama-7b-a40")
+    (left, low), (ridge, top) = ((row[INTENSITY], row[PERFORMANCE]) for row in marks(spec, "bandwidth"))
+    assert (left, ridge) == (0.6, pytest.approx(149.7e12 / 696e9))
+    assert low / left == pytest.approx(696e9)
+    assert top == 149.7e12
+    assert {row[PERFORMANCE] for row in marks(spec, "peak")} == {149.7e12}
+    assert max(row[INTENSITY] for row in marks(spec, "peak")) == 1e4
+
+
+@pytest.mark.parametrize(
+    ("name", "title", "lines", "ridges"),
+    [
+        ("roofline-llama-7b-a40", "Roofline Model (Llama 7B, A40)", ["696GB/s", "149.7 TFLOP/s"], [215.086]),
+        (
+            "roofline-llama-7b-a6000",
+            "Roofline Model (Llama 7B, A6000)",
+            ["768GB/s", "181 TFLOP/s (as printed)", "154.8 TFLOP/s (datasheet)"],
+            [201.563, 235.677],
+        ),
+        (
+            "roofline-llama-33b-a100-80gb-pcie",
+            "Roofline Model (Llama 33B, A100 80GB PCIe)",
+            ["1935GB/s", "312 TFLOP/s"],
+            [161.240],
+        ),
+    ],
+)
+def test_paper_style(
+    name: str, title: str, lines: list[str], ridges: list[float], snapshot: duckdb.DuckDBPyConnection
+) -> None:
+    spec, _ = drawn(snapshot, name)
+    assert spec["title"]["text"] == title
+    assert "computed from shapes" in spec["title"]["subtitle"]
+    legends = {
+        layer["mark"]["type"]: encoding["scale"]["domain"]
+        for layer, channel, encoding in encodings(spec)
+        if channel == "color"
+    }
+    assert legends == {"line": lines, "point": list(SERIES)}
+    axes = {channel: encoding["axis"] for _, channel, encoding in encodings(spec) if encoding.get("axis")}
+    assert axes["x"]["title"] == "Operational Intensity (FLOP/Byte)"
+    assert axes["y"]["title"] == "Performance (FLOP/s)"
+    assert {1, 10, 100, 1000, 10000} <= set(axes["x"]["values"])
+    assert {1e10, 1e11, 1e12, 1e13, 1e14} <= set(axes["y"]["values"])
+    assert sorted(row[INTENSITY] for row in marks(spec, "ridge")) == pytest.approx(ridges, abs=5.001e-4)
+    assert len(marks(spec, "computed")) == 6 * 49
+    assert {row["label"] for row in marks(spec, "computed")} == set(SERIES)
+
+
+def test_only_the_seeds_a40_chart_has_the_line_at_100_tflops(snapshot: duckdb.DuckDBPyConnection) -> None:
+    for name in PAPER:
+        spec, _ = drawn(snapshot, name)
+        lines = [(row["label"], row[PERFORMANCE]) for row in marks(spec, "reference")]
+        assert lines == ([("100 TFLOP/s", 100e12)] if name == "roofline-llama-7b-a40" else [])
+
+
+def test_both_roofs_of_the_a6000_are_told_apart(snapshot: duckdb.DuckDBPyConnection) -> None:
+    spec, _ = drawn(snapshot, "roofline-llama-7b-a6000")
+    for channel in ("color", "strokeDash"):
+        (scale,) = [
+            encoding["scale"]["range"]
+            for layer, each, encoding in encodings(spec)
+            if each == channel and layer["mark"]["type"] == "line"
+        ]
+        assert scale[1] != scale[2]
+    house, _ = drawn(snapshot, "device-a6000")
+    labels = {row["label"]: row.get("is_main") for row in marks(house, "peak")}
+    assert labels["bf16, fp16 · 154.8 TFLOP/s"] is True
+    assert labels["fp16 · 181 TFLOP/s (as printed)"] is False
+
+
+def test_house_style_shows_every_ceiling(snapshot: duckdb.DuckDBPyConnection) -> None:
+    spec, _ = drawn(snapshot, "device-h100-sxm")
+    assert [row["label"] for row in marks(spec, "ceiling label")] == [
+        "fp32 · 67 TFLOP/s",
+        "tf32 · 494.7 TFLOP/s",
+        "bf16, fp16 · 989.4 TFLOP/s",
+        "fp8, int8 · 1978.9 TFLOP/s",
+    ]
+    assert spec["title"]["text"] == (
+        "H100 SXM: prefill is compute-bound except lm_head and qk/pv; decode is memory-bound"
+    )
+    assert "basis datasheet" in spec["title"]["subtitle"][1]
+    texts = {layer["mark"]["text"] for layer in spec["layer"] if "text" in layer["mark"]}
+    assert texts == {"memory-bound", "compute-bound"}
+
+
+def test_comparison_has_every_device_once(snapshot: duckdb.DuckDBPyConnection) -> None:
+    spec, _ = drawn(snapshot, "devices-fp16")
+    assert len(marks(spec, "ceiling label")) == 5
+    assert spec["title"]["text"] == "fp16 ridges run from 161 FLOP/byte (A100 80GB PCIe) to 295 (H100 SXM)"
+    (parameter,) = spec["params"]
+    assert parameter["bind"] == "legend"
+    assert not any(layer["mark"]["type"] == "rect" for layer in spec["layer"])
+
+
+def test_speculative_shows_each_number_of_candidates(snapshot: duckdb.DuckDBPyConnection) -> None:
+    spec, _ = drawn(snapshot, "speculative-llama-33b-a100-80gb-pcie")
+    points = marks(spec, "computed")
+    assert {row["label"] for row in points} == {"qk/pv", "up/gate/down"}
+    assert {row["query_length"] for row in points} == {1, 16, 32, 48, 64, 80, 96, 112}
+    assert spec["title"]["text"] == (
+        "qk/pv stays memory-bound through 112 candidates; up/gate/down turns compute-bound at 16"
+    )
+
+
+def test_a_chart_is_the_same_however_many_were_drawn_before(snapshot: duckdb.DuckDBPyConnection) -> None:
+    first, _ = drawn(snapshot, "devices-fp16")
+    for name in (*DEVICES, *OTHERS):
+        drawn(snapshot, name)
+    again, _ = drawn(snapshot, "devices-fp16")
+    assert render(again, "json") == render(first, "json")
+
+
+def test_a_site_is_the_same_in_another_process(finished: Home, tmp_path: Path) -> None:
+    script = "import sys; from pathlib import Path; from flows.publish import build_site\n"
+    script += "build_site(Path(sys.argv[1]), Path(sys.argv[2]), Path('/none'))"
+    arguments = [sys.executable, "-c", script, str(finished.snapshot), str(tmp_path / "other")]
+    subprocess.run(arguments, check=True, timeout=120)
+    mine = {path.relative_to(finished.site): path for path in finished.site.rglob("*") if path.is_file()}
+    other = {path.relative_to(tmp_path / "other"): path for path in (tmp_path / "other").rglob("*") if path.is_file()}
+    assert set(mine) == set(other)
+    assert [str(name) for name in mine if mine[name].read_bytes() != other[name].read_bytes()] == []
+
+
+def test_what_is_published_of_a_chart(finished: Home, snapshot: duckdb.DuckDBPyConnection) -> None:
+    folder = finished.site / "charts" / "roofline-llama-7b-a40"
+    names = {path.name.removeprefix("roofline-llama-7b-a40") for path in folder.iterdir()}
+    assert names == {"index.html", ".vl.json", ".svg", ".png", ".csv", ".sql"}
+    sql = (folder / "roofline-llama-7b-a40.sql").read_text("utf-8")
+    csv = pl.read_csv(folder / "roofline-llama-7b-a40.csv", infer_schema_length=None)
+    again = read_frame(snapshot, sql)
+    assert csv.columns == again.columns
+    assert csv[INTENSITY].to_list() == again[INTENSITY].to_list()
+    assert (folder / "roofline-llama-7b-a40.png").stat().st_size < 700_000
+    index = (finished.site / "index.html").read_text("utf-8")
+    assert all(f"charts/{name}/index.html" in index for name in [*PAPER, *DEVICES, *OTHERS])
+    assert "http" not in index.replace("http-equiv", "")
+
+
+def test_data_is_published_as_parquet(finished: Home, snapshot: duckdb.DuckDBPyConnection) -> None:
+    tables = snapshot.sql("select 'core.' || table_name from duckdb_tables() where schema_name = 'core'").fetchall()
+    names = {path.stem for path in (finished.site / "data").iterdir()}
+    assert {name for (name,) in tables} <= names
+    assert {"mart.roof", "mart.roof_vertex", "mart.roofline_point"} <= names
+    points = pl.read_parquet(finished.site / "data" / "mart.roofline_point.parquet")
+    assert snapshot.sql("select count(*) from mart.roofline_point").fetchone() == (len(points),)
+
+
+def test_hostile_names_stay_text(home: Home, run_refresh: Refresh) -> None:
+    name = "<script>alert('A40')</script>"
+    (home.catalog / "hardware").mkdir(parents=True)
+    (home.catalog / "hardware" / "mine.toml").write_text(DEVICE.replace('"Mine"', f'"{name}"'), "utf-8")
+    run_refresh(home.path)
+    for page in home.site.rglob("*.html"):
+        assert "<script" not in page.read_text("utf-8")
+    svg = (home.site / "charts" / "device-mine" / "device-mine.svg").read_text("utf-8")
+    assert "<script" not in svg
+    assert "&lt;script&gt;" in svg
+
+
+def test_a_device_without_the_dtype_has_no_chart_of_it(home: Home, run_refresh: Refresh) -> None:
+    (home.catalog / "hardware").mkdir(parents=True)
+    (home.catalog / "hardware" / "mine.toml").write_text(DEVICE.replace('"fp16"', '"fp32"'), "utf-8")
+    summary = run_refresh(home.path)
+    assert summary.site is not None
+    assert summary.site.skipped == ("device-mine",)
+    assert not (home.site / "charts" / "device-mine").exists()
+
+
+def test_a_site_is_rebuilt_whole_where_files_of_the_old_one_are_missing(finished: Home, tmp_path: Path) -> None:
+    build_site(finished.snapshot, tmp_path / "a", finished.site)
+    (tmp_path / "a" / "charts" / "devices-fp16" / "devices-fp16.png").unlink()
+    before = (finished.site / "charts" / "devices-fp16" / "devices-fp16.png").read_bytes()
+    report = build_site(finished.snapshot, tmp_path / "b", tmp_path / "a")
+    assert report.drawn == ("devices-fp16",)
+    assert (tmp_path / "b" / "charts" / "devices-fp16" / "devices-fp16.png").read_bytes() == before
+
+
+@given(st.lists(st.floats(0, 10), min_size=1, max_size=20), st.floats(0.01, 2))
+def test_labels_move_apart_and_keep_their_order(positions: list[float], gap: float) -> None:
+    positions = sorted(positions)
+    placed = spread(positions, gap)
+    assert all(after - before >= gap * (1 - 1e-9) for before, after in itertools.pairwise(placed))
+    assert math.isclose(sum(placed), sum(positions), abs_tol=1e-6)
+    if all(after - before >= gap for before, after in itertools.pairwise(positions)):
+        assert placed == pytest.approx(positions)

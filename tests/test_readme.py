@@ -1,0 +1,61 @@
+"""The README and the worked questions tell the truth."""
+
+import re
+import shlex
+from pathlib import Path
+
+import duckdb
+import pytest
+
+from flows.cli import run_command
+from flows.ingest.hardware import read_hardware
+from flows.ingest.workload import read_workloads
+from tests.test_ingest import source, written
+from warehouse.home import Home
+from warehouse.objects import sql_files
+
+ROOT = Path(__file__).resolve().parents[1]
+README = (ROOT / "README.md").read_text("utf-8")
+CONSOLE = re.findall(r"```console\n\$ (.*)\n((?:(?!```).*\n)+)```", README)
+
+
+def cells(text: str) -> list[str]:
+    """What a table says, however its lines are drawn."""
+    return re.findall(r"[^\s│┌┐└┘├┤┬┴┼─]+", text)
+
+
+def test_there_are_examples() -> None:
+    assert len(CONSOLE) == README.count("```console") >= 2
+
+
+@pytest.mark.parametrize(("command", "output"), CONSOLE)
+def test_examples(
+    command: str, output: str, finished: Home, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.chdir(ROOT)
+    program, *arguments = shlex.split(command)
+    assert program == "rooflines"
+    assert run_command([*arguments, "--home", str(finished.path)]) == 0
+    assert cells(capsys.readouterr().out) == cells(output)
+
+
+def test_the_device_and_the_workload_can_be_read(tmp_path: Path) -> None:
+    device, grid = re.findall(r"```toml\n(.*?)```", README, re.DOTALL)
+    frames = read_hardware([source(written(tmp_path, "my-gpu.toml", device), "hardware")])
+    assert frames["ceiling"]["value_per_s"].to_list() == [149.7e12, 696e9]
+    workload = read_workloads([source(written(tmp_path, "my-grid.toml", grid), "workload")])["workload"]
+    assert workload["models"].to_list() == [["llama-7b"]]
+
+
+def test_files_that_are_named_are_there() -> None:
+    named = re.findall(r"`((?:sql|charts|warehouse|flows|\.ci|\.github)/[\w./-]+)`|\]\((\.[\w./-]+)\)", README)
+    for name in filter(None, (first or second for first, second in named)):
+        if not name.startswith("warehouse/data"):
+            assert (ROOT / name).exists(), name
+
+
+@pytest.mark.parametrize("question", [path.stem for path in sql_files("queries")])
+def test_worked_questions_have_answers(question: str, snapshot: duckdb.DuckDBPyConnection) -> None:
+    (path,) = [path for path in sql_files("queries") if path.stem == question]
+    assert path.read_text("utf-8").startswith("-- ")
+    assert snapshot.sql(path.read_text("utf-8")).fetchall()
