@@ -10,8 +10,8 @@ from pathlib import Path
 import duckdb
 import pytest
 from prefect.client.orchestration import get_client
-from prefect.client.schemas.filters import ArtifactFilter, ArtifactFilterKey, FlowRunFilter, FlowRunFilterId
-from prefect.client.schemas.sorting import FlowRunSort
+from prefect.client.schemas.filters import FlowRunFilter, FlowRunFilterId
+from prefect.client.schemas.sorting import FlowRunSort, TaskRunSort
 
 from flows.cli import run_command
 from flows.ingest.catalog import SHIPPED
@@ -260,19 +260,21 @@ def test_prefect_shows_the_run(home: Home, run_refresh: Refresh) -> None:
         last = client.read_flow_runs(limit=1, sort=FlowRunSort.START_TIME_DESC)[0]
         assert last.name == "refresh 6 devices, 3 models, 1 workloads"
         of_last = FlowRunFilter(id=FlowRunFilterId(any_=[last.id]))
-        tasks = {run.name for run in client.read_task_runs(flow_run_filter=of_last)}
-        keys = ["refresh", "checks", "site"]
-        found = client.request(
-            "POST",
-            "/artifacts/latest/filter",
-            json={"artifacts": ArtifactFilter(key=ArtifactFilterKey(any_=keys)).model_dump(mode="json")},
-        ).json()
-    artifacts = {artifact["key"]: artifact for artifact in found}
-    assert artifacts["refresh"]["type"] == "markdown"
-    assert "succeeded" in artifacts["refresh"]["data"]
-    assert artifacts["checks"]["type"] == "table"
-    assert "point_above_roof" in artifacts["checks"]["data"]
-    assert f"{home.site.as_uri()}/index.html" in artifacts["site"]["data"]
+        tasks = {
+            run.name for run in client.read_task_runs(flow_run_filter=of_last, sort=TaskRunSort.ID_DESC, limit=100)
+        }
+        of_run = {"artifacts": {"flow_run_id": {"any_": [str(last.id)]}}}
+        found = client.request("POST", "/artifacts/filter", json=of_run).json()
+    artifacts = {artifact["key"]: (artifact["type"], artifact["data"]) for artifact in found}
+    expected = {
+        "refresh": ("markdown", "succeeded"),
+        "checks": ("table", "point_above_roof"),
+        "site": ("markdown", f"{home.site.as_uri()}/index.html"),
+    }
+    assert set(artifacts) == set(expected)
+    for key, (kind, text) in expected.items():
+        assert artifacts[key][0] == kind
+        assert text in artifacts[key][1]
     assert {"ingest hardware", "ingest model", "ingest workload"} <= tasks
 
 

@@ -206,7 +206,7 @@ def test_a_snapshot_that_is_not_there_or_no_database(tmp_path: Path) -> None:
         pass
     (tmp_path / "bad.duckdb").write_bytes(b"not a database" * 1000)
     with (
-        pytest.raises(InputError, match="cannot be read|not a snapshot"),
+        pytest.raises(InputError, match="not a snapshot"),
         snapshot.open_snapshot(tmp_path / "bad.duckdb"),
     ):
         pass
