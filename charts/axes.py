@@ -17,7 +17,7 @@ CROSS = "M-0.7,-0.7L0.7,0.7M-0.7,0.7L0.7,-0.7"
 
 TOOLTIP = [
     alt.Tooltip("label:N", title="series"),
-    alt.Tooltip("op:N", title="op"),
+    alt.Tooltip("ops:N", title="ops"),
     alt.Tooltip("phase:N", title="phase"),
     alt.Tooltip("batch_size:Q", title="batch"),
     alt.Tooltip("sequence_length:Q", title="sequence"),

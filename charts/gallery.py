@@ -44,7 +44,7 @@ def list_charts(known: Mapping[str, Sequence[str]]) -> list[ChartEntry]:
         Ids that `"*"` stands for, by field: `model_id` and `hardware_id`.
     """
     entries = []
-    for row in _read_list():
+    for row in _read_list()["chart"]:
         axes = [_values(row[field], ids) for field, ids in known.items() if field in row]
         fields = [field for field in known if field in row]
         for combination in itertools.product(*axes):
@@ -54,6 +54,11 @@ def list_charts(known: Mapping[str, Sequence[str]]) -> list[ChartEntry]:
     return entries
 
 
+def published_views() -> list[str]:
+    """Return the views that are published as Parquet."""
+    return list(_read_list()["views"])
+
+
 def _values(value: str | list[str], known: Sequence[str]) -> Sequence[str]:
     if value == "*":
         return known
@@ -61,6 +66,5 @@ def _values(value: str | list[str], known: Sequence[str]) -> Sequence[str]:
 
 
 @cache
-def _read_list() -> list[dict[str, Any]]:
-    charts: list[dict[str, Any]] = tomllib.loads(_LIST.read_text("utf-8"))["chart"]
-    return charts
+def _read_list() -> dict[str, Any]:
+    return tomllib.loads(_LIST.read_text("utf-8"))

@@ -1,6 +1,7 @@
 """The house style: a frame of fixed size, labels where the lines are, shapes beside colours."""
 
 import math
+from typing import Any
 
 import altair as alt
 import polars as pl
@@ -79,7 +80,7 @@ class Frame:
 
 def finished(layers: list[alt.Chart], frame: pl.DataFrame, title: str, subtitle: list[str]) -> alt.LayerChart:
     """Return the layers as one chart of the house's size, with title and description."""
-    chart: alt.LayerChart = alt.layer(*layers).properties(  # type: ignore[assignment]
+    chart: Any = alt.layer(*layers).properties(
         title=alt.TitleParams(title, subtitle=subtitle),
         width=WIDTH,
         height=HEIGHT,

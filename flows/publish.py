@@ -13,13 +13,13 @@ from typing import Any
 import duckdb
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
-from charts.gallery import ChartEntry
+from charts.gallery import ChartEntry, published_views
 from flows.draw import SUFFIXES, chart_files, chart_sql, gallery, has_roof
 from flows.ingest.catalog import digest_of
 from warehouse.errors import InputError
 from warehouse.frames import read_frame
 from warehouse.home import Home
-from warehouse.objects import read_names, sql_files, sql_folder
+from warehouse.objects import read_names, sql_folder
 from warehouse.snapshot import open_snapshot, published_run
 from warehouse.version import code_version
 
@@ -158,15 +158,14 @@ def _write_data(connection: duckdb.DuckDBPyConnection, rebuild: _Rebuild) -> lis
 
 
 def _published_objects(connection: duckdb.DuckDBPyConnection) -> Iterator[tuple[str, str]]:
-    """Yield the tables of core and the views that charts read, each with the digest of its inputs.
+    """Yield the tables of core and the published views, each with the digest of its inputs.
 
     The digest is empty where what an object is made from is not recorded.
     """
     last = "select table_name, arg_max(inputs_sha256, run_id) from core.run_change group by table_name"
     loaded = {f"core.{table}": digest for table, digest in connection.sql(last).fetchall()}
     tables = connection.sql("select 'core.' || table_name from duckdb_tables() where schema_name = 'core'").fetchall()
-    read = {name for path in sql_files("charts") for name in read_names(path.read_text("utf-8"))}
-    for name in sorted({table for (table,) in tables} | {name for name in read if name.startswith("mart.")}):
+    for name in sorted([*published_views(), *(table for (table,) in tables)]):
         digests = [loaded.get(table, "") for table in _tables_below(name)]
         yield name, digest_of([name, code_version(), *digests]) if all(digests) else ""
 

@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from flows.intensity.costs import Cost, attention_scores, attention_values, elementwise, linear
+from flows.intensity.costs import Cost, attention_product, elementwise, linear
 
 sizes = st.integers(1, 100_000)
 small = st.integers(1, 512)
@@ -22,9 +22,8 @@ def test_intensity_of_a_product_has_the_papers_closed_form(m: int, k: int, n: in
 
 @given(b=small, q=sizes, s=sizes, heads=small, d=small)
 def test_intensity_of_attention_has_the_papers_closed_form(b: int, q: int, s: int, heads: int, d: int) -> None:
-    for cost in (attention_scores, attention_values):
-        found = cost(b, q, s, heads, heads, d, **cache).intensity
-        assert found == pytest.approx(1 / (1 / d + 1 / q + 1 / s), rel=1e-12)
+    found = attention_product(b, q, s, heads, heads, d, **cache).intensity
+    assert found == pytest.approx(1 / (1 / d + 1 / q + 1 / s), rel=1e-12)
 
 
 @given(m=sizes, k=sizes, n=sizes)
@@ -35,8 +34,8 @@ def test_a_product_is_symmetric_in_its_outer_dimensions(m: int, k: int, n: int) 
 
 @given(b=small, q=small, s=sizes, heads=small, d=small)
 def test_sharing_keys_moves_fewer_bytes_for_the_same_work(b: int, q: int, s: int, heads: int, d: int) -> None:
-    own = attention_scores(b, q, s, heads, heads, d, **cache)
-    shared = attention_scores(b, q, s, heads, 1, d, **cache)
+    own = attention_product(b, q, s, heads, heads, d, **cache)
+    shared = attention_product(b, q, s, heads, 1, d, **cache)
     assert shared.flops == own.flops
     assert shared.kv_bytes * heads == own.kv_bytes
     assert shared.activation_bytes == own.activation_bytes
@@ -56,7 +55,7 @@ def test_a_product_grows_with_every_dimension(m: int, k: int, n: int, name: str)
 def test_attention_grows_with_every_dimension(b: int, q: int, s: int, heads: int, d: int, name: str) -> None:
     shape = {"b": b, "q": q, "s": s, "heads": heads, "d": d}
     assert_grows(
-        attention_scores(**shape, kv_heads=1, **cache), attention_scores(**grown(shape, name), kv_heads=1, **cache)
+        attention_product(**shape, kv_heads=1, **cache), attention_product(**grown(shape, name), kv_heads=1, **cache)
     )
 
 

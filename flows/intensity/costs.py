@@ -43,7 +43,7 @@ def linear(m: Quantity, k: Quantity, n: Quantity, *, weight: Quantity, activatio
     )
 
 
-def attention_scores(
+def attention_product(
     b: Quantity,
     q: Quantity,
     s: Quantity,
@@ -54,31 +54,18 @@ def attention_scores(
     activation: Quantity,
     kv: Quantity,
 ) -> Cost:
-    """Product of the queries and the keys of b sequences, with the score matrix written to memory.
+    """Either product of unfused attention, with the score matrix in memory.
 
-    q query tokens a sequence against a context of s; heads of size d, keys shared by groups of
-    heads. With one key head a head and 2-byte elements its intensity is 1/(1/d + 1/q + 1/s).
+    Queries and keys make the scores; scores and values make the output: the two mirror each other.
+    q query tokens a sequence against a context of s, b sequences, heads of size d, keys and values
+    shared by groups of heads. With as many of them as query heads and 2-byte elements the intensity
+    is 1/(1/d + 1/q + 1/s), as in Cai et al. 2024 (arXiv 2401.10774).
     """
     return Cost(
         flops=2 * b * heads * q * s * d,
         activation_bytes=activation * b * heads * (q * d + q * s),
         kv_bytes=kv * b * kv_heads * s * d,
     )
-
-
-def attention_values(
-    b: Quantity,
-    q: Quantity,
-    s: Quantity,
-    heads: Quantity,
-    kv_heads: Quantity,
-    d: Quantity,
-    *,
-    activation: Quantity,
-    kv: Quantity,
-) -> Cost:
-    """Product of the score matrix, read from memory, and the values: the mirror of `attention_scores`."""
-    return attention_scores(b, q, s, heads, kv_heads, d, activation=activation, kv=kv)
 
 
 def elementwise(
@@ -133,7 +120,6 @@ def _cost_of_kind() -> list[tuple[pl.Expr, Cost]]:
     kind = pl.col("kind")
     return [
         (kind == "linear", linear(m, k, n, weight=weight, activation=activation)),
-        (kind == "qk", attention_scores(b, q, s, heads, kv_heads, d, activation=activation, kv=kv)),
-        (kind == "pv", attention_values(b, q, s, heads, kv_heads, d, activation=activation, kv=kv)),
+        (kind.is_in(["qk", "pv"]), attention_product(b, q, s, heads, kv_heads, d, activation=activation, kv=kv)),
         (counts["flops"].is_not_null(), elementwise(m * n, **counts, activation=activation)),
     ]

@@ -78,19 +78,19 @@ point as (
     select
         'computed' as layer,
         op_group as label,
-        string_agg(distinct op, ', ' order by op) as op,
+        ops,
         op_group,
         phase,
         batch_size,
         sequence_length,
         query_length,
-        max(flops) as flops,
-        max(bytes) as bytes,
+        flops,
+        bytes,
         intensity_flops_per_byte,
         attainable_flops_per_s as performance_flops_per_s,
-        max(lower_bound_s) as lower_bound_s,
+        lower_bound_s,
         bound,
-    from mart.roofline_point
+    from mart.roofline_mark
     where
         hardware_id = $hardware_id
         and model_id = $model_id
@@ -99,7 +99,6 @@ point as (
         and batch_size = $batch_size
         and sequence_length = $sequence_length
         and phase in ('prefill', 'decode')
-    group by all
 ),
 
 mark as (

@@ -70,24 +70,23 @@ reference as (
     where $reference_flops_per_s is not null
 ),
 
--- ops of one series that lie on one spot are one mark
 point as (
     select
         'computed' as layer,
         series as label,
-        string_agg(distinct op, ', ' order by op) as op,
+        ops,
         op_group,
         phase,
         batch_size,
         sequence_length,
         query_length,
-        max(flops) as flops,
-        max(bytes) as bytes,
+        flops,
+        bytes,
         intensity_flops_per_byte,
         attainable_flops_per_s as performance_flops_per_s,
-        max(lower_bound_s) as lower_bound_s,
+        lower_bound_s,
         bound,
-    from mart.roofline_point
+    from mart.roofline_mark
     where
         hardware_id = $hardware_id
         and model_id = $model_id
@@ -95,7 +94,6 @@ point as (
         and convention = $convention
         and op_group in $op_groups
         and phase in ('prefill', 'decode')
-    group by all
 ),
 
 mark as (
