@@ -72,9 +72,9 @@ def promote(home: Home, candidate: Path, inputs: dict[str, Staged]) -> None:
 
 
 def _run_name() -> str:
-    given = runtime.flow_run.parameters
+    home, catalog = (given and Path(given) for given in map(runtime.flow_run.parameters.get, ("home", "catalog")))
     try:
-        sources = list_sources(Home.at(given.get("home")), given.get("catalog"))
+        sources = list_sources(Home.at(home), catalog)
     except InputError:
         return "refresh"
     counts = {kind: sum(source.kind == kind for source in sources) for kind in READERS}
