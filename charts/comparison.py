@@ -23,14 +23,14 @@ def comparison(frame: pl.DataFrame) -> alt.LayerChart:
     axes = Frame(frame)
     devices = frame["hardware"].unique(maintain_order=True).to_list()
     colours = [_COLOURS[i % len(_COLOURS)] for i in range(len(devices))]
-    dashes = [_DASHES[i // 2 % len(_DASHES)] for i in range(len(devices))]
+    dashes = [_DASHES[(i + i // len(_COLOURS)) % len(_DASHES)] for i in range(len(devices))]
     chosen = alt.selection_point(fields=["hardware"], bind="legend", name="device")
     faded = alt.condition(chosen, alt.value(1), alt.value(0.12))
     colour = alt.Color(
         "hardware:N",
         scale=alt.Scale(domain=devices, range=colours),
         legend=alt.Legend(
-            title="click to isolate", orient="bottom", columns=5, symbolType="stroke", symbolStrokeWidth=3
+            title=None, orient="bottom", columns=5, symbolType="stroke", symbolStrokeWidth=3, symbolSize=400
         ),
     )
     dash = alt.StrokeDash("hardware:N", scale=alt.Scale(domain=devices, range=dashes), legend=None)

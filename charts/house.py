@@ -9,7 +9,8 @@ import polars as pl
 from charts.axes import BLUE, GREEN, GREY, INK, INTENSITY, ORANGE, PERFORMANCE, SKY, TOOLTIP, VERMILION, cut, rows
 from charts.house_style import WIDTH, Frame, finished
 
-_PHASES = {"prefill": (VERMILION, "circle"), "decode": (GREEN, "triangle-up")}
+# Points of both phases can lie on one spot: decode is drawn smaller, on top.
+_PHASES = {"prefill": (VERMILION, "circle", 150), "decode": (GREEN, "triangle-up", 40)}
 
 
 def house(frame: pl.DataFrame) -> alt.LayerChart:
@@ -23,7 +24,7 @@ def house(frame: pl.DataFrame) -> alt.LayerChart:
         *_ceilings(axes),
         *axes.ridge(),
         rows("computed")
-        .mark_point(size=70, strokeWidth=2, fill="white", opacity=1)
+        .mark_point(strokeWidth=2, fill="white", opacity=1)
         .encode(
             axes.x,
             axes.y,
@@ -33,6 +34,9 @@ def house(frame: pl.DataFrame) -> alt.LayerChart:
                 legend=alt.Legend(title="phase", orient="bottom", direction="horizontal"),
             ),
             shape=alt.Shape("phase:N", scale=alt.Scale(domain=phases, range=list(styles[1]))),
+            size=alt.Size(
+                "phase:N", scale=alt.Scale(type="ordinal", domain=phases, range=list(styles[2])), legend=None
+            ),
             tooltip=TOOLTIP,
         ),
         *_point_labels(axes),
@@ -40,7 +44,7 @@ def house(frame: pl.DataFrame) -> alt.LayerChart:
     labels = [_slope_label(frame, axes), axes.end_labels(peaks), axes.point_labels(points)]
     return finished(
         layers,
-        pl.concat([cut(frame, axes.x_domain), *labels], how="diagonal"),
+        pl.concat([cut(frame.sort("phase", descending=True, nulls_last=True), axes.x_domain), *labels], how="diagonal"),
         f"{frame['hardware'][0]}: {_finding(points)}",
         _subtitle(frame, points, peaks),
     )
@@ -60,15 +64,20 @@ def _regions(axes: Frame) -> list[alt.Chart]:
 
 
 def _ceilings(axes: Frame) -> list[alt.Chart]:
-    main, peak = alt.datum.is_main, rows("peak")
+    main, bandwidth, peak = alt.datum.is_main, rows("bandwidth"), rows("peak")
     angle = 360 - math.degrees(math.atan2(axes.up, axes.across))
     faint = alt.condition(main, alt.value(1), alt.value(0.75))
     return [
-        rows("bandwidth").mark_line(color=BLUE, strokeWidth=2.5).encode(axes.x, axes.y),
-        peak.transform_filter(main).mark_line(color=BLUE, strokeWidth=2.5).encode(axes.x, axes.y, detail="label:N"),
-        peak.transform_filter(~main)
-        .mark_line(color=SKY, strokeWidth=1.3, strokeDash=[5, 3])
-        .encode(axes.x, axes.y, detail="label:N"),
+        *(
+            line.transform_filter(~main)
+            .mark_line(color=SKY, strokeWidth=1.3, strokeDash=[5, 3])
+            .encode(axes.x, axes.y, detail="label:N")
+            for line in (bandwidth, peak)
+        ),
+        *(
+            line.transform_filter(main).mark_line(color=BLUE, strokeWidth=2.5).encode(axes.x, axes.y, detail="label:N")
+            for line in (bandwidth, peak)
+        ),
         rows("slope label")
         .mark_text(color=BLUE, fontSize=12, angle=angle, align="left", dx=14, dy=-9)
         .encode(axes.x, axes.y, text="label:N"),
@@ -89,8 +98,8 @@ def _point_labels(axes: Frame) -> list[alt.Chart]:
 
 
 def _slope_label(frame: pl.DataFrame, axes: Frame) -> pl.DataFrame:
-    """Return the label of the bandwidth ceiling, where the ceiling enters the chart."""
-    low = frame.filter(layer="bandwidth").sort(INTENSITY).head(1)
+    """Return the label of each bandwidth ceiling, where the ceiling enters the chart."""
+    low = frame.filter(layer="bandwidth").sort(INTENSITY).unique("label", keep="first", maintain_order=True)
     start = 2.2 * axes.y_domain[0]
     along = start / pl.col(PERFORMANCE)
     return low.with_columns(pl.col(INTENSITY) * along, pl.col(PERFORMANCE) * along, layer=pl.lit("slope label"))

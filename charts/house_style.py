@@ -57,13 +57,17 @@ class Frame:
 
     def point_labels(self, points: pl.DataFrame) -> pl.DataFrame:
         """Return a row a label, one for all points whose own labels would lie on one another."""
+        phased = pl.format("{} ({})", "label", "phase")
         crowded = (pl.col("x").diff() < _LABEL_WIDTH) & (pl.col("y").diff().abs() < _LABEL_HEIGHT)
         return (
             points.sort(INTENSITY)
             .with_columns(x=pl.col(INTENSITY).log10() * self.across, y=pl.col(PERFORMANCE).log10() * self.up)
             .with_columns(cluster=(~crowded.fill_null(value=False)).cum_sum())
+            .group_by("cluster", "label", maintain_order=True)
+            .agg(pl.col("phase").unique(maintain_order=True).str.join(", "), pl.col(INTENSITY, PERFORMANCE).last())
+            .with_columns(label=pl.when(pl.col("phase").n_unique().over("cluster") > 1).then(phased).otherwise("label"))
             .group_by("cluster", maintain_order=True)
-            .agg(pl.col("label").unique().sort().str.join("\n"), pl.col(INTENSITY, PERFORMANCE).last())
+            .agg(pl.col("label").str.join("\n"), pl.col(INTENSITY, PERFORMANCE).last())
             .select("label", INTENSITY, PERFORMANCE, layer=pl.lit("point label"))
         )
 

@@ -16,25 +16,37 @@ SERIES = {
     "qk/pv init": ("#9467bd", 20),
     "qk/pv ar": ("#8c564b", 20),
 }
-_BANDWIDTH, _PEAK, _PRINTED, _RIDGE = "#0000ff", "#ff0000", "#a00000", "#008000"
+_RIDGE = "#008000"
 _WIDTH, _HEIGHT = 640, 400
 _INTENSITIES = (0.6, 1e4)
 _DASHED, _DOTTED = [6, 4], [2, 3]
+# colour and dash of a ceiling, by its layer and whether points are held against it
+_LINES = {
+    ("bandwidth", True): ("#0000ff", _DASHED),
+    ("bandwidth", False): ("#000080", _DOTTED),
+    ("peak", True): ("#ff0000", _DASHED),
+    ("peak", False): ("#a00000", _DOTTED),
+}
 _LABEL_DECADES = "pow(10, round(log(datum.value) / LN10)) == datum.value ? format(datum.value, '~s') : ''"
 
 
 def paper(frame: pl.DataFrame) -> alt.LayerChart:
     """Return the chart of the rows of sql/charts/paper.sql."""
     model, hardware, precision = frame.select("model", "hardware", "precision_id").row(0)
-    peaks = frame.filter(layer="peak").unique("label").sort("is_default", PERFORMANCE, descending=[False, True])
-    bandwidth = frame.filter(layer="bandwidth")["label"][0]
-    labels = [bandwidth, *peaks["label"]]
+    peaks = (
+        frame.filter(layer="peak")
+        .unique("label", maintain_order=True)
+        .sort("is_default", PERFORMANCE, descending=[False, True])
+    )
+    slopes = frame.filter(layer="bandwidth").unique("label", maintain_order=True).sort("is_default", descending=True)
+    ceilings = pl.concat([slopes, peaks])
+    labels = ceilings["label"].to_list()
+    styles = [_LINES[layer, default] for layer, default in ceilings.select("layer", "is_default").iter_rows()]
     widest = max(len(label) for label in [*labels, *SERIES])
     domain = (1e10, 2.5 * max(peaks[PERFORMANCE].to_list()))
     x = x_axis(_INTENSITIES, "Operational Intensity (FLOP/Byte)", **_fine_grid(*_INTENSITIES))
     y = y_axis(domain, "Performance (FLOP/s)", **_fine_grid(*domain))
 
-    default = [_PEAK if only else _PRINTED for only in peaks["is_default"]]
     lines = (
         alt.Chart()
         .mark_line(strokeWidth=1.6)
@@ -43,14 +55,12 @@ def paper(frame: pl.DataFrame) -> alt.LayerChart:
             y,
             color=alt.Color(
                 "label:N",
-                scale=alt.Scale(domain=labels, range=[_BANDWIDTH, *default]),
+                scale=alt.Scale(domain=labels, range=[colour for colour, _ in styles]),
                 legend=_legend("stroke", labels, len(SERIES), widest),
             ),
             strokeDash=alt.StrokeDash(
                 "label:N",
-                scale=alt.Scale(
-                    domain=labels, range=[_DASHED, *(_DASHED if only else _DOTTED for only in peaks["is_default"])]
-                ),
+                scale=alt.Scale(domain=labels, range=[dash for _, dash in styles]),
             ),
         )
         .transform_filter("datum.layer == 'bandwidth' || datum.layer == 'peak'")
@@ -64,6 +74,13 @@ def paper(frame: pl.DataFrame) -> alt.LayerChart:
             tooltip=[alt.Tooltip("label:N", title="ridge"), alt.Tooltip("basis:N")],
         )
     )
+    ridge_labels = [
+        rows("ridge")
+        .transform_filter(f"datum.is_default == {str(is_default).lower()}")
+        .mark_text(align="left", dx=4, color=_RIDGE)
+        .encode(x, y=alt.YValue(height), text="label:N")
+        for is_default, height in ((True, 200), (False, 216))
+    ]
     points = (
         rows("computed")
         .mark_point(shape=CROSS, strokeWidth=1.4, filled=False, opacity=1)
@@ -95,7 +112,7 @@ def paper(frame: pl.DataFrame) -> alt.LayerChart:
             y2=alt.Y2Value(_HEIGHT - 6),
         )
     )
-    layers = [lines, ridges, ground, points]
+    layers = [lines, ridges, *ridge_labels, ground, points]
     if not frame.filter(layer="reference").is_empty():
         reference = rows("reference")
         layers.append(reference.mark_rule(color=_RIDGE, strokeWidth=0.8, strokeDash=_DASHED).encode(y))

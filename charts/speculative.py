@@ -68,6 +68,6 @@ def _finding(points: pl.DataFrame) -> str:
         sentences.append(
             f"{group} stays memory-bound through {candidates['query_length'][-1]} candidates"
             if compute_bound.is_empty()
-            else f"{group} turns compute-bound at {compute_bound[0]}"
+            else f"{group} turns compute-bound by {compute_bound[0]}"
         )
     return "; ".join(sentences) or "no points"

@@ -12,7 +12,7 @@ from typing import Any, Literal
 
 from cyclopts import App, CycloptsError, Parameter
 
-from warehouse.errors import InputError, RunError
+from warehouse.errors import InputError, RunError, one_line
 from warehouse.home import Home
 from warehouse.version import package_version
 
@@ -29,7 +29,7 @@ app = App(
 class Common:
     """Options that every command has."""
 
-    home: Path | None = None
+    home: str | None = None
     "Folder of the warehouse. Default: $ROOFLINES_HOME, or warehouse/data in a checkout, or the user's data folder."
 
     debug: bool = False
@@ -38,11 +38,11 @@ class Common:
     @property
     def place(self) -> Home:
         """The home that the command works on."""
-        return Home.at(self.home)
+        return Home.at(_folder("--home", self.home))
 
 
 @app.command
-def run(*, catalog: Path | None = None, common: Common = Common()) -> int:
+def run(*, catalog: str | None = None, common: Common = Common()) -> int:
     """Bring warehouse and site up to date, as a Prefect flow run.
 
     Reads the shipped catalog, then HOME/catalog, then the given one; computes what changed; publishes a new
@@ -53,8 +53,10 @@ def run(*, catalog: Path | None = None, common: Common = Common()) -> int:
     catalog
         Folder of input files that add to the others, or take the place of those with the same id.
     """
-    from flows.prefect_defaults import prefect_defaults, quiet_terminal
+    from flows.prefect_defaults import prefect_defaults, quiet_terminal, refuse_unwritable_prefect_home
 
+    refuse_unwritable_prefect_home()
+    given = _folder("--catalog", catalog)
     if not common.debug:
         quiet_terminal()
     started = time.monotonic()
@@ -62,7 +64,7 @@ def run(*, catalog: Path | None = None, common: Common = Common()) -> int:
         from flows.refresh import refresh
 
         logging.getLogger("prefect.flow_runs").addHandler(show)
-        summary = refresh(home=common.place.path, catalog=catalog and catalog.absolute())
+        summary = refresh(home=common.place.path, catalog=given)
     seconds = time.monotonic() - started
     home = common.place
     if summary.status == "unchanged":
@@ -140,6 +142,8 @@ def chart(name: str | None = None, /, *, out: Path | None = None, common: Common
     from warehouse.frames import read_frame
     from warehouse.snapshot import open_snapshot
 
+    if out and name is None:
+        raise InputError("chart: expected the name of a chart beside --out; `rooflines chart` lists them")
     suffix = out.suffix.removeprefix(".") if out else "json"
     if suffix not in {"json", "html", "svg", "png"}:
         raise InputError(f"--out: {out}: expected a file that ends in .json, .html, .svg or .png")
@@ -149,8 +153,8 @@ def chart(name: str | None = None, /, *, out: Path | None = None, common: Common
             return 0
         entry = draw.find_chart(connection, name)
         frame = read_frame(connection, draw.chart_sql(entry))
-    if not draw.has_roof(frame):
-        raise InputError(f"chart: {name}: the device has no roof for this dtype; expected a chart of another one")
+    if not draw.is_drawable(frame):
+        raise InputError(f"chart: {name}: no roof of this dtype, or no points at this setting; expected both")
     spec = draw.chart_spec(entry, frame)
     content = draw.render(spec, suffix)
     if out is None:
@@ -223,8 +227,14 @@ def run_command(tokens: Sequence[str]) -> int:
 def _fail(reason: BaseException | str, code: int, debug: bool = False) -> int:
     if debug:
         traceback.print_exc()
-    print(f"rooflines: {' '.join(str(reason).split())}", file=sys.stderr)
+    print(f"rooflines: {one_line(reason)}", file=sys.stderr)
     return code
+
+
+def _folder(option: str, value: str | None) -> Path | None:
+    if value is not None and not value.strip():
+        raise InputError(f"{option}: empty; expected a folder")
+    return Path(value).expanduser().absolute() if value else None
 
 
 def _statement(sql: str | None, file: Path | None) -> str:

@@ -46,9 +46,13 @@ def chart_sql(entry: ChartEntry) -> str:
     return template.substitute({name: literal(value) for name, value in entry.parameters.items()})
 
 
-def has_roof(frame: pl.DataFrame) -> bool:
-    """Whether there is a roof to draw: a device may lack the dtype that a chart asks for."""
-    return not frame.filter(pl.col("layer").is_in(["ridge", "roof"])).is_empty()
+def is_drawable(frame: pl.DataFrame) -> bool:
+    """Whether there is a roof, and points where a chart has any.
+
+    A device may lack the dtype that a chart asks for, and a workload the settings.
+    """
+    layers = set(frame["layer"])
+    return bool(layers & {"ridge", "roof"}) and ("computed" in layers or "op_group" not in frame.columns)
 
 
 def chart_spec(entry: ChartEntry, frame: pl.DataFrame) -> dict[str, Any]:

@@ -4,8 +4,12 @@
 """
 
 import os
+import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
+
+from warehouse.errors import InputError
 
 DEFAULTS = {
     "server.analytics_enabled": False,
@@ -16,6 +20,18 @@ DEFAULTS = {
 def quiet_terminal() -> None:
     """Keep Prefect's log off the terminal; call it before the first import of Prefect."""
     os.environ.setdefault("PREFECT_LOGGING_HANDLERS_CONSOLE_LEVEL", "CRITICAL")
+
+
+def refuse_unwritable_prefect_home() -> None:
+    """Raise `InputError` where Prefect could not keep its own records, over which it would try for minutes."""
+    folder = Path(os.environ.get("PREFECT_HOME") or "~/.prefect").expanduser()
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        with tempfile.TemporaryFile(dir=folder):
+            pass
+    except OSError as error:
+        reason = error.strerror or error
+        raise InputError(f"PREFECT_HOME: {folder}: {reason}; expected a folder that can be written") from None
 
 
 @contextmanager

@@ -3,8 +3,8 @@
 import json
 import os
 import shutil
+import tempfile
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import nullcontext
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -14,16 +14,18 @@ import duckdb
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from charts.gallery import ChartEntry, published_views
-from flows.draw import SUFFIXES, chart_files, chart_sql, gallery, has_roof
-from flows.ingest.catalog import digest_of
+from flows.draw import SUFFIXES, chart_files, chart_sql, gallery, is_drawable
+from warehouse.digest import digest_of
 from warehouse.errors import InputError
 from warehouse.frames import read_frame
 from warehouse.home import Home
 from warehouse.objects import read_names, sql_folder
 from warehouse.snapshot import open_snapshot, published_run
+from warehouse.store import loaded_digests
 from warehouse.version import code_version
 
 _MANIFEST = "site.json"
+_OWN = {_MANIFEST, "index.html", "charts", "data"}
 
 
 @dataclass(frozen=True)
@@ -41,13 +43,15 @@ class _Rebuild:
     def __init__(self, new: Path, old: Path) -> None:
         self.new, self.old = new, old
         self.made_from: dict[str, str] = {}
-        self._known: dict[str, str] = read_manifest(old).get("made_from", {})
+        self._manifest = read_manifest(old)
 
     def takes_over(self, name: str, digest: str, files: Iterable[str]) -> bool:
-        """Link the files of the old site, where they were made from the same; say whether they were."""
+        """Link the files of the old site, where they are whole and made from the same; say whether they were."""
         self.made_from[name] = digest
         files = list(files)
-        same = bool(digest) and self._known.get(name) == digest and all((self.old / file).is_file() for file in files)
+        sizes = self._manifest.get("sizes", {})
+        same = bool(digest) and self._manifest.get("made_from", {}).get(name) == digest
+        same = same and all(_size(self.old / file) == sizes.get(file, -1) for file in files)
         for file in files:
             target = self.new / file
             target.parent.mkdir(parents=True, exist_ok=True)
@@ -57,11 +61,27 @@ class _Rebuild:
 
 
 def publish_site(home: Home, site: Path, progress: Callable[[str], None] = lambda _: None) -> SiteReport:
-    """Build the site of the published snapshot and put it in the place of the one before."""
+    """Build the site of the published snapshot and put it in the place of the one before.
+
+    Raises
+    ------
+    InputError
+        The place holds something else than a site, or cannot be written.
+    """
+    site = site.resolve()
     refuse_foreign_folder(site)
-    with home.writing() if site == home.site else nullcontext():
-        report = build_site(home.snapshot, beside(site), site, progress)
-        replace_site(beside(site), site)
+    try:
+        if site == home.site.resolve():
+            with home.writing():
+                report = build_site(home.snapshot, home.new_site, site, progress)
+                replace_site(home.new_site, site)
+        else:
+            site.parent.mkdir(parents=True, exist_ok=True)
+            with tempfile.TemporaryDirectory(prefix=".rooflines-", dir=site.parent) as folder:
+                report = build_site(home.snapshot, Path(folder) / "new", site, progress)
+                replace_site(Path(folder) / "new", site)
+    except OSError as error:
+        raise InputError(f"site: {site}: {error.strerror or error}; expected a folder that can be written") from None
     return report
 
 
@@ -80,7 +100,7 @@ def build_site(
     with open_snapshot(snapshot) as connection:
         for entry in gallery(connection):
             frame = read_frame(connection, chart_sql(entry))
-            if not has_roof(frame):
+            if not is_drawable(frame):
                 skipped.append(entry.name)
                 continue
             files = {suffix: f"charts/{entry.name}/{entry.name}.{suffix}" for suffix in SUFFIXES}
@@ -94,18 +114,14 @@ def build_site(
         data = _write_data(connection, rebuild)
         run_id, inputs_sha256 = published_run(connection)
     _write_page(out / "index.html", "index.html.j2", charts=pages, data=data, run_id=run_id)
-    manifest = {"inputs_sha256": inputs_sha256, "made_from": rebuild.made_from}
+    sizes = {path.relative_to(out).as_posix(): path.stat().st_size for path in sorted(out.rglob("*")) if path.is_file()}
+    manifest = {"site_of": "rooflines", "inputs_sha256": inputs_sha256, "made_from": rebuild.made_from, "sizes": sizes}
     (out / _MANIFEST).write_text(json.dumps(manifest, indent=1) + "\n", "utf-8")
     return SiteReport(len(pages), tuple(drawn), tuple(skipped))
 
 
-def beside(site: Path) -> Path:
-    """Return the folder that a new site is built in, on the same disk as the one it will replace."""
-    return site.with_name(f"{site.name}.new")
-
-
 def replace_site(new: Path, site: Path) -> None:
-    """Put a finished site in the place of the one before.
+    """Put a finished site in the place of the one before, which goes to where the new one was.
 
     Raises
     ------
@@ -113,7 +129,7 @@ def replace_site(new: Path, site: Path) -> None:
         The place holds something else than a site.
     """
     refuse_foreign_folder(site)
-    old = site.with_name(f"{site.name}.old")
+    old = new.with_name(f"{new.name}.old")
     shutil.rmtree(old, ignore_errors=True)
     if site.exists():
         site.rename(old)
@@ -123,18 +139,34 @@ def replace_site(new: Path, site: Path) -> None:
 
 def refuse_foreign_folder(site: Path) -> None:
     """Raise `InputError` where a site cannot take a folder's place without losing what is in it."""
-    has_files = site.is_file() or any(path.is_file() for path in site.rglob("*"))
-    if has_files and not (site / _MANIFEST).is_file():
-        raise InputError(f"site: {site}: holds something else; expected a new or empty folder, or an earlier site")
+    if not site.exists():
+        return
+    foreign = {path.name for path in site.iterdir()} - _OWN if site.is_dir() else {site.name}
+    if not foreign and not read_manifest(site):
+        foreign = {path.name for path in site.rglob("*") if path.is_file()}
+    if foreign:
+        what = ", ".join(sorted(foreign)[:3])
+        raise InputError(f"site: {site}: holds {what}; expected a new or empty folder, or a site and nothing else")
+
+
+def made_from(site: Path) -> str | None:
+    """Return the digest of the inputs of a site; None where it is not there or lacks files."""
+    manifest = read_manifest(site)
+    is_whole = all(_size(site / file) == size for file, size in manifest.get("sizes", {}).items())
+    return manifest.get("inputs_sha256") if is_whole else None
 
 
 def read_manifest(site: Path) -> dict[str, Any]:
     """Return what a site says it was made from; nothing where there is no site."""
     try:
-        manifest: dict[str, Any] = json.loads((site / _MANIFEST).read_text("utf-8"))
+        manifest = json.loads((site / _MANIFEST).read_text("utf-8"))
     except (OSError, ValueError):
         return {}
-    return manifest
+    return manifest if isinstance(manifest, dict) and manifest.get("site_of") == "rooflines" else {}
+
+
+def _size(path: Path) -> int | None:
+    return path.stat().st_size if path.is_file() else None
 
 
 def _write_chart_page(out: Path, entry: ChartEntry, spec_file: str) -> dict[str, Any]:
@@ -162,8 +194,7 @@ def _published_objects(connection: duckdb.DuckDBPyConnection) -> Iterator[tuple[
 
     The digest is empty where what an object is made from is not recorded.
     """
-    last = "select table_name, arg_max(inputs_sha256, run_id) from core.run_change group by table_name"
-    loaded = {f"core.{table}": digest for table, digest in connection.sql(last).fetchall()}
+    loaded = {f"core.{table}": digest for table, digest in loaded_digests(connection).items()}
     tables = connection.sql("select 'core.' || table_name from duckdb_tables() where schema_name = 'core'").fetchall()
     for name in sorted([*published_views(), *(table for (table,) in tables)]):
         digests = [loaded.get(table, "") for table in _tables_below(name)]

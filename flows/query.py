@@ -2,6 +2,7 @@
 
 import contextlib
 import io
+import re
 import shutil
 import sys
 from pathlib import Path
@@ -9,8 +10,7 @@ from typing import Literal
 
 import duckdb
 
-from warehouse.errors import InputError
-from warehouse.snapshot import one_line
+from warehouse.errors import InputError, one_line
 from warehouse.store import quoted
 
 Format = Literal["table", "csv", "json", "parquet"]
@@ -21,6 +21,7 @@ _AS_TEXT: dict[str, tuple[str, ...]] = {
     "json": ("INTERVAL", "UNION", "TIME WITH TIME ZONE", "BIT", "BLOB"),
     "parquet": ("INTERVAL", "UNION", "TIME WITH TIME ZONE", "BIT"),
 }
+_EXACT = re.compile(r"DECIMAL\(\d+,\s*\d+\)|\bU?HUGEINT\b")  # numbers that JSON would hold as text
 _MAX_ROWS = 40
 
 
@@ -37,7 +38,7 @@ def write_result(connection: duckdb.DuckDBPyConnection, sql: str, form: Format, 
     try:
         relation = connection.sql(sql)
         if relation is None:
-            return
+            raise InputError("query: the statement has no result; expected one that returns rows")
         if form == "table":
             _write_text(_table(relation), out)
         else:
@@ -81,8 +82,8 @@ def _castable(relation: duckdb.DuckDBPyRelation, form: Format) -> duckdb.DuckDBP
         columns[unique] = f"#{place}"
         if any(word in kind for word in _AS_TEXT[form]):
             columns[unique] = f"cast(#{place} as varchar)"
-        elif form == "json" and kind.startswith(("HUGEINT", "UHUGEINT", "DECIMAL")):
-            columns[unique] = f"cast(#{place} as double)"
+        elif form == "json" and _EXACT.search(kind):
+            columns[unique] = f"cast(#{place} as {_EXACT.sub('DOUBLE', kind)})"
     return relation.project(", ".join(f"{column} as {quoted(name)}" for name, column in columns.items()))
 
 

@@ -66,9 +66,9 @@ def draw_site(home: Home, candidate: Path) -> SiteReport:
 
 
 @task(cache_policy=NO_CACHE)
-def promote(home: Home, candidate: Path, inputs: dict[str, Staged]) -> None:
+def promote(home: Home, run: Run, candidate: Path, inputs: dict[str, Staged]) -> None:
     """Publish snapshot and site."""
-    steps.promote(home, candidate, inputs)
+    steps.promote(home, run, candidate, inputs)
 
 
 def _run_name() -> str:
@@ -133,5 +133,5 @@ def _publish_anew(home: Home, run: Run, sources: list[SourceFile]) -> Summary:
     log.info("writing the snapshot")
     candidate = write_snapshot(home, run)
     site = draw_site(home, candidate)
-    promote(home, candidate, inputs)
+    promote(home, run, candidate, inputs)
     return Summary(run.run_id, "succeeded", tuple(changes), site)

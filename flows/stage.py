@@ -1,13 +1,16 @@
 """Frames of a run's steps as Parquet files, named by the digest of what they were made from."""
 
+import os
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from pathlib import Path
 
 import polars as pl
 
-from flows.ingest.catalog import digest_of
+from warehouse.digest import digest_of
 from warehouse.store import Staged
 from warehouse.version import code_version
+
+_END = b"PAR1"
 
 
 def staged(
@@ -16,14 +19,25 @@ def staged(
     """Return the files of some frames, calling `build` only where one of them is not there yet."""
     digest = digest_of([*made_from, code_version()])
     files = {name: Staged(folder / f"{name}-{digest[:16]}.parquet", digest) for name in names}
-    if not all(file.path.exists() for file in files.values()):
+    if not all(_is_whole(file.path) for file in files.values()):
         folder.mkdir(parents=True, exist_ok=True)
         frames = build()
         for name, file in files.items():
             partial = file.path.with_suffix(".partial")
             frames[name].write_parquet(partial)
+            with partial.open("rb") as written:
+                os.fsync(written.fileno())
             partial.replace(file.path)
     return files
+
+
+def _is_whole(path: Path) -> bool:
+    """Whether a Parquet file is there with its last bytes, which a power cut can cost it."""
+    if not path.is_file() or path.stat().st_size < len(_END):
+        return False
+    with path.open("rb") as file:
+        file.seek(-len(_END), os.SEEK_END)
+        return file.read() == _END
 
 
 def forget_others(folder: Path, kept: Iterable[Staged]) -> None:

@@ -11,12 +11,13 @@ import polars as pl
 
 from flows import publish
 from flows.ingest import hardware, model, workload
-from flows.ingest.catalog import SourceFile, digest_of, digest_of_sources
+from flows.ingest.catalog import SourceFile, digest_of_sources
 from flows.intensity.costs import op_costs
 from flows.intensity.shapes import op_shapes, parameters
 from flows.stage import forget_others, staged
 from warehouse import snapshot, store
-from warehouse.errors import RunError
+from warehouse.digest import digest_of
+from warehouse.errors import RunError, one_line
 from warehouse.frames import read_frame
 from warehouse.home import Home
 from warehouse.store import Change, Rule, Run, Staged
@@ -68,12 +69,13 @@ def new_run(sources: Sequence[SourceFile], flow_run_id: str | None = None) -> Ru
 @contextmanager
 def recorded(home: Home, run: Run) -> Iterator[None]:
     """Write the run into core.run, and how it failed where it does."""
+    published_run_id, _ = snapshot.last_published(home)
     with store.open_build(home) as connection:
-        store.start_run(connection, run)
+        store.start_run(connection, run, published_run_id)
     try:
         yield
     except BaseException as error:
-        reason = snapshot.one_line(error) or type(error).__name__
+        reason = one_line(error) or type(error).__name__
         with suppress(Exception), store.open_build(home) as connection:
             store.finish_run(connection, run.run_id, "failed", reason)
         raise
@@ -81,8 +83,8 @@ def recorded(home: Home, run: Run) -> Iterator[None]:
 
 def is_published(home: Home, run: Run) -> bool:
     """Whether snapshot and site were made from the inputs of this run."""
-    made_from = {snapshot.published_inputs(home), publish.read_manifest(home.site).get("inputs_sha256")}
-    return made_from == {run.inputs_sha256}
+    _, inputs_sha256 = snapshot.last_published(home)
+    return inputs_sha256 == run.inputs_sha256 == publish.made_from(home.site)
 
 
 def finish_unchanged(home: Home, run: Run) -> Summary:
@@ -108,7 +110,7 @@ def compute(home: Home, inputs: Mapping[str, Staged], sources: Sequence[SourceFi
     names = ("model", "workload", "precision", "elementwise")
 
     def build() -> dict[str, pl.DataFrame]:
-        models, workloads, precisions, elementwise = (pl.read_parquet(inputs[name].path) for name in names)
+        models, workloads, precisions, elementwise = (pl.read_parquet(inputs[name].path, glob=False) for name in names)
         workload.refuse_unknown_names(workloads, models, precisions, sources)
         shapes = op_shapes(models, workloads)
         return {"op_shape": shapes.drop("precisions"), "op_cost": op_costs(shapes, precisions, elementwise)}
@@ -122,7 +124,7 @@ def load(home: Home, run: Run, inputs: Mapping[str, Staged], sources: Sequence[S
     with store.open_build(home) as connection:
 
         def build() -> dict[str, pl.DataFrame]:
-            origins = [pl.read_parquet(inputs[f"origin_{kind}"].path) for kind in READERS]
+            origins = [pl.read_parquet(inputs[f"origin_{kind}"].path, glob=False) for kind in READERS]
             known = read_frame(connection, "select source_id, sha256, ingested_at from core.source")
             return {"source": _source_frame(sources, pl.concat(origins), known, run.started_at)}
 
@@ -147,20 +149,22 @@ def refuse_offences(rules: Sequence[Rule]) -> None:
 def write_snapshot(home: Home, run: Run) -> Path:
     """Write the snapshot that the run will publish, and return its file."""
     with store.open_build(home) as connection:
-        store.finish_run(connection, run.run_id, "succeeded")
-        return snapshot.write_candidate(connection, home)
+        store.time_run(connection, run.run_id)
+        return snapshot.write_candidate(connection, home, run.run_id)
 
 
 def draw_site(home: Home, candidate: Path, progress: Callable[[str], None] = lambda _: None) -> publish.SiteReport:
     """Write the site that the run will publish beside the one that stands."""
-    return publish.build_site(candidate, publish.beside(home.site), home.site, progress)
+    return publish.build_site(candidate, home.new_site, home.site, progress)
 
 
-def promote(home: Home, candidate: Path, inputs: Mapping[str, Staged]) -> None:
+def promote(home: Home, run: Run, candidate: Path, inputs: Mapping[str, Staged]) -> None:
     """Publish snapshot and site, each at once, and forget the staged files of earlier runs."""
     publish.refuse_foreign_folder(home.site)
     snapshot.promote(candidate, home)
-    publish.replace_site(publish.beside(home.site), home.site)
+    publish.replace_site(home.new_site, home.site)
+    with store.open_build(home) as connection:
+        store.finish_run(connection, run.run_id, "succeeded")
     forget_others(home.stage, inputs.values())
 
 

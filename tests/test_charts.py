@@ -21,12 +21,14 @@ from charts.gallery import TEMPLATES, list_charts
 from charts.house_style import spread
 from charts.paper import SERIES
 from flows.draw import chart_spec, chart_sql, find_chart, gallery, render
+from flows.ingest.catalog import SHIPPED
 from flows.publish import build_site
 from tests.conftest import Refresh
 from tests.test_ingest import DEVICE
 from warehouse.frames import read_frame
 from warehouse.home import Home
 from warehouse.objects import read_names, sql_files
+from warehouse.snapshot import open_snapshot
 
 PAPER = [
     f"roofline-llama-{size}-{device}" for size in ("7b", "13b", "33b") for device in ("a40", "a6000", "a100-80gb-pcie")
@@ -183,6 +185,43 @@ def test_both_roofs_of_the_a6000_are_told_apart(snapshot: duckdb.DuckDBPyConnect
     assert labels["fp16 · 181 TFLOP/s (as printed)"] is False
 
 
+def test_each_bandwidth_has_its_slope(home: Home, run_refresh: Refresh) -> None:
+    text = (SHIPPED / "hardware" / "a40.toml").read_text("utf-8")
+    text += '[[bandwidth]]\nlevel = "dram"\ngb_per_s = 300\nbasis = "measured"\norigin = "x"\n'
+    text += '[[compute]]\ndtype = "fp16"\ntflops = 120\nbasis = "measured"\norigin = "x"\n'
+    (home.catalog / "hardware").mkdir(parents=True)
+    (home.catalog / "hardware" / "a40.toml").write_text(text, "utf-8")
+    run_refresh(home.path)
+    with open_snapshot(home.snapshot) as connection:
+        for name in ("roofline-llama-7b-a40", "device-a40"):
+            spec, _ = drawn(connection, name)
+            slopes = {round(row[PERFORMANCE] / row[INTENSITY] / 1e9) for row in marks(spec, "bandwidth")}
+            assert slopes == {300, 696}
+        spec, _ = drawn(connection, "roofline-llama-7b-a40")
+        (scale,) = [
+            encoding["scale"]
+            for layer, each, encoding in encodings(spec)
+            if each == "color" and layer["mark"]["type"] == "line"
+        ]
+    slope_and_peak = [
+        "696GB/s (datasheet)",
+        "300GB/s (measured)",
+        "120 TFLOP/s (measured)",
+        "149.7 TFLOP/s (datasheet)",
+    ]
+    assert scale["domain"] == slope_and_peak
+    assert len(set(scale["range"])) == 4
+
+
+def test_a_chart_without_marks_is_not_published(home: Home, run_refresh: Refresh) -> None:
+    text = (SHIPPED / "workloads" / "medusa-grid.toml").read_text("utf-8")
+    (home.catalog / "workloads").mkdir(parents=True)
+    (home.catalog / "workloads" / "medusa-grid.toml").write_text(text.replace('"fp16", ', ""), "utf-8")
+    summary = run_refresh(home.path)
+    assert summary.site is not None
+    assert set(summary.site.skipped) == {*PAPER, *DEVICES, OTHERS[1]}
+
+
 def test_house_style_shows_every_ceiling(snapshot: duckdb.DuckDBPyConnection) -> None:
     spec, _ = drawn(snapshot, "device-h100-sxm")
     assert [row["label"] for row in marks(spec, "ceiling label")] == [
@@ -214,7 +253,7 @@ def test_speculative_shows_each_number_of_candidates(snapshot: duckdb.DuckDBPyCo
     assert {row["label"] for row in points} == {"qk/pv", "up/gate/down"}
     assert {row["query_length"] for row in points} == {1, 16, 32, 48, 64, 80, 96, 112}
     assert spec["title"]["text"] == (
-        "qk/pv stays memory-bound through 112 candidates; up/gate/down turns compute-bound at 16"
+        "qk/pv stays memory-bound through 112 candidates; up/gate/down turns compute-bound by 16"
     )
 
 

@@ -34,13 +34,22 @@ def rooflines(home: Home, *arguments: str, **environment: str) -> subprocess.Com
     )
 
 
-def test_the_terminal_stays_clean(home: Home, tmp_path_factory: pytest.TempPathFactory) -> None:
-    """A real run with its own embedded server, in a fresh Prefect home, says nothing but its result."""
-    prefect_home = tmp_path_factory.mktemp("prefect")
-    done = rooflines(home, "run", PREFECT_HOME=str(prefect_home))
-    assert (done.returncode, done.stderr) == (0, "")
-    assert done.stdout.splitlines()[0].startswith("unchanged: everything is up to date")
-    assert str(home.snapshot) in done.stdout
+def test_the_terminal_stays_clean(tmp_path: Path) -> None:
+    """Real runs with their own embedded server, from a fresh Prefect home on, say nothing but their result."""
+    home, prefect_home = Home(tmp_path / "it's a [home]"), str(tmp_path / "prefect")
+    home.path.mkdir()
+    first = rooflines(home, "run", PREFECT_HOME=prefect_home)
+    assert (first.returncode, first.stderr) == (0, "")
+    assert first.stdout.startswith("published 5 devices, 3 models")
+    assert str(home.snapshot) in first.stdout
+    again = rooflines(home, "run", PREFECT_HOME=prefect_home)
+    assert (again.returncode, again.stderr) == (0, "")
+    assert again.stdout.startswith("unchanged: everything is up to date")
+    (home.catalog / "hardware").mkdir(parents=True)
+    (home.catalog / "hardware" / "bad.toml").write_text("[", "utf-8")
+    failed = rooflines(home, "run", PREFECT_HOME=prefect_home)
+    assert (failed.returncode, failed.stdout) == (2, "")
+    assert len(failed.stderr.splitlines()) == 1
 
 
 @pytest.mark.parametrize("command", COMMANDS)
@@ -69,10 +78,9 @@ def test_reading_does_not_import_prefect(command: list[str], finished: Home) -> 
     assert (done.returncode, done.stderr) == (0, "")
 
 
-def test_a_whole_run_does_not_import_pyarrow() -> None:
-    script = "import flows.refresh, sys; sys.exit(str({'pyarrow', 'pandas'} & set(sys.modules) or ''))"
-    done = subprocess.run([sys.executable, "-c", script], cwd=ROOT, capture_output=True, timeout=60, check=False)
-    assert done.stderr in {b"", b"\n"}
+def test_a_whole_run_does_not_import_pyarrow(finished: Home) -> None:
+    assert finished.site.exists()
+    assert not {"pyarrow", "pandas"} & set(sys.modules)
 
 
 def query(home: Home, capfdbinary: pytest.CaptureFixture[bytes], *arguments: str) -> bytes:
@@ -96,7 +104,8 @@ def test_formats(finished: Home, capfdbinary: pytest.CaptureFixture[bytes]) -> N
 
 VALUES = [
     "interval 1 day", "[interval 1 day]", "[1, 2]", "{'a': 1}", "map {'a': 1}", "'abc'::blob", "null", "'inf'::double",
-    "'nan'::double", "1::hugeint", "1.5::decimal(4, 2)", "timestamp '2020-01-01'", "now()", "uuid()", "true",
+    "'nan'::double", "1::hugeint", "[1::hugeint]", "[1.5, 2.5]", "{'a': 1.5}",
+    "1.5::decimal(4, 2)", "timestamp '2020-01-01'", "now()", "uuid()", "true",
     "union_value(a := 1)", "'101'::bit", "'x'::enum('x')",
 ]  # fmt: skip
 
@@ -110,12 +119,18 @@ def test_any_type_can_be_written(
     query(finished, capfdbinary, f"select {value} as x, 1 as x", "--format", form, "--out", str(out))
     assert out.stat().st_size > 0
     if form == "json":
-        json.loads(out.read_bytes())
+        json.loads(out.read_bytes(), parse_constant=lambda name: pytest.fail(f"{name} is not JSON"))
 
 
 def test_sums_are_numbers_in_json(finished: Home, capfdbinary: pytest.CaptureFixture[bytes]) -> None:
-    found = json.loads(query(finished, capfdbinary, "select sum(num_layers) as n from core.model", "--format", "json"))
-    assert found == [{"n": 132}]
+    sql = "select sum(num_layers) as n, [1.5, 2.5] as l, {'a': 1.5} as s from core.model"
+    found = json.loads(query(finished, capfdbinary, sql, "--format", "json"))
+    assert found == [{"n": 132, "l": [1.5, 2.5], "s": {"a": 1.5}}]
+
+
+def test_names_need_no_schema(finished: Home, capfdbinary: pytest.CaptureFixture[bytes]) -> None:
+    assert b"roofline_point" in query(finished, capfdbinary, "show tables", "--format", "csv")
+    assert b"a40" in query(finished, capfdbinary, "select hardware_id from roof", "--format", "csv")
 
 
 def test_a_statement_from_a_file(finished: Home, tmp_path: Path, capfdbinary: pytest.CaptureFixture[bytes]) -> None:
@@ -158,7 +173,12 @@ def test_the_sandbox_refuses(sql: str, finished: Home, capsys: pytest.CaptureFix
         (["chart", "roofline-llama-7b-a40", "--out", "x.gif"], ".svg or .png"),
         (["chart", "roofline-llama-7b-a40", "--out", "/no/such/folder/x.svg"], "--out: /no/such/folder/x.svg"),
         (["schema", "mart.rof"], "expected one of mart.roof"),
-        (["publish", "--out", str(ROOT / "tests")], "holds something else"),
+        (["publish", "--out", str(ROOT / "tests")], "expected a new or empty folder"),
+        (["publish", "--out", str(ROOT / "README.md")], "expected a new or empty folder"),
+        (["publish", "--out", str(ROOT / "README.md" / "site")], "expected a folder that can be written"),
+        (["chart", "--out", "x.svg"], "expected the name of a chart"),
+        (["query", " "], "no result"),
+        (["run", "--catalog", ""], "--catalog: empty"),
         (["nonsense"], "nonsense"),
         (["run", "--nonsense"], "nonsense"),
     ],
@@ -195,7 +215,48 @@ def test_publishing_elsewhere(finished: Home, tmp_path: Path, capsys: pytest.Cap
         assert run_command(["publish", "--out", str(tmp_path / "public"), "--home", str(finished.path)]) == 0
         assert drawn in capsys.readouterr().out
     assert (tmp_path / "public" / "index.html").exists()
-    assert not (tmp_path / "public.new").exists()
+    assert [path.name for path in tmp_path.iterdir()] == ["public"]
+
+
+def test_publishing_loses_nothing_of_others(finished: Home, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    def publish(folder: str) -> int:
+        return run_command(["publish", "--out", str(tmp_path / folder), "--home", str(finished.path)])
+
+    for folder, files in {
+        "blog": ["site.json", "post.md"],
+        "web.old": ["thesis.txt"],
+        "web.new": ["draft.txt"],
+    }.items():
+        for name in files:
+            (tmp_path / folder).mkdir(exist_ok=True)
+            (tmp_path / folder / name).write_text('{"title": "my blog"}')
+    assert publish("blog") == 2
+    assert "holds post.md" in capsys.readouterr().err
+    (tmp_path / "link").symlink_to(tmp_path / "web")
+    assert publish("link") == 0
+    (tmp_path / "web" / "CNAME").write_text("example.org")
+    assert publish("web") == 2
+    assert "holds CNAME" in capsys.readouterr().err
+    (tmp_path / "web" / "CNAME").unlink()
+    assert publish("link") == 0
+    assert (tmp_path / "link").is_symlink()
+    assert (tmp_path / "blog" / "post.md").exists()
+    assert (tmp_path / "web.old" / "thesis.txt").exists()
+    assert (tmp_path / "web.new" / "draft.txt").exists()
+
+
+def test_an_empty_home_is_not_the_current_folder(capsys: pytest.CaptureFixture[str]) -> None:
+    assert run_command(["schema", "--home", ""]) == 2
+    assert "--home: empty" in capsys.readouterr().err
+
+
+def test_a_prefect_home_that_cannot_be_written(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "file").write_text("in the way")
+    monkeypatch.setenv("PREFECT_HOME", str(tmp_path / "file" / "prefect"))
+    assert run_command(["run", "--home", str(tmp_path)]) == 2
+    assert capsys.readouterr().err.startswith("rooflines: PREFECT_HOME: ")
 
 
 def test_check_names_the_rules(finished: Home, capsys: pytest.CaptureFixture[str]) -> None:

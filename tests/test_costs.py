@@ -64,21 +64,6 @@ def assert_grows(before: Cost, after: Cost) -> None:
     assert after.bytes > before.bytes
 
 
-@given(
-    m=sizes,
-    k=sizes,
-    n=sizes,
-    peak=st.floats(1e9, 1e16, allow_nan=False),
-    bandwidth=st.floats(1e8, 1e14, allow_nan=False),
-)
-def test_time_at_the_roof_is_never_less_than_either_ceiling_allows(
-    m: int, k: int, n: int, peak: float, bandwidth: float
-) -> None:
-    cost = linear(m, k, n, **half)
-    attainable = min(peak, cost.intensity * bandwidth)
-    assert cost.flops / attainable == pytest.approx(max(cost.flops / peak, cost.bytes / bandwidth), rel=1e-12)
-
-
 @given(elements=sizes, flops=small, moves=small)
 def test_intensity_of_an_elementwise_op_does_not_depend_on_its_size(elements: int, flops: int, moves: int) -> None:
     one: Any = {"flops": flops, "reads": moves, "writes": 1, "activation": 2}

@@ -1,5 +1,6 @@
 """Input files: what is read of them, and the one line that a bad one gets."""
 
+import hashlib
 import json
 import re
 from collections.abc import Callable
@@ -60,7 +61,8 @@ precisions = ["fp16"]
 
 
 def source(path: Path, kind: str) -> SourceFile:
-    return SourceFile(f"given/{kind}/{path.stem}", kind, path.stem, path, path.name, "0" * 64, 1)
+    digest = hashlib.sha256(path.read_bytes()).hexdigest()
+    return SourceFile(f"given/{kind}/{path.stem}", kind, path.stem, path, path.name, digest, path.stat().st_size)
 
 
 def written(folder: Path, name: str, content: str | bytes) -> Path:
@@ -92,7 +94,7 @@ def test_device(tmp_path: Path) -> None:
         ("memory_gb = 48\n", "", ["memory_gb", "missing"]),
         ('dtype = "fp16"', 'dtype = "fp17"', ["compute[0].dtype", '"fp17"', "'fp16'"]),
         ("gb_per_s = 696", "gb_per_s = -696", ["bandwidth[0].gb_per_s", "-696", "greater"]),
-        ("gb_per_s = 696", "gb_per_s = 696000", ["bandwidth[0].gb_per_s", "696000", "40000"]),
+        ("gb_per_s = 696", "gb_per_s = 696000", ["bandwidth[0].gb_per_s", "696000", "30000"]),
         ("gb_per_s = 696", "gb_per_s = nan", ["bandwidth[0].gb_per_s", "finite"]),
         ("gb_per_s = 696", 'gb_per_s = "696"', ["bandwidth[0].gb_per_s", '"696"', "number"]),
         ("tflops = 149.7", "tflops = 149.7e12", ["compute[0].tflops", "50000"]),
@@ -159,6 +161,7 @@ def test_config(tmp_path: Path) -> None:
     ("text", "names"),
     [
         (config(architectures=["MambaForCausalLM"]), ["architectures", '"MambaForCausalLM"', "LlamaForCausalLM"]),
+        (config(attention_bias=True), ["attention_bias", "true", "expected False"]),
         (config(architectures=...), ["architectures", "null", "LlamaForCausalLM"]),
         (config(hidden_size=...), ["hidden_size", "missing"]),
         (config(hidden_size=-1), ["hidden_size", "-1", "greater"]),
@@ -226,6 +229,17 @@ def test_the_shipped_catalog_says_where_every_value_comes_from(tmp_path: Path) -
     assert not any("not stated" in text for text in frames["origin"]["origin"])
 
 
+def test_a_config_that_says_nothing_of_its_origin(tmp_path: Path) -> None:
+    path = written(tmp_path, "mine-8b.json", config(_name_or_path="", tie_word_embeddings=None))
+    assert read_models([source(path, "model")])["origin"]["origin"][0] == "not stated in the file"
+
+
+@pytest.mark.parametrize("name", ["My Model's <b>.json", "-.json", "Llama-7B.json"])
+def test_a_config_whose_file_name_is_no_id(tmp_path: Path, name: str) -> None:
+    path = written(tmp_path, name, config())
+    assert_refused(lambda: read_models([source(path, "model")]), names=[name, "file name", "expected an id"])
+
+
 def test_names_of_models() -> None:
     assert short_name("llama-7b") == "Llama 7B"
     assert short_name("qwen2.5-0.5b-instruct") == "Qwen2.5 0.5B Instruct"
@@ -243,5 +257,11 @@ def test_no_text_gets_more_than_one_line(tmp_path_factory: pytest.TempPathFactor
 
 
 def test_parse_reads_what_it_should(tmp_path: Path) -> None:
-    assert parse(written(tmp_path, "x.toml", "a = 1")) == {"a": 1}
-    assert parse(written(tmp_path, "x.json", '{"a": 1}')) == {"a": 1}
+    assert parse(source(written(tmp_path, "x.toml", "a = 1"), "hardware")) == {"a": 1}
+    assert parse(source(written(tmp_path, "x.json", '\ufeff{"a": 1}'), "model")) == {"a": 1}
+
+
+def test_a_file_that_changes_while_it_is_read_is_refused(tmp_path: Path) -> None:
+    listed = source(written(tmp_path, "mine.toml", DEVICE), "hardware")
+    written(tmp_path, "mine.toml", DEVICE.replace("696", "600"))
+    assert_refused(lambda: read_hardware([listed]), names=["mine.toml", "changed while"])

@@ -39,7 +39,7 @@ def files(folder: Path) -> dict[str, tuple[int, bytes]]:
 
 def test_a_first_run_publishes_snapshot_and_site(finished: Home) -> None:
     found = tables(finished)
-    assert [row[3] for row in found["run"]] == ["succeeded"]
+    assert [row[4] for row in found["run"]] == ["succeeded"]
     assert len(found["source"]) == len([path for path in SHIPPED.rglob("*") if path.suffix in {".toml", ".json"}])
     assert len(found["hardware"]) == 5
     assert len(found["model"]) == 3
@@ -88,7 +88,7 @@ def test_one_changed_device_changes_only_what_depends_on_it(home: Home, run_refr
     assert "data/core.op_cost.parquet" not in changed
     assert "data/mart.roofline_point.parquet" in changed
     with open_snapshot(home.snapshot) as connection:
-        history = connection.sql("select status, changed from mart.run_history order by run_id").fetchall()
+        history = connection.sql("select status, changed from mart.run_history order by run_number").fetchall()
     assert history[-1] == ("succeeded", "ceiling +0 ~6 -0, hardware +0 ~1 -0, source +1 ~0 -1")
 
     (home.catalog / "hardware" / "a40.toml").unlink()
@@ -215,7 +215,7 @@ def test_a_run_that_fails_late_leaves_the_old_snapshot(
 
     assert run_refresh(home.path).status == "succeeded"
     with open_snapshot(home.snapshot) as connection:
-        statuses = connection.sql("select status, error from core.run order by run_id").fetchall()
+        statuses = connection.sql("select status, error from core.run order by run_number").fetchall()
     assert statuses == [("succeeded", None), ("failed", "the pen broke"), ("succeeded", None)]
 
 
@@ -250,6 +250,24 @@ def test_a_lost_site_is_drawn_again(home: Home, run_refresh: Refresh) -> None:
     assert summary.status == "succeeded"
     assert summary.site is not None
     assert len(summary.site.drawn) == summary.site.charts
+
+
+@pytest.mark.parametrize("damage", ["index.html", "charts/devices-fp16/devices-fp16.svg", "data/mart.roof.parquet"])
+def test_a_damaged_site_is_mended(damage: str, home: Home, run_refresh: Refresh) -> None:
+    whole = (home.site / damage).read_bytes()
+    (home.site / damage).unlink()
+    (home.site / damage).write_bytes(b"")
+    assert run_refresh(home.path).status == "succeeded"
+    mended = (home.site / damage).read_bytes()
+    assert mended == whole or (damage == "index.html" and len(mended) == len(whole))  # the page names its run
+
+
+def test_a_staged_file_that_was_cut_short_is_made_again(home: Home, run_refresh: Refresh) -> None:
+    (staged_file,) = home.stage.glob("op_cost-*.parquet")
+    staged_file.write_bytes(staged_file.read_bytes()[:1000])
+    home.snapshot.unlink()
+    home.build.unlink()
+    assert run_refresh(home.path).status == "succeeded"
 
 
 def test_prefect_shows_the_run(home: Home, run_refresh: Refresh) -> None:
@@ -304,6 +322,9 @@ def test_a_killed_run_leaves_the_snapshot_and_the_next_one_mends(
     assert run_refresh(home.path).status == "succeeded"
     with open_snapshot(home.snapshot) as connection:
         assert connection.sql("select count(*) from core.hardware").fetchone() == (6,)
+        runs = connection.sql("select status, error from core.run order by run_number").fetchall()
+    assert runs[0] == runs[-1] == ("succeeded", None)
+    assert set(runs[1:-1]) <= {("failed", "interrupted")}
     assert not list(home.path.glob("*.candidate"))
 
 

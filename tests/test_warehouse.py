@@ -1,17 +1,20 @@
 """The build database, the snapshot and the rules, without Prefect."""
 
 from collections.abc import Iterator
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import Any
 
 import duckdb
 import polars as pl
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from warehouse import objects, snapshot, store
 from warehouse.errors import InputError, RunError
 from warehouse.home import Home
+from warehouse.objects import sql_folder
 from warehouse.schema import describe
 from warehouse.store import Run, Staged
 
@@ -59,7 +62,9 @@ def test_an_orphan_of_any_table_is_found(table: str, column: str, build: duckdb.
         build.execute("update copied set shape_id = -1")
     build.execute(f"insert into core.{table} select * from copied on conflict do update set {column} = 'nobody'")
     found = {each.name: each for each in store.run_checks(build)}
-    assert f"core.{table}.{column}" in found["orphan_row"].example or found["orphan_row"].offending_rows > 1
+    references = build.sql((sql_folder() / "checks" / "orphan_row.sql").read_text("utf-8")).fetchall()
+    assert found["orphan_row"].offending_rows == len(references)
+    assert f"core.{table}.{column}" in {reference for reference, *_ in references}
 
 
 def test_a_missing_setting_of_any_precision_is_found(build: duckdb.DuckDBPyConnection) -> None:
@@ -143,6 +148,105 @@ def test_an_interrupted_run_does_not_count_as_running(tmp_path: Path) -> None:
         started(connection, "2")
         rows = connection.sql("select run_id, status, error from core.run order by 1").fetchall()
     assert rows == [("1", "failed", "interrupted"), ("2", "running", None)]
+
+
+def test_a_run_that_was_killed_after_it_published_counts_as_succeeded(tmp_path: Path) -> None:
+    with store.open_build(Home(tmp_path)) as connection:
+        started(connection, "1")
+        store.start_run(connection, Run("0", datetime.now(UTC), "1", "a" * 64, None), "1")
+        rows = connection.sql("select run_id, run_number, status from core.run order by run_number").fetchall()
+    assert rows == [("1", 1, "succeeded"), ("0", 2, "running")]
+
+
+def test_the_order_of_runs_does_not_hang_on_the_clock(tmp_path: Path) -> None:
+    columns: dict[str, list[Any]] = {"kind": ["norm"], "origin": ["x"], "source_id": ["s"], "flops_per_element": [1.0]}
+    columns |= {"reads_per_element": [1.0], "writes_per_element": [1.0]}
+    counts = []
+    with store.open_build(Home(tmp_path)) as connection:
+        for run_id, digest in (("9", "a"), ("1", "b"), ("5", "a")):
+            columns["flops_per_element"] = [float(ord(digest))]
+            files = stage(tmp_path, "elementwise", digest, **columns)
+            store.load(connection, started(connection, run_id), files)
+            row = connection.sql("select flops_per_element from core.elementwise").fetchone()
+            counts.append(row and row[0])
+    assert counts == [97.0, 98.0, 97.0]
+
+
+def test_a_clock_that_steps_back_does_not_fail_a_run(tmp_path: Path) -> None:
+    with store.open_build(Home(tmp_path)) as connection:
+        later = datetime.now(UTC) + timedelta(hours=1)
+        store.start_run(connection, Run("1", later, "1", "a" * 64, None))
+        store.finish_run(connection, "1", "succeeded")
+        assert connection.sql(
+            "select seconds from (select finished_at - started_at as seconds from core.run)"
+        ).fetchone() == (timedelta(0),)
+
+
+def ceiling(build: duckdb.DuckDBPyConnection, kind: str, name: str, basis: str, value: float, is_default: bool) -> None:
+    row = ["a40", kind, name, basis, value, is_default, "x", None, "shipped/hardware/a40"]
+    build.execute("insert into core.ceiling values (?, ?, ?, ?, ?, ?, ?, ?, ?)", row)
+
+
+def test_a_default_peak_stands_with_the_default_bandwidth(build: duckdb.DuckDBPyConnection) -> None:
+    build.execute("update core.ceiling set is_default = false where hardware_id = 'a40' and kind = 'bandwidth'")
+    ceiling(build, "bandwidth", "dram", "measured", 600e9, True)
+    ceiling(build, "compute", "fp16", "measured", 120e12, False)
+    roofs = build.sql(
+        "select basis, bandwidth_basis, bandwidth_bytes_per_s from mart.roof"
+        " where hardware_id = 'a40' and dtype = 'fp16' order by basis"
+    ).fetchall()
+    assert roofs == [("datasheet", "measured", 600e9), ("measured", "measured", 600e9)]
+
+
+def test_a_roof_of_a_basis_prefers_the_bandwidth_of_that_basis(build: duckdb.DuckDBPyConnection) -> None:
+    ceiling(build, "bandwidth", "dram", "measured", 600e9, False)
+    ceiling(build, "compute", "fp16", "measured", 120e12, False)
+    roofs = build.sql(
+        "select basis, bandwidth_bytes_per_s from mart.roof where hardware_id = 'a40' and dtype = 'fp16' order by basis"
+    ).fetchall()
+    assert roofs == [("datasheet", 696e9), ("measured", 600e9)]
+
+
+positive = st.floats(1e-3, 1e20, allow_nan=False)
+
+
+@given(rows=st.lists(st.tuples(positive, positive), min_size=1, max_size=50), peak=positive, bandwidth=positive)
+@settings(max_examples=50, deadline=None)
+def test_no_point_of_the_view_lies_above_its_roof(
+    rows: list[tuple[float, float]], peak: float, bandwidth: float, empty: duckdb.DuckDBPyConnection
+) -> None:
+    empty.begin()
+    empty.execute("insert into core.hardware values ('h', 'h', 'h', 'v', 'a', 1, 1, 's')")
+    for kind, name, value in (("compute", "fp16", peak), ("bandwidth", "dram", bandwidth)):
+        empty.execute(
+            f"insert into core.ceiling values ('h', '{kind}', '{name}', 'datasheet', {value!r}, true, 'o', null, 's')"
+        )
+    empty.execute("insert into core.precision values ('p', 16, 16, 16, 'fp16', 'o', 's')")
+    for i, (flops, moved) in enumerate(rows):
+        shape = f"{i}, 'm', 'c', 'decode', 1, 1, 1, 1, 'op', 'g', 'linear', 1, 1, 1, null, null, null, 1"
+        empty.execute(f"insert into core.op_shape values ({shape})")
+        empty.execute(
+            f"insert into core.op_cost values ({i}, 'p', {flops!r}, 0, {moved!r}, 0, {moved!r}, {flops / moved!r})"
+        )
+    points = empty.sql(
+        "select flops, bytes, attainable_flops_per_s, lower_bound_s, bound, ridge_flops_per_byte"
+        " from mart.roofline_point"
+    ).fetchall()
+    empty.rollback()
+    assert len(points) == len(rows)
+    for flops, moved, attainable, seconds, bound, ridge in points:
+        assert attainable <= min(peak, flops / moved * bandwidth) * (1 + 1e-12)
+        assert flops / seconds == pytest.approx(attainable, rel=1e-9)
+        assert bound == ("compute" if flops / moved >= ridge else "memory")
+
+
+@pytest.fixture(scope="module")
+def empty() -> Iterator[duckdb.DuckDBPyConnection]:
+    """A database in memory with tables and views, and no row in them."""
+    with duckdb.connect() as connection:
+        store.migrate(connection)
+        store.create_views(connection)
+        yield connection
 
 
 def test_everything_is_described(snapshot: duckdb.DuckDBPyConnection) -> None:

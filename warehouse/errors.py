@@ -10,3 +10,8 @@ class InputError(Exception):
 
 class RunError(Exception):
     """A run or a rule failed although its input was good; the command ends with exit code 1."""
+
+
+def one_line(error: object) -> str:
+    """Return an error's message without its line breaks."""
+    return " ".join(str(error).split())

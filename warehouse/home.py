@@ -45,6 +45,11 @@ class Home:
         return self.path / "site"
 
     @property
+    def new_site(self) -> Path:
+        """Site in the making, until it takes the place of the one before."""
+        return self.path / "site.new"
+
+    @property
     def stage(self) -> Path:
         """Frames of the steps of a run, named by the digest of what they were made from."""
         return self.path / "stage"
@@ -65,6 +70,8 @@ class Home:
         RunError
             Another run holds the home.
         """
+        if "?" in str(self.path):
+            raise InputError(f"home: {self.path}: expected a path without a question mark; DuckDB cannot write there")
         lock = FileLock(self.path / "run.lock", timeout=0)
         try:
             self.path.mkdir(parents=True, exist_ok=True)

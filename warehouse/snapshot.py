@@ -2,28 +2,37 @@
 
 import os
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import duckdb
 
-from warehouse.errors import InputError
+from warehouse.errors import InputError, one_line
 from warehouse.home import Home
 from warehouse.store import OFFLINE, Config, literal
 
-_SANDBOX: Config = {**OFFLINE, "enable_external_access": False, "memory_limit": "4GB"}
+_SANDBOX: Config = {
+    **OFFLINE,
+    "enable_external_access": False,
+    "memory_limit": "4GB",
+    "threads": min(4, os.cpu_count() or 1),
+}
 
 
-def write_candidate(connection: duckdb.DuckDBPyConnection, home: Home) -> Path:
-    """Copy the build database into a file that `promote` can publish, and return it."""
+def write_candidate(connection: duckdb.DuckDBPyConnection, home: Home, run_id: str) -> Path:
+    """Copy the build database into a file that `promote` can publish, in which the run has succeeded."""
     candidate = home.snapshot.with_suffix(".candidate")
     candidate.unlink(missing_ok=True)
-    build = home.build.stem
-    connection.execute(f"attach {literal(str(candidate))} as candidate (storage_version 'v1.5.0')")
     try:
-        connection.execute(f"copy from database {build} to candidate")
-    finally:
+        connection.execute(f"attach {literal(str(candidate))} as candidate (storage_version 'v1.5.0')")
+        connection.execute(f"copy from database {home.build.stem} to candidate")
+        connection.execute("update candidate.core.run set status = 'succeeded' where run_id = ?", [run_id])
         connection.execute("detach candidate")
+    except BaseException:
+        with suppress(duckdb.Error):
+            connection.execute("detach candidate")
+        candidate.unlink(missing_ok=True)
+        raise
     _sync(candidate)
     return candidate
 
@@ -53,29 +62,25 @@ def open_snapshot(path: Path) -> Iterator[duckdb.DuckDBPyConnection]:
         raise InputError(f"{path}: not a snapshot that can be read: {one_line(error)}") from None
     with connection:
         connection.execute("set TimeZone = 'UTC'")
+        connection.execute("set search_path = 'mart,core'")
         connection.execute("set lock_configuration = true")
         yield connection
 
 
 def published_run(connection: duckdb.DuckDBPyConnection) -> tuple[str, str]:
     """Return id and digest of inputs of the run that made a snapshot."""
-    last = "select run_id, inputs_sha256 from core.run where status = 'succeeded' order by run_id desc limit 1"
+    last = "select run_id, inputs_sha256 from core.run where status = 'succeeded' order by run_number desc limit 1"
     run_id, inputs_sha256 = connection.execute(last).fetchone() or ("", "")
     return run_id, inputs_sha256
 
 
-def published_inputs(home: Home) -> str | None:
-    """Return the digest of the inputs of the published run; None where no snapshot can be read."""
+def last_published(home: Home) -> tuple[str, str]:
+    """Return id and digest of inputs of the published run; two empty texts where no snapshot can be read."""
     try:
         with open_snapshot(home.snapshot) as connection:
-            return published_run(connection)[1]
+            return published_run(connection)
     except (duckdb.Error, InputError):
-        return None
-
-
-def one_line(error: BaseException) -> str:
-    """Return an error's message without its line breaks."""
-    return " ".join(str(error).split())
+        return "", ""
 
 
 def _sync(path: Path) -> None:

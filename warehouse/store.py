@@ -1,6 +1,7 @@
 """The build database: migrate it, load a run in one transaction, hold the rules against it."""
 
 import logging
+import re
 import shutil
 from collections import Counter
 from collections.abc import Iterator, Mapping
@@ -81,7 +82,7 @@ def open_build(home: Home) -> Iterator[duckdb.DuckDBPyConnection]:
     try:
         connection = duckdb.connect(str(home.build), config=OFFLINE)
     except duckdb.Error as error:
-        if "lock" in str(error):
+        if "Could not set lock" in str(error):
             raise RunError(f"{home.build}: another process has it open") from None
         broken = home.build.with_suffix(".broken")
         home.build.replace(broken)
@@ -122,19 +123,34 @@ def migrate(connection: duckdb.DuckDBPyConnection) -> list[str]:
     return [path.name for path in pending]
 
 
-def start_run(connection: duckdb.DuckDBPyConnection, run: Run) -> None:
-    """Record that a run began, and that any other that still counts as running did not end."""
+def start_run(connection: duckdb.DuckDBPyConnection, run: Run, published_run_id: str | None = None) -> None:
+    """Record that a run began, and how those ended that still count as running: published or interrupted."""
     with transaction(connection):
+        published = "update core.run set status = 'succeeded' where status = 'running' and run_id = ?"
+        connection.execute(published, [published_run_id])
         connection.execute("update core.run set status = 'failed', error = 'interrupted' where status = 'running'")
-        columns = "run_id, started_at, status, code_version, inputs_sha256, flow_run_id"
-        values = [run.run_id, run.started_at, "running", run.code_version, run.inputs_sha256, run.flow_run_id]
-        connection.execute(f"insert into core.run ({columns}) values (?, ?, ?, ?, ?, ?)", values)
+        number = _value(connection, "select coalesce(max(run_number), 0) + 1 from core.run")
+        columns = "run_id, run_number, started_at, status, code_version, inputs_sha256, flow_run_id"
+        values = [run.run_id, number, run.started_at, "running", run.code_version, run.inputs_sha256, run.flow_run_id]
+        connection.execute(f"insert into core.run ({columns}) values (?, ?, ?, ?, ?, ?, ?)", values)
+
+
+def time_run(connection: duckdb.DuckDBPyConnection, run_id: str) -> None:
+    """Record that a run's rows are ready, whatever becomes of them."""
+    update = "update core.run set finished_at = greatest(?, started_at) where run_id = ?"
+    connection.execute(update, [datetime.now(UTC), run_id])
 
 
 def finish_run(connection: duckdb.DuckDBPyConnection, run_id: str, status: str, error: str | None = None) -> None:
     """Record how a run ended."""
-    update = "update core.run set status = ?, finished_at = ?, error = ? where run_id = ?"
-    connection.execute(update, [status, datetime.now(UTC), error, run_id])
+    update = "update core.run set status = ?, error = ?, finished_at = coalesce(finished_at, greatest(?, started_at))"
+    connection.execute(f"{update} where run_id = ?", [status, error, datetime.now(UTC), run_id])
+
+
+def loaded_digests(connection: duckdb.DuckDBPyConnection) -> dict[str, str]:
+    """Return by table what its rows were made from when it was last loaded."""
+    last = "select table_name, arg_max(change.inputs_sha256, run_number) from core.run_change as change"
+    return dict(connection.execute(f"{last} inner join core.run using (run_id) group by table_name").fetchall())
 
 
 def load(connection: duckdb.DuckDBPyConnection, run_id: str, staged: Mapping[str, Staged]) -> list[Change]:
@@ -144,7 +160,8 @@ def load(connection: duckdb.DuckDBPyConnection, run_id: str, staged: Mapping[str
     differ are touched.
     """
     with transaction(connection):
-        changes = [_load_table(connection, table, file) for table, file in staged.items()]
+        loaded = loaded_digests(connection)
+        changes = [_load_table(connection, table, file, loaded.get(table)) for table, file in staged.items()]
         for change in changes:
             counts = [change.rows, change.inserted, change.updated, change.deleted]
             row = [run_id, change.table, *counts, staged[change.table].inputs_sha256]
@@ -210,15 +227,13 @@ def _start_from_snapshot(home: Home) -> None:
         partial.replace(home.build)
 
 
-def _load_table(connection: duckdb.DuckDBPyConnection, table: str, staged: Staged) -> Change:
-    last = "select inputs_sha256 from core.run_change where table_name = ? order by run_id desc limit 1"
-    known = connection.execute(last, [table]).fetchone()
+def _load_table(connection: duckdb.DuckDBPyConnection, table: str, staged: Staged, known: str | None) -> Change:
     touched: Counter[str] = Counter()
-    if known != (staged.inputs_sha256,):
+    if known != staged.inputs_sha256:
         facts = "select constraint_column_names from duckdb_constraints() where schema_name = 'core'"
         key = connection.execute(f"{facts} and table_name = ? and constraint_type = 'PRIMARY KEY'", [table]).fetchone()
         keys = ", ".join(key[0]) if key else ""
-        path = literal(str(staged.path))
+        path = literal(re.sub(r"([*?\[])", r"[\1]", str(staged.path)))  # or else they mean many files
         present = {name for name, *_ in connection.execute(f"describe from read_parquet({path})").fetchall()}
         columns = ", ".join(c for c in _column_comments(connection, f"core.{table}") if c in present)
         merge = (sql_folder() / "load.sql").read_text("utf-8")

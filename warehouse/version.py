@@ -5,6 +5,7 @@ from functools import cache
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
+from warehouse.digest import digest_of
 from warehouse.objects import sql_folder
 
 _ROOT = Path(__file__).resolve().parent.parent
@@ -31,5 +32,4 @@ def code_version() -> str:
     files += [*(_ROOT / "warehouse").glob("*.py"), *sql_folder().rglob("*.sql")]
     parts = [f"{library} {version(library)}" for library in _LIBRARIES]
     parts += [f"{path.name} {hashlib.sha256(path.read_bytes()).hexdigest()}" for path in files]
-    digest = hashlib.sha256("\n".join(sorted(parts)).encode()).hexdigest()
-    return f"{package_version()}+{digest[:12]}"
+    return f"{package_version()}+{digest_of(parts)[:12]}"

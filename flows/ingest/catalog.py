@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import warehouse
+from warehouse.digest import digest_of
 from warehouse.errors import InputError
 from warehouse.home import Home
 
@@ -39,6 +40,19 @@ class SourceFile:
         """Whether the file holds one entry and bears its id, or else a list of entries."""
         return _FILES[self.kind][1]
 
+    def content(self) -> bytes:
+        """Return the file's bytes, the same ones that were listed.
+
+        Raises
+        ------
+        InputError
+            The file cannot be read any more, or changed since.
+        """
+        content = _read(self.path)
+        if hashlib.sha256(content).hexdigest() != self.sha256:
+            raise InputError(f"{self.path}: changed while the run was reading it; run again")
+        return content
+
 
 def list_sources(home: Home, given: Path | None = None) -> list[SourceFile]:
     """Return the input files of a run.
@@ -69,11 +83,6 @@ def list_sources(home: Home, given: Path | None = None) -> list[SourceFile]:
     return list(sources.values())
 
 
-def digest_of(parts: Iterable[str]) -> str:
-    """Return the digest of a set of strings, whatever their order."""
-    return hashlib.sha256("\n".join(sorted(parts)).encode()).hexdigest()
-
-
 def digest_of_sources(sources: Iterable[SourceFile]) -> str:
     """Return one digest for the names and the bytes of some files."""
     return digest_of(f"{s.source_id} {s.shown_path} {s.sha256}" for s in sources)
@@ -82,10 +91,7 @@ def digest_of_sources(sources: Iterable[SourceFile]) -> str:
 def _list_layer(layer: str, folder: Path, shown: str) -> Iterable[SourceFile]:
     for kind, (pattern, _) in _FILES.items():
         for path in sorted(folder.glob(pattern)):
-            try:
-                content = path.read_bytes()
-            except OSError as error:
-                raise InputError(f"{path}: cannot be read: {error.strerror or error}") from None
+            content = _read(path)
             if len(content) > _MAX_BYTES:
                 raise InputError(f"{path}: {len(content)} bytes; expected at most {_MAX_BYTES}")
             yield SourceFile(
@@ -97,3 +103,10 @@ def _list_layer(layer: str, folder: Path, shown: str) -> Iterable[SourceFile]:
                 sha256=hashlib.sha256(content).hexdigest(),
                 size_bytes=len(content),
             )
+
+
+def _read(path: Path) -> bytes:
+    try:
+        return path.read_bytes()
+    except OSError as error:
+        raise InputError(f"{path}: cannot be read: {error.strerror or error}") from None

@@ -1,6 +1,7 @@
 """TOML and JSON documents, read and validated so that what is wrong fits on one line."""
 
 import json
+import re
 import tomllib
 from collections.abc import Iterable
 from pathlib import Path
@@ -11,7 +12,8 @@ from pydantic import BaseModel, ConfigDict, Field, StringConstraints, Validation
 from flows.ingest.catalog import SourceFile
 from warehouse.errors import InputError
 
-Id = Annotated[str, StringConstraints(pattern=r"^[a-z0-9][a-z0-9._-]{0,63}$")]
+ID_PATTERN = r"^[a-z0-9][a-z0-9._-]{0,63}$"
+Id = Annotated[str, StringConstraints(pattern=ID_PATTERN)]
 Text = Annotated[str, StringConstraints(min_length=1, max_length=400, strip_whitespace=True)]
 Count = Annotated[int, Field(ge=1, le=2**31)]
 
@@ -34,16 +36,15 @@ def read_document(source: SourceFile, shape: type[D]) -> D:
     InputError
         The file cannot be read or parsed, or a field is missing, unknown or out of range.
     """
-    return validated(parse(source.path), shape, source.path)
+    return validated(parse(source), shape, source.path)
 
 
-def parse(path: Path) -> Any:
+def parse(source: SourceFile) -> Any:
     """Return the content of a TOML or JSON file."""
+    path = source.path
     try:
-        text = path.read_text("utf-8")
+        text = source.content().decode("utf-8-sig")
         return tomllib.loads(text) if path.suffix == ".toml" else json.loads(text)
-    except OSError as error:
-        raise InputError(f"{path}: cannot be read: {error.strerror or error}") from None
     except UnicodeDecodeError as error:
         raise InputError(f"{path}: byte {error.start} is not UTF-8; expected a text file") from None
     except ValueError as error:
@@ -92,8 +93,14 @@ def _first_mistake(error: ValidationError, shape: type[BaseModel]) -> str:
         lacking = [str(m["loc"][-1]) for m in mistakes if m["type"] == "missing" and m["loc"][:-1] == place]
         known = lacking or ([] if place else list(shape.model_fields))
         return f"{field}: unknown field; expected {', '.join(known) or 'no such field'}"
-    expected = first["msg"].removeprefix("Value error, ").removeprefix("Input should be ")
-    return f"{field} = {shown(first['input'])}: expected {expected}"
+    return f"{field} = {shown(first['input'])}: expected {_expectation(first['msg'])}"
+
+
+def _expectation(message: str) -> str:
+    for start, said in (("Value error, ", ""), ("Input should be ", ""), ("Input should ", "something to ")):
+        if message.startswith(start):
+            return said + message.removeprefix(start)
+    return re.sub(r"^(\w+) should ", lambda match: f"a {match[1].lower()} to ", message)
 
 
 def _field(location: tuple[int | str, ...]) -> str:

@@ -33,7 +33,7 @@ class Bandwidth(Document):
     """A bandwidth ceiling: one memory level, GB = 1e9 bytes."""
 
     level: Literal["dram"]
-    gb_per_s: Annotated[float, Field(ge=1, le=40_000)]
+    gb_per_s: Annotated[float, Field(ge=1, le=30_000)]
     basis: Basis
     origin: Text
     note: Text | None = None
@@ -48,7 +48,7 @@ class Device(Document):
     short_name: Text
     vendor: Text
     architecture: Text
-    memory_gb: Annotated[float, Field(ge=0.1, le=20_000)]
+    memory_gb: Annotated[float, Field(ge=0.1, le=10_000)]
     tdp_w: Annotated[float, Field(ge=0.5, le=50_000)] | None = None
     origin: Text
     license: Text | None = None

@@ -1,13 +1,14 @@
 """Hugging Face `config.json` files into the rows of core.model."""
 
+import re
 from collections.abc import Sequence
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 
 import polars as pl
 from pydantic import BaseModel, ConfigDict, Field, model_validator
 
 from flows.ingest.catalog import SourceFile
-from flows.ingest.document import Count, Text, parse, shown, validated
+from flows.ingest.document import ID_PATTERN, Count, parse, shown, validated
 from warehouse.errors import InputError
 
 KNOWN_ARCHITECTURES = ("LlamaForCausalLM",)
@@ -25,8 +26,10 @@ class LlamaConfig(BaseModel):
     num_key_value_heads: Annotated[Count, Field(le=2**16)] | None = None
     head_dim: Annotated[Count, Field(le=2**16)] | None = None
     vocab_size: Annotated[Count, Field(le=2**24)]
-    tie_word_embeddings: bool = False
-    name_or_path: Text | None = Field(default=None, alias="_name_or_path")
+    tie_word_embeddings: bool | None = None
+    attention_bias: Literal[False] | None = None  # biases are not counted yet
+    mlp_bias: Literal[False] | None = None
+    name_or_path: str | None = Field(default=None, alias="_name_or_path")
 
     @model_validator(mode="after")
     def _heads_divide(self) -> "LlamaConfig":
@@ -47,7 +50,9 @@ def read_models(sources: Sequence[SourceFile]) -> dict[str, pl.DataFrame]:
     """
     rows, origins = [], []
     for source in sources:
-        content = parse(source.path)
+        content = parse(source)
+        if not re.fullmatch(ID_PATTERN, source.entry_id):
+            raise InputError(f"{source.path}: file name = {shown(source.entry_id)}: expected an id, {ID_PATTERN}")
         architecture = _architecture(content, source)
         config = validated(content, LlamaConfig, source.path)
         rows.append(
@@ -62,7 +67,7 @@ def read_models(sources: Sequence[SourceFile]) -> dict[str, pl.DataFrame]:
                 "num_kv_heads": config.num_key_value_heads or config.num_attention_heads,
                 "head_dim": config.head_dim or config.hidden_size // config.num_attention_heads,
                 "vocab_size": config.vocab_size,
-                "tied_embeddings": config.tie_word_embeddings,
+                "tied_embeddings": bool(config.tie_word_embeddings),
                 "source_id": source.source_id,
             }
         )

@@ -28,20 +28,21 @@ vertex as (
     inner join roof using (hardware_id, dtype, basis)
 ),
 
--- the slope that all roofs share, up to the highest of them
+-- the slope of the main roof, and each slope up to the highest roof that has it
 bandwidth as (
     select
         'bandwidth' as layer,
         format('{:g} GB/s', bandwidth_bytes_per_s / 1e9) as label,
-        true as is_main,
+        is_main,
         bandwidth_origin as origin,
         intensity_flops_per_byte,
         performance_flops_per_s,
     from vertex
-    where
-        vertex <= 2
-        and ridge_flops_per_byte = (select max(ridge_flops_per_byte) from roof)
-    qualify row_number() over (partition by vertex order by dtype, basis) = 1
+    where vertex <= 2
+    qualify row_number() over (
+        partition by bandwidth_bytes_per_s, is_main, vertex
+        order by ridge_flops_per_byte desc
+    ) = 1
 ),
 
 -- dtypes with one and the same peak share a line

@@ -8,6 +8,7 @@ roof as (
     select
         roof.*,
         count(*) over () as roofs,
+        count(distinct roof.bandwidth_bytes_per_s) over () as bandwidths,
     from mart.roof as roof
     inner join core.precision as precision on roof.dtype = precision.compute_dtype
     where roof.hardware_id = $hardware_id and precision.precision_id = $precision_id
@@ -18,7 +19,10 @@ vertex as (
         vertex.*,
         roof.ridge_flops_per_byte,
         roof.peak_origin,
-        format('{:g}GB/s', roof.bandwidth_bytes_per_s / 1e9) as bandwidth_label,
+        format('{:g}GB/s', roof.bandwidth_bytes_per_s / 1e9)
+        || if(
+            roof.bandwidths > 1, format(' ({})', replace(roof.bandwidth_basis, '_', ' ')), ''
+        ) as bandwidth_label,
         format('{:g} TFLOP/s', roof.peak_flops_per_s / 1e12)
         || if(roof.roofs > 1, format(' ({})', replace(roof.basis, '_', ' ')), '')
             as peak_label,
@@ -26,16 +30,20 @@ vertex as (
     inner join roof using (hardware_id, dtype, basis)
 ),
 
+-- roofs with the same bandwidth share a slope, up to the highest of them
 bandwidth as (
     select
         'bandwidth' as layer,
         bandwidth_label as label,
+        max(is_default) over (partition by bandwidth_label) as is_default,
         intensity_flops_per_byte,
         performance_flops_per_s,
     from vertex
-    where
-        vertex <= 2
-        and ridge_flops_per_byte = (select max(ridge_flops_per_byte) from roof)
+    where vertex <= 2
+    qualify row_number() over (
+        partition by bandwidth_label, vertex
+        order by ridge_flops_per_byte desc
+    ) = 1
 ),
 
 peak as (

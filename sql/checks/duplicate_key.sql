@@ -19,6 +19,14 @@ group by all
 having rows > 1
 union all
 select
+    'core.model' as object,
+    short_name as key,
+    count(*) as rows,
+from core.model
+group by all
+having rows > 1
+union all
+select
     'mart.roof' as object,
     concat_ws(' ', hardware_id, dtype, basis) as key,
     count(*) as rows,

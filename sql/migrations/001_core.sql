@@ -14,6 +14,7 @@ comment on column core.schema_migration.applied_at is 'when it was applied';
 
 create table core.run (
     run_id varchar primary key,
+    run_number bigint not null check (run_number > 0),
     started_at timestamptz not null,
     finished_at timestamptz,
     status varchar not null
@@ -24,8 +25,9 @@ create table core.run (
     error varchar,
     check (finished_at >= started_at)
 );
-comment on table core.run is 'one row per run of the refresh flow';
-comment on column core.run.run_id is 'start time and a random suffix; sorts by start';
+comment on table core.run is 'one row per run of the refresh flow; a run that published nothing shows from the next publication on';
+comment on column core.run.run_id is 'start time and a random suffix';
+comment on column core.run.run_number is 'order of the runs of this home, whatever the clock says';
 comment on column core.run.started_at is 'when the run began';
 comment on column core.run.finished_at is 'when its rows were ready for readers, or when it failed';
 comment on column core.run.status is 'running, succeeded, unchanged (same inputs as the published run) or failed';

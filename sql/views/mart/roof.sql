@@ -26,7 +26,8 @@ paired as (
     where dram.basis = compute.basis or dram.is_default
     qualify row_number() over (
         partition by compute.hardware_id, compute.name, compute.basis
-        order by dram.basis = compute.basis desc
+        order by
+            if(compute.is_default, dram.is_default, dram.basis = compute.basis) desc
     ) = 1
 )
 
@@ -46,7 +47,7 @@ select
 from paired
 inner join core.hardware as hardware using (hardware_id);
 
-comment on view mart.roof is 'one row per hardware, dtype and basis: a compute ceiling with the DRAM bandwidth of the same basis, or else the default one';
+comment on view mart.roof is 'one row per hardware, dtype and basis: a compute ceiling with a DRAM bandwidth: a default peak with the default one, another with that of its own basis or else the default one';
 comment on column mart.roof.dtype is 'dtype of the arithmetic';
 comment on column mart.roof.peak_flops_per_s is 'compute ceiling, dense';
 comment on column mart.roof.bandwidth_bytes_per_s is 'DRAM bandwidth ceiling';

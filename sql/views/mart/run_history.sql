@@ -23,6 +23,7 @@ change as (
 
 select
     run.run_id,
+    run.run_number,
     run.started_at,
     run.finished_at,
     epoch(run.finished_at - run.started_at) as seconds,
@@ -39,7 +40,7 @@ select
 from run
 left join change using (run_id);
 
-comment on view mart.run_history is 'one row per run: how it ended, how long it took and what it changed';
+comment on view mart.run_history is 'one row per run: how it ended, how long it took and what it changed; a run that published nothing shows from the next publication on';
 comment on column mart.run_history.seconds is 'time from start to end';
 comment on column mart.run_history.rows is 'rows in all tables after the run';
 comment on column mart.run_history.rows_inserted is 'rows that the run added';
