@@ -5,7 +5,7 @@ from typing import Any
 import altair as alt
 import polars as pl
 
-from charts.axes import CROSS, PERFORMANCE, TOOLTIP, cut, rows, styled, x_axis, y_axis
+from charts.axes import CROSS, INTENSITY, PERFORMANCE, TOOLTIP, cut, rows, styled, x_axis, y_axis
 
 # Computed points of several series lie on one spot: each later series is drawn smaller, on top.
 SERIES = {
@@ -74,12 +74,15 @@ def paper(frame: pl.DataFrame) -> alt.LayerChart:
             tooltip=[alt.Tooltip("label:N", title="ridge"), alt.Tooltip("basis:N")],
         )
     )
+    # the lowest of several ridges is labelled on its left, out of the way of the others
+    lowest = frame.filter(layer="ridge").sort(INTENSITY)["label"][0] if len(peaks) > 1 else None
+    sides: list[tuple[str, Any, int]] = [("==", "right", -5), ("!=", "left", 5)]
     ridge_labels = [
         rows("ridge")
-        .transform_filter(f"datum.is_default == {str(is_default).lower()}")
-        .mark_text(align="left", dx=4, color=_RIDGE)
-        .encode(x, y=alt.YValue(height), text="label:N")
-        for is_default, height in ((True, 200), (False, 216))
+        .transform_filter(f"datum.label {comparison} '{lowest}'")
+        .mark_text(align=align, dx=dx, color=_RIDGE)
+        .encode(x, y=alt.YValue(200), text="label:N")
+        for comparison, align, dx in sides
     ]
     points = (
         rows("computed")

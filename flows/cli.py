@@ -1,6 +1,8 @@
 """The `rooflines` command. What it does not need for a command, it does not import."""
 
 import logging
+import os
+import signal
 import sys
 import time
 import traceback
@@ -21,6 +23,7 @@ app = App(
     help="A queryable warehouse of rooflines: how close an operator runs to the limit of its hardware.",
     version=package_version,
     result_action="return_value",
+    suppress_keyboard_interrupt=False,
 )
 
 
@@ -60,7 +63,7 @@ def run(*, catalog: str | None = None, common: Common = Common()) -> int:
     if not common.debug:
         quiet_terminal()
     started = time.monotonic()
-    with _progress("starting Prefect") as show, prefect_defaults():
+    with _progress("starting Prefect") as show, _left_at_once(show), prefect_defaults():
         from flows.refresh import refresh
 
         logging.getLogger("prefect.flow_runs").addHandler(show)
@@ -255,6 +258,31 @@ def _write(path: Path, content: bytes) -> None:
         raise InputError(f"--out: {path}: {error.strerror or error}; expected a file that can be written") from None
 
 
+@contextmanager
+def _left_at_once(show: "_Progress") -> Iterator[None]:
+    """End the process where the user presses Ctrl-C.
+
+    The terminal stops the embedded server with the same keys, and Prefect would call it for minutes.
+    A run can be cut off anywhere: what is published stays, and the next run mends the rest.
+    """
+
+    def leave(_signal: int, _frame: object) -> None:
+        from prefect.server.api.server import SubprocessASGIServer
+
+        show.close()
+        print("rooflines: interrupted; what is published stays as it was", file=sys.stderr, flush=True)
+        for server in SubprocessASGIServer._instances.values():
+            if server.server_process:
+                server.server_process.terminate()
+        os._exit(130)
+
+    before = signal.signal(signal.SIGINT, leave)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, before)
+
+
 class _Progress(logging.Handler):
     """Shows the last message of a log on one line of the terminal."""
 
@@ -268,6 +296,11 @@ class _Progress(logging.Handler):
     def tell(self, message: str) -> None:
         if self._status:
             self._status.update(message)
+
+    def close(self) -> None:
+        if self._status:
+            self._status.stop()
+        super().close()
 
 
 @contextmanager

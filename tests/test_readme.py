@@ -9,7 +9,7 @@ import pytest
 
 from flows.cli import run_command
 from flows.ingest.hardware import read_hardware
-from flows.ingest.workload import read_workloads
+from flows.ingest.workload import read_precisions, read_workloads
 from tests.test_ingest import source, written
 from warehouse.home import Home
 from warehouse.objects import sql_files
@@ -40,11 +40,13 @@ def test_examples(
 
 
 def test_the_device_and_the_workload_can_be_read(tmp_path: Path) -> None:
-    device, grid = re.findall(r"```toml\n(.*?)```", README, re.DOTALL)
+    device, grid, precision = re.findall(r"```toml\n(.*?)```", README, re.DOTALL)
     frames = read_hardware([source(written(tmp_path, "my-gpu.toml", device), "hardware")])
     assert frames["ceiling"]["value_per_s"].to_list() == [149.7e12, 696e9]
     workload = read_workloads([source(written(tmp_path, "my-grid.toml", grid), "workload")])["workload"]
     assert workload["models"].to_list() == [["llama-7b"]]
+    listed = source(written(tmp_path, "precisions.toml", precision), "precision")
+    assert read_precisions([listed])["precision"]["weight_bits"].to_list() == [4.0]
 
 
 def test_files_that_are_named_are_there() -> None:

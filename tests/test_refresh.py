@@ -296,6 +296,24 @@ def test_prefect_shows_the_run(home: Home, run_refresh: Refresh) -> None:
     assert {"ingest hardware", "ingest model", "ingest workload"} <= tasks
 
 
+def started_run(home: Home, tmp_path_factory: pytest.TempPathFactory) -> subprocess.Popen[str]:
+    """Start `rooflines run` with a server of its own, in a process group of its own."""
+    environment = {name: value for name, value in os.environ.items() if not name.startswith("PREFECT_")}
+    environment["PREFECT_HOME"] = str(tmp_path_factory.getbasetemp() / "prefect of killed runs")
+    arguments = [sys.executable, "-m", "flows.cli", "run", "--home", str(home.path)]
+    return subprocess.Popen(
+        arguments, env=environment, start_new_session=True, stdout=subprocess.DEVNULL, stderr=subprocess.PIPE, text=True
+    )
+
+
+def wait_for(path: Path, process: subprocess.Popen[str]) -> None:
+    """Wait until a run has come so far that a path is there."""
+    deadline = time.monotonic() + 120
+    while not path.exists() and process.poll() is None and time.monotonic() < deadline:
+        time.sleep(0.001)
+    assert process.poll() is None, "the run ended before it could be stopped"
+
+
 @pytest.mark.parametrize("moment", ["build.duckdb", "rooflines.candidate", "site.new"])
 def test_a_killed_run_leaves_the_snapshot_and_the_next_one_mends(
     moment: str, home: Home, tmp_path_factory: pytest.TempPathFactory, run_refresh: Refresh
@@ -304,18 +322,8 @@ def test_a_killed_run_leaves_the_snapshot_and_the_next_one_mends(
     (home.catalog / "hardware").mkdir(parents=True)
     (home.catalog / "hardware" / "mine.toml").write_text(DEVICE, "utf-8")
     home.build.unlink()  # its coming back is the first moment
-    environment = {
-        **os.environ,
-        "PREFECT_HOME": str(tmp_path_factory.getbasetemp() / "prefect of killed runs"),
-        "PREFECT_SERVER_ANALYTICS_ENABLED": "false",
-    }
-    environment.pop("PREFECT_API_URL", None)
-    arguments = [sys.executable, "-m", "flows.cli", "run", "--home", str(home.path)]
-    with subprocess.Popen(arguments, env=environment, start_new_session=True, stderr=subprocess.DEVNULL) as process:
-        deadline = time.monotonic() + 120
-        while not (home.path / moment).exists() and process.poll() is None and time.monotonic() < deadline:
-            time.sleep(0.001)
-        assert process.poll() is None, "the run ended before it could be killed"
+    with started_run(home, tmp_path_factory) as process:
+        wait_for(home.path / moment, process)
         os.killpg(process.pid, signal.SIGKILL)
     assert home.snapshot.read_bytes() == before
     assert files(home.site) == site
@@ -326,6 +334,24 @@ def test_a_killed_run_leaves_the_snapshot_and_the_next_one_mends(
     assert runs[0] == runs[-1] == ("succeeded", None)
     assert set(runs[1:-1]) <= {("failed", "interrupted")}
     assert not list(home.path.glob("*.candidate"))
+
+
+def test_ctrl_c_ends_a_run_at_once_and_loses_nothing(
+    home: Home, tmp_path_factory: pytest.TempPathFactory, run_refresh: Refresh
+) -> None:
+    before = home.snapshot.read_bytes()
+    (home.catalog / "hardware").mkdir(parents=True)
+    (home.catalog / "hardware" / "mine.toml").write_text(DEVICE, "utf-8")
+    with started_run(home, tmp_path_factory) as process:
+        wait_for(home.path / "site.new", process)
+        os.killpg(process.pid, signal.SIGINT)  # as a terminal does: the embedded server gets it too
+        pressed = time.monotonic()
+        _, message = process.communicate(timeout=60)
+    assert time.monotonic() - pressed < 30
+    assert process.returncode == 130
+    assert message == "rooflines: interrupted; what is published stays as it was\n"
+    assert home.snapshot.read_bytes() == before
+    assert run_refresh(home.path).status == "succeeded"
 
 
 def test_a_reader_keeps_the_version_that_it_opened(home: Home, run_refresh: Refresh) -> None:
