@@ -290,6 +290,25 @@ def test_the_public_contract_is_there(snapshot: duckdb.DuckDBPyConnection) -> No
     }
     for view, columns in views.items():
         assert set(columns.split()) <= set(snapshot.sql(f"select * from mart.{view} limit 0").columns)
+    tables = {
+        "run": "run_id started_at finished_at status code_version inputs_sha256 flow_run_id",
+        "source": "source_id kind path sha256 size_bytes origin license ingested_at",
+        "hardware": "hardware_id name short_name vendor architecture memory_bytes tdp_w source_id",
+        "ceiling": "hardware_id kind name basis value_per_s is_default origin note source_id",
+        "model": "model_id short_name architecture hidden_size intermediate_size num_layers num_heads num_kv_heads"
+        " head_dim vocab_size num_experts experts_per_token parameters source_id",
+        "precision": "precision_id weight_bits activation_bits kv_bits compute_dtype",
+        "op_shape": "shape_id model_id convention phase batch_size sequence_length query_length tensor_parallel op"
+        " op_group kind m k n heads kv_heads head_dim repeat",
+        "op_cost": "shape_id precision_id flops weight_bytes activation_bytes kv_bytes bytes intensity_flops_per_byte",
+        "measurement": "measurement_id hardware_id model_id op op_group phase kind m k n batch_size sequence_length"
+        " query_length heads kv_heads head_dim tensor_parallel dtype flops bytes latency_s latency_min_s latency_std_s"
+        " repeats method software measured_at source_id",
+        "calibration": "hardware_id op_kind dtype compute_efficiency bandwidth_efficiency overhead_s blend n_points"
+        " fit_mape holdout_mape source_id",
+    }
+    for table, columns in tables.items():
+        assert set(columns.split()) <= set(snapshot.sql(f"select * from core.{table} limit 0").columns)
 
 
 def test_a_home_is_for_one_writer(tmp_path: Path) -> None:

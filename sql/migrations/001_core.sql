@@ -58,7 +58,9 @@ comment on column core.run_change.inputs_sha256 is 'digest of what the table''s 
 create table core.source (
     source_id varchar primary key,
     kind varchar not null
-        check (kind in ('hardware', 'model', 'workload', 'precision', 'elementwise')),
+        check (kind in (
+            'hardware', 'model', 'workload', 'precision', 'elementwise', 'ops', 'measurement', 'calibration'
+        )),
     path varchar not null,
     sha256 varchar not null check (length(sha256) = 64),
     size_bytes bigint not null check (size_bytes >= 0),
