@@ -13,6 +13,15 @@ Domain = tuple[float, float]
 # Okabe and Ito's palette, which holds apart for every kind of colour vision, and two inks.
 BLUE, ORANGE, GREEN, VERMILION = "#0072b2", "#e69f00", "#009e73", "#d55e00"
 SKY, PURPLE, INK, GREY, PALE = "#56b4e9", "#cc79a7", "#222222", "#6b6b6b", "#e4e7ea"
+_LOOK = alt.Config(
+    font="Helvetica Neue, Arial, Liberation Sans, sans-serif",
+    background="white",
+    padding=12,
+    view=alt.ViewConfig(stroke=None),
+    title=alt.TitleConfig(anchor="start", fontSize=17, subtitleFontSize=12, subtitleColor=GREY, subtitlePadding=4),
+    axis=alt.AxisConfig(labelFontSize=12, titleFontSize=12, titleFontWeight="normal", titlePadding=8),
+    legend=alt.LegendConfig(labelFontSize=12, titleFontSize=12, titleFontWeight="normal"),
+)
 CROSS = "M-0.7,-0.7L0.7,0.7M-0.7,0.7L0.7,-0.7"
 
 TOOLTIP = [
@@ -61,18 +70,15 @@ def cut(frame: pl.DataFrame, domain: Domain) -> pl.DataFrame:
     )
 
 
-def styled(chart: alt.LayerChart, frame: pl.DataFrame) -> alt.LayerChart:
-    """Return the chart in the look that all of them share, with the frame's rows as its data."""
-    dressed: alt.LayerChart = (
-        chart.configure(font="Helvetica Neue, Arial, Liberation Sans, sans-serif", background="white", padding=12)
-        .configure_view(stroke=None)
-        .configure_title(anchor="start", fontSize=17, subtitleFontSize=12, subtitleColor=GREY, subtitlePadding=4)
-        .configure_axis(labelFontSize=12, titleFontSize=12, titleFontWeight="normal", titlePadding=8)
-        .configure_legend(labelFontSize=12, titleFontSize=12, titleFontWeight="normal")
-    )
+def styled(chart: alt.LayerChart, frame: pl.DataFrame, **properties: Any) -> alt.LayerChart:
+    """Give the chart the look that all of them share, these properties, and the frame's rows as its data.
+
+    They are set in place: each of Altair's own methods copies the whole chart.
+    """
     values = [{key: value for key, value in row.items() if value is not None} for row in frame.iter_rows(named=True)]
-    dressed.data = alt.InlineData(values=values, name="marks")  # last: each step before copies the whole chart
-    return dressed
+    for name, value in {**properties, "config": _LOOK, "data": alt.InlineData(values=values, name="marks")}.items():
+        setattr(chart, name, value)
+    return chart
 
 
 def _log(domain: Domain) -> alt.Scale:

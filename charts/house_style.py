@@ -84,13 +84,15 @@ class Frame:
 
 def finished(layers: list[alt.Chart], frame: pl.DataFrame, title: str, subtitle: list[str]) -> alt.LayerChart:
     """Return the layers as one chart of the house's size, with title and description."""
-    chart: Any = alt.layer(*layers).properties(
+    chart: Any = alt.layer(*layers)
+    return styled(
+        chart,
+        frame,
         title=alt.TitleParams(title, subtitle=subtitle),
         width=WIDTH,
         height=HEIGHT,
         description=f"Roofline. {title}. {'. '.join(subtitle)}.",
     )
-    return styled(chart, frame)
 
 
 def spread(positions: list[float], gap: float) -> list[float]:

@@ -129,14 +129,13 @@ def paper(frame: pl.DataFrame) -> alt.LayerChart:
     title = f"Roofline Model ({model}, {hardware})"
     subtitle = f"× computed from shapes, {precision}, on the {_roof_of(peaks)}"
     return styled(
-        chart.properties(
-            title=alt.TitleParams(title, subtitle=subtitle, anchor="middle"),
-            width=_WIDTH,
-            height=_HEIGHT,
-            description=f"{title}: performance over operational intensity on logarithmic axes. "
-            f"Roofs: {', '.join(labels)}. Marks: {', '.join(SERIES)}, {subtitle.removeprefix('× ')}.",
-        ),
+        chart,
         cut(frame.sort(order, maintain_order=True), _INTENSITIES),
+        title=alt.TitleParams(title, subtitle=subtitle, anchor="middle"),
+        width=_WIDTH,
+        height=_HEIGHT,
+        description=f"{title}: performance over operational intensity on logarithmic axes. "
+        f"Roofs: {', '.join(labels)}. Marks: {', '.join(SERIES)}, {subtitle.removeprefix('× ')}.",
     )
 
 

@@ -4,6 +4,7 @@ import logging
 import os
 import signal
 import sys
+import threading
 import time
 import traceback
 from collections.abc import Iterator, Sequence
@@ -56,7 +57,12 @@ def run(*, catalog: str | None = None, common: Common = Common()) -> int:
     catalog
         Folder of input files that add to the others, or take the place of those with the same id.
     """
-    from flows.prefect_defaults import prefect_defaults, quiet_terminal, refuse_unwritable_prefect_home
+    from flows.prefect_defaults import (
+        prefect_defaults,
+        quiet_terminal,
+        refuse_unwritable_prefect_home,
+        start_server,
+    )
 
     refuse_unwritable_prefect_home()
     given = _folder("--catalog", catalog)
@@ -64,6 +70,10 @@ def run(*, catalog: str | None = None, common: Common = Common()) -> int:
         quiet_terminal()
     started = time.monotonic()
     with _progress("starting Prefect") as show, _left_at_once(show), prefect_defaults():
+        preparing = threading.Thread(target=_prepare, daemon=True)
+        preparing.start()
+        start_server()
+        preparing.join()
         from flows.refresh import refresh
 
         logging.getLogger("prefect.flow_runs").addHandler(show)
@@ -238,6 +248,13 @@ def _folder(option: str, value: str | None) -> Path | None:
     if value is not None and not value.strip():
         raise InputError(f"{option}: empty; expected a folder")
     return Path(value).expanduser().absolute() if value else None
+
+
+def _prepare() -> None:
+    """Load what a run needs beside Prefect, which takes about as long as Prefect's server takes to start."""
+    from flows.draw import warm_up
+
+    warm_up()
 
 
 def _statement(sql: str | None, file: Path | None) -> str:

@@ -80,5 +80,10 @@ def chart_files(entry: ChartEntry, frame: pl.DataFrame) -> dict[str, bytes]:
     return dict(zip(SUFFIXES, contents, strict=True))
 
 
+def warm_up() -> None:
+    """Start the renderer, which takes a while, and would do so at the first chart."""
+    vl_convert.vegalite_to_svg({"mark": "point", "data": {"values": []}}, vl_version=_VEGA_LITE)
+
+
 def _png(svg: str) -> bytes:
     return vl_convert.svg_to_png(svg, scale=2)

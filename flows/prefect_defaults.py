@@ -34,6 +34,14 @@ def refuse_unwritable_prefect_home() -> None:
         raise InputError(f"PREFECT_HOME: {folder}: {reason}; expected a folder that can be written") from None
 
 
+def start_server() -> None:
+    """Start Prefect's embedded server, or find the one that `PREFECT_API_URL` names."""
+    from prefect.client.orchestration import get_client  # noqa: PLC0415
+
+    with get_client(sync_client=True) as client:
+        client.hello()
+
+
 @contextmanager
 def prefect_defaults() -> Iterator[None]:
     """Apply the settings that the user did not set."""

@@ -5,6 +5,7 @@ import os
 import shutil
 import tempfile
 from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -97,7 +98,8 @@ def build_site(
     rebuild = _Rebuild(out, previous)
     pages: list[dict[str, Any]] = []
     drawn, skipped = [], []
-    with open_snapshot(snapshot) as connection:
+    with open_snapshot(snapshot) as connection, ThreadPoolExecutor(1) as beside:
+        writing = beside.submit(_write_data, connection.cursor(), rebuild)
         for entry in gallery(connection):
             frame = read_frame(connection, chart_sql(entry))
             if not is_drawable(frame):
@@ -111,11 +113,16 @@ def build_site(
                     (out / files[suffix]).write_bytes(content)
                 drawn.append(entry.name)
             pages.append(_write_chart_page(out, entry, files["vl.json"]))
-        data = _write_data(connection, rebuild)
+        data = writing.result()
         run_id, inputs_sha256 = published_run(connection)
     _write_page(out / "index.html", "index.html.j2", charts=pages, data=data, run_id=run_id)
     sizes = {path.relative_to(out).as_posix(): path.stat().st_size for path in sorted(out.rglob("*")) if path.is_file()}
-    manifest = {"site_of": "rooflines", "inputs_sha256": inputs_sha256, "made_from": rebuild.made_from, "sizes": sizes}
+    manifest = {
+        "site_of": "rooflines",
+        "inputs_sha256": inputs_sha256,
+        "made_from": dict(sorted(rebuild.made_from.items())),
+        "sizes": sizes,
+    }
     (out / _MANIFEST).write_text(json.dumps(manifest, indent=1) + "\n", "utf-8")
     return SiteReport(len(pages), tuple(drawn), tuple(skipped))
 

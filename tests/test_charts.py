@@ -27,7 +27,6 @@ from tests.conftest import Refresh
 from tests.test_ingest import DEVICE
 from warehouse.frames import read_frame
 from warehouse.home import Home
-from warehouse.objects import read_names, sql_files
 from warehouse.snapshot import open_snapshot
 
 PAPER = [
@@ -295,8 +294,7 @@ def test_data_is_published_as_parquet(finished: Home, snapshot: duckdb.DuckDBPyC
     tables = snapshot.sql("select 'core.' || table_name from duckdb_tables() where schema_name = 'core'").fetchall()
     names = {path.stem for path in (finished.site / "data").iterdir()}
     assert {name for (name,) in tables} <= names
-    drawn_from = {name for path in sql_files("charts") for name in read_names(path.read_text("utf-8"))}
-    assert {name for name in drawn_from if name.startswith("mart.")} | {"mart.roofline_point"} <= names
+    assert {"mart.roof", "mart.roof_vertex", "mart.roofline_point", "mart.crossover", "mart.run_history"} <= names
     points = pl.read_parquet(finished.site / "data" / "mart.roofline_point.parquet")
     assert snapshot.sql("select count(*) from mart.roofline_point").fetchone() == (len(points),)
 

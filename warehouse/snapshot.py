@@ -61,7 +61,7 @@ def open_snapshot(path: Path) -> Iterator[duckdb.DuckDBPyConnection]:
     except duckdb.Error as error:
         raise InputError(f"{path}: not a snapshot that can be read: {one_line(error)}") from None
     with connection:
-        connection.execute("set TimeZone = 'UTC'")
+        connection.execute("set global TimeZone = 'UTC'")
         connection.execute("set search_path = 'mart,core'")
         connection.execute("set lock_configuration = true")
         yield connection
