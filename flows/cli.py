@@ -58,6 +58,8 @@ def run(*, catalog: str | None = None, common: Common = Common()) -> int:
         Folder of input files that add to the others, or take the place of those with the same id.
     """
     from flows.prefect_defaults import (
+        listen,
+        opt_out_of_telemetry,
         prefect_defaults,
         quiet_terminal,
         refuse_unwritable_prefect_home,
@@ -66,6 +68,7 @@ def run(*, catalog: str | None = None, common: Common = Common()) -> int:
 
     refuse_unwritable_prefect_home()
     given = _folder("--catalog", catalog)
+    opt_out_of_telemetry()
     if not common.debug:
         quiet_terminal()
     started = time.monotonic()
@@ -76,7 +79,7 @@ def run(*, catalog: str | None = None, common: Common = Common()) -> int:
         preparing.join()
         from flows.refresh import refresh
 
-        logging.getLogger("prefect.flow_runs").addHandler(show)
+        listen(show)
         summary = refresh(home=common.place.path, catalog=given)
     seconds = time.monotonic() - started
     home = common.place
@@ -286,7 +289,7 @@ def _left_at_once(show: "_Progress") -> Iterator[None]:
     def leave(_signal: int, _frame: object) -> None:
         from prefect.server.api.server import SubprocessASGIServer
 
-        show.close()
+        show.stop()
         print("rooflines: interrupted; what is published stays as it was", file=sys.stderr, flush=True)
         for server in SubprocessASGIServer._instances.values():
             if server.server_process:
@@ -308,16 +311,16 @@ class _Progress(logging.Handler):
         self._status = status
 
     def emit(self, record: logging.LogRecord) -> None:
-        self.tell(record.getMessage())
+        if not record.module.endswith("_engine"):  # Prefect's own words about states
+            self.tell(record.getMessage())
 
     def tell(self, message: str) -> None:
         if self._status:
             self._status.update(message)
 
-    def close(self) -> None:
+    def stop(self) -> None:
         if self._status:
             self._status.stop()
-        super().close()
 
 
 @contextmanager

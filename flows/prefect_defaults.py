@@ -3,6 +3,7 @@
 `[tool.prefect]` in pyproject.toml says the same to Prefect's own commands in a checkout.
 """
 
+import logging
 import os
 import tempfile
 from collections.abc import Iterator
@@ -20,6 +21,20 @@ DEFAULTS = {
 def quiet_terminal() -> None:
     """Keep Prefect's log off the terminal; call it before the first import of Prefect."""
     os.environ.setdefault("PREFECT_LOGGING_HANDLERS_CONSOLE_LEVEL", "CRITICAL")
+
+
+def opt_out_of_telemetry() -> None:
+    """Keep Prefect's client from reporting its use, and from saying so; call it before the first import of Prefect."""
+    os.environ.setdefault("DO_NOT_TRACK", "1")
+
+
+def listen(handler: logging.Handler) -> None:
+    """Pass what flow runs and their tasks log to a handler."""
+    from prefect.logging.configuration import setup_logging  # noqa: PLC0415
+
+    setup_logging()  # the first call takes off every handler
+    for name in ("prefect.flow_runs", "prefect.task_runs"):
+        logging.getLogger(name).addHandler(handler)
 
 
 def refuse_unwritable_prefect_home() -> None:

@@ -1,7 +1,9 @@
 """The command line: what it prints, how it ends, what it does not import."""
 
+import contextlib
 import json
 import os
+import pty
 import re
 import subprocess
 import sys
@@ -50,6 +52,28 @@ def test_the_terminal_stays_clean(tmp_path: Path) -> None:
     failed = rooflines(home, "run", PREFECT_HOME=prefect_home)
     assert (failed.returncode, failed.stdout) == (2, "")
     assert len(failed.stderr.splitlines()) == 1
+
+
+def test_a_person_sees_progress_and_nothing_else(tmp_path: Path) -> None:
+    """The same on a terminal, where Prefect would say more."""
+    inherited = {name: value for name, value in os.environ.items() if not name.startswith(("PREFECT_", "DO_NOT"))}
+    environment = {**inherited, "PREFECT_HOME": str(tmp_path / "prefect"), "TERM": "xterm", "COLUMNS": "200"}
+    ours, theirs = pty.openpty()
+    arguments = [sys.executable, "-m", "flows.cli", "run", "--home", str(tmp_path / "home")]
+    with subprocess.Popen(arguments, cwd=ROOT, env=environment, stdin=theirs, stdout=theirs, stderr=theirs) as process:
+        os.close(theirs)
+        seen = b""
+        with contextlib.suppress(OSError):  # what reading gives when the other end is closed
+            while chunk := os.read(ours, 65536):
+                seen += chunk
+    os.close(ours)
+    text = re.sub(r"\x1b\[[0-9;?]*[A-Za-z]", "", seen.decode())
+    lines = {re.sub(r"^[\u2800-\u28ff] ", "", line) for line in re.split(r"[\r\n]+", text)} - {""}
+    shown = {line for line in lines if not line.startswith(("published 5", "  snapshot", "  site", "next: "))}
+    assert process.returncode == 0
+    assert "drawing devices-fp16" in shown
+    words = ("starting Prefect", "reading ", "computing ", "loading ", "checking", "writing ", "drawing ")
+    assert [line for line in shown if not line.startswith(words)] == []
 
 
 @pytest.mark.parametrize("command", COMMANDS)
