@@ -91,6 +91,8 @@ def run(*, catalog: str | None = None, common: Common = Common()) -> int:
         drawn = f"{len(summary.site.drawn)} of {summary.site.charts} charts drawn" if summary.site else "no charts"
         what = f"{rows['hardware']} devices, {rows['model']} models, {rows['op_cost']:,} op costs"
         print(f"published {what}: {touched:,} rows changed, {drawn} ({seconds:.1f} s)")
+    if summary.site and summary.site.skipped:
+        print(f"  left out  {', '.join(summary.site.skipped)}: no roof of the dtype, or no points at the setting")
     print(f"  snapshot  {home.snapshot}")
     print(f"  site      {home.site / 'index.html'}")
     print('next: rooflines query "select * from mart.roof"    rooflines schema    rooflines chart')
