@@ -7,7 +7,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from flows.intensity.costs import Cost, attention_product, elementwise, linear
+from flows.intensity.costs import Cost, all_reduce, attention, attention_product, elementwise, linear
 
 sizes = st.integers(1, 100_000)
 small = st.integers(1, 512)
@@ -81,3 +81,41 @@ def test_expressions_and_numbers_give_the_same(m: int, k: int, n: int) -> None:
 
 def test_fewer_bits_of_weights_move_fewer_bytes() -> None:
     assert linear(1, 4096, 4096, weight=0.5, activation=2).weight_bytes == 4096 * 4096 / 2
+
+
+@given(b=small, q=small, heads=small, d=small, s=sizes)
+def test_fused_attention_leaves_the_scores_on_the_chip(b: int, q: int, heads: int, d: int, s: int) -> None:
+    fused = attention(b, q, heads, heads, d, value_d=d, kv_d=2 * d, attended=s, cached=s, **cache)
+    one = attention_product(b, q, s, heads, heads, d, **cache)
+    assert fused.flops == 2 * one.flops == 4 * b * heads * q * s * d
+    assert fused.bytes == 2 * one.bytes - 2 * 2 * b * heads * q * s
+
+
+def test_absorbed_attention_has_the_published_work() -> None:
+    """formula of DeepSeek-AI 2024 (arXiv 2405.04434): H heads of r + p against one latent of all."""
+    h, q, s, r, p = 128, 1, 1000, 512, 64
+    cost = attention(2, q, h, 1, r + p, value_d=r, kv_d=r + p, attended=s, cached=s, **cache)
+    assert cost.flops == 2 * 2 * h * q * s * (r + p) + 2 * 2 * h * q * s * r
+    assert cost.kv_bytes == 2 * 2 * s * (r + p)
+
+
+@given(m=sizes, k=sizes, n=sizes, matrices=small)
+def test_every_matrix_is_read_and_every_row_is_worked(m: int, k: int, n: int, matrices: int) -> None:
+    one, several = linear(m, k, n, **half), linear(m, k, n, matrices=matrices, **half)
+    assert (several.flops, several.activation_bytes) == (one.flops, one.activation_bytes)
+    assert several.weight_bytes == matrices * one.weight_bytes
+
+
+def test_a_bias_is_read_and_added() -> None:
+    plain, biased = linear(3, 5, 7, **half), linear(3, 5, 7, bias=1, **half)
+    assert (biased.flops - plain.flops, biased.bytes - plain.bytes) == (3 * 7, 2 * 7)
+
+
+def test_an_all_reduce_sends_twice_what_the_others_hold() -> None:
+    assert all_reduce(1000, 1, activation=2) == Cost(0)
+    assert all_reduce(1000, 4, activation=2) == Cost(750, activation_bytes=2 * 0.75 * 2000)
+
+
+def test_a_sum_of_operands_reads_each() -> None:
+    cost = elementwise(10, flops=2, reads=1, writes=1, activation=2, operands=8)
+    assert (cost.flops, cost.bytes) == (160, 2 * 10 * 9)

@@ -1,40 +1,21 @@
-"""Which ops there are at a setting, and the hash that names them."""
+"""Which ops there are at a setting, their dimensions, and the hash that names them."""
 
 import polars as pl
 import pytest
 
-from flows.intensity.shapes import CONVENTIONS, op_shapes, parameters, settings_of, with_shape_id
+from flows.intensity.conventions import CONVENTIONS
+from flows.intensity.shapes import model_shards, op_shapes, settings_of, with_shape_id
+from tests.models import DENSE, GEMMA, LATENT, MIXTURE, at, model, workload
 
-MODEL = pl.DataFrame(
-    {
-        "model_id": ["gqa"],
-        "hidden_size": [4096],
-        "intermediate_size": [14336],
-        "num_layers": [32],
-        "num_heads": [32],
-        "num_kv_heads": [8],
-        "head_dim": [128],
-        "vocab_size": [128256],
-        "tied_embeddings": [False],
-    }
-)
+LLAMA_3_8B = {
+    **DENSE, "hidden_size": 4096, "intermediate_size": 14336, "num_hidden_layers": 32, "num_attention_heads": 32,
+    "num_key_value_heads": 8, "head_dim": 128, "vocab_size": 128256,
+}  # fmt: skip
+GQA = model(LLAMA_3_8B, name="gqa")
 
 
-def workload(**changes: object) -> pl.DataFrame:
-    row = {
-        "workload_id": "w",
-        "phases": ["prefill", "decode", "speculative"],
-        "batch_sizes": [2, 4],
-        "sequence_lengths": [128, 256],
-        "candidates": [16, 32],
-        "conventions": ["paper"],
-        "precisions": ["fp16"],
-        "tensor_parallel": [1],
-        "models": None,
-        **changes,
-    }
-    lists = {"models": pl.List(pl.String), "candidates": pl.List(pl.Int64)}
-    return pl.DataFrame([row], schema_overrides=lists)
+def sizes(shapes: pl.DataFrame, op: str, *columns: str) -> tuple[object, ...]:
+    return shapes.filter(op=op).select(*(columns or ("m", "k", "n", "repeat"))).row(0)
 
 
 def test_every_combination_of_a_workload_is_a_setting() -> None:
@@ -72,13 +53,25 @@ def test_a_workload_can_name_its_models() -> None:
     ],
 )
 def test_dimensions(op: str, phase: str, m: int, k: int, n: int, repeat: int) -> None:
-    shapes = op_shapes(MODEL, workload(batch_sizes=[2], sequence_lengths=[128], candidates=[16]))
-    row = shapes.filter(op=op, phase=phase).select("m", "k", "n", "repeat").row(0)
-    assert row == (m, k, n, repeat)
+    assert sizes(at(GQA, phase, 2, 128, convention="paper", q=16), op) == (m, k, n, repeat)
+
+
+def test_an_engine_fuses_products_and_runs_everything_else() -> None:
+    shapes = at(GQA, "prefill", 2, 128)
+    assert sizes(shapes, "qkv_proj") == (256, 4096, 4096 + 2 * 1024, 32)
+    assert sizes(shapes, "gate_up_proj") == (256, 4096, 2 * 14336, 32)
+    assert sizes(shapes, "rope", "m", "n", "repeat") == (256 * (32 + 8), 128, 32)
+    assert sizes(shapes, "activation", "kind", "m", "n") == ("silu_mul", 256, 14336)
+    assert sizes(shapes, "attention", "heads", "kv_heads", "attended_tokens", "cached_tokens") == (32, 8, 64.5, 128)
+    assert set(shapes["op"]) == {
+        "embedding", "attn_norm", "qkv_proj", "rope", "attention", "o_proj", "attn_add", "mlp_norm", "gate_up_proj",
+        "activation", "down_proj", "mlp_add", "final_norm", "lm_head",
+    }  # fmt: skip
+    assert at(GQA, "decode", 2, 128).filter(op="attention")["attended_tokens"].item() == 128
 
 
 def test_attention_keeps_the_heads_of_grouped_queries() -> None:
-    shapes = op_shapes(MODEL, workload())
+    shapes = op_shapes(GQA, workload())
     heads = shapes.filter(op_group="qk/pv").select("heads", "kv_heads", "head_dim").unique()
     assert heads.rows() == [(32, 8, 128)]
 
@@ -88,18 +81,115 @@ def test_products_are_the_same_in_both_conventions() -> None:
     assert names["llm-viewer"][: len(names["paper"])] == names["paper"]
 
 
+@pytest.mark.parametrize("convention", ["paper", "engine"])
+def test_local_layers_see_their_window(convention: str) -> None:
+    gemma = model(GEMMA, "Gemma2ForCausalLM")
+    op = "qk" if convention == "paper" else "attention"
+    decode = at(gemma, "decode", 1, 1000, convention=convention)
+    assert sizes(decode, op, "cached_tokens", "attended_tokens", "repeat") == (1000, 1000, 2)
+    assert sizes(decode, f"{op}_local", "cached_tokens", "attended_tokens", "repeat") == (128, 128, 2)
+    short = at(gemma, "decode", 1, 100, convention=convention)
+    assert sizes(short, f"{op}_local", "cached_tokens") == (100,)
+
+
+@pytest.mark.parametrize("context", [1, 100, 128, 129, 1000])
+def test_a_causal_window_is_summed_over_positions(context: int) -> None:
+    shapes = at(model(GEMMA, "Gemma2ForCausalLM"), "prefill", 1, context)
+    (seen,) = sizes(shapes, "attention_local", "attended_tokens")
+    assert seen == pytest.approx(sum(min(i, 128) for i in range(1, context + 1)) / context, rel=1e-12)
+    assert sizes(shapes, "attention_local", "cached_tokens") == (context,)
+
+
+def test_a_mixture_meets_the_experts_that_its_tokens_choose() -> None:
+    mixture = model(MIXTURE, "MixtralForCausalLM")
+    one = at(mixture, "decode", 1, 64)
+    assert sizes(one, "expert_gate_up_proj", "m", "k", "n", "matrices", "experts") == (2, 256, 1024, 2.0, 8)
+    many = at(mixture, "decode", 3, 64)
+    assert sizes(many, "expert_down_proj", "m", "matrices") == (6, pytest.approx(8 * (1 - 0.75**3)))
+    assert sizes(many, "router", "m", "k", "n") == (3, 256, 8)
+    assert sizes(many, "expert_sum", "m", "n", "matrices") == (3, 256, 2)
+
+
+def test_dense_layers_come_before_mixtures() -> None:
+    shapes = at(model(LATENT, "DeepseekV3ForCausalLM"), "decode", 1, 64)
+    assert sizes(shapes, "gate_up_proj") == (1, 256, 1024, 1)
+    assert sizes(shapes, "expert_gate_up_proj", "repeat") == (3,)
+    assert sizes(shapes, "shared_gate_up_proj") == (1, 256, 2 * 256, 3)
+
+
+@pytest.mark.parametrize("convention", ["paper", "engine"])
+def test_latent_attention_is_expanded_in_prefill_and_absorbed_in_decode(convention: str) -> None:
+    latent = model(LATENT, "DeepseekV3ForCausalLM")
+    op = "qk" if convention == "paper" else "attention"
+    prefill, decode = (at(latent, phase, 2, 64, convention=convention) for phase in ("prefill", "decode"))
+    assert sizes(prefill, "kv_b_proj") == (128, 64, 8 * (32 + 32), 4)
+    assert sizes(prefill, op, "heads", "kv_heads", "head_dim", "value_dim") == (8, 8, 48, 32)
+    assert "kv_b_proj" not in decode["op"].to_list()
+    assert sizes(decode, "q_absorb", "m", "k", "n", "matrices") == (2 * 8, 32, 64, 8)
+    assert sizes(decode, "out_absorb", "m", "k", "n", "matrices") == (2 * 8, 64, 32, 8)
+    assert sizes(decode, op, "heads", "kv_heads", "head_dim", "value_dim") == (8, 1, 64 + 16, 64)
+    assert sizes(decode, op, "kv_dim") == (80,)
+
+
+def test_queries_without_a_latent_are_projected_at_once() -> None:
+    shapes = at(model({**LATENT, "q_lora_rank": None}, "DeepseekV2ForCausalLM"), "decode", 1, 64)
+    assert sizes(shapes, "q_proj") == (1, 256, 8 * 48, 4)
+    assert sizes(shapes, "kv_a_proj") == (1, 256, 80, 4)
+    assert not {"qkv_a_proj", "q_b_proj"} & set(shapes["op"])
+
+
+def test_devices_share_heads_and_widths() -> None:
+    shared = at(GQA, "decode", 2, 128, t=4)
+    assert sizes(shared, "qkv_proj") == (2, 4096, 1024 + 2 * 256, 32)
+    assert sizes(shared, "o_proj") == (2, 1024, 4096, 32)
+    assert sizes(shared, "down_proj") == (2, 3584, 4096, 32)
+    assert sizes(shared, "lm_head") == (2, 4096, 32064, 1)
+    assert sizes(shared, "attn_norm", "m", "n") == (2, 4096)
+    assert sizes(shared, "mlp_all_reduce", "kind", "level", "m", "n", "repeat") == (
+        "all_reduce",
+        "interconnect",
+        2,
+        4096,
+        32,
+    )
+    assert "mlp_all_reduce" not in at(GQA, "decode", 2, 128)["op"].to_list()
+
+
+def test_few_key_heads_are_replicated() -> None:
+    multi_query = model({**DENSE, "num_key_value_heads": 1})
+    assert sizes(at(multi_query, "decode", 1, 64, t=8), "attention", "heads", "kv_heads") == (1, 1)
+    assert sizes(at(multi_query, "decode", 1, 64, t=8), "qkv_proj", "n") == (32 + 2 * 32,)
+
+
+def test_heads_that_do_not_come_out_even_are_not_shared() -> None:
+    odd = model({**DENSE, "num_attention_heads": 6, "num_key_value_heads": 6})
+    assert set(op_shapes(odd, workload(tensor_parallel=[1, 2, 4]))["tensor_parallel"]) == {1, 2}
+    assert model_shards(odd, [1, 2, 4, 8])["tensor_parallel"].to_list() == [1, 2]
+
+
+def test_what_devices_hold() -> None:
+    shards = model_shards(GQA, [1, 2, 8])
+    weights = dict(shards.select("tensor_parallel", "weights").iter_rows())
+    norms = (2 * 32 + 1) * 4096
+    assert weights[1] == GQA["parameters"].item() == 8_030_261_248
+    assert weights[2] - norms == (weights[1] - norms) / 2
+    assert shards["kv_elements_per_token"].to_list() == [2 * 32 * 8 * 128, 2 * 32 * 4 * 128, 2 * 32 * 128]
+    latent = model_shards(model(LATENT, "DeepseekV3ForCausalLM"), [1, 8])
+    assert latent["kv_elements_per_token"].to_list() == [4 * 80, 4 * 80]
+    gemma = model_shards(model(GEMMA, "Gemma2ForCausalLM"), [1])
+    assert gemma.select("kv_elements_per_token", "local_kv_elements_per_token").row(0) == (2 * 512, 2 * 512)
+
+
+def test_a_tied_embedding_is_held_once() -> None:
+    tied = model({**LLAMA_3_8B, "tie_word_embeddings": True})
+    assert tied["parameters"].item() == 8_030_261_248 - 128256 * 4096
+
+
 def test_shape_ids_are_unique_and_stable() -> None:
-    shapes = op_shapes(MODEL, workload())
+    shapes = op_shapes(GQA, workload())
     assert shapes["shape_id"].is_unique().all()
     assert shapes["shape_id"].min() >= 0  # type: ignore[operator]
     one = shapes.filter(op="q_proj", phase="decode", batch_size=2, sequence_length=128)
     assert one["shape_id"].to_list() == [1734257425844877063]
     again = with_shape_id(shapes.drop("shape_id").reverse())
     assert again.sort("shape_id").equals(shapes.sort("shape_id"))
-
-
-def test_parameters_of_llama_3_8b() -> None:
-    """Grattafiori et al. 2024 (arXiv 2407.21783): 8.03 billion."""
-    assert MODEL.select(parameters=parameters()).item() == 8_030_261_248
-    tied = MODEL.with_columns(tied_embeddings=pl.lit(True))
-    assert tied.select(parameters=parameters()).item() == 8_030_261_248 - 128256 * 4096

@@ -8,14 +8,18 @@ import polars as pl
 from pydantic import Field
 
 from flows.ingest.catalog import SourceFile
-from flows.ingest.document import Document, Id, Text, read_document, refuse_duplicates
+from flows.ingest.document import Document, Id, Text, read_document, refuse_duplicates, shown
 from warehouse.errors import InputError
 
 Dtype = Literal["fp64", "fp32", "tf32", "fp16", "bf16", "fp8", "fp6", "fp4", "int8", "int4"]
+Level = Literal["dram", "l2", "interconnect"]
 Basis = Literal["datasheet", "as_printed", "measured"]
 
 # A ridge outside this range (FLOP/byte) means that one of its ceilings is in another unit.
 _RIDGE_RANGE = (0.05, 4000)
+
+# Where no ceiling is marked as the default, the first of the first basis is.
+_BASES = ("datasheet", "measured", "as_printed")
 
 
 class Compute(Document):
@@ -30,10 +34,10 @@ class Compute(Document):
 
 
 class Bandwidth(Document):
-    """A bandwidth ceiling: one memory level, GB = 1e9 bytes."""
+    """A bandwidth ceiling, GB = 1e9 bytes: a memory level, or what one device sends to others, one way."""
 
-    level: Literal["dram"]
-    gb_per_s: Annotated[float, Field(ge=1, le=30_000)]
+    level: Level
+    gb_per_s: Annotated[float, Field(ge=0.1, le=100_000)]
     basis: Basis
     origin: Text
     note: Text | None = None
@@ -49,6 +53,7 @@ class Device(Document):
     vendor: Text
     architecture: Text
     memory_gb: Annotated[float, Field(ge=0.1, le=10_000)]
+    l2_mib: Annotated[float, Field(gt=0, le=10_000)] | None = None
     tdp_w: Annotated[float, Field(ge=0.5, le=50_000)] | None = None
     origin: Text
     license: Text | None = None
@@ -70,6 +75,7 @@ def read_hardware(sources: Sequence[SourceFile]) -> dict[str, pl.DataFrame]:
         {
             **device.model_dump(include={"hardware_id", "name", "short_name", "vendor", "architecture", "tdp_w"}),
             "memory_bytes": device.memory_gb * 1e9,
+            "l2_bytes": device.l2_mib and device.l2_mib * 2**20,
             "source_id": source.source_id,
         }
         for device, source in devices
@@ -80,7 +86,7 @@ def read_hardware(sources: Sequence[SourceFile]) -> dict[str, pl.DataFrame]:
         for device, source in devices
     ]
     return {
-        "hardware": pl.DataFrame(hardware, schema_overrides={"tdp_w": pl.Float64}),
+        "hardware": pl.DataFrame(hardware, schema_overrides={"tdp_w": pl.Float64, "l2_bytes": pl.Float64}),
         "ceiling": pl.DataFrame(ceilings, schema_overrides={"note": pl.String}),
         "origin": pl.DataFrame(origins, schema_overrides={"license": pl.String}),
     }
@@ -91,10 +97,13 @@ def _ceilings(device: Device, source: SourceFile) -> list[dict[str, Any]]:
         *(("compute", c.dtype, c.tflops * 1e12, c) for c in device.compute),
         *(("bandwidth", b.level, b.gb_per_s * 1e9, b) for b in device.bandwidth),
     ]
-    keys = Counter((kind, name, entry.basis) for kind, name, _, entry in entries)
-    (kind, name, basis), times = keys.most_common(1)[0]
+    keys = Counter((kind, name, entry.basis, entry.origin) for kind, name, _, entry in entries)
+    (kind, name, basis, origin), times = keys.most_common(1)[0]
     if times > 1:
-        raise InputError(f"{source.path}: {kind}: {name} with basis {basis} stands {times} times; expected once")
+        stands = f"{kind}: {name} with basis {basis} of {shown(origin)} stands {times} times"
+        raise InputError(f"{source.path}: {stands}; expected once an origin")
+    if not any(name == "dram" for _, name, _, _ in entries):
+        raise InputError(f"{source.path}: bandwidth: no level dram; expected one")
     rows: list[dict[str, Any]] = [
         {
             "hardware_id": device.hardware_id,
@@ -102,7 +111,7 @@ def _ceilings(device: Device, source: SourceFile) -> list[dict[str, Any]]:
             "name": name,
             "basis": entry.basis,
             "value_per_s": value,
-            "is_default": _is_default(entry, [e for k, n, _, e in entries if (k, n) == (kind, name)], source),
+            **_rank(entry, [e for k, n, _, e in entries if (k, n) == (kind, name)], source),
             "origin": entry.origin,
             "note": entry.note,
             "source_id": source.source_id,
@@ -113,20 +122,23 @@ def _ceilings(device: Device, source: SourceFile) -> list[dict[str, Any]]:
     return rows
 
 
-def _is_default(entry: Compute | Bandwidth, rivals: Sequence[Compute | Bandwidth], source: SourceFile) -> bool:
+def _rank(entry: Compute | Bandwidth, rivals: Sequence[Compute | Bandwidth], source: SourceFile) -> dict[str, Any]:
+    """Say whether a ceiling is the default of its name, and in which place it stands in its basis."""
     marked = [rival for rival in rivals if rival.default]
     if len(marked) > 1:
         name = entry.dtype if isinstance(entry, Compute) else entry.level
         raise InputError(f"{source.path}: default: {name} has {len(marked)} defaults; expected one")
-    by_rank = sorted(rivals, key=lambda rival: ("datasheet", "measured", "as_printed").index(rival.basis))
-    return entry is (marked or by_rank)[0]
+    ranked = sorted(rivals, key=lambda rival: (not rival.default, _BASES.index(rival.basis)))
+    same_basis = [rival for rival in ranked if rival.basis == entry.basis]
+    place = next(place for place, rival in enumerate(same_basis, start=1) if rival is entry)
+    return {"is_default": entry is ranked[0], "preference": place}
 
 
 def _refuse_absurd_ridge(entries: Sequence[tuple[str, str, float, Compute | Bandwidth]], source: SourceFile) -> None:
     low, high = _RIDGE_RANGE
     for kind, dtype, peak, _ in entries:
         for other, level, bandwidth, _ in entries:
-            if (kind, other) == ("compute", "bandwidth") and not low <= peak / bandwidth <= high:
+            if (kind, other, level) == ("compute", "bandwidth", "dram") and not low <= peak / bandwidth <= high:
                 raise InputError(
                     f"{source.path}: compute {dtype} = {peak / 1e12:g} tflops with bandwidth {level} = "
                     f"{bandwidth / 1e9:g} gb_per_s: a ridge of {peak / bandwidth:.3g} FLOP/byte; "

@@ -31,9 +31,9 @@ class Workload(Document):
     batch_size: Batches
     sequence_length: Lengths
     candidates: Candidates = Field(default_factory=list)
-    conventions: Annotated[list[Literal["paper", "llm-viewer"]], Field(min_length=1)]
+    conventions: Annotated[list[Literal["paper", "llm-viewer", "engine"]], Field(min_length=1)]
     precisions: Annotated[list[Id], Field(min_length=1)]
-    tensor_parallel: Annotated[list[Literal[1]], Field(min_length=1)] = Field(default=[1])
+    tensor_parallel: Annotated[list[Literal[1, 2, 4, 8]], Field(min_length=1)] = Field(default=[1])
     models: Annotated[list[Id], Field(min_length=1)] | None = None
 
     @model_validator(mode="after")
@@ -44,7 +44,8 @@ class Workload(Document):
 
     @model_validator(mode="after")
     def _grid_fits(self) -> Self:
-        settings = len(self.batch_size) * len(self.sequence_length) * (2 + len(self.candidates))
+        shapes = len(self.batch_size) * len(self.sequence_length) * (2 + len(self.candidates))
+        settings = shapes * len(self.conventions) * len(self.tensor_parallel)
         if settings > _MAX_SETTINGS:
             raise ValueError(f"at most {_MAX_SETTINGS} settings, where these lists make {settings}")
         return self
@@ -64,10 +65,14 @@ class Precision(Document):
 class Elementwise(Document):
     """What an element of the output of an op costs."""
 
-    kind: Literal["softmax", "norm", "add"]
+    kind: Literal[
+        "softmax", "norm", "add", "rms_norm", "layer_norm", "rope", "residual_add", "embedding", "expert_sum",
+        "silu_mul", "gelu_mul", "relu_mul", "silu", "gelu", "relu",
+    ]  # fmt: skip
     flops_per_element: PerElement
     reads_per_element: PerElement
     writes_per_element: PerElement
+    weight_reads_per_element: PerElement = 0
     origin: Text
     note: Text | None = None
 

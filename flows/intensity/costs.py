@@ -30,15 +30,31 @@ class Cost(NamedTuple):
         """Operational intensity, FLOP/byte."""
         return self.flops / self.bytes
 
+    def columns(self) -> list[pl.Expr]:
+        """Return the columns of core.op_cost beside its key, where quantities are expressions."""
+        quantities = {**self._asdict(), "bytes": self.bytes, "intensity_flops_per_byte": self.intensity}
+        return [(q if isinstance(q, pl.Expr) else pl.lit(float(q))).alias(name) for name, q in quantities.items()]
 
-def linear(m: Quantity, k: Quantity, n: Quantity, *, weight: Quantity, activation: Quantity) -> Cost:
+
+def linear(
+    m: Quantity,
+    k: Quantity,
+    n: Quantity,
+    *,
+    weight: Quantity,
+    activation: Quantity,
+    matrices: Quantity = 1,
+    bias: Quantity = 0,
+) -> Cost:
     """Product of m x k activations and k x n weights, everything moved once.
 
-    With 2-byte elements its intensity is 1/(1/k + 1/n + 1/m), as in Cai et al. 2024 (arXiv 2401.10774).
+    The m rows may be spread over several matrices (of a mixture of experts, or one a head), of which
+    each is read; `bias` is 1 where one is added, else 0. With 2-byte elements and one matrix the
+    intensity is 1/(1/k + 1/n + 1/m), as in Cai et al. 2024 (arXiv 2401.10774).
     """
     return Cost(
-        flops=2 * m * k * n,
-        weight_bytes=weight * k * n,
+        flops=2 * m * k * n + bias * m * n,
+        weight_bytes=weight * matrices * (k * n + bias * n),
         activation_bytes=activation * (m * k + m * n),
     )
 
@@ -68,11 +84,64 @@ def attention_product(
     )
 
 
-def elementwise(
-    elements: Quantity, *, flops: Quantity, reads: Quantity, writes: Quantity, activation: Quantity
+def attention(
+    b: Quantity,
+    q: Quantity,
+    heads: Quantity,
+    kv_heads: Quantity,
+    d: Quantity,
+    *,
+    value_d: Quantity,
+    kv_d: Quantity,
+    attended: Quantity,
+    cached: Quantity,
+    activation: Quantity,
+    kv: Quantity,
 ) -> Cost:
-    """Op that does the same to each of its elements; counts an element stand in core.elementwise."""
-    return Cost(flops=flops * elements, activation_bytes=activation * (reads + writes) * elements)
+    """Fused attention: scores stay on the chip (Dao et al. 2022, arXiv 2205.14135).
+
+    Each of q query tokens a sequence is multiplied with `attended` tokens on average: (s + 1)/2 of a
+    causal prompt of s, the whole context in decode. The keys and values of `cached` tokens are read
+    once, kv_d elements a token and key head: d + value_d, or the one latent of both (DeepSeek-AI
+    2024, arXiv 2405.04434).
+    """
+    return Cost(
+        flops=2 * b * heads * q * attended * (d + value_d),
+        activation_bytes=activation * b * heads * q * (d + value_d),
+        kv_bytes=kv * b * kv_heads * cached * kv_d,
+    )
+
+
+def elementwise(
+    elements: Quantity,
+    *,
+    flops: Quantity,
+    reads: Quantity,
+    writes: Quantity,
+    activation: Quantity,
+    weight_reads: Quantity = 0,
+    weight: Quantity = 0,
+    operands: Quantity = 1,
+) -> Cost:
+    """Op that does the same to each element of its output; counts an element stand in core.elementwise.
+
+    Work and reads are those of `operands` inputs of the output's size.
+    """
+    return Cost(
+        flops=flops * operands * elements,
+        weight_bytes=weight * weight_reads * elements,
+        activation_bytes=activation * (reads * operands + writes) * elements,
+    )
+
+
+def all_reduce(elements: Quantity, devices: Quantity, *, activation: Quantity) -> Cost:
+    """Sum of what several devices hold, for all of them: what one device adds, and sends to others.
+
+    Both are (t - 1)/t of the elements in each half of the ring algorithm, which moves the least that
+    can be (Patarasuk and Yuan 2009, doi 10.1016/j.jpdc.2008.09.002).
+    """
+    share = (devices - 1) / devices
+    return Cost(flops=share * elements, activation_bytes=2 * share * activation * elements)
 
 
 def op_costs(shapes: pl.DataFrame, precisions: pl.DataFrame, elementwise_costs: pl.DataFrame) -> pl.DataFrame:
@@ -92,34 +161,34 @@ def op_costs(shapes: pl.DataFrame, precisions: pl.DataFrame, elementwise_costs: 
         .rename({"precisions": "precision_id"})
         .join(precisions, on="precision_id", how="inner", maintain_order="left")
         .join(elementwise_costs.drop("origin", "note", "source_id"), on="kind", how="left", maintain_order="left")
-        .with_columns(pl.col(_DIMENSIONS).cast(pl.Float64))
+        .with_columns(pl.col(*_DIMENSIONS, "matrices", "has_bias").cast(pl.Float64))
     )
     costs = [
-        rows.filter(of_kind).select(
-            "shape_id",
-            "precision_id",
-            flops=cost.flops,
-            weight_bytes=cost.weight_bytes,
-            activation_bytes=cost.activation_bytes,
-            kv_bytes=cost.kv_bytes,
-            bytes=cost.bytes,
-            intensity_flops_per_byte=cost.intensity,
-        )
-        for of_kind, cost in _cost_of_kind()
+        rows.filter(of_kind).select("shape_id", "precision_id", *cost.columns()) for of_kind, cost in _cost_of_kind()
     ]
     return pl.concat(costs, how="vertical_relaxed")
 
 
-_DIMENSIONS = ["batch_size", "sequence_length", "query_length", "m", "k", "n", "heads", "kv_heads", "head_dim"]
+_DIMENSIONS = [
+    "batch_size", "query_length", "tensor_parallel", "m", "k", "n", "heads", "kv_heads", "head_dim", "value_dim",
+    "kv_dim", "attended_tokens", "cached_tokens",
+]  # fmt: skip
 
 
 def _cost_of_kind() -> list[tuple[pl.Expr, Cost]]:
-    b, s, q, m, k, n, heads, kv_heads, d = (pl.col(name) for name in _DIMENSIONS)
+    b, q, t, m, k, n, heads, kv_heads, d, value_d, kv_d, attended, cached = (pl.col(name) for name in _DIMENSIONS)
     weight, activation, kv = (pl.col(f"{operand}_bits") / 8 for operand in ("weight", "activation", "kv"))
-    counts = {name: pl.col(f"{name}_per_element") for name in ("flops", "reads", "writes")}
-    kind = pl.col("kind")
+    counts = {name: pl.col(f"{name}_per_element") for name in ("flops", "reads", "writes", "weight_reads")}
+    kind, matrices, bias = pl.col("kind"), pl.col("matrices"), pl.col("has_bias")
+    operands = {"activation": activation, "kv": kv}
+    sizes = {"value_d": value_d, "kv_d": kv_d, "attended": attended, "cached": cached}
     return [
-        (kind == "linear", linear(m, k, n, weight=weight, activation=activation)),
-        (kind.is_in(["qk", "pv"]), attention_product(b, q, s, heads, kv_heads, d, activation=activation, kv=kv)),
-        (counts["flops"].is_not_null(), elementwise(m * n, **counts, activation=activation)),
+        (kind == "linear", linear(m, k, n, weight=weight, activation=activation, matrices=matrices, bias=bias)),
+        (kind.is_in(["qk", "pv"]), attention_product(b, q, attended, heads, kv_heads, kv_d, **operands)),
+        (kind == "attention", attention(b, q, heads, kv_heads, d, **sizes, **operands)),
+        (kind == "all_reduce", all_reduce(m * n, t, activation=activation)),
+        (
+            counts["flops"].is_not_null(),
+            elementwise(m * n, **counts, activation=activation, weight=weight, operands=matrices),
+        ),
     ]

@@ -1,100 +1,52 @@
-"""Which ops a model runs at a setting, and their dimensions."""
+"""Op shapes of models at the settings that workloads ask for, and what a device must hold."""
 
 import hashlib
-from dataclasses import dataclass
 
 import polars as pl
 
-_MODEL = ("hidden_size", "intermediate_size", "num_layers", "num_heads", "num_kv_heads", "head_dim", "vocab_size")
-_HIDDEN, _INTERMEDIATE, _LAYERS, _HEADS, _KV_HEADS, _HEAD_DIM, _VOCABULARY = (pl.col(name) for name in _MODEL)
-_BATCH, _QUERY, _CONTEXT = pl.col("batch_size"), pl.col("query_length"), pl.col("sequence_length")
-
-# Rows of activations: batch * sequence in prefill, batch in decode, batch * candidates in speculative.
-_ROWS = _BATCH * _QUERY
-# lm_head sees the last token of a prompt only.
-_LAST_ROWS = pl.when(pl.col("phase") == "prefill").then(_BATCH).otherwise(_ROWS)
-
-_ONCE = pl.lit(1)
-_NONE = pl.lit(None, pl.Int64)
-
-SETTING = ["model_id", "convention", "phase", "batch_size", "sequence_length", "query_length", "tensor_parallel"]
+from flows.intensity.conventions import CONVENTIONS, KV_ELEMENTS_PER_LAYER, SETTING, weights_held
 
 
-@dataclass(frozen=True)
-class Op:
-    """One operator: m, k, n of its product, or m rows of n elements, as expressions of model and setting."""
+def model_shards(models: pl.DataFrame, degrees: list[int]) -> pl.DataFrame:
+    """Return a row a model and number of devices that can share it, with the columns of core.model_shard.
 
-    op: str
-    op_group: str
-    kind: str
-    m: pl.Expr
-    k: pl.Expr
-    n: pl.Expr
-    repeat: pl.Expr = _LAYERS
-
-    def shapes(self, settings: pl.DataFrame) -> pl.DataFrame:
-        """Return a row a setting."""
-        attends = self.kind in {"qk", "pv"}
-        return settings.select(
-            *SETTING,
-            "precisions",
-            op=pl.lit(self.op),
-            op_group=pl.lit(self.op_group),
-            kind=pl.lit(self.kind),
-            m=self.m,
-            k=self.k,
-            n=self.n,
-            heads=_HEADS if attends else _NONE,
-            kv_heads=_KV_HEADS if attends else _NONE,
-            head_dim=_HEAD_DIM if attends else _NONE,
-            repeat=self.repeat.cast(pl.Int64),
-        )
-
-
-_PRODUCTS = [
-    Op("q_proj", "qkv mlp", "linear", _ROWS, _HIDDEN, _HEADS * _HEAD_DIM),
-    Op("k_proj", "qkv mlp", "linear", _ROWS, _HIDDEN, _KV_HEADS * _HEAD_DIM),
-    Op("v_proj", "qkv mlp", "linear", _ROWS, _HIDDEN, _KV_HEADS * _HEAD_DIM),
-    Op("qk", "qk/pv", "qk", _QUERY, _HEAD_DIM, _CONTEXT),
-    Op("pv", "qk/pv", "pv", _QUERY, _CONTEXT, _HEAD_DIM),
-    Op("o_proj", "out", "linear", _ROWS, _HEADS * _HEAD_DIM, _HIDDEN),
-    Op("gate_proj", "up/gate/down", "linear", _ROWS, _HIDDEN, _INTERMEDIATE),
-    Op("up_proj", "up/gate/down", "linear", _ROWS, _HIDDEN, _INTERMEDIATE),
-    Op("down_proj", "up/gate/down", "linear", _ROWS, _INTERMEDIATE, _HIDDEN),
-    Op("lm_head", "lm_head", "linear", _LAST_ROWS, _HIDDEN, _VOCABULARY, _ONCE),
-]
-
-CONVENTIONS: dict[str, list[Op]] = {
-    # Cai et al. 2024 (arXiv 2401.10774), appendix G: every product on its own, attention unfused and not causal.
-    "paper": _PRODUCTS,
-    # Yuan et al. 2024 (arXiv 2402.16363), table 1: the same products, with softmax, norms and residual adds.
-    "llm-viewer": [
-        *_PRODUCTS,
-        Op("softmax", "elementwise", "softmax", _BATCH * _HEADS * _QUERY, _NONE, _CONTEXT),
-        Op("attn_norm", "norm", "norm", _ROWS, _NONE, _HIDDEN),
-        Op("mlp_norm", "norm", "norm", _ROWS, _NONE, _HIDDEN),
-        Op("attn_add", "elementwise", "add", _ROWS, _NONE, _HIDDEN),
-        Op("mlp_add", "elementwise", "add", _ROWS, _NONE, _HIDDEN),
-    ],
-}
-
-
-def parameters() -> pl.Expr:
-    """Weights of a dense decoder with gated feed-forward layers and no biases.
-
-    Embedding and lm_head (one matrix where they are tied), attention and feed-forward products,
-    two norms a layer and one at the end.
+    A device holds its share of every weight that an op of `engine` reads, and the rest in full; of
+    the KV cache, its heads', or the whole latent. Beside them stands `active`: the weights that one
+    token passes through.
     """
-    embeddings = _VOCABULARY * _HIDDEN * pl.when("tied_embeddings").then(1).otherwise(2)
-    attention = 2 * _HIDDEN * (_HEADS + _KV_HEADS) * _HEAD_DIM
-    feed_forward = 3 * _HIDDEN * _INTERMEDIATE
-    return embeddings + _LAYERS * (attention + feed_forward + 2 * _HIDDEN) + _HIDDEN
+    settings = (
+        models.with_columns(pl.lit(degrees, pl.List(pl.Int64)).alias("tensor_parallel"))
+        .explode("tensor_parallel")
+        .filter(can_share())
+        .with_columns(phase=pl.lit("prefill"), batch_size=1, query_length=1, sequence_length=1)
+    )
+    layers = pl.col("num_layers") - pl.col("num_local_layers")
+    return settings.select(
+        "model_id",
+        "tensor_parallel",
+        weights=weights_held(),
+        kv_elements_per_token=KV_ELEMENTS_PER_LAYER * layers,
+        local_kv_elements_per_token=KV_ELEMENTS_PER_LAYER * pl.col("num_local_layers"),
+        active=weights_held(only_active=True),
+    )
+
+
+def with_parameters(models: pl.DataFrame) -> pl.DataFrame:
+    """Add `parameters`, the weights of each model, and `active_parameters`, those that a token passes through."""
+    whole = model_shards(models, [1]).select("model_id", parameters="weights", active_parameters="active")
+    return models.join(whole, on="model_id", how="left", maintain_order="left")
+
+
+def can_share() -> pl.Expr:
+    """Say of a model and a number of devices whether they can share it: the heads must come out even."""
+    return pl.col("num_heads") % pl.col("tensor_parallel") == 0
 
 
 def op_shapes(models: pl.DataFrame, workloads: pl.DataFrame) -> pl.DataFrame:
     """Return a row an op of a model at a setting, with the columns of core.op_shape.
 
-    Beside them stands `precisions`, the list of precisions that the workloads ask for there.
+    Beside them stands `precisions`, the list of precisions that the workloads ask for there. A model
+    whose heads a number of devices cannot share evenly has no rows there.
 
     Parameters
     ----------
@@ -103,13 +55,17 @@ def op_shapes(models: pl.DataFrame, workloads: pl.DataFrame) -> pl.DataFrame:
     workloads
         Rows of core.workload; their lists span the settings.
     """
-    settings = settings_of(workloads, models["model_id"].to_list()).join(models, on="model_id", how="inner")
+    settings = (
+        settings_of(workloads, models["model_id"].to_list())
+        .join(models, on="model_id", how="inner")
+        .filter(can_share())
+    )
     shapes = [
         op.shapes(settings.filter(pl.col("convention") == convention))
         for convention, ops in CONVENTIONS.items()
         for op in ops
     ]
-    return with_shape_id(pl.concat(shapes))
+    return with_shape_id(pl.concat(shapes, how="vertical_relaxed"))
 
 
 def settings_of(workloads: pl.DataFrame, model_ids: list[str]) -> pl.DataFrame:
@@ -149,13 +105,18 @@ def with_shape_id(shapes: pl.DataFrame) -> pl.DataFrame:
     """Put before each row a hash of its setting and op that no version of any library changes."""
     named = ["model_id", "convention", "phase", "op"]
     names = shapes.select(named).unique(maintain_order=True)
-    seeds = [int.from_bytes(hashlib.sha256("\n".join(row).encode()).digest()[:8], "big") for row in names.iter_rows()]
+    texts = ("\n".join(part or "" for part in row) for row in names.iter_rows())
+    seeds = [int.from_bytes(hashlib.sha256(text.encode()).digest()[:8], "big") for text in texts]
     seeded = shapes.join(
-        names.with_columns(shape_id=pl.Series(seeds, dtype=pl.UInt64)), on=named, how="left", maintain_order="left"
+        names.with_columns(shape_id=pl.Series(seeds, dtype=pl.UInt64)),
+        on=named,
+        how="left",
+        maintain_order="left",
+        nulls_equal=True,
     )
     identity = pl.col("shape_id")
     for number in ("batch_size", "sequence_length", "query_length", "tensor_parallel"):
-        identity = _mixed(identity, pl.col(number).cast(pl.UInt64))
+        identity = _mixed(identity, pl.col(number).fill_null(0).cast(pl.UInt64))
     ordered = ["shape_id", *(name for name in shapes.columns)]
     return seeded.with_columns(shape_id=(identity // 2).cast(pl.Int64)).select(ordered)
 

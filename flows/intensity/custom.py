@@ -1,0 +1,69 @@
+"""Ops of one's own: the shapes and costs that a file of them gives."""
+
+import polars as pl
+
+from flows.intensity.conventions import SETTING
+from flows.intensity.costs import Cost
+from flows.intensity.shapes import with_shape_id
+
+_ABSENT = {
+    "heads": pl.Int64, "kv_heads": pl.Int64, "head_dim": pl.Int64, "value_dim": pl.Int64, "kv_dim": pl.Int64,
+    "attended_tokens": pl.Float64, "cached_tokens": pl.Int64, "experts": pl.Int64,
+}  # fmt: skip
+_NO_SETTING = {"phase": pl.String, "batch_size": pl.Int64, "sequence_length": pl.Int64, "query_length": pl.Int64}
+
+
+def custom_shapes(ops: pl.DataFrame, precision_ids: list[str]) -> pl.DataFrame:
+    """Return a row an op, with the columns of core.op_shape and `precisions`.
+
+    A product without a precision stands at every precision. Several products of one shape are one op
+    whose rows are spread over as many matrices.
+
+    Parameters
+    ----------
+    ops
+        The frame `op` of `read_ops`.
+    precision_ids
+        Every precision there is.
+    """
+    every_precision = pl.lit(precision_ids, pl.List(pl.String))
+    own = pl.when(pl.col("precision_id").is_not_null()).then(pl.concat_list("precision_id")).otherwise(every_precision)
+    shapes = (
+        ops.with_columns(own.alias("precisions"))
+        .group_by("op_set_id", "op", maintain_order=True)
+        .agg(
+            pl.col("precisions").explode().unique(maintain_order=True),
+            pl.col("op_group", *"mkn", "batch", "repeat").first(),
+        )
+        .with_columns(
+            *(pl.lit(None, dtype).alias(name) for name, dtype in {**_NO_SETTING, **_ABSENT}.items()),
+            model_id="op_set_id",
+            convention=pl.lit("custom"),
+            tensor_parallel=pl.lit(1, pl.Int64),
+            kind=pl.when(pl.col("m").is_null()).then(pl.lit("given")).otherwise(pl.lit("linear")),
+            m=pl.col("m") * pl.col("batch"),
+            matrices=pl.col("batch").cast(pl.Float64),
+            has_bias=pl.lit(value=False),
+            level=pl.lit("dram"),
+        )
+    )
+    sizes = ["op_group", "kind", *"mkn", *_ABSENT, "matrices", "has_bias", "level", "repeat"]
+    return with_shape_id(shapes.select(*SETTING, "precisions", "op", *sizes))
+
+
+def custom_costs(ops: pl.DataFrame, shapes: pl.DataFrame) -> pl.DataFrame:
+    """Return the rows of core.op_cost of ops whose FLOP and bytes are given: a row an op and precision.
+
+    Parameters
+    ----------
+    ops
+        The frame `op` of `read_ops`.
+    shapes
+        Result of `custom_shapes`.
+    """
+    zero = pl.lit(0.0)
+    cost = Cost(pl.col("flops"), weight_bytes=zero, activation_bytes=pl.col("bytes"), kv_bytes=zero)
+    named = shapes.filter(kind="given").select("shape_id", "op", op_set_id="model_id")
+    return ops.join(named, on=["op_set_id", "op"], how="inner", maintain_order="left").select(
+        "shape_id", "precision_id", *cost.columns()
+    )

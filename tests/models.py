@@ -1,0 +1,76 @@
+"""Models made of a few fields, as rows of core.model."""
+
+from typing import Any
+
+import polars as pl
+
+from flows.ingest.families import FAMILIES, Config, describe
+from flows.intensity.shapes import op_shapes, with_parameters
+
+DENSE: dict[str, Any] = {
+    "hidden_size": 256,
+    "intermediate_size": 512,
+    "num_hidden_layers": 4,
+    "num_attention_heads": 8,
+    "num_key_value_heads": 8,
+    "head_dim": 32,
+    "vocab_size": 1000,
+}
+MIXTURE = {**DENSE, "num_local_experts": 8, "num_experts_per_tok": 2}
+LATENT = {
+    **DENSE,
+    "q_lora_rank": 96,
+    "kv_lora_rank": 64,
+    "qk_nope_head_dim": 32,
+    "qk_rope_head_dim": 16,
+    "v_head_dim": 32,
+    "n_routed_experts": 16,
+    "num_experts_per_tok": 4,
+    "moe_intermediate_size": 128,
+    "n_shared_experts": 2,
+    "first_k_dense_replace": 1,
+}
+GEMMA = {**DENSE, "sliding_window": 128, "hidden_activation": "gelu_pytorch_tanh"}
+FP16 = pl.DataFrame(
+    {
+        "precision_id": ["fp16"],
+        "weight_bits": [16.0],
+        "activation_bits": [16.0],
+        "kv_bits": [16.0],
+        "compute_dtype": "fp16",
+    }
+)
+
+
+def model(config: dict[str, Any], architecture: str = "LlamaForCausalLM", name: str = "m") -> pl.DataFrame:
+    """One model, as a config of that class describes it."""
+    family = FAMILIES[architecture]
+    row = describe(Config.model_validate({**family.defaults, **config}), family)
+    frame = pl.DataFrame([{"model_id": name, **row}], infer_schema_length=None)
+    return with_parameters(frame.with_columns(pl.col(pl.Null).cast(pl.Int64)))
+
+
+def workload(**changes: object) -> pl.DataFrame:
+    """A workload of few settings."""
+    row = {
+        "workload_id": "w",
+        "phases": ["prefill", "decode", "speculative"],
+        "batch_sizes": [2, 4],
+        "sequence_lengths": [128, 256],
+        "candidates": [16, 32],
+        "conventions": ["paper"],
+        "precisions": ["fp16"],
+        "tensor_parallel": [1],
+        "models": None,
+        **changes,
+    }
+    lists = {"models": pl.List(pl.String), "candidates": pl.List(pl.Int64)}
+    return pl.DataFrame([row], schema_overrides=lists)
+
+
+def at(
+    models: pl.DataFrame, phase: str, b: int, s: int, *, convention: str = "engine", t: int = 1, q: int = 4
+) -> pl.DataFrame:
+    """The shapes of a model's ops at one setting."""
+    lists: dict[str, object] = {"phases": [phase], "batch_sizes": [b], "sequence_lengths": [s], "candidates": [q]}
+    return op_shapes(models, workload(**lists, conventions=[convention], tensor_parallel=[t]))
