@@ -100,6 +100,40 @@ def run(*, catalog: str | None = None, common: Common = Common()) -> int:
 
 
 @app.command
+def ingest(
+    kind: Literal["hardware", "model", "workload", "ops"],
+    paths: list[str],
+    /,
+    *,
+    replace: bool = False,
+    common: Common = Common(),
+) -> int:
+    """Put files into the catalog of the home, all or none; the next run reads them.
+
+    To undo, delete the files that the command names.
+
+    Parameters
+    ----------
+    kind
+        hardware: a device file (.toml), or a table of devices (.csv). model: a Hugging Face config.json, a folder that
+        holds one, or a name on the hub, as meta-llama/Llama-3.1-8B (needs the extra hub). workload: a grid of
+        settings (.toml). ops: kernels of any kind (.csv, .json, .parquet) with a name, a group, and m, k and n, or
+        flops, bytes and precision_id.
+    paths
+        One or more files.
+    replace
+        Take the place of entries of the same name.
+    """
+    from flows.entries import add
+
+    home = common.place
+    for added in add(home, kind, paths, replace=replace):
+        print(f"added  {added.path}{' (in the place of the shipped one)' if added.replaces_shipped else ''}")
+    print("next: rooflines run")
+    return 0
+
+
+@app.command
 def query(
     sql: str | None = None,
     /,

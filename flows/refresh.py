@@ -11,7 +11,8 @@ from prefect.cache_policies import NO_CACHE
 from flows import steps
 from flows.ingest.catalog import SourceFile, list_sources
 from flows.publish import SiteReport
-from flows.steps import READERS, Summary
+from flows.readers import READERS
+from flows.steps import Summary
 from warehouse.errors import InputError
 from warehouse.home import Home
 from warehouse.store import Change, Rule, Run, Staged

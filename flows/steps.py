@@ -10,10 +10,11 @@ from pathlib import Path
 import polars as pl
 
 from flows import publish
-from flows.ingest import hardware, model, workload
 from flows.ingest.catalog import SourceFile, digest_of_sources
 from flows.intensity.costs import op_costs
-from flows.intensity.shapes import op_shapes, parameters
+from flows.intensity.custom import custom_costs, custom_shapes
+from flows.intensity.shapes import model_shards, op_shapes
+from flows.readers import READERS, read_kind, refuse_unknown_names
 from flows.stage import forget_others, staged
 from warehouse import snapshot, store
 from warehouse.digest import digest_of
@@ -44,19 +45,11 @@ class Summary:
         return "\n".join(lines)
 
 
-def _read_models(sources: Sequence[SourceFile]) -> Mapping[str, pl.DataFrame]:
-    frames = model.read_models(sources)
-    return {**frames, "model": frames["model"].with_columns(parameters=parameters())}
+# devices that a model can be shared by
+_DEGREES = [1, 2, 4, 8]
 
-
-# kind of file -> what reads it, and the tables that come of it
-READERS: Mapping[str, tuple[Callable[[Sequence[SourceFile]], Mapping[str, pl.DataFrame]], Sequence[str]]] = {
-    "hardware": (hardware.read_hardware, ["hardware", "ceiling"]),
-    "model": (_read_models, ["model"]),
-    "workload": (workload.read_workloads, ["workload"]),
-    "precision": (workload.read_precisions, ["precision"]),
-    "elementwise": (workload.read_elementwise, ["elementwise"]),
-}
+# staged frames that are no tables of core
+_NO_TABLES = {"op", *(f"origin_{kind}" for kind in READERS)}
 
 
 def new_run(sources: Sequence[SourceFile], flow_run_id: str | None = None) -> Run:
@@ -96,10 +89,10 @@ def finish_unchanged(home: Home, run: Run) -> Summary:
 
 def ingest(home: Home, kind: str, sources: Sequence[SourceFile]) -> dict[str, Staged]:
     """Validate the files of a kind and stage their frames, one a table and one with the files' origins."""
-    read, tables = READERS[kind]
+    _, tables = READERS[kind]
 
     def build() -> dict[str, pl.DataFrame]:
-        frames = read(sources)
+        frames = read_kind(kind, sources)
         return {**frames, f"origin_{kind}": frames["origin"]}
 
     return staged(home.stage, [*tables, f"origin_{kind}"], [kind, digest_of_sources(sources)], build)
@@ -107,20 +100,29 @@ def ingest(home: Home, kind: str, sources: Sequence[SourceFile]) -> dict[str, St
 
 def compute(home: Home, inputs: Mapping[str, Staged], sources: Sequence[SourceFile]) -> dict[str, Staged]:
     """Stage the shapes of the ops of every model at every setting, and what they cost."""
-    names = ("model", "workload", "precision", "elementwise")
+    names = ("model", "workload", "precision", "elementwise", "op", "op_set")
 
     def build() -> dict[str, pl.DataFrame]:
-        models, workloads, precisions, elementwise = (pl.read_parquet(inputs[name].path, glob=False) for name in names)
-        workload.refuse_unknown_names(workloads, models, precisions, sources)
-        shapes = op_shapes(models, workloads)
-        return {"op_shape": shapes.drop("precisions"), "op_cost": op_costs(shapes, precisions, elementwise)}
+        frames = {name: pl.read_parquet(inputs[name].path, glob=False) for name in names}
+        refuse_unknown_names(frames, sources)
+        models, precisions, own = frames["model"], frames["precision"], frames["op"]
+        shapes = op_shapes(models, frames["workload"])
+        own_shapes = custom_shapes(own, precisions["precision_id"].to_list())
+        every_shape = pl.concat([shapes, own_shapes.select(shapes.columns)])
+        costs = [op_costs(every_shape, precisions, frames["elementwise"]), custom_costs(own, own_shapes)]
+        return {
+            "op_shape": every_shape.drop("precisions"),
+            "op_cost": pl.concat(costs),
+            "model_shard": model_shards(models, _DEGREES).drop("active"),
+        }
 
-    return staged(home.stage, ["op_shape", "op_cost"], [inputs[name].inputs_sha256 for name in names], build)
+    tables = ["op_shape", "op_cost", "model_shard"]
+    return staged(home.stage, tables, [inputs[name].inputs_sha256 for name in names], build)
 
 
 def load(home: Home, run: Run, inputs: Mapping[str, Staged], sources: Sequence[SourceFile]) -> list[Change]:
     """Make the tables of the build database equal to the staged frames."""
-    tables = {name: file for name, file in inputs.items() if not name.startswith("origin_")}
+    tables = {name: file for name, file in inputs.items() if name not in _NO_TABLES}
     with store.open_build(home) as connection:
 
         def build() -> dict[str, pl.DataFrame]:

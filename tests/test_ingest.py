@@ -16,7 +16,7 @@ from flows.ingest.document import parse
 from flows.ingest.hardware import read_hardware
 from flows.ingest.model import read_models, short_name
 from flows.ingest.workload import read_precisions, read_workloads
-from flows.steps import READERS
+from flows.readers import READERS
 from warehouse.errors import InputError
 from warehouse.home import Home
 
@@ -94,7 +94,7 @@ def test_device(tmp_path: Path) -> None:
         ("memory_gb = 48\n", "", ["memory_gb", "missing"]),
         ('dtype = "fp16"', 'dtype = "fp17"', ["compute[0].dtype", '"fp17"', "'fp16'"]),
         ("gb_per_s = 696", "gb_per_s = -696", ["bandwidth[0].gb_per_s", "-696", "greater"]),
-        ("gb_per_s = 696", "gb_per_s = 696000", ["bandwidth[0].gb_per_s", "696000", "30000"]),
+        ("gb_per_s = 696", "gb_per_s = 696000", ["bandwidth[0].gb_per_s", "696000", "100000"]),
         ("gb_per_s = 696", "gb_per_s = nan", ["bandwidth[0].gb_per_s", "finite"]),
         ("gb_per_s = 696", 'gb_per_s = "696"', ["bandwidth[0].gb_per_s", '"696"', "number"]),
         ("tflops = 149.7", "tflops = 149.7e12", ["compute[0].tflops", "50000"]),
@@ -109,7 +109,7 @@ def test_device(tmp_path: Path) -> None:
         ('basis = "datasheet"', 'basis = "hearsay"', ["basis", '"hearsay"', "'measured'"]),
         (
             "[[bandwidth]]",
-            '[[compute]]\ndtype = "fp16"\ntflops = 1\nbasis = "datasheet"\norigin = "x"\n[[bandwidth]]',
+            '[[compute]]\ndtype = "fp16"\ntflops = 100\nbasis = "datasheet"\norigin = "my datasheet"\n[[bandwidth]]',
             ["compute", "fp16", "datasheet", "2 times"],
         ),
     ],
@@ -161,7 +161,7 @@ def test_config(tmp_path: Path) -> None:
     ("text", "names"),
     [
         (config(architectures=["MambaForCausalLM"]), ["architectures", '"MambaForCausalLM"', "LlamaForCausalLM"]),
-        (config(attention_bias=True), ["attention_bias", "true", "expected False"]),
+        (config(attention_bias=1), ["attention_bias", "1", "expected a valid boolean"]),
         (config(architectures=...), ["architectures", "null", "LlamaForCausalLM"]),
         (config(hidden_size=...), ["hidden_size", "missing"]),
         (config(hidden_size=-1), ["hidden_size", "-1", "greater"]),
@@ -187,7 +187,7 @@ def test_bad_config(tmp_path: Path, text: str, names: list[str]) -> None:
         ("batch_size = [1]", "batch_size = [0]", ["batch_size[0]", "greater"]),
         ("batch_size = [1]", "batch_size = []", ["batch_size", "at least 1"]),
         ("batch_size = [1]", f"batch_size = {list(range(1, 60_000))}", ["at most 100000 settings"]),
-        ('["fp16"]', '["fp16"]\ntensor_parallel = [2]', ["tensor_parallel[0]", "2", "expected 1"]),
+        ('["fp16"]', '["fp16"]\ntensor_parallel = [3]', ["tensor_parallel[0]", "3", "expected 1"]),
     ],
 )
 def test_bad_workload(tmp_path: Path, old: str, new: str, names: list[str]) -> None:

@@ -13,14 +13,16 @@ from warehouse.home import Home
 SHIPPED = Path(warehouse.__file__).resolve().parent / "catalog"
 
 # kind -> files that hold it, and whether each file is one entry (named after its id) or a list
-_FILES = {
-    "hardware": ("hardware/*.toml", True),
-    "model": ("models/*.json", True),
-    "workload": ("workloads/*.toml", True),
-    "precision": ("precisions.toml", False),
-    "elementwise": ("elementwise.toml", False),
+_FILES: dict[str, tuple[tuple[str, ...], bool]] = {
+    "hardware": (("hardware/*.toml",), True),
+    "model": (("models/*.json",), True),
+    "workload": (("workloads/*.toml",), True),
+    "precision": (("precisions.toml",), False),
+    "elementwise": (("elementwise.toml",), False),
+    "ops": (("ops/*.csv", "ops/*.json", "ops/*.parquet"), True),
 }
-_MAX_BYTES = 1_000_000
+_MAX_BYTES = {"ops": 50_000_000}
+_MAX_BYTES_OF_OTHERS = 1_000_000
 
 
 @dataclass(frozen=True)
@@ -75,8 +77,11 @@ def list_sources(home: Home, given: Path | None = None) -> list[SourceFile]:
     for layer, folder, shown in layers:
         found = list(_list_layer(layer, folder, shown))
         if layer == "given" and not found:
-            names = ", ".join(pattern for pattern, _ in _FILES.values())
+            names = ", ".join(pattern for patterns, _ in _FILES.values() for pattern in patterns)
             raise InputError(f"--catalog: {given}: nothing to read; expected {names}")
+        if len({source.source_id for source in found}) < len(found):
+            twice = next(s for i, s in enumerate(found) if s.source_id in {other.source_id for other in found[:i]})
+            raise InputError(f"{twice.path}: another file of that name, with another ending; expected one")
         for source in found:
             key = f"{source.kind}/{source.entry_id}" if source.named_after_entry else source.source_id
             sources[key] = source
@@ -89,11 +94,12 @@ def digest_of_sources(sources: Iterable[SourceFile]) -> str:
 
 
 def _list_layer(layer: str, folder: Path, shown: str) -> Iterable[SourceFile]:
-    for kind, (pattern, _) in _FILES.items():
-        for path in sorted(folder.glob(pattern)):
+    for kind, (patterns, _) in _FILES.items():
+        most = _MAX_BYTES.get(kind, _MAX_BYTES_OF_OTHERS)
+        for path in sorted(path for pattern in patterns for path in folder.glob(pattern)):
             content = _read(path)
-            if len(content) > _MAX_BYTES:
-                raise InputError(f"{path}: {len(content)} bytes; expected at most {_MAX_BYTES}")
+            if len(content) > most:
+                raise InputError(f"{path}: {len(content)} bytes; expected at most {most}")
             yield SourceFile(
                 source_id=f"{layer}/{kind}/{path.stem}",
                 kind=kind,

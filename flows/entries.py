@@ -1,0 +1,192 @@
+"""The user's own catalog: foreign files become entries of it, all of them or none."""
+
+import json
+import os
+import re
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from hashlib import sha256
+from pathlib import Path
+from typing import Any, Literal
+
+from flows.ingest.catalog import SHIPPED, SourceFile, list_sources
+from flows.ingest.devices_csv import devices_of_csv
+from flows.ingest.document import ID_PATTERN, parse, shown
+from flows.ingest.hub import download_config, is_hub_name
+from flows.readers import READERS, read_kind, refuse_unknown_names
+from warehouse.errors import InputError
+from warehouse.home import Home
+
+Kind = Literal["hardware", "model", "workload", "ops"]
+
+# kind -> folder of the catalog, endings of its files, field that holds the entry's id
+_PLACES: dict[str, tuple[str, tuple[str, ...], str | None]] = {
+    "hardware": ("hardware", (".toml",), "hardware_id"),
+    "model": ("models", (".json",), None),
+    "workload": ("workloads", (".toml",), "workload_id"),
+    "ops": ("ops", (".csv", ".json", ".parquet"), None),
+}
+
+
+@dataclass(frozen=True)
+class Entry:
+    """A file that is about to enter the catalog."""
+
+    entry_id: str
+    suffix: str
+    content: bytes
+    origin: Path  # what messages name
+
+
+@dataclass(frozen=True)
+class Added:
+    """A file that entered the catalog, and whether it takes the place of a shipped one."""
+
+    path: Path
+    replaces_shipped: bool
+
+
+def add(home: Home, kind: Kind, names: Sequence[str], *, replace: bool = False) -> list[Added]:
+    """Put files into the home's catalog, all or none, and return where they went.
+
+    Parameters
+    ----------
+    home
+        The home whose catalog takes them.
+    kind
+        What the files describe.
+    names
+        Paths; of models also folders that hold a config.json, and names on the Hugging Face hub.
+    replace
+        Whether a file may take the place of one that is there.
+
+    Raises
+    ------
+    InputError
+        A file cannot be used, or is there already.
+    """
+    entries = [entry for name in names for entry in _entries(kind, name)]
+    folder, suffixes, _ = _PLACES[kind]
+    with home.writing():
+        _refuse_bad(home, kind, entries)
+        target = home.catalog / folder
+        for entry in entries:
+            standing = [path for path in _same_entry(target, entry.entry_id, suffixes) if path.exists()]
+            if standing and not replace:
+                raise InputError(
+                    f"{entry.origin}: {entry.entry_id} is in the catalog, {standing[0]}; --replace takes its place"
+                )
+        try:
+            target.mkdir(parents=True, exist_ok=True)
+            return [_write(target, entry, suffixes) for entry in entries]
+        except OSError as error:
+            raise InputError(f"{target}: {error.strerror or error}; expected a folder that can be written") from None
+
+
+def _same_entry(folder: Path, entry_id: str, suffixes: Iterable[str]) -> list[Path]:
+    return [folder / f"{entry_id}{suffix}" for suffix in suffixes]
+
+
+def _write(folder: Path, entry: Entry, suffixes: Iterable[str]) -> Added:
+    path = folder / f"{entry.entry_id}{entry.suffix}"
+    partial = path.with_name(f".{path.name}.partial")
+    partial.write_bytes(entry.content)
+    partial.replace(path)
+    for other in _same_entry(folder, entry.entry_id, suffixes):
+        if other != path:
+            other.unlink(missing_ok=True)
+    return Added(path, any(path.exists() for path in _same_entry(SHIPPED / folder.name, entry.entry_id, suffixes)))
+
+
+def _entries(kind: str, name: str) -> list[Entry]:
+    path = Path(name).expanduser()
+    if kind == "model":
+        return [_model(name, path)]
+    _, suffixes, field = _PLACES[kind]
+    if kind == "hardware" and path.suffix == ".csv":
+        return [
+            Entry(device_id, ".toml", text.encode(), path) for device_id, text in devices_of_csv(_source(path, kind))
+        ]
+    if path.suffix not in suffixes:
+        endings = ", ".join((*suffixes, ".csv") if kind == "hardware" else suffixes)
+        raise InputError(f"{path}: expected a file that ends in {endings}")
+    source = _source(path, kind)
+    entry_id = source.entry_id
+    if field is not None:
+        document = parse(source)
+        entry_id = document.get(field, entry_id)
+        if not isinstance(entry_id, str) or not re.fullmatch(ID_PATTERN, entry_id):
+            raise InputError(f"{path}: {field} = {shown(entry_id)}: expected an id, {ID_PATTERN}")
+    return [Entry(entry_id, path.suffix, source.content(), path)]
+
+
+def _model(name: str, path: Path) -> Entry:
+    if path.is_dir():
+        path = path / "config.json"
+    if not path.exists() and is_hub_name(name):
+        return Entry(_id_of(name), ".json", _with_origin(download_config(name), name), Path(name))
+    source = _source(path, "model")
+    content = parse(source)
+    named = content.get("_name_or_path") if isinstance(content, dict) else None
+    of_config = named if isinstance(named, str) and named else path.absolute().parent.name
+    return Entry(_id_of(of_config if path.stem == "config" else path.stem), ".json", source.content(), path)
+
+
+def _id_of(name: str) -> str:
+    """Return the id of a model: the last part of its name, `Llama-3.1-8B` as `llama-3.1-8b`."""
+    last = name.rstrip("/").rpartition("/")[2].lower()
+    return re.sub(r"[^a-z0-9._-]+", "-", last).strip("-._")[:64]
+
+
+def _with_origin(config: bytes, hub_name: str) -> bytes:
+    """Return a config that says where on the hub it comes from."""
+    try:
+        content: Any = json.loads(config)
+    except ValueError as error:
+        raise InputError(f"{hub_name}: broken JSON: {error}") from None
+    if not isinstance(content, dict):
+        raise InputError(f"{hub_name}: expected a config, a table of fields")
+    return (json.dumps({**content, "_name_or_path": hub_name}, indent=2, sort_keys=True) + "\n").encode()
+
+
+def _source(path: Path, kind: str) -> SourceFile:
+    try:
+        content = path.read_bytes()
+    except OSError as error:
+        raise InputError(f"{path}: {error.strerror or error}; expected a file") from None
+    digest = sha256(content).hexdigest()
+    return SourceFile(f"new/{kind}/{path.stem}", kind, path.stem, path, path.name, digest, len(content))
+
+
+def _refuse_bad(home: Home, kind: str, entries: Sequence[Entry]) -> None:
+    """Read the catalog as it would be, and raise `InputError` where a run could not use it."""
+    new = [_Unwritten.of(entry, kind) for entry in entries]
+    ids = [entry.entry_id for entry in entries]
+    for entry in entries:
+        if ids.count(entry.entry_id) > 1:
+            raise InputError(f"{entry.origin}: {entry.entry_id} stands twice in what is given; expected once")
+    others = [source for source in list_sources(home) if source.kind != kind or source.entry_id not in ids]
+    read_kind(kind, new)
+    sources = [*others, *new]
+    frames = {name: frame for each in READERS for name, frame in read_kind(each, sources).items()}
+    refuse_unknown_names(frames, sources)
+
+
+@dataclass(frozen=True)
+class _Unwritten(SourceFile):
+    """An entry that no file of the catalog holds yet."""
+
+    held: bytes = b""
+
+    @classmethod
+    def of(cls, entry: Entry, kind: str) -> "_Unwritten":
+        digest = sha256(entry.content).hexdigest()
+        path = entry.origin
+        if path.suffix != entry.suffix:  # one of many in a table
+            path = path.with_name(f"{path.name}:{entry.entry_id}{entry.suffix}")
+        names = (f"new/{kind}/{entry.entry_id}", kind, entry.entry_id, path, os.fspath(path))
+        return cls(*names, digest, len(entry.content), entry.content)
+
+    def content(self) -> bytes:
+        """Return the entry's bytes."""
+        return self.held

@@ -1,0 +1,36 @@
+"""Configs of models from the Hugging Face hub, where there is a network and the extra `hub`."""
+
+import re
+from pathlib import Path
+
+from warehouse.errors import InputError, one_line
+
+
+def is_hub_name(name: str) -> bool:
+    """Whether a text can be the name of a model on the hub, as `meta-llama/Llama-3.1-8B`."""
+    return re.fullmatch(r"[\w.-]{1,96}/[\w.-]{1,96}", name, re.ASCII) is not None and ".." not in name
+
+
+def download_config(name: str) -> bytes:
+    """Return the config.json of a model on the hub.
+
+    Raises
+    ------
+    InputError
+        `huggingface_hub` is not installed, the hub cannot be reached, or has no such config.
+    """
+    try:
+        from huggingface_hub import hf_hub_download  # noqa: PLC0415
+    except ImportError:
+        raise InputError(
+            f"{name}: no such file, and huggingface_hub, which could ask the hub for it, is not installed; "
+            "`pip install 'rooflines[hub]'` or give the path of a config.json"
+        ) from None
+    try:
+        return Path(hf_hub_download(name, "config.json")).read_bytes()
+    except Exception as error:  # of requests, of its own, of the disk: each has one meaning here
+        reason = one_line(error)[:200]
+        raise InputError(
+            f"{name}: no such file, and the hub gave no config ({type(error).__name__}: {reason}); "
+            "give the path of a config.json"
+        ) from None

@@ -1,0 +1,286 @@
+"""`rooflines ingest`: foreign files become entries of the home's catalog, all or none."""
+
+import json
+import sys
+import types
+from pathlib import Path
+
+import polars as pl
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from flows.cli import run_command
+from flows.entries import add
+from flows.ingest.catalog import SHIPPED
+from flows.ingest.ops import read_ops
+from tests.conftest import Refresh
+from tests.test_ingest import CONFIG, DEVICE, WORKLOAD, assert_refused, source, written
+from warehouse.errors import InputError
+from warehouse.home import Home
+from warehouse.snapshot import open_snapshot
+
+TABLE = """\
+hardware_id,short_name,vendor,fp16_bf16_tflops,int8_tops,memory_gb,l2_mib,bandwidth_gb_per_s,interconnect_gb_per_s,tdp_w,origin,note
+one,One,Me,100,200,24,6,600,32,150,my datasheet,
+two,Two,Me,300.5,,80,,2000,,,their datasheet,"halved, it says"
+"""
+KERNELS = """\
+name,group,m,k,n,batch,repeat,flops,bytes,precision
+conv,conv,50176,576,64,,,,,fp16
+attention heads,attention,128,64,128,32,2,,,fp16
+fft,fft,,,,,,104857600,33554432,fp32
+everywhere,,1000,1000,1000,,,,,
+"""
+
+
+def ingest(home: Home, *arguments: str) -> int:
+    return run_command(["ingest", *arguments, "--home", str(home.path)])
+
+
+def entries(home: Home) -> set[str]:
+    return {path.relative_to(home.catalog).as_posix() for path in home.catalog.rglob("*") if path.is_file()}
+
+
+def test_a_table_of_devices(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    home = Home(tmp_path / "home")
+    assert ingest(home, "hardware", str(written(tmp_path, "devices.csv", TABLE))) == 0
+    assert str(home.catalog / "hardware" / "two.toml") in capsys.readouterr().out
+    assert entries(home) == {"hardware/one.toml", "hardware/two.toml"}
+    text = (home.catalog / "hardware" / "two.toml").read_text("utf-8")
+    assert 'note = "halved, it says"' in text
+    assert text.count("tflops = 300.5") == 2
+    assert ingest(home, "hardware", str(written(tmp_path, "again.csv", TABLE))) == 2
+    assert "--replace takes its place" in capsys.readouterr().err
+    assert ingest(home, "hardware", str(tmp_path / "again.csv"), "--replace") == 0
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "names"),
+    [
+        ("300.5", "lots", ["line 3", "fp16_bf16_tflops", '"lots"', "number"]),
+        ("300.5", "", ["line 3 (two)", "compute", "at least 1"]),
+        ("their datasheet", "", ["line 3 (two)", "origin", "missing"]),
+        ("24,6", "-24,6", ["line 2 (one)", "memory_gb", "-24"]),
+        ("tdp_w", "watts", ['column "watts"', "tdp_w"]),
+        ("600,32", "600000,32", ["line 2 (one)", "gb_per_s = 600000"]),
+        ("two,Two", "one,Two", ["one stands twice"]),
+        ("300.5", "99000", ["line 3", "50000"]),
+        ("300.5", "40000", ["devices.csv:two.toml", "ridge", "another unit"]),
+    ],
+)
+def test_a_bad_table_adds_nothing(tmp_path: Path, old: str, new: str, names: list[str]) -> None:
+    home, path = Home(tmp_path / "home"), written(tmp_path, "devices.csv", TABLE.replace(old, new, 1))
+    assert_refused(lambda: add(home, "hardware", [str(path)]), names=["devices.csv", *names])
+    assert not home.catalog.exists()
+
+
+def test_one_bad_file_keeps_the_others_out(tmp_path: Path) -> None:
+    good = written(tmp_path, "good.toml", DEVICE)
+    bad = written(tmp_path, "bad.toml", DEVICE.replace("mine", "other").replace("696", "-1"))
+    home = Home(tmp_path / "home")
+    assert_refused(lambda: add(home, "hardware", [str(good), str(bad)]), names=["bad.toml", "gb_per_s"])
+    assert not home.catalog.exists()
+
+
+def test_a_device_file_may_have_any_name(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    home = Home(tmp_path / "home")
+    assert ingest(home, "hardware", str(written(tmp_path, "download (1).toml", DEVICE))) == 0
+    assert entries(home) == {"hardware/mine.toml"}
+    path = written(tmp_path, "a40.toml", DEVICE.replace('"mine"', '"a40"').replace('"Mine"', '"A40"'))
+    assert ingest(home, "hardware", str(path)) == 0
+    assert "in the place of the shipped one" in capsys.readouterr().out
+
+
+def test_a_model_from_a_file_or_a_folder(tmp_path: Path) -> None:
+    home = Home(tmp_path / "home")
+    (tmp_path / "My Model 8B").mkdir()
+    written(tmp_path / "My Model 8B", "config.json", json.dumps(CONFIG))
+    written(tmp_path, "Other-7B.json", json.dumps(CONFIG))
+    named = written(tmp_path, "config.json", json.dumps({**CONFIG, "_name_or_path": "org/Third-1.5B"}))
+    assert ingest(home, "model", str(tmp_path / "My Model 8B"), str(tmp_path / "Other-7B.json"), str(named)) == 0
+    assert entries(home) == {"models/my-model-8b.json", "models/other-7b.json", "models/third-1.5b.json"}
+
+
+def fake_hub(monkeypatch: pytest.MonkeyPatch, answer: Path | Exception) -> list[str]:
+    asked: list[str] = []
+
+    def hf_hub_download(repo_id: str, filename: str) -> str:
+        asked.append(f"{repo_id} {filename}")
+        if isinstance(answer, Exception):
+            raise answer
+        return str(answer)
+
+    module = types.ModuleType("huggingface_hub")
+    module.hf_hub_download = hf_hub_download  # type: ignore[attr-defined]
+    monkeypatch.setitem(sys.modules, "huggingface_hub", module)
+    return asked
+
+
+def test_a_model_from_the_hub(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    home = Home(tmp_path / "home")
+    asked = fake_hub(monkeypatch, written(tmp_path, "cached.json", json.dumps(CONFIG)))
+    assert ingest(home, "model", "some-org/Some-Model-8B") == 0
+    assert asked == ["some-org/Some-Model-8B config.json"]
+    config = json.loads((home.catalog / "models" / "some-model-8b.json").read_text("utf-8"))
+    assert config == {**CONFIG, "_name_or_path": "some-org/Some-Model-8B"}
+
+
+def test_a_hub_that_does_not_answer(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    home = Home(tmp_path / "home")
+    fake_hub(monkeypatch, ConnectionError("no network\nat all"))
+    assert ingest(home, "model", "some-org/Some-Model-8B") == 2
+    message = capsys.readouterr().err
+    assert len(message.splitlines()) == 1
+    assert "the hub gave no config (ConnectionError: no network at all)" in message
+    monkeypatch.setitem(sys.modules, "huggingface_hub", None)
+    assert ingest(home, "model", "some-org/Some-Model-8B") == 2
+    message = capsys.readouterr().err
+    assert len(message.splitlines()) == 1
+    assert "pip install 'rooflines[hub]'" in message
+    assert not home.catalog.exists()
+
+
+def test_a_workload_and_what_it_names(tmp_path: Path) -> None:
+    home = Home(tmp_path / "home")
+    bad = written(tmp_path, "bad.toml", WORKLOAD.replace("fp16", "fp9"))
+    assert_refused(lambda: add(home, "workload", [str(bad)]), names=["bad.toml", '"fp9"', "expected one of"])
+    assert ingest(home, "workload", str(written(tmp_path, "good.toml", WORKLOAD))) == 0
+    assert entries(home) == {"workloads/mine.toml"}
+
+
+@pytest.mark.parametrize("suffix", ["csv", "json", "parquet"])
+def test_kernels_stand_beside_the_ops_of_models(
+    suffix: str, home: Home, tmp_path: Path, run_refresh: Refresh, prefect_server: None
+) -> None:
+    path = written(tmp_path, "kernels.csv", KERNELS)
+    if suffix != "csv":
+        frame = pl.read_csv(path)
+        path = tmp_path / f"kernels.{suffix}"
+        _ = frame.write_json(path) if suffix == "json" else frame.write_parquet(path)
+    assert ingest(home, "ops", str(path)) == 0
+    run_refresh(home.path)
+    with open_snapshot(home.snapshot) as connection:
+        rows = connection.sql(
+            "select op, op_group, series, precision_id, flops, bytes, repeat, bound, phase from mart.roofline_point"
+            " where hardware_id = 'a40' and model_id = 'kernels' and convention = 'custom' and op <> 'everywhere'"
+            " order by op"
+        ).fetchall()
+        everywhere = connection.sql(
+            "select precision_id, bytes from mart.roofline_point"
+            " where hardware_id = 'a40' and model_id = 'kernels' and op = 'everywhere' order by all"
+        ).fetchall()
+        known = connection.sql(
+            "select precision_id from core.precision as precision inner join mart.roof as roof"
+            " on precision.compute_dtype = roof.dtype where roof.hardware_id = 'a40' and roof.is_default"
+        ).fetchall()
+    batch = 32 * (128 * 64 + 64 * 128 + 128 * 128) * 2
+    assert rows == [
+        ("attention heads", "attention", "attention", "fp16", 32 * 2 * 128 * 64 * 128, batch, 2, "memory", None),
+        ("conv", "conv", "conv", "fp16", 2 * 50176 * 576 * 64, 2 * (50176 * (576 + 64) + 576 * 64), 1, "memory", None),
+        ("fft", "fft", "fft", "fp32", 104857600, 33554432, 1, "memory", None),
+    ]
+    assert dict(everywhere)["fp16"] == 3 * 1000 * 1000 * 2
+    assert set(dict(everywhere)) == {precision_id for (precision_id,) in known}
+    chart = home.site / "charts" / "ops-kernels-a40" / "ops-kernels-a40.svg"
+    assert "conv" in chart.read_text("utf-8")
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "names"),
+    [
+        ("name,", "names,", ['column "names"', "expected one of op"]),
+        ("50176", "many", ["row 1", 'm = "many"', "whole number"]),
+        ("50176", "1.5", ["row 1", "m", "whole number"]),
+        ("50176", "-3", ["row 1", "m: expected 1 to"]),
+        ("50176", "", ['row 1 ("conv")', "either m, k and n, or flops and bytes"]),
+        ("33554432", "0", ["row 3", "bytes: expected 1 to"]),
+        ("33554432", "nan", ["row 3", "bytes"]),
+        ("104857600", "-1", ["row 3", "flops"]),
+        ("fp32", "", ["row 3", "precision_id: missing"]),
+        ("fp32", "fp9", ['"fft"', 'precision_id = "fp9"', "expected one of"]),
+        ("fft,fft", "conv,fft", ["row 1", "rows of this name differ"]),
+        ("everywhere,,1000", "conv,conv,50176", ["rows of this name differ"]),
+        ("fft,fft", ",fft", ["row 3", "op: missing"]),
+        (KERNELS, "", ["kernels.csv"]),
+        (KERNELS, "name,m,k,n\n", ["0 rows"]),
+    ],
+)
+def test_bad_kernels(tmp_path: Path, old: str, new: str, names: list[str]) -> None:
+    home, path = Home(tmp_path / "home"), written(tmp_path, "kernels.csv", KERNELS.replace(old, new, 1))
+    assert_refused(lambda: add(home, "ops", [str(path)]), names=["kernels.csv", *names])
+    assert not home.catalog.exists()
+
+
+def test_one_op_may_run_at_several_precisions(tmp_path: Path) -> None:
+    text = "op,flops,bytes,precision_id\nfft,100,50,fp32\nfft,100,25,fp16\n"
+    home = Home(tmp_path / "home")
+    assert ingest(home, "ops", str(written(tmp_path, "fft.csv", text))) == 0
+    twice = written(tmp_path, "twice.csv", text.replace("fp16", "fp32"))
+    assert_refused(lambda: add(home, "ops", [str(twice)]), names=["row 2", "second row of this name and precision"])
+
+
+def test_kernels_that_take_the_name_of_a_model(tmp_path: Path) -> None:
+    home, path = Home(tmp_path / "home"), written(tmp_path, "llama-7b.csv", KERNELS)
+    assert_refused(lambda: add(home, "ops", [str(path)]), names=["llama-7b.csv", "expected no model's id"])
+
+
+def test_a_file_takes_the_place_of_one_with_another_ending(tmp_path: Path) -> None:
+    home = Home(tmp_path / "home")
+    path = written(tmp_path, "kernels.csv", KERNELS)
+    pl.read_csv(path).write_parquet(tmp_path / "kernels.parquet")
+    assert ingest(home, "ops", str(path)) == 0
+    assert ingest(home, "ops", str(tmp_path / "kernels.parquet"), "--replace") == 0
+    assert entries(home) == {"ops/kernels.parquet"}
+
+
+@pytest.mark.parametrize(
+    ("arguments", "expected"),
+    [
+        (["hardware", "none.toml"], "none.toml: No such file or directory; expected a file"),
+        (["hardware", "x.yaml"], "expected a file that ends in .toml, .csv"),
+        (["ops", "x.xlsx"], "expected a file that ends in .csv, .json, .parquet"),
+        (["model", "none.json"], "none.json: No such file"),
+        (["nonsense", "x"], "nonsense"),
+        (["hardware"], "paths"),
+    ],
+)
+def test_bad_arguments(
+    arguments: list[str],
+    expected: str,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert ingest(Home(tmp_path / "home"), *arguments) == 2
+    message = capsys.readouterr().err
+    assert len(message.splitlines()) == 1
+    assert expected.lower() in message.lower()
+
+
+@settings(max_examples=100, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(content=st.binary(max_size=300), suffix=st.sampled_from(["csv", "json", "parquet"]))
+def test_no_bytes_get_more_than_one_line(tmp_path: Path, content: bytes, suffix: str) -> None:
+    path = written(tmp_path, f"fuzz.{suffix}", content)
+    try:
+        refused = ""
+        read_ops([source(path, "ops")])
+    except InputError as error:
+        refused = str(error)
+    assert refused == "" or ("fuzz" in refused and "\n" not in refused)
+
+
+def test_every_shipped_device_can_be_written_as_a_table_says(tmp_path: Path) -> None:
+    """The table of devices that the catalog grew from reads as it stands, where it is at hand."""
+    table = SHIPPED.parents[2] / "shared" / "reference" / "hardware.csv"
+    if not table.exists():
+        pytest.skip("no table of devices beside the checkout")
+    text = table.read_text("utf-8")
+    home = Home(tmp_path / "home")
+    renamed = text.replace("\na40,A40", "\nanother-a40,A40 of the table")
+    rows = [line for line in renamed.splitlines() if line.startswith(("hardware_id", "another-a40"))]
+    assert ingest(home, "hardware", str(written(tmp_path, "some.csv", "\n".join(rows) + "\n"))) == 0
+    assert entries(home) == {"hardware/another-a40.toml"}
