@@ -23,34 +23,43 @@ TEMPLATES: Mapping[str, Callable[[pl.DataFrame], alt.LayerChart]] = {
     "speculative": speculative,
 }
 _LIST = Path(__file__).resolve().parent / "gallery.toml"
-_DEFAULTS = {"reference_flops_per_s": None, "reference_label": None}
+_DEFAULTS = {"reference_flops_per_s": None, "reference_label": None, "batch_size": None, "sequence_length": None}
+
+
+# What a field can be, by a word that stands for all of it: each a set of parameters of the chart's query.
+Known = Mapping[str, Mapping[str, Sequence[Mapping[str, Any]]]]
 
 
 @dataclass(frozen=True)
 class ChartEntry:
-    """One chart of the gallery: its name, its template and the parameters of its query."""
+    """One chart of the gallery: its name, its template, the parameters of its query, and whether the site shows it."""
 
     name: str
     template: str
     parameters: Mapping[str, Any]
+    on_site: bool = True
 
 
-def list_charts(known: Mapping[str, Sequence[str]]) -> list[ChartEntry]:
+def list_charts(known: Known) -> list[ChartEntry]:
     """Return every chart of the list.
 
     Parameters
     ----------
     known
-        Ids that `"*"` stands for, by field: `model_id` and `hardware_id`.
+        By field, `model_id` and `hardware_id`, the words that stand for several of its values, and
+        the parameters that each of those brings.
     """
     entries = []
     for row in _read_list()["chart"]:
-        axes = [_values(row[field], ids) for field, ids in known.items() if field in row]
+        shown = {value for values in _choices(row, "on_site", known) for value in values.values()}
         fields = [field for field in known if field in row]
-        for combination in itertools.product(*axes):
-            values = {**_DEFAULTS, **row, **dict(zip(fields, combination, strict=True))}
+        for combination in itertools.product(*(_choices(row, field, known) for field in fields)):
+            values = {**_DEFAULTS, **row}
+            for choice in combination:
+                values |= choice
             name, template = values.pop("name"), values.pop("template")
-            entries.append(ChartEntry(name.format(**values), template, values))
+            is_shown = values.pop("on_site", None) is None or values["hardware_id"] in shown
+            entries.append(ChartEntry(name.format(**values), template, values, is_shown))
     return entries
 
 
@@ -59,10 +68,13 @@ def published_views() -> list[str]:
     return list(_read_list()["views"])
 
 
-def _values(value: str | list[str], known: Sequence[str]) -> Sequence[str]:
-    if value == "*":
-        return known
-    return [value] if isinstance(value, str) else value
+def _choices(row: Mapping[str, Any], field: str, known: Known) -> list[Mapping[str, Any]]:
+    """Return what a field of the list stands for; `on_site` names devices."""
+    target = "hardware_id" if field == "on_site" else field
+    named = row.get(field, [])
+    words = known.get(target, {})
+    values = [named] if isinstance(named, str) else named
+    return [choice for value in values for choice in words.get(value, [{target: value}])]
 
 
 @cache

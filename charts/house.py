@@ -6,11 +6,30 @@ from typing import Any
 import altair as alt
 import polars as pl
 
-from charts.axes import BLUE, GREEN, GREY, INK, INTENSITY, ORANGE, PERFORMANCE, SKY, TOOLTIP, VERMILION, cut, rows
+from charts.axes import (
+    BLUE,
+    GREEN,
+    GREY,
+    INK,
+    INTENSITY,
+    ORANGE,
+    PERFORMANCE,
+    PURPLE,
+    SKY,
+    TOOLTIP,
+    VERMILION,
+    cut,
+    rows,
+)
 from charts.house_style import WIDTH, Frame, finished
 
 # Points of both phases can lie on one spot: decode is drawn smaller, on top.
-_PHASES = {"prefill": (VERMILION, "circle", 150), "decode": (GREEN, "triangle-up", 40)}
+_PHASES = {
+    "prefill": (VERMILION, "circle", 150),
+    "decode": (GREEN, "triangle-up", 40),
+    "kernel": (PURPLE, "square", 60),  # of no model
+}
+_MOST_LABELS, _MOST_NAMES = 40, 3
 
 
 def house(frame: pl.DataFrame) -> alt.LayerChart:
@@ -18,7 +37,8 @@ def house(frame: pl.DataFrame) -> alt.LayerChart:
     axes = Frame(frame)
     points = frame.filter(layer="computed")
     peaks = frame.filter(layer="peak").unique("label", maintain_order=True)
-    phases, styles = list(_PHASES), list(zip(*_PHASES.values(), strict=True))
+    shown = {phase: style for phase, style in _PHASES.items() if phase in points["phase"]} or _PHASES
+    phases, styles = list(shown), list(zip(*shown.values(), strict=True))
     layers = [
         *_regions(axes),
         *_ceilings(axes),
@@ -41,7 +61,9 @@ def house(frame: pl.DataFrame) -> alt.LayerChart:
         ),
         *_point_labels(axes),
     ]
-    labels = [_slope_label(frame, axes), axes.end_labels(peaks), axes.point_labels(points)]
+    labels = [_slope_label(frame, axes), axes.end_labels(peaks)]
+    if len(points) <= _MOST_LABELS:
+        labels.append(axes.point_labels(points))
     return finished(
         layers,
         pl.concat([cut(frame.sort("phase", descending=True, nulls_last=True), axes.x_domain), *labels], how="diagonal"),
@@ -78,9 +100,14 @@ def _ceilings(axes: Frame) -> list[alt.Chart]:
             line.transform_filter(main).mark_line(color=BLUE, strokeWidth=2.5).encode(axes.x, axes.y, detail="label:N")
             for line in (bandwidth, peak)
         ),
-        rows("slope label")
-        .mark_text(color=BLUE, fontSize=12, angle=angle, align="left", dx=14, dy=-9)
-        .encode(axes.x, axes.y, text="label:N"),
+        # the main slope is labelled above it, the others below
+        *(
+            rows("slope label")
+            .transform_filter(side)
+            .mark_text(color=BLUE, fontSize=12, angle=angle, align="left", dx=14, dy=dy)
+            .encode(axes.x, axes.y, text="label:N", fillOpacity=faint)
+            for side, dy in ((main, -9), (~main, 9))
+        ),
         rows("ceiling label")
         .mark_text(align="left", dx=8, color=BLUE, fontSize=12)
         .encode(axes.y, x=alt.XValue(WIDTH), text="label:N", fillOpacity=faint),
@@ -99,8 +126,9 @@ def _point_labels(axes: Frame) -> list[alt.Chart]:
 
 def _slope_label(frame: pl.DataFrame, axes: Frame) -> pl.DataFrame:
     """Return the label of each bandwidth ceiling, where the ceiling enters the chart."""
-    low = frame.filter(layer="bandwidth").sort(INTENSITY).unique("label", keep="first", maintain_order=True)
-    start = 2.2 * axes.y_domain[0]
+    ends = frame.filter(layer="bandwidth").sort(INTENSITY, ~pl.col("is_main"))
+    low = ends.unique("label", keep="first", maintain_order=True)
+    start = pl.when("is_main").then(2.2).otherwise(3.2) * axes.y_domain[0]
     along = start / pl.col(PERFORMANCE)
     return low.with_columns(pl.col(INTENSITY) * along, pl.col(PERFORMANCE) * along, layer=pl.lit("slope label"))
 
@@ -112,15 +140,18 @@ def _subtitle(frame: pl.DataFrame, points: pl.DataFrame, peaks: pl.DataFrame) ->
     if points.is_empty():
         return [roof]
     batch, sequence = points.select("batch_size", "sequence_length").row(0)
-    return [f"{model} in {precision}, batch {batch}, sequence {sequence}, computed from shapes", roof]
+    setting = "" if batch is None else f", batch {batch}, sequence {sequence}"
+    return [f"{model} in {precision}{setting}, computed from shapes", roof]
 
 
 def _finding(points: pl.DataFrame) -> str:
     """Say of each phase what bounds it, from the points' own column."""
     sentences = []
     for phase in _PHASES:
-        groups = points.filter(phase=phase).select("op_group", "bound").unique().sort("op_group")
-        bounds = groups.group_by("bound").agg("op_group").sort(pl.col("op_group").list.len(), descending=True)
+        groups = points.filter(phase=phase).select("label", "bound").unique().sort("label")
+        bounds = groups.group_by("bound").agg("label").sort(pl.col("label").list.len(), "bound", descending=True)
         for place, (bound, names) in enumerate(bounds.iter_rows()):
-            sentences.append(f"; {phase} is {bound}-bound" if place == 0 else f" except {' and '.join(names)}")
+            what = "kernels are" if phase == "kernel" else f"{phase} is"
+            others = " and ".join(names) if len(names) <= _MOST_NAMES else f"{len(names)} of {len(groups)}"
+            sentences.append(f"; {what} {bound}-bound" if place == 0 else f" except {others}")
     return "".join(sentences).removeprefix("; ") or "roofs by dtype"

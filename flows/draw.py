@@ -14,19 +14,26 @@ from altair.utils.schemapi import debug_mode
 from charts.gallery import TEMPLATES, ChartEntry, list_charts
 from warehouse.errors import InputError
 from warehouse.frames import read_frame
-from warehouse.objects import sql_folder
+from warehouse.objects import sql_files, sql_folder
 from warehouse.store import literal
 
 SUFFIXES = ("vl.json", "svg", "png", "csv", "sql")
+
+# words of the gallery's list that stand for several values, and the query that says for which
+_WORDS = {
+    "model_id": {"*": "every_model", "op sets": "op_sets"},
+    "hardware_id": {"*": "every_device", "own": "own_devices"},
+}
 
 _VEGA_LITE = ".".join(alt.SCHEMA_VERSION.removeprefix("v").split(".")[:2])
 
 
 def gallery(connection: duckdb.DuckDBPyConnection) -> list[ChartEntry]:
     """Return the charts that a snapshot can show."""
+    files = {path.stem: path.read_text("utf-8") for path in sql_files("gallery")}
     known = {
-        field: read_frame(connection, f"select {field} from core.{table} order by 1")[field].to_list()
-        for field, table in (("model_id", "model"), ("hardware_id", "hardware"))
+        field: {word: read_frame(connection, files[file]).to_dicts() for word, file in words.items()}
+        for field, words in _WORDS.items()
     }
     return list_charts(known)
 
@@ -68,22 +75,26 @@ def render(spec: dict[str, Any], suffix: str) -> bytes:
         return (json.dumps(spec, ensure_ascii=False, indent=1, sort_keys=True) + "\n").encode()
     if suffix == "html":
         return vl_convert.vegalite_to_html(spec, vl_version=_VEGA_LITE, bundle=True).encode()
-    svg = vl_convert.vegalite_to_svg(spec, vl_version=_VEGA_LITE)
-    return svg.encode() if suffix == "svg" else _png(svg)
+    svg = vl_convert.vegalite_to_svg(spec, vl_version=_VEGA_LITE).encode()
+    return svg if suffix == "svg" else as_png(svg)
 
 
 def chart_files(entry: ChartEntry, frame: pl.DataFrame) -> dict[str, bytes]:
-    """Return everything that is published of a chart, by the suffix of its file."""
+    """Return what is published of a chart by the suffix of its file, but for the PNG that `as_png` makes of the SVG."""
     spec = chart_spec(entry, frame)
-    svg = render(spec, "svg")
-    contents = (render(spec, "json"), svg, _png(svg.decode()), frame.write_csv().encode(), chart_sql(entry).encode())
-    return dict(zip(SUFFIXES, contents, strict=True))
+    return {
+        "vl.json": render(spec, "json"),
+        "svg": render(spec, "svg"),
+        "csv": frame.write_csv().encode(),
+        "sql": chart_sql(entry).encode(),
+    }
+
+
+def as_png(svg: bytes) -> bytes:
+    """Return an SVG as PNG, two pixels a unit; another thread may draw meanwhile."""
+    return vl_convert.svg_to_png(svg.decode(), scale=2)
 
 
 def warm_up() -> None:
     """Start the renderer, which takes a while, and would do so at the first chart."""
     vl_convert.vegalite_to_svg({"mark": "point", "data": {"values": []}}, vl_version=_VEGA_LITE)
-
-
-def _png(svg: str) -> bytes:
-    return vl_convert.svg_to_png(svg, scale=2)

@@ -15,7 +15,7 @@ import duckdb
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from charts.gallery import ChartEntry, published_views
-from flows.draw import SUFFIXES, chart_files, chart_sql, gallery, is_drawable
+from flows.draw import SUFFIXES, as_png, chart_files, chart_sql, gallery, is_drawable
 from warehouse.digest import digest_of
 from warehouse.errors import InputError
 from warehouse.frames import read_frame
@@ -97,10 +97,10 @@ def build_site(
     out.mkdir(parents=True)
     rebuild = _Rebuild(out, previous)
     pages: list[dict[str, Any]] = []
-    drawn, skipped = [], []
+    drawn, skipped, pictures = [], [], []
     with open_snapshot(snapshot) as connection, ThreadPoolExecutor(1) as beside:
         writing = beside.submit(_write_data, connection.cursor(), rebuild)
-        for entry in gallery(connection):
+        for entry in (entry for entry in gallery(connection) if entry.on_site):
             frame = read_frame(connection, chart_sql(entry))
             if not is_drawable(frame):
                 skipped.append(entry.name)
@@ -109,11 +109,15 @@ def build_site(
             digest = digest_of([chart_sql(entry), frame.write_csv(), code_version()])
             if not rebuild.takes_over(entry.name, digest, files.values()):
                 progress(f"drawing {entry.name}")
-                for suffix, content in chart_files(entry, frame).items():
+                contents = chart_files(entry, frame)
+                pictures.append(beside.submit(_write_png, out / files["png"], contents["svg"]))
+                for suffix, content in contents.items():
                     (out / files[suffix]).write_bytes(content)
                 drawn.append(entry.name)
             pages.append(_write_chart_page(out, entry, files["vl.json"]))
         data = writing.result()
+        for picture in pictures:
+            picture.result()
         run_id, inputs_sha256 = published_run(connection)
     _write_page(out / "index.html", "index.html.j2", charts=pages, data=data, run_id=run_id)
     sizes = {path.relative_to(out).as_posix(): path.stat().st_size for path in sorted(out.rglob("*")) if path.is_file()}
@@ -174,6 +178,10 @@ def read_manifest(site: Path) -> dict[str, Any]:
 
 def _size(path: Path) -> int | None:
     return path.stat().st_size if path.is_file() else None
+
+
+def _write_png(path: Path, svg: bytes) -> None:
+    path.write_bytes(as_png(svg))
 
 
 def _write_chart_page(out: Path, entry: ChartEntry, spec_file: str) -> dict[str, Any]:

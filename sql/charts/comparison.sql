@@ -19,5 +19,10 @@ select
     roof.bandwidth_bytes_per_s,
 from mart.roof_vertex as vertex
 inner join mart.roof as roof using (hardware_id, dtype, basis)
-where vertex.dtype = $dtype and vertex.is_default
-order by roof.peak_flops_per_s, roof.bandwidth_bytes_per_s, hardware, vertex
+inner join core.hardware as hardware using (hardware_id)
+where
+    vertex.dtype = $dtype
+    and vertex.is_default
+    -- the chosen devices, and those that do not ship
+    and (vertex.hardware_id in $devices or hardware.source_id not like 'shipped/%')
+order by roof.peak_flops_per_s, roof.bandwidth_bytes_per_s, vertex.short_name, vertex

@@ -78,10 +78,10 @@ ridge as (
 point as (
     select
         'computed' as layer,
-        op_group as label,
+        if(convention = 'custom', ops, op_group) as label,
         ops,
         op_group,
-        phase,
+        coalesce(phase, 'kernel') as phase,
         batch_size,
         sequence_length,
         query_length,
@@ -97,9 +97,11 @@ point as (
         and model_id = $model_id
         and precision_id = $precision_id
         and convention = $convention
-        and batch_size = $batch_size
-        and sequence_length = $sequence_length
-        and phase in ('prefill', 'decode')
+        and batch_size is not distinct from $batch_size
+        and sequence_length is not distinct from $sequence_length
+        and phase is distinct from 'speculative'
+        and tensor_parallel = 1
+        and intensity_flops_per_byte > 0
 ),
 
 mark as (
@@ -121,5 +123,5 @@ select
 from mark
 cross join device
 cross join precision
-cross join (select * from core.model where model_id = $model_id) as model
+cross join (select * from mart.op_owner where model_id = $model_id) as model
 order by all

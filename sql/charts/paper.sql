@@ -11,7 +11,10 @@ roof as (
         count(distinct roof.bandwidth_bytes_per_s) over () as bandwidths,
     from mart.roof as roof
     inner join core.precision as precision on roof.dtype = precision.compute_dtype
-    where roof.hardware_id = $hardware_id and precision.precision_id = $precision_id
+    where
+        roof.hardware_id = $hardware_id
+        and precision.precision_id = $precision_id
+        and roof.basis in $bases
 ),
 
 vertex as (
@@ -100,6 +103,7 @@ point as (
         and model_id = $model_id
         and precision_id = $precision_id
         and convention = $convention
+        and tensor_parallel = 1
         and op_group in $op_groups
         and phase in ('prefill', 'decode')
 ),

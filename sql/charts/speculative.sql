@@ -61,6 +61,7 @@ point as (
         and model_id = $model_id
         and precision_id = $precision_id
         and convention = $convention
+        and tensor_parallel = 1
         and batch_size = $batch_size
         and sequence_length = $sequence_length
         and op_group in $op_groups

@@ -35,9 +35,10 @@ group by all
 having rows > 1
 union all
 select
-    'mart.roofline_point' as object,
-    concat_ws(' ', hardware_id, shape_id, precision_id) as key,
+    'mart.roof_by_level' as object,
+    concat_ws(' ', hardware_id, dtype, level) as key,
     count(*) as rows,
-from mart.roofline_point
+from mart.roof_by_level
+where is_default
 group by all
 having rows > 1

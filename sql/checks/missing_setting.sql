@@ -43,11 +43,14 @@ setting as (
     cross join unnest(queried.batch_sizes) as b (batch_size)
     cross join unnest(queried.sequence_lengths) as s (sequence_length)
     cross join unnest(coalesce(queried.query_lengths, [null])) as q (query_length)
-    cross join unnest(queried.tensor_parallels) as t (tensor_parallel)
+    -- heads that do not come out even cannot be shared
+    inner join unnest(queried.tensor_parallels) as t (tensor_parallel)
+        on model.num_heads % tensor_parallel = 0
 ),
 
 op as (
-    select distinct model_id, convention, op from core.op_shape
+    select distinct model_id, convention, phase, tensor_parallel > 1 as is_shared, op,
+    from core.op_shape
 ),
 
 present as (
@@ -56,7 +59,11 @@ present as (
 
 select setting.*, op.op,
 from setting
-left join op using (model_id, convention)
+left join op
+    on setting.model_id = op.model_id
+    and setting.convention = op.convention
+    and setting.phase = op.phase
+    and (setting.tensor_parallel > 1) = op.is_shared
 anti join present
     on setting.model_id = present.model_id
     and setting.convention = present.convention

@@ -13,11 +13,17 @@ reference as (
     union all by name
     select 'core.workload.source_id' as reference, source_id as id, 'source' as target from core.workload
     union all by name
+    select 'core.op_set.source_id' as reference, source_id as id, 'source' as target from core.op_set
+    union all by name
     select 'core.ceiling.hardware_id' as reference, hardware_id as id, 'hardware' as target from core.ceiling
     union all by name
     select distinct 'core.op_shape.model_id' as reference, model_id as id, 'model' as target from core.op_shape
     union all by name
-    select distinct 'core.op_shape.phase' as reference, phase as id, 'phase' as target from core.op_shape
+    select distinct 'core.model_shard.model_id' as reference, model_id as id, 'model' as target from core.model_shard
+    union all by name
+    select distinct 'core.op_shape.phase' as reference, phase as id, 'phase' as target
+    from core.op_shape
+    where phase is not null
     union all by name
     select distinct 'core.op_cost.precision_id' as reference, precision_id as id, 'precision' as target from core.op_cost
     union all by name
@@ -33,7 +39,7 @@ target as (
     union all by name
     select hardware_id as id, 'hardware' as target from core.hardware
     union all by name
-    select model_id as id, 'model' as target from core.model
+    select model_id as id, 'model' as target from mart.op_owner
     union all by name
     select phase as id, 'phase' as target from core.phase
     union all by name

@@ -1,15 +1,10 @@
--- one row per computed point that lies above a ceiling of its roof
+-- one row per computed point above its roof: it would do its work in less than the least time
 select
-    point.hardware_id,
-    point.shape_id,
-    point.precision_id,
-    point.basis,
-    point.attainable_flops_per_s,
-    point.flops / point.lower_bound_s as performance_flops_per_s,
-    roof.peak_flops_per_s,
-    point.flops / point.bytes * roof.bandwidth_bytes_per_s as bandwidth_flops_per_s,
-from mart.roofline_point_by_basis as point
-inner join mart.roof as roof using (hardware_id, dtype, basis)
-where
-    greatest(attainable_flops_per_s, performance_flops_per_s)
-    > least(peak_flops_per_s, bandwidth_flops_per_s) * (1 + 1e-9)
+    hardware_id,
+    shape_id,
+    precision_id,
+    basis,
+    attainable_flops_per_s,
+    flops / lower_bound_s as performance_flops_per_s,
+from mart.roofline_point_by_basis
+where attainable_flops_per_s * lower_bound_s > flops * (1 + 1e-9)

@@ -7,6 +7,10 @@ select
     max(critical_tokens) filter (op_group = 'lm_head') as lm_head,
     max(critical_tokens) filter (op_group = 'qk/pv') as attention,
 from mart.crossover
-where model_id = 'llama-7b' and convention = 'paper' and precision_id = 'fp16'
+where
+    model_id = 'llama-7b'
+    and convention = 'paper'
+    and precision_id = 'fp16'
+    and hardware_id in ('a40', 'a6000', 'a100-80gb-pcie', 'h100-sxm', 'h200-sxm', 'mi300x')
 group by hardware_id
 order by ridge_flops_per_byte

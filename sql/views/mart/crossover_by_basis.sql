@@ -5,24 +5,35 @@ cost as (
     select * from core.op_cost
 ),
 
-shape as (
-    select * from core.op_shape where phase = 'decode'
-),
-
 roof as (
     select * from mart.roof
 ),
 
--- weights are read once; everything else grows with the rows
+-- rows change nothing but the scale; the context changes attention alone
+shape as (
+    select *
+    from core.op_shape
+    where phase = 'decode' and level = 'dram'
+    qualify row_number() over (
+        partition by
+            model_id, convention, tensor_parallel, op, if(heads is null, 0, sequence_length)
+        order by batch_size, sequence_length
+    ) = 1
+),
+
+-- weights are read once, each expert that is met once; everything else grows with the rows
 per_row as (
     select
         shape.*,
         cost.precision_id,
-        cost.weight_bytes,
+        cost.weight_bytes / shape.matrices as matrix_bytes,
         cost.flops / shape.batch_size as flops_per_row,
         (cost.activation_bytes + cost.kv_bytes) / shape.batch_size as bytes_per_row,
+        -- the share of experts that one token does not choose
+        greatest(1 - model.experts_per_token / shape.experts, 1e-300) as missed,
     from cost
     inner join shape using (shape_id)
+    inner join core.model as model using (model_id)
 ),
 
 -- rows * flops_per_row >= ridge * (weight_bytes + rows * bytes_per_row), for rows
@@ -40,9 +51,19 @@ solved as (
         roof.ridge_flops_per_byte,
         per_row.flops_per_row - roof.ridge_flops_per_byte * per_row.bytes_per_row
             as surplus,
+        roof.ridge_flops_per_byte * per_row.matrix_bytes
+        * coalesce(per_row.experts, per_row.matrices) as demand,
+        -- Newton's method from above: rows * surplus = demand * (1 - missed ^ rows)
         case
-            when surplus > 0 then
-                ceil(roof.ridge_flops_per_byte * per_row.weight_bytes / surplus)::bigint
+            when surplus <= 0 then null
+            when per_row.experts is null then demand / surplus
+            else list_reduce(
+                range(30)::double[],
+                lambda rows, turn: rows - (
+                    surplus * rows - demand * (1 - pow(per_row.missed, rows))
+                ) / (surplus + demand * pow(per_row.missed, rows) * ln(per_row.missed)),
+                demand / surplus
+            )
         end as critical_rows,
     from per_row
     inner join core.precision as precision using (precision_id)
@@ -60,7 +81,8 @@ select
     basis,
     is_default,
     ridge_flops_per_byte,
-    min(if(critical_rows = 0, 1, critical_rows)) as critical_tokens,
+    min(if(critical_rows <= 1, 1, ceil(critical_rows * (1 - 1e-12))))::bigint
+        as critical_tokens,
 from solved
 group by all;
 

@@ -10,7 +10,7 @@ shape as (
 ),
 
 roof as (
-    select * from mart.roof
+    select * from mart.roof_by_level
 )
 
 select
@@ -28,12 +28,16 @@ select
     roof.is_default,
     shape.shape_id,
     roof.dtype,
+    roof.level,
     shape.op_group,
-    shape.op_group || ' ' || phase.series_suffix as series,
+    concat_ws(' ', shape.op_group, phase.series_suffix) as series,
     shape.kind,
     shape.m,
     shape.k,
     shape.n,
+    shape.heads,
+    shape.kv_heads,
+    shape.head_dim,
     shape.repeat,
     cost.flops,
     cost.weight_bytes,
@@ -52,17 +56,19 @@ select
     case
         when cost.intensity_flops_per_byte >= roof.ridge_flops_per_byte
             then 'compute'
-        else 'memory'
+        when roof.level = 'dram' then 'memory'
+        else roof.level
     end as bound,
     roof.ridge_flops_per_byte,
 from cost
 inner join shape using (shape_id)
-inner join core.phase as phase using (phase)
+left join core.phase as phase using (phase)
 inner join core.precision as precision using (precision_id)
-inner join roof on precision.compute_dtype = roof.dtype;
+inner join roof
+    on precision.compute_dtype = roof.dtype and shape.level = roof.level;
 
 comment on view mart.roofline_point_by_basis is 'one row per hardware, op shape, precision and basis: where the op lies on each roof of the dtype that its arithmetic runs in';
 comment on column mart.roofline_point_by_basis.series is 'label of the op''s group and phase on charts';
 comment on column mart.roofline_point_by_basis.attainable_flops_per_s is 'performance at the roof: min(peak, intensity * bandwidth)';
 comment on column mart.roofline_point_by_basis.lower_bound_s is 'least time of one execution: max(flops / peak, bytes / bandwidth)';
-comment on column mart.roofline_point_by_basis.bound is 'compute at or right of the ridge, memory left of it';
+comment on column mart.roofline_point_by_basis.bound is 'compute at or right of the ridge, memory left of it, or interconnect where the bytes go to other devices';

@@ -1,0 +1,2 @@
+-- one row per device
+select hardware_id, from core.hardware order by hardware_id

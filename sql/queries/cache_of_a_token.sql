@@ -1,0 +1,16 @@
+-- How much KV cache does a token take in each model, and for how long a context does one A100 80GB have room?
+select
+    model.model_id,
+    round(2 * (shard.kv_elements_per_token + shard.local_kv_elements_per_token) / 1e3, 1)
+        as kilobytes_a_token,
+    floor(
+        (hardware.memory_bytes - 2 * shard.weights) / (2 * shard.kv_elements_per_token) / 1e3
+    )::bigint as thousand_tokens,
+from core.model as model
+inner join core.model_shard as shard using (model_id)
+inner join core.hardware as hardware on hardware.hardware_id = 'a100-80gb-sxm'
+where
+    shard.tensor_parallel = 1
+    and 2 * shard.weights < hardware.memory_bytes
+    and shard.kv_elements_per_token > 0
+order by kilobytes_a_token, model.model_id

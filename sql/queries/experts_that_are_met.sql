@@ -1,0 +1,17 @@
+-- How many experts does a batch meet, and from how many tokens on are they compute-bound on an H100?
+select
+    shape.model_id,
+    shape.batch_size,
+    shape.experts,
+    round(shape.matrices, 1) as experts_met,
+    crossover.critical_tokens,
+from core.op_shape as shape
+inner join mart.crossover as crossover using (model_id, convention, tensor_parallel, op)
+where
+    shape.op = 'expert_gate_up_proj'
+    and shape.phase = 'decode'
+    and shape.sequence_length = 1024
+    and shape.tensor_parallel = 1
+    and crossover.hardware_id = 'h100-sxm'
+    and crossover.precision_id = 'bf16'
+order by shape.model_id, shape.batch_size

@@ -1,0 +1,60 @@
+-- one row per hardware, dtype, basis and level
+create or replace view mart.roof_by_level as
+with
+compute as (
+    select * from core.ceiling where kind = 'compute' and (preference = 1 or is_default)
+),
+
+bandwidth as (
+    select * from core.ceiling where kind = 'bandwidth' and (preference = 1 or is_default)
+),
+
+paired as (
+    select
+        compute.hardware_id,
+        compute.name as dtype,
+        compute.basis,
+        bandwidth.name as level,
+        compute.value_per_s as peak_flops_per_s,
+        bandwidth.value_per_s as bandwidth_bytes_per_s,
+        bandwidth.basis as bandwidth_basis,
+        compute.is_default,
+        compute.origin as peak_origin,
+        bandwidth.origin as bandwidth_origin,
+        compute.note,
+    from compute
+    inner join bandwidth using (hardware_id)
+    where bandwidth.basis = compute.basis or bandwidth.is_default
+    qualify row_number() over (
+        partition by compute.hardware_id, compute.name, compute.basis, bandwidth.name
+        order by
+            if(compute.is_default, bandwidth.is_default, bandwidth.basis = compute.basis) desc
+    ) = 1
+)
+
+select
+    paired.hardware_id,
+    paired.dtype,
+    paired.basis,
+    paired.level,
+    hardware.short_name,
+    paired.peak_flops_per_s,
+    paired.bandwidth_bytes_per_s,
+    paired.peak_flops_per_s / paired.bandwidth_bytes_per_s as ridge_flops_per_byte,
+    paired.is_default,
+    paired.bandwidth_basis,
+    paired.peak_origin,
+    paired.bandwidth_origin,
+    paired.note,
+from paired
+inner join core.hardware as hardware using (hardware_id);
+
+comment on view mart.roof_by_level is 'one row per hardware, dtype, basis and level: a compute ceiling with the bandwidth of a memory level or of the interconnect: a default peak with the default one, another with that of its own basis or else the default one; of several origins of a basis, the first';
+comment on column mart.roof_by_level.dtype is 'dtype of the arithmetic';
+comment on column mart.roof_by_level.level is 'what the bytes move through: dram, l2 or interconnect';
+comment on column mart.roof_by_level.peak_flops_per_s is 'compute ceiling, dense';
+comment on column mart.roof_by_level.bandwidth_bytes_per_s is 'bandwidth ceiling: of DRAM where no other level is named';
+comment on column mart.roof_by_level.ridge_flops_per_byte is 'intensity at which the two ceilings meet: peak / bandwidth';
+comment on column mart.roof_by_level.bandwidth_basis is 'where the bandwidth comes from';
+comment on column mart.roof_by_level.peak_origin is 'document that states the peak';
+comment on column mart.roof_by_level.bandwidth_origin is 'document that states the bandwidth';

@@ -1,0 +1,127 @@
+-- one row per hardware, model, convention, precision, phase, setting and tensor_parallel
+create or replace view mart.step_time as
+with
+point as (
+    select *, lower_bound_s * repeat as seconds,
+    from mart.roofline_point
+),
+
+by_group as (
+    select
+        hardware_id,
+        model_id,
+        convention,
+        precision_id,
+        phase,
+        batch_size,
+        sequence_length,
+        query_length,
+        tensor_parallel,
+        op_group,
+        sum(flops * repeat) as flops,
+        coalesce(sum(bytes * repeat) filter (level = 'dram'), 0) as bytes,
+        coalesce(sum(bytes * repeat) filter (level = 'interconnect'), 0)
+            as interconnect_bytes,
+        sum(seconds) as seconds,
+        coalesce(sum(seconds) filter (bound = 'memory'), 0) as memory_s,
+        coalesce(sum(seconds) filter (bound = 'compute'), 0) as compute_s,
+        coalesce(sum(seconds) filter (bound = 'interconnect'), 0) as interconnect_s,
+    from point
+    group by all
+),
+
+step as (
+    select
+        hardware_id,
+        model_id,
+        convention,
+        precision_id,
+        phase,
+        batch_size,
+        sequence_length,
+        query_length,
+        tensor_parallel,
+        sum(flops) as flops,
+        sum(bytes) as bytes,
+        sum(interconnect_bytes) as interconnect_bytes,
+        sum(seconds) as lower_bound_s,
+        sum(memory_s) as memory_s,
+        sum(compute_s) as compute_s,
+        sum(interconnect_s) as interconnect_s,
+        arg_max(op_group, seconds) as dominant_op_group,
+        max(seconds) / sum(seconds) as dominant_share,
+    from by_group
+    group by all
+),
+
+held as (
+    select
+        step.*,
+        case step.phase
+            when 'prefill' then step.batch_size * step.sequence_length
+            else step.batch_size
+        end as tokens,
+        shard.weights * precision.weight_bits / 8 as weight_memory_bytes,
+        step.batch_size * precision.kv_bits / 8 * (
+            shard.kv_elements_per_token * step.sequence_length
+            + shard.local_kv_elements_per_token
+            * least(step.sequence_length, coalesce(model.sliding_window, 0))
+        ) as kv_memory_bytes,
+        hardware.memory_bytes as device_memory_bytes,
+    from step
+    inner join core.model as model using (model_id)
+    inner join core.model_shard as shard using (model_id, tensor_parallel)
+    inner join core.precision as precision using (precision_id)
+    inner join core.hardware as hardware using (hardware_id)
+    -- what is shared needs a way from device to device
+    where
+        step.tensor_parallel = 1
+        or step.interconnect_s > 0
+        or step.convention <> 'engine'
+)
+
+select
+    hardware_id,
+    model_id,
+    convention,
+    precision_id,
+    phase,
+    batch_size,
+    sequence_length,
+    query_length,
+    tensor_parallel,
+    flops,
+    bytes,
+    interconnect_bytes,
+    lower_bound_s,
+    tokens / lower_bound_s as tokens_per_s,
+    weight_memory_bytes,
+    kv_memory_bytes,
+    weight_memory_bytes + kv_memory_bytes as memory_bytes,
+    weight_memory_bytes + kv_memory_bytes <= device_memory_bytes as fits_in_memory,
+    dominant_op_group,
+    dominant_share,
+    memory_s,
+    compute_s,
+    interconnect_s,
+    case greatest(memory_s, compute_s, interconnect_s)
+        when memory_s then 'memory'
+        when compute_s then 'compute'
+        else 'interconnect'
+    end as bound,
+from held;
+
+comment on view mart.step_time is 'one row per hardware, model, convention, precision, phase, setting and tensor_parallel: a whole step of the model at the roof, one op after the other; of the engine convention everything is in it, of the others matrix products or what they count';
+comment on column mart.step_time.interconnect_bytes is 'bytes that one device sends to others';
+comment on column mart.step_time.lower_bound_s is 'least time of the step: the sum over its ops';
+comment on column mart.step_time.tokens_per_s is 'prefill: prompt tokens; decode: one token a sequence and step; speculative: the same, and more by what is accepted; of all devices that share the model together';
+comment on column mart.step_time.weight_memory_bytes is 'weights that one device holds';
+comment on column mart.step_time.kv_memory_bytes is 'KV cache that one device holds, at the end of the context';
+comment on column mart.step_time.memory_bytes is 'weights and KV cache of one device together; activations are left out';
+comment on column mart.step_time.fits_in_memory is 'whether they fit the device';
+comment on column mart.step_time.dominant_op_group is 'op group that takes the most time';
+comment on column mart.step_time.dominant_share is 'its share of the time';
+comment on column mart.step_time.memory_s is 'time in memory-bound ops';
+comment on column mart.step_time.compute_s is 'time in compute-bound ops';
+comment on column mart.step_time.interconnect_s is 'time in ops that wait for the interconnect';
+comment on column mart.step_time.bound is 'what the most time goes to';
