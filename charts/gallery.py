@@ -23,7 +23,13 @@ TEMPLATES: Mapping[str, Callable[[pl.DataFrame], alt.LayerChart]] = {
     "speculative": speculative,
 }
 _LIST = Path(__file__).resolve().parent / "gallery.toml"
-_DEFAULTS = {"reference_flops_per_s": None, "reference_label": None, "batch_size": None, "sequence_length": None}
+_DEFAULTS = {
+    "reference_flops_per_s": None,
+    "reference_label": None,
+    "marks": "computed",
+    "batch_size": None,
+    "sequence_length": None,
+}
 
 
 # What a field can be, by a word that stands for all of it: each a set of parameters of the chart's query.

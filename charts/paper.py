@@ -27,6 +27,10 @@ _LINES = {
     ("peak", True): ("#ff0000", _DASHED),
     ("peak", False): ("#a00000", _DOTTED),
 }
+_MEASURED_TOOLTIP = [
+    alt.Tooltip("latency_s:Q", title="time, s", format=".3~s"),
+    alt.Tooltip("roof_fraction:Q", title="share of the roof", format=".1%"),
+]
 _LABEL_DECADES = "pow(10, round(log(datum.value) / LN10)) == datum.value ? format(datum.value, '~s') : ''"
 
 
@@ -84,8 +88,9 @@ def paper(frame: pl.DataFrame) -> alt.LayerChart:
         .encode(x, y=alt.YValue(200), text="label:N")
         for comparison, align, dx in sides
     ]
+    marks = next((layer for layer in ("measured", "predicted") if layer in frame["layer"]), "computed")
     points = (
-        rows("computed")
+        rows(marks)
         .mark_point(shape=CROSS, strokeWidth=1.4, filled=False, opacity=1)
         .encode(
             x,
@@ -100,7 +105,7 @@ def paper(frame: pl.DataFrame) -> alt.LayerChart:
                 scale=alt.Scale(type="ordinal", domain=list(SERIES), range=[size for _, size in SERIES.values()]),
                 legend=None,
             ),
-            tooltip=TOOLTIP,
+            tooltip=TOOLTIP if marks == "computed" else [*TOOLTIP, *_MEASURED_TOOLTIP],
         )
     )
     # the ground of both legends; it reads one row, and no field of it
@@ -127,7 +132,7 @@ def paper(frame: pl.DataFrame) -> alt.LayerChart:
     order = pl.col("label").replace_strict(list(SERIES), range(len(SERIES)), default=-1)
     chart = alt.layer(*layers).resolve_scale(color="independent", strokeDash="independent")
     title = f"Roofline Model ({model}, {hardware})"
-    subtitle = f"× computed from shapes, {precision}, on the {_roof_of(peaks)}"
+    subtitle = _subtitle(frame.filter(layer=marks), marks, precision, _roof_of(peaks))
     return styled(
         chart,
         cut(frame.sort(order, maintain_order=True), _INTENSITIES),
@@ -137,6 +142,16 @@ def paper(frame: pl.DataFrame) -> alt.LayerChart:
         description=f"{title}: performance over operational intensity on logarithmic axes. "
         f"Roofs: {', '.join(labels)}. Marks: {', '.join(SERIES)}, {subtitle.removeprefix('× ')}.",
     )
+
+
+def _subtitle(points: pl.DataFrame, marks: str, precision: str, roof: str) -> str:
+    if marks == "measured":
+        return f"× measured, {precision}: {points['source'][0].split(', cuda-event')[0]}; {roof}"
+    if marks == "predicted":
+        lenders = points["transferred_from"].drop_nulls().unique().sort().to_list()
+        lent = f", transferred from {' and '.join(lenders)}" if lenders else ""
+        return f"× predicted by a calibrated roof{lent}, {precision}; {roof}"
+    return f"× computed from shapes, {precision}, on the {roof}"
 
 
 def _roof_of(peaks: pl.DataFrame) -> str:

@@ -101,11 +101,13 @@ def run(*, catalog: str | None = None, common: Common = Common()) -> int:
 
 @app.command
 def ingest(
-    kind: Literal["hardware", "model", "workload", "ops"],
+    kind: Literal["hardware", "model", "workload", "ops", "measurement", "vidur"],
     paths: list[str],
     /,
     *,
     replace: bool = False,
+    hardware_id: str | None = None,
+    model_id: str | None = None,
     common: Common = Common(),
 ) -> int:
     """Put files into the catalog of the home, all or none; the next run reads them.
@@ -118,17 +120,110 @@ def ingest(
         hardware: a device file (.toml), or a table of devices (.csv). model: a Hugging Face config.json, a folder that
         holds one, or a name on the hub, as meta-llama/Llama-3.1-8B (needs the extra hub). workload: a grid of
         settings (.toml). ops: kernels of any kind (.csv, .json, .parquet) with a name, a group, and m, k and n, or
-        flops, bytes and precision_id.
+        flops, bytes and precision_id. measurement: times of kernels, as `rooflines measure` writes (.csv, .parquet).
+        vidur: profiles of linear layers by Vidur (mlp.csv).
     paths
         One or more files.
     replace
         Take the place of entries of the same name.
+    hardware_id
+        The device of measurements whose files do not say; by default the one that the path names.
+    model_id
+        The model of such measurements.
     """
     from flows.entries import add
 
     home = common.place
-    for added in add(home, kind, paths, replace=replace):
+    for added in add(home, kind, paths, replace=replace, hardware_id=hardware_id, model_id=model_id):
         print(f"added  {added.path}{' (in the place of the shipped one)' if added.replaces_shipped else ''}")
+    print("next: rooflines run")
+    return 0
+
+
+@app.command
+def measure(
+    *,
+    out: Path,
+    hardware_id: str,
+    backend: Literal["torch-cuda", "numpy"] = "torch-cuda",
+    workload: list[str] | None = None,
+    model: list[str] | None = None,
+    precision: list[str] | None = None,
+    seconds: float = 0.2,
+    plan_only: bool = False,
+    common: Common = Common(),
+) -> int:
+    """Time the ops of workloads on this machine, and write a measurement file.
+
+    The ceilings (largest copies, triads and products) are measured first. A file that is there is gone on with: what
+    it holds is not timed again. `rooflines ingest measurement FILE` puts it into the catalog.
+
+    Parameters
+    ----------
+    out
+        File to write (.csv).
+    hardware_id
+        The device, by its id in the catalog, as h100-sxm.
+    backend
+        torch-cuda (PyTorch on a CUDA device) or numpy (any computer, fp32 and fp64).
+    workload
+        Workloads of the catalog whose ops are timed; without one, the ceilings alone.
+    model
+        Models to keep of those.
+    precision
+        Precisions to keep of those.
+    seconds
+        Time that one kernel may take.
+    plan_only
+        Write the plan of what would be timed, for `python measure.py --plan FILE` on a machine that has PyTorch and
+        nothing of this project but that file, flows/measure.py.
+    """
+    from flows import measure as measuring
+
+    home, rows = common.place, []
+    if workload:
+        from flows.ingest.catalog import list_sources
+        from flows.plan import plan_of
+
+        planned = plan_of(list_sources(home), workload, model or [], precision or [])
+        rows = [
+            {name: "" if value is None else str(value) for name, value in row.items()} for row in planned.to_dicts()
+        ]
+    try:
+        if plan_only:
+            measuring.write_plan(rows, out)
+            print(f"planned {len(rows)} kernels\n  plan  {out}")
+            return 0
+        with _progress("measuring") as show:
+            device = measuring.start_backend(backend)
+            every = [*measuring.ceilings(device), *rows]
+            counts = measuring.measure(every, out, device, hardware_id, seconds=seconds, progress=show.tell)
+    except OSError as error:
+        raise InputError(f"--out: {out}: {error.strerror or error}; expected a file that can be written") from None
+    except measuring.NoBackendError as error:
+        raise InputError(f"--backend {backend}: {error}") from None
+    print(", ".join(f"{count} {what}" for what, count in counts.items()))
+    print(f"  measurements  {out}")
+    print(f"next: rooflines ingest measurement {out}")
+    return 0
+
+
+@app.command
+def calibrate(*, common: Common = Common()) -> int:
+    """Fit calibrated roofs to what was measured: how far below its roof each device runs, by kind of op and dtype.
+
+    Reads the measurements of the published snapshot and writes catalog/calibrations.toml in the home; the next run
+    reads it. To undo, delete that file.
+    """
+    from flows.calibrate import calibrate as fit_all
+
+    with _progress("fitting calibrated roofs"):
+        path, rows = fit_all(common.place)
+    for row in rows.iter_rows(named=True):
+        held_out = f", held out {row['holdout_mape']:.1%}" if row["holdout_mape"] is not None else ""
+        what = f"{row['hardware_id']} {row['op_kind']} {row['dtype']}: {row['n_points']} kernels"
+        print(f"fitted  {what}, mean error {row['fit_mape']:.1%}{held_out}")
+    print(f"added  {path}")
     print("next: rooflines run")
     return 0
 

@@ -59,7 +59,9 @@ def is_drawable(frame: pl.DataFrame) -> bool:
     A device may lack the dtype that a chart asks for, and a workload the settings.
     """
     layers = set(frame["layer"])
-    return bool(layers & {"ridge", "roof"}) and ("computed" in layers or "op_group" not in frame.columns)
+    return bool(layers & {"ridge", "roof"}) and (
+        bool(layers & {"computed", "measured", "predicted"}) or "op_group" not in frame.columns
+    )
 
 
 def chart_spec(entry: ChartEntry, frame: pl.DataFrame) -> dict[str, Any]:

@@ -1,5 +1,6 @@
 """The user's own catalog: foreign files become entries of it, all of them or none."""
 
+import io
 import json
 import os
 import re
@@ -13,11 +14,12 @@ from flows.ingest.catalog import SHIPPED, SourceFile, list_sources
 from flows.ingest.devices_csv import devices_of_csv
 from flows.ingest.document import ID_PATTERN, parse, shown
 from flows.ingest.hub import download_config, is_hub_name
-from flows.readers import READERS, read_kind, refuse_unknown_names
+from flows.ingest.vidur import read_vidur
+from flows.readers import READERS, read_kind, refuse_unknown_devices, refuse_unknown_names
 from warehouse.errors import InputError
 from warehouse.home import Home
 
-Kind = Literal["hardware", "model", "workload", "ops"]
+Kind = Literal["hardware", "model", "workload", "ops", "measurement", "vidur"]
 
 # kind -> folder of the catalog, endings of its files, field that holds the entry's id
 _PLACES: dict[str, tuple[str, tuple[str, ...], str | None]] = {
@@ -25,6 +27,8 @@ _PLACES: dict[str, tuple[str, tuple[str, ...], str | None]] = {
     "model": ("models", (".json",), None),
     "workload": ("workloads", (".toml",), "workload_id"),
     "ops": ("ops", (".csv", ".json", ".parquet"), None),
+    "measurement": ("measurements", (".csv", ".parquet"), None),
+    "vidur": ("measurements", (".csv", ".parquet"), None),
 }
 
 
@@ -46,7 +50,15 @@ class Added:
     replaces_shipped: bool
 
 
-def add(home: Home, kind: Kind, names: Sequence[str], *, replace: bool = False) -> list[Added]:
+def add(
+    home: Home,
+    kind: Kind,
+    names: Sequence[str],
+    *,
+    replace: bool = False,
+    hardware_id: str | None = None,
+    model_id: str | None = None,
+) -> list[Added]:
     """Put files into the home's catalog, all or none, and return where they went.
 
     Parameters
@@ -59,16 +71,21 @@ def add(home: Home, kind: Kind, names: Sequence[str], *, replace: bool = False) 
         Paths; of models also folders that hold a config.json, and names on the Hugging Face hub.
     replace
         Whether a file may take the place of one that is there.
+    hardware_id, model_id
+        The device and model of measurements whose files name neither; by default what the path names.
 
     Raises
     ------
     InputError
         A file cannot be used, or is there already.
     """
-    entries = [entry for name in names for entry in _entries(kind, name)]
     folder, suffixes, _ = _PLACES[kind]
+    if kind == "vidur":
+        entries = [_of_vidur(home, Path(name).expanduser(), hardware_id, model_id) for name in names]
+    else:
+        entries = [entry for name in names for entry in _entries(kind, name)]
     with home.writing():
-        _refuse_bad(home, kind, entries)
+        _refuse_bad(home, "measurement" if kind == "vidur" else kind, entries)
         target = home.catalog / folder
         for entry in entries:
             standing = [path for path in _same_entry(target, entry.entry_id, suffixes) if path.exists()]
@@ -118,6 +135,31 @@ def _entries(kind: str, name: str) -> list[Entry]:
         if not isinstance(entry_id, str) or not re.fullmatch(ID_PATTERN, entry_id):
             raise InputError(f"{path}: {field} = {shown(entry_id)}: expected an id, {ID_PATTERN}")
     return [Entry(entry_id, path.suffix, source.content(), path)]
+
+
+def _of_vidur(home: Home, path: Path, hardware_id: str | None, model_id: str | None) -> Entry:
+    """Return a profile of Vidur as a measurement file."""
+    sources = list_sources(home)
+    source = _source(path, "measurement")
+    device = hardware_id or _named(path, sources, "hardware")
+    if device is None:
+        raise InputError(f"{path}: the file names no device; expected --hardware-id, as a40")
+    rows = read_vidur(source, device, model_id or _named(path, sources, "model"))
+    content = io.BytesIO()
+    rows.write_parquet(content)
+    name = "-".join(_id_of(part) for part in ("vidur", device, path.parent.name, path.stem) if part)
+    return Entry(name[:64], ".parquet", content.getvalue(), path)
+
+
+def _named(path: Path, sources: Sequence[SourceFile], kind: str) -> str | None:
+    """Return the entry of the catalog that a path names in one of its parts, the longest if there are several."""
+    text = "/".join(path.absolute().parts).lower()
+    ids = [
+        s.entry_id
+        for s in sources
+        if s.kind == kind and re.search(rf"(?<![a-z0-9]){re.escape(s.entry_id)}(?![0-9])", text)
+    ]
+    return max(ids, key=len, default=None)
 
 
 def _model(name: str, path: Path) -> Entry:
@@ -170,6 +212,7 @@ def _refuse_bad(home: Home, kind: str, entries: Sequence[Entry]) -> None:
     sources = [*others, *new]
     frames = {name: frame for each in READERS for name, frame in read_kind(each, sources).items()}
     refuse_unknown_names(frames, sources)
+    refuse_unknown_devices(frames, sources)
 
 
 @dataclass(frozen=True)

@@ -4,7 +4,7 @@ from collections.abc import Callable, Mapping, Sequence
 
 import polars as pl
 
-from flows.ingest import hardware, model, ops, workload
+from flows.ingest import calibration, hardware, measurement, model, ops, workload
 from flows.ingest.catalog import SourceFile
 from flows.intensity.shapes import with_parameters
 
@@ -17,12 +17,14 @@ def _read_models(sources: Sequence[SourceFile]) -> Frames:
 
 
 READERS: Mapping[str, tuple[Callable[[Sequence[SourceFile]], Frames], Sequence[str]]] = {
-    "hardware": (hardware.read_hardware, ["hardware", "ceiling"]),
+    "hardware": (hardware.read_hardware, ["hardware", "ceiling", "relative"]),
     "model": (_read_models, ["model"]),
     "workload": (workload.read_workloads, ["workload"]),
     "precision": (workload.read_precisions, ["precision"]),
     "elementwise": (workload.read_elementwise, ["elementwise"]),
     "ops": (ops.read_ops, ["op_set", "op"]),
+    "measurement": (measurement.read_measurements, ["measurement", "measured_ceiling"]),
+    "calibration": (calibration.read_calibrations, ["fitted"]),
 }
 
 
@@ -38,3 +40,8 @@ def refuse_unknown_names(frames: Frames, sources: Sequence[SourceFile]) -> None:
     workload.refuse_unknown_names(frames["workload"], models, precisions, sources)
     ops.refuse_unknown_precisions(frames["op"], precisions, sources)
     ops.refuse_names_of_models(frames["op_set"], models, sources)
+
+
+def refuse_unknown_devices(frames: Frames, sources: Sequence[SourceFile]) -> None:
+    """Raise `InputError` where a measurement names a device that no file describes."""
+    measurement.refuse_unknown_devices(frames["measurement"], frames["hardware"], sources)

@@ -10,11 +10,13 @@ from pathlib import Path
 import polars as pl
 
 from flows import publish
+from flows.ingest.calibration import with_relatives
 from flows.ingest.catalog import SourceFile, digest_of_sources
+from flows.ingest.measurement import with_measured
 from flows.intensity.costs import op_costs
 from flows.intensity.custom import custom_costs, custom_shapes
 from flows.intensity.shapes import model_shards, op_shapes
-from flows.readers import READERS, read_kind, refuse_unknown_names
+from flows.readers import READERS, read_kind, refuse_unknown_devices, refuse_unknown_names
 from flows.stage import forget_others, staged
 from warehouse import snapshot, store
 from warehouse.digest import digest_of
@@ -49,7 +51,7 @@ class Summary:
 _DEGREES = [1, 2, 4, 8]
 
 # staged frames that are no tables of core
-_NO_TABLES = {"op", *(f"origin_{kind}" for kind in READERS)}
+_NO_TABLES = {"op", "measured_ceiling", "relative", "fitted", *(f"origin_{kind}" for kind in READERS)}
 
 
 def new_run(sources: Sequence[SourceFile], flow_run_id: str | None = None) -> Run:
@@ -117,7 +119,33 @@ def compute(home: Home, inputs: Mapping[str, Staged], sources: Sequence[SourceFi
         }
 
     tables = ["op_shape", "op_cost", "model_shard"]
-    return staged(home.stage, tables, [inputs[name].inputs_sha256 for name in names], build)
+    computed = staged(home.stage, tables, [inputs[name].inputs_sha256 for name in names], build)
+    return computed | _with_measured_ceilings(home, inputs, sources) | _with_relatives(home, inputs)
+
+
+def _with_measured_ceilings(
+    home: Home, inputs: Mapping[str, Staged], sources: Sequence[SourceFile]
+) -> dict[str, Staged]:
+    """Stage core.ceiling anew, with the limits that measurements show."""
+    names = ("hardware", "ceiling", "measurement", "measured_ceiling")
+
+    def build() -> dict[str, pl.DataFrame]:
+        frames = {name: pl.read_parquet(inputs[name].path, glob=False) for name in names}
+        refuse_unknown_devices(frames, sources)
+        return {"ceiling": with_measured(frames["ceiling"], frames["measured_ceiling"])}
+
+    return staged(home.stage, ["ceiling"], ["measured", *(inputs[name].inputs_sha256 for name in names)], build)
+
+
+def _with_relatives(home: Home, inputs: Mapping[str, Staged]) -> dict[str, Staged]:
+    """Stage core.calibration: what is fitted, and what devices without measurements take over."""
+    names = ("fitted", "relative")
+
+    def build() -> dict[str, pl.DataFrame]:
+        fitted, relatives = (pl.read_parquet(inputs[name].path, glob=False) for name in names)
+        return {"calibration": with_relatives(fitted, relatives)}
+
+    return staged(home.stage, ["calibration"], [inputs[name].inputs_sha256 for name in names], build)
 
 
 def load(home: Home, run: Run, inputs: Mapping[str, Staged], sources: Sequence[SourceFile]) -> list[Change]:

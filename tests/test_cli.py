@@ -21,7 +21,7 @@ from warehouse.home import Home
 
 ROOT = Path(__file__).resolve().parents[1]
 DEVICES, MODELS = (len(list((SHIPPED / name).iterdir())) for name in ("hardware", "models"))
-COMMANDS = ["run", "ingest", "query", "schema", "chart", "publish", "check"]
+COMMANDS = ["run", "ingest", "measure", "calibrate", "query", "schema", "chart", "publish", "check"]
 
 
 def rooflines(home: Home, *arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:
@@ -237,7 +237,7 @@ def test_charts_are_listed_and_drawn(finished: Home, tmp_path: Path, capfdbinary
 
 
 def test_publishing_elsewhere(finished: Home, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    for drawn in ("18 of them", "0 of them"):
+    for drawn in ("22 of them", "0 of them"):
         assert run_command(["publish", "--out", str(tmp_path / "public"), "--home", str(finished.path)]) == 0
         assert drawn in capsys.readouterr().out
     assert (tmp_path / "public" / "index.html").exists()

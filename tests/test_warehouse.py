@@ -218,7 +218,7 @@ def test_no_point_of_the_view_lies_above_its_roof(
     rows: list[tuple[float, float]], peak: float, bandwidth: float, empty: duckdb.DuckDBPyConnection
 ) -> None:
     empty.begin()
-    empty.execute("insert into core.hardware values ('h', 'h', 'h', 'v', 'a', 1, 1, 's', null)")
+    empty.execute("insert into core.hardware values ('h', 'h', 'h', 'v', 'a', 1, 1, 's', null, null)")
     for kind, name, value in (("compute", "fp16", peak), ("bandwidth", "dram", bandwidth)):
         empty.execute(
             "insert into core.ceiling"
@@ -296,6 +296,10 @@ def test_the_public_contract_is_there(snapshot: duckdb.DuckDBPyConnection) -> No
         "step_time": "hardware_id model_id convention precision_id phase batch_size sequence_length query_length"
         " tensor_parallel flops bytes lower_bound_s tokens_per_s memory_bytes fits_in_memory dominant_op_group bound",
         "spec_conflict": "hardware_id kind name spread origins",
+        "measured_point": "measurement_id hardware_id series intensity_flops_per_byte achieved_flops_per_s"
+        " achieved_bytes_per_s attainable_flops_per_s roof_fraction bound is_above_roof software source",
+        "predicted_point": "hardware_id shape_id precision_id predicted_s predicted_flops_per_s roof_fraction",
+        "efficiency": "hardware_id op_group dtype source_id n median p10 p90",
     }
     for view, columns in views.items():
         assert set(columns.split()) <= set(snapshot.sql(f"select * from mart.{view} limit 0").columns)

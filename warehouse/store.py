@@ -236,9 +236,13 @@ def _load_table(connection: duckdb.DuckDBPyConnection, table: str, staged: Stage
         path = literal(re.sub(r"([*?\[])", r"[\1]", str(staged.path)))  # or else they mean many files
         present = {name for name, *_ in connection.execute(f"describe from read_parquet({path})").fetchall()}
         columns = ", ".join(c for c in _column_comments(connection, f"core.{table}") if c in present)
-        merge = (sql_folder() / "load.sql").read_text("utf-8")
-        merge = merge.format(table=table, columns=columns, path=path, keys=keys)
-        touched = Counter(action for (action,) in connection.execute(merge).fetchall())
+        if not _value(connection, f"select count(*) from core.{table}"):
+            insert = f"insert into core.{table} by name select {columns} from read_parquet({path})"
+            touched["INSERT"] = _value(connection, insert)
+        else:
+            merge = (sql_folder() / "load.sql").read_text("utf-8")
+            merge = merge.format(table=table, columns=columns, path=path, keys=keys)
+            touched = Counter(action for (action,) in connection.execute(merge).fetchall())
     rows = _value(connection, f"select count(*) from core.{table}")
     return Change(table, rows, touched["INSERT"], touched["UPDATE"], touched["DELETE"])
 

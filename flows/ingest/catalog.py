@@ -19,9 +19,11 @@ _FILES: dict[str, tuple[tuple[str, ...], bool]] = {
     "workload": (("workloads/*.toml",), True),
     "precision": (("precisions.toml",), False),
     "elementwise": (("elementwise.toml",), False),
+    "calibration": (("calibrations.toml",), False),
     "ops": (("ops/*.csv", "ops/*.json", "ops/*.parquet"), True),
+    "measurement": (("measurements/*.csv", "measurements/*.parquet"), True),
 }
-_MAX_BYTES = {"ops": 50_000_000}
+_MAX_BYTES = {"ops": 50_000_000, "measurement": 500_000_000}
 _MAX_BYTES_OF_OTHERS = 1_000_000
 
 

@@ -18,6 +18,8 @@ Basis = Literal["datasheet", "as_printed", "measured"]
 # A ridge outside this range (FLOP/byte) means that one of its ceilings is in another unit.
 _RIDGE_RANGE = (0.05, 4000)
 
+_NULLABLE = {"tdp_w": pl.Float64, "l2_bytes": pl.Float64, "multiprocessors": pl.Int64}
+
 # Where no ceiling is marked as the default, the first of the first basis is.
 _BASES = ("datasheet", "measured", "as_printed")
 
@@ -54,6 +56,8 @@ class Device(Document):
     architecture: Text
     memory_gb: Annotated[float, Field(ge=0.1, le=10_000)]
     l2_mib: Annotated[float, Field(gt=0, le=10_000)] | None = None
+    multiprocessors: Annotated[int, Field(gt=0, le=100_000)] | None = None
+    relatives: list[Id] = Field(default_factory=list)  # whose calibrations it takes where it has none, nearest first
     tdp_w: Annotated[float, Field(ge=0.5, le=50_000)] | None = None
     origin: Text
     license: Text | None = None
@@ -76,9 +80,15 @@ def read_hardware(sources: Sequence[SourceFile]) -> dict[str, pl.DataFrame]:
             **device.model_dump(include={"hardware_id", "name", "short_name", "vendor", "architecture", "tdp_w"}),
             "memory_bytes": device.memory_gb * 1e9,
             "l2_bytes": device.l2_mib and device.l2_mib * 2**20,
+            "multiprocessors": device.multiprocessors,
             "source_id": source.source_id,
         }
         for device, source in devices
+    ]
+    relatives = [
+        {"hardware_id": device.hardware_id, "relative": relative, "place": place}
+        for device, _ in devices
+        for place, relative in enumerate(device.relatives, start=1)
     ]
     ceilings = [row for device, source in devices for row in _ceilings(device, source)]
     origins = [
@@ -86,7 +96,10 @@ def read_hardware(sources: Sequence[SourceFile]) -> dict[str, pl.DataFrame]:
         for device, source in devices
     ]
     return {
-        "hardware": pl.DataFrame(hardware, schema_overrides={"tdp_w": pl.Float64, "l2_bytes": pl.Float64}),
+        "hardware": pl.DataFrame(hardware, schema_overrides=_NULLABLE),
+        "relative": pl.DataFrame(
+            relatives, schema={"hardware_id": pl.String, "relative": pl.String, "place": pl.Int64}
+        ),
         "ceiling": pl.DataFrame(ceilings, schema_overrides={"note": pl.String}),
         "origin": pl.DataFrame(origins, schema_overrides={"license": pl.String}),
     }

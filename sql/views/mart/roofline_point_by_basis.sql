@@ -60,6 +60,9 @@ select
         else roof.level
     end as bound,
     roof.ridge_flops_per_byte,
+    roof.peak_flops_per_s,
+    roof.bandwidth_bytes_per_s,
+    shape.matrices,
 from cost
 inner join shape using (shape_id)
 left join core.phase as phase using (phase)

@@ -1,0 +1,475 @@
+"""Times kernels on the machine it runs on, and writes one measurement file.
+
+It needs Python and PyTorch (or NumPy, for any computer), and nothing else of this project: copied to
+a bare machine, `python measure.py --plan plan.csv --out FILE` runs what `rooflines measure --plan-only`
+planned elsewhere. Every row that is finished is in the file; started again, it goes on after the last one.
+
+A plan is a CSV of kernels: the columns of a measurement up to `bytes`. A time is the median of many
+executions on random data with cold caches: before each, more than the L2 cache is written.
+"""
+
+import argparse
+import csv
+import importlib
+import math
+import os
+import platform
+import statistics
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from datetime import UTC, datetime
+from pathlib import Path
+from typing import Any, Protocol
+
+# What a plan says of a kernel, and what is measured of it: the columns of core.measurement, but for ids.
+PLANNED = (
+    "model_id", "op", "op_group", "phase", "kind", "m", "k", "n", "batch_size", "sequence_length", "query_length",
+    "heads", "kv_heads", "head_dim", "matrices", "tensor_parallel", "dtype", "flops", "bytes",
+)  # fmt: skip
+MEASURED = (
+    "hardware_id", "latency_s", "latency_min_s", "latency_std_s", "repeats", "method", "software", "device_name",
+    "measured_at",
+)  # fmt: skip
+COLUMNS = (*PLANNED, *MEASURED)
+KINDS = ("linear", "qk", "pv", "attention", "softmax", "norm", "rms_norm", "layer_norm", "copy", "triad")
+
+Row = Mapping[str, str]
+Kernel = Callable[[], object]
+
+_BYTES = {"fp64": 8, "fp32": 4, "tf32": 4, "fp16": 2, "bf16": 2, "fp8": 1, "int8": 1}
+_WARM_UPS = 3
+_LEAST, _MOST = 5, 50  # executions that are timed
+_MEMORY_SHARE = 0.9  # of what is free
+
+
+class Backend(Protocol):
+    """What runs and times kernels."""
+
+    name: str
+    method: str
+    device_name: str
+    software: str
+    dtypes: tuple[str, ...]
+
+    def free_bytes(self) -> int:
+        """Return the memory that kernels can take."""
+
+    def kernel(self, row: Row) -> Kernel:
+        """Return a call that executes the kernel once, its operands in place."""
+
+    def times(self, kernel: Kernel, seconds: float) -> list[float]:
+        """Return the time of each of several executions, in seconds."""
+
+    def forget(self) -> None:
+        """Give back the memory of the last kernel."""
+
+
+class TorchCuda:
+    """Kernels of PyTorch on a CUDA device, timed by events on the device."""
+
+    name = "torch-cuda"
+    method = "cuda-event, cold L2 (flushed before each execution), median, random data"
+    dtypes: tuple[str, ...] = ("fp16", "bf16", "fp32", "tf32", "fp8", "int8")
+
+    def __init__(self) -> None:
+        torch: Any = importlib.import_module("torch")
+
+        if not torch.cuda.is_available():
+            raise NoBackendError("torch sees no CUDA device; expected one, or the backend numpy")
+        self._torch = torch
+        properties = torch.cuda.get_device_properties(0)
+        self.device_name = str(properties.name)
+        self.software = f"torch {torch.__version__}, CUDA {torch.version.cuda}, driver {_driver()}"
+        cache = getattr(properties, "L2_cache_size", 0) or 64 * 2**20
+        self._flush = torch.empty(4 * cache, dtype=torch.uint8, device="cuda")
+        self._types = {
+            "fp16": torch.float16, "bf16": torch.bfloat16, "fp32": torch.float32, "tf32": torch.float32,
+            "fp8": torch.float8_e4m3fn, "int8": torch.int8,
+        }  # fmt: skip
+
+    def free_bytes(self) -> int:
+        """Return the memory that kernels can take."""
+        return int(self._torch.cuda.mem_get_info()[0])
+
+    def forget(self) -> None:
+        """Give back the memory of the last kernel."""
+        self._torch.cuda.empty_cache()
+
+    def times(self, kernel: Kernel, seconds: float) -> list[float]:
+        """Return the time of each of several executions, by events around each."""
+        torch = self._torch
+        for _ in range(_WARM_UPS):
+            kernel()
+        torch.cuda.synchronize()
+        first = self._timed(kernel, 2)
+        return first + self._timed(kernel, _count(statistics.median(first), seconds))
+
+    def _timed(self, kernel: Kernel, count: int) -> list[float]:
+        torch = self._torch
+        pairs = [[torch.cuda.Event(enable_timing=True) for _ in range(2)] for _ in range(count)]
+        for start, end in pairs:
+            self._flush.zero_()  # also keeps the device busy until the kernel is queued
+            start.record()
+            kernel()
+            end.record()
+        torch.cuda.synchronize()
+        return [start.elapsed_time(end) / 1e3 for start, end in pairs]
+
+    def _random(self, dtype: str, *shape: int) -> Any:
+        torch = self._torch
+        if dtype == "int8":
+            return torch.randint(-127, 128, shape, dtype=torch.int8, device="cuda")
+        if dtype == "fp8":
+            out = torch.empty(shape, dtype=torch.float8_e4m3fn, device="cuda")
+            step = max(1, 2**28 // max(1, math.prod(shape[1:])))
+            for i in range(0, shape[0], step):
+                out[i : i + step] = torch.randn((min(step, shape[0] - i), *shape[1:]), device="cuda").to(out.dtype)
+            return out
+        return torch.randn(shape, dtype=self._types[dtype], device="cuda")
+
+    def kernel(self, row: Row) -> Kernel:
+        """Return a call that executes the kernel once, its operands in place."""
+        torch, dtype, kind = self._torch, row["dtype"], row["kind"]
+        torch.backends.cuda.matmul.allow_tf32 = dtype == "tf32"
+        if kind == "linear":
+            return self._product(row)
+        if kind in {"copy", "triad"}:
+            a, b = (self._random(dtype, _int(row, "m")) for _ in range(2))
+            out = torch.empty_like(a)
+            return (lambda: out.copy_(a)) if kind == "copy" else (lambda: torch.add(a, b, alpha=0.5, out=out))
+        if kind in {"qk", "pv", "attention"}:
+            return self._attention(row)
+        x = self._random(dtype, _int(row, "m"), _int(row, "n"))
+        functional = torch.nn.functional
+        if kind == "softmax":
+            return lambda: functional.softmax(x, dim=-1)
+        weight = self._random(dtype, _int(row, "n"))
+        if kind == "rms_norm":
+            return lambda: functional.rms_norm(x, x.shape[-1:], weight)
+        return lambda: functional.layer_norm(x, x.shape[-1:], weight, weight)
+
+    def _product(self, row: Row) -> Kernel:
+        torch, dtype = self._torch, row["dtype"]
+        m, k, n = (_int(row, name) for name in "mkn")
+        a, weight = self._random(dtype, m, k), self._random(dtype, n, k)  # as models keep them: a row an output
+        if dtype == "fp8":
+            one = torch.ones((), device="cuda")
+            b = weight.t()
+            return lambda: torch._scaled_mm(a, b, scale_a=one, scale_b=one, out_dtype=torch.bfloat16)
+        b = weight.t()
+        if dtype == "int8":
+            return lambda: torch._int_mm(a, b)
+        out = torch.empty((m, n), dtype=a.dtype, device="cuda")
+        return lambda: torch.mm(a, b, out=out)
+
+    def _attention(self, row: Row) -> Kernel:
+        torch, dtype, kind = self._torch, row["dtype"], row["kind"]
+        b, q, s, heads, kv_heads, d = (
+            _int(row, name)
+            for name in ("batch_size", "query_length", "sequence_length", "heads", "kv_heads", "head_dim")
+        )
+        if kind == "attention":
+            query = self._random(dtype, b, heads, q, d)
+            keys, values = (self._random(dtype, b, kv_heads, s, d) for _ in range(2))
+            attend = torch.nn.functional.scaled_dot_product_attention
+            options = {"is_causal": row["phase"] == "prefill", "enable_gqa": heads != kv_heads}
+            return lambda: attend(query, keys, values, **options)
+        rows = q * heads // kv_heads  # queries that share keys and values are rows of one product
+        left, right = ((rows, d), (d, s)) if kind == "qk" else ((rows, s), (s, d))
+        # keys lie a row a token: the product reads them transposed
+        x = self._random(dtype, b * kv_heads, *left)
+        y = self._random(dtype, b * kv_heads, s, d)
+        y = y.transpose(1, 2) if kind == "qk" else y
+        out = torch.empty((b * kv_heads, left[0], right[1]), dtype=x.dtype, device="cuda")
+        return lambda: torch.bmm(x, y, out=out)
+
+
+class Numpy:
+    """Kernels of NumPy on any computer, timed by its clock."""
+
+    name = "numpy"
+    method = "wall clock, cold caches (flushed before each execution), median, random data"
+    dtypes: tuple[str, ...] = ("fp32", "fp64")
+
+    def __init__(self) -> None:
+        numpy: Any = importlib.import_module("numpy")
+
+        self._numpy = numpy
+        self.device_name = platform.processor() or platform.machine()
+        self.software = f"numpy {numpy.__version__}, Python {platform.python_version()}, {platform.system()}"
+        self._flush = numpy.zeros(2**25, dtype=numpy.uint8)
+        self._random_numbers = numpy.random.default_rng(0)
+
+    def free_bytes(self) -> int:
+        """Return the memory that kernels can take."""
+        try:
+            return int(os.sysconf("SC_AVPHYS_PAGES")) * int(os.sysconf("SC_PAGE_SIZE"))
+        except (AttributeError, ValueError, OSError):
+            return 2 * 2**30
+
+    def forget(self) -> None:
+        """Give back the memory of the last kernel: nothing holds it."""
+
+    def times(self, kernel: Kernel, seconds: float) -> list[float]:
+        """Return the time of each of several executions, by the clock."""
+        for _ in range(_WARM_UPS):
+            kernel()
+        first = self._timed(kernel, 2)
+        return first + self._timed(kernel, _count(statistics.median(first), seconds))
+
+    def _timed(self, kernel: Kernel, count: int) -> list[float]:
+        times = []
+        for _ in range(count):
+            self._flush += 1
+            start = time.perf_counter()
+            kernel()
+            times.append(time.perf_counter() - start)
+        return times
+
+    def _random(self, dtype: str, *shape: int) -> Any:
+        numpy = self._numpy
+        return self._random_numbers.random(shape, dtype=numpy.float64 if dtype == "fp64" else numpy.float32)
+
+    def kernel(self, row: Row) -> Kernel:
+        """Return a call that executes the kernel once, its operands in place."""
+        numpy, dtype, kind = self._numpy, row["dtype"], row["kind"]
+        if kind == "linear":
+            a, b = (
+                self._random(dtype, _int(row, "m"), _int(row, "k")),
+                self._random(dtype, _int(row, "k"), _int(row, "n")),
+            )
+            out = numpy.empty((a.shape[0], b.shape[1]), a.dtype)
+            return lambda: numpy.matmul(a, b, out=out)
+        if kind in {"copy", "triad"}:
+            a, b = (self._random(dtype, _int(row, "m")) for _ in range(2))
+            out = numpy.empty_like(a)
+            # in one pass, NumPy can only add two arrays
+            return (lambda: numpy.copyto(out, a)) if kind == "copy" else (lambda: numpy.add(a, b, out=out))
+        if kind in {"qk", "pv"}:
+            b, q, s, heads, kv_heads, d = (
+                _int(row, name)
+                for name in ("batch_size", "query_length", "sequence_length", "heads", "kv_heads", "head_dim")
+            )
+            rows = q * heads // kv_heads
+            x = self._random(dtype, b * kv_heads, rows, d if kind == "qk" else s)
+            y = self._random(dtype, b * kv_heads, s, d)
+            y = y.transpose(0, 2, 1) if kind == "qk" else y
+            return lambda: numpy.matmul(x, y)
+        if kind == "softmax":
+            x = self._random(dtype, _int(row, "m"), _int(row, "n"))
+
+            def softmax() -> object:
+                powers = numpy.exp(x - x.max(axis=-1, keepdims=True))
+                return powers / powers.sum(axis=-1, keepdims=True)
+
+            return softmax
+        raise NotImplementedError(f"{kind} in numpy")
+
+
+class NoBackendError(Exception):
+    """A backend cannot run here: its library or its device is missing."""
+
+
+def start_backend(name: str) -> Backend:
+    """Return a backend that is ready to time kernels.
+
+    Raises
+    ------
+    NoBackendError
+        Its library is not installed, or there is no device for it.
+    """
+    try:
+        return BACKENDS[name]()
+    except ImportError as error:
+        raise NoBackendError(f"{error}; expected it installed, or another backend") from None
+
+
+BACKENDS: Mapping[str, Callable[[], Backend]] = {"torch-cuda": TorchCuda, "numpy": Numpy}
+
+
+def ceilings(backend: Backend) -> Iterator[dict[str, str]]:
+    """Yield what shows the limits of a device: large copies and triads, and large square products of each dtype."""
+    large = backend.name == "torch-cuda"
+    none = dict.fromkeys(COLUMNS, "")
+    base = {**none, "op_group": "ceiling", "tensor_parallel": "1", "matrices": "1"}
+    for count in (2**28, 2**30) if large else (2**22, 2**24):
+        for kind, moves in (("copy", 2), ("triad", 3)):
+            size = {"op": kind, "kind": kind, "dtype": "fp32", "m": str(count)}
+            work = {"flops": str(0 if kind == "copy" else 2 * count), "bytes": str(moves * count * _BYTES["fp32"])}
+            yield {**base, **size, **work}
+    for dtype in backend.dtypes:
+        for side in (4096, 8192, 16384) if large else (512, 1024):
+            size = {"op": "product", "kind": "linear", "dtype": dtype, **dict.fromkeys("mkn", str(side))}
+            yield {**base, **size, "flops": str(2 * side**3), "bytes": str(3 * side**2 * _BYTES[dtype])}
+
+
+def measure(
+    plan: Iterable[Row],
+    out: Path,
+    backend: Backend,
+    hardware_id: str,
+    *,
+    seconds: float = 0.2,
+    progress: Callable[[str], None] = lambda _: None,
+) -> dict[str, int]:
+    """Time the kernels of a plan that the file does not hold yet, and append a row each to it.
+
+    Return how many were `measured`, were there `before`, were left out as too large for the memory
+    (`too large`), or could not be run (`failed`); `progress` is told of each.
+
+    Parameters
+    ----------
+    plan
+        Rows with the columns `PLANNED`, numbers as text; what is empty does not apply.
+    out
+        File to append to.
+    backend
+        What runs the kernels.
+    hardware_id
+        The device, by its id in the catalog.
+    seconds
+        Time that a kernel may take, warm-ups aside.
+    """
+    rows = list(plan)
+    done = {_key(row) for row in _read(out)} if out.exists() else set()
+    counts = dict.fromkeys(("measured", "before", "too large", "failed"), 0)
+    _mend(out)
+    with out.open("a", encoding="utf-8", newline="") as file:
+        writer = csv.DictWriter(file, COLUMNS, lineterminator="\n")
+        if not done and file.tell() == 0:
+            writer.writeheader()
+        for number, row in enumerate(rows, start=1):
+            label = f"{number}/{len(rows)} {row['op']} {row['phase']} {row['dtype']} " + " ".join(
+                f"{name}={row[name]}" for name in ("m", "k", "n", "batch_size", "sequence_length") if row[name]
+            )
+            if _key(row) in done:
+                counts["before"] += 1
+                continue
+            if _needed(row) > _MEMORY_SHARE * backend.free_bytes():
+                counts["too large"] += 1
+                progress(f"{label}: left out, needs {_needed(row) / 1e9:.1f} GB of memory")
+                continue
+            try:
+                times = sorted(backend.times(backend.kernel(row), seconds))
+            except (RuntimeError, MemoryError, NotImplementedError, ValueError) as error:
+                counts["failed"] += 1
+                reason = " ".join(str(error).split())[:160]
+                progress(f"{label}: left out, {type(error).__name__}: {reason}")
+                backend.forget()
+                continue
+            backend.forget()
+            done.add(_key(row))
+            counts["measured"] += 1
+            writer.writerow({**{name: row[name] for name in PLANNED}, **_timed_row(times, backend, hardware_id)})
+            file.flush()
+            progress(f"{label}: {_shown(times)}, {float(row['flops']) / statistics.median(times) / 1e12:.2f} TFLOP/s")
+    return counts
+
+
+def read_plan(path: Path) -> list[dict[str, str]]:
+    """Return the rows of a plan.
+
+    Raises
+    ------
+    ValueError
+        The file is no plan; the message says what it lacks.
+    """
+    rows = _read(path)
+    lacking = set(PLANNED) - set(rows[0] if rows else ())
+    if lacking:
+        raise ValueError(f"{path}: expected a plan with the columns {', '.join(sorted(lacking))}")
+    return rows
+
+
+def write_plan(rows: Iterable[Row], path: Path) -> None:
+    """Write rows as a plan."""
+    with path.open("w", encoding="utf-8", newline="") as file:
+        writer = csv.DictWriter(file, PLANNED, lineterminator="\n", extrasaction="ignore")
+        writer.writeheader()
+        writer.writerows(rows)
+
+
+def _timed_row(times: Sequence[float], backend: Backend, hardware_id: str) -> dict[str, str]:
+    return {
+        "hardware_id": hardware_id,
+        "latency_s": f"{statistics.median(times):.6g}",
+        "latency_min_s": f"{min(times):.6g}",
+        "latency_std_s": f"{statistics.pstdev(times):.3g}",
+        "repeats": str(len(times)),
+        "method": backend.method,
+        "software": backend.software,
+        "device_name": backend.device_name,
+        "measured_at": datetime.now(UTC).strftime("%Y-%m-%dT%H:%M:%SZ"),
+    }
+
+
+def _shown(times: Sequence[float]) -> str:
+    median = statistics.median(times)
+    return f"{median * 1e6:.1f} us"
+
+
+def _needed(row: Row) -> float:
+    """Memory of the operands: what the kernel moves, and for fp8 what makes them."""
+    return float(row["bytes"]) * (1.3 if row["dtype"] == "fp8" else 1.02) + 2**28
+
+
+def _count(first: float, seconds: float) -> int:
+    return max(_LEAST, min(_MOST, int(seconds / max(first, 1e-7))))
+
+
+def _int(row: Row, name: str) -> int:
+    return int(row[name])
+
+
+def _key(row: Row) -> tuple[str, ...]:
+    return tuple(row.get(name) or "" for name in PLANNED)
+
+
+def _read(path: Path) -> list[dict[str, str]]:
+    with path.open(encoding="utf-8", newline="") as file:
+        return [row for row in csv.DictReader(file) if None not in row.values()]
+
+
+def _mend(path: Path) -> None:
+    """Cut off a last line that an interruption left unfinished."""
+    if not path.exists():
+        return
+    content = path.read_bytes()
+    whole = content.rfind(b"\n") + 1
+    if whole < len(content):
+        path.write_bytes(content[:whole])
+
+
+def _driver() -> str:
+    query = ["nvidia-smi", "--query-gpu=driver_version", "--format=csv,noheader"]
+    try:
+        return subprocess.run(query, capture_output=True, text=True, check=True, timeout=20).stdout.split()[0]
+    except (OSError, IndexError, ValueError, subprocess.SubprocessError):
+        return "unknown"
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Measure a plan from the command line of a bare machine."""
+    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
+    parser.add_argument("--out", type=Path, required=True, help="measurement file to write, or to go on with")
+    parser.add_argument("--plan", type=Path, help="CSV of kernels; without it, the ceilings alone")
+    parser.add_argument("--hardware-id", required=True, help="the device, by its id in the catalog")
+    parser.add_argument("--backend", choices=sorted(BACKENDS), default="torch-cuda")
+    parser.add_argument("--seconds", type=float, default=0.2, help="time that a kernel may take")
+    options = parser.parse_args(arguments)
+    try:
+        backend = start_backend(options.backend)
+        rows = [*ceilings(backend), *(read_plan(options.plan) if options.plan else [])]
+    except (OSError, ValueError, NoBackendError) as error:
+        print(f"measure: {error}", file=sys.stderr)
+        return 2
+    show = lambda text: print(text, file=sys.stderr, flush=True)  # noqa: E731
+    counts = measure(rows, options.out, backend, options.hardware_id, seconds=options.seconds, progress=show)
+    print(", ".join(f"{count} {what}" for what, count in counts.items()), options.out)
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

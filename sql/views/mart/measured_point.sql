@@ -1,0 +1,112 @@
+-- one row per measurement
+create or replace view mart.measured_point as
+with
+measurement as (
+    select * from core.measurement
+),
+
+roof as (
+    select * from mart.roof where is_default
+),
+
+placed as (
+    select
+        measurement.*,
+        concat_ws(' ', measurement.op_group, phase.series_suffix) as series,
+        roof.basis,
+        roof.ridge_flops_per_byte,
+        measurement.flops / measurement.bytes as intensity_flops_per_byte,
+        measurement.flops / measurement.latency_s as achieved_flops_per_s,
+        measurement.bytes / measurement.latency_s as achieved_bytes_per_s,
+        least(
+            roof.peak_flops_per_s,
+            measurement.flops / measurement.bytes * roof.bandwidth_bytes_per_s
+        ) as attainable_flops_per_s,
+        greatest(
+            measurement.flops / roof.peak_flops_per_s,
+            measurement.bytes / roof.bandwidth_bytes_per_s
+        ) as lower_bound_s,
+        calibration.overhead_s,
+        hardware.l2_bytes,
+        source.origin as source,
+    from measurement
+    inner join roof using (hardware_id, dtype)
+    inner join core.hardware as hardware using (hardware_id)
+    inner join core.source as source
+        on measurement.source_id = source.source_id
+    left join core.phase as phase using (phase)
+    left join core.calibration as calibration
+        on
+            measurement.hardware_id = calibration.hardware_id
+            and measurement.kind = calibration.op_kind
+            and measurement.dtype = calibration.dtype
+)
+
+select
+    measurement_id,
+    hardware_id,
+    model_id,
+    op,
+    op_group,
+    phase,
+    series,
+    kind,
+    m,
+    k,
+    n,
+    batch_size,
+    sequence_length,
+    query_length,
+    heads,
+    kv_heads,
+    head_dim,
+    matrices,
+    tensor_parallel,
+    dtype,
+    basis,
+    flops,
+    bytes,
+    latency_s,
+    latency_min_s,
+    latency_std_s,
+    repeats,
+    intensity_flops_per_byte,
+    ridge_flops_per_byte,
+    achieved_flops_per_s,
+    achieved_bytes_per_s,
+    attainable_flops_per_s,
+    lower_bound_s,
+    lower_bound_s / latency_s as roof_fraction,
+    case
+        when overhead_s >= 0.5 * latency_s then 'overhead'
+        when intensity_flops_per_byte >= ridge_flops_per_byte then 'compute'
+        else 'memory'
+    end as bound,
+    lower_bound_s > latency_s as is_above_roof,
+    case
+        when lower_bound_s <= latency_s then null
+        when intensity_flops_per_byte >= ridge_flops_per_byte
+            then 'another dtype or a sparse peak'
+        when bytes <= l2_bytes then 'cache-resident: its bytes fit the L2 cache'
+        else 'part of its bytes came from a cache'
+    end as likely_cause,
+    method,
+    software,
+    device_name,
+    measured_at,
+    source_id,
+    source,
+from placed;
+
+comment on view mart.measured_point is 'one row per measurement: where a measured kernel lies beside the default roof of its dtype';
+comment on column mart.measured_point.series is 'label of the op''s group and phase on charts';
+comment on column mart.measured_point.intensity_flops_per_byte is 'operational intensity: flops / bytes';
+comment on column mart.measured_point.achieved_flops_per_s is 'flops / latency';
+comment on column mart.measured_point.achieved_bytes_per_s is 'bytes / latency';
+comment on column mart.measured_point.attainable_flops_per_s is 'performance at the roof: min(peak, intensity * bandwidth)';
+comment on column mart.measured_point.lower_bound_s is 'least time of one execution: max(flops / peak, bytes / bandwidth)';
+comment on column mart.measured_point.roof_fraction is 'share of the roof that is reached: least time / latency';
+comment on column mart.measured_point.bound is 'overhead where launching takes at least half of the time, by the calibration of the device; else compute at or right of the ridge, memory left of it';
+comment on column mart.measured_point.is_above_roof is 'whether it took less than the least time; such a point is kept';
+comment on column mart.measured_point.likely_cause is 'why it can lie above its roof; null where it does not';
+comment on column mart.measured_point.source is 'who measured it, and how';

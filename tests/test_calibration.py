@@ -1,0 +1,205 @@
+"""Calibrated roofs: fitted to what they made, held out honestly, the same in SQL."""
+
+from pathlib import Path
+
+import duckdb
+import numpy as np
+import polars as pl
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from flows.calibrate import calibrate, to_toml
+from flows.ingest.calibration import read_calibrations, with_relatives
+from flows.intensity.calibration import PARAMETERS, Kernels, calibrations, fit, predicted_s
+from tests.test_ingest import assert_refused, source, written
+from tests.test_measure import PROFILE
+from warehouse.errors import InputError
+from warehouse.frames import read_frame
+from warehouse.home import Home
+from warehouse.objects import sql_folder
+
+PEAK, BANDWIDTH = 150e12, 700e9
+PLAIN = {"compute_efficiency": 0.8, "bandwidth_efficiency": 0.75, "overhead_s": 4e-6, "blend": 1.6}
+TILED = {**PLAIN, "tile_limit": 20.0, "wave_exponent": 0.5, "partial_wave_exponent": 0.3, "tile_blend": 12.0}
+SUSTAINED = {**TILED, "sustained_exponent": 0.08}
+
+
+def kernels(shapes: list[tuple[int, int, int]], units: float = 84) -> Kernels:
+    m, k, n = np.array(shapes, dtype=float).T
+    memory = 2 * (m * k + k * n + m * n) / BANDWIDTH
+    return Kernels(2 * m * k * n / PEAK, memory, m, n, np.ones(len(m)), units)
+
+
+GRID = [
+    (m, k, n) for m in (1, 8, 64, 100, 256, 700, 2048, 8192) for k in (1024, 4096, 11008) for n in (1024, 4096, 12288)
+]
+
+
+@pytest.mark.parametrize("truth", [PLAIN, TILED, SUSTAINED], ids=["plain", "tiles", "sustained"])
+def test_a_fit_finds_what_made_the_times(truth: dict[str, float]) -> None:
+    form = {4: "plain", 8: "tiles", 9: "sustained"}[len(truth)]
+    found = fit(kernels(GRID), predicted_s(kernels(GRID), truth), form)
+    assert predicted_s(kernels(GRID), found) == pytest.approx(predicted_s(kernels(GRID), truth), rel=0.02)
+    assert found["overhead_s"] == pytest.approx(truth["overhead_s"], rel=0.1)
+
+
+def test_outliers_disturb_a_fit_little() -> None:
+    times = predicted_s(kernels(GRID), PLAIN)
+    times[::10] *= 3
+    found = fit(kernels(GRID), times, "plain")
+    assert found["compute_efficiency"] == pytest.approx(0.8, rel=0.05)
+    assert found["bandwidth_efficiency"] == pytest.approx(0.75, rel=0.05)
+
+
+@settings(max_examples=100, deadline=None)
+@given(m=st.integers(1, 100_000), k=st.integers(16, 50_000), n=st.integers(16, 200_000), which=st.integers(0, 2))
+def test_a_prediction_is_never_above_its_ceilings(m: int, k: int, n: int, which: int) -> None:
+    one = kernels([(m, k, n)])
+    (found,) = predicted_s(one, (PLAIN, TILED, SUSTAINED)[which])
+    assert np.isfinite(found)
+    assert found >= max(one.compute_s[0], one.memory_s[0])
+
+
+def frame(times: np.ndarray, models: list[str]) -> pl.DataFrame:
+    m, k, n = (list(column) for column in zip(*GRID, strict=True))
+    return pl.DataFrame(
+        {
+            "hardware_id": "d", "kind": "linear", "dtype": "fp16", "model_id": models, "op": "gemm", "rows": m, "k": k,
+            "n": n, "matrices": 1.0, "flops": [2.0 * a * b * c for a, b, c in GRID],
+            "bytes": [2.0 * (a * b + b * c + a * c) for a, b, c in GRID], "latency_s": times,
+            "peak_flops_per_s": PEAK, "bandwidth_bytes_per_s": BANDWIDTH, "multiprocessors": 84, "source_id": "s",
+        }
+    )  # fmt: skip
+
+
+def test_the_form_is_the_one_that_predicts_what_is_held_out() -> None:
+    models = [f"m{i % 3}" for i in range(len(GRID))]
+    noise = np.exp(np.random.default_rng(0).normal(0, 0.02, len(GRID)))
+    plain = calibrations(frame(predicted_s(kernels(GRID), PLAIN) * noise, models)).row(0, named=True)
+    tiled = calibrations(frame(predicted_s(kernels(GRID), TILED) * noise, models)).row(0, named=True)
+    assert plain["n_points"] == len(GRID)
+    assert tiled["tile_limit"] is not None
+    for found in (plain, tiled):
+        assert found["fit_mape"] < 0.03
+        assert found["holdout_mape"] < 0.06
+    alone = calibrations(frame(predicted_s(kernels(GRID), TILED), ["m"] * len(GRID)).with_columns(k=1, n=1))
+    assert alone["holdout_mape"].to_list() == [None]
+    assert calibrations(frame(predicted_s(kernels(GRID), TILED), models).head(5)).is_empty()
+
+
+def test_a_file_of_calibrations_reads_as_it_was_written(tmp_path: Path) -> None:
+    models = [f"m{i % 3}" for i in range(len(GRID))]
+    rows = calibrations(frame(predicted_s(kernels(GRID), TILED), models)).with_columns(origin=pl.lit("me"))
+    path = written(tmp_path, "calibrations.toml", to_toml(rows))
+    again = read_calibrations([source(path, "calibration")])["fitted"]
+    for name in PARAMETERS:
+        assert again[name].to_list() == pytest.approx(rows[name].to_list(), rel=1e-5)
+    bad = written(tmp_path, "calibrations.toml", to_toml(rows).replace("blend = ", "blend = -", 1))
+    assert_refused(lambda: read_calibrations([source(bad, "calibration")]), names=["blend", "greater"])
+
+
+def test_relatives_lend_what_a_device_lacks(tmp_path: Path) -> None:
+    models = [f"m{i % 3}" for i in range(len(GRID))]
+    one = calibrations(frame(predicted_s(kernels(GRID), PLAIN), models)).with_columns(origin=pl.lit("me"))
+    path = written(tmp_path, "calibrations.toml", to_toml(one))
+    mine = read_calibrations([source(path, "calibration")])["fitted"]
+    fitted = pl.concat([mine, mine.with_columns(hardware_id=pl.lit("e"), op_kind=pl.lit("qk"))])
+    named = [("x", "d", 1), ("x", "e", 2), ("d", "e", 1)]
+    relatives = pl.DataFrame(named, schema=["hardware_id", "relative", "place"], orient="row")
+    found = with_relatives(fitted, relatives).select("hardware_id", "op_kind", "transferred_from").rows()
+    assert set(found) == {
+        ("d", "linear", None), ("e", "qk", None), ("x", "linear", "d"), ("x", "qk", "e"), ("d", "qk", "e"),
+    }  # fmt: skip
+
+
+@pytest.mark.parametrize("hardware_id", ["h100-sxm", "a100-80gb-sxm", "a6000"])
+def test_sql_predicts_what_python_does(hardware_id: str, snapshot: duckdb.DuckDBPyConnection) -> None:
+    """The view and the function are one formula: on products of dense models and of mixtures, whole and shared."""
+    points = read_frame(
+        snapshot,
+        "select point.*, shape.m / shape.matrices as rows, shape.n, shape.matrices, roof.peak_flops_per_s,"
+        " roof.bandwidth_bytes_per_s, hardware.multiprocessors from mart.predicted_point as point"
+        " inner join core.op_shape as shape using (shape_id) inner join mart.roof as roof using (hardware_id, dtype)"
+        " inner join core.hardware as hardware using (hardware_id)"
+        f" where hardware_id = '{hardware_id}' and roof.is_default and point.kind = 'linear' and precision_id = 'fp16'"
+        " and point.model_id in ('llama-3-8b', 'mixtral-8x7b', 'deepseek-v2-lite') and shape_id % 3 = 0",
+    )
+    (parameters,) = read_frame(
+        snapshot,
+        f"select * from core.calibration where hardware_id = '{hardware_id}' and op_kind = 'linear' and dtype = 'fp16'",
+    ).to_dicts()
+    given = Kernels(
+        (points["flops"] / points["peak_flops_per_s"]).to_numpy(),
+        (points["bytes"] / points["bandwidth_bytes_per_s"]).to_numpy(),
+        points["rows"].to_numpy(),
+        points["n"].cast(pl.Float64).to_numpy(),
+        points["matrices"].to_numpy(),
+        float(points["multiprocessors"][0]),
+    )
+    assert len(points) > 50
+    assert points["predicted_s"].to_numpy() == pytest.approx(predicted_s(given, parameters), rel=1e-9)
+
+
+def test_shipped_calibrations(snapshot: duckdb.DuckDBPyConnection) -> None:
+    rows = snapshot.sql(
+        "select hardware_id, op_kind, dtype, fit_mape, holdout_mape, transferred_from from core.calibration"
+    ).fetchall()
+    found = {row[:3]: row[3:] for row in rows}
+    assert found["a40", "linear", "fp16"][0] < 0.08
+    assert found["a6000", "linear", "fp16"][2] == "a40"
+    assert found["h100-sxm", "attention", "bf16"][1] < 0.08
+    for device in ("h100-sxm", "h200-sxm"):
+        for dtype in ("fp16", "bf16", "fp8"):
+            assert found[device, "linear", dtype][1] < 0.08
+
+
+def test_a_device_without_measurements_is_predicted_by_its_relative(snapshot: duckdb.DuckDBPyConnection) -> None:
+    """The seeds' prose on the A6000: products level off at 100 to 120 TFLOP/s."""
+    (row,) = snapshot.sql(
+        "select max(predicted_flops_per_s) / 1e12, any_value(transferred_from), max(roof_fraction)"
+        " from mart.predicted_point where hardware_id = 'a6000' and model_id = 'llama-7b' and convention = 'paper'"
+        " and precision_id = 'fp16' and phase = 'prefill' and op_group in ('qkv mlp', 'up/gate/down')"
+    ).fetchall()
+    assert 100 < row[0] < 125
+    assert row[1] == "a40"
+    assert row[2] < 1
+
+
+def test_shipped_calibrations_are_those_of_the_shipped_measurements(snapshot: duckdb.DuckDBPyConnection) -> None:
+    """Fitted again, attention of the H100 comes out as it ships."""
+    measured = read_frame(snapshot, (sql_folder() / "calibration" / "measured.sql").read_text("utf-8"))
+    again = calibrations(measured.filter(hardware_id="h100-sxm", kind="attention")).row(0, named=True)
+    shipped = read_frame(
+        snapshot, "select * from core.calibration where hardware_id = 'h100-sxm' and op_kind = 'attention'"
+    ).row(0, named=True)
+    for name in ("compute_efficiency", "bandwidth_efficiency", "overhead_s", "blend", "fit_mape", "holdout_mape"):
+        assert again[name] == pytest.approx(shipped[name], rel=1e-3), name
+
+
+def test_calibrating_a_home(home: Home) -> None:
+    path, rows = calibrate(home)
+    assert path == home.catalog / "calibrations.toml"
+    assert len(rows) >= 18
+    assert (
+        read_calibrations([source(path, "calibration")])["fitted"]["n_points"].to_list() == rows["n_points"].to_list()
+    )
+
+
+def test_nothing_to_calibrate(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match="rooflines run"):
+        calibrate(Home(tmp_path))
+
+
+@pytest.mark.skipif(not PROFILE.exists(), reason="no public profiles beside the checkout")
+def test_a_public_profile_is_fitted_as_well_as_published() -> None:
+    """The plain form on the A40's products of Llama-2 7B: 0.80 of the peak, 0.79 of the bandwidth."""
+    from flows.ingest.vidur import read_vidur  # noqa: PLC0415
+
+    rows = read_vidur(source(PROFILE, "measurement"), "a40", "llama-2-7b")
+    m, k, n = (rows[name].cast(pl.Float64).to_numpy() for name in "mkn")
+    given = Kernels(2 * m * k * n / 149.7e12, 2 * (m * k + k * n + m * n) / 696e9, m, n, np.ones(len(m)), 84)
+    found = fit(given, rows["latency_s"].to_numpy(), "plain")
+    assert round(found["compute_efficiency"], 2) == 0.80
+    assert round(found["bandwidth_efficiency"], 2) == 0.79
+    assert round(found["overhead_s"] * 1e6, 1) == 2.5

@@ -1,0 +1,269 @@
+"""Measured kernels: timed here with NumPy, read from files, placed beside their roofs."""
+
+import csv
+import subprocess
+import sys
+from pathlib import Path
+
+import duckdb
+import polars as pl
+import pytest
+
+from flows import measure
+from flows.cli import run_command
+from flows.entries import add
+from flows.ingest.catalog import SHIPPED, list_sources
+from flows.ingest.measurement import read_measurements, with_measured
+from flows.ingest.vidur import read_vidur
+from flows.plan import plan_of
+from tests.conftest import Refresh
+from tests.test_ingest import assert_refused, source, written
+from warehouse.home import Home
+from warehouse.snapshot import open_snapshot
+
+ROOT = Path(__file__).resolve().parents[1]
+TINY = """\
+workload_id = "tiny"
+name = "Tiny"
+origin = "me"
+phases = ["prefill", "decode"]
+batch_size = [1]
+sequence_length = [16]
+conventions = ["paper", "llm-viewer"]
+precisions = ["fp32"]
+models = ["gpt2"]
+"""
+PROFILE = ROOT.parent / "shared" / "data" / "vidur" / "a40" / "llama-2-7b-mlp.csv"
+
+
+@pytest.fixture
+def tiny(tmp_path: Path) -> Home:
+    home = Home(tmp_path / "home")
+    add(home, "workload", [str(written(tmp_path, "tiny.toml", TINY))])
+    return home
+
+
+def test_the_ops_of_a_workload_are_timed_and_placed(
+    tiny: Home, tmp_path: Path, run_refresh: Refresh, prefect_server: None, capsys: pytest.CaptureFixture[str]
+) -> None:
+    out, common = tmp_path / "mine.csv", ["--home", str(tiny.path)]
+    arguments = ["measure", "--out", str(out), "--hardware-id", "ryzen-9-7950x", "--backend", "numpy"]
+    arguments += ["--workload", "tiny", "--seconds", "0.001", *common]
+    assert run_command(arguments) == 0
+    assert "0 before, 0 too large" in capsys.readouterr().out
+    before = out.read_bytes()
+    assert run_command(arguments) == 0
+    assert capsys.readouterr().out.startswith("0 measured, ")
+    assert out.read_bytes() == before
+    assert run_command(["ingest", "measurement", str(out), *common]) == 0
+    run_refresh(tiny.path)
+    with open_snapshot(tiny.snapshot) as connection:
+        points = connection.sql(
+            "select op, kind, roof_fraction, is_above_roof, bound, software from mart.measured_point"
+            " where hardware_id = 'ryzen-9-7950x' and model_id = 'gpt2'"
+        ).fetchall()
+        ceilings = connection.sql(
+            "select name, value_per_s from core.ceiling where hardware_id = 'ryzen-9-7950x' and basis = 'measured'"
+        ).fetchall()
+    assert {"q_proj", "qk", "pv", "softmax", "lm_head"} <= {op for op, *_ in points}
+    assert all(fraction > 0 for _, _, fraction, *_ in points)
+    assert {"dram", "fp32", "fp64"} == {name for name, _ in ceilings}
+
+
+def test_an_interrupted_measurement_goes_on(tmp_path: Path) -> None:
+    backend, out = measure.Numpy(), tmp_path / "mine.csv"
+    rows = list(measure.ceilings(backend))[:4]
+    told: list[str] = []
+    assert measure.measure(rows[:2], out, backend, "x", seconds=0.001)["measured"] == 2
+    with out.open("a") as file:
+        file.write("half a li")
+    counts = measure.measure(rows, out, backend, "x", seconds=0.001, progress=told.append)
+    assert (counts["before"], counts["measured"]) == (2, 2)
+    assert len(told) == 2
+    with out.open(newline="") as file:
+        found = list(csv.DictReader(file))
+    assert [row["op"] for row in found] == [row["op"] for row in rows]
+    assert all(float(row["latency_min_s"]) <= float(row["latency_s"]) for row in found)
+
+
+def test_what_does_not_fit_or_cannot_run_is_left_out_and_named(tmp_path: Path) -> None:
+    backend, told = measure.Numpy(), list[str]()
+    row = next(iter(measure.ceilings(backend)))
+    rows = [{**row, "bytes": "1e15"}, {**row, "kind": "attention"}, row]
+    counts = measure.measure(rows, tmp_path / "x.csv", backend, "x", seconds=0.001, progress=told.append)
+    assert (counts["too large"], counts["failed"], counts["measured"]) == (1, 1, 1)
+    assert "left out, needs 1000000.3 GB of memory" in told[0]
+    assert "left out, NotImplementedError" in told[1]
+
+
+def test_a_bare_machine_needs_one_file(tiny: Home, tmp_path: Path) -> None:
+    """The script alone, in an empty folder, without this project on its path."""
+    plan, bare = tmp_path / "plan.csv", tmp_path / "bare"
+    arguments = ["measure", "--out", str(plan), "--hardware-id", "x", "--workload", "tiny", "--plan-only"]
+    assert run_command([*arguments, "--home", str(tiny.path)]) == 0
+    bare.mkdir()
+    (bare / "measure.py").write_text((ROOT / "flows" / "measure.py").read_text("utf-8"), "utf-8")
+    command = [sys.executable, "-I", "measure.py", "--plan", str(plan), "--out", "m.csv", "--hardware-id", "x"]
+    done = subprocess.run(
+        [*command, "--backend", "numpy", "--seconds", "0.001"],
+        cwd=bare, capture_output=True, text=True, timeout=120, check=False,
+    )  # fmt: skip
+    assert done.returncode == 0, done.stderr
+    assert "0 failed m.csv" in done.stdout
+    assert "TFLOP/s" in done.stderr
+    refused = subprocess.run(
+        [*command, "--backend", "torch-cuda"], cwd=bare, capture_output=True, text=True, check=False
+    )
+    if refused.returncode:
+        assert len(refused.stderr.splitlines()) == 1
+
+
+def test_a_plan_has_each_kernel_once(tmp_path: Path) -> None:
+    plan = plan_of(list_sources(Home(tmp_path)), ["medusa-grid"], ["llama-7b"], ["fp16"])
+    shapes = plan.filter(kind="linear").select("op_group", "phase", "m", "k", "n")
+    assert shapes.is_unique().all()
+    prefill = plan.filter(phase="prefill", op_group="qkv mlp")["m"].sort().to_list()
+    assert prefill == [2**exponent for exponent in range(7, 20)]
+    assert plan.filter(phase="decode", kind="qk").select("batch_size", "sequence_length").is_unique().all()
+    assert len(plan.filter(phase="decode", kind="qk")) == 49
+    assert_refused(lambda: plan_of(list_sources(Home(tmp_path)), ["none"]), names=["workload_id = none", "medusa-grid"])
+
+
+def test_shipped_measurements(snapshot: duckdb.DuckDBPyConnection) -> None:
+    counts = snapshot.sql(
+        "select hardware_id, count(*), count(*) filter (is_above_roof), min(roof_fraction) > 0,"
+        " count(distinct device_name) from mart.measured_point group by 1 order by 1"
+    ).fetchall()
+    assert [row[0] for row in counts] == ["h100-sxm", "h200-sxm"]
+    assert all(row[1] > 2000 and row[2:] == (0, True, 1) for row in counts)
+    ceilings = dict(
+        snapshot.sql(
+            "select hardware_id || ' ' || name, value_per_s / 1e12 from core.ceiling where basis = 'measured'"
+            " and source_id like 'shipped/measurement/%'"
+        ).fetchall()
+    )
+    assert 3.0 < ceilings["h100-sxm dram"] < 3.35
+    assert 4.2 < ceilings["h200-sxm dram"] < 4.8
+    assert 750 < ceilings["h100-sxm bf16"] < 989.4
+    assert sum(path.stat().st_size for path in (SHIPPED / "measurements").iterdir()) < 2 * 2**20
+
+
+def test_the_papers_grid_is_measured_on_todays_hardware(snapshot: duckdb.DuckDBPyConnection) -> None:
+    rows = snapshot.sql(
+        "select hardware_id, series, count(*), max(achieved_flops_per_s) / 1e12 from mart.measured_point"
+        " where model_id = 'llama-7b' and op_group in ('qkv mlp', 'up/gate/down', 'qk/pv')"
+        " and phase in ('prefill', 'decode') group by all"
+    ).fetchall()
+    found = {(device, series): (count, best) for device, series, count, best in rows}
+    for device in ("h100-sxm", "h200-sxm"):
+        assert found[device, "qkv mlp init"][0] == 13
+        assert found[device, "qkv mlp ar"][0] == 7
+        assert found[device, "qk/pv ar"][0] == 98
+        assert found[device, "qk/pv init"][0] == 94  # two settings of each need more memory than there is
+        assert found[device, "up/gate/down init"][1] > 700
+
+
+HEADER = "hardware_id,op,op_group,kind,dtype,flops,bytes,latency_s,method"
+GOOD = f"{HEADER}\na40,gemm,custom,linear,fp16,1e12,1e9,0.01,clock\n"
+
+
+def test_points_above_their_roof_are_kept_and_explained(home: Home, tmp_path: Path, run_refresh: Refresh) -> None:
+    text = f"{GOOD}a40,small,custom,norm,fp16,100,1e5,1e-8,clock\na40,fast,custom,linear,fp16,1e12,1e8,0.001,clock\n"
+    text += "a40,large,custom,norm,fp16,100,1e9,1e-4,clock\n"
+    add(home, "measurement", [str(written(tmp_path, "mine.csv", text))])
+    run_refresh(home.path)
+    with open_snapshot(home.snapshot) as connection:
+        rows = connection.sql(
+            "select op, is_above_roof, likely_cause, roof_fraction > 1 from mart.measured_point"
+            " where hardware_id = 'a40' order by op"
+        ).fetchall()
+    assert rows == [
+        ("fast", True, "another dtype or a sparse peak", True),
+        ("gemm", False, None, False),
+        ("large", True, "part of its bytes came from a cache", True),
+        ("small", True, "cache-resident: its bytes fit the L2 cache", True),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "names"),
+    [
+        ("latency_s", "latency", ['column "latency"', "latency_s"]),
+        (",method", "", ["no column method"]),
+        ("0.01", "fast", ["row 1", 'latency_s = "fast"', "a number"]),
+        ("0.01", "0", ['row 1 ("gemm")', "latency_s: expected"]),
+        ("0.01", "nan", ["row 1", "latency_s"]),
+        ("0.01", "", ["row 1", "latency_s: missing"]),
+        ("fp16", "half", ["row 1", "dtype: expected one of"]),
+        ("a40", "a41", ['hardware_id = "a41"', "rooflines ingest hardware"]),
+        ("1e9", "-1", ["row 1", "bytes"]),
+        (GOOD, "", ["mine.csv"]),
+        (GOOD, f"{HEADER}\n", ["no rows"]),
+    ],
+)
+def test_bad_measurements(tmp_path: Path, old: str, new: str, names: list[str]) -> None:
+    home, path = Home(tmp_path / "home"), written(tmp_path, "mine.csv", GOOD.replace(old, new, 1))
+    assert_refused(lambda: add(home, "measurement", [str(path)]), names=["mine.csv", *names])
+    assert not home.catalog.exists()
+
+
+def test_measured_ceilings_stand_after_those_of_device_files(tmp_path: Path) -> None:
+    text = f"{HEADER}\na40,copy,ceiling,copy,fp32,0,1e9,0.002,clock\na40,gemm,ceiling,linear,int4,1e12,1e9,0.01,clock\n"
+    measured = read_measurements([source(written(tmp_path, "mine.csv", text), "measurement")])["measured_ceiling"]
+    assert measured["value_per_s"].to_list() == [500e9, 1e14]
+    row = {"hardware_id": "a40", "kind": "bandwidth", "name": "dram", "basis": "measured", "origin": "o", "note": None}
+    own = pl.DataFrame([{**row, "value_per_s": 570e9, "is_default": True, "preference": 1, "source_id": "s"}])
+    both = with_measured(own, measured).select("name", "value_per_s", "preference", "is_default").rows()
+    assert both == [("dram", 570e9, 1, True), ("dram", 500e9, 2, False), ("int4", 1e14, 1, True)]
+
+
+VIDUR = """\
+n_head,n_kv_head,n_embd,n_expanded_embd,use_gated_mlp,num_tokens,num_tensor_parallel_workers
+32,8,4096,14336,True,64,2
+32,8,4096,14336,True,64,2
+32,8,4096,14336,False,8,1
+"""
+
+
+def vidur(folder: Path, name: str = "mlp.csv") -> Path:
+    layers = ("attn_pre_proj", "attn_post_proj", "mlp_up_proj", "mlp_down_proj")
+    frame = pl.read_csv(VIDUR.encode()).with_columns(
+        pl.Series(f"time_stats.{layer}.{statistic}", [0.1, 0.3, 0.2])
+        for layer in layers
+        for statistic in ("min", "median", "std")
+    )
+    frame.write_csv(folder / name)
+    return folder / name
+
+
+def test_profiles_of_vidur(tmp_path: Path) -> None:
+    rows = read_vidur(source(vidur(tmp_path), "measurement"), "a40", "llama-3-8b")
+    shared = rows.filter(tensor_parallel=2).select("op", "m", "k", "n", "latency_s").rows()
+    assert [row[:4] for row in shared] == [
+        ("qkv_proj", 64, 4096, 3072), ("o_proj", 64, 2048, 4096), ("gate_up_proj", 64, 4096, 14336),
+        ("down_proj", 64, 7168, 4096),
+    ]  # fmt: skip
+    assert {row[4] for row in shared} == {0.0002}  # milliseconds, and the mean of two profiles
+    assert rows.filter(tensor_parallel=1, op="gate_up_proj")["n"].to_list() == [14336]  # no gate
+    assert rows["license"].unique().to_list() == ["MIT"]
+
+
+def test_profiles_of_vidur_in_the_catalog(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    home, folder = Home(tmp_path / "home"), tmp_path / "profiles" / "a40"
+    folder.mkdir(parents=True)
+    assert run_command(["ingest", "vidur", str(vidur(folder)), "--home", str(home.path)]) == 0
+    assert "vidur-a40-a40-mlp.parquet" in capsys.readouterr().out
+    nameless = vidur(tmp_path, "x.csv")
+    assert run_command(["ingest", "vidur", str(nameless), "--home", str(home.path)]) == 2
+    assert "names no device; expected --hardware-id" in capsys.readouterr().err
+    other = written(folder, "other.csv", "a,b\n1,2\n")
+    assert run_command(["ingest", "vidur", str(other), "--home", str(home.path)]) == 2
+    assert "expected a profile of linear layers by Vidur, mlp.csv" in capsys.readouterr().err
+
+
+@pytest.mark.skipif(not PROFILE.exists(), reason="no public profiles beside the checkout")
+def test_a_public_profile_of_vidur() -> None:
+    rows = read_vidur(source(PROFILE, "measurement"), "a40", "llama-2-7b")
+    assert len(rows) == 4 * (1044 - 8)  # four products, two profiles of 4096 and of 128 tokens each
+    best = rows.filter(tensor_parallel=1).select((pl.col("flops") / pl.col("latency_s")).max()).item()
+    assert 0.82 < best / 149.7e12 < 0.84
