@@ -10,7 +10,7 @@ from hashlib import sha256
 from pathlib import Path
 from typing import Any, Literal
 
-from flows.ingest.catalog import SHIPPED, SourceFile, list_sources
+from flows.ingest.catalog import SHIPPED, SourceFile, list_sources, refuse_too_large
 from flows.ingest.devices_csv import devices_of_csv
 from flows.ingest.document import ID_PATTERN, parse, shown
 from flows.ingest.hub import download_config, is_hub_name
@@ -81,7 +81,7 @@ def add(
     """
     folder, suffixes, _ = _PLACES[kind]
     if kind == "vidur":
-        entries = [_of_vidur(home, Path(name).expanduser(), hardware_id, model_id) for name in names]
+        entries = [_of_vidur(home, _expanded(name), hardware_id, model_id) for name in names]
     else:
         entries = [entry for name in names for entry in _entries(kind, name)]
     with home.writing():
@@ -100,6 +100,15 @@ def add(
             raise InputError(f"{target}: {error.strerror or error}; expected a folder that can be written") from None
 
 
+def _expanded(name: str) -> Path:
+    try:
+        path = Path(name).expanduser()
+        path.exists()
+    except (RuntimeError, OSError, ValueError) as error:  # no such user, too long, a null byte
+        raise InputError(f"{shown(name)}: {error}; expected a path") from None
+    return path
+
+
 def _same_entry(folder: Path, entry_id: str, suffixes: Iterable[str]) -> list[Path]:
     return [folder / f"{entry_id}{suffix}" for suffix in suffixes]
 
@@ -116,14 +125,16 @@ def _write(folder: Path, entry: Entry, suffixes: Iterable[str]) -> Added:
 
 
 def _entries(kind: str, name: str) -> list[Entry]:
-    path = Path(name).expanduser()
+    path = _expanded(name)
     if kind == "model":
         return [_model(name, path)]
     _, suffixes, field = _PLACES[kind]
     if kind == "hardware" and path.suffix == ".csv":
-        return [
-            Entry(device_id, ".toml", text.encode(), path) for device_id, text in devices_of_csv(_source(path, kind))
-        ]
+        devices = devices_of_csv(_source(path, kind))
+        entries = [Entry(device_id, ".toml", text.encode(), path) for device_id, text in devices]
+        if not entries:
+            raise InputError(f"{path}: 0 rows; expected one a device")
+        return entries
     if path.suffix not in suffixes:
         endings = ", ".join((*suffixes, ".csv") if kind == "hardware" else suffixes)
         raise InputError(f"{path}: expected a file that ends in {endings}")
@@ -171,7 +182,11 @@ def _model(name: str, path: Path) -> Entry:
     content = parse(source)
     named = content.get("_name_or_path") if isinstance(content, dict) else None
     of_config = named if isinstance(named, str) and named else path.absolute().parent.name
-    return Entry(_id_of(of_config if path.stem == "config" else path.stem), ".json", source.content(), path)
+    of_file = of_config if path.stem == "config" else path.stem
+    entry_id = _id_of(of_file)
+    if not re.fullmatch(ID_PATTERN, entry_id):
+        raise InputError(f"{path}: file name = {shown(of_file)}: expected letters a to z, digits or dots in it")
+    return Entry(entry_id, ".json", source.content(), path)
 
 
 def _id_of(name: str) -> str:
@@ -196,6 +211,7 @@ def _source(path: Path, kind: str) -> SourceFile:
         content = path.read_bytes()
     except OSError as error:
         raise InputError(f"{path}: {error.strerror or error}; expected a file") from None
+    refuse_too_large(kind, path, len(content))
     digest = sha256(content).hexdigest()
     return SourceFile(f"new/{kind}/{path.stem}", kind, path.stem, path, path.name, digest, len(content))
 

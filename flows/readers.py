@@ -7,13 +7,24 @@ import polars as pl
 from flows.ingest import calibration, hardware, measurement, model, ops, workload
 from flows.ingest.catalog import SourceFile
 from flows.intensity.shapes import with_parameters
+from warehouse.errors import InputError
+
+_MOST_WEIGHTS = 1e16
 
 Frames = Mapping[str, pl.DataFrame]
 
 
 def _read_models(sources: Sequence[SourceFile]) -> Frames:
     frames = model.read_models(sources)
-    return {**frames, "model": with_parameters(frames["model"])}
+    with_counts = with_parameters(frames["model"])
+    # widths that are absurd together overflow the count
+    size = pl.col("hidden_size").cast(pl.Float64) * (
+        pl.col("vocab_size") + pl.col("num_layers") * pl.col("intermediate_size") * pl.col("num_experts").fill_null(1)
+    )
+    for model_id, source_id in with_counts.filter(size > _MOST_WEIGHTS).select("model_id", "source_id").iter_rows():
+        path = next(source.path for source in sources if source.source_id == source_id)
+        raise InputError(f"{path}: {model_id} has more than {_MOST_WEIGHTS:.0e} weights; expected a model that can be")
+    return {**frames, "model": with_counts}
 
 
 READERS: Mapping[str, tuple[Callable[[Sequence[SourceFile]], Frames], Sequence[str]]] = {

@@ -30,10 +30,13 @@ _on_disk: dict[str, Any] = {
 }
 
 
-@task(cache_policy=NO_CACHE, task_run_name="ingest {kind}")
-def ingest(home: Home, kind: str, sources: list[SourceFile]) -> dict[str, Staged]:
-    """Validate the files of one kind."""
-    return steps.ingest(home, kind, sources)
+@task(cache_policy=NO_CACHE)
+def ingest(home: Home, sources: list[SourceFile]) -> dict[str, Staged]:
+    """Validate the files of every kind."""
+    inputs: dict[str, Staged] = {}
+    for kind in READERS:
+        inputs |= steps.ingest(home, kind, [source for source in sources if source.kind == kind])
+    return inputs
 
 
 @task(cache_policy=NO_CACHE)
@@ -119,9 +122,7 @@ def refresh(home: Path | None = None, catalog: Path | None = None) -> Summary:
 def _publish_anew(home: Home, run: Run, sources: list[SourceFile]) -> Summary:
     log = get_run_logger()
     log.info("reading %d files", len(sources))
-    inputs: dict[str, Staged] = {}
-    for kind in READERS:
-        inputs |= ingest(home, kind, [source for source in sources if source.kind == kind])
+    inputs = ingest(home, sources)
     log.info("computing intensities")
     inputs |= compute(home, inputs, sources)
     log.info("loading tables")

@@ -230,14 +230,10 @@ def test_a_chart_without_marks_is_not_published(home: Home, run_refresh: Refresh
 
 def test_house_style_shows_every_ceiling(snapshot: duckdb.DuckDBPyConnection) -> None:
     spec, _ = drawn(snapshot, "device-h100-sxm")
-    assert [row["label"] for row in marks(spec, "ceiling label")] == [
-        "fp32, fp64 · 67 TFLOP/s",
-        "tf32 · 494.7 TFLOP/s",
-        "bf16 · 794.5 TFLOP/s (measured)",
-        "bf16, fp16 · 989.4 TFLOP/s",
-        "fp8 · 1402.6 TFLOP/s (measured)",
-        "fp8, int8 · 1978.9 TFLOP/s",
-    ]
+    labels = [row["label"] for row in marks(spec, "ceiling label")]
+    published = {"fp32, fp64": 67, "tf32": 494.7, "bf16, fp16": 989.4, "fp8, int8": 1978.9}
+    assert [each for each in labels if "measured" not in each] == [f"{d} · {p} TFLOP/s" for d, p in published.items()]
+    assert {"bf16 · 794.5 TFLOP/s (measured)", "fp8 · 1402.6 TFLOP/s (measured)"} <= set(labels)
     assert spec["title"]["text"] == (
         "H100 SXM: prefill is compute-bound except lm_head and qk/pv; decode is memory-bound"
     )

@@ -2,8 +2,11 @@
 
 import json
 import sys
+import tomllib
 import types
+from datetime import date
 from pathlib import Path
+from typing import Any
 
 import polars as pl
 import pytest
@@ -12,7 +15,6 @@ from hypothesis import strategies as st
 
 from flows.cli import run_command
 from flows.entries import add
-from flows.ingest.catalog import SHIPPED
 from flows.ingest.ops import read_ops
 from tests.conftest import Refresh
 from tests.test_ingest import CONFIG, DEVICE, WORKLOAD, assert_refused, source, written
@@ -105,7 +107,8 @@ def test_a_model_from_a_file_or_a_folder(tmp_path: Path) -> None:
 def fake_hub(monkeypatch: pytest.MonkeyPatch, answer: Path | Exception) -> list[str]:
     asked: list[str] = []
 
-    def hf_hub_download(repo_id: str, filename: str) -> str:
+    def hf_hub_download(repo_id: str, filename: str, etag_timeout: float) -> str:
+        assert etag_timeout < 30
         asked.append(f"{repo_id} {filename}")
         if isinstance(answer, Exception):
             raise answer
@@ -273,14 +276,71 @@ def test_no_bytes_get_more_than_one_line(tmp_path: Path, content: bytes, suffix:
     assert refused == "" or ("fuzz" in refused and "\n" not in refused)
 
 
-def test_every_shipped_device_can_be_written_as_a_table_says(tmp_path: Path) -> None:
-    """The table of devices that the catalog grew from reads as it stands, where it is at hand."""
-    table = SHIPPED.parents[2] / "shared" / "reference" / "hardware.csv"
-    if not table.exists():
-        pytest.skip("no table of devices beside the checkout")
-    text = table.read_text("utf-8")
+def test_the_table_of_the_readme_of_devices(tmp_path: Path) -> None:
+    """A table needs few columns: two dtypes may share one, and integers count operations."""
+    text = "hardware_id,memory_gb,bandwidth_gb_per_s,fp16_bf16_tflops,int8_tops,origin\nmine,48,696,149.7,299.3,me\n"
     home = Home(tmp_path / "home")
-    renamed = text.replace("\na40,A40", "\nanother-a40,A40 of the table")
-    rows = [line for line in renamed.splitlines() if line.startswith(("hardware_id", "another-a40"))]
-    assert ingest(home, "hardware", str(written(tmp_path, "some.csv", "\n".join(rows) + "\n"))) == 0
-    assert entries(home) == {"hardware/another-a40.toml"}
+    assert ingest(home, "hardware", str(written(tmp_path, "few.csv", text))) == 0
+    device = tomllib.loads((home.catalog / "hardware" / "mine.toml").read_text("utf-8"))
+    assert [(entry["dtype"], entry["tflops"]) for entry in device["compute"]] == [
+        ("fp16", 149.7), ("bf16", 149.7), ("int8", 299.3),
+    ]  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("kind", "name", "content", "names"),
+    [
+        ("hardware", "mine.toml", DEVICE.replace('"Mine"', '"A40"'), ["short_name", '"A40"', "a40.toml"]),
+        ("hardware", "mine.toml", DEVICE.replace('"Mine"', '"Mi\\u0001ne"'), ["short_name", "pattern"]),
+        ("hardware", "none.csv", "hardware_id,origin\n", ["0 rows"]),
+        ("hardware", "large.toml", DEVICE + "#" * 1_200_000, ["large.toml", "bytes; expected at most"]),
+        ("ops", "k.csv", "op,flops,bytes,precision_id\na\x00b,10,10,fp16\n", ["row 1", "control characters"]),
+        ("ops", "k.csv", "op,name,flops,bytes,precision_id\na,b,10,10,fp16\n", ['column "op" stands twice']),
+        ("ops", "k.csv", "op,flops,bytes,precision_id\na,5e-324,1e30,fp16\n", ["flops: expected 0, or 1"]),
+        ("model", "m.json", '{"architectures": [["x"]]}', ["architectures", "expected one of"]),
+        ("model", "m.json", json.dumps({**CONFIG, "hidden_act": "\x1b[31m"}), ["hidden_act", "u001b"]),
+        ("model", "\u043c.json", json.dumps(CONFIG), ["file name"]),
+        (
+            "model", "m.json",
+            json.dumps({
+                **CONFIG, "architectures": ["MixtralForCausalLM"], "num_local_experts": 65536, "num_experts_per_tok": 2,
+                "hidden_size": 2**22, "intermediate_size": 2**22, "num_hidden_layers": 10_000,
+            }),
+            ["m has more than 1e+16 weights"],
+        ),
+        (
+            "workload", "w.toml",
+            WORKLOAD.replace("[128]", str(list(range(1, 30_000)))).replace('["fp16"]', '["fp16", "bf16"]'),
+            ["settings, models and precisions; expected at most"],
+        ),
+    ],
+)  # fmt: skip
+def test_what_would_fail_a_run_is_refused(tmp_path: Path, kind: Any, name: str, content: str, names: list[str]) -> None:
+    home, path = Home(tmp_path / "home"), written(tmp_path, name, content)
+    assert_refused(lambda: add(home, kind, [str(path)]), names=names)
+    assert not home.catalog.exists()
+
+
+@pytest.mark.parametrize("value", [date(1975, 1, 1), True, b"abc", [1]])
+def test_values_that_are_no_counts(tmp_path: Path, value: object) -> None:
+    frame = pl.DataFrame({"op": ["a"], "m": [value], "k": [1], "n": [1]})
+    frame.write_parquet(tmp_path / "k.parquet")
+    home = Home(tmp_path / "home")
+    assert_refused(lambda: add(home, "ops", [str(tmp_path / "k.parquet")]), names=["column m", "texts or numbers"])
+
+
+@pytest.mark.parametrize("name", ["~nosuchuser/x", "x" * 300, "a\0b"])
+def test_paths_that_cannot_be(tmp_path: Path, name: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert ingest(Home(tmp_path / "home"), "model", name) == 2
+    assert len(capsys.readouterr().err.splitlines()) == 1
+
+
+def test_a_workload_of_ones_own_takes_no_crossover_away(home: Home, tmp_path: Path, run_refresh: Refresh) -> None:
+    count = "select count(*), count(critical_tokens) from mart.crossover where model_id = 'llama-7b'"
+    with open_snapshot(home.snapshot) as connection:
+        before = connection.sql(count).fetchone()
+    text = WORKLOAD.replace("[128]", "[100]").replace('["paper"]', '["engine", "paper"]')
+    add(home, "workload", [str(written(tmp_path, "mine.toml", text))])
+    run_refresh(home.path)
+    with open_snapshot(home.snapshot) as connection:
+        assert connection.sql(count).fetchone() == before

@@ -137,7 +137,7 @@ def test_a_crossover_is_the_first_compute_bound_batch(
 def test_where_documents_disagree(snapshot: duckdb.DuckDBPyConnection) -> None:
     (found,) = rows(
         snapshot,
-        "select lowest_per_s, highest_per_s, default_per_s, round(spread, 4), values_given, origins"
+        "select lowest, highest, default_value, round(spread, 4), values_given, origins"
         " from mart.spec_conflict where hardware_id = 'b200' and name = 'dram'",
     )
     assert found[:5] == (7700e9, 8000e9, 8000e9, 0.039, 2)

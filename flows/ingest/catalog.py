@@ -90,6 +90,13 @@ def list_sources(home: Home, given: Path | None = None) -> list[SourceFile]:
     return list(sources.values())
 
 
+def refuse_too_large(kind: str, path: Path, size_bytes: int) -> None:
+    """Raise `InputError` where a file is larger than a run reads of its kind."""
+    most = _MAX_BYTES.get(kind, _MAX_BYTES_OF_OTHERS)
+    if size_bytes > most:
+        raise InputError(f"{path}: {size_bytes} bytes; expected at most {most}")
+
+
 def digest_of_sources(sources: Iterable[SourceFile]) -> str:
     """Return one digest for the names and the bytes of some files."""
     return digest_of(f"{s.source_id} {s.shown_path} {s.sha256}" for s in sources)
@@ -97,11 +104,9 @@ def digest_of_sources(sources: Iterable[SourceFile]) -> str:
 
 def _list_layer(layer: str, folder: Path, shown: str) -> Iterable[SourceFile]:
     for kind, (patterns, _) in _FILES.items():
-        most = _MAX_BYTES.get(kind, _MAX_BYTES_OF_OTHERS)
         for path in sorted(path for pattern in patterns for path in folder.glob(pattern)):
             content = _read(path)
-            if len(content) > most:
-                raise InputError(f"{path}: {len(content)} bytes; expected at most {most}")
+            refuse_too_large(kind, path, len(content))
             yield SourceFile(
                 source_id=f"{layer}/{kind}/{path.stem}",
                 kind=kind,

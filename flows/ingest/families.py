@@ -10,7 +10,7 @@ from typing import Annotated, Any, Self
 
 from pydantic import AliasChoices, BaseModel, ConfigDict, Field, model_validator
 
-from flows.ingest.document import Count
+from flows.ingest.document import Count, shown
 
 Layers = Annotated[Count, Field(le=10_000)]
 Width = Annotated[Count, Field(le=2**22)]
@@ -81,7 +81,7 @@ class Config(BaseModel):
         if self.num_heads % (self.num_kv_heads or self.num_heads):
             raise ValueError("num_key_value_heads that divide num_attention_heads")
         if self.activation is not None and self.activation not in _ACTIVATIONS:
-            raise ValueError(f"a hidden_act of {', '.join(_ACTIVATIONS)}, where it is {self.activation[:40]}")
+            raise ValueError(f"a hidden_act of {', '.join(_ACTIVATIONS)}, where it is {shown(self.activation)}")
         if self.layer_types is not None and len(self.layer_types) != self.num_layers:
             raise ValueError(
                 f"a layer_types for each of {self.num_layers} layers, where there are {len(self.layer_types)}"

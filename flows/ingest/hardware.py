@@ -75,6 +75,7 @@ def read_hardware(sources: Sequence[SourceFile]) -> dict[str, pl.DataFrame]:
     """
     devices = [(read_document(source, Device), source) for source in sources]
     refuse_duplicates(((device.hardware_id, source) for device, source in devices), "hardware_id")
+    _refuse_shared_names(devices)
     hardware = [
         {
             **device.model_dump(include={"hardware_id", "name", "short_name", "vendor", "architecture", "tdp_w"}),
@@ -103,6 +104,16 @@ def read_hardware(sources: Sequence[SourceFile]) -> dict[str, pl.DataFrame]:
         "ceiling": pl.DataFrame(ceilings, schema_overrides={"note": pl.String}),
         "origin": pl.DataFrame(origins, schema_overrides={"license": pl.String}),
     }
+
+
+def _refuse_shared_names(devices: Sequence[tuple[Device, SourceFile]]) -> None:
+    """Raise `InputError` where two devices bear one name on charts."""
+    first: dict[str, SourceFile] = {}
+    for device, source in devices:
+        if device.short_name in first:
+            other = first[device.short_name].path
+            raise InputError(f"{source.path}: short_name = {shown(device.short_name)}: also the one of {other}")
+        first[device.short_name] = source
 
 
 def _ceilings(device: Device, source: SourceFile) -> list[dict[str, Any]]:

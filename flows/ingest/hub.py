@@ -1,9 +1,15 @@
 """Configs of models from the Hugging Face hub, where there is a network and the extra `hub`."""
 
+import importlib
+import logging
+import os
 import re
 from pathlib import Path
+from typing import Any
 
 from warehouse.errors import InputError, one_line
+
+_PATIENCE_S = 5
 
 
 def is_hub_name(name: str) -> bool:
@@ -19,15 +25,17 @@ def download_config(name: str) -> bytes:
     InputError
         `huggingface_hub` is not installed, the hub cannot be reached, or has no such config.
     """
+    os.environ.setdefault("HF_HUB_DISABLE_PROGRESS_BARS", "1")
     try:
-        from huggingface_hub import hf_hub_download  # noqa: PLC0415
+        hub: Any = importlib.import_module("huggingface_hub")
     except ImportError:
         raise InputError(
             f"{name}: no such file, and huggingface_hub, which could ask the hub for it, is not installed; "
             "`pip install 'rooflines[hub]'` or give the path of a config.json"
         ) from None
+    logging.getLogger("huggingface_hub").setLevel(logging.CRITICAL)  # or else it tells of every retry
     try:
-        return Path(hf_hub_download(name, "config.json")).read_bytes()
+        return Path(hub.hf_hub_download(name, "config.json", etag_timeout=_PATIENCE_S)).read_bytes()
     except Exception as error:  # of requests, of its own, of the disk: each has one meaning here
         reason = one_line(error)[:200]
         raise InputError(

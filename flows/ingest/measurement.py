@@ -8,7 +8,7 @@ from typing import Any, get_args
 import polars as pl
 
 from flows.ingest.catalog import SourceFile
-from flows.ingest.document import ID_PATTERN, shown
+from flows.ingest.document import ID_PATTERN, TEXT_PATTERN, plain_type, shown
 from flows.ingest.hardware import Dtype
 from warehouse.errors import InputError, one_line
 
@@ -113,6 +113,7 @@ def _typed(frame: pl.DataFrame, source: SourceFile) -> pl.DataFrame:
     columns = []
     for name, dtype in COLUMNS.items():
         given = frame[name] if name in frame.columns else pl.Series(name, [None] * len(frame), dtype=dtype)
+        given = given if given.dtype.is_temporal() and name == "measured_at" else plain_type(given, path)
         if given.dtype == pl.String:
             given = given.replace("", None)
         if name == "measured_at" and given.dtype == pl.String:
@@ -144,6 +145,13 @@ def _checked(rows: pl.DataFrame, source: SourceFile) -> pl.DataFrame:
         *((rule, f"{name}: expected a finite number") for name, rule in finite.items()),
         *(
             (pl.col(name).is_null() | (pl.col(name).str.len_chars() <= _LONGEST), f"{name}: too long")
+            for name in _TEXTS
+        ),
+        *(
+            (
+                pl.col(name).is_null() | pl.col(name).str.contains(TEXT_PATTERN),
+                f"{name}: expected no control characters",
+            )
             for name in _TEXTS
         ),
         (pl.col("dtype").is_in(dtypes), f"dtype: expected one of {', '.join(dtypes)}"),

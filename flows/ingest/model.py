@@ -26,12 +26,17 @@ def read_models(sources: Sequence[SourceFile]) -> dict[str, pl.DataFrame]:
         A file is broken, names an architecture that is not known, or lacks a field.
     """
     rows, origins = [], []
+    first: dict[str, SourceFile] = {}
     for source in sources:
         content = parse(source)
         if not re.fullmatch(ID_PATTERN, source.entry_id):
             raise InputError(f"{source.path}: file name = {shown(source.entry_id)}: expected an id, {ID_PATTERN}")
+        name = short_name(source.entry_id)
+        if name in first:
+            raise InputError(f"{source.path}: the name {shown(name)}: also the one of {first[name].path}")
+        first[name] = source
         architecture = _architecture(content, source)
-        names = {"model_id": source.entry_id, "short_name": short_name(source.entry_id), "architecture": architecture}
+        names = {"model_id": source.entry_id, "short_name": name, "architecture": architecture}
         hub, described = _described(content, FAMILIES[architecture], source)
         rows.append({**names, **described, "source_id": source.source_id})
         origin = f"config.json of {hub} on the Hugging Face hub" if hub else "not stated in the file"
@@ -64,8 +69,8 @@ def _described(content: Mapping[str, Any], family: Family, source: SourceFile) -
 def _architecture(content: Any, source: SourceFile) -> str:
     named = content.get("architectures") if isinstance(content, dict) else None
     first = named[0] if isinstance(named, list) and named else None
-    if first not in FAMILIES:
+    if not isinstance(first, str) or first not in FAMILIES:
         known = ", ".join(FAMILIES)
         more = "another is added in flows/ingest/families.py, or as ops of one's own with `rooflines ingest ops`"
         raise InputError(f"{source.path}: architectures = {shown(named)}: expected one of {known} ({more})")
-    return str(first)
+    return first

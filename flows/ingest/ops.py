@@ -8,7 +8,7 @@ from typing import Any
 import polars as pl
 
 from flows.ingest.catalog import SourceFile
-from flows.ingest.document import ID_PATTERN, shown
+from flows.ingest.document import ID_PATTERN, TEXT_PATTERN, plain_type, shown
 from flows.ingest.model import short_name
 from warehouse.errors import InputError, one_line
 
@@ -94,8 +94,12 @@ def _parsed(source: SourceFile) -> pl.DataFrame:
 def _typed(frame: pl.DataFrame, source: SourceFile) -> pl.DataFrame:
     """Return the frame with all columns that ops can have, each of its type."""
     path = source.path
-    frame = frame.rename({name: name.strip().lower() for name in frame.columns})
-    frame = frame.rename({old: new for old, new in _OTHER_NAMES.items() if old in frame.columns})
+    plain = [name.strip().lower() for name in frame.columns]
+    names = [_OTHER_NAMES.get(name, name) for name in plain]
+    for name in names:
+        if names.count(name) > 1:
+            raise InputError(f"{path}: column {shown(name)} stands twice, or under two names; expected it once")
+    frame.columns = names
     for name in frame.columns:
         if name not in _COLUMNS:
             raise InputError(f"{path}: column {shown(name)}: expected one of {', '.join(_COLUMNS)}")
@@ -106,8 +110,7 @@ def _typed(frame: pl.DataFrame, source: SourceFile) -> pl.DataFrame:
     columns = []
     for name, dtype in _COLUMNS.items():
         given = frame[name] if name in frame.columns else pl.Series(name, [None] * len(frame), dtype=dtype)
-        if given.dtype.is_nested():
-            raise InputError(f"{path}: column {name}: expected plain values")
+        given = plain_type(given, path)
         if given.dtype == pl.String:
             given = given.str.strip_chars().replace("", None)
         # counts may be written as 1e6
@@ -135,7 +138,10 @@ def _checked(ops: pl.DataFrame, source: SourceFile) -> pl.DataFrame:
             (pl.col(name).is_null() | pl.col(name).is_between(1, _MAX_COUNT), f"{name}: expected 1 to {_MAX_COUNT}")
             for name in _COUNTS
         ),
-        (pl.col("flops").is_null() | pl.col("flops").is_between(0, 1e30), "flops: expected 0 to 1e30"),
+        (
+            pl.col("flops").is_null() | (pl.col("flops") == 0) | pl.col("flops").is_between(1, 1e30),
+            "flops: expected 0, or 1 to 1e30",
+        ),
         (pl.col("bytes").is_null() | pl.col("bytes").is_between(1, 1e30), "bytes: expected 1 to 1e30"),
         *(
             (
@@ -145,6 +151,13 @@ def _checked(ops: pl.DataFrame, source: SourceFile) -> pl.DataFrame:
             for name, most in _TEXTS.items()
         ),
         (pl.struct("op", "precision_id").is_first_distinct(), "op: a second row of this name and precision"),
+        *(
+            (
+                pl.col(name).is_null() | pl.col(name).str.contains(TEXT_PATTERN),
+                f"{name}: expected no control characters",
+            )
+            for name in _TEXTS
+        ),
         (
             pl.struct(*_COUNTS, "op_group").n_unique().over("op") == 1,
             "op: rows of this name differ in more than precision, flops and bytes",

@@ -18,6 +18,7 @@ Lengths = Annotated[list[Annotated[Count, Field(le=10**8)]], Field(min_length=1)
 Candidates = list[Annotated[Count, Field(le=10**5)]]
 
 _MAX_SETTINGS = 100_000
+_MAX_COSTS = 1_000_000  # of a workload: settings, models and precisions together, each with a score of ops
 
 
 class Workload(Document):
@@ -136,6 +137,15 @@ def refuse_unknown_names(
 ) -> None:
     """Raise `InputError` where a workload names a model or a precision that no file describes."""
     paths = {source.source_id: source.path for source in sources}
+    costs = (
+        pl.min_horizontal(pl.col("models").list.len().fill_null(len(models)), len(models))
+        * (pl.col("phases").list.len() + pl.col("candidates").list.len())
+        * pl.col("tensor_parallel").list.len()
+    )
+    for name in ("batch_sizes", "sequence_lengths", "conventions", "precisions"):
+        costs = costs * pl.col(name).list.len()
+    for source_id, count in workloads.filter(costs > _MAX_COSTS).select("source_id", costs).iter_rows():
+        raise InputError(f"{paths[source_id]}: {count} settings, models and precisions; expected at most {_MAX_COSTS}")
     for field, known in (("models", models["model_id"]), ("precisions", precisions["precision_id"])):
         named = workloads.select("source_id", pl.col(field)).explode(field).drop_nulls()
         unknown = named.filter(~pl.col(field).is_in(known.to_list()))

@@ -51,6 +51,7 @@ _FORMS: Mapping[str, tuple[str, ...]] = {
 }
 _LOSS_SCALE = 0.03  # errors beyond this share of the time count linearly
 _LEAST_POINTS = 20
+_STEEPEST = 64.0  # exponent beyond which a blend is the greatest of its parts
 
 
 @dataclass(frozen=True)
@@ -88,7 +89,7 @@ def predicted_s(kernels: Kernels, parameters: Mapping[str, float | None]) -> Vec
         compute = compute * (1 + kernels.compute_s / SUSTAINED_S) ** _of(p, "sustained_exponent")
     memory = kernels.memory_s / _of(p, "bandwidth_efficiency")
     longer = np.maximum(np.maximum(compute, memory), 1e-30)  # keeps the powers in range
-    blend = _of(p, "blend")
+    blend = min(_of(p, "blend"), _STEEPEST)
     return _of(p, "overhead_s") + longer * ((compute / longer) ** blend + (memory / longer) ** blend) ** (1 / blend)
 
 
@@ -98,7 +99,7 @@ def _of(parameters: Mapping[str, float | None], name: str) -> float:
 
 
 def _tile_cost(kernels: Kernels, parameters: Mapping[str, float | None]) -> Vector:
-    blend = _of(parameters, "tile_blend")
+    blend = min(_of(parameters, "tile_blend"), _STEEPEST)
     costs = np.stack([_cost_of_tile(kernels, parameters, *tile) for tile in TILES])
     least = costs.min(axis=0)
     return least * np.mean((costs / least) ** -blend, axis=0) ** (-1 / blend)

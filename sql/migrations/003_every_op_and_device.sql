@@ -20,7 +20,7 @@ comment on table core.ceiling is 'one row per limit of a device, basis and origi
 comment on column core.ceiling.hardware_id is 'the device, by the name of its file';
 comment on column core.ceiling.kind is 'compute (FLOP/s) or bandwidth (bytes/s)';
 comment on column core.ceiling.name is 'dtype of a compute ceiling; level of a bandwidth ceiling: dram, l2 or interconnect (sent by one device, one way)';
-comment on column core.ceiling.basis is 'where the value comes from: datasheet, as_printed (a published chart) or measured';
+comment on column core.ceiling.basis is 'where the value comes from: datasheet (nominal: published or derived from what is, see origin), as_printed (a published chart) or measured';
 comment on column core.ceiling.origin is 'document that states the value';
 comment on column core.ceiling.value_per_s is 'FLOP/s or bytes/s; 2 FLOP per multiply-add, always dense';
 comment on column core.ceiling.is_default is 'whether points are held against this value; one per device, kind and name';
@@ -67,7 +67,7 @@ create table core.model (
     source_id varchar not null
 );
 comment on table core.model is 'one row per model';
-comment on column core.model.model_id is 'the model, by the name of its config file; of ops of one''s own, the name of their file';
+comment on column core.model.model_id is 'the model, by the name of its config file';
 comment on column core.model.short_name is 'name on charts';
 comment on column core.model.architecture is 'class that the Hugging Face config names';
 comment on column core.model.hidden_size is 'width of the residual stream, h';
@@ -98,7 +98,7 @@ comment on column core.model.output_bias is 'whether the output projection of at
 comment on column core.model.mlp_bias is 'whether feed-forward linears have biases';
 comment on column core.model.router_bias is 'whether the router has a bias';
 comment on column core.model.tied_embeddings is 'whether embedding and lm_head are one matrix';
-comment on column core.model.other_parameters is 'weights that no op reads: learned positions, attention sinks, gates of shared experts';
+comment on column core.model.other_parameters is 'weights of which no op is made: learned positions, attention sinks, gates of shared experts';
 comment on column core.model.parameters is 'weights, counted from the config';
 comment on column core.model.active_parameters is 'weights that one token passes through: of routed experts, only those chosen';
 comment on column core.model.source_id is 'config file';
@@ -112,8 +112,8 @@ create table core.model_shard (
     primary key (model_id, tensor_parallel)
 );
 comment on table core.model_shard is 'one row per model and number of devices that share it: what one device must hold';
-comment on column core.model_shard.model_id is 'the model, by the name of its config file; of ops of one''s own, the name of their file';
-comment on column core.model_shard.tensor_parallel is 'devices that share the layer; the shape is one device''s share';
+comment on column core.model_shard.model_id is 'the model, by the name of its config file';
+comment on column core.model_shard.tensor_parallel is 'devices that share the model';
 comment on column core.model_shard.weights is 'weights that one device holds, all experts among them';
 comment on column core.model_shard.kv_elements_per_token is 'elements of KV cache a token in layers that see the whole context';
 comment on column core.model_shard.local_kv_elements_per_token is 'elements of KV cache a token in layers with a sliding window';

@@ -4,7 +4,11 @@ select
     round(2 * (shard.kv_elements_per_token + shard.local_kv_elements_per_token) / 1e3, 1)
         as kilobytes_a_token,
     floor(
-        (hardware.memory_bytes - 2 * shard.weights) / (2 * shard.kv_elements_per_token) / 1e3
+        (
+            hardware.memory_bytes
+            - 2 * shard.weights
+            - 2 * shard.local_kv_elements_per_token * coalesce(model.sliding_window, 0)
+        ) / (2 * shard.kv_elements_per_token) / 1e3
     )::bigint as thousand_tokens,
 from core.model as model
 inner join core.model_shard as shard using (model_id)

@@ -2,8 +2,8 @@
 select
     hardware_id,
     name,
-    round(100 * lowest_per_s / default_per_s, 1) as percent_reached,
+    round(100 * lowest / default_value, 1) as percent_reached,
     origins,
 from mart.spec_conflict
-where origins like '%measured%' and lowest_per_s < default_per_s
+where origins like '%measured%' and lowest < default_value
 order by percent_reached desc, hardware_id, name

@@ -5,18 +5,25 @@ cost as (
     select * from core.op_cost
 ),
 
+shape as (
+    select * from core.op_shape where phase = 'decode' and level = 'dram'
+),
+
 roof as (
     select * from mart.roof
 ),
 
 -- rows change nothing but the scale; the context changes attention alone
-shape as (
-    select *
-    from core.op_shape
-    where phase = 'decode' and level = 'dram'
+decode as (
+    select
+        shape.*,
+        cost.* exclude (shape_id),
+    from cost
+    inner join shape using (shape_id)
     qualify row_number() over (
         partition by
-            model_id, convention, tensor_parallel, op, if(heads is null, 0, sequence_length)
+            model_id, convention, precision_id, tensor_parallel, op,
+            if(heads is null, 0, sequence_length)
         order by batch_size, sequence_length
     ) = 1
 ),
@@ -24,15 +31,13 @@ shape as (
 -- weights are read once, each expert that is met once; everything else grows with the rows
 per_row as (
     select
-        shape.*,
-        cost.precision_id,
-        cost.weight_bytes / shape.matrices as matrix_bytes,
-        cost.flops / shape.batch_size as flops_per_row,
-        (cost.activation_bytes + cost.kv_bytes) / shape.batch_size as bytes_per_row,
+        decode.*,
+        decode.weight_bytes / decode.matrices as matrix_bytes,
+        decode.flops / decode.batch_size as flops_per_row,
+        (decode.activation_bytes + decode.kv_bytes) / decode.batch_size as bytes_per_row,
         -- the share of experts that one token does not choose
-        greatest(1 - model.experts_per_token / shape.experts, 1e-300) as missed,
-    from cost
-    inner join shape using (shape_id)
+        greatest(1 - model.experts_per_token / decode.experts, 1e-300) as missed,
+    from decode
     inner join core.model as model using (model_id)
 ),
 
@@ -87,4 +92,4 @@ from solved
 group by all;
 
 comment on view mart.crossover_by_basis is 'one row per hardware, model, convention, precision, tensor_parallel, op and basis: from how many rows on the op is compute-bound in decode';
-comment on column mart.crossover_by_basis.critical_tokens is 'the fewest rows (tokens computed at once) at which the op is compute-bound; null where it never is';
+comment on column mart.crossover_by_basis.critical_tokens is 'the fewest rows (tokens computed at once) at which the op is compute-bound, of attention at the most favourable context that is computed; null where it never is';

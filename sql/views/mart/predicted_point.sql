@@ -66,15 +66,16 @@ reached as (
         * pow(
             list_avg(list_transform(
                 tile_costs,
-                lambda cost: pow(cost / list_min(tile_costs), -coalesce(tile_blend, 1))
+                lambda cost: pow(cost / list_min(tile_costs), -least(coalesce(tile_blend, 1), 64))
             )),
-            -1 / coalesce(tile_blend, 1)
+            -1 / least(coalesce(tile_blend, 1), 64)
         )
         * pow(1 + compute_s / 1e-3, coalesce(sustained_exponent, 0)) as reached_compute_s,
         greatest(reached_memory_s, reached_compute_s) as longer_s,
         overhead_s + longer_s * pow(
-            pow(reached_compute_s / longer_s, blend) + pow(reached_memory_s / longer_s, blend),
-            1 / blend
+            pow(reached_compute_s / longer_s, least(blend, 64))
+            + pow(reached_memory_s / longer_s, least(blend, 64)),
+            1 / least(blend, 64)
         ) as predicted_s,
     from tiled
 )

@@ -9,10 +9,10 @@ select
     hardware_id,
     kind,
     name,
-    min(value_per_s) as lowest_per_s,
-    max(value_per_s) as highest_per_s,
+    min(value_per_s) as lowest,
+    max(value_per_s) as highest,
     max(value_per_s) / min(value_per_s) - 1 as spread,
-    max(value_per_s) filter (is_default) as default_per_s,
+    max(value_per_s) filter (is_default) as default_value,
     count(*) as values_given,
     string_agg(
         format('{:g} ({}: {})', value_per_s, replace(basis, '_', ' '), origin), '; '
@@ -23,9 +23,9 @@ group by hardware_id, kind, name
 having min(value_per_s) < max(value_per_s);
 
 comment on view mart.spec_conflict is 'one row per hardware, kind and name of a ceiling that is given by more than one origin or basis, where they disagree';
-comment on column mart.spec_conflict.lowest_per_s is 'lowest value: FLOP/s or bytes/s';
-comment on column mart.spec_conflict.highest_per_s is 'highest value: FLOP/s or bytes/s';
+comment on column mart.spec_conflict.lowest is 'lowest value: FLOP/s or bytes/s';
+comment on column mart.spec_conflict.highest is 'highest value: FLOP/s or bytes/s';
 comment on column mart.spec_conflict.spread is 'highest / lowest - 1';
-comment on column mart.spec_conflict.default_per_s is 'value that points are held against';
+comment on column mart.spec_conflict.default_value is 'value that points are held against';
 comment on column mart.spec_conflict.values_given is 'values that are given';
 comment on column mart.spec_conflict.origins is 'each value with its basis and the document that states it, from the highest down';
