@@ -11,7 +11,9 @@ from typing import Any
 import altair as alt
 import polars as pl
 
+from charts.accuracy import accuracy
 from charts.comparison import comparison
+from charts.heat import heat
 from charts.house import house
 from charts.paper import paper
 from charts.speculative import speculative
@@ -21,6 +23,8 @@ TEMPLATES: Mapping[str, Callable[[pl.DataFrame], alt.LayerChart]] = {
     "house": house,
     "comparison": comparison,
     "speculative": speculative,
+    "accuracy": accuracy,
+    "heat": heat,
 }
 _LIST = Path(__file__).resolve().parent / "gallery.toml"
 _DEFAULTS = {

@@ -59,6 +59,8 @@ def is_drawable(frame: pl.DataFrame) -> bool:
     A device may lack the dtype that a chart asks for, and a workload the settings.
     """
     layers = set(frame["layer"])
+    if layers == {"measured"}:
+        return True
     return bool(layers & {"ridge", "roof"}) and (
         bool(layers & {"computed", "measured", "predicted"}) or "op_group" not in frame.columns
     )

@@ -35,6 +35,7 @@ PAPER = [
 ]
 DEVICES = [f"device-{name}" for name in ("a40", "a6000", "a100-80gb-pcie", "h100-sxm", "h200-sxm", "b200", "mi300x")]
 MEASURED = ["roofline-llama-7b-h100-sxm", "roofline-llama-7b-h200-sxm"]
+OF_MEASUREMENTS = ["share-of-roof-h100-sxm", "predicted-times-h100-sxm"]
 PREDICTED = ["predicted-llama-7b-a40", "predicted-llama-7b-a6000"]
 OTHERS = ["devices-fp16", "speculative-llama-33b-a100-80gb-pcie", *MEASURED, *PREDICTED]
 
@@ -58,7 +59,7 @@ def marks(spec: dict[str, Any], layer: str) -> list[dict[str, Any]]:
 
 def test_the_gallery_is_the_issued_one(snapshot: duckdb.DuckDBPyConnection) -> None:
     entries = gallery(snapshot)
-    assert {entry.name for entry in entries if entry.on_site} == {*PAPER, *DEVICES, *OTHERS}
+    assert {entry.name for entry in entries if entry.on_site} == {*PAPER, *DEVICES, *OTHERS, *OF_MEASUREMENTS}
     devices = snapshot.sql("select 'device-' || hardware_id from core.hardware").fetchall()
     assert {name for (name,) in devices} <= {entry.name for entry in entries}
 
@@ -116,6 +117,35 @@ def test_everything_drawn_lies_inside_the_axes(name: str, snapshot: duckdb.DuckD
             if field in row:
                 low, high = domains[channel]
                 assert low * (1 - 1e-9) <= row[field] <= high * (1 + 1e-9), (field, row)
+
+
+@pytest.mark.parametrize("name", OF_MEASUREMENTS)
+def test_charts_of_measurements(name: str, snapshot: duckdb.DuckDBPyConnection) -> None:
+    spec, frame = drawn(snapshot, name)
+    alt.LayerChart.from_dict(spec, validate=True)
+    made = {"percent", "upper_s", "lower_s"}  # in the chart
+    fields = {encoding["field"] for _, _, encoding in encodings(spec) if "field" in encoding}
+    assert fields <= {*frame.columns, *made}
+    assert len(marks(spec, "measured")) == len(frame) > 300
+    assert "H100 SXM" in spec["title"]["text"]
+
+
+def test_predictions_are_drawn_beside_a_band_of_ten_percent(snapshot: duckdb.DuckDBPyConnection) -> None:
+    spec, frame = drawn(snapshot, "predicted-times-h100-sxm")
+    for row in marks(spec, "band"):
+        assert row["upper_s"] / row["predicted_s"] == pytest.approx(1.1)
+        assert row["predicted_s"] / row["lower_s"] == pytest.approx(1.1)
+    inside = frame.filter(pl.col("relative_error").abs() <= 0.1)
+    assert f"{len(inside) / len(frame):.0%}" in spec["title"]["text"]
+
+
+def test_marks_say_whether_they_are_measured_or_predicted(snapshot: duckdb.DuckDBPyConnection) -> None:
+    for name, layer in ((MEASURED[0], "measured"), (PREDICTED[1], "predicted"), (PAPER[0], "computed")):
+        spec, _ = drawn(snapshot, name)
+        assert {row["layer"] for row in spec["data"]["values"]} & {"measured", "predicted", "computed"} == {layer}
+        assert spec["title"]["subtitle"].startswith(f"× {layer}")
+    predicted, _ = drawn(snapshot, PREDICTED[1])
+    assert "transferred from a40 and h100-sxm" in predicted["title"]["subtitle"]
 
 
 def test_a_roof_cut_at_the_edges_is_still_the_roof(snapshot: duckdb.DuckDBPyConnection) -> None:

@@ -41,7 +41,7 @@ _STARTS = {
     "compute_efficiency": 0.8, "bandwidth_efficiency": 0.8, "overhead_s": 3e-6, "blend": 1.5, "tile_limit": 8.0,
     "wave_exponent": 0.4, "partial_wave_exponent": 0.2, "tile_blend": 8.0, "sustained_exponent": 0.05,
 }  # fmt: skip
-_LOWEST, _HIGHEST = 1e-9, 1e3
+_LOWEST, _HIGHEST, _LOWEST_BLEND = 1e-9, 1e3, 0.5
 _HIGHEST_EXPONENTS = dict.fromkeys(("wave_exponent", "partial_wave_exponent", "sustained_exponent"), 4.0)
 _TILED_STARTS = {"compute_efficiency": 0.85, "bandwidth_efficiency": 0.85, "overhead_s": 4e-6, "blend": 2.0}
 _FORMS: Mapping[str, tuple[str, ...]] = {
@@ -128,7 +128,8 @@ def fit(kernels: Kernels, latency_s: Vector, form: str) -> dict[str, float]:
         return np.log(predicted_s(kernels, parameters)) - measured
 
     highest = [_HIGHEST_EXPONENTS.get(name, _HIGHEST) for name in names]
-    bounds = (np.log(_LOWEST), np.log(highest))
+    lowest = [_LOWEST_BLEND if name.endswith("blend") else _LOWEST for name in names]
+    bounds = (np.log(lowest), np.log(highest))
     found = least_squares(error, begin, bounds=bounds, loss="soft_l1", f_scale=_LOSS_SCALE, max_nfev=400)
     return dict(zip(names, map(float, np.exp(found.x)), strict=True))
 

@@ -1,0 +1,75 @@
+"""Measured against predicted times, with a band of ten percent to either side."""
+
+import math
+from typing import Any
+
+import altair as alt
+import polars as pl
+
+from charts.axes import BLUE, GREEN, GREY, INK, ORANGE, PALE, PURPLE, SKY, VERMILION, styled
+from charts.house_style import HEIGHT, WIDTH
+
+_BAND = 0.1
+_COLOURS = [BLUE, VERMILION, GREEN, PURPLE, ORANGE, SKY, INK, GREY]
+_TOOLTIP = [
+    alt.Tooltip("label:N", title="kind"),
+    alt.Tooltip("ops:N", title="op"),
+    alt.Tooltip("phase:N"),
+    alt.Tooltip("dtype:N"),
+    alt.Tooltip("m:Q"),
+    alt.Tooltip("k:Q"),
+    alt.Tooltip("n:Q"),
+    alt.Tooltip("batch_size:Q", title="batch"),
+    alt.Tooltip("sequence_length:Q", title="sequence"),
+    alt.Tooltip("latency_s:Q", title="measured, s", format=".3~s"),
+    alt.Tooltip("predicted_s:Q", title="predicted, s", format=".3~s"),
+    alt.Tooltip("relative_error:Q", title="error", format="+.1%"),
+]
+
+
+def accuracy(frame: pl.DataFrame) -> alt.LayerChart:
+    """Return the chart of the rows of sql/charts/accuracy.sql."""
+    low = 0.7 * min(frame["latency_s"].to_list() + frame["predicted_s"].to_list())
+    high = 1.4 * max(frame["latency_s"].to_list() + frame["predicted_s"].to_list())
+    decades = [10.0**e for e in range(math.ceil(math.log10(low)), math.floor(math.log10(high)) + 1)]
+    scale = alt.Scale(type="log", domain=[low, high], nice=False)
+    axis: dict[str, Any] = {"values": decades, "format": "~s", "gridColor": PALE}
+    x = alt.X("latency_s:Q", scale=scale, axis=alt.Axis(title="Measured time (s)", **axis))
+    y = alt.Y("predicted_s:Q", scale=scale, axis=alt.Axis(title="Predicted time (s)", **axis))
+    kinds = frame["label"].unique().sort().to_list()
+    band = pl.DataFrame({"layer": "band", "latency_s": [low, high], "predicted_s": [low, high]}).with_columns(
+        upper_s=pl.col("predicted_s") * (1 + _BAND), lower_s=pl.col("predicted_s") / (1 + _BAND)
+    )
+    of_band = alt.Chart().transform_filter("datum.layer == 'band'")
+    layers: list[Any] = [
+        of_band.mark_area(color=GREY, opacity=0.18, clip=True).encode(
+            x, alt.Y("lower_s:Q", scale=scale), alt.Y2("upper_s:Q")
+        ),
+        of_band.mark_line(color=GREY, strokeWidth=1).encode(x, y),
+        alt.Chart()
+        .transform_filter("datum.layer == 'measured'")
+        .mark_point(size=14, strokeWidth=1, opacity=0.7)
+        .encode(
+            x,
+            y,
+            color=alt.Color(
+                "label:N",
+                scale=alt.Scale(domain=kinds, range=_COLOURS[: len(kinds)]),
+                legend=alt.Legend(title="kind of op", orient="bottom", direction="horizontal"),
+            ),
+            tooltip=_TOOLTIP,
+        ),
+    ]
+    error = pl.col("relative_error").abs()
+    within, median, mean = frame.select(within=(error <= _BAND).mean(), median=error.median(), mean=error.mean()).row(0)
+    title = f"{frame['hardware'][0]}: {within:.0%} of {len(frame)} kernels are predicted to ten percent"
+    subtitle = [f"Calibrated roofs, fitted to these kernels: median error {median:.1%}, mean {mean:.1%}"]
+    chart: Any = alt.layer(*layers)
+    return styled(
+        chart,
+        pl.concat([band, frame], how="diagonal"),
+        title=alt.TitleParams(title, subtitle=subtitle),
+        width=WIDTH,
+        height=HEIGHT,
+        description=f"Predicted over measured times. {title}. {subtitle[0]}.",
+    )

@@ -1,0 +1,54 @@
+"""Share of the roof that measured kernels reach, by op and size."""
+
+from typing import Any
+
+import altair as alt
+import polars as pl
+
+from charts.axes import INK, styled
+from charts.house_style import WIDTH
+
+_ROW_HEIGHT = 20
+_TOOLTIP = [
+    alt.Tooltip("label:N", title="op group"),
+    alt.Tooltip("least_flops:Q", title="FLOP from", format=".3~s"),
+    alt.Tooltip("kernels:Q"),
+    alt.Tooltip("roof_fraction:Q", title="median share of the roof", format=".1%"),
+    alt.Tooltip("is_above_roof:N", title="any above its roof"),
+]
+
+
+def heat(frame: pl.DataFrame) -> alt.LayerChart:
+    """Return the chart of the rows of sql/charts/heat.sql."""
+    labels = frame["label"].unique().sort().to_list()
+    x = alt.X("least_flops:O", axis=alt.Axis(title="Work of one kernel (FLOP, from)", format=".2~s", labelAngle=-90))
+    y = alt.Y("label:N", sort=labels, axis=alt.Axis(title=None))
+    dark = alt.condition("datum.roof_fraction < 0.45", alt.value("white"), alt.value(INK))
+    base = alt.Chart()
+    layers: list[Any] = [
+        base.mark_rect(stroke="white", strokeWidth=1).encode(
+            x,
+            y,
+            color=alt.Color(
+                "roof_fraction:Q",
+                scale=alt.Scale(scheme="viridis", domain=[0, 1], clamp=True),
+                legend=alt.Legend(title="share of the roof", format=".0%"),
+            ),
+            tooltip=_TOOLTIP,
+        ),
+        base.transform_calculate(percent="round(100 * datum.roof_fraction)")
+        .mark_text(fontSize=9)
+        .encode(x, y, text="percent:Q", color=dark),
+    ]
+    best = frame.sort("roof_fraction", descending=True).row(0, named=True)
+    title = f"{frame['hardware'][0]}: {best['label']} comes closest to the roof, {best['roof_fraction']:.0%}"
+    subtitle = ["Median share of the roof in percent, measured kernels by op group, phase, dtype and work"]
+    chart: Any = alt.layer(*layers)
+    return styled(
+        chart,
+        frame,
+        title=alt.TitleParams(title, subtitle=subtitle),
+        width=WIDTH,
+        height=_ROW_HEIGHT * len(labels),
+        description=f"Heat map. {title}. {subtitle[0]}.",
+    )
