@@ -211,6 +211,8 @@ def _source(path: Path, kind: str) -> SourceFile:
         content = path.read_bytes()
     except OSError as error:
         raise InputError(f"{path}: {error.strerror or error}; expected a file") from None
+    except ValueError as error:  # a null byte
+        raise InputError(f"{shown(str(path))}: {error}; expected a file") from None
     refuse_too_large(kind, path, len(content))
     digest = sha256(content).hexdigest()
     return SourceFile(f"new/{kind}/{path.stem}", kind, path.stem, path, path.name, digest, len(content))

@@ -257,14 +257,18 @@ class Numpy:
             y = self._random(dtype, b * kv_heads, s, d)
             y = y.transpose(0, 2, 1) if kind == "qk" else y
             return lambda: numpy.matmul(x, y)
-        if kind == "softmax":
+        if kind in {"softmax", "norm", "layer_norm", "rms_norm"}:
             x = self._random(dtype, _int(row, "m"), _int(row, "n"))
 
             def softmax() -> object:
                 powers = numpy.exp(x - x.max(axis=-1, keepdims=True))
                 return powers / powers.sum(axis=-1, keepdims=True)
 
-            return softmax
+            def norm() -> object:
+                centred = x if kind == "rms_norm" else x - x.mean(axis=-1, keepdims=True)
+                return centred / numpy.sqrt((centred * centred).mean(axis=-1, keepdims=True) + 1e-6)
+
+            return softmax if kind == "softmax" else norm
         raise NotImplementedError(f"{kind} in numpy")
 
 

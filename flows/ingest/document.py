@@ -7,7 +7,6 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Annotated, Any, TypeVar
 
-import polars as pl
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints, ValidationError
 
 from flows.ingest.catalog import SourceFile
@@ -77,16 +76,6 @@ def refuse_duplicates(ids: Iterable[tuple[str, SourceFile]], field: str) -> None
         if source.named_after_entry and entry_id != source.entry_id:
             name = f"{entry_id}{source.path.suffix}"
             raise InputError(f"{source.path}: {field} = {shown(entry_id)}: expected a file of that name, {name}")
-
-
-def plain_type(values: pl.Series, path: Path) -> pl.Series:
-    """Return texts or numbers as they are, categories as texts; raise `InputError` for a column of anything else."""
-    dtype = values.dtype
-    if isinstance(dtype, pl.Categorical | pl.Enum):
-        return values.cast(pl.String)
-    if not (dtype.is_numeric() or dtype in {pl.String, pl.Null}):
-        raise InputError(f"{path}: column {values.name} of {str(dtype).lower()}: expected texts or numbers")
-    return values
 
 
 def shown(value: object) -> str:

@@ -1,6 +1,5 @@
 """Measurement files (CSV, Parquet) into the rows of core.measurement, and the ceilings that they show."""
 
-import io
 import re
 from collections.abc import Sequence
 from typing import Any, get_args
@@ -8,9 +7,10 @@ from typing import Any, get_args
 import polars as pl
 
 from flows.ingest.catalog import SourceFile
-from flows.ingest.document import ID_PATTERN, TEXT_PATTERN, plain_type, shown
+from flows.ingest.document import ID_PATTERN, shown
 from flows.ingest.hardware import Dtype
-from warehouse.errors import InputError, one_line
+from flows.ingest.table import Rule, read_table, refuse_broken, rules_of_texts, typed
+from warehouse.errors import InputError
 
 _TEXTS = (
     "hardware_id", "device_name", "model_id", "op", "op_group", "phase", "kind", "dtype", "method", "software",
@@ -52,7 +52,7 @@ def read_measurements(sources: Sequence[SourceFile]) -> dict[str, pl.DataFrame]:
     for source in sources:
         if not re.fullmatch(ID_PATTERN, source.entry_id):
             raise InputError(f"{source.path}: file name = {shown(source.entry_id)}: expected an id, {ID_PATTERN}")
-        rows = _checked(_typed(_parsed(source), source), source)
+        rows = _rows(source)
         identity = pl.format("{}/{}", pl.lit(source.entry_id), pl.int_range(1, pl.len() + 1))
         frames.append(rows.with_columns(measurement_id=identity, source_id=pl.lit(source.source_id)))
         ceilings.append(_ceilings(rows, source))
@@ -89,71 +89,21 @@ def with_measured(ceilings: pl.DataFrame, measured: pl.DataFrame) -> pl.DataFram
     return every.with_columns(preference=order, is_default=pl.col("is_default") | lone)
 
 
-def _parsed(source: SourceFile) -> pl.DataFrame:
-    content = source.content()
-    try:
-        if source.path.suffix == ".csv":
-            return pl.read_csv(io.BytesIO(content), infer_schema=False)
-        return pl.read_parquet(io.BytesIO(content))
-    except (pl.exceptions.PolarsError, ValueError, OSError, pl.exceptions.PanicException) as error:
-        kind = source.path.suffix.removeprefix(".").upper()
-        raise InputError(f"{source.path}: broken {kind}: {one_line(error)[:200]}") from None
-
-
-def _typed(frame: pl.DataFrame, source: SourceFile) -> pl.DataFrame:
-    path = source.path
-    for name in frame.columns:
-        if name not in COLUMNS:
-            raise InputError(f"{path}: column {shown(name)}: expected one of {', '.join(COLUMNS)}")
-    lacking = [name for name in _NEEDED if name not in frame.columns]
-    if lacking:
-        raise InputError(f"{path}: no column {', '.join(lacking)}; expected a measurement file")
-    if frame.is_empty():
-        raise InputError(f"{path}: no rows; expected one a kernel")
-    columns = []
-    for name, dtype in COLUMNS.items():
-        given = frame[name] if name in frame.columns else pl.Series(name, [None] * len(frame), dtype=dtype)
-        given = given if given.dtype.is_temporal() and name == "measured_at" else plain_type(given, path)
-        if given.dtype == pl.String:
-            given = given.replace("", None)
-        if name == "measured_at" and given.dtype == pl.String:
-            cast = given.str.to_datetime(time_unit="us", time_zone="UTC", strict=False)
-        else:
-            cast = given.cast(dtype, strict=False)
-        wrong = given.is_not_null() & cast.is_null()
-        if wrong.any():
-            row = wrong.arg_max() or 0
-            raise InputError(f"{path}: row {row + 1}: {name} = {shown(given[row])}: expected {_expected(dtype)}")
-        columns.append(cast.alias(name))
-    return pl.DataFrame(columns)
-
-
-def _expected(dtype: Any) -> str:
-    if dtype == pl.String:
-        return "a text"
-    return "a time as 2026-01-31T12:00:00Z" if dtype.is_temporal() else "a number"
-
-
-def _checked(rows: pl.DataFrame, source: SourceFile) -> pl.DataFrame:
-    """Return the rows with defaults filled in; refuse the first that is no measurement."""
+def _rows(source: SourceFile) -> pl.DataFrame:
+    """Return the rows of a file with defaults filled in; refuse the first that is no measurement."""
+    rows = typed(read_table(source), COLUMNS, source.path, needed=_NEEDED, other_names={})
+    if rows.is_empty():
+        raise InputError(f"{source.path}: no rows; expected one a kernel")
     rows = rows.with_columns(pl.col(name).fill_null(value) for name, value in _DEFAULTS.items())
     dtypes = get_args(Dtype)
-    finite = {name: pl.col(name).is_null() | pl.col(name).is_finite() for name in _NUMBERS}
-    rules: list[tuple[pl.Expr, str]] = [
+    rules: list[Rule] = [
         *((pl.col(name).is_not_null(), f"{name}: missing; expected a value") for name in _NEEDED),
         *((pl.col(name).is_null() | (pl.col(name) >= 1), f"{name}: expected 1 or more") for name in _COUNTS),
-        *((rule, f"{name}: expected a finite number") for name, rule in finite.items()),
         *(
-            (pl.col(name).is_null() | (pl.col(name).str.len_chars() <= _LONGEST), f"{name}: too long")
-            for name in _TEXTS
+            (pl.col(name).is_null() | pl.col(name).is_finite(), f"{name}: expected a finite number")
+            for name in _NUMBERS
         ),
-        *(
-            (
-                pl.col(name).is_null() | pl.col(name).str.contains(TEXT_PATTERN),
-                f"{name}: expected no control characters",
-            )
-            for name in _TEXTS
-        ),
+        *rules_of_texts(dict.fromkeys(_TEXTS, _LONGEST)),
         (pl.col("dtype").is_in(dtypes), f"dtype: expected one of {', '.join(dtypes)}"),
         (pl.col("phase").is_null() | pl.col("phase").is_in(_PHASES), f"phase: expected one of {', '.join(_PHASES)}"),
         (pl.col("flops") >= 0, "flops: expected 0 or more"),
@@ -163,10 +113,7 @@ def _checked(rows: pl.DataFrame, source: SourceFile) -> pl.DataFrame:
         (pl.col("latency_std_s").is_null() | (pl.col("latency_std_s") >= 0), "latency_std_s: expected 0 or more"),
         (pl.col("matrices") > 0, "matrices: expected more than 0"),
     ]
-    for rule, message in rules:
-        broken = rows.with_row_index("row", offset=1).filter(~rule)
-        for row, op in broken.select("row", "op").head(1).iter_rows():
-            raise InputError(f"{source.path}: row {row} ({shown(op)}): {message}")
+    refuse_broken(rows, rules, source.path)
     return rows
 
 

@@ -1,0 +1,136 @@
+"""Tables of foreign files (CSV, JSON, Parquet): read, typed, and refused in one line that names row and column."""
+
+import io
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import polars as pl
+
+from flows.ingest.catalog import SourceFile
+from flows.ingest.document import TEXT_PATTERN, shown
+from warehouse.errors import InputError, one_line
+
+Columns = Mapping[str, Any]  # name -> polars type
+Rule = tuple[pl.Expr, str]  # what must hold of a row, and what to say where it does not
+
+
+def read_table(source: SourceFile) -> pl.DataFrame:
+    """Return the rows of a file; those of a CSV as texts, so that what is no number gets a line that names it.
+
+    Raises
+    ------
+    InputError
+        The file is broken.
+    """
+    content, path = io.BytesIO(source.content()), source.path
+    try:
+        if path.suffix == ".csv":
+            return pl.read_csv(content, infer_schema=False)
+        if path.suffix == ".json":
+            return pl.read_json(content, infer_schema_length=None)
+        return pl.read_parquet(content)
+    except (pl.exceptions.PolarsError, ValueError, OSError, pl.exceptions.PanicException) as error:
+        kind = path.suffix.removeprefix(".").upper()
+        raise InputError(f"{path}: broken {kind}: {one_line(error)[:200]}") from None
+
+
+def typed(
+    frame: pl.DataFrame, columns: Columns, path: Path, *, needed: Sequence[str], other_names: Mapping[str, str]
+) -> pl.DataFrame:
+    """Return all of the columns that a table can have, each of its type; null where it says nothing.
+
+    Parameters
+    ----------
+    frame
+        Result of `read_table`.
+    columns
+        The columns that a table can have.
+    path
+        What messages name.
+    needed
+        Columns that it must have.
+    other_names
+        Other names of columns.
+
+    Raises
+    ------
+    InputError
+        A column is unknown, stands twice or is missing, or a value is not of its type.
+    """
+    plain = [name.strip().lower() for name in frame.columns]
+    names = [other_names.get(name, name) for name in plain]
+    for name in names:
+        if name not in columns:
+            raise InputError(f"{path}: column {shown(name)}: expected one of {', '.join(columns)}")
+        if names.count(name) > 1:
+            raise InputError(f"{path}: column {shown(name)} stands twice, or under two names; expected it once")
+    lacking = [name for name in needed if name not in names]
+    if lacking:
+        raise InputError(f"{path}: no column {', '.join(lacking)}; expected {', '.join(needed)}")
+    frame.columns = names
+    return pl.DataFrame([_column(frame, name, dtype, path) for name, dtype in columns.items()])
+
+
+def refuse_broken(rows: pl.DataFrame, rules: Sequence[Rule], path: Path) -> None:
+    """Raise `InputError` for the first row that breaks a rule; `op` names it."""
+    for rule, message in rules:
+        broken = rows.with_row_index("row", offset=1).filter(~rule)
+        for row, op in broken.select("row", "op").head(1).iter_rows():
+            raise InputError(f"{path}: row {row} ({shown(op)}): {message}")
+
+
+def rules_of_texts(longest: Mapping[str, int]) -> list[Rule]:
+    """Return what holds of every text: that it is not too long, and has no control characters."""
+    return [
+        *(
+            (
+                pl.col(name).is_null() | (pl.col(name).str.len_chars() <= most),
+                f"{name}: expected at most {most} letters",
+            )
+            for name, most in longest.items()
+        ),
+        *(
+            (pl.col(name).is_null() | pl.col(name).str.contains(TEXT_PATTERN), f"{name}: control characters")
+            for name in longest
+        ),
+    ]
+
+
+def _column(frame: pl.DataFrame, name: str, dtype: Any, path: Path) -> pl.Series:
+    if name not in frame.columns:
+        return pl.Series(name, [None] * len(frame), dtype=dtype)
+    given = _plain(frame[name], path, may_be_time=dtype.is_temporal())
+    if given.dtype == pl.String:
+        given = given.str.strip_chars().replace("", None)
+    if dtype.is_temporal() and given.dtype == pl.String:
+        cast = given.str.to_datetime(time_unit="us", time_zone="UTC", strict=False)
+        wrong = cast.is_null()
+    elif dtype == pl.Int64:  # counts may be written as 1e6
+        wide = given.cast(pl.Float64, strict=False)
+        cast = wide.cast(dtype, strict=False)
+        wrong = cast.is_null() | (cast.cast(pl.Float64) != wide)
+    else:
+        cast = given.cast(dtype, strict=False)
+        wrong = cast.is_null()
+    wrong &= given.is_not_null()
+    if wrong.any():
+        row = wrong.arg_max() or 0
+        raise InputError(f"{path}: row {row + 1}: {name} = {shown(given[row])}: expected {_said(dtype)}")
+    return cast.alias(name)
+
+
+def _plain(values: pl.Series, path: Path, *, may_be_time: bool) -> pl.Series:
+    """Return texts or numbers as they are, and categories as texts."""
+    dtype = values.dtype
+    if isinstance(dtype, pl.Categorical | pl.Enum):
+        return values.cast(pl.String)
+    if dtype.is_numeric() or dtype in {pl.String, pl.Null} or (may_be_time and isinstance(dtype, pl.Datetime)):
+        return values
+    raise InputError(f"{path}: column {values.name} of {str(dtype).lower()}: expected texts or numbers")
+
+
+def _said(dtype: Any) -> str:
+    if dtype.is_temporal():
+        return "a time as 2026-01-31T12:00:00Z"
+    return "a whole number" if dtype == pl.Int64 else "a number" if dtype == pl.Float64 else "a text"
