@@ -22,7 +22,7 @@ SUFFIXES = ("vl.json", "svg", "png", "csv", "sql")
 # words of the gallery's list that stand for several values, and the query that says for which
 _WORDS = {
     "model_id": {"*": "every_model", "op sets": "op_sets"},
-    "hardware_id": {"*": "every_device", "own": "own_devices"},
+    "hardware_id": {"*": "every_device", "own": "own_devices", "measured": "measured_devices"},
 }
 
 _VEGA_LITE = ".".join(alt.SCHEMA_VERSION.removeprefix("v").split(".")[:2])

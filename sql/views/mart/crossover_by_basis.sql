@@ -93,3 +93,4 @@ group by all;
 
 comment on view mart.crossover_by_basis is 'one row per hardware, model, convention, precision, tensor_parallel, op and basis: from how many rows on the op is compute-bound in decode';
 comment on column mart.crossover_by_basis.critical_tokens is 'the fewest rows (tokens computed at once) at which the op is compute-bound, of attention at the most favourable context that is computed; null where it never is';
+comment on column mart.crossover_by_basis.model_id is 'the model, by the name of its config file; of ops of one''s own, the name of their file';

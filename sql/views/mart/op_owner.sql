@@ -7,4 +7,5 @@ select op_set_id as model_id, short_name, false as is_model,
 from core.op_set;
 
 comment on view mart.op_owner is 'one row per model or file of ops of one''s own: what ops belong to';
+comment on column mart.op_owner.model_id is 'the model, by the name of its config file; of ops of one''s own, the name of their file';
 comment on column mart.op_owner.is_model is 'whether it is a model; else a file of ops';

@@ -113,6 +113,8 @@ from held;
 
 comment on view mart.step_time is 'one row per hardware, model, convention, precision, phase, setting and tensor_parallel: a whole step of the model at the roof, one op after the other; of the engine convention everything is in it, of the others matrix products or what they count';
 comment on column mart.step_time.interconnect_bytes is 'bytes that one device sends to others';
+comment on column mart.step_time.model_id is 'the model, by the name of its config file; of ops of one''s own, the name of their file';
+comment on column mart.step_time.tensor_parallel is 'devices that share the layer; the shape is one device''s share';
 comment on column mart.step_time.lower_bound_s is 'least time of the step: the sum over its ops';
 comment on column mart.step_time.tokens_per_s is 'prefill: prompt tokens; decode: one token a sequence and step; speculative: the same, and more by what is accepted; of all devices that share the model together';
 comment on column mart.step_time.weight_memory_bytes is 'weights that one device holds';
