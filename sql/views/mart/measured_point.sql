@@ -100,6 +100,8 @@ from placed;
 
 comment on view mart.measured_point is 'one row per measurement: where a measured kernel lies beside the default roof of its dtype';
 comment on column mart.measured_point.series is 'label of the op''s group and phase on charts';
+comment on column mart.measured_point.kind is 'formula of its cost, as in core.op_shape; or copy or triad, which show the bandwidth';
+comment on column mart.measured_point.method is 'clock and conditions: cuda-event, graph, wall clock, cold or warm caches';
 comment on column mart.measured_point.intensity_flops_per_byte is 'operational intensity: flops / bytes';
 comment on column mart.measured_point.achieved_flops_per_s is 'flops / latency';
 comment on column mart.measured_point.achieved_bytes_per_s is 'bytes / latency';
