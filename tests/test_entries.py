@@ -116,6 +116,7 @@ def fake_hub(monkeypatch: pytest.MonkeyPatch, answer: Path | Exception) -> list[
 
     module = types.ModuleType("huggingface_hub")
     module.hf_hub_download = hf_hub_download  # type: ignore[attr-defined]
+    monkeypatch.setenv("HTTPS_PROXY", "http://127.0.0.1:9")  # a hub behind a proxy is asked, not knocked at
     monkeypatch.setitem(sys.modules, "huggingface_hub", module)
     return asked
 
@@ -144,6 +145,19 @@ def test_a_hub_that_does_not_answer(
     assert len(message.splitlines()) == 1
     assert "pip install 'rooflines[hub]'" in message
     assert not home.catalog.exists()
+
+
+def test_a_hub_that_nobody_can_reach(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    fake_hub(monkeypatch, AssertionError("nobody asks"))
+    for name in ("HTTPS_PROXY", "HTTP_PROXY", "ALL_PROXY", "https_proxy", "http_proxy", "all_proxy"):
+        monkeypatch.delenv(name, raising=False)
+    sys.modules["huggingface_hub"].constants = types.SimpleNamespace(ENDPOINT="http://127.0.0.1:9")  # type: ignore[attr-defined]
+    assert ingest(Home(tmp_path / "home"), "model", "some-org/Some-Model-8B") == 2
+    message = capsys.readouterr().err
+    assert len(message.splitlines()) == 1
+    assert "ConnectionRefusedError" in message
 
 
 def test_a_workload_and_what_it_names(tmp_path: Path) -> None:

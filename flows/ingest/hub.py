@@ -4,8 +4,11 @@ import importlib
 import logging
 import os
 import re
+import socket
+import urllib.request
 from pathlib import Path
 from typing import Any
+from urllib.parse import urlsplit
 
 from warehouse.errors import InputError, one_line
 
@@ -28,6 +31,7 @@ def download_config(name: str) -> bytes:
     os.environ.setdefault("HF_HUB_DISABLE_PROGRESS_BARS", "1")
     try:
         hub: Any = importlib.import_module("huggingface_hub")
+        download = hub.hf_hub_download  # what it needs is imported here, and sets up its log
     except ImportError:
         raise InputError(
             f"{name}: no such file, and huggingface_hub, which could ask the hub for it, is not installed; "
@@ -35,7 +39,11 @@ def download_config(name: str) -> bytes:
         ) from None
     logging.getLogger("huggingface_hub").setLevel(logging.CRITICAL)  # or else it tells of every retry
     try:
-        return Path(hub.hf_hub_download(name, "config.json", etag_timeout=_PATIENCE_S)).read_bytes()
+        if not urllib.request.getproxies():  # or else it would try six times, for half a minute
+            place = urlsplit(hub.constants.ENDPOINT)
+            port = place.port or (80 if place.scheme == "http" else 443)
+            socket.create_connection((place.hostname or "", port), timeout=_PATIENCE_S).close()
+        return Path(download(name, "config.json", etag_timeout=_PATIENCE_S)).read_bytes()
     except Exception as error:  # of requests, of its own, of the disk: each has one meaning here
         reason = one_line(error)[:200]
         raise InputError(
