@@ -108,7 +108,7 @@ comment on column core.calibration.tile_blend is 'exponent that joins the sizes 
 comment on column core.calibration.sustained_exponent is 'how products longer than a millisecond slow down; null where they do not';
 comment on column core.calibration.n_points is 'measurements that it was fitted to';
 comment on column core.calibration.fit_mape is 'mean absolute error of the fit, as a share of the time';
-comment on column core.calibration.holdout_mape is 'the same on measurements that were held out';
+comment on column core.calibration.holdout_mape is 'mean absolute error on measurements that were held out, as a share of the time; null where none could be';
 comment on column core.calibration.transferred_from is 'the device that was measured, where it is another';
 comment on column core.calibration.origin is 'measurements that it was fitted to';
 comment on column core.calibration.source_id is 'file that carries it';
