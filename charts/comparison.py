@@ -3,7 +3,7 @@
 import altair as alt
 import polars as pl
 
-from charts.axes import BLUE, GREEN, GREY, INK, INTENSITY, ORANGE, PURPLE, SKY, VERMILION, cut, rows
+from charts.axes import BLUE, GREEN, GREY, INK, INTENSITY, LABEL, ORANGE, PURPLE, SKY, VERMILION, cut, rows
 from charts.house_style import WIDTH, Frame, finished
 
 _COLOURS = [BLUE, VERMILION, GREEN, PURPLE, ORANGE, SKY, INK, GREY]
@@ -45,7 +45,7 @@ def comparison(frame: pl.DataFrame) -> alt.LayerChart:
         .encode(axes.x, axes.y, color=colour, fillOpacity=faded, tooltip=_TOOLTIP),
         rows("ceiling label")
         .mark_text(align="left", dx=8, fontSize=11, color=INK)
-        .encode(axes.y, x=alt.XValue(WIDTH), text="label:N", fillOpacity=faded),
+        .encode(axes.y, x=alt.XValue(WIDTH), text=LABEL, fillOpacity=faded),
     ]
     labels = axes.end_labels(frame.filter(vertex=3))
     dtype, bases = frame["dtype"][0], ", ".join(frame["basis"].unique().sort())

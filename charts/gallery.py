@@ -1,31 +1,13 @@
-"""The list of charts (gallery.toml), and which function draws each kind."""
+"""The list of charts (gallery.toml)."""
 
 import itertools
 import tomllib
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 from typing import Any
 
-import altair as alt
-import polars as pl
-
-from charts.accuracy import accuracy
-from charts.comparison import comparison
-from charts.heat import heat
-from charts.house import house
-from charts.paper import paper
-from charts.speculative import speculative
-
-TEMPLATES: Mapping[str, Callable[[pl.DataFrame], alt.LayerChart]] = {
-    "paper": paper,
-    "house": house,
-    "comparison": comparison,
-    "speculative": speculative,
-    "accuracy": accuracy,
-    "heat": heat,
-}
 _LIST = Path(__file__).resolve().parent / "gallery.toml"
 _DEFAULTS = {
     "reference_flops_per_s": None,

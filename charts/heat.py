@@ -23,7 +23,7 @@ def heat(frame: pl.DataFrame) -> alt.LayerChart:
     labels = frame["label"].unique().sort().to_list()
     x = alt.X("least_flops:O", axis=alt.Axis(title="Work of one kernel (FLOP, from)", format=".2~s", labelAngle=-90))
     y = alt.Y("label:N", sort=labels, axis=alt.Axis(title=None))
-    dark = alt.condition("datum.roof_fraction < 0.45", alt.value("white"), alt.value(INK))
+    dark = alt.ColorValue(INK, condition={"test": "datum.roof_fraction < 0.45", "value": "white"})
     base = alt.Chart()
     layers: list[Any] = [
         base.mark_rect(stroke="white", strokeWidth=1).encode(
@@ -38,7 +38,7 @@ def heat(frame: pl.DataFrame) -> alt.LayerChart:
         ),
         base.transform_calculate(percent="round(100 * datum.roof_fraction)")
         .mark_text(fontSize=9)
-        .encode(x, y, text="percent:Q", color=dark),
+        .encode(x, y, text=alt.Text("percent:Q"), color=dark),
     ]
     best = frame.sort("roof_fraction", descending=True).row(0, named=True)
     title = f"{frame['hardware'][0]}: {best['label']} comes closest to the roof, {best['roof_fraction']:.0%}"

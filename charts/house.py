@@ -12,6 +12,7 @@ from charts.axes import (
     GREY,
     INK,
     INTENSITY,
+    LABEL,
     ORANGE,
     PERFORMANCE,
     PURPLE,
@@ -87,17 +88,18 @@ def _regions(axes: Frame) -> list[alt.Chart]:
 
 def _ceilings(axes: Frame) -> list[alt.Chart]:
     main, bandwidth, peak = alt.datum.is_main, rows("bandwidth"), rows("peak")
+    each = alt.Detail("label:N")
     angle = 360 - math.degrees(math.atan2(axes.up, axes.across))
-    faint = alt.condition(main, alt.value(1), alt.value(0.75))
+    faint = alt.FillOpacityValue(0.75, condition={"test": main, "value": 1})
     return [
         *(
             line.transform_filter(~main)
             .mark_line(color=SKY, strokeWidth=1.3, strokeDash=[5, 3])
-            .encode(axes.x, axes.y, detail="label:N")
+            .encode(axes.x, axes.y, detail=each)
             for line in (bandwidth, peak)
         ),
         *(
-            line.transform_filter(main).mark_line(color=BLUE, strokeWidth=2.5).encode(axes.x, axes.y, detail="label:N")
+            line.transform_filter(main).mark_line(color=BLUE, strokeWidth=2.5).encode(axes.x, axes.y, detail=each)
             for line in (bandwidth, peak)
         ),
         # the main slope is labelled above it, the others below
@@ -105,18 +107,18 @@ def _ceilings(axes: Frame) -> list[alt.Chart]:
             rows("slope label")
             .transform_filter(side)
             .mark_text(color=BLUE, fontSize=12, angle=angle, align="left", dx=14, dy=dy)
-            .encode(axes.x, axes.y, text="label:N", fillOpacity=faint)
+            .encode(axes.x, axes.y, text=LABEL, fillOpacity=faint)
             for side, dy in ((main, -9), (~main, 9))
         ),
         rows("ceiling label")
         .mark_text(align="left", dx=8, color=BLUE, fontSize=12)
-        .encode(axes.y, x=alt.XValue(WIDTH), text="label:N", fillOpacity=faint),
+        .encode(axes.y, x=alt.XValue(WIDTH), text=LABEL, fillOpacity=faint),
     ]
 
 
 def _point_labels(axes: Frame) -> list[alt.Chart]:
     """Return the labels of points, in front of a halo that keeps ceilings from running through them."""
-    label = rows("point label").encode(axes.x, axes.y, text="label:N")
+    label = rows("point label").encode(axes.x, axes.y, text=LABEL)
     style: dict[str, Any] = {"align": "left", "baseline": "top", "dx": 9, "dy": 5, "fontSize": 11, "lineBreak": "\n"}
     return [
         label.mark_text(stroke="white", strokeWidth=3, strokeOpacity=0.85, **style),

@@ -6,7 +6,7 @@ from typing import Any
 import altair as alt
 import polars as pl
 
-from charts.axes import INK, INTENSITY, PALE, PERFORMANCE, Domain, rows, styled, x_axis, y_axis
+from charts.axes import INK, INTENSITY, LABEL, PALE, PERFORMANCE, Domain, rows, styled, x_axis, y_axis
 
 WIDTH, HEIGHT = 620, 400
 
@@ -45,7 +45,7 @@ class Frame:
         ridge = rows("ridge")
         return [
             ridge.mark_point(shape="diamond", filled=True, size=90, color=INK, opacity=1).encode(self.x, self.y),
-            ridge.mark_text(align="left", dx=9, dy=14, color=INK, fontSize=12).encode(self.x, self.y, text="label:N"),
+            ridge.mark_text(align="left", dx=9, dy=14, color=INK, fontSize=12).encode(self.x, self.y, text=LABEL),
         ]
 
     def end_labels(self, ceilings: pl.DataFrame) -> pl.DataFrame:

@@ -5,7 +5,7 @@ from typing import Any
 import altair as alt
 import polars as pl
 
-from charts.axes import CROSS, INTENSITY, PERFORMANCE, TOOLTIP, cut, rows, styled, x_axis, y_axis
+from charts.axes import CROSS, INTENSITY, LABEL, PERFORMANCE, TOOLTIP, cut, rows, styled, x_axis, y_axis
 
 # Computed points of several series lie on one spot: each later series is drawn smaller, on top.
 SERIES = {
@@ -74,7 +74,7 @@ def paper(frame: pl.DataFrame) -> alt.LayerChart:
         .mark_rule(color=_RIDGE)
         .encode(
             x,
-            strokeDash=alt.condition("datum.is_default", alt.value(_DASHED), alt.value(_DOTTED)),
+            strokeDash=alt.StrokeDashValue(_DOTTED, condition={"test": "datum.is_default", "value": _DASHED}),
             tooltip=[alt.Tooltip("label:N", title="ridge"), alt.Tooltip("basis:N")],
         )
     )
@@ -85,7 +85,7 @@ def paper(frame: pl.DataFrame) -> alt.LayerChart:
         rows("ridge")
         .transform_filter(f"datum.label {comparison} '{lowest}'")
         .mark_text(align=align, dx=dx, color=_RIDGE)
-        .encode(x, y=alt.YValue(200), text="label:N")
+        .encode(x, y=alt.YValue(200), text=LABEL)
         for comparison, align, dx in sides
     ]
     marks = next((layer for layer in ("measured", "predicted") if layer in frame["layer"]), "computed")
@@ -126,7 +126,7 @@ def paper(frame: pl.DataFrame) -> alt.LayerChart:
         layers.append(reference.mark_rule(color=_RIDGE, strokeWidth=0.8, strokeDash=_DASHED).encode(y))
         layers.append(
             reference.mark_text(align="left", baseline="bottom", dx=4, dy=-2, color=_RIDGE).encode(
-                y, x=alt.XValue(0), text="label:N"
+                y, x=alt.XValue(0), text=LABEL
             )
         )
     order = pl.col("label").replace_strict(list(SERIES), range(len(SERIES)), default=-1)

@@ -3,7 +3,7 @@
 import altair as alt
 import polars as pl
 
-from charts.axes import BLUE, GREEN, INK, PURPLE, TOOLTIP, VERMILION, cut, rows
+from charts.axes import BLUE, GREEN, INK, LABEL, PURPLE, TOOLTIP, VERMILION, cut, rows
 from charts.house_style import Frame, finished
 
 _COLOURS = [BLUE, VERMILION, GREEN, PURPLE]
@@ -34,10 +34,10 @@ def speculative(frame: pl.DataFrame) -> alt.LayerChart:
         ),
         numbers.transform_filter("datum.bound == 'memory'")
         .mark_text(align="right", baseline="bottom", dx=-6, dy=-4, fontSize=11, color=INK)
-        .encode(axes.x, axes.y, text="label:N"),
+        .encode(axes.x, axes.y, text=LABEL),
         numbers.transform_filter("datum.bound == 'compute'")
         .mark_text(align="center", baseline="bottom", dy=-8, fontSize=11, color=INK)
-        .encode(axes.x, axes.y, text="label:N"),
+        .encode(axes.x, axes.y, text=LABEL),
     ]
     labels = axes.number_labels(points, "query_length")
     return finished(

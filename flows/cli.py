@@ -8,7 +8,7 @@ import threading
 import time
 import traceback
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
@@ -73,7 +73,7 @@ def run(*, catalog: str | None = None, common: Common = Common()) -> int:
         quiet_terminal()
     started = time.monotonic()
     with _progress("starting Prefect") as show, _left_at_once(show), prefect_defaults():
-        preparing = threading.Thread(target=_prepare, daemon=True)
+        preparing = threading.Thread(target=_prepare, args=(common.place, given), daemon=True)
         preparing.start()
         start_server()
         preparing.join()
@@ -285,7 +285,7 @@ def chart(name: str | None = None, /, *, out: Path | None = None, common: Common
     out
         File to write: .json (Vega-Lite), .html, .svg or .png. Default: Vega-Lite on standard output.
     """
-    from flows import draw
+    from flows.gallery import chart_sql, find_chart, gallery, is_drawable
     from warehouse.frames import read_frame
     from warehouse.snapshot import open_snapshot
 
@@ -296,14 +296,15 @@ def chart(name: str | None = None, /, *, out: Path | None = None, common: Common
         raise InputError(f"--out: {out}: expected a file that ends in .json, .html, .svg or .png")
     with open_snapshot(common.place.snapshot) as connection:
         if name is None:
-            print("\n".join(entry.name for entry in draw.gallery(connection)))
+            print("\n".join(entry.name for entry in gallery(connection)))
             return 0
-        entry = draw.find_chart(connection, name)
-        frame = read_frame(connection, draw.chart_sql(entry))
-    if not draw.is_drawable(frame):
+        entry = find_chart(connection, name)
+        frame = read_frame(connection, chart_sql(entry))
+    if not is_drawable(frame):
         raise InputError(f"chart: {name}: no roof of this dtype, or no points at this setting; expected both")
-    spec = draw.chart_spec(entry, frame)
-    content = draw.render(spec, suffix)
+    from flows.draw import chart_spec, render
+
+    content = render(chart_spec(entry, frame), suffix)
     if out is None:
         sys.stdout.buffer.write(content)
     else:
@@ -384,11 +385,16 @@ def _folder(option: str, value: str | None) -> Path | None:
     return Path(value).expanduser().absolute() if value else None
 
 
-def _prepare() -> None:
-    """Load what a run needs beside Prefect, which takes about as long as Prefect's server takes to start."""
-    from flows.draw import warm_up
+def _prepare(home: Home, catalog: Path | None) -> None:
+    """Load what a run needs, and what draws, while Prefect's server starts."""
+    from flows import pool
+    from flows.ingest.catalog import list_sources
+    from flows.steps import is_published, new_run
 
-    warm_up()
+    with suppress(Exception):  # the run itself will say what is wrong
+        if not is_published(home, new_run(list_sources(home, catalog))):
+            pool.start()
+    import flows.refresh  # noqa: F401
 
 
 def _statement(sql: str | None, file: Path | None) -> str:

@@ -4,8 +4,8 @@ import json
 import os
 import shutil
 import tempfile
-from collections.abc import Callable, Iterable, Iterator
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Callable, Iterable, Iterator, Mapping
+from concurrent.futures import Future, ThreadPoolExecutor, as_completed, wait
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
@@ -15,7 +15,8 @@ import duckdb
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from charts.gallery import ChartEntry, published_views
-from flows.draw import SUFFIXES, as_png, chart_files, chart_sql, gallery, is_drawable
+from flows.gallery import SUFFIXES, chart_sql, gallery, is_drawable
+from flows.pool import submit_chart
 from warehouse.digest import digest_of
 from warehouse.errors import InputError
 from warehouse.frames import read_frame
@@ -96,8 +97,9 @@ def build_site(
     shutil.rmtree(out, ignore_errors=True)
     out.mkdir(parents=True)
     rebuild = _Rebuild(out, previous)
-    pages: list[dict[str, Any]] = []
-    drawn, skipped, pictures = [], [], []
+    shown: list[tuple[ChartEntry, str]] = []
+    drawn, skipped = [], []
+    drawings: dict[Future[None], str] = {}
     with open_snapshot(snapshot) as connection, ThreadPoolExecutor(1) as beside:
         writing = beside.submit(_write_data, connection.cursor(), rebuild)
         for entry in (entry for entry in gallery(connection) if entry.on_site):
@@ -108,16 +110,13 @@ def build_site(
             files = {suffix: f"charts/{entry.name}/{entry.name}.{suffix}" for suffix in SUFFIXES}
             digest = digest_of([chart_sql(entry), frame.write_csv(), code_version()])
             if not rebuild.takes_over(entry.name, digest, files.values()):
-                progress(f"drawing {entry.name}")
-                contents = chart_files(entry, frame)
-                pictures.append(beside.submit(_write_png, out / files["png"], contents["svg"]))
-                for suffix, content in contents.items():
-                    (out / files[suffix]).write_bytes(content)
+                targets = {suffix: out / file for suffix, file in files.items()}
+                drawings[submit_chart(entry, frame, targets)] = entry.name
                 drawn.append(entry.name)
-            pages.append(_write_chart_page(out, entry, files["vl.json"]))
+            shown.append((entry, files["vl.json"]))
         data = writing.result()
-        for picture in pictures:
-            picture.result()
+        _await(drawings, progress)
+        pages = [_write_chart_page(out, entry, spec_file) for entry, spec_file in shown]
         run_id, inputs_sha256 = published_run(connection)
     _write_page(out / "index.html", "index.html.j2", charts=pages, data=data, run_id=run_id)
     sizes = {path.relative_to(out).as_posix(): path.stat().st_size for path in sorted(out.rglob("*")) if path.is_file()}
@@ -176,12 +175,21 @@ def read_manifest(site: Path) -> dict[str, Any]:
     return manifest if isinstance(manifest, dict) and manifest.get("site_of") == "rooflines" else {}
 
 
+def _await(drawings: Mapping[Future[None], str], progress: Callable[[str], None]) -> None:
+    """Wait until all charts are drawn, or one could not be."""
+    try:
+        for done, drawing in enumerate(as_completed(drawings), 1):
+            drawing.result()
+            progress(f"drawn {drawings[drawing]} ({done} of {len(drawings)} charts)")
+    except BaseException:
+        for drawing in drawings:
+            drawing.cancel()
+        wait(drawings)
+        raise
+
+
 def _size(path: Path) -> int | None:
     return path.stat().st_size if path.is_file() else None
-
-
-def _write_png(path: Path, svg: bytes) -> None:
-    path.write_bytes(as_png(svg))
 
 
 def _write_chart_page(out: Path, entry: ChartEntry, spec_file: str) -> dict[str, Any]:

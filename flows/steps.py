@@ -180,7 +180,8 @@ def write_snapshot(home: Home, run: Run) -> Path:
     """Write the snapshot that the run will publish, and return its file."""
     with store.open_build(home) as connection:
         store.time_run(connection, run.run_id)
-        return snapshot.write_candidate(connection, home, run.run_id)
+        connection.execute("force checkpoint")  # or else the last of it may be in a file beside
+    return snapshot.write_candidate(home, run.run_id)
 
 
 def draw_site(home: Home, candidate: Path, progress: Callable[[str], None] = lambda _: None) -> publish.SiteReport:

@@ -17,11 +17,13 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from charts.axes import INTENSITY, PERFORMANCE
-from charts.gallery import TEMPLATES, list_charts
+from charts.gallery import list_charts
 from charts.house_style import spread
 from charts.paper import SERIES
+from charts.templates import TEMPLATES
 from flows.cli import run_command
-from flows.draw import chart_spec, chart_sql, find_chart, gallery, render
+from flows.draw import chart_spec, render
+from flows.gallery import chart_sql, find_chart, gallery
 from flows.ingest.catalog import SHIPPED
 from flows.publish import build_site
 from tests.conftest import Refresh

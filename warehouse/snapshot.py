@@ -1,15 +1,16 @@
 """The published snapshot: written beside the old one, put in its place at once, read in a sandbox."""
 
 import os
+import shutil
 from collections.abc import Iterator
-from contextlib import contextmanager, suppress
+from contextlib import contextmanager
 from pathlib import Path
 
 import duckdb
 
 from warehouse.errors import InputError, one_line
 from warehouse.home import Home
-from warehouse.store import OFFLINE, Config, literal
+from warehouse.store import OFFLINE, WRITING, Config, write_ahead_log
 
 _SANDBOX: Config = {
     **OFFLINE,
@@ -19,19 +20,20 @@ _SANDBOX: Config = {
 }
 
 
-def write_candidate(connection: duckdb.DuckDBPyConnection, home: Home, run_id: str) -> Path:
-    """Copy the build database into a file that `promote` can publish, in which the run has succeeded."""
+def write_candidate(home: Home, run_id: str) -> Path:
+    """Copy the build database into a file that `promote` can publish, in which the run has succeeded.
+
+    Nobody may have the build database open: only then its file holds everything.
+    """
     candidate = home.snapshot.with_suffix(".candidate")
-    candidate.unlink(missing_ok=True)
+    write_ahead_log(candidate).unlink(missing_ok=True)
     try:
-        connection.execute(f"attach {literal(str(candidate))} as candidate (storage_version 'v1.5.0')")
-        connection.execute(f"copy from database {home.build.stem} to candidate")
-        connection.execute("update candidate.core.run set status = 'succeeded' where run_id = ?", [run_id])
-        connection.execute("detach candidate")
+        shutil.copyfile(home.build, candidate)
+        with duckdb.connect(str(candidate), config=WRITING) as connection:
+            connection.execute("update core.run set status = 'succeeded' where run_id = ?", [run_id])
     except BaseException:
-        with suppress(duckdb.Error):
-            connection.execute("detach candidate")
         candidate.unlink(missing_ok=True)
+        write_ahead_log(candidate).unlink(missing_ok=True)
         raise
     _sync(candidate)
     return candidate

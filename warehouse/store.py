@@ -3,8 +3,8 @@
 import logging
 import re
 import shutil
-from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections import Counter, defaultdict
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -19,6 +19,9 @@ from warehouse.objects import read_names, sql_files, sql_folder, views_in_order
 Config = dict[str, str | bool | int | float | list[str]]
 
 OFFLINE: Config = {"autoinstall_known_extensions": False, "autoload_known_extensions": False}
+WRITING: Config = {**OFFLINE, "storage_compatibility_version": "v1.5.0"}
+
+_COMMENTS = "select schema_name || '.' || table_name, column_name, comment from duckdb_columns()"
 
 _log = logging.getLogger(__name__)
 
@@ -80,20 +83,25 @@ def open_build(home: Home) -> Iterator[duckdb.DuckDBPyConnection]:
     if not home.build.exists():
         _start_from_snapshot(home)
     try:
-        connection = duckdb.connect(str(home.build), config=OFFLINE)
+        connection = duckdb.connect(str(home.build), config=WRITING)
     except duckdb.Error as error:
         if "Could not set lock" in str(error):
             raise RunError(f"{home.build}: another process has it open") from None
         broken = home.build.with_suffix(".broken")
         home.build.replace(broken)
-        home.build.with_suffix(".duckdb.wal").unlink(missing_ok=True)
+        write_ahead_log(home.build).unlink(missing_ok=True)
         _log.warning("%s cannot be read and was moved to %s", home.build.name, broken.name)
         _start_from_snapshot(home)
-        connection = duckdb.connect(str(home.build), config=OFFLINE)
+        connection = duckdb.connect(str(home.build), config=WRITING)
     with connection:
         connection.execute("set TimeZone = 'UTC'")
         migrate(connection)
         yield connection
+
+
+def write_ahead_log(database: Path) -> Path:
+    """Return the file that holds what was committed to a database and is not yet in its own file."""
+    return database.with_name(f"{database.name}.wal")
 
 
 @contextmanager
@@ -160,8 +168,13 @@ def load(connection: duckdb.DuckDBPyConnection, run_id: str, staged: Mapping[str
     differ are touched.
     """
     with transaction(connection):
-        loaded = loaded_digests(connection)
-        changes = [_load_table(connection, table, file, loaded.get(table)) for table, file in staged.items()]
+        loaded, keys, columns = loaded_digests(connection), _primary_keys(connection), _core_columns(connection)
+        changes = [
+            Change(table, _value(connection, f"select count(*) from core.{table}"))
+            if loaded.get(table) == file.inputs_sha256
+            else _load_table(connection, table, file.path, keys[table], columns[table])
+            for table, file in staged.items()
+        ]
         for change in changes:
             counts = [change.rows, change.inserted, change.updated, change.deleted]
             row = [run_id, change.table, *counts, staged[change.table].inputs_sha256]
@@ -181,14 +194,19 @@ def create_views(connection: duckdb.DuckDBPyConnection) -> None:
     for (name,) in connection.execute(existing).fetchall():
         if name not in wanted:
             connection.execute(f"drop view {name}")
+    comments: dict[str, dict[str, str | None]] = defaultdict(dict)
+    for table, column, comment in connection.execute(f"{_COMMENTS} where schema_name = 'core'").fetchall():
+        comments[table][column] = comment
     for name, sql in wanted.items():
         connection.execute(sql)
-        own = _column_comments(connection, name)
-        for source in reversed(read_names(sql)):
-            inherited = _column_comments(connection, source)
-            own = {column: comment or inherited.get(column) for column, comment in own.items()}
-        for column, comment in own.items():
-            connection.execute(f"comment on column {name}.{quoted(column)} is {literal(comment)}")
+        own = comments[name] = _column_comments(connection, name)
+        inherited: dict[str, str | None] = {}
+        for source in read_names(sql):
+            inherited |= {column: comment for column, comment in comments[source].items() if comment}
+        added = {column: inherited[column] for column, comment in own.items() if not comment and column in inherited}
+        own |= added
+        statements = [f"comment on column {name}.{quoted(c)} is {literal(comment)}" for c, comment in added.items()]
+        connection.execute(";".join(statements))
 
 
 def run_checks(connection: duckdb.DuckDBPyConnection) -> list[Rule]:
@@ -227,29 +245,37 @@ def _start_from_snapshot(home: Home) -> None:
         partial.replace(home.build)
 
 
-def _load_table(connection: duckdb.DuckDBPyConnection, table: str, staged: Staged, known: str | None) -> Change:
+def _load_table(
+    connection: duckdb.DuckDBPyConnection, table: str, file: Path, keys: Sequence[str], columns: Iterable[str]
+) -> Change:
     touched: Counter[str] = Counter()
-    if known != staged.inputs_sha256:
-        facts = "select constraint_column_names from duckdb_constraints() where schema_name = 'core'"
-        key = connection.execute(f"{facts} and table_name = ? and constraint_type = 'PRIMARY KEY'", [table]).fetchone()
-        keys = ", ".join(key[0]) if key else ""
-        path = literal(re.sub(r"([*?\[])", r"[\1]", str(staged.path)))  # or else they mean many files
-        present = {name for name, *_ in connection.execute(f"describe from read_parquet({path})").fetchall()}
-        columns = ", ".join(c for c in _column_comments(connection, f"core.{table}") if c in present)
-        if not _value(connection, f"select count(*) from core.{table}"):
-            insert = f"insert into core.{table} by name select {columns} from read_parquet({path})"
-            touched["INSERT"] = _value(connection, insert)
-        else:
-            merge = (sql_folder() / "load.sql").read_text("utf-8")
-            merge = merge.format(table=table, columns=columns, path=path, keys=keys)
-            touched = Counter(action for (action,) in connection.execute(merge).fetchall())
+    path = literal(re.sub(r"([*?\[])", r"[\1]", str(file)))  # or else they mean many files
+    present = {name for name, *_ in connection.execute(f"describe from read_parquet({path})").fetchall()}
+    given = ", ".join(column for column in columns if column in present)
+    if not _value(connection, f"select count(*) from core.{table}"):
+        insert = f"insert into core.{table} by name select {given} from read_parquet({path})"
+        touched["INSERT"] = _value(connection, insert)
+    else:
+        merge = (sql_folder() / "load.sql").read_text("utf-8")
+        merge = merge.format(table=table, columns=given, path=path, keys=", ".join(keys))
+        touched = Counter(action for (action,) in connection.execute(merge).fetchall())
     rows = _value(connection, f"select count(*) from core.{table}")
     return Change(table, rows, touched["INSERT"], touched["UPDATE"], touched["DELETE"])
 
 
+def _primary_keys(connection: duckdb.DuckDBPyConnection) -> dict[str, list[str]]:
+    facts = "select table_name, constraint_column_names from duckdb_constraints() where schema_name = 'core'"
+    return dict(connection.execute(f"{facts} and constraint_type = 'PRIMARY KEY'").fetchall())
+
+
+def _core_columns(connection: duckdb.DuckDBPyConnection) -> dict[str, list[str]]:
+    facts = "select table_name, list(column_name order by column_index) from duckdb_columns()"
+    return dict(connection.execute(f"{facts} where schema_name = 'core' group by table_name").fetchall())
+
+
 def _column_comments(connection: duckdb.DuckDBPyConnection, name: str) -> dict[str, str | None]:
-    facts = "select column_name, comment from duckdb_columns() where schema_name || '.' || table_name = ?"
-    return dict(connection.execute(f"{facts} order by column_index", [name]).fetchall())
+    rows = connection.execute(f"{_COMMENTS} where schema_name = ? and table_name = ?", name.split(".")).fetchall()
+    return {column: comment for _, column, comment in rows}
 
 
 def _value(connection: duckdb.DuckDBPyConnection, sql: str) -> int:

@@ -75,32 +75,17 @@ ridge as (
     where is_main
 ),
 
+kernel as (
+$points
+),
+
 point as (
     select
-        'computed' as layer,
-        if(convention = 'custom', ops, op_group) as label,
-        ops,
-        op_group,
-        coalesce(phase, 'kernel') as phase,
-        batch_size,
-        sequence_length,
-        query_length,
-        flops,
-        bytes,
-        intensity_flops_per_byte,
-        attainable_flops_per_s as performance_flops_per_s,
-        lower_bound_s,
-        bound,
-    from mart.roofline_mark
+        * replace (coalesce(phase, 'kernel') as phase),
+        if($convention = 'custom', ops, op_group) as label,
+    from kernel
     where
-        hardware_id = $hardware_id
-        and model_id = $model_id
-        and precision_id = $precision_id
-        and convention = $convention
-        and batch_size is not distinct from $batch_size
-        and sequence_length is not distinct from $sequence_length
-        and phase is distinct from 'speculative'
-        and tensor_parallel = 1
+        phase is distinct from 'speculative'
         and intensity_flops_per_byte > 0
 ),
 

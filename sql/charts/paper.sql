@@ -81,95 +81,16 @@ reference as (
     where $reference_flops_per_s is not null
 ),
 
-measured as (
-    select
-        'measured' as layer,
-        series as label,
-        op as ops,
-        op_group,
-        phase,
-        batch_size,
-        sequence_length,
-        query_length,
-        flops,
-        bytes,
-        intensity_flops_per_byte,
-        achieved_flops_per_s as performance_flops_per_s,
-        latency_s,
-        lower_bound_s,
-        roof_fraction,
-        bound,
-        source,
-    from mart.measured_point
-    where
-        hardware_id = $hardware_id
-        and model_id = $model_id
-        and dtype = (select compute_dtype from core.precision where precision_id = $precision_id)
-        and op_group in $op_groups
-        and phase in ('prefill', 'decode')
-        and tensor_parallel = 1
-        and kind in ('linear', 'qk', 'pv')
-        and $marks = 'measured'
-),
-
-predicted as (
-    select
-        'predicted' as layer,
-        series as label,
-        op as ops,
-        op_group,
-        phase,
-        batch_size,
-        sequence_length,
-        query_length,
-        flops,
-        bytes,
-        intensity_flops_per_byte,
-        predicted_flops_per_s as performance_flops_per_s,
-        predicted_s as latency_s,
-        lower_bound_s,
-        roof_fraction,
-        bound,
-        calibration_origin as source,
-        transferred_from,
-    from mart.predicted_point
-    where
-        hardware_id = $hardware_id
-        and model_id = $model_id
-        and precision_id = $precision_id
-        and convention = $convention
-        and op_group in $op_groups
-        and phase in ('prefill', 'decode')
-        and tensor_parallel = 1
-        and $marks = 'predicted'
+kernel as (
+$points
 ),
 
 point as (
-    select
-        'computed' as layer,
-        series as label,
-        ops,
-        op_group,
-        phase,
-        batch_size,
-        sequence_length,
-        query_length,
-        flops,
-        bytes,
-        intensity_flops_per_byte,
-        attainable_flops_per_s as performance_flops_per_s,
-        lower_bound_s,
-        bound,
-    from mart.roofline_mark
+    select *, series as label
+    from kernel
     where
-        hardware_id = $hardware_id
-        and model_id = $model_id
-        and precision_id = $precision_id
-        and convention = $convention
-        and tensor_parallel = 1
-        and op_group in $op_groups
+        op_group in $op_groups
         and phase in ('prefill', 'decode')
-        and $marks = 'computed'
 ),
 
 mark as (
@@ -182,10 +103,6 @@ mark as (
     select * from reference
     union all by name
     select * from point
-    union all by name
-    select * from measured
-    union all by name
-    select * from predicted
 )
 
 select

@@ -39,32 +39,15 @@ ridge as (
     where vertex = 2
 ),
 
+kernel as (
+$points
+),
+
 point as (
-    select
-        'computed' as layer,
-        op_group as label,
-        ops,
-        op_group,
-        phase,
-        batch_size,
-        sequence_length,
-        query_length,
-        flops,
-        bytes,
-        intensity_flops_per_byte,
-        attainable_flops_per_s as performance_flops_per_s,
-        lower_bound_s,
-        bound,
-    from mart.roofline_mark
+    select *, op_group as label
+    from kernel
     where
-        hardware_id = $hardware_id
-        and model_id = $model_id
-        and precision_id = $precision_id
-        and convention = $convention
-        and tensor_parallel = 1
-        and batch_size = $batch_size
-        and sequence_length = $sequence_length
-        and op_group in $op_groups
+        op_group in $op_groups
         and phase in ('decode', 'speculative')
 ),
 

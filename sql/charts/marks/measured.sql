@@ -1,0 +1,29 @@
+-- one row per product of a model that was measured on a device
+select
+    'measured' as layer,
+    series,
+    op as ops,
+    op_group,
+    phase,
+    batch_size,
+    sequence_length,
+    query_length,
+    flops,
+    bytes,
+    intensity_flops_per_byte,
+    achieved_flops_per_s as performance_flops_per_s,
+    attainable_flops_per_s,
+    latency_s,
+    lower_bound_s,
+    roof_fraction,
+    bound,
+    source,
+from mart.measured_point
+where
+    hardware_id = $hardware_id
+    and model_id = $model_id
+    and dtype = (select compute_dtype from core.precision where precision_id = $precision_id)
+    and kind in ('linear', 'qk', 'pv')
+    and ($batch_size is null or batch_size = $batch_size)
+    and ($sequence_length is null or sequence_length = $sequence_length)
+    and tensor_parallel = 1

@@ -1,0 +1,29 @@
+-- one row per op of a model, where a calibrated roof of a device expects it
+select
+    'predicted' as layer,
+    series,
+    op as ops,
+    op_group,
+    phase,
+    batch_size,
+    sequence_length,
+    query_length,
+    flops,
+    bytes,
+    intensity_flops_per_byte,
+    predicted_flops_per_s as performance_flops_per_s,
+    predicted_s as latency_s,
+    lower_bound_s,
+    roof_fraction,
+    bound,
+    calibration_origin as source,
+    transferred_from,
+from mart.predicted_point
+where
+    hardware_id = $hardware_id
+    and model_id = $model_id
+    and precision_id = $precision_id
+    and convention = $convention
+    and ($batch_size is null or batch_size = $batch_size)
+    and ($sequence_length is null or sequence_length = $sequence_length)
+    and tensor_parallel = 1
