@@ -9,9 +9,9 @@ import polars as pl
 from charts.axes import BLUE, GREEN, GREY, INK, ORANGE, PALE, PURPLE, SKY, VERMILION, styled
 from charts.house_style import HEIGHT, WIDTH
 
-_BAND = 0.1
+BAND = 0.1
 _COLOURS = [BLUE, VERMILION, GREEN, PURPLE, ORANGE, SKY, INK, GREY]
-_TOOLTIP = [
+KIND_TOOLTIP = [
     alt.Tooltip("label:N", title="kind"),
     alt.Tooltip("ops:N", title="op"),
     alt.Tooltip("phase:N"),
@@ -36,9 +36,8 @@ def accuracy(frame: pl.DataFrame) -> alt.LayerChart:
     axis: dict[str, Any] = {"values": decades, "format": "~s", "gridColor": PALE}
     x = alt.X("latency_s:Q", scale=scale, axis=alt.Axis(title="Measured time (s)", **axis))
     y = alt.Y("predicted_s:Q", scale=scale, axis=alt.Axis(title="Predicted time (s)", **axis))
-    kinds = frame["label"].unique().sort().to_list()
     band = pl.DataFrame({"layer": "band", "latency_s": [low, high], "predicted_s": [low, high]}).with_columns(
-        upper_s=pl.col("predicted_s") * (1 + _BAND), lower_s=pl.col("predicted_s") / (1 + _BAND)
+        upper_s=pl.col("predicted_s") * (1 + BAND), lower_s=pl.col("predicted_s") / (1 + BAND)
     )
     of_band = alt.Chart().transform_filter("datum.layer == 'band'")
     layers: list[Any] = [
@@ -52,18 +51,15 @@ def accuracy(frame: pl.DataFrame) -> alt.LayerChart:
         .encode(
             x,
             y,
-            color=alt.Color(
-                "label:N",
-                scale=alt.Scale(domain=kinds, range=_COLOURS[: len(kinds)]),
-                legend=alt.Legend(title="kind of op", orient="bottom", direction="horizontal"),
-            ),
-            tooltip=_TOOLTIP,
+            color=kind_colour(frame),
+            tooltip=KIND_TOOLTIP,
         ),
     ]
-    error = pl.col("relative_error").abs()
-    within, median, mean = frame.select(within=(error <= _BAND).mean(), median=error.median(), mean=error.mean()).row(0)
-    title = f"{frame['hardware'][0]}: {within:.0%} of {len(frame)} kernels are predicted to ten percent"
-    subtitle = [f"Calibrated roofs, fitted to these kernels: median error {median:.1%}, mean {mean:.1%}"]
+    of_all = frame.row(0, named=True)
+    share, kernels = of_all["within_ten_percent"], of_all["kernels"]
+    title = f"{of_all['hardware']}: {share:.0%} of {kernels:,} kernels are predicted to ten percent"
+    errors = f"median error {of_all['median_absolute_error']:.1%}, mean {of_all['mean_absolute_error']:.1%}"
+    subtitle = [f"Calibrated roofs: {errors}{sampled(frame)}"]
     chart: Any = alt.layer(*layers)
     return styled(
         chart,
@@ -73,3 +69,18 @@ def accuracy(frame: pl.DataFrame) -> alt.LayerChart:
         height=HEIGHT,
         description=f"Predicted over measured times. {title}. {subtitle[0]}.",
     )
+
+
+def kind_colour(frame: pl.DataFrame) -> alt.Color:
+    """Return the colours of the kinds of op in a frame, which its `label` names."""
+    kinds = frame["label"].unique().sort().to_list()
+    return alt.Color(
+        "label:N",
+        scale=alt.Scale(domain=kinds, range=_COLOURS[: len(kinds)]),
+        legend=alt.Legend(title="kind of op", orient="bottom", direction="horizontal"),
+    )
+
+
+def sampled(frame: pl.DataFrame) -> str:
+    """Say where a frame holds a sample of the kernels alone."""
+    return f". A sample of {len(frame):,} is shown" if len(frame) < frame["kernels"][0] else ""

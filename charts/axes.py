@@ -40,6 +40,11 @@ TOOLTIP = [
     alt.Tooltip("lower_bound_s:Q", title="time at the roof, s", format=".3~s"),
     alt.Tooltip("bound:N", title="bound"),
 ]
+MEASURED_TOOLTIP = [
+    *TOOLTIP,
+    alt.Tooltip("latency_s:Q", title="time, s", format=".3~s"),
+    alt.Tooltip("roof_fraction:Q", title="share of the roof", format=".1%"),
+]
 
 
 def rows(layer: str) -> alt.Chart:

@@ -13,6 +13,7 @@ from charts.axes import (
     INK,
     INTENSITY,
     LABEL,
+    MEASURED_TOOLTIP,
     ORANGE,
     PERFORMANCE,
     PURPLE,
@@ -22,6 +23,7 @@ from charts.axes import (
     cut,
     rows,
 )
+from charts.findings import finding
 from charts.house_style import WIDTH, Frame, finished
 
 # Points of both phases can lie on one spot: decode is drawn smaller, on top.
@@ -30,13 +32,14 @@ _PHASES = {
     "decode": (GREEN, "triangle-up", 40),
     "kernel": (PURPLE, "square", 60),  # of no model
 }
-_MOST_LABELS, _MOST_NAMES = 40, 3
+_MOST_LABELS = 40
 
 
 def house(frame: pl.DataFrame) -> alt.LayerChart:
     """Return the chart of the rows of sql/charts/house.sql."""
     axes = Frame(frame)
-    points = frame.filter(layer="computed")
+    points = frame.filter(pl.col("layer").is_in(["computed", "measured"]))
+    is_measured = "measured" in points["layer"]
     peaks = frame.filter(layer="peak").unique("label", maintain_order=True)
     shown = {phase: style for phase, style in _PHASES.items() if phase in points["phase"]} or _PHASES
     phases, styles = list(shown), list(zip(*shown.values(), strict=True))
@@ -44,22 +47,7 @@ def house(frame: pl.DataFrame) -> alt.LayerChart:
         *_regions(axes),
         *_ceilings(axes),
         *axes.ridge(),
-        rows("computed")
-        .mark_point(strokeWidth=2, fill="white", opacity=1)
-        .encode(
-            axes.x,
-            axes.y,
-            color=alt.Color(
-                "phase:N",
-                scale=alt.Scale(domain=phases, range=list(styles[0])),
-                legend=alt.Legend(title="phase", orient="bottom", direction="horizontal"),
-            ),
-            shape=alt.Shape("phase:N", scale=alt.Scale(domain=phases, range=list(styles[1]))),
-            size=alt.Size(
-                "phase:N", scale=alt.Scale(type="ordinal", domain=phases, range=list(styles[2])), legend=None
-            ),
-            tooltip=TOOLTIP,
-        ),
+        *_points(axes, phases, styles, is_measured=is_measured),
         *_point_labels(axes),
     ]
     labels = [_slope_label(frame, axes), axes.end_labels(peaks)]
@@ -68,9 +56,35 @@ def house(frame: pl.DataFrame) -> alt.LayerChart:
     return finished(
         layers,
         pl.concat([cut(frame.sort("phase", descending=True, nulls_last=True), axes.x_domain), *labels], how="diagonal"),
-        f"{frame['hardware'][0]}: {_finding(points)}",
+        f"{frame['hardware'][0]}: {finding(points) or 'roofs by dtype'}",
         _subtitle(frame, points, peaks),
     )
+
+
+def _points(axes: Frame, phases: list[str], styles: list[Any], *, is_measured: bool) -> list[alt.Chart]:
+    """Return computed points hollow, or measured ones filled and predicted ones dotted, with lines up to the roof."""
+    colour = alt.Color(
+        "phase:N",
+        scale=alt.Scale(domain=phases, range=list(styles[0])),
+        legend=alt.Legend(title="phase", orient="bottom", direction="horizontal"),
+    )
+    shape = alt.Shape("phase:N", scale=alt.Scale(domain=phases, range=list(styles[1])))
+    size = alt.Size("phase:N", scale=alt.Scale(type="ordinal", domain=phases, range=list(styles[2])), legend=None)
+    if not is_measured:
+        computed = rows("computed").mark_point(strokeWidth=2, fill="white", opacity=1)
+        return [computed.encode(axes.x, axes.y, color=colour, shape=shape, size=size, tooltip=TOOLTIP)]
+    measured, predicted = rows("measured"), rows("predicted")
+    return [
+        measured.mark_rule(strokeWidth=1, opacity=1).encode(
+            axes.x, axes.y, y2=alt.Y2("attainable_flops_per_s:Q"), color=colour
+        ),
+        predicted.mark_point(strokeWidth=1.6, strokeDash=[2, 2], filled=False, opacity=1, size=220).encode(
+            axes.x, axes.y, color=colour, shape=shape, tooltip=MEASURED_TOOLTIP
+        ),
+        measured.mark_point(filled=True, opacity=1, size=60).encode(
+            axes.x, axes.y, color=colour, shape=shape, tooltip=MEASURED_TOOLTIP
+        ),
+    ]
 
 
 def _regions(axes: Frame) -> list[alt.Chart]:
@@ -131,7 +145,7 @@ def _slope_label(frame: pl.DataFrame, axes: Frame) -> pl.DataFrame:
     ends = frame.filter(layer="bandwidth").sort(INTENSITY, ~pl.col("is_main"))
     low = ends.unique("label", keep="first", maintain_order=True)
     start = pl.when("is_main").then(2.2).otherwise(3.2) * axes.y_domain[0]
-    along = start / pl.col(PERFORMANCE)
+    along = pl.max_horizontal(start / pl.col(PERFORMANCE), 1.1 * axes.x_domain[0] / pl.col(INTENSITY))
     return low.with_columns(pl.col(INTENSITY) * along, pl.col(PERFORMANCE) * along, layer=pl.lit("slope label"))
 
 
@@ -143,17 +157,8 @@ def _subtitle(frame: pl.DataFrame, points: pl.DataFrame, peaks: pl.DataFrame) ->
         return [roof]
     batch, sequence = points.select("batch_size", "sequence_length").row(0)
     setting = "" if batch is None else f", batch {batch}, sequence {sequence}"
+    if "measured" in points["layer"]:
+        taken = points["source"][0].split(", cuda-event")[0]
+        how = f"{model} in {precision}{setting}. Filled: measured ({taken})"
+        return [how, "Dotted: where a calibrated roof expects it. Lines: headroom up to the roof", roof]
     return [f"{model} in {precision}{setting}, computed from shapes", roof]
-
-
-def _finding(points: pl.DataFrame) -> str:
-    """Say of each phase what bounds it, from the points' own column."""
-    sentences = []
-    for phase in _PHASES:
-        groups = points.filter(phase=phase).select("label", "bound").unique().sort("label")
-        bounds = groups.group_by("bound").agg("label").sort(pl.col("label").list.len(), "bound", descending=True)
-        for place, (bound, names) in enumerate(bounds.iter_rows()):
-            what = "kernels are" if phase == "kernel" else f"{phase} is"
-            others = " and ".join(names) if len(names) <= _MOST_NAMES else f"{len(names)} of {len(groups)}"
-            sentences.append(f"; {what} {bound}-bound" if place == 0 else f" except {others}")
-    return "".join(sentences).removeprefix("; ") or "roofs by dtype"

@@ -26,7 +26,8 @@ class Frame:
         left = min(_least(inside[INTENSITY]) / 1.6, 0.6)
         slowest = _least(ends[PERFORMANCE] / ends[INTENSITY])
         self.x_domain: Domain = (left, 5 * -_least(-inside[INTENSITY]))
-        self.y_domain: Domain = (0.8 * slowest * left, 2.5 * -_least(-frame[PERFORMANCE]))
+        lowest = min(slowest * left, 0.6 * _least(inside[PERFORMANCE]))  # measured points can lie far below a roof
+        self.y_domain: Domain = (0.8 * lowest, 2.5 * -_least(-frame[PERFORMANCE]))
         self.x = x_axis(self.x_domain, "Operational intensity (FLOP per byte of DRAM traffic)", gridColor=PALE)
         self.y = y_axis(self.y_domain, "Performance (FLOP/s)", gridColor=PALE)
 

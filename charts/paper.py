@@ -5,7 +5,19 @@ from typing import Any
 import altair as alt
 import polars as pl
 
-from charts.axes import CROSS, INTENSITY, LABEL, PERFORMANCE, TOOLTIP, cut, rows, styled, x_axis, y_axis
+from charts.axes import (
+    CROSS,
+    INTENSITY,
+    LABEL,
+    MEASURED_TOOLTIP,
+    PERFORMANCE,
+    TOOLTIP,
+    cut,
+    rows,
+    styled,
+    x_axis,
+    y_axis,
+)
 
 # Computed points of several series lie on one spot: each later series is drawn smaller, on top.
 SERIES = {
@@ -27,10 +39,6 @@ _LINES = {
     ("peak", True): ("#ff0000", _DASHED),
     ("peak", False): ("#a00000", _DOTTED),
 }
-_MEASURED_TOOLTIP = [
-    alt.Tooltip("latency_s:Q", title="time, s", format=".3~s"),
-    alt.Tooltip("roof_fraction:Q", title="share of the roof", format=".1%"),
-]
 _LABEL_DECADES = "pow(10, round(log(datum.value) / LN10)) == datum.value ? format(datum.value, '~s') : ''"
 
 
@@ -105,7 +113,7 @@ def paper(frame: pl.DataFrame) -> alt.LayerChart:
                 scale=alt.Scale(type="ordinal", domain=list(SERIES), range=[size for _, size in SERIES.values()]),
                 legend=None,
             ),
-            tooltip=TOOLTIP if marks == "computed" else [*TOOLTIP, *_MEASURED_TOOLTIP],
+            tooltip=TOOLTIP if marks == "computed" else MEASURED_TOOLTIP,
         )
     )
     # the ground of both legends; it reads one row, and no field of it

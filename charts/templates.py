@@ -10,6 +10,7 @@ from charts.comparison import comparison
 from charts.heat import heat
 from charts.house import house
 from charts.paper import paper
+from charts.residuals import residuals
 from charts.speculative import speculative
 
 TEMPLATES: Mapping[str, Callable[[pl.DataFrame], alt.LayerChart]] = {
@@ -19,4 +20,5 @@ TEMPLATES: Mapping[str, Callable[[pl.DataFrame], alt.LayerChart]] = {
     "speculative": speculative,
     "accuracy": accuracy,
     "heat": heat,
+    "residuals": residuals,
 }

@@ -101,7 +101,9 @@ def run(*, catalog: str | None = None, common: Common = Common()) -> int:
 
 @app.command
 def ingest(
-    kind: Literal["hardware", "model", "workload", "ops", "measurement", "vidur"],
+    kind: Literal[
+        "hardware", "model", "workload", "ops", "measurement", "vidur", "aiconfigurator", "nsight", "torch-profiler"
+    ],
     paths: list[str],
     /,
     *,
@@ -121,7 +123,9 @@ def ingest(
         holds one, or a name on the hub, as meta-llama/Llama-3.1-8B (needs the extra hub). workload: a grid of
         settings (.toml). ops: kernels of any kind (.csv, .json, .parquet) with a name, a group, and m, k and n, or
         flops, bytes and precision_id. measurement: times of kernels, as `rooflines measure` writes (.csv, .parquet).
-        vidur: profiles of linear layers by Vidur (mlp.csv).
+        vidur: profiles by Vidur (mlp.csv, attention.csv). aiconfigurator: tables of products and attention of
+        aiconfigurator-core (.parquet, or a folder of them). nsight: `ncu --csv` with the metrics of a roofline.
+        torch-profiler: a trace of PyTorch's profiler with shapes (.json, .json.gz).
     paths
         One or more files.
     replace
@@ -134,7 +138,11 @@ def ingest(
     from flows.entries import add
 
     home = common.place
-    for added in add(home, kind, paths, replace=replace, hardware_id=hardware_id, model_id=model_id):
+    with _progress("reading") as show:
+        entries = add(
+            home, kind, paths, replace=replace, hardware_id=hardware_id, model_id=model_id, progress=show.tell
+        )
+    for added in entries:
         print(f"added  {added.path}{' (in the place of the shipped one)' if added.replaces_shipped else ''}")
     print("next: rooflines run")
     return 0

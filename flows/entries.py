@@ -1,25 +1,35 @@
 """The user's own catalog: foreign files become entries of it, all of them or none."""
 
-import io
 import json
 import os
 import re
-from collections.abc import Iterable, Sequence
+import shutil
+import tempfile
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from hashlib import sha256
 from pathlib import Path
 from typing import Any, Literal
 
-from flows.ingest.catalog import SHIPPED, SourceFile, list_sources, refuse_too_large
+import polars as pl
+
+from flows.ingest import aiconfigurator
+from flows.ingest.aiconfigurator import read_aiconfigurator
+from flows.ingest.catalog import SHIPPED, SourceFile, digest_of_file, list_sources, refuse_too_large
 from flows.ingest.devices_csv import devices_of_csv
 from flows.ingest.document import ID_PATTERN, parse, shown
 from flows.ingest.hub import download_config, is_hub_name
+from flows.ingest.measurement import refuse_unknown_devices
+from flows.ingest.nsight import read_nsight
+from flows.ingest.torch_profiler import read_torch_profiler
 from flows.ingest.vidur import read_vidur
-from flows.readers import READERS, read_kind, refuse_unknown_devices, refuse_unknown_names
-from warehouse.errors import InputError
+from flows.readers import READERS, read_kind, refuse_unknown_names
+from warehouse.errors import InputError, one_line
 from warehouse.home import Home
 
-Kind = Literal["hardware", "model", "workload", "ops", "measurement", "vidur"]
+Kind = Literal[
+    "hardware", "model", "workload", "ops", "measurement", "vidur", "aiconfigurator", "nsight", "torch-profiler"
+]
 
 # kind -> folder of the catalog, endings of its files, field that holds the entry's id
 _PLACES: dict[str, tuple[str, tuple[str, ...], str | None]] = {
@@ -28,7 +38,14 @@ _PLACES: dict[str, tuple[str, tuple[str, ...], str | None]] = {
     "workload": ("workloads", (".toml",), "workload_id"),
     "ops": ("ops", (".csv", ".json", ".parquet"), None),
     "measurement": ("measurements", (".csv", ".parquet"), None),
-    "vidur": ("measurements", (".csv", ".parquet"), None),
+}
+# what reads the measurements of others: file, its device and model -> rows as in a measurement file
+_Foreign = Callable[[SourceFile, str, str | None], pl.DataFrame | pl.LazyFrame]
+_FOREIGN: Mapping[str, _Foreign] = {
+    "vidur": read_vidur,
+    "aiconfigurator": read_aiconfigurator,
+    "nsight": read_nsight,
+    "torch-profiler": read_torch_profiler,
 }
 
 
@@ -38,8 +55,9 @@ class Entry:
 
     entry_id: str
     suffix: str
-    content: bytes
     origin: Path  # what messages name
+    content: bytes = b""
+    stored_at: Path | None = None  # the file that holds the content, where it may be large
 
 
 @dataclass(frozen=True)
@@ -58,6 +76,7 @@ def add(
     replace: bool = False,
     hardware_id: str | None = None,
     model_id: str | None = None,
+    progress: Callable[[str], None] = lambda _: None,
 ) -> list[Added]:
     """Put files into the home's catalog, all or none, and return where they went.
 
@@ -68,24 +87,35 @@ def add(
     kind
         What the files describe.
     names
-        Paths; of models also folders that hold a config.json, and names on the Hugging Face hub.
+        Paths; of models also folders that hold a config.json, and names on the Hugging Face hub; of AIConfigurator's
+        tables also folders of them.
     replace
         Whether a file may take the place of one that is there.
     hardware_id, model_id
         The device and model of measurements whose files name neither; by default what the path names.
+    progress
+        Called with what is being done.
 
     Raises
     ------
     InputError
         A file cannot be used, or is there already.
     """
-    folder, suffixes, _ = _PLACES[kind]
-    if kind == "vidur":
-        entries = [_of_vidur(home, _expanded(name), hardware_id, model_id) for name in names]
-    else:
-        entries = [entry for name in names for entry in _entries(kind, name)]
-    with home.writing():
-        _refuse_bad(home, "measurement" if kind == "vidur" else kind, entries)
+    written = "measurement" if kind in _FOREIGN else kind
+    folder, suffixes, _ = _PLACES[written]
+    with home.writing(), tempfile.TemporaryDirectory(prefix=".ingest-", dir=home.path) as scratch:
+        if kind in _FOREIGN:
+            sources = list_sources(home)
+            paths = [path for name in names for path in _foreign_files(kind, _expanded(name))]
+            entries: list[Entry] = []
+            for path in paths:
+                progress(f"reading {path}")
+                target = Path(scratch) / f"{len(entries)}.parquet"
+                entries.append(_of_foreign(kind, path, target, sources, hardware_id, model_id))
+        else:
+            entries = [entry for name in names for entry in _entries(kind, name)]
+        progress("checking")
+        _refuse_bad(home, written, entries)
         target = home.catalog / folder
         for entry in entries:
             standing = [path for path in _same_entry(target, entry.entry_id, suffixes) if path.exists()]
@@ -116,7 +146,10 @@ def _same_entry(folder: Path, entry_id: str, suffixes: Iterable[str]) -> list[Pa
 def _write(folder: Path, entry: Entry, suffixes: Iterable[str]) -> Added:
     path = folder / f"{entry.entry_id}{entry.suffix}"
     partial = path.with_name(f".{path.name}.partial")
-    partial.write_bytes(entry.content)
+    if entry.stored_at is None:
+        partial.write_bytes(entry.content)
+    else:
+        shutil.copyfile(entry.stored_at, partial)
     partial.replace(path)
     for other in _same_entry(folder, entry.entry_id, suffixes):
         if other != path:
@@ -131,7 +164,7 @@ def _entries(kind: str, name: str) -> list[Entry]:
     _, suffixes, field = _PLACES[kind]
     if kind == "hardware" and path.suffix == ".csv":
         devices = devices_of_csv(_source(path, kind))
-        entries = [Entry(device_id, ".toml", text.encode(), path) for device_id, text in devices]
+        entries = [Entry(device_id, ".toml", path, text.encode()) for device_id, text in devices]
         if not entries:
             raise InputError(f"{path}: 0 rows; expected one a device")
         return entries
@@ -145,21 +178,38 @@ def _entries(kind: str, name: str) -> list[Entry]:
         entry_id = document.get(field, entry_id)
         if not isinstance(entry_id, str) or not re.fullmatch(ID_PATTERN, entry_id):
             raise InputError(f"{path}: {field} = {shown(entry_id)}: expected an id, {ID_PATTERN}")
-    return [Entry(entry_id, path.suffix, source.content(), path)]
+    if kind == "measurement":
+        return [Entry(entry_id, path.suffix, path, stored_at=path)]
+    return [Entry(entry_id, path.suffix, path, source.content())]
 
 
-def _of_vidur(home: Home, path: Path, hardware_id: str | None, model_id: str | None) -> Entry:
-    """Return a profile of Vidur as a measurement file."""
-    sources = list_sources(home)
+def _foreign_files(kind: str, path: Path) -> list[Path]:
+    """Return the files that a path stands for: itself, or the tables in a folder of AIConfigurator's."""
+    if kind != "aiconfigurator" or not path.is_dir():
+        return [path]
+    found = sorted(file for name in aiconfigurator.TABLES for file in path.rglob(name))
+    if not found:
+        raise InputError(f"{path}: no table of AIConfigurator in it; expected {', '.join(aiconfigurator.TABLES)}")
+    return found
+
+
+def _of_foreign(
+    kind: str, path: Path, target: Path, sources: Sequence[SourceFile], hardware_id: str | None, model_id: str | None
+) -> Entry:
+    """Return others' measurements as a measurement file, which is written to `target`."""
     source = _source(path, "measurement")
-    device = hardware_id or _named(path, sources, "hardware")
+    by_itself = aiconfigurator.device_of(source) if kind == "aiconfigurator" else None
+    device = hardware_id or by_itself or _named(path, sources, "hardware")
     if device is None:
-        raise InputError(f"{path}: the file names no device; expected --hardware-id, as a40")
-    rows = read_vidur(source, device, model_id or _named(path, sources, "model"))
-    content = io.BytesIO()
-    rows.write_parquet(content)
-    name = "-".join(_id_of(part) for part in ("vidur", device, path.parent.name, path.stem) if part)
-    return Entry(name[:64], ".parquet", content.getvalue(), path)
+        raise InputError(f"{path}: the file names no device of the catalog; expected --hardware-id, as a40")
+    try:
+        rows = _FOREIGN[kind](source, device, model_id or _named(path, sources, "model")).lazy()
+        rows.sink_parquet(target)
+        parts = aiconfigurator.name_of(source) if kind == "aiconfigurator" else (path.parent.name, path.stem)
+    except pl.exceptions.PolarsError as error:
+        raise InputError(f"{path}: not as {kind} writes it: {one_line(error)[:200]}") from None
+    name = "-".join(_id_of(part) for part in (kind, device, *parts) if part)
+    return Entry(name[:64].rstrip("-._"), ".parquet", path, stored_at=target)
 
 
 def _named(path: Path, sources: Sequence[SourceFile], kind: str) -> str | None:
@@ -177,7 +227,7 @@ def _model(name: str, path: Path) -> Entry:
     if path.is_dir():
         path = path / "config.json"
     if not path.exists() and is_hub_name(name):
-        return Entry(_id_of(name), ".json", _with_origin(download_config(name), name), Path(name))
+        return Entry(_id_of(name), ".json", Path(name), _with_origin(download_config(name), name))
     source = _source(path, "model")
     content = parse(source)
     named = content.get("_name_or_path") if isinstance(content, dict) else None
@@ -186,7 +236,7 @@ def _model(name: str, path: Path) -> Entry:
     entry_id = _id_of(of_file)
     if not re.fullmatch(ID_PATTERN, entry_id):
         raise InputError(f"{path}: file name = {shown(of_file)}: expected letters a to z, digits or dots in it")
-    return Entry(entry_id, ".json", source.content(), path)
+    return Entry(entry_id, ".json", path, source.content())
 
 
 def _id_of(name: str) -> str:
@@ -208,14 +258,15 @@ def _with_origin(config: bytes, hub_name: str) -> bytes:
 
 def _source(path: Path, kind: str) -> SourceFile:
     try:
-        content = path.read_bytes()
+        size = path.stat().st_size
+        if not path.is_file():
+            raise InputError(f"{path}: expected a file")
     except OSError as error:
         raise InputError(f"{path}: {error.strerror or error}; expected a file") from None
     except ValueError as error:  # a null byte
         raise InputError(f"{shown(str(path))}: {error}; expected a file") from None
-    refuse_too_large(kind, path, len(content))
-    digest = sha256(content).hexdigest()
-    return SourceFile(f"new/{kind}/{path.stem}", kind, path.stem, path, path.name, digest, len(content))
+    refuse_too_large(kind, path, size)
+    return SourceFile(f"new/{kind}/{path.stem}", kind, path.stem, path, path.name, digest_of_file(path), size)
 
 
 def _refuse_bad(home: Home, kind: str, entries: Sequence[Entry]) -> None:
@@ -226,28 +277,39 @@ def _refuse_bad(home: Home, kind: str, entries: Sequence[Entry]) -> None:
         if ids.count(entry.entry_id) > 1:
             raise InputError(f"{entry.origin}: {entry.entry_id} stands twice in what is given; expected once")
     others = [source for source in list_sources(home) if source.kind != kind or source.entry_id not in ids]
-    read_kind(kind, new)
+    added = read_kind(kind, new)
+    if kind == "measurement":
+        for _ in added["measurement"].collect_batches():
+            pass  # each is checked where it is read
     sources = [*others, *new]
     frames = {name: frame for each in READERS for name, frame in read_kind(each, sources).items()}
     refuse_unknown_names(frames, sources)
-    refuse_unknown_devices(frames, sources)
+    if kind == "measurement":
+        refuse_unknown_devices(added["measurement"], frames["hardware"].collect(), new)
 
 
 @dataclass(frozen=True)
 class _Unwritten(SourceFile):
     """An entry that no file of the catalog holds yet."""
 
-    held: bytes = b""
+    entry: Entry
 
     @classmethod
     def of(cls, entry: Entry, kind: str) -> "_Unwritten":
-        digest = sha256(entry.content).hexdigest()
+        file = entry.stored_at
+        digest = digest_of_file(file) if file else sha256(entry.content).hexdigest()
+        size = file.stat().st_size if file else len(entry.content)
         path = entry.origin
         if path.suffix != entry.suffix:  # one of many in a table
             path = path.with_name(f"{path.name}:{entry.entry_id}{entry.suffix}")
         names = (f"new/{kind}/{entry.entry_id}", kind, entry.entry_id, path, os.fspath(path))
-        return cls(*names, digest, len(entry.content), entry.content)
+        return cls(*names, digest, size, entry)
+
+    @property
+    def stored_at(self) -> Path:
+        """The file that holds the bytes."""
+        return self.entry.stored_at or self.path
 
     def content(self) -> bytes:
         """Return the entry's bytes."""
-        return self.held
+        return self.entry.content

@@ -46,8 +46,10 @@ def plan_of(
     InputError
         There is no such workload, model or precision, or nothing is left to measure.
     """
-    frames = {name: frame for kind in READERS for name, frame in read_kind(kind, sources).items()}
-    refuse_unknown_names(frames, sources)
+    scanned = {name: frame for kind in READERS for name, frame in read_kind(kind, sources).items()}
+    refuse_unknown_names(scanned, sources)
+    names = ("workload", "model", "precision", "elementwise")
+    frames = {name: scanned[name].collect() for name in names}
     workloads = _chosen(frames["workload"], "workload_id", workload_ids)
     models = _chosen(frames["model"], "model_id", model_ids)
     precisions = _chosen(frames["precision"], "precision_id", precision_ids)

@@ -11,10 +11,11 @@ from warehouse.errors import InputError
 
 _MOST_WEIGHTS = 1e16
 
-Frames = Mapping[str, pl.DataFrame]
+Frames = Mapping[str, pl.LazyFrame]
+_Reader = Callable[[Sequence[SourceFile]], Mapping[str, pl.DataFrame] | Frames]
 
 
-def _read_models(sources: Sequence[SourceFile]) -> Frames:
+def _read_models(sources: Sequence[SourceFile]) -> Mapping[str, pl.DataFrame]:
     frames = model.read_models(sources)
     with_counts = with_parameters(frames["model"])
     # widths that are absurd together overflow the count
@@ -27,14 +28,14 @@ def _read_models(sources: Sequence[SourceFile]) -> Frames:
     return {**frames, "model": with_counts}
 
 
-READERS: Mapping[str, tuple[Callable[[Sequence[SourceFile]], Frames], Sequence[str]]] = {
+READERS: Mapping[str, tuple[_Reader, Sequence[str]]] = {
     "hardware": (hardware.read_hardware, ["hardware", "ceiling", "relative"]),
     "model": (_read_models, ["model"]),
     "workload": (workload.read_workloads, ["workload"]),
     "precision": (workload.read_precisions, ["precision"]),
     "elementwise": (workload.read_elementwise, ["elementwise"]),
     "ops": (ops.read_ops, ["op_set", "op"]),
-    "measurement": (measurement.read_measurements, ["measurement", "measured_ceiling"]),
+    "measurement": (measurement.read_measurements, ["measurement"]),
     "calibration": (calibration.read_calibrations, ["fitted"]),
 }
 
@@ -42,17 +43,14 @@ READERS: Mapping[str, tuple[Callable[[Sequence[SourceFile]], Frames], Sequence[s
 def read_kind(kind: str, sources: Sequence[SourceFile]) -> Frames:
     """Return the frames of the files of one kind, one of them with the files' origins."""
     read, _ = READERS[kind]
-    return read([source for source in sources if source.kind == kind])
+    frames = read([source for source in sources if source.kind == kind])
+    return {name: frame.lazy() for name, frame in frames.items()}
 
 
 def refuse_unknown_names(frames: Frames, sources: Sequence[SourceFile]) -> None:
     """Raise `InputError` where a file names what no other file describes, or takes a name that is taken."""
-    models, precisions = frames["model"], frames["precision"]
-    workload.refuse_unknown_names(frames["workload"], models, precisions, sources)
-    ops.refuse_unknown_precisions(frames["op"], precisions, sources)
-    ops.refuse_names_of_models(frames["op_set"], models, sources)
-
-
-def refuse_unknown_devices(frames: Frames, sources: Sequence[SourceFile]) -> None:
-    """Raise `InputError` where a measurement names a device that no file describes."""
-    measurement.refuse_unknown_devices(frames["measurement"], frames["hardware"], sources)
+    names = ("model", "precision", "workload", "op", "op_set")
+    models, precisions, workloads, own, op_sets = (frames[name].collect() for name in names)
+    workload.refuse_unknown_names(workloads, models, precisions, sources)
+    ops.refuse_unknown_precisions(own, precisions, sources)
+    ops.refuse_names_of_models(op_sets, models, sources)

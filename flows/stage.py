@@ -14,7 +14,10 @@ _END = b"PAR1"
 
 
 def staged(
-    folder: Path, names: Sequence[str], made_from: Iterable[str], build: Callable[[], Mapping[str, pl.DataFrame]]
+    folder: Path,
+    names: Sequence[str],
+    made_from: Iterable[str],
+    build: Callable[[], Mapping[str, pl.DataFrame | pl.LazyFrame]],
 ) -> dict[str, Staged]:
     """Return the files of some frames, calling `build` only where one of them is not there yet."""
     digest = digest_of([*made_from, code_version()])
@@ -24,7 +27,7 @@ def staged(
         frames = build()
         for name, file in files.items():
             partial = file.path.with_suffix(".partial")
-            frames[name].write_parquet(partial)
+            frames[name].lazy().sink_parquet(partial)
             with partial.open("rb") as written:
                 os.fsync(written.fileno())
             partial.replace(file.path)

@@ -12,11 +12,11 @@ import polars as pl
 from flows import publish
 from flows.ingest.calibration import with_relatives
 from flows.ingest.catalog import SourceFile, digest_of_sources
-from flows.ingest.measurement import with_measured
+from flows.ingest.measurement import refuse_unknown_devices, with_measured
 from flows.intensity.costs import op_costs
 from flows.intensity.custom import custom_costs, custom_shapes
 from flows.intensity.shapes import model_shards, op_shapes
-from flows.readers import READERS, read_kind, refuse_unknown_devices, refuse_unknown_names
+from flows.readers import READERS, Frames, read_kind, refuse_unknown_names
 from flows.stage import forget_others, staged
 from warehouse import snapshot, store
 from warehouse.digest import digest_of
@@ -51,7 +51,7 @@ class Summary:
 _DEGREES = [1, 2, 4, 8]
 
 # staged frames that are no tables of core
-_NO_TABLES = {"op", "measured_ceiling", "relative", "fitted", *(f"origin_{kind}" for kind in READERS)}
+_NO_TABLES = {"op", "relative", "fitted", *(f"origin_{kind}" for kind in READERS)}
 
 
 def new_run(sources: Sequence[SourceFile], flow_run_id: str | None = None) -> Run:
@@ -93,7 +93,7 @@ def ingest(home: Home, kind: str, sources: Sequence[SourceFile]) -> dict[str, St
     """Validate the files of a kind and stage their frames, one a table and one with the files' origins."""
     _, tables = READERS[kind]
 
-    def build() -> dict[str, pl.DataFrame]:
+    def build() -> Frames:
         frames = read_kind(kind, sources)
         return {**frames, f"origin_{kind}": frames["origin"]}
 
@@ -106,7 +106,7 @@ def compute(home: Home, inputs: Mapping[str, Staged], sources: Sequence[SourceFi
 
     def build() -> dict[str, pl.DataFrame]:
         frames = {name: pl.read_parquet(inputs[name].path, glob=False) for name in names}
-        refuse_unknown_names(frames, sources)
+        refuse_unknown_names({name: frame.lazy() for name, frame in frames.items()}, sources)
         models, precisions, own = frames["model"], frames["precision"], frames["op"]
         shapes = op_shapes(models, frames["workload"])
         own_shapes = custom_shapes(own, precisions["precision_id"].to_list())
@@ -127,12 +127,13 @@ def _with_measured_ceilings(
     home: Home, inputs: Mapping[str, Staged], sources: Sequence[SourceFile]
 ) -> dict[str, Staged]:
     """Stage core.ceiling anew, with the limits that measurements show."""
-    names = ("hardware", "ceiling", "measurement", "measured_ceiling")
+    names = ("hardware", "ceiling", "measurement")
 
     def build() -> dict[str, pl.DataFrame]:
-        frames = {name: pl.read_parquet(inputs[name].path, glob=False) for name in names}
-        refuse_unknown_devices(frames, sources)
-        return {"ceiling": with_measured(frames["ceiling"], frames["measured_ceiling"])}
+        devices, ceilings = (pl.read_parquet(inputs[name].path, glob=False) for name in names[:2])
+        measurements = pl.scan_parquet(inputs["measurement"].path, glob=False)
+        refuse_unknown_devices(measurements, devices, sources)
+        return {"ceiling": with_measured(ceilings, measurements, sources)}
 
     return staged(home.stage, ["ceiling"], ["measured", *(inputs[name].inputs_sha256 for name in names)], build)
 

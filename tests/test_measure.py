@@ -209,11 +209,11 @@ def test_bad_measurements(tmp_path: Path, old: str, new: str, names: list[str]) 
 
 def test_measured_ceilings_stand_after_those_of_device_files(tmp_path: Path) -> None:
     text = f"{HEADER}\na40,copy,ceiling,copy,fp32,0,1e9,0.002,clock\na40,gemm,ceiling,linear,int4,1e12,1e9,0.01,clock\n"
-    measured = read_measurements([source(written(tmp_path, "mine.csv", text), "measurement")])["measured_ceiling"]
-    assert measured["value_per_s"].sort().to_list() == [500e9, 1e14]
+    sources = [source(written(tmp_path, "mine.csv", text), "measurement")]
+    measured = read_measurements(sources)["measurement"]
     row = {"hardware_id": "a40", "kind": "bandwidth", "name": "dram", "basis": "measured", "origin": "o", "note": None}
     own = pl.DataFrame([{**row, "value_per_s": 570e9, "is_default": True, "preference": 1, "source_id": "s"}])
-    both = with_measured(own, measured).select("name", "value_per_s", "preference", "is_default").rows()
+    both = with_measured(own, measured, sources).select("name", "value_per_s", "preference", "is_default").rows()
     assert sorted(both) == [("dram", 500e9, 2, False), ("dram", 570e9, 1, True), ("int4", 1e14, 1, True)]
 
 
@@ -248,6 +248,32 @@ def test_profiles_of_vidur(tmp_path: Path) -> None:
     assert rows["license"].unique().to_list() == ["MIT"]
 
 
+def test_attention_in_profiles_of_vidur(tmp_path: Path) -> None:
+    sizes = {"n_embd": 4096, "n_q_head": 32, "n_kv_head": 8, "num_tensor_parallel_workers": 2}
+    times = {f"time_stats.attn_{phase}.{s}": None for phase in ("prefill", "decode") for s in ("min", "median", "std")}
+    prompt = {"batch_size": 1, "prefill_chunk_size": 64, "kv_cache_size": 32, "is_prefill": True}
+    token = {"batch_size": 4, "prefill_chunk_size": 0, "kv_cache_size": 1023, "is_prefill": False}
+    path = tmp_path / "attention.csv"
+    pl.DataFrame(
+        [
+            {**sizes, **times, **prompt, "time_stats.attn_prefill.median": 0.5},
+            {**sizes, **times, **token, "time_stats.attn_decode.median": 0.25},
+        ]
+    ).write_csv(path)
+    rows = read_vidur(source(path, "measurement"), "a40", "llama-3-8b").sort("phase")
+    assert rows.select("phase", "query_length", "sequence_length", "heads", "kv_heads", "head_dim").rows() == [
+        ("decode", 1, 1024, 16, 4, 128),
+        ("prefill", 64, 96, 16, 4, 128),
+    ]
+    seen = sum(32 + i for i in range(1, 65))  # the cache, and of the chunk what is causal
+    assert rows["flops"].to_list() == [4 * 4 * 16 * 128 * 1024, 4 * 16 * 128 * seen]
+    assert rows["bytes"].to_list() == [
+        2 * (2 * 4 * 16 * 128) + 2 * (2 * 4 * 4 * 1024 * 128),
+        2 * (2 * 16 * 64 * 128) + 2 * (2 * 4 * 96 * 128),
+    ]
+    assert rows["latency_s"].to_list() == [0.00025, 0.0005]
+
+
 def test_profiles_of_vidur_in_the_catalog(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     home, folder = Home(tmp_path / "home"), tmp_path / "profiles" / "a40"
     folder.mkdir(parents=True)
@@ -255,10 +281,10 @@ def test_profiles_of_vidur_in_the_catalog(tmp_path: Path, capsys: pytest.Capture
     assert "vidur-a40-a40-mlp.parquet" in capsys.readouterr().out
     nameless = vidur(tmp_path, "x.csv")
     assert run_command(["ingest", "vidur", str(nameless), "--home", str(home.path)]) == 2
-    assert "names no device; expected --hardware-id" in capsys.readouterr().err
+    assert "names no device of the catalog; expected --hardware-id" in capsys.readouterr().err
     other = written(folder, "other.csv", "a,b\n1,2\n")
     assert run_command(["ingest", "vidur", str(other), "--home", str(home.path)]) == 2
-    assert "expected a profile of linear layers by Vidur, mlp.csv" in capsys.readouterr().err
+    assert "expected a profile by Vidur, mlp.csv or attention.csv" in capsys.readouterr().err
 
 
 @pytest.mark.skipif(not PROFILE.exists(), reason="no public profiles beside the checkout")

@@ -24,7 +24,7 @@ ACTIVE = [model_id for model_id, row in PUBLISHED.items() if row["active_paramet
 
 @pytest.fixture(scope="module")
 def shipped_models(tmp_path_factory: pytest.TempPathFactory) -> pl.DataFrame:
-    return read_kind("model", list_sources(Home(tmp_path_factory.mktemp("none"))))["model"]
+    return read_kind("model", list_sources(Home(tmp_path_factory.mktemp("none"))))["model"].collect()
 
 
 def test_every_shipped_model_has_a_published_count() -> None:

@@ -123,7 +123,7 @@ def test_a_crossover_is_the_first_compute_bound_batch(
         hardware_id,
         model_id,
     )
-    one = read_kind("model", list_sources(finished))["model"].filter(model_id=model_id)
+    one = read_kind("model", list_sources(finished))["model"].collect().filter(model_id=model_id)
     assert any(critical is not None for _, critical, _ in found)
     for op, critical, ridge in found:
         tokens = [10**7] if critical is None else [int(str(critical)), int(str(critical)) - 1]

@@ -1,9 +1,47 @@
-"""DuckDB results as polars frames, without pyarrow."""
+"""DuckDB results as polars frames, without pyarrow, and frames that are made one after the other."""
+
+from collections.abc import Callable, Iterator, Mapping
+from typing import Any
 
 import duckdb
 import polars as pl
+from polars.io.plugins import register_io_source
+
+_BATCH = 500_000  # rows
 
 
 def read_frame(connection: duckdb.DuckDBPyConnection, sql: str) -> pl.DataFrame:
     """Return all rows of a query."""
     return pl.DataFrame(connection.sql(sql))
+
+
+def scan_object(connection: duckdb.DuckDBPyConnection, name: str) -> pl.LazyFrame:
+    """Return the rows of a table or view, sorted; those of a table of many rows as they lie there, some at a time."""
+    last = connection.sql(f"select max(rowid) from {name}").fetchall()[0][0] if name.startswith("core.") else None
+    if last is None or last < _BATCH:
+        rows = read_frame(connection, f"from {name}")
+        return rows.sort(column for column, dtype in rows.schema.items() if not dtype.is_nested()).lazy()
+
+    def frames() -> Iterator[pl.DataFrame]:
+        for start in range(0, last + 1, _BATCH):
+            yield read_frame(connection, f"from {name} where rowid between {start} and {start + _BATCH - 1}")
+
+    return lazy(read_frame(connection, f"from {name} limit 0").schema, frames)
+
+
+def lazy(schema: Mapping[str, Any], frames: Callable[[], Iterator[pl.DataFrame]]) -> pl.LazyFrame:
+    """Return the rows of frames that are made when they are asked for, one after the other."""
+
+    def read(
+        with_columns: list[str] | None, predicate: pl.Expr | None, n_rows: int | None, _: int | None
+    ) -> Iterator[pl.DataFrame]:
+        for frame in frames():
+            kept = frame.head(n_rows) if n_rows is not None else frame
+            kept = kept.filter(predicate) if predicate is not None else kept
+            yield kept.select(with_columns) if with_columns is not None else kept
+            if n_rows is not None:
+                n_rows -= min(n_rows, len(frame))
+                if not n_rows:
+                    return
+
+    return register_io_source(read, schema=dict(schema))

@@ -15,7 +15,7 @@ from warehouse.store import OFFLINE, WRITING, Config, write_ahead_log
 _SANDBOX: Config = {
     **OFFLINE,
     "enable_external_access": False,
-    "memory_limit": "4GB",
+    "memory_limit": "2GB",
     "threads": min(4, os.cpu_count() or 1),
 }
 

@@ -19,7 +19,7 @@ from warehouse.objects import read_names, sql_files, sql_folder, views_in_order
 Config = dict[str, str | bool | int | float | list[str]]
 
 OFFLINE: Config = {"autoinstall_known_extensions": False, "autoload_known_extensions": False}
-WRITING: Config = {**OFFLINE, "storage_compatibility_version": "v1.5.0"}
+WRITING: Config = {**OFFLINE, "storage_compatibility_version": "v1.5.0", "memory_limit": "1500MB"}
 
 _COMMENTS = "select schema_name || '.' || table_name, column_name, comment from duckdb_columns()"
 

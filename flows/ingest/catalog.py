@@ -4,6 +4,7 @@ import hashlib
 from collections.abc import Iterable
 from dataclasses import dataclass
 from pathlib import Path
+from typing import NoReturn
 
 import warehouse
 from warehouse.digest import digest_of
@@ -23,7 +24,7 @@ _FILES: dict[str, tuple[tuple[str, ...], bool]] = {
     "ops": (("ops/*.csv", "ops/*.json", "ops/*.parquet"), True),
     "measurement": (("measurements/*.csv", "measurements/*.parquet"), True),
 }
-_MAX_BYTES = {"ops": 50_000_000, "measurement": 500_000_000}
+_MAX_BYTES = {"ops": 50_000_000, "measurement": None}  # measurements are read in batches
 _MAX_BYTES_OF_OTHERS = 1_000_000
 
 
@@ -44,6 +45,11 @@ class SourceFile:
         """Whether the file holds one entry and bears its id, or else a list of entries."""
         return _FILES[self.kind][1]
 
+    @property
+    def stored_at(self) -> Path:
+        """The file that holds the bytes; `path` is what messages name."""
+        return self.path
+
     def content(self) -> bytes:
         """Return the file's bytes, the same ones that were listed.
 
@@ -54,8 +60,16 @@ class SourceFile:
         """
         content = _read(self.path)
         if hashlib.sha256(content).hexdigest() != self.sha256:
-            raise InputError(f"{self.path}: changed while the run was reading it; run again")
+            self._refuse_change()
         return content
+
+    def refuse_change(self) -> None:
+        """Raise `InputError` where the file does not hold the bytes any more that were listed."""
+        if digest_of_file(self.stored_at) != self.sha256:
+            self._refuse_change()
+
+    def _refuse_change(self) -> NoReturn:
+        raise InputError(f"{self.path}: changed while the run was reading it; run again")
 
 
 def list_sources(home: Home, given: Path | None = None) -> list[SourceFile]:
@@ -93,7 +107,7 @@ def list_sources(home: Home, given: Path | None = None) -> list[SourceFile]:
 def refuse_too_large(kind: str, path: Path, size_bytes: int) -> None:
     """Raise `InputError` where a file is larger than a run reads of its kind."""
     most = _MAX_BYTES.get(kind, _MAX_BYTES_OF_OTHERS)
-    if size_bytes > most:
+    if most is not None and size_bytes > most:
         raise InputError(f"{path}: {size_bytes} bytes; expected at most {most}")
 
 
@@ -102,19 +116,28 @@ def digest_of_sources(sources: Iterable[SourceFile]) -> str:
     return digest_of(f"{s.source_id} {s.shown_path} {s.sha256}" for s in sources)
 
 
+def digest_of_file(path: Path) -> str:
+    """Return the SHA-256 of a file, which may be of any size."""
+    try:
+        with path.open("rb") as file:
+            return hashlib.file_digest(file, "sha256").hexdigest()
+    except OSError as error:
+        raise InputError(f"{path}: cannot be read: {error.strerror or error}") from None
+
+
 def _list_layer(layer: str, folder: Path, shown: str) -> Iterable[SourceFile]:
     for kind, (patterns, _) in _FILES.items():
         for path in sorted(path for pattern in patterns for path in folder.glob(pattern)):
-            content = _read(path)
-            refuse_too_large(kind, path, len(content))
+            digest, size = digest_of_file(path), path.stat().st_size
+            refuse_too_large(kind, path, size)
             yield SourceFile(
                 source_id=f"{layer}/{kind}/{path.stem}",
                 kind=kind,
                 entry_id=path.stem,
                 path=path,
                 shown_path=f"{shown}/{path.relative_to(folder).as_posix()}",
-                sha256=hashlib.sha256(content).hexdigest(),
-                size_bytes=len(content),
+                sha256=digest,
+                size_bytes=size,
             )
 
 

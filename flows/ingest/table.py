@@ -1,7 +1,7 @@
 """Tables of foreign files (CSV, JSON, Parquet): read, typed, and refused in one line that names row and column."""
 
 import io
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -13,6 +13,9 @@ from warehouse.errors import InputError, one_line
 
 Columns = Mapping[str, Any]  # name -> polars type
 Rule = tuple[pl.Expr, str]  # what must hold of a row, and what to say where it does not
+
+_BATCH = 200_000  # rows
+_BROKEN = (pl.exceptions.PolarsError, ValueError, OSError, pl.exceptions.PanicException)
 
 
 def read_table(source: SourceFile) -> pl.DataFrame:
@@ -30,13 +33,43 @@ def read_table(source: SourceFile) -> pl.DataFrame:
         if path.suffix == ".json":
             return pl.read_json(content, infer_schema_length=None)
         return pl.read_parquet(content)
-    except (pl.exceptions.PolarsError, ValueError, OSError, pl.exceptions.PanicException) as error:
-        kind = path.suffix.removeprefix(".").upper()
-        raise InputError(f"{path}: broken {kind}: {one_line(error)[:200]}") from None
+    except _BROKEN as error:
+        raise _broken(path, error) from None
+
+
+def scan_table(source: SourceFile) -> pl.LazyFrame:
+    """Return the rows of a CSV or Parquet file of any size, as `read_table` does, without reading them yet."""
+    if source.path.suffix == ".csv":
+        return pl.scan_csv(source.stored_at, infer_schema=False, glob=False)
+    return pl.scan_parquet(source.stored_at, glob=False)
+
+
+def batches(source: SourceFile) -> Iterator[tuple[int, pl.DataFrame]]:
+    """Yield the rows of a CSV or Parquet file of any size, some at a time, each time after the number of the first.
+
+    Raises
+    ------
+    InputError
+        The file is broken, or is not any more what was listed.
+    """
+    source.refuse_change()
+    first = 1
+    try:
+        for frame in scan_table(source).collect_batches(chunk_size=_BATCH, maintain_order=True):
+            yield first, frame
+            first += len(frame)
+    except _BROKEN as error:
+        raise _broken(source.path, error) from None
 
 
 def typed(
-    frame: pl.DataFrame, columns: Columns, path: Path, *, needed: Sequence[str], other_names: Mapping[str, str]
+    frame: pl.DataFrame,
+    columns: Columns,
+    path: Path,
+    *,
+    needed: Sequence[str],
+    other_names: Mapping[str, str],
+    first_row: int = 1,
 ) -> pl.DataFrame:
     """Return all of the columns that a table can have, each of its type; null where it says nothing.
 
@@ -52,6 +85,8 @@ def typed(
         Columns that it must have.
     other_names
         Other names of columns.
+    first_row
+        Number of the first row in the file.
 
     Raises
     ------
@@ -69,13 +104,14 @@ def typed(
     if lacking:
         raise InputError(f"{path}: no column {', '.join(lacking)}; expected {', '.join(needed)}")
     frame.columns = names
-    return pl.DataFrame([_column(frame, name, dtype, path) for name, dtype in columns.items()])
+    return pl.DataFrame([_column(frame, name, dtype, path, first_row) for name, dtype in columns.items()])
 
 
-def refuse_broken(rows: pl.DataFrame, rules: Sequence[Rule], path: Path) -> None:
+def refuse_broken(rows: pl.DataFrame, rules: Sequence[Rule], path: Path, first_row: int = 1) -> None:
     """Raise `InputError` for the first row that breaks a rule; `op` names it."""
+    numbered = rows.with_row_index("row", offset=first_row)
     for rule, message in rules:
-        broken = rows.with_row_index("row", offset=1).filter(~rule)
+        broken = numbered.filter(~rule)
         for row, op in broken.select("row", "op").head(1).iter_rows():
             raise InputError(f"{path}: row {row} ({shown(op)}): {message}")
 
@@ -97,7 +133,11 @@ def rules_of_texts(longest: Mapping[str, int]) -> list[Rule]:
     ]
 
 
-def _column(frame: pl.DataFrame, name: str, dtype: Any, path: Path) -> pl.Series:
+def _broken(path: Path, error: BaseException) -> InputError:
+    return InputError(f"{path}: broken {path.suffix.removeprefix('.').upper()}: {one_line(error)[:200]}")
+
+
+def _column(frame: pl.DataFrame, name: str, dtype: Any, path: Path, first_row: int) -> pl.Series:
     if name not in frame.columns:
         return pl.Series(name, [None] * len(frame), dtype=dtype)
     given = _plain(frame[name], path, may_be_time=dtype.is_temporal())
@@ -116,7 +156,7 @@ def _column(frame: pl.DataFrame, name: str, dtype: Any, path: Path) -> pl.Series
     wrong &= given.is_not_null()
     if wrong.any():
         row = wrong.arg_max() or 0
-        raise InputError(f"{path}: row {row + 1}: {name} = {shown(given[row])}: expected {_said(dtype)}")
+        raise InputError(f"{path}: row {first_row + row}: {name} = {shown(given[row])}: expected {_said(dtype)}")
     return cast.alias(name)
 
 

@@ -1,8 +1,9 @@
-"""Vidur's profiles of linear layers (`mlp.csv`) into measurements.
+"""Vidur's profiles of linear layers (`mlp.csv`) and of attention (`attention.csv`) into measurements.
 
 Each row of a profile has the times of several layers in milliseconds, at a number of tokens and of
 devices that share the model; sizes are those of the whole model. Queries, keys and values are one
-product, and so are gate and up.
+product, and so are gate and up. Attention is of a chunk of a prompt, causal, or of one token a
+sequence, in both cases after the tokens that are in the cache.
 """
 
 import io
@@ -10,14 +11,15 @@ import io
 import polars as pl
 
 from flows.ingest.catalog import SourceFile
-from flows.intensity.costs import linear
+from flows.intensity.costs import attention, linear
 from warehouse.errors import InputError, one_line
 
-_SIZES = ("n_head", "n_kv_head", "n_embd", "n_expanded_embd", "use_gated_mlp", "num_tokens")
+_SIZES = ("n_head", "n_kv_head", "n_embd", "n_expanded_embd", "num_tokens")
+_ATTENTION_SIZES = ("n_q_head", "n_kv_head", "n_embd", "batch_size", "prefill_chunk_size", "kv_cache_size")
 _SHARES = "num_tensor_parallel_workers"
 _HIDDEN, _HEADS, _KV_HEADS, _WIDTH = (pl.col(name) for name in ("n_embd", "n_head", "n_kv_head", "n_expanded_embd"))
 _T, _TOKENS = pl.col(_SHARES), pl.col("num_tokens")
-_GATES = pl.when(pl.col("use_gated_mlp").cast(pl.String).str.to_lowercase().is_in(["true", "1"])).then(2).otherwise(1)
+_GATES = pl.when(pl.col("use_gated_mlp").is_in(["true", "1"])).then(2).otherwise(1)
 # layer of a profile -> op, its group, and k and n of its product
 _LAYERS = {
     "attn_pre_proj": ("qkv_proj", "qkv mlp", _HIDDEN, (_HEADS + 2 * _KV_HEADS) * (_HIDDEN // _HEADS) // _T),
@@ -25,11 +27,13 @@ _LAYERS = {
     "mlp_up_proj": ("gate_up_proj", "up/gate/down", _HIDDEN, _GATES * _WIDTH // _T),
     "mlp_down_proj": ("down_proj", "up/gate/down", _WIDTH // _T, _HIDDEN),
 }
+# phase -> layer of a profile of attention
+_PHASES = {"prefill": "attn_prefill", "decode": "attn_decode"}
 _STATISTICS = {"latency_s": "median", "latency_min_s": "min", "latency_std_s": "std"}
 
 
 def read_vidur(source: SourceFile, hardware_id: str, model_id: str | None) -> pl.DataFrame:
-    """Return the products of a profile, with the columns of a measurement file.
+    """Return the products or the attention of a profile, with the columns of a measurement file.
 
     Parameters
     ----------
@@ -41,36 +45,40 @@ def read_vidur(source: SourceFile, hardware_id: str, model_id: str | None) -> pl
     Raises
     ------
     InputError
-        The file is no profile of linear layers.
+        The file is no profile of linear layers or of attention.
     """
     path = source.path
     try:
         frame = pl.read_csv(io.BytesIO(source.content()), infer_schema_length=None)
     except (pl.exceptions.PolarsError, ValueError) as error:
         raise InputError(f"{path}: broken CSV: {one_line(error)[:200]}") from None
-    wanted = [*_SIZES, _SHARES, *(f"time_stats.{layer}.{name}" for layer in _LAYERS for name in _STATISTICS.values())]
+    is_attention = "prefill_chunk_size" in frame.columns
+    layers = list(_PHASES.values()) if is_attention else list(_LAYERS)
+    counts = [*(_ATTENTION_SIZES if is_attention else _SIZES), _SHARES]
+    flag = "is_prefill" if is_attention else "use_gated_mlp"
+    wanted = [*counts, flag, *(f"time_stats.{layer}.{name}" for layer in layers for name in _STATISTICS.values())]
     lacking = [name for name in wanted if name not in frame.columns]
     if lacking:
-        raise InputError(f"{path}: no column {lacking[0]}; expected a profile of linear layers by Vidur, mlp.csv")
-    sizes = [name for name in (*_SIZES, _SHARES) if name != "use_gated_mlp"]
+        raise InputError(f"{path}: no column {lacking[0]}; expected a profile by Vidur, mlp.csv or attention.csv")
     try:
-        frame = frame.with_columns(pl.col(sizes).cast(pl.Int64))
-        layers = [_products(frame, layer) for layer in _LAYERS]
+        frame = frame.with_columns(pl.col(counts).cast(pl.Int64), pl.col(flag).cast(pl.String).str.to_lowercase())
+        kernels = (
+            [_attention(frame, phase) for phase in _PHASES]
+            if is_attention
+            else [_products(frame, layer) for layer in _LAYERS]
+        )
+        times = pl.concat(kernels).with_columns(pl.col(*_STATISTICS).cast(pl.Float64) / 1e3)
     except pl.exceptions.PolarsError as error:
         raise InputError(f"{path}: expected numbers: {one_line(error)[:200]}") from None
     rows = (
-        pl.concat(layers)
-        .filter(pl.col("latency_s").is_not_null() & (pl.col("latency_s") > 0))
+        times.filter(pl.col("latency_s") > 0)
         .with_columns(
             hardware_id=pl.lit(hardware_id),
             model_id=pl.lit(model_id, pl.String),
-            kind=pl.lit("linear"),
             dtype=pl.lit("fp16"),
             method=pl.lit("torch profiler, kernel times, median"),
             software=pl.lit("Vidur"),
-            origin=pl.lit(
-                f"Vidur's profile of linear layers ({source.path.name}), microsoft/vidur, data/profiling/compute"
-            ),
+            origin=pl.lit(f"Vidur's profile ({path.name}), microsoft/vidur, data/profiling/compute"),
             license=pl.lit("MIT"),
         )
         # two rows of one shape are two profiles of it: their mean
@@ -78,14 +86,48 @@ def read_vidur(source: SourceFile, hardware_id: str, model_id: str | None) -> pl
         .agg(pl.col(*_STATISTICS).mean())
     )
     if rows.is_empty():
-        raise InputError(f"{path}: no times; expected a profile of linear layers by Vidur, mlp.csv")
+        raise InputError(f"{path}: no times; expected a profile by Vidur, mlp.csv or attention.csv")
     return rows
 
 
 def _products(frame: pl.DataFrame, layer: str) -> pl.DataFrame:
     op, op_group, k, n = _LAYERS[layer]
     cost = linear(pl.col("m"), pl.col("k"), pl.col("n"), weight=2, activation=2)
-    times = {name: pl.col(f"time_stats.{layer}.{statistic}") / 1e3 for name, statistic in _STATISTICS.items()}
     return frame.select(
-        op=pl.lit(op), op_group=pl.lit(op_group), m=_TOKENS, k=k, n=n, tensor_parallel=_T, **times
-    ).with_columns(flops=cost.flops.cast(pl.Float64), bytes=cost.bytes.cast(pl.Float64))
+        op=pl.lit(op), op_group=pl.lit(op_group), kind=pl.lit("linear"), m=_TOKENS, k=k, n=n, tensor_parallel=_T,
+        **_times(layer),
+    ).with_columns(flops=cost.flops.cast(pl.Float64), bytes=cost.bytes.cast(pl.Float64))  # fmt: skip
+
+
+def _attention(frame: pl.DataFrame, phase: str) -> pl.DataFrame:
+    is_prompt = phase == "prefill"
+    queries = pl.col("prefill_chunk_size") if is_prompt else pl.lit(1, pl.Int64)
+    context, q = pl.col("sequence_length"), pl.col("query_length")
+    cost = attention(
+        *(pl.col(name) for name in ("batch_size", "query_length", "heads", "kv_heads", "head_dim")),
+        value_d=pl.col("head_dim"), kv_d=2 * pl.col("head_dim"),
+        # the last token of a chunk sees the whole context, each one before it a token less
+        attended=context - (q - 1) / 2, cached=context, activation=2, kv=2,
+    )  # fmt: skip
+    return (
+        frame.filter(pl.col("is_prefill").is_in(["true", "1"]) == is_prompt)
+        .select(
+            op=pl.lit("flash_attention"),
+            op_group=pl.lit("attention"),
+            kind=pl.lit("attention"),
+            phase=pl.lit(phase),
+            batch_size="batch_size",
+            sequence_length=queries + pl.col("kv_cache_size"),
+            query_length=queries,
+            heads=pl.col("n_q_head") // _T,
+            kv_heads=pl.max_horizontal(pl.col("n_kv_head") // _T, 1),
+            head_dim=_HIDDEN // pl.col("n_q_head"),
+            tensor_parallel=_T,
+            **_times(_PHASES[phase]),
+        )
+        .with_columns(flops=cost.flops.cast(pl.Float64), bytes=cost.bytes.cast(pl.Float64))
+    )
+
+
+def _times(layer: str) -> dict[str, pl.Expr]:
+    return {name: pl.col(f"time_stats.{layer}.{statistic}") for name, statistic in _STATISTICS.items()}

@@ -20,5 +20,5 @@ select
 from mart.measured_point as point
 inner join mart.roof as roof using (hardware_id, dtype, basis)
 inner join core.hardware as hardware using (hardware_id)
-where point.flops > 0
+where point.flops > 0 and point.level = 'dram'
 order by all

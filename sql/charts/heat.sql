@@ -17,5 +17,7 @@ where
     point.hardware_id = $hardware_id
     and point.op_group <> 'ceiling'
     and point.flops > 0
+    and point.level = 'dram'
+    and point.roof_fraction is not null
 group by all
 order by label, exponent

@@ -32,7 +32,7 @@ vertex as (
 bandwidth as (
     select
         'bandwidth' as layer,
-        format('{:g} GB/s', bandwidth_bytes_per_s / 1e9) as label,
+        format('{:.5g} GB/s', bandwidth_bytes_per_s / 1e9) as label,
         is_main,
         bandwidth_origin as origin,
         intensity_flops_per_byte,
@@ -50,7 +50,7 @@ peak as (
     select
         'peak' as layer,
         string_agg(dtype, ', ' order by dtype)
-        || format(' · {:g} TFLOP/s', peak_flops_per_s / 1e12)
+        || format(' · {:.5g} TFLOP/s', peak_flops_per_s / 1e12)
         || if(basis = 'datasheet', '', format(' ({})', replace(basis, '_', ' ')))
             as label,
         basis,

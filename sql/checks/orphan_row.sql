@@ -15,6 +15,15 @@ reference as (
     union all by name
     select 'core.op_set.source_id' as reference, source_id as id, 'source' as target from core.op_set
     union all by name
+    select distinct 'core.measurement.source_id' as reference, source_id as id, 'source' as target
+    from core.measurement
+    union all by name
+    select distinct
+        'core.measurement.hardware_id' as reference, hardware_id as id, 'hardware' as target
+    from core.measurement
+    union all by name
+    select 'core.calibration.source_id' as reference, source_id as id, 'source' as target from core.calibration
+    union all by name
     select 'core.ceiling.hardware_id' as reference, hardware_id as id, 'hardware' as target from core.ceiling
     union all by name
     select distinct 'core.op_shape.model_id' as reference, model_id as id, 'model' as target from core.op_shape

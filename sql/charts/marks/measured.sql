@@ -23,6 +23,7 @@ where
     hardware_id = $hardware_id
     and model_id = $model_id
     and dtype = (select compute_dtype from core.precision where precision_id = $precision_id)
+    and level = 'dram'
     and kind in ('linear', 'qk', 'pv')
     and ($batch_size is null or batch_size = $batch_size)
     and ($sequence_length is null or sequence_length = $sequence_length)

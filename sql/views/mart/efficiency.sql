@@ -17,7 +17,7 @@ select
     quantile_cont(roof_fraction, 0.9) as p90,
     count(*) filter (is_above_roof) as measurements_above_roof,
 from point
-where op_group <> 'ceiling'
+where op_group <> 'ceiling' and level = 'dram' and roof_fraction is not null
 group by hardware_id, op_group, dtype, source_id;
 
 comment on view mart.efficiency is 'one row per hardware, op group, dtype and source: which share of the roof measured kernels reach';

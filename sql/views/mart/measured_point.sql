@@ -6,7 +6,7 @@ measurement as (
 ),
 
 roof as (
-    select * from mart.roof where is_default
+    select * from mart.roof_by_level where is_default
 ),
 
 placed as (
@@ -30,7 +30,8 @@ placed as (
         hardware.l2_bytes,
         source.origin as source,
     from measurement
-    inner join roof using (hardware_id, dtype)
+    -- a device may lack the dtype, or a published bandwidth of the level
+    left join roof using (hardware_id, dtype, level)
     inner join core.hardware as hardware using (hardware_id)
     inner join core.source as source
         on measurement.source_id = source.source_id
@@ -63,6 +64,7 @@ select
     matrices,
     tensor_parallel,
     dtype,
+    level,
     basis,
     flops,
     bytes,
@@ -79,12 +81,13 @@ select
     lower_bound_s / latency_s as roof_fraction,
     case
         when overhead_s >= 0.5 * latency_s then 'overhead'
+        when ridge_flops_per_byte is null then null
         when intensity_flops_per_byte >= ridge_flops_per_byte then 'compute'
         else 'memory'
     end as bound,
     lower_bound_s > latency_s as is_above_roof,
     case
-        when lower_bound_s <= latency_s then null
+        when is_above_roof is distinct from true then null
         when intensity_flops_per_byte >= ridge_flops_per_byte
             then 'another dtype or a sparse peak'
         when bytes <= l2_bytes then 'cache-resident: its bytes fit the L2 cache'
@@ -109,6 +112,6 @@ comment on column mart.measured_point.attainable_flops_per_s is 'performance at 
 comment on column mart.measured_point.lower_bound_s is 'least time of one execution: max(flops / peak, bytes / bandwidth)';
 comment on column mart.measured_point.roof_fraction is 'share of the roof that is reached: least time / latency';
 comment on column mart.measured_point.bound is 'overhead where launching takes at least half of the time, by the calibration of the device; else compute at or right of the ridge, memory left of it';
-comment on column mart.measured_point.is_above_roof is 'whether it took less than the least time; such a point is kept';
+comment on column mart.measured_point.is_above_roof is 'whether it took less than the least time; such a point is kept; null where no roof is known';
 comment on column mart.measured_point.likely_cause is 'why it can lie above its roof; null where it does not';
 comment on column mart.measured_point.source is 'who measured it, and how';

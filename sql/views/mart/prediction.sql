@@ -43,6 +43,7 @@ measured as (
         point.bytes / roof.bandwidth_bytes_per_s as memory_s,
     from mart.measured_point as point
     inner join mart.roof as roof using (hardware_id, dtype, basis)
+    where point.level = 'dram'
 ),
 
 kernel as (

@@ -1,0 +1,41 @@
+"""What the points of a roofline say, in one sentence."""
+
+import polars as pl
+
+_PHASES = ("prefill", "decode", "speculative", "kernel")
+_MOST_NAMES = 3
+
+
+def finding_of_grid(points: pl.DataFrame) -> str:
+    """Say of each phase how many of its marks are compute-bound, where points are computed at many settings."""
+    if points["layer"].unique().to_list() != ["computed"]:
+        return finding(points)
+    shares = points.group_by("phase").agg((pl.col("bound") == "compute").mean()).sort("phase", descending=True)
+    said = (f"{share:.0%} of the marks of {phase}" if share else f"none of {phase}" for phase, share in shares.rows())
+    return f"Compute-bound: {', '.join(said)}"
+
+
+def finding(points: pl.DataFrame) -> str:
+    """Say of each phase how close it comes to the roof, where points are measured or predicted, or else what bounds it.
+
+    Parameters
+    ----------
+    points
+        Rows with `layer`, `phase`, `op_group` or `label`, and `bound` or `roof_fraction`.
+    """
+    if points.is_empty():
+        return ""
+    kind = points["layer"][0]
+    if kind in {"measured", "predicted"}:
+        shares = points.group_by("phase").agg(pl.col("roof_fraction").median()).sort("phase", descending=True)
+        verb = "reaches" if kind == "measured" else "is expected to reach"
+        return ", ".join(f"{phase} {verb} {share:.0%} of the roof" for phase, share in shares.iter_rows()) + " (median)"
+    sentences = []
+    for phase in _PHASES:
+        groups = points.filter(phase=phase).select("label", "bound").unique().sort("label")
+        bounds = groups.group_by("bound").agg("label").sort(pl.col("label").list.len(), "bound", descending=True)
+        for place, (bound, names) in enumerate(bounds.iter_rows()):
+            what = "kernels are" if phase == "kernel" else f"{phase} is"
+            others = " and ".join(names) if len(names) <= _MOST_NAMES else f"{len(names)} of {len(groups)}"
+            sentences.append(f"; {what} {bound}-bound" if place == 0 else f" except {others}")
+    return "".join(sentences).removeprefix("; ")

@@ -1,0 +1,50 @@
+"""How far predicted times are off, by the work of a kernel, with a band of ten percent to either side."""
+
+from typing import Any
+
+import altair as alt
+import polars as pl
+
+from charts.accuracy import BAND, KIND_TOOLTIP, kind_colour, sampled
+from charts.axes import GREY, INK, PALE, styled
+from charts.house_style import HEIGHT, WIDTH
+
+_WIDEST = 1.0  # errors beyond are drawn at the edge
+
+
+def residuals(frame: pl.DataFrame) -> alt.LayerChart:
+    """Return the chart of the rows of sql/charts/residuals.sql."""
+    least, most = frame.select(low=pl.col("flops").min(), high=pl.col("flops").max()).row(0)
+    x = alt.X(
+        "flops:Q",
+        scale=alt.Scale(type="log", domain=[0.7 * least, 1.4 * most], nice=False),
+        axis=alt.Axis(title="Work of one kernel (FLOP)", format="~s", gridColor=PALE, tickCount=8),
+    )
+    y = alt.Y(
+        "relative_error:Q",
+        scale=alt.Scale(domain=[-_WIDEST, _WIDEST], clamp=True),
+        axis=alt.Axis(title="Predicted / measured time - 1", format="+.0%", gridColor=PALE),
+    )
+    zero = alt.Chart().transform_filter("datum.layer == 'zero'")
+    layers: list[Any] = [
+        zero.mark_rect(color=GREY, opacity=0.18).encode(y=alt.Y("low:Q"), y2=alt.Y2("high:Q")),
+        zero.mark_rule(color=INK, strokeWidth=1).encode(y=y),
+        alt.Chart()
+        .transform_filter("datum.layer == 'measured'")
+        .mark_point(size=14, strokeWidth=1, opacity=0.7)
+        .encode(x, y, color=kind_colour(frame), tooltip=KIND_TOOLTIP),
+    ]
+    of_all = frame.row(0, named=True)
+    low, high = of_all["p10_error"], of_all["p90_error"]
+    title = f"{of_all['hardware']}: eight in ten predictions are off by {low:+.0%} to {high:+.0%}"
+    subtitle = [f"Calibrated roofs: median {of_all['median_error']:+.1%}; the band is ten percent{sampled(frame)}"]
+    ends = pl.DataFrame({"layer": "zero", "relative_error": [0.0], "low": -BAND, "high": BAND})
+    chart: Any = alt.layer(*layers)
+    return styled(
+        chart,
+        pl.concat([ends, frame], how="diagonal"),
+        title=alt.TitleParams(title, subtitle=subtitle),
+        width=WIDTH,
+        height=HEIGHT,
+        description=f"Errors of predicted times over the work of a kernel. {title}. {subtitle[0]}.",
+    )

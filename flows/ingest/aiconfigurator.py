@@ -1,0 +1,215 @@
+"""AIConfigurator's tables of measured kernels (Parquet) into measurements: products, and attention of both phases.
+
+The package `aiconfigurator-core` (NVIDIA, Apache-2.0) carries them by device, framework and version:
+`systems/data/h100_sxm/gemm/trtllm/1.2.0/gemm_perf.parquet`. Times are in milliseconds, taken in a
+loop over the same buffers: what fits the L2 cache comes from there, and can lie above the roof of
+DRAM. Attention of a prompt is causal; `step` is the context that came before the query tokens. Some
+tables have no `window_size`; 0 is none.
+"""
+
+from typing import Any
+
+import polars as pl
+
+from flows.ingest.catalog import SourceFile
+from flows.ingest.document import shown
+from flows.intensity.costs import attention, linear
+from warehouse.errors import InputError, one_line
+
+_GEMM, _CONTEXT, _GENERATION = (
+    "gemm_perf.parquet",
+    "context_attention_perf.parquet",
+    "generation_attention_perf.parquet",
+)
+TABLES = (_GEMM, _CONTEXT, _GENERATION)
+
+_NAMES: dict[str, Any] = {"framework": pl.String, "version": pl.String, "device": pl.String, "kernel_source": pl.String}
+_TIMES: dict[str, Any] = {"latency": pl.Float64}
+_PRODUCT: dict[str, Any] = {**_NAMES, "gemm_dtype": pl.String, **dict.fromkeys(("m", "n", "k"), pl.Int64), **_TIMES}
+_ATTENTION: dict[str, Any] = {
+    **_NAMES,
+    **dict.fromkeys(("attn_dtype", "kv_cache_dtype"), pl.String),
+    **dict.fromkeys(("batch_size", "isl", "num_heads", "num_key_value_heads", "head_dim", "step"), pl.Int64),
+    **_TIMES,
+}
+# what a table calls an arithmetic -> our dtype, bytes of a weight, bytes of an activation
+_PRODUCTS = {
+    "float16": ("fp16", 2.0, 2.0),
+    "bfloat16": ("bf16", 2.0, 2.0),
+    "fp8": ("fp8", 1.0, 1.0),
+    "fp8_block": ("fp8", 1.0, 1.0),
+    "fp8_ootb": ("fp8", 1.0, 1.0),
+    "nvfp4": ("fp4", 0.5, 0.5),
+    "sq": ("int8", 1.0, 1.0),
+    "int8_wo": ("fp16", 1.0, 2.0),
+    "int4_wo": ("fp16", 0.5, 2.0),
+}
+_ATTENTIONS = {"float16": ("fp16", 2), "bfloat16": ("bf16", 2), "fp8": ("fp8", 1)}
+# what a device calls itself -> the catalog's id
+_DEVICES = {
+    "NVIDIA A100-SXM4-80GB": "a100-80gb-sxm",
+    "NVIDIA A100-SXM4-40GB": "a100-40gb-sxm",
+    "NVIDIA B200": "b200",
+    "NVIDIA B300 SXM6 AC": "b300",
+    "NVIDIA GB200": "gb200",
+    "NVIDIA H100 80GB HBM3": "h100-sxm",
+    "NVIDIA H200": "h200-sxm",
+    "NVIDIA L40S": "l40s",
+    "NVIDIA RTX PRO 6000 Blackwell Server Edition": "rtx-pro-6000",
+    "Intel(R) Arc(TM) Pro B60 Graphics": "arc-pro-b60",
+}
+
+
+def read_aiconfigurator(source: SourceFile, hardware_id: str, model_id: str | None) -> pl.LazyFrame:
+    """Return the kernels of a table, with the columns of a measurement file.
+
+    Parameters
+    ----------
+    source
+        The table.
+    hardware_id
+        The device that it was taken on, as the catalog calls it.
+    model_id
+        Not used: the kernels are of no model.
+
+    Raises
+    ------
+    InputError
+        The file is none of these tables, or has an arithmetic that is not known.
+    """
+    del model_id
+    is_product = "gemm_dtype" in _schema(source)
+    table, names = _scan(source), _PRODUCTS if is_product else _ATTENTIONS
+    said = table.select("gemm_dtype" if is_product else "attn_dtype").unique().collect().to_series().to_list()
+    for dtype in said:
+        if dtype not in names:
+            raise InputError(f"{source.path}: dtype = {shown(dtype)}: expected one of {', '.join(names)}")
+    kernels = _products(table) if is_product else _attentions(table, _is_prompt(source))
+    return kernels.with_columns(
+        pl.col("flops", "bytes").cast(pl.Float64),
+        hardware_id=pl.lit(hardware_id),
+        latency_s=pl.col("latency") / 1e3,
+        method=pl.lit("AIConfigurator's collector, mean over a loop, same buffers: caches warm"),
+        software=pl.concat_str(["framework", "version", "kernel_source"], separator=" ").str.slice(0, 200),
+        device_name="device",
+        origin=pl.concat_str(
+            pl.lit("NVIDIA AIConfigurator, aiconfigurator-core, "),
+            pl.concat_str(["device", "framework", "version"], separator=", "),
+            pl.lit(f" ({source.path.name})"),
+        ),
+        license=pl.lit("Apache-2.0"),
+    ).drop(*_NAMES, "latency")
+
+
+def device_of(source: SourceFile) -> str | None:
+    """Return the catalog's id of the device that a table names; None where it is not known."""
+    return _DEVICES.get(_first(source, "device"))
+
+
+def name_of(source: SourceFile) -> tuple[str, ...]:
+    """Return what tells a table from the others of its device: op, framework, version."""
+    kind = "gemm" if "gemm_dtype" in _schema(source) else "prefill" if _is_prompt(source) else "decode"
+    return kind, _first(source, "framework"), _first(source, "version")
+
+
+def _products(table: pl.LazyFrame) -> pl.LazyFrame:
+    dtype, weight, activation = (
+        pl.col("gemm_dtype").replace_strict({name: values[i] for name, values in _PRODUCTS.items()}) for i in range(3)
+    )
+    m, k, n = (pl.col(name).cast(pl.Float64) for name in "mkn")
+    cost = linear(m, k, n, weight=weight, activation=activation)
+    return table.select(
+        *_NAMES,
+        "latency",
+        *"mkn",
+        op=pl.lit("gemm"),
+        op_group=pl.lit("products"),
+        kind=pl.lit("linear"),
+        dtype=dtype,
+        flops=cost.flops,
+        bytes=cost.bytes,
+    )
+
+
+def _attentions(table: pl.LazyFrame, is_prompt: bool) -> pl.LazyFrame:
+    dtype, activation = (
+        pl.col("attn_dtype").replace_strict({name: values[i] for name, values in _ATTENTIONS.items()}) for i in range(2)
+    )
+    kv = pl.when(pl.col("kv_cache_dtype").str.contains("8")).then(1).otherwise(2)
+    q, before, d = (pl.col(name).cast(pl.Float64) for name in ("isl", "step", "head_dim"))
+    # 0 is no window; neither is one as long as the context
+    window = pl.col("window_size").fill_null(0)
+    context = q + before
+    seen = pl.when(window > 0).then(pl.min_horizontal(window, context)).otherwise(context)
+    # query token i sees `before` + i tokens, at most `seen`: the last ones all of them, those before them fewer
+    full = pl.min_horizontal(q, context - seen + 1)
+    growing = q - full
+    attended = (full * seen + growing * (seen - 1) - growing * (growing - 1) / 2) / q
+    heads, kv_heads = pl.col("num_heads"), pl.col("num_key_value_heads")
+    kv_heads = pl.when(kv_heads > 0).then(kv_heads).otherwise(heads)
+    # the tokens that any query token of the window sees
+    cached = pl.min_horizontal(context, seen + q - 1)
+    cost = attention(
+        pl.col("batch_size").cast(pl.Float64), q, heads, kv_heads, d,
+        value_d=d, kv_d=2 * d, attended=attended, cached=cached, activation=activation, kv=kv,
+    )  # fmt: skip
+    return table.select(
+        *_NAMES,
+        "latency",
+        "batch_size",
+        "head_dim",
+        op=pl.lit("flash_attention"),
+        op_group=pl.lit("attention"),
+        kind=pl.lit("attention"),
+        phase=pl.lit("prefill" if is_prompt else "decode"),
+        sequence_length=context.cast(pl.Int64),
+        query_length="isl",
+        heads=heads,
+        kv_heads=kv_heads,
+        dtype=dtype,
+        flops=cost.flops,
+        bytes=cost.bytes,
+    )
+
+
+def _is_prompt(source: SourceFile) -> bool:
+    return _first(source, "op_name") == "context_attention"
+
+
+def _first(source: SourceFile, column: str) -> str:
+    value = _scan(source).select(column).head(1).collect()
+    if value.is_empty():
+        raise InputError(f"{source.path}: no rows; expected one a kernel")
+    return str(value.item())
+
+
+def _scan(source: SourceFile) -> pl.LazyFrame:
+    """Return a table with all of its columns, typed; refuse what is none, or has no rows."""
+    given = _schema(source)
+    wanted = _PRODUCT if "gemm_dtype" in given else {**_ATTENTION, "op_name": pl.String}
+    lacking = [name for name in wanted if name not in given]
+    if lacking:
+        raise InputError(
+            f"{source.path}: no column {lacking[0]}; expected a table of AIConfigurator: {', '.join(TABLES)}"
+        )
+    optional = (
+        []
+        if "gemm_dtype" in given
+        else [
+            pl.col("window_size").cast(pl.Int64)
+            if "window_size" in given
+            else pl.lit(None, pl.Int64).alias("window_size")
+        ]
+    )
+    return pl.scan_parquet(source.stored_at, glob=False).select(
+        *(pl.col(name).cast(dtype) for name, dtype in wanted.items()), *optional
+    )
+
+
+def _schema(source: SourceFile) -> pl.Schema:
+    try:
+        return pl.read_parquet_schema(source.stored_at)  # type: ignore[return-value]
+    except (pl.exceptions.PolarsError, pl.exceptions.PanicException, OSError, ValueError) as error:
+        raise InputError(
+            f"{source.path}: broken Parquet: {one_line(error)[:200]}; expected a table of AIConfigurator"
+        ) from None

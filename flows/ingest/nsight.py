@@ -1,0 +1,377 @@
+"""CSV exports of NVIDIA Nsight Compute (`ncu --csv`) into measurements, a row a kernel and memory level.
+
+Both layouts are read: a row a metric (`ncu --csv --metrics ...`, `--page details`) and a column a metric, with a
+row of units below the names (`--page raw`). Lines before the table are skipped.
+
+Time is `gpu__time_duration`, or cycles over their rate. A level's bytes are `dram__bytes` (or read and written ones),
+`lts__t_bytes` and `l1tex__t_bytes`, all that was requested of it; where a kernel has none (TMA passes by L1), it has
+no row at that level. Counters per second count times the time, those per cycle times the cycles elapsed of a
+multiprocessor, which is what the roofline sections of Nsight Compute do (`SpeedOfLight_Hierarchical*.section`, with
+2025.3.1). FLOP of an instruction of a thread, from those sections:
+
+- FP64 and FP32: an add or a multiplication is 1, a multiply-add 2; twice that of the pairs of Blackwell (`ffma2`);
+- FP16: 2 and 4, since an instruction works on a pair. What works on a single number, works in BF16 or only sets a
+  register counts the same: no counter tells them apart.
+
+Tensor cores: `sm__ops_path_tensor_src_*`, operations by the format of the factors, to which NVIDIA points
+(https://forums.developer.nvidia.com/t/285256). A multiply-add is two: on an H100, products of 2048 cubed counted
+2 * 2048**3 in FP64, TF32, FP16, BF16, FP8 and INT8. Zeros that a sparse product skips are counted. Where a counter
+is of several formats, its dtype is the widest that the device has. One-bit products are not counted.
+
+`sm__inst_executed_pipe_tensor` counts instructions. On compute capability 7.0 each is 512 FLOP, as in the tensor
+section of 2020 (https://gitlab.com/NERSC/roofline-on-nvidia-gpus): two a cycle make the 1024 of
+https://cvw.cac.cornell.edu/gpu-architecture/gpu-example-tesla-v100/tensor_cores. Elsewhere they differ by shape.
+"""
+
+import re
+from collections.abc import Iterable, Set
+from pathlib import Path
+
+import polars as pl
+
+from flows.ingest.catalog import SourceFile
+from flows.ingest.document import shown
+from warehouse.errors import InputError, one_line
+
+COLLECT = (
+    "ncu --csv --page raw --metrics 'gpu__time_duration.sum,dram__bytes.sum,lts__t_bytes.sum,l1tex__t_bytes.sum,"
+    "regex:^sm__sass_thread_inst_executed_op_[dfh](add|mul|fma)2?_pred_on[.]sum$,"
+    "regex:^sm__ops_path_tensor_src_.*[.]sum$,sm__inst_executed_pipe_tensor.sum'"
+)
+
+_HEADER = re.compile(rb'^(\xef\xbb\xbf)?"?ID"?,.*"?Kernel Name"?')
+_LONGEST_LINE = 2**24
+_NUMBER = r"^(\d{1,3}(,\d{3})+|\d+)(\.\d*)?([eE][+-]?\d+)?$"
+_LARGEST = 1e30
+_ABSENT = ("", "n/a", "nan", "no data")  # what a metric says that the device does not have
+_CONTROL = r"[\x00-\x1f\x7f-\x9f]"
+_NESTED = 16  # templates in templates
+_LONGEST_NAME = 100
+
+_DEVICE = "device__attribute_display_name"
+_TIME = ("gpu__time_duration.sum", "Duration")  # the second is its label on the details page
+_CYCLES = {f"{unit}__cycles_elapsed.avg": f"{unit}__cycles_elapsed.avg.per_second" for unit in ("sm", "smsp")}
+_LEVELS = {"dram": "dram__bytes", "l2": "lts__t_bytes", "l1": "l1tex__t_bytes"}
+_READ, _WRITTEN = "dram__bytes_read", "dram__bytes_write"
+# dtype -> instruction of a thread -> its FLOP
+_THREAD = {
+    "fp64": {"dadd": 1, "dmul": 1, "dfma": 2},
+    "fp32": {"fadd": 1, "fmul": 1, "ffma": 2, "fadd2": 2, "fmul2": 2, "ffma2": 4},
+    "fp16": {"hadd": 2, "hmul": 2, "hfma": 4},
+}
+# dtype -> formats of factors and results in names of counters, those that one device has side by side
+_TENSOR = {
+    "fp64": ("fp64",),
+    "tf32": ("tf32_dst_fp32",),
+    "fp16": ("fp16", "fp16_dst_fp16", "fp16_dst_fp32", "fp16_bf16_tf32_dst_fp32"),  # the last on Turing: FP16 alone
+    "bf16": ("bf16_dst_fp32",),
+    "fp8": ("fp8", "fp8_dst_fp16", "fp8_dst_fp32", "fp4_fp6_fp8_dst_fp16", "fp4_fp6_fp8_dst_fp32"),
+    "fp6": ("fp4_fp6_dst_fp16", "fp4_fp6_dst_fp32"),
+    "fp4": ("fp4_dst_fp32",),
+    "int8": ("int8",),
+    "int4": ("int4",),
+}
+_DTYPES = tuple(dict.fromkeys((*_TENSOR, *_THREAD)))
+_THREAD_COUNTERS = {
+    op: [f"{unit}__sass_thread_inst_executed_op_{op}_pred_on" for unit in ("sm", "smsp")]
+    for instructions in _THREAD.values()
+    for op in instructions
+}
+_TENSOR_PATH = "sm__ops_path_tensor_src_"
+_SPARSITY = ("_sparsity_off", "_sparsity_on")
+_TENSOR_COUNTERS = [
+    f"{_TENSOR_PATH}{name}{sparsity}" for names in _TENSOR.values() for name in names for sparsity in ("", *_SPARSITY)
+]
+_TENSOR_INSTRUCTIONS = [
+    f"{unit}__inst_executed_pipe_tensor{op}"
+    for unit in ("sm", "smsp")
+    for op in ("", "_op_hmma", "_op_imma", "_op_dmma")
+]
+_VOLTA, _FLOP_ON_VOLTA = "7.0", 512
+
+# how a counter is given -> what makes a number of a launch of it
+_FORMS = {".sum": pl.lit(1.0), ".sum.per_second": pl.col("seconds"), ".sum.per_cycle_elapsed": pl.col("cycles")}
+_COUNTERS = (
+    *_LEVELS.values(), _READ, _WRITTEN, *(name for names in _THREAD_COUNTERS.values() for name in names),
+    *_TENSOR_COUNTERS, *_TENSOR_INSTRUCTIONS,
+)  # fmt: skip
+_METRICS = {_DEVICE, *_TIME, *_CYCLES, *_CYCLES.values()} | {name + form for name in _COUNTERS for form in _FORMS}
+
+_LARGE = {"": 1.0, "K": 1e3, "M": 1e6, "G": 1e9, "T": 1e12, "P": 1e15}
+_SMALL = {"": 1.0, "m": 1e-3, "u": 1e-6, "n": 1e-9}
+_SCALES = {
+    "time": {prefix + unit: scale for prefix, scale in _SMALL.items() for unit in ("s", "second")},
+    "bytes": {prefix + unit: scale for prefix, scale in _LARGE.items() for unit in ("byte", "B")},
+    "count": {prefix + unit: scale for prefix, scale in _LARGE.items() for unit in ("", "inst", "cycle")},
+}
+_EXAMPLES = {"time": "ns, usecond", "bytes": "byte, Mbyte, Gbyte/s", "count": "inst, inst/cycle, Ghz, cycle/nsecond"}
+
+
+def read_nsight(source: SourceFile, hardware_id: str, model_id: str | None) -> pl.DataFrame:
+    """Return a row a kernel and memory level, with the columns of a measurement file.
+
+    Launches of one kernel with one grid and block are one row. Its dtype is the one with the most FLOP, its FLOP are
+    those of all dtypes; a kernel without any has "fp32".
+
+    Parameters
+    ----------
+    source
+        The CSV, of any size: it is read in parts.
+    hardware_id, model_id
+        The device that it was taken on and the model that ran: the file says neither.
+
+    Raises
+    ------
+    InputError
+        The file is no export of Nsight Compute, or lacks metrics; the message says how to collect them.
+    """
+    path = source.path
+    try:
+        launches, known = _launches(path)
+        rows = _merged(_counted(launches, known, path))
+    except (pl.exceptions.PolarsError, pl.exceptions.PanicException, OSError, ValueError) as error:
+        raise InputError(f"{path}: broken CSV of Nsight Compute: {one_line(error)[:200]}") from None
+    if rows.is_empty():
+        raise InputError(f"{path}: no kernel with a time and bytes; collect them with: {COLLECT}")
+    method = "Nsight Compute, gpu__time_duration, cache and clock conditions not stated"
+    if not any("tensor" in name for name in known):
+        method += ", tensor cores not counted"
+    return rows.select(
+        pl.lit(hardware_id).alias("hardware_id"),
+        "device_name",
+        pl.lit(model_id, pl.String).alias("model_id"),
+        "op",
+        pl.lit("custom").alias("op_group"),
+        pl.lit(None, pl.String).alias("phase"),
+        pl.lit("custom").alias("kind"),
+        "dtype",
+        "level",
+        "flops",
+        "bytes",
+        "latency_s",
+        "repeats",
+        "latency_min_s",
+        "latency_std_s",
+        pl.lit(method).alias("method"),
+        pl.lit("Nsight Compute").alias("software"),
+        pl.lit(f"Nsight Compute's CSV ({path.name})"[:400]).str.replace_all(_CONTROL, "").alias("origin"),
+        pl.lit(None, pl.String).alias("license"),
+    )
+
+
+def _launches(path: Path) -> tuple[pl.DataFrame, set[str]]:
+    """Return a row a launch with a column a metric, in seconds, bytes and counts, and which metrics have numbers."""
+    lines = _lines(path)
+    text = pl.col("Metric Value").str.strip_chars().str.strip_prefix("(!) ")
+    value = text.str.replace_all(",", "").cast(pl.Float64, strict=False)
+    given = ~text.str.to_lowercase().is_in(_ABSENT) & (pl.col("Metric Name") != _DEVICE)
+    broken = given & ~(text.str.contains(_NUMBER) & (value <= _LARGEST)).fill_null(value=False)
+    found = (
+        lines.group_by("Metric Name", "Metric Unit")
+        .agg(
+            given.any().alias("given"),
+            *(pl.when(broken).then(name).max().alias(f"broken {name}") for name in ("ID", "Metric Value")),
+        )
+        .sort("Metric Name", "Metric Unit")
+        .collect(engine="streaming")
+    )
+    scales: dict[tuple[str, str], float] = {}
+    for metric, unit, any_given, launch, wrong in found.iter_rows():
+        if wrong is not None:
+            raise InputError(f"{path}: {metric} of ID {launch} = {shown(wrong)}: expected a number, 0 or more")
+        if any_given:
+            scales[metric, unit] = _scale(metric, unit, path)
+    known = {metric for metric, _ in scales}
+    scale = pl.DataFrame(
+        [(metric, unit, scale) for (metric, unit), scale in scales.items()],
+        schema={"Metric Name": pl.String, "Metric Unit": pl.String, "scale": pl.Float64},
+        orient="row",
+    )
+    launches = (
+        lines.join(scale.lazy(), on=["Metric Name", "Metric Unit"], how="left")
+        .group_by("ID", "Process ID", "Kernel Name", "Block Size", "Grid Size", "CC")
+        .agg(
+            pl.when(pl.col("Metric Name") == _DEVICE).then("Metric Value").max().alias("device_name"),
+            *(
+                pl.when(pl.col("Metric Name") == name, given).then(value * pl.col("scale")).max().alias(name)
+                for name in sorted(known)
+            ),
+        )
+        .sort("ID", "Process ID", "Kernel Name", "Block Size", "Grid Size", "CC")
+        .collect(engine="streaming")
+    )
+    return launches, known
+
+
+def _lines(path: Path) -> pl.LazyFrame:
+    """Return a row a launch and metric that is of use here, of either layout."""
+    table = pl.scan_csv(
+        path, skip_lines=_lines_before_header(path), infer_schema=False, encoding="utf8-lossy", glob=False,
+        truncate_ragged_lines=True,
+    )  # fmt: skip
+    names = table.collect_schema().names()
+    keys = ("ID", "Process ID", "Kernel Name", "Block Size", "Grid Size", "CC")  # early versions have not all
+    keyed = [pl.col(name) if name in names else pl.lit("").alias(name) for name in keys]
+    if "Metric Name" in names:
+        lacking = [name for name in ("Metric Unit", "Metric Value") if name not in names]
+        if lacking:
+            raise InputError(f'{path}: no column "{lacking[0]}"; expected Nsight Compute\'s CSV')
+        lines = table.select(*keyed, "Metric Name", "Metric Unit", "Metric Value")
+    else:
+        metrics = [name for name in names if name in _METRICS]
+        first = table.select("ID", *metrics).head(1).collect()
+        units = {name: first[name][0] or "" for name in metrics} if len(first) and not first["ID"][0] else {}
+        lines = (
+            table.select(*keyed, *metrics)
+            .unpivot(metrics, index=list(keys), variable_name="Metric Name", value_name="Metric Value")
+            .with_columns(
+                pl.col("Metric Name").replace_strict(units, default="", return_dtype=pl.String).alias("Metric Unit")
+            )
+        )
+    return (
+        lines.filter(pl.col("Metric Name").is_in(_METRICS), pl.col("Kernel Name") != "")
+        .with_columns(
+            # names of units, output of the program or a second header have no number there
+            pl.col("ID").cast(pl.Int64, strict=False),
+            pl.exclude("ID").fill_null(""),
+        )
+        .filter(pl.col("ID").is_not_null())
+    )
+
+
+def _lines_before_header(path: Path) -> int:
+    skipped = 0
+    with path.open("rb") as file:
+        while line := file.readline(_LONGEST_LINE):
+            if _HEADER.match(line):
+                return skipped
+            skipped += line.endswith(b"\n")
+    raise InputError(f'{path}: no line with "ID" and "Kernel Name"; expected Nsight Compute\'s CSV, of: {COLLECT}')
+
+
+def _scale(metric: str, unit: str, path: Path) -> float:
+    """Return what makes seconds, bytes, counts, or a rate of them by second or cycle, of a metric's numbers."""
+    what = "time" if metric in _TIME else "bytes" if "bytes" in metric else "count"
+    scales = _SCALES[what]
+    amount, per, divisor = re.sub("[hH]z$", "cycle/s", unit.strip()).partition("/")
+    divisors = {"": 1.0}
+    if per and metric.endswith(".per_second"):
+        divisors = _SCALES["time"]
+    elif per and metric.endswith(".per_cycle_elapsed"):
+        divisors = {"cycle": 1.0}
+    if amount not in scales or divisor not in divisors:
+        raise InputError(f"{path}: {metric}: unit {shown(unit)}: expected one as {_EXAMPLES[what]}")
+    return scales[amount] / divisors[divisor]
+
+
+def _counted(launches: pl.DataFrame, known: Set[str], path: Path) -> pl.DataFrame:
+    """Return a row a launch with its seconds, FLOP by dtype and bytes by level."""
+    duration = [pl.col(name) for name in _TIME if name in known]
+    cycles = [pl.col(name) for name in _CYCLES if name in known]
+    if duration:
+        cycles += [pl.col(rate) * pl.coalesce(duration) for rate in _CYCLES.values() if rate in known]
+    seconds = duration + [pl.col(name) / pl.col(rate) for name, rate in _CYCLES.items() if {name, rate} <= known]
+    usable = known if cycles else {name for name in known if not name.endswith(".per_cycle_elapsed")}
+
+    moved = {level: _forms([counter], usable) for level, counter in _LEVELS.items()}
+    read, written = _forms([_READ], usable), _forms([_WRITTEN], usable)
+    if read and written:
+        moved["dram"].append(pl.coalesce(read) + pl.coalesce(written))
+    levels = {level: pl.coalesce(forms) for level, forms in moved.items() if forms}
+
+    work = _work(usable)
+    missing = [
+        what
+        for what, there in {
+            "time (gpu__time_duration.sum)": seconds,
+            "bytes (dram__bytes.sum, lts__t_bytes.sum or l1tex__t_bytes.sum)": levels,
+            "FLOP (sm__sass_thread_inst_executed_op_ffma_pred_on.sum and others)": work,
+        }.items()
+        if not there
+    ]
+    if missing:
+        raise InputError(f"{path}: no metric of {', of '.join(missing)}; collect them with: {COLLECT}")
+    launches = launches.with_columns(seconds=pl.coalesce(seconds)).with_columns(
+        cycles=pl.coalesce(cycles) if cycles else pl.lit(None, pl.Float64)
+    )
+    instructions = [form for name in _TENSOR_INSTRUCTIONS for form in _forms([name], usable)]
+    if instructions and not any(name.startswith(_TENSOR_PATH) for name in usable):
+        count = pl.max_horizontal(instructions)
+        for kernel in launches.filter(count > 0, pl.col("CC") != _VOLTA)["Kernel Name"].head(1):
+            raise InputError(
+                f"{path}: {shown(kernel)}: sm__inst_executed_pipe_tensor counts instructions, whose FLOP are known of"
+                f" compute capability {_VOLTA} alone; collect sm__ops_path_tensor_src_* with: {COLLECT}"
+            )
+        work.setdefault("fp16", []).append(_FLOP_ON_VOLTA * count)
+    return launches.select(
+        "Kernel Name", "Block Size", "Grid Size", "device_name", "seconds",
+        *(pl.sum_horizontal(parts).alias(dtype) for dtype, parts in work.items()),
+        *(number.alias(level) for level, number in levels.items()),
+    ).filter(pl.col("seconds") > 0, pl.col("seconds").is_finite())  # fmt: skip
+
+
+def _work(known: Set[str]) -> dict[str, list[pl.Expr]]:
+    """Return, by dtype, the FLOP of each kind of instruction that is counted."""
+    work: dict[str, list[pl.Expr]] = {}
+    for dtype, instructions in _THREAD.items():
+        for op, flop in instructions.items():
+            if forms := _forms(_THREAD_COUNTERS[op], known):
+                work.setdefault(dtype, []).append(flop * pl.coalesce(forms))
+    for dtype, formats in _TENSOR.items():
+        for name in (_TENSOR_PATH + name for name in formats):
+            halves = [pl.coalesce(forms) for sparsity in _SPARSITY if (forms := _forms([name + sparsity], known))]
+            if whole := _forms([name], known):
+                work.setdefault(dtype, []).append(pl.coalesce(whole))
+            elif halves:
+                work.setdefault(dtype, []).append(pl.sum_horizontal(halves))
+    return work
+
+
+def _forms(counters: Iterable[str], known: Set[str]) -> list[pl.Expr]:
+    """Return the number of a launch of some counters that are the same, in each form that the file has."""
+    return [pl.col(name + form) * by for name in counters for form, by in _FORMS.items() if name + form in known]
+
+
+def _merged(launches: pl.DataFrame) -> pl.DataFrame:
+    """Return a row a kernel, grid, block and level."""
+    dtypes = [name for name in _DTYPES if name in launches.columns]
+    levels = [name for name in _LEVELS if name in launches.columns]
+    largest = pl.max_horizontal(dtypes)
+    return (
+        launches.group_by("Kernel Name", "Block Size", "Grid Size", "device_name", maintain_order=True)
+        .agg(
+            pl.col("seconds").median().alias("latency_s"),
+            pl.col("seconds").min().alias("latency_min_s"),
+            pl.col("seconds").std().alias("latency_std_s"),
+            pl.len().cast(pl.Int64).alias("repeats"),
+            pl.col(*dtypes, *levels).mean(),
+        )
+        .with_row_index("row")
+        .with_columns(
+            op=_short(pl.col("Kernel Name")),
+            device_name=pl.col("device_name").str.replace_all(_CONTROL, "").str.slice(0, _LONGEST_NAME),
+            flops=pl.sum_horizontal(dtypes),
+            dtype=pl.coalesce(
+                *(pl.when(pl.col(name) == largest, largest > 0).then(pl.lit(name)) for name in dtypes), pl.lit("fp32")
+            ),
+        )
+        .unpivot(
+            levels,
+            index=[
+                "row", "op", "device_name", "dtype", "flops", "latency_s", "latency_min_s", "latency_std_s", "repeats",
+            ],
+            variable_name="level",
+            value_name="bytes",
+        )
+        .filter(pl.col("bytes") > 0)
+        .sort("row", maintain_order=True)
+    )  # fmt: skip
+
+
+def _short(name: pl.Expr) -> pl.Expr:
+    """Return a kernel's name without the arguments of templates, parameters, `void` and anonymous namespaces."""
+    short = name.str.replace_all(r"(<unnamed>|\(anonymous namespace\))::", "").str.replace_all(_CONTROL, "")
+    for _ in range(_NESTED):
+        short = short.str.replace_all("<[^<>]*>", "")
+    short = short.str.replace("[(<].*$", "").str.replace(r"^void\s+", "").str.slice(0, _LONGEST_NAME).str.strip_chars()
+    return pl.when(short != "").then(short).otherwise(pl.lit("kernel"))

@@ -1,0 +1,357 @@
+"""Nsight Compute's CSV of both layouts, with FLOP, bytes and times that were computed by hand."""
+
+import csv
+import io
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import polars as pl
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from flows.ingest.measurement import COLUMNS, read_measurements
+from flows.ingest.nsight import COLLECT, read_nsight
+from tests.test_ingest import assert_refused, source, written
+from warehouse.errors import InputError
+
+KEYS = ("ID", "Process ID", "Process Name", "Kernel Name", "Block Size", "Grid Size", "Device", "CC")
+CHATTER = '==PROF== Connected to process 7 (/tmp/app)\nID, of "my" program, 1,2\n==WARNING== Note: unmodified clocks\n'
+OP = "sm__sass_thread_inst_executed_op_{}_pred_on.sum"
+CYCLE = "smsp__sass_thread_inst_executed_op_{}_pred_on.sum.per_cycle_elapsed"
+TENSOR = "sm__ops_path_tensor_src_{}.sum"
+TIME, DRAM, L2, L1 = "gpu__time_duration.sum", "dram__bytes.sum", "lts__t_bytes.sum", "l1tex__t_bytes.sum"
+UNITS = {
+    TIME: "ns",
+    DRAM: "byte",
+    L2: "byte",
+    L1: "byte",
+    "dram__bytes_read.sum": "byte",
+    "dram__bytes_write.sum": "byte",
+}
+FMA = {TIME: "2,000", DRAM: "1,024", OP.format("ffma"): "3,000"}
+
+Launch = tuple[str, Mapping[str, str]]  # kernel and its metrics
+
+
+def keys(number: int, kernel: str, grid: str = "(132, 1, 1)", cc: str = "9.0") -> list[str]:
+    return [str(number), "7", "app", kernel, "(256, 1, 1)", grid, "0", cc]
+
+
+def text(lines: Sequence[Sequence[str]]) -> str:
+    out = io.StringIO()
+    csv.writer(out, quoting=csv.QUOTE_ALL, lineterminator="\n").writerows(lines)
+    return out.getvalue()
+
+
+def long(launches: Sequence[Launch], units: Mapping[str, str] = UNITS, **more: str) -> str:
+    header = [*KEYS, "Section Name", "Metric Name", "Metric Unit", "Metric Value"]
+    lines = [
+        [*keys(number, kernel, **more), "Command line profiler metrics", name, units.get(name, ""), value]
+        for number, (kernel, metrics) in enumerate(launches)
+        for name, value in metrics.items()
+    ]
+    return text([header, *lines])
+
+
+def wide(launches: Sequence[Launch], units: Mapping[str, str] = UNITS, **more: str) -> str:
+    names = list(dict.fromkeys(name for _, metrics in launches for name in metrics))
+    lines = [
+        [*keys(number, kernel, **more), *(metrics.get(name, "") for name in names)]
+        for number, (kernel, metrics) in enumerate(launches)
+    ]
+    return text([[*KEYS, *names], [*[""] * len(KEYS), *(units.get(name, "") for name in names)], *lines])
+
+
+def read(folder: Path, content: str | bytes, name: str = "mine.csv") -> list[dict[str, Any]]:
+    return list(read_nsight(source(written(folder, name, content), "measurement"), "h100-sxm", "gpt2").to_dicts())
+
+
+@pytest.mark.parametrize("layout", [long, wide])
+def test_launches_of_a_kernel_are_one_row_a_level(tmp_path: Path, layout: Any) -> None:
+    saxpy = "void saxpy<float, (int)4>(int, T1, const T1 *, T1 *)"
+    work = {OP.format("fadd"): "1,000", OP.format("fmul"): "500", OP.format("ffma"): "2,000"}
+    launches = [
+        (saxpy, {TIME: "3,000", DRAM: "1,200,000", L2: "2,000,000", L1: "4,000", **work}),
+        ("gemm(int)", {TIME: "10,000", DRAM: "64", L2: "128", TENSOR.format("bf16_dst_fp32"): "8,192", L1: "0"}),
+        (saxpy, {TIME: "1,000", DRAM: "1,000,000", L2: "1,000,000", L1: "4,000", **work}),
+        (saxpy, {TIME: "2,000.5", DRAM: "1,100,000", L2: "3,000,000", L1: "4,000", **work}),
+    ]
+    rows = read(tmp_path, CHATTER + layout(launches))
+    assert [(row["op"], row["dtype"], row["level"], row["bytes"]) for row in rows] == [
+        ("saxpy", "fp32", "dram", 1.1e6), ("saxpy", "fp32", "l2", 2e6), ("saxpy", "fp32", "l1", 4000),
+        ("gemm", "bf16", "dram", 64), ("gemm", "bf16", "l2", 128),
+    ]  # fmt: skip
+    assert [row["flops"] for row in rows] == [5500] * 3 + [8192] * 2  # 1000 + 500 + 2 * 2000
+    assert [row["repeats"] for row in rows] == [3] * 3 + [1] * 2
+    assert rows[0]["latency_s"] == pytest.approx(2.0005e-6)
+    assert rows[0]["latency_min_s"] == pytest.approx(1e-6)
+    assert rows[0]["latency_std_s"] == pytest.approx(1.0000000417e-6)
+    assert rows[3]["latency_std_s"] is None
+    assert rows[0]["method"] == "Nsight Compute, gpu__time_duration, cache and clock conditions not stated"
+    said = {name: rows[0][name] for name in ("hardware_id", "model_id", "op_group", "kind", "phase", "device_name")}
+    assert list(said.values()) == ["h100-sxm", "gpt2", "custom", "custom", None, None]
+
+
+def test_launches_of_another_grid_are_another_row(tmp_path: Path) -> None:
+    first, second = long([("k", FMA)]), long([("k", FMA)], grid="(264, 1, 1)").replace('"0","7"', '"1","7"')
+    rows = read(tmp_path, first + second.split("\n", 1)[1])
+    assert [(row["op"], row["repeats"]) for row in rows] == [("k", 1), ("k", 1)]
+
+
+def test_a_measurement_file_takes_the_rows(tmp_path: Path) -> None:
+    launches = [("copy", {TIME: "5,000", DRAM: "2,048", OP.format("ffma"): "0"}), ("fma", FMA)]
+    device = {"device__attribute_display_name": "NVIDIA H100"}
+    path = written(tmp_path, "mine.csv", wide([(kernel, {**metrics, **device}) for kernel, metrics in launches]))
+    rows = read_nsight(source(path, "measurement"), "h100-sxm", None)
+    assert {name: COLUMNS[name] for name in rows.columns} == dict(rows.schema)
+    rows.write_parquet(tmp_path / "rows.parquet")
+    again = read_measurements([source(tmp_path / "rows.parquet", "measurement")])["measurement"].collect()
+    assert again.select("op", "flops", "dtype", "level", "device_name").rows() == [
+        ("copy", 0.0, "fp32", "dram", "NVIDIA H100"),
+        ("fma", 6000.0, "fp32", "dram", "NVIDIA H100"),
+    ]
+
+
+@pytest.mark.parametrize(
+    ("metric", "dtype", "flops"),
+    [
+        *((OP.format(op), "fp64", 10 * flop) for op, flop in {"dadd": 1, "dmul": 1, "dfma": 2}.items()),
+        *((OP.format(op), "fp32", 10 * flop) for op, flop in {"fadd": 1, "fmul": 1, "ffma": 2}.items()),
+        *((OP.format(op), "fp32", 10 * flop) for op, flop in {"fadd2": 2, "fmul2": 2, "ffma2": 4}.items()),
+        *((OP.format(op), "fp16", 10 * flop) for op, flop in {"hadd": 2, "hmul": 2, "hfma": 4}.items()),
+        *((TENSOR.format(name), name, 10) for name in ("fp64", "fp16", "fp8", "int8", "int4")),
+        *((TENSOR.format(f"{name}_dst_fp32"), name, 10) for name in ("fp16", "bf16", "tf32", "fp8", "fp4")),
+        (TENSOR.format("fp16_bf16_tf32_dst_fp32"), "fp16", 10),
+        (TENSOR.format("fp4_fp6_dst_fp16"), "fp6", 10),
+        (TENSOR.format("fp4_fp6_fp8_dst_fp32"), "fp8", 10),
+        (TENSOR.format("fp8_sparsity_on"), "fp8", 10),
+    ],
+)
+def test_flop_of_every_counter(tmp_path: Path, metric: str, dtype: str, flops: float) -> None:
+    row = read(tmp_path, long([("k", {TIME: "1", DRAM: "1", metric: "10"})]))[0]
+    assert (row["dtype"], row["flops"]) == (dtype, flops)
+
+
+def test_operations_are_counted_once(tmp_path: Path) -> None:
+    """A counter of all operations, its halves with and without sparsity, and the same counter of each quarter."""
+    metrics = {TENSOR.format("int8"): "100", TENSOR.format("int8_sparsity_on"): "60"}
+    metrics |= {TENSOR.format("int8_sparsity_off"): "40", OP.format("ffma"): "8", CYCLE.format("ffma"): "2"}
+    metrics |= {"smsp__sass_thread_inst_executed_op_ffma_pred_on.sum": "8", "smsp__cycles_elapsed.avg": "4"}
+    metrics |= {"sm__inst_executed_pipe_tensor.sum": "3", TIME: "1", DRAM: "1"}
+    row = read(tmp_path, wide([("k", metrics)]))[0]
+    assert (row["dtype"], row["flops"]) == ("int8", 116)
+
+
+def test_the_metrics_of_roofline_sections(tmp_path: Path) -> None:
+    """Instructions by cycle, bytes by second, clocks in GHz."""
+    metrics = {
+        TIME: "2.5", "dram__bytes.sum.per_second": "0.8", "smsp__cycles_elapsed.avg.per_second": "1.6",
+        CYCLE.format("dadd"): "10", CYCLE.format("dmul"): "20.5", CYCLE.format("dfma"): "1,000",
+    }  # fmt: skip
+    units = {TIME: "us", "dram__bytes.sum.per_second": "Tbyte/s", "smsp__cycles_elapsed.avg.per_second": "Ghz"}
+    row = read(tmp_path, wide([("k", metrics)], {**units, CYCLE.format("dfma"): "inst/cycle"}))[0]
+    # 2.5 us at 1.6 GHz are 4000 cycles
+    assert row["flops"] == pytest.approx(4000 * (10 + 20.5 + 2 * 1000))
+    assert (row["dtype"], row["level"], row["bytes"]) == ("fp64", "dram", pytest.approx(2e6))
+    assert row["method"].endswith(", tensor cores not counted")
+
+
+def test_time_of_cycles_and_bytes_of_reads_and_writes(tmp_path: Path) -> None:
+    metrics = {
+        "sm__cycles_elapsed.avg": "3,000", "sm__cycles_elapsed.avg.per_second": "1.5", CYCLE.format("fadd"): "2",
+        "dram__bytes_read.sum": "1.5", "dram__bytes_write.sum": "500",
+    }  # fmt: skip
+    units = {"sm__cycles_elapsed.avg": "cycle", "sm__cycles_elapsed.avg.per_second": "cycle/nsecond"}
+    units |= {"dram__bytes_read.sum": "KB", "dram__bytes_write.sum": "B"}
+    row = read(tmp_path, long([("k", metrics)], units))[0]
+    assert (row["latency_s"], row["bytes"], row["flops"]) == (pytest.approx(2e-6), 2000, 6000)
+
+
+@pytest.mark.parametrize(
+    ("units", "seconds"),
+    [(("ns", "nsecond"), 5e-9), (("us", "usecond"), 5e-6), (("ms", "msecond"), 5e-3), (("s", "second"), 5)],
+)
+def test_units_of_time(tmp_path: Path, units: tuple[str, str], seconds: float) -> None:
+    for unit in units:
+        row = read(tmp_path, long([("k", FMA | {TIME: "5"})], UNITS | {TIME: unit}))[0]
+        assert row["latency_s"] == pytest.approx(seconds)
+
+
+@pytest.mark.parametrize(
+    ("unit", "bytes_"), [("byte", 5), ("Kbyte", 5e3), ("Mbyte", 5e6), ("Gbyte", 5e9), ("KB", 5e3), ("GB", 5e9)]
+)
+def test_units_of_bytes(tmp_path: Path, unit: str, bytes_: float) -> None:
+    assert read(tmp_path, long([("k", FMA | {DRAM: "5.0"})], UNITS | {DRAM: unit}))[0]["bytes"] == pytest.approx(bytes_)
+
+
+def test_units_by_launch(tmp_path: Path) -> None:
+    """As `ncu --import` scales each number by itself."""
+    first, second = (
+        long([("k", FMA)]),
+        long([("k", FMA)], UNITS | {DRAM: "Kbyte", TIME: "us"}).replace('"0","7"', '"1","7"'),
+    )
+    row = read(tmp_path, first + second.split("\n", 1)[1])[0]
+    assert row["bytes"] == pytest.approx((1024 + 1024e3) / 2)
+    assert row["latency_s"] == pytest.approx((2e-6 + 2e-3) / 2)
+
+
+@pytest.mark.parametrize(
+    ("kernel", "op"),
+    [
+        ("copy(const float4 *, float4 *, int)", "copy"),
+        ("void f32<float, 3>(float *, T1)", "f32"),
+        ("void <unnamed>::softmax<c10::BFloat16, at::Array<char *, (int)3>>(T2 *, int)", "softmax"),
+        ("void at::native::(anonymous namespace)::Cat<at::Opaque<(unsigned int)2>, 4>(T1 *)", "at::native::Cat"),
+        ("void cutlass::Kernel2<cutlass_80_simt_sgemm<(a::b)1>::Params>::run<2>(T1::Params)", "cutlass::Kernel2::run"),
+        ("nvjet_sm90_tst_256x128", "nvjet_sm90_tst_256x128"),
+        ("k" * 300, "k" * 100),
+        ("bell\x07\x1b[31m", "bell[31m"),
+        ("<>", "kernel"),
+    ],
+)  # fmt: skip
+def test_names_of_kernels(tmp_path: Path, kernel: str, op: str) -> None:
+    assert read(tmp_path, wide([(kernel, FMA)]))[0]["op"] == op
+
+
+@pytest.mark.parametrize("layout", [long, wide])
+def test_what_surrounds_a_table(tmp_path: Path, layout: Any) -> None:
+    table = layout([("k", FMA), ("m", FMA)])
+    for number, content in enumerate(
+        [
+            b"\xef\xbb\xbf" + table.encode(),
+            table.replace("\n", "\r\n").encode(),
+            b'\xff\xfe latin \xe9, "quoted\n' * 3 + table.encode() + b"==PROF== Disconnected, 1, 2, 3\nbye\n",
+            (table + table).encode(),  # the second header has no number
+            (table + table.replace('"0","7"', '"2","7"')).encode(),
+            table.replace('"2,000"', '"2000.000000"').encode(),
+        ]
+    ):
+        rows = read(tmp_path, content, f"{number}.csv")
+        assert [(row["op"], row["flops"], row["bytes"]) for row in rows] == [("k", 6000, 1024), ("m", 6000, 1024)]
+        assert [row["latency_s"] for row in rows] == pytest.approx([2e-6, 2e-6])
+
+
+def test_what_a_device_lacks_is_no_number(tmp_path: Path) -> None:
+    lacking = {L2: "n/a", TENSOR.format("fp4_dst_fp32"): "(!) n/a", TENSOR.format("fp8"): ""}
+    rows = read(tmp_path, long([("k", FMA | lacking), ("m", FMA | {TIME: "n/a"})]))
+    assert [(row["op"], row["level"], row["flops"]) for row in rows] == [("k", "dram", 6000)]
+    assert rows[0]["method"].endswith(", tensor cores not counted")
+
+
+def test_instructions_of_tensor_cores(tmp_path: Path) -> None:
+    metrics = FMA | {"sm__inst_executed_pipe_tensor.sum": "20"}
+    row = read(tmp_path, long([("k", metrics)], cc="7.0"))[0]
+    assert (row["dtype"], row["flops"]) == ("fp16", 6000 + 20 * 512)
+    names = ['"k"', "sm__inst_executed_pipe_tensor", "7.0", "sm__ops_path_tensor_src_", COLLECT]
+    assert_refused(lambda: read(tmp_path, long([("k", metrics)], cc="8.0")), names=names)
+    assert read(tmp_path, long([("k", metrics | {TENSOR.format("fp16"): "0"})], cc="8.0"))[0]["flops"] == 6000
+
+
+@pytest.mark.parametrize("layout", [long, wide])
+@pytest.mark.parametrize(
+    ("metrics", "names"),
+    [
+        ({DRAM: "1", OP.format("ffma"): "1"}, ["time (gpu__time_duration.sum);"]),
+        ({TIME: "1", OP.format("ffma"): "1"}, ["bytes (dram__bytes.sum, lts__t_bytes.sum or l1tex__t_bytes.sum);"]),
+        ({TIME: "1", DRAM: "1"}, ["FLOP (sm__sass_thread_inst_executed_op_ffma_pred_on.sum"]),
+        ({TIME: "1", DRAM: "1", CYCLE.format("ffma") + "x": "1"}, ["FLOP"]),
+        ({"sm__throughput.avg": "1"}, ["time", "of bytes", "of FLOP"]),
+        ({"dram__bytes_read.sum": "1", TIME: "1", OP.format("ffma"): "1"}, ["bytes"]),
+        (FMA | {TIME: "n/a"}, ["time"]),
+        (FMA | {DRAM: "0"}, ["no kernel with a time and bytes"]),
+        (FMA | {TIME: "0"}, ["no kernel with a time and bytes"]),
+    ],
+)
+def test_missing_metrics(tmp_path: Path, layout: Any, metrics: dict[str, str], names: list[str]) -> None:
+    assert_refused(lambda: read(tmp_path, layout([("k", metrics)])), names=["mine.csv", *names, COLLECT])
+
+
+@pytest.mark.parametrize("layout", [long, wide])
+@pytest.mark.parametrize(
+    ("metrics", "units", "names"),
+    [
+        ({DRAM: "12x"}, {}, ["dram__bytes.sum of ID 0", '"12x"', "expected a number"]),
+        ({DRAM: "-5"}, {}, ['"-5"']),
+        ({DRAM: "inf"}, {}, ['"inf"']),
+        ({TIME: "1,5"}, {}, ['"1,5"']),  # a decimal comma
+        ({TIME: "9" * 400}, {}, ["gpu__time_duration.sum"]),
+        ({}, {TIME: "hours"}, ["gpu__time_duration.sum", '"hours"', "expected one as ns"]),
+        ({}, {TIME: "byte"}, ["gpu__time_duration.sum", '"byte"']),
+        ({}, {DRAM: ""}, ["dram__bytes.sum", "Mbyte"]),
+        ({}, {DRAM: "byte/s"}, ["dram__bytes.sum", '"byte/s"']),
+    ],
+)
+def test_broken_values(
+    tmp_path: Path, layout: Any, metrics: dict[str, str], units: dict[str, str], names: list[str]
+) -> None:
+    assert_refused(lambda: read(tmp_path, layout([("k", FMA | metrics)], UNITS | units)), names=["mine.csv", *names])
+
+
+@pytest.mark.parametrize(
+    "content",
+    [
+        "", "\n\n", "a,b\n1,2\n", '{"ID": 1, "Kernel Name": "k"}', b"PAR1\x00\xff" * 99, CHATTER,
+        "==WARNING== No kernels were profiled.\n",
+        '"Process ID","Kernel Name","Metric Name","Metric Unit","Minimum","Maximum","Average"\n',  # a summary
+        long([("k", FMA)]).encode("utf-16"),
+    ],
+)  # fmt: skip
+def test_other_files(tmp_path: Path, content: str | bytes) -> None:
+    assert_refused(lambda: read(tmp_path, content), names=["mine.csv", '"ID"', '"Kernel Name"', COLLECT])
+
+
+@pytest.mark.parametrize(
+    "content", ['"ID","Kernel Name"\n', '"ID","Kernel Name"\n"0","k"\n', long([]), wide([("k", {})])]
+)  # fmt: skip
+def test_tables_without_metrics(tmp_path: Path, content: str) -> None:
+    assert_refused(lambda: read(tmp_path, content), names=["mine.csv", "no metric of time", COLLECT])
+
+
+def test_files_that_cannot_be_read(tmp_path: Path) -> None:
+    gone = source(written(tmp_path, "mine.csv", ""), "measurement")
+    gone.path.unlink()
+    assert_refused(lambda: read_nsight(gone, "x", None), names=["mine.csv", "No such file"])
+    lacking = long([("k", FMA)]).replace("Metric Value", "Value")
+    assert_refused(lambda: read(tmp_path, lacking), names=["mine.csv", 'no column "Metric Value"'])
+
+
+GOOD = [layout([("void k<1>(int)", FMA), ("copy", {**FMA, L2: "5"})]).encode() for layout in (long, wide)]
+PIECES = st.sampled_from([b"", b'"', b",", b"\n", b"\r", b"\x00", b"\xff", b"n/a", b"-1", b"1e400", b"Gbyte", b"ID"])
+
+
+@st.composite
+def broken_exports(draw: st.DrawFn) -> bytes:
+    """Good files with stretches replaced, or with columns dropped."""
+    content = draw(st.sampled_from(GOOD))
+    if draw(st.booleans()):
+        lines = list(csv.reader(io.StringIO(content.decode())))
+        kept = draw(st.sets(st.integers(0, len(lines[0]) - 1)))
+        return text([[value for at, value in enumerate(line) if at in kept] for line in lines]).encode()
+    for _ in range(draw(st.integers(1, 4))):
+        at = draw(st.integers(0, len(content)))
+        content = content[:at] + draw(PIECES | st.binary(max_size=6)) + content[at + draw(st.integers(0, 12)) :]
+    return content
+
+
+@settings(deadline=None, max_examples=150)
+@given(
+    st.binary(max_size=200)
+    | st.text(max_size=200).map(str.encode)
+    | st.binary(max_size=200).map(lambda rest: b'"ID","Kernel Name"' + rest)
+    | broken_exports()
+)
+def test_no_file_ends_in_a_traceback(tmp_path_factory: pytest.TempPathFactory, content: bytes) -> None:
+    path = written(tmp_path_factory.getbasetemp(), "nsight.csv", content)
+    said = ""
+    try:
+        rows = read_nsight(source(path, "measurement"), "x", None)
+    except InputError as error:
+        said, rows = (
+            str(error),
+            pl.DataFrame(schema={"flops": pl.Float64, "bytes": pl.Float64, "latency_s": pl.Float64}),
+        )
+    assert len(said.splitlines()) == (1 if rows.is_empty() else 0)
+    assert rows.select(pl.col("flops", "bytes", "latency_s").is_finite().all()).row(0) == (True, True, True)
+    assert rows.filter(pl.col("bytes") <= 0).is_empty()
