@@ -3,14 +3,18 @@
 import os
 from collections.abc import Mapping
 from concurrent.futures import BrokenExecutor, Executor, Future
+from contextlib import suppress
 from functools import cache
+from importlib.metadata import version
 from pathlib import Path
 
 import polars as pl
 from loky import ProcessPoolExecutor, cpu_count
+from platformdirs import user_cache_path
 
 from charts.gallery import ChartEntry
 
+RENDERER = version("vl-convert-python")
 _MOST_PROCESSES = 8
 _IDLE_S = 60
 
@@ -27,6 +31,11 @@ def submit_chart(entry: ChartEntry, frame: pl.DataFrame, files: Mapping[str, Pat
     except BrokenExecutor:  # one was killed since
         _processes.cache_clear()
         return _processes().submit(_write_chart, entry, frame, files)
+
+
+def submit_bundle(file: Path) -> Future[None]:
+    """Have the script written that shows charts in a browser."""
+    return _processes().submit(_write_bundle, file)
 
 
 @cache
@@ -49,3 +58,20 @@ def _write_chart(entry: ChartEntry, frame: pl.DataFrame, files: Mapping[str, Pat
     from flows.draw import write_chart  # noqa: PLC0415
 
     write_chart(entry, frame, files)
+
+
+def _write_bundle(file: Path) -> None:
+    """Write Vega, Vega-Lite and vega-embed as one script. Making it takes seconds: it is kept in the user's cache."""
+    import vl_convert  # noqa: PLC0415
+
+    cached = user_cache_path("rooflines") / f"vega-{RENDERER}.js"
+    try:
+        script = cached.read_bytes()
+    except OSError:
+        script = vl_convert.javascript_bundle("window.vegaEmbed = vegaEmbed;").encode()
+        with suppress(OSError):
+            cached.parent.mkdir(parents=True, exist_ok=True)
+            partial = cached.with_suffix(f".{os.getpid()}.partial")
+            partial.write_bytes(script)
+            partial.replace(cached)
+    file.write_bytes(script)

@@ -7,19 +7,18 @@ import tempfile
 from collections.abc import Callable, Iterable, Iterator, Mapping
 from concurrent.futures import Future, ThreadPoolExecutor, as_completed, wait
 from dataclasses import dataclass
-from functools import cache
 from pathlib import Path
 from typing import Any
 
 import duckdb
-from jinja2 import Environment, PackageLoader, StrictUndefined
 
-from charts.gallery import ChartEntry, published_views
+from charts.gallery import published_views
 from flows.gallery import SUFFIXES, chart_sql, gallery, is_drawable
-from flows.pool import submit_chart
+from flows.pages import ShownChart, write_assets, write_pages
+from flows.pool import RENDERER, submit_bundle, submit_chart
 from warehouse.digest import digest_of
 from warehouse.errors import InputError
-from warehouse.frames import read_frame
+from warehouse.frames import read_frame, scan_object
 from warehouse.home import Home
 from warehouse.objects import read_names, sql_folder
 from warehouse.snapshot import open_snapshot, published_run
@@ -27,7 +26,8 @@ from warehouse.store import loaded_digests
 from warehouse.version import code_version
 
 _MANIFEST = "site.json"
-_OWN = {_MANIFEST, "index.html", "charts", "data"}
+_OWN = {_MANIFEST, "index.html", "assets", "charts", "data", "devices", "models"}
+_BUNDLE = "assets/vega.js"
 
 
 @dataclass(frozen=True)
@@ -97,11 +97,13 @@ def build_site(
     shutil.rmtree(out, ignore_errors=True)
     out.mkdir(parents=True)
     rebuild = _Rebuild(out, previous)
-    shown: list[tuple[ChartEntry, str]] = []
+    shown: list[ShownChart] = []
     drawn, skipped = [], []
     drawings: dict[Future[None], str] = {}
     with open_snapshot(snapshot) as connection, ThreadPoolExecutor(1) as beside:
         writing = beside.submit(_write_data, connection.cursor(), rebuild)
+        if not rebuild.takes_over(_BUNDLE, RENDERER, [_BUNDLE]):
+            drawings[submit_bundle(out / _BUNDLE)] = "the renderer"
         for entry in (entry for entry in gallery(connection) if entry.on_site):
             frame = read_frame(connection, chart_sql(entry))
             if not is_drawable(frame):
@@ -113,12 +115,14 @@ def build_site(
                 targets = {suffix: out / file for suffix, file in files.items()}
                 drawings[submit_chart(entry, frame, targets)] = entry.name
                 drawn.append(entry.name)
-            shown.append((entry, files["vl.json"]))
+            shown.append(ShownChart(entry, frame))
         data = writing.result()
         _await(drawings, progress)
-        pages = [_write_chart_page(out, entry, spec_file) for entry, spec_file in shown]
         run_id, inputs_sha256 = published_run(connection)
-    _write_page(out / "index.html", "index.html.j2", charts=pages, data=data, run_id=run_id)
+        progress("writing pages")
+        run = {"run": run_id, "code": code_version(), "digest of the inputs": inputs_sha256}
+        write_pages(out, connection, shown, run, {name: f"{name}.parquet" for name in data})
+        write_assets(out)
     sizes = {path.relative_to(out).as_posix(): path.stat().st_size for path in sorted(out.rglob("*")) if path.is_file()}
     manifest = {
         "site_of": "rooflines",
@@ -127,7 +131,7 @@ def build_site(
         "sizes": sizes,
     }
     (out / _MANIFEST).write_text(json.dumps(manifest, indent=1) + "\n", "utf-8")
-    return SiteReport(len(pages), tuple(drawn), tuple(skipped))
+    return SiteReport(len(shown), tuple(drawn), tuple(skipped))
 
 
 def replace_site(new: Path, site: Path) -> None:
@@ -180,7 +184,7 @@ def _await(drawings: Mapping[Future[None], str], progress: Callable[[str], None]
     try:
         for done, drawing in enumerate(as_completed(drawings), 1):
             drawing.result()
-            progress(f"drawn {drawings[drawing]} ({done} of {len(drawings)} charts)")
+            progress(f"drawn {drawings[drawing]} ({done} of {len(drawings)})")
     except BaseException:
         for drawing in drawings:
             drawing.cancel()
@@ -192,23 +196,13 @@ def _size(path: Path) -> int | None:
     return path.stat().st_size if path.is_file() else None
 
 
-def _write_chart_page(out: Path, entry: ChartEntry, spec_file: str) -> dict[str, Any]:
-    spec = json.loads((out / spec_file).read_text("utf-8"))
-    page = {"name": entry.name, "title": spec["title"]["text"], "description": spec["description"]}
-    target = out / "charts" / entry.name / "index.html"
-    _write_page(target, "chart.html.j2", chart=page, sql=chart_sql(entry))
-    return page
-
-
 def _write_data(connection: duckdb.DuckDBPyConnection, rebuild: _Rebuild) -> list[str]:
     names = []
     for name, digest in _published_objects(connection):
         file = f"data/{name}.parquet"
         if not rebuild.takes_over(file, digest, [file]):
-            rows = read_frame(connection, f"select * from {name}")
-            order = [column for column, dtype in rows.schema.items() if not dtype.is_nested()]
-            rows.sort(order).write_parquet(rebuild.new / file)
-        names.append(f"{name}.parquet")
+            scan_object(connection, name).sink_parquet(rebuild.new / file)
+        names.append(name)
     return names
 
 
@@ -238,12 +232,3 @@ def _link(old: Path, new: Path) -> None:
         os.link(old, new)
     except OSError:  # a disk without hard links
         shutil.copy2(old, new)
-
-
-def _write_page(path: Path, template: str, **values: Any) -> None:
-    path.write_text(_pages().get_template(template).render(**values), "utf-8")
-
-
-@cache
-def _pages() -> Environment:
-    return Environment(loader=PackageLoader("charts", "pages"), autoescape=True, undefined=StrictUndefined)

@@ -3,6 +3,7 @@
 import itertools
 import json
 import math
+import re
 import subprocess
 import sys
 from collections.abc import Iterator
@@ -39,7 +40,8 @@ DEVICES = [f"device-{name}" for name in ("a40", "a6000", "a100-80gb-pcie", "h100
 MEASURED = ["roofline-llama-7b-h100-sxm", "roofline-llama-7b-h200-sxm"]
 OF_MEASUREMENTS = ["share-of-roof-h100-sxm", "predicted-times-h100-sxm"]
 PREDICTED = ["predicted-llama-7b-a40", "predicted-llama-7b-a6000"]
-OTHERS = ["devices-fp16", "speculative-llama-33b-a100-80gb-pcie", *MEASURED, *PREDICTED]
+COMPARED = "measured-llama-7b-h100-sxm"
+OTHERS = ["devices-fp16", "speculative-llama-33b-a100-80gb-pcie", *MEASURED, *PREDICTED, COMPARED]
 
 
 def drawn(snapshot: duckdb.DuckDBPyConnection, name: str) -> tuple[dict[str, Any], pl.DataFrame]:
@@ -121,11 +123,11 @@ def test_everything_drawn_lies_inside_the_axes(name: str, snapshot: duckdb.DuckD
                 assert low * (1 - 1e-9) <= row[field] <= high * (1 + 1e-9), (field, row)
 
 
-@pytest.mark.parametrize("name", OF_MEASUREMENTS)
+@pytest.mark.parametrize("name", [*OF_MEASUREMENTS, "residuals-h100-sxm"])
 def test_charts_of_measurements(name: str, snapshot: duckdb.DuckDBPyConnection) -> None:
     spec, frame = drawn(snapshot, name)
     alt.LayerChart.from_dict(spec, validate=True)
-    made = {"percent", "upper_s", "lower_s"}  # in the chart
+    made = {"percent", "upper_s", "lower_s", "low", "high"}  # in the chart
     fields = {encoding["field"] for _, _, encoding in encodings(spec) if "field" in encoding}
     assert fields <= {*frame.columns, *made}
     assert len(marks(spec, "measured")) == len(frame) > 300
@@ -139,6 +141,26 @@ def test_predictions_are_drawn_beside_a_band_of_ten_percent(snapshot: duckdb.Duc
         assert row["predicted_s"] / row["lower_s"] == pytest.approx(1.1)
     inside = frame.filter(pl.col("relative_error").abs() <= 0.1)
     assert f"{len(inside) / len(frame):.0%}" in spec["title"]["text"]
+
+
+def test_measured_kernels_hang_below_the_roof_by_their_headroom(snapshot: duckdb.DuckDBPyConnection) -> None:
+    spec, frame = drawn(snapshot, COMPARED)
+    measured, predicted = frame.filter(layer="measured"), frame.filter(layer="predicted")
+    assert len(measured) == len(predicted) > 10
+    assert set(measured["op_group"]) >= {"qkv mlp", "up/gate/down", "qk/pv"}
+    headroom = measured["attainable_flops_per_s"] / measured[PERFORMANCE]
+    assert (headroom - 1 / measured["roof_fraction"]).abs().max() < 1e-9 * float(str(headroom.max()))
+    rules = [encoding for _, channel, encoding in encodings(spec) if channel == "y2"]
+    assert {"field": "attainable_flops_per_s"} in rules
+    share = measured.filter(phase="decode")["roof_fraction"].median()
+    assert f"decode reaches {share:.0%} of the roof" in spec["title"]["text"]
+    assert "Dotted: where a calibrated roof expects it" in spec["title"]["subtitle"][1]
+
+
+def test_residuals_say_what_all_kernels_say(snapshot: duckdb.DuckDBPyConnection) -> None:
+    spec, frame = drawn(snapshot, "residuals-h100-sxm")
+    low, high = (frame["relative_error"].quantile(q, "linear") for q in (0.1, 0.9))
+    assert f"{low:+.0%} to {high:+.0%}" in spec["title"]["text"]
 
 
 def test_marks_say_whether_they_are_measured_or_predicted(snapshot: duckdb.DuckDBPyConnection) -> None:
@@ -342,8 +364,15 @@ def test_hostile_names_stay_text(home: Home, run_refresh: Refresh) -> None:
     (home.catalog / "hardware").mkdir(parents=True)
     (home.catalog / "hardware" / "mine.toml").write_text(DEVICE.replace('"Mine"', f'"{name}"'), "utf-8")
     run_refresh(home.path)
-    for page in home.site.rglob("*.html"):
-        assert "<script" not in page.read_text("utf-8")
+    pages = {page.relative_to(home.site).as_posix(): page.read_text("utf-8") for page in home.site.rglob("*.html")}
+    for page in pages.values():
+        assert "<script>alert" not in page
+        assert page.count("<script") == page.count("</script>")
+    for page in ("index.html", "devices/index.html", "devices/mine/index.html", "charts/device-mine/index.html"):
+        assert "&lt;script&gt;alert" in pages[page]
+    spec = re.search(r'id="spec">(.*?)</script>', pages["charts/device-mine/index.html"], re.DOTALL)
+    assert spec is not None
+    assert name in json.loads(spec[1])["title"]["text"]
     svg = (home.site / "charts" / "device-mine" / "device-mine.svg").read_text("utf-8")
     assert "<script" not in svg
     assert "&lt;script&gt;" in svg

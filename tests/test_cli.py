@@ -237,7 +237,7 @@ def test_charts_are_listed_and_drawn(finished: Home, tmp_path: Path, capfdbinary
 
 
 def test_publishing_elsewhere(finished: Home, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    for drawn in ("24 of them", "0 of them"):
+    for drawn in ("25 of them", "0 of them"):
         assert run_command(["publish", "--out", str(tmp_path / "public"), "--home", str(finished.path)]) == 0
         assert drawn in capsys.readouterr().out
     assert (tmp_path / "public" / "index.html").exists()

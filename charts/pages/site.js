@@ -1,0 +1,91 @@
+"use strict";
+
+// The index: which cards are shown; what is chosen stands in the address, so that it can be shared.
+function filterCards(form) {
+  const cards = [...document.querySelectorAll("#cards > li")];
+  const names = ["text", "device", "model", "phase", "kind"];
+  const show = () => {
+    const chosen = Object.fromEntries(names.map((name) => [name, form.elements[name].value.trim()]));
+    const words = chosen.text.toLowerCase().split(/\s+/).filter(Boolean);
+    let shown = 0;
+    for (const card of cards) {
+      const { kind, devices, model, phases, text } = card.dataset;
+      const fits =
+        words.every((word) => text.includes(word)) &&
+        (!chosen.device || devices.split(" ").includes(chosen.device)) &&
+        (!chosen.model || model === chosen.model) &&
+        (!chosen.phase || phases.split(" ").includes(chosen.phase)) &&
+        (!chosen.kind || kind === chosen.kind);
+      card.hidden = !fits;
+      shown += fits;
+    }
+    document.getElementById("count").textContent = `${shown} of ${cards.length} charts`;
+    document.getElementById("none").hidden = shown > 0;
+    const said = new URLSearchParams(names.filter((name) => chosen[name]).map((name) => [name, chosen[name]]));
+    history.replaceState(null, "", said.size ? `#${said}` : location.pathname + location.search);
+  };
+  const read = () => {
+    const said = new URLSearchParams(location.hash.slice(1));
+    for (const name of names) form.elements[name].value = said.get(name) ?? "";
+    show();
+  };
+  form.addEventListener("input", show);
+  form.addEventListener("submit", (event) => event.preventDefault());
+  form.addEventListener("reset", () => setTimeout(show));
+  addEventListener("hashchange", read);
+  form.hidden = false;
+  read();
+}
+
+// A chart: the picture becomes interactive, and each kind of mark can be hidden.
+async function drawChart(place) {
+  const spec = JSON.parse(document.getElementById("spec").textContent);
+  const rows = spec.data.values;
+  const result = await vegaEmbed(place, spec, { actions: false, renderer: "svg" });
+  place.removeAttribute("role");
+  const editor = document.getElementById("editor");
+  editor.hidden = false;
+  editor.addEventListener("click", () => openEditor(spec));
+  const kinds = ["measured", "predicted", "computed"].filter((kind) => rows.some((row) => row.layer === kind));
+  if (kinds.length < 2) return;
+  const form = document.getElementById("layers");
+  for (const kind of kinds) {
+    const label = form.appendChild(Object.assign(document.createElement("label"), { className: "check" }));
+    label.append(Object.assign(document.createElement("input"), { type: "checkbox", name: kind, checked: true }), kind);
+  }
+  form.addEventListener("input", () => {
+    const hidden = kinds.filter((kind) => !form.elements[kind].checked);
+    result.view.data("marks", rows.filter((row) => !hidden.includes(row.layer))).runAsync();
+  });
+  form.hidden = false;
+}
+
+// The editor asks its opener for the specification; nothing is sent before that.
+function openEditor(spec) {
+  const address = "https://vega.github.io/editor/";
+  const editor = window.open(address);
+  const message = { mode: "vega-lite", spec: JSON.stringify(spec, null, 2) };
+  let tries = 40;
+  const timer = setInterval(() => {
+    editor?.postMessage(message, new URL(address).origin);
+    if (--tries === 0) clearInterval(timer);
+  }, 250);
+  addEventListener("message", (event) => event.source === editor && clearInterval(timer));
+}
+
+function offerCopies() {
+  for (const button of document.querySelectorAll("button[data-copies]")) {
+    const source = document.getElementById(button.dataset.copies);
+    button.hidden = false;
+    button.addEventListener("click", async () => {
+      await navigator.clipboard.writeText(source.value ?? source.textContent);
+      button.textContent = "Copied";
+    });
+  }
+}
+
+const filters = document.getElementById("filters");
+if (filters) filterCards(filters);
+const chart = document.getElementById("chart");
+if (chart) drawChart(chart);
+offerCopies();

@@ -1,0 +1,13 @@
+-- one row per device, op group, dtype and source of measured kernels
+select
+    hardware_id,
+    op_group as "op group",
+    dtype,
+    n as kernels,
+    format('{:.0f} %', 100 * median) as "median share of the roof",
+    format('{:.0f} %', 100 * p10) as "one in ten below",
+    format('{:.0f} %', 100 * p90) as "one in ten above",
+    measurements_above_roof as "above the roof",
+    source,
+from mart.efficiency
+order by hardware_id, op_group, dtype, source_id
