@@ -1,6 +1,7 @@
 """A chart of the gallery, from rows to files."""
 
 import json
+import re
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -14,6 +15,7 @@ from charts.gallery import ChartEntry
 from charts.templates import TEMPLATES
 from flows.gallery import chart_sql
 
+_NUMBERED = re.compile(r"(?<=[\"#])(clip|gradient_)(\d+)(?=[\")])")
 _PIXELS_A_UNIT = 1.5
 _VEGA_LITE = ".".join(alt.SCHEMA_VERSION.removeprefix("v").split(".")[:2])
 
@@ -35,7 +37,7 @@ def render(spec: dict[str, Any], suffix: str) -> bytes:
         return (json.dumps(spec, ensure_ascii=False, indent=1, sort_keys=True) + "\n").encode()
     if suffix == "html":
         return vl_convert.vegalite_to_html(spec, vl_version=_VEGA_LITE, bundle=True).encode()
-    svg = vl_convert.vegalite_to_svg(spec, vl_version=_VEGA_LITE)
+    svg = _own_numbers(vl_convert.vegalite_to_svg(spec, vl_version=_VEGA_LITE))
     return svg.encode() if suffix == "svg" else vl_convert.svg_to_png(svg, scale=_PIXELS_A_UNIT)
 
 
@@ -52,6 +54,12 @@ def write_chart(entry: ChartEntry, frame: pl.DataFrame, files: Mapping[str, Path
     }
     for suffix, file in files.items():
         file.write_bytes(contents[suffix])
+
+
+def _own_numbers(svg: str) -> str:
+    """Return an SVG whose clip paths and gradients are numbered from 0: the renderer counts on from chart to chart."""
+    order = {name: i for i, name in enumerate(dict.fromkeys(_NUMBERED.findall(svg)))}
+    return _NUMBERED.sub(lambda found: f"{found[1]}{order[found[1], found[2]]}", svg)
 
 
 def warm_up() -> None:
