@@ -32,7 +32,7 @@ def finding(points: pl.DataFrame) -> str:
         return ", ".join(f"{phase} {verb} {share:.0%} of the roof" for phase, share in shares.iter_rows()) + " (median)"
     sentences = []
     for phase in _PHASES:
-        groups = points.filter(phase=phase).select("label", "bound").unique().sort("label")
+        groups = points.filter(phase=phase).select("label", "bound").drop_nulls().unique().sort("label")
         bounds = groups.group_by("bound").agg("label").sort(pl.col("label").list.len(), "bound", descending=True)
         for place, (bound, names) in enumerate(bounds.iter_rows()):
             what = "kernels are" if phase == "kernel" else f"{phase} is"

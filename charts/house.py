@@ -56,7 +56,7 @@ def house(frame: pl.DataFrame) -> alt.LayerChart:
     return finished(
         layers,
         pl.concat([cut(frame.sort("phase", descending=True, nulls_last=True), axes.x_domain), *labels], how="diagonal"),
-        f"{frame['hardware'][0]}: {finding(points) or 'roofs by dtype'}",
+        f"{frame['hardware'][0]}: {finding(points) or (f'{len(points)} points' if len(points) else 'roofs by dtype')}",
         _subtitle(frame, points, peaks),
     )
 
@@ -155,6 +155,8 @@ def _subtitle(frame: pl.DataFrame, points: pl.DataFrame, peaks: pl.DataFrame) ->
     roof = f"Solid: the {dtype} roof, basis {basis} ({origin}); dashed: other dtypes and bases"
     if points.is_empty():
         return [roof]
+    if model is None:
+        return ["Points of a query", roof]
     batch, sequence = points.select("batch_size", "sequence_length").row(0)
     setting = "" if batch is None else f", batch {batch}, sequence {sequence}"
     if "measured" in points["layer"]:

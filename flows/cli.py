@@ -283,8 +283,16 @@ def schema(name: str | None = None, /, *, common: Common = Common()) -> int:
 
 
 @app.command
-def chart(name: str | None = None, /, *, out: Path | None = None, common: Common = Common()) -> int:
-    """Draw one chart of the gallery; without a name, list them.
+def chart(
+    name: str | None = None,
+    /,
+    *,
+    out: Path | None = None,
+    sql: Path | None = None,
+    precision: str = "fp16",
+    common: Common = Common(),
+) -> int:
+    """Draw one chart of the gallery, or the rows of a query as a roofline; without either, list the charts.
 
     Parameters
     ----------
@@ -292,23 +300,33 @@ def chart(name: str | None = None, /, *, out: Path | None = None, common: Common
         Name of the chart, as roofline-llama-7b-a40.
     out
         File to write: .json (Vega-Lite), .html, .svg or .png. Default: Vega-Lite on standard output.
+    sql
+        File with a query whose rows are the points of one device's roofline: hardware_id, intensity_flops_per_byte,
+        performance_flops_per_s, and label, phase and bound where there are any. - is standard input.
+    precision
+        Of such a query: the precision whose roof is the main one.
     """
-    from flows.gallery import chart_sql, find_chart, gallery, is_drawable
+    from flows.gallery import chart_sql, find_chart, gallery, is_drawable, roofline_of
     from warehouse.frames import read_frame
     from warehouse.snapshot import open_snapshot
 
-    if out and name is None:
+    if out and name is None and sql is None:
         raise InputError("chart: expected the name of a chart beside --out; `rooflines chart` lists them")
+    if name is not None and sql is not None:
+        raise InputError("chart: expected either the name of a chart or --sql FILE")
     suffix = out.suffix.removeprefix(".") if out else "json"
     if suffix not in {"json", "html", "svg", "png"}:
         raise InputError(f"--out: {out}: expected a file that ends in .json, .html, .svg or .png")
     with open_snapshot(common.place.snapshot) as connection:
-        if name is None:
+        if sql is not None:
+            entry, frame = roofline_of(connection, _statement(None, sql), precision)
+        elif name is None:
             print("\n".join(entry.name for entry in gallery(connection)))
             return 0
-        entry = find_chart(connection, name)
-        frame = read_frame(connection, chart_sql(entry))
-    if not is_drawable(frame):
+        else:
+            entry = find_chart(connection, name)
+            frame = read_frame(connection, chart_sql(entry))
+    if sql is None and not is_drawable(frame):
         raise InputError(f"chart: {name}: no roof of this dtype, or no points at this setting; expected both")
     from flows.draw import chart_spec, render
 

@@ -8,13 +8,16 @@ import duckdb
 import polars as pl
 
 from charts.gallery import ChartEntry, list_charts
-from warehouse.errors import InputError
+from warehouse.errors import InputError, one_line
 from warehouse.frames import read_frame
 from warehouse.objects import sql_files, sql_folder
 from warehouse.store import literal
 
 # what is published of a chart
 SUFFIXES = ("vl.json", "svg", "png", "csv", "sql")
+
+# what a query must say of a point
+_OF_A_POINT = ("hardware_id", "intensity_flops_per_byte", "performance_flops_per_s")
 
 # words of the gallery's list that stand for several values, and the query that says for which
 _WORDS = {
@@ -52,6 +55,58 @@ def chart_sql(entry: ChartEntry) -> str:
     template = string.Template((folder / f"{entry.template}.sql").read_text("utf-8"))
     values = {name: literal(value) for name, value in entry.parameters.items()}
     return template.substitute(values, points=textwrap.indent(points.safe_substitute(values), " " * 4).rstrip())
+
+
+def roofline_of(connection: duckdb.DuckDBPyConnection, sql: str, precision_id: str) -> tuple[ChartEntry, pl.DataFrame]:
+    """Return the roofline of one device with the rows of a query as its points.
+
+    Parameters
+    ----------
+    connection
+        The snapshot.
+    sql
+        A query with the columns `hardware_id`, the same in every row, `intensity_flops_per_byte` and
+        `performance_flops_per_s`. A point is named by `label`, `op` or `op_group`, if there is one of these.
+    precision_id
+        The precision whose roof is the main one.
+
+    Raises
+    ------
+    InputError
+        The query cannot be run, or its columns are not these; device or precision have no roof.
+    """
+    try:
+        relation = connection.sql(sql)
+        points = pl.DataFrame(relation) if relation is not None else pl.DataFrame()
+    except duckdb.Error as error:
+        raise InputError(f"chart: --sql: {one_line(error)}") from None
+    lacking = [name for name in _OF_A_POINT if name not in points.columns]
+    if lacking:
+        raise InputError(f"chart: --sql: no column {lacking[0]}; expected {', '.join(_OF_A_POINT)}")
+    devices = points["hardware_id"].unique().to_list()
+    if len(devices) != 1:
+        raise InputError(f"chart: --sql: {len(devices)} values of hardware_id; expected rows of one device")
+    parameters = {"hardware_id": devices[0], "precision_id": precision_id, "model_id": None, "convention": None}
+    entry = ChartEntry("own", "house", {**parameters, "batch_size": None, "sequence_length": None, "marks": "none"})
+    roofs = read_frame(connection, chart_sql(entry))
+    if not roofs["is_main"].any():
+        raise InputError(f"chart: --sql: {devices[0]} has no roof in {precision_id}; expected a device and --precision")
+
+    def text(*names: str, otherwise: str | None) -> pl.Expr:
+        given = [pl.col(name).cast(pl.String) for name in names if name in points.columns]
+        return pl.coalesce([*given, pl.lit(otherwise, pl.String)])
+
+    shown = points.select(
+        *(pl.col(name).cast(pl.Float64, strict=False) for name in _OF_A_POINT[1:]),
+        label=text("label", "op", "op_group", otherwise=""),
+        phase=text("phase", otherwise="kernel"),
+        bound=text("bound", otherwise=None),
+        layer=pl.lit("computed"),
+    ).filter(pl.all_horizontal(pl.col(name).is_finite() & (pl.col(name) > 0) for name in _OF_A_POINT[1:]))
+    if shown.is_empty():
+        raise InputError("chart: --sql: no row with an intensity and a performance above 0; expected one a point")
+    same = roofs.select("hardware", "precision_id", "dtype").head(1)
+    return entry, pl.concat([roofs, shown.join(same, how="cross")], how="diagonal_relaxed")
 
 
 def is_drawable(frame: pl.DataFrame) -> bool:

@@ -406,3 +406,49 @@ def test_labels_move_apart_and_keep_their_order(positions: list[float], gap: flo
     assert math.isclose(sum(placed), sum(positions), abs_tol=1e-6)
     if all(after - before >= gap for before, after in itertools.pairwise(positions)):
         assert placed == pytest.approx(positions)
+
+
+OWN = """
+select hardware_id, op as label, phase, intensity_flops_per_byte, achieved_flops_per_s as performance_flops_per_s
+from mart.measured_point where hardware_id = 'h100-sxm' and op = 'attention' and batch_size = 8 limit 5
+"""
+
+
+def chart_of(sql: str, finished: Home, tmp_path: Path, *more: str) -> int:
+    (tmp_path / "own.sql").write_text(sql, "utf-8")
+    options = ["--sql", str(tmp_path / "own.sql"), "--out", str(tmp_path / "own.json"), "--home", str(finished.path)]
+    return run_command(["chart", *options, *more])
+
+
+def test_a_query_of_ones_own_becomes_a_roofline(finished: Home, tmp_path: Path) -> None:
+    assert chart_of(OWN, finished, tmp_path, "--precision", "bf16") == 0
+    spec = json.loads((tmp_path / "own.json").read_text("utf-8"))
+    alt.LayerChart.from_dict(spec, validate=True)
+    assert len(marks(spec, "computed")) == 5
+    assert {row["label"] for row in marks(spec, "computed")} == {"attention"}
+    assert spec["title"]["subtitle"][0] == "Points of a query"
+    assert spec["title"]["text"] == "H100 SXM: 5 points"
+
+
+@pytest.mark.parametrize(
+    ("sql", "said"),
+    [
+        ("select 1 as x", "no column hardware_id; expected hardware_id, intensity_flops_per_byte"),
+        (OWN.replace("hardware_id, op", "'none' as hardware_id, op"), "none has no roof in fp16"),
+        (
+            OWN.replace("and op = 'attention'", "and op = 'none'"),
+            "0 values of hardware_id; expected rows of one device",
+        ),
+        (OWN.replace("achieved_flops_per_s as", "-1 as"), "no row with an intensity and a performance above 0"),
+        ("select * from read_csv('/etc/passwd')", "chart: --sql:"),
+        ("select", "chart: --sql:"),
+    ],
+)
+def test_a_query_that_is_no_roofline(
+    finished: Home, tmp_path: Path, sql: str, said: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert chart_of(sql, finished, tmp_path) == 2
+    message = capsys.readouterr().err
+    assert said in message
+    assert len(message.splitlines()) == 1
+    assert not (tmp_path / "own.json").exists()

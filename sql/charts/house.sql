@@ -108,5 +108,6 @@ select
 from mark
 cross join device
 cross join precision
-cross join (select * from mart.op_owner where model_id = $model_id) as model
+-- points of a query of one's own are of no model
+left join (select * from mart.op_owner where model_id = $model_id) as model on true
 order by all
