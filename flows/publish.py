@@ -13,6 +13,7 @@ from typing import Any
 import duckdb
 
 from charts.gallery import published_views
+from flows.explorer import write_explorer
 from flows.gallery import SUFFIXES, chart_sql, gallery, is_drawable
 from flows.pages import ShownChart, write_assets, write_pages
 from flows.pool import RENDERER, submit_bundle, submit_chart
@@ -26,7 +27,7 @@ from warehouse.store import loaded_digests
 from warehouse.version import code_version
 
 _MANIFEST = "site.json"
-_OWN = {_MANIFEST, "index.html", "assets", "charts", "data", "devices", "models"}
+_OWN = {_MANIFEST, "index.html", "assets", "charts", "data", "devices", "explorer", "models"}
 _BUNDLE = "assets/vega.js"
 
 
@@ -123,6 +124,7 @@ def build_site(
         run = {"run": run_id, "code": code_version(), "digest of the inputs": inputs_sha256}
         write_pages(out, connection, shown, run, {name: f"{name}.parquet" for name in data})
         write_assets(out)
+        write_explorer(out, connection)
     sizes = {path.relative_to(out).as_posix(): path.stat().st_size for path in sorted(out.rglob("*")) if path.is_file()}
     manifest = {
         "site_of": "rooflines",

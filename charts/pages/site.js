@@ -1,5 +1,7 @@
 "use strict";
 
+// Names of the bundle beside it are global: these are not.
+(() => {
 // The index: which cards are shown; what is chosen stands in the address, so that it can be shared.
 function filterCards(form) {
   const cards = [...document.querySelectorAll("#cards > li")];
@@ -89,3 +91,4 @@ if (filters) filterCards(filters);
 const chart = document.getElementById("chart");
 if (chart) drawChart(chart);
 offerCopies();
+})();

@@ -1,0 +1,10 @@
+-- one row per model that has ops, or file of ops of one's own
+select distinct
+    shape.model_id,
+    coalesce(model.short_name, shape.model_id) as short_name,
+from core.op_shape as shape
+left join core.model as model using (model_id)
+where
+    shape.tensor_parallel = 1
+    and shape.level = 'dram'
+order by short_name, shape.model_id

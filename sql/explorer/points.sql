@@ -1,0 +1,28 @@
+-- one row per op of a model on one device, at a setting and in a precision
+select
+    shape.model_id,
+    shape.convention,
+    shape.phase,
+    cost.precision_id,
+    shape.batch_size,
+    shape.sequence_length,
+    shape.query_length,
+    shape.op,
+    shape.op_group,
+    shape.repeat,
+    cost.flops,
+    cost.bytes,
+from core.op_shape as shape
+inner join core.op_cost as cost using (shape_id)
+where
+    shape.tensor_parallel = 1
+    and shape.level = 'dram'
+order by
+    shape.model_id,
+    shape.convention,
+    shape.phase,
+    cost.precision_id,
+    shape.batch_size,
+    shape.sequence_length,
+    shape.query_length,
+    shape.op

@@ -1,0 +1,158 @@
+"""The explorer: its data are the views', its files are small, the same twice, and safe in a page."""
+
+import json
+import re
+import shutil
+from pathlib import Path
+from typing import Any
+
+import duckdb
+import polars as pl
+import pytest
+from polars.testing import assert_frame_equal
+
+from flows.explorer import script_json, write_explorer
+from warehouse.frames import read_frame
+from warehouse.home import Home
+from warehouse.snapshot import open_snapshot
+
+HOSTILE = "</script><img src=x onerror=alert(1)>&\u2028\u2029]]><!--"
+MODEL, DEVICE = "llama-7b", "a100-80gb-pcie"
+SETTING = ["convention", "phase", "precision_id", "batch_size", "sequence_length", "query_length"]
+
+
+@pytest.fixture(scope="module")
+def site(finished: Home, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A folder with the explorer of the finished run; tests must not write to it."""
+    folder = tmp_path_factory.mktemp("explorer")
+    with open_snapshot(finished.snapshot) as connection:
+        write_explorer(folder, connection)
+    return folder
+
+
+def called_with(script: Path) -> list[Any]:
+    """Return the arguments of the one call that a data script makes."""
+    found = re.fullmatch(r"explorer\.\w+\((.*)\);\n", script.read_text("utf-8"))
+    assert found, script
+    return list(json.loads(f"[{found[1]}]"))
+
+
+def decoded(columns: dict[str, Any]) -> pl.DataFrame:
+    return pl.DataFrame(
+        {
+            name: [column["values"][code] for code in column["codes"]] if "values" in column else column["codes"]
+            for name, column in columns.items()
+        }
+    )
+
+
+def ops_of(site: Path, model_id: str) -> pl.DataFrame:
+    """Return a row an op, as the script in the browser reads them."""
+    name, data = called_with(site / "assets" / "points" / f"{model_id}.js")
+    assert name == model_id
+    rows = []
+    for setting in decoded(data["settings"]).to_dicts():
+        lists = {key: data["lists"][key][setting[key]] for key in ("ops", "flops", "bytes")}
+        of_setting = {column: setting[column] for column in SETTING}
+        for op, op_group, repeat, flops, bytes_ in zip(*lists["ops"], lists["flops"], lists["bytes"], strict=True):
+            row = {"op": op, "op_group": op_group, "repeat": repeat, "flops": float(flops), "bytes": float(bytes_)}
+            rows.append({**of_setting, **row})
+    return pl.DataFrame(rows)
+
+
+def test_every_model_has_its_ops_and_every_device_its_roofs(site: Path, snapshot: duckdb.DuckDBPyConnection) -> None:
+    models = read_frame(snapshot, "select distinct model_id from core.op_shape order by 1")["model_id"].to_list()
+    assert sorted(path.stem for path in (site / "assets" / "points").iterdir()) == models
+    page = (site / "explorer" / "index.html").read_text("utf-8")
+    assert sorted(re.findall(r'<option value="([^"]+)">', page)) == models
+    for reference in re.findall(r'(?:src|href)="(\.\./assets/[^"]+)"', page):
+        name = (site / "explorer" / reference).resolve().name
+        assert name in {"explorer.js", "roofs.js", "vega.js", "site.css"}
+    (known,) = called_with(site / "assets" / "roofs.js")
+    columns = "hardware_id, dtype, short_name, peak_flops_per_s, bandwidth_bytes_per_s, ridge_flops_per_byte, basis"
+    roofs = read_frame(snapshot, f"select {columns} from mart.roof where is_default")
+    told = decoded(known["roofs"]).select(roofs.columns)
+    assert_frame_equal(told, roofs, check_row_order=False, check_exact=True)
+    precisions = decoded(known["precisions"])
+    expected = read_frame(snapshot, "select precision_id, compute_dtype as dtype from core.precision")
+    assert_frame_equal(precisions, expected, check_row_order=False)
+
+
+def test_points_are_those_of_the_view(site: Path, snapshot: duckdb.DuckDBPyConnection) -> None:
+    view = read_frame(
+        snapshot,
+        f"""
+        select {", ".join(SETTING)}, op, op_group, repeat, flops, bytes, attainable_flops_per_s, lower_bound_s, bound
+        from mart.roofline_point
+        where model_id = '{MODEL}' and hardware_id = '{DEVICE}' and tensor_parallel = 1
+        """,
+    )
+    assert view.height > 10_000
+    (known,) = called_with(site / "assets" / "roofs.js")
+    roofs = decoded(known["roofs"]).filter(hardware_id=DEVICE)
+    peak, bandwidth = pl.col("peak_flops_per_s"), pl.col("bandwidth_bytes_per_s")
+    intensity = pl.col("flops") / pl.col("bytes")
+    told = (
+        ops_of(site, MODEL)
+        .join(decoded(known["precisions"]), on="precision_id")
+        .join(roofs, on="dtype")
+        .with_columns(
+            attainable_flops_per_s=pl.min_horizontal(peak, intensity * bandwidth),
+            lower_bound_s=pl.max_horizontal(pl.col("flops") / peak, pl.col("bytes") / bandwidth),
+            bound=pl.when(intensity >= pl.col("ridge_flops_per_byte"))
+            .then(pl.lit("compute"))
+            .otherwise(pl.lit("memory")),
+        )
+        .select(view.columns)
+    )
+    assert_frame_equal(told, view, check_row_order=False, rel_tol=1e-9, abs_tol=0)
+
+
+@pytest.mark.parametrize("model_id", ["deepseek-v3", "gpt2"])
+def test_costs_are_exact(site: Path, snapshot: duckdb.DuckDBPyConnection, model_id: str) -> None:
+    costs = read_frame(
+        snapshot,
+        f"""
+        select {", ".join(SETTING)}, op, op_group, repeat, flops, bytes
+        from core.op_shape inner join core.op_cost using (shape_id)
+        where model_id = '{model_id}' and tensor_parallel = 1
+        """,
+    )
+    assert_frame_equal(ops_of(site, model_id), costs, check_row_order=False, check_exact=True)
+
+
+def test_same_snapshot_same_bytes(site: Path, snapshot: duckdb.DuckDBPyConnection, tmp_path: Path) -> None:
+    write_explorer(tmp_path, snapshot)
+    first, again = (
+        {path.relative_to(folder): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
+        for folder in (site, tmp_path)
+    )
+    assert first == again
+
+
+def test_data_are_small(site: Path) -> None:
+    sizes = {path.name: path.stat().st_size for path in (site / "assets").rglob("*.js")}
+    assert max(sizes.values()) < 300_000
+    assert sum(sizes.values()) < 3_000_000
+
+
+def test_hostile_names_stay_data() -> None:
+    text = script_json({HOSTILE: [HOSTILE]})
+    assert text.isascii()
+    assert not re.search(r"[<>&\n]", text)
+    assert json.loads(text) == {HOSTILE: [HOSTILE]}
+
+
+def test_hostile_op_and_model_stay_data(finished: Home, tmp_path: Path) -> None:
+    changed = tmp_path / "changed.duckdb"
+    shutil.copyfile(finished.snapshot, changed)
+    with duckdb.connect(str(changed)) as connection:
+        is_one = "model_id = 'gpt2' and tensor_parallel = 1 and op = 'lm_head'"
+        connection.execute(f"update core.op_shape set op = ? where {is_one}", [HOSTILE])
+        connection.execute("update core.model set short_name = ? where model_id = 'gpt2'", [HOSTILE])
+        write_explorer(tmp_path, connection)
+    script = (tmp_path / "assets" / "points" / "gpt2.js").read_text("utf-8")
+    assert script.isascii()
+    assert "<" not in script
+    assert HOSTILE in ops_of(tmp_path, "gpt2")["op"].to_list()
+    assert "<img" not in (tmp_path / "explorer" / "index.html").read_text("utf-8")
