@@ -17,6 +17,7 @@ import pytest
 from flows import prefect_defaults
 from flows.cli import app, run_command
 from flows.ingest.catalog import SHIPPED
+from tests.test_ingest import DEVICE
 from warehouse.home import Home
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -56,12 +57,14 @@ def test_the_terminal_stays_clean(tmp_path: Path) -> None:
     assert len(failed.stderr.splitlines()) == 1
 
 
-def test_a_person_sees_progress_and_nothing_else(tmp_path: Path) -> None:
+def test_a_person_sees_progress_and_nothing_else(home: Home, tmp_path: Path) -> None:
     """The same on a terminal, where Prefect would say more."""
+    (home.catalog / "hardware").mkdir(parents=True)
+    (home.catalog / "hardware" / "mine.toml").write_text(DEVICE, "utf-8")
     inherited = {name: value for name, value in os.environ.items() if not name.startswith(("PREFECT_", "DO_NOT"))}
     environment = {**inherited, "PREFECT_HOME": str(tmp_path / "prefect"), "TERM": "xterm", "COLUMNS": "200"}
     ours, theirs = pty.openpty()
-    arguments = [sys.executable, "-m", "flows.cli", "run", "--home", str(tmp_path / "home")]
+    arguments = [sys.executable, "-m", "flows.cli", "run", "--home", str(home.path)]
     with subprocess.Popen(arguments, cwd=ROOT, env=environment, stdin=theirs, stdout=theirs, stderr=theirs) as process:
         os.close(theirs)
         seen = b""

@@ -318,7 +318,7 @@
         element("td", { title: `${roof.peak_origin}\n${roof.bandwidth_origin}` }, roof.basis),
       );
     });
-    const names = ["device", "#least time", "", "#memory-bound", "#peak", "#bandwidth", "#ridge, FLOP/byte", "basis"];
+    const names = ["device", "#least time", "of the longest", "#memory-bound", "#peak", "#bandwidth", "#ridge, FLOP/byte", "basis"];
     byId("steps").replaceChildren(head(names), element("tbody", {}, ...rows));
   }
 
@@ -525,6 +525,7 @@
     const theme = isDark ? "dark" : "light";
     const options = { mode: "vega-lite", actions: false, renderer: "svg", patch, tooltip: { theme } };
     const result = await vegaEmbed(made, specification(roofed, setting, plot.clientWidth - 16, inks), options);
+    made.querySelector("svg").setAttribute("aria-hidden", "true"); // the heading and the tables say it
     if (turn !== drawn) return result.finalize();
     view?.finalize();
     view = result;

@@ -24,7 +24,7 @@ function filterCards(form) {
     document.getElementById("count").textContent = `${shown} of ${cards.length} charts`;
     document.getElementById("none").hidden = shown > 0;
     const said = new URLSearchParams(names.filter((name) => chosen[name]).map((name) => [name, chosen[name]]));
-    history.replaceState(null, "", said.size ? `#${said}` : location.pathname + location.search);
+    history.replaceState(null, "", String(said) ? `#${said}` : location.pathname + location.search);
   };
   const read = () => {
     const said = new URLSearchParams(location.hash.slice(1));
@@ -34,7 +34,8 @@ function filterCards(form) {
   form.addEventListener("input", show);
   form.addEventListener("submit", (event) => event.preventDefault());
   form.addEventListener("reset", () => setTimeout(show));
-  addEventListener("hashchange", read);
+  // the link that skips to the content is no filter
+  addEventListener("hashchange", () => (location.hash === "#content" ? show() : read()));
   form.hidden = false;
   read();
 }
@@ -44,7 +45,6 @@ async function drawChart(place) {
   const spec = JSON.parse(document.getElementById("spec").textContent);
   const rows = spec.data.values;
   const result = await vegaEmbed(place, spec, { actions: false, renderer: "svg" });
-  place.removeAttribute("role");
   const editor = document.getElementById("editor");
   editor.hidden = false;
   editor.addEventListener("click", () => openEditor(spec));
@@ -76,6 +76,7 @@ function openEditor(spec) {
 }
 
 function offerCopies() {
+  if (!navigator.clipboard) return; // as on plain http
   for (const button of document.querySelectorAll("button[data-copies]")) {
     const source = document.getElementById(button.dataset.copies);
     button.hidden = false;

@@ -1,4 +1,4 @@
--- no row: the roofs alone, for points that come from elsewhere
+-- one row per point, of which there are none: the roofs alone, for points that come from elsewhere
 select
     'computed' as layer,
     null::varchar as ops,

@@ -1,0 +1,437 @@
+"""The site in a browser: it loads from disk and from a server, and can be searched, read and operated by anyone."""
+
+import json
+import os
+import re
+import shutil
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from functools import partial
+from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
+from importlib import resources
+from pathlib import Path
+from threading import Thread
+from typing import Any
+from urllib.parse import unquote
+
+import polars as pl
+import pytest
+from playwright.sync_api import (
+    Browser,
+    BrowserContext,
+    ConsoleMessage,
+    Locator,
+    Page,
+    Request,
+    ViewportSize,
+    WebError,
+    expect,
+    sync_playwright,
+)
+
+from warehouse.home import Home
+
+CHROMIUM = ("chromium", "google-chrome")  # the first on the PATH; nothing is downloaded
+REQUIRED = os.environ.get("ROOFLINES_BROWSER") == "required"
+FLAGS = (
+    "--disable-gpu",
+    "--disable-quic",
+    "--no-first-run",
+    "--disable-background-networking",
+    "--disable-component-update",
+    "--disable-sync",
+    "--host-resolver-rules=MAP * ~NOTFOUND, EXCLUDE 127.0.0.1",
+)
+
+INDEX, DATA = "index.html", "data/index.html"
+DEVICE, MODEL = "devices/h100-sxm/index.html", "models/llama-7b/index.html"
+MEASURED = "measured-llama-7b-h100-sxm"
+CHART = f"charts/{MEASURED}/index.html"
+EXPLORER = "explorer/index.html"
+KINDS_OF_PAGES = [INDEX, CHART, DEVICE, DATA, EXPLORER]
+OTHERS = [f"devices/{name}/index.html" for name in ("a40", "trainium1")]
+OTHERS += [f"models/{name}/index.html" for name in ("gpt2", "mixtral-8x7b")]
+
+MAGIC = {"svg": b"<svg", "png": b"\x89PNG\r\n\x1a\n"}
+FIRST_PAGE = 300_000  # bytes, without pictures
+WIDE: ViewportSize = {"width": 1280, "height": 800}
+NARROW: ViewportSize = {"width": 360, "height": 740}
+
+
+def find_chromium() -> str | None:
+    """Return a Chromium that can read the folders of tests; a snap cannot."""
+    found = (path for name in CHROMIUM if (path := shutil.which(name)))
+    return next((path for path in found if "snap" not in Path(path).resolve().parts), None)
+
+
+@dataclass
+class Visitor:
+    """Opens pages of one site, and notes what goes wrong there and what is asked of anyone else."""
+
+    browser: Browser
+    root: str  # address of the folder of the site
+    troubles: list[str] = field(default_factory=list)
+    contexts: list[BrowserContext] = field(default_factory=list)
+
+    def open(self, path: str, **options: Any) -> Page:
+        """Open a page as a new person; `options` are those of the context."""
+        context = self.browser.new_context(**options)
+        context.on("console", self._console)
+        context.on("weberror", self._error)
+        context.on("request", self._request)
+        context.on("requestfailed", self._failed)
+        self.contexts.append(context)
+        page = context.new_page()
+        self.go(page, path)
+        return page
+
+    def go(self, page: Page, path: str) -> None:
+        """Go to another page, and wait until its chart is interactive."""
+        page.goto(self.root + path)
+        if path.startswith("charts/"):
+            page.locator("#chart svg").wait_for()
+        if path.startswith(EXPLORER):
+            page.locator("#roofline svg").wait_for()
+
+    def _console(self, message: ConsoleMessage) -> None:
+        if message.type == "error":
+            self.troubles.append(f"console: {message.text} {message.location}")
+
+    def _error(self, error: WebError) -> None:
+        self.troubles.append(f"error: {error.error} {error.page and error.page.url}")
+
+    def _request(self, request: Request) -> None:
+        if not request.url.startswith((self.root, "data:", "blob:")):
+            self.troubles.append(f"outside: {request.url}")
+
+    def _failed(self, request: Request) -> None:
+        if request.failure != "net::ERR_ABORTED":  # a picture on its way when the page was left; a download
+            self.troubles.append(f"failed: {request.url} {request.failure}")
+
+
+class QuietHandler(SimpleHTTPRequestHandler):
+    def log_message(self, *_: Any) -> None:
+        pass
+
+
+@pytest.fixture(scope="module")
+def browser(finished: Home) -> Iterator[Browser]:
+    """One browser, started when the site is there: Prefect cannot run beside Playwright's event loop."""
+    chromium = find_chromium()
+    if chromium is None:
+        (pytest.fail if REQUIRED else pytest.skip)("no Chromium on the PATH (on Debian: apt-get install chromium)")
+    expect.set_options(timeout=20_000)  # of a busy machine
+    with sync_playwright() as playwright:
+        browser = playwright.chromium.launch(executable_path=chromium, args=FLAGS, chromium_sandbox=False)
+        yield browser
+        browser.close()
+
+
+@pytest.fixture(scope="module")
+def served(finished: Home, tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """Address of the site on a server, which has more than this site."""
+    folder = tmp_path_factory.mktemp("served")
+    (folder / "some").mkdir()
+    (folder / "some" / "where").symlink_to(finished.site, target_is_directory=True)
+    with ThreadingHTTPServer(("127.0.0.1", 0), partial(QuietHandler, directory=str(folder))) as server:
+        thread = Thread(target=server.serve_forever)
+        thread.start()
+        yield f"http://127.0.0.1:{server.server_port}/some/where/"
+        server.shutdown()
+        thread.join()
+
+
+def visit(browser: Browser, root: str) -> Iterator[Visitor]:
+    visitor = Visitor(browser, root)
+    yield visitor
+    for context in visitor.contexts:
+        context.close()
+    assert visitor.troubles == []
+
+
+@pytest.fixture
+def disk(browser: Browser, finished: Home) -> Iterator[Visitor]:
+    """A visitor who has the site as files."""
+    yield from visit(browser, finished.site.as_uri() + "/")
+
+
+@pytest.fixture
+def server(browser: Browser, served: str) -> Iterator[Visitor]:
+    """A visitor to the server."""
+    yield from visit(browser, served)
+
+
+def broken_pictures(page: Page) -> list[str]:
+    """Return the pictures that do not load, with those further down."""
+    script = """() => Promise.all([...document.images].map((image) => {
+        image.loading = "eager";
+        return image.decode().then(() => null, () => image.src);
+    }))"""
+    return [picture for picture in page.evaluate(script) if picture]
+
+
+def missing_targets(page: Page) -> list[str]:
+    """Return the links of a page from disk whose file is not there."""
+    script = "links => links.filter((link) => link.protocol === 'file:').map((link) => link.pathname)"
+    links: list[str] = page.eval_on_selector_all("a[href]", script)
+    return [link for link in set(links) if not Path(unquote(link)).is_file()]
+
+
+def shown_cards(page: Page) -> set[str]:
+    """Return the names of the charts whose cards are shown."""
+    links = page.locator("#cards > li:visible a").evaluate_all("links => links.map((link) => link.href)")
+    return {link.split("/")[-2] for link in links}
+
+
+def text_colours(page: Page) -> tuple[float, float]:
+    """Return the luminance of the ground of a page and of its text."""
+    script = (
+        "() => { const { backgroundColor, color } = getComputedStyle(document.body); return [backgroundColor, color]; }"
+    )
+    ground, ink = (luminance(colour) for colour in page.evaluate(script))
+    return ground, ink
+
+
+def luminance(colour: str) -> float:
+    """Return the relative luminance, as WCAG defines it, of an opaque CSS colour."""
+    match = re.fullmatch(r"rgb\((\d+), (\d+), (\d+)\)", colour)
+    assert match, colour
+    channels = [int(channel) / 255 for channel in match.groups()]
+    linear = [c / 12.92 if c <= 0.04045 else ((c + 0.055) / 1.055) ** 2.4 for c in channels]
+    return sum(weight * c for weight, c in zip((0.2126, 0.7152, 0.0722), linear, strict=True))
+
+
+def grave_violations(page: Page, rules: list[str] | None = None) -> list[str]:
+    """Return what axe-core calls serious or critical: the rule, its nodes, and what is wrong."""
+    options: dict[str, Any] = {"resultTypes": ["violations"], "preload": False}  # files cannot be fetched
+    if rules:
+        options["runOnly"] = rules
+    found = page.evaluate("(options) => axe.run(document, options)", options)
+    return [
+        f"{rule['id']}: {node['target']} {node['failureSummary']}"
+        for rule in found["violations"]
+        for node in rule["nodes"]
+        if rule["impact"] in {"serious", "critical"}
+    ]
+
+
+def focused(page: Page) -> Locator:
+    return page.locator("*:focus")
+
+
+def press_tab_until(page: Page, selector: str, at_most: int) -> None:
+    """Tab to an element; whatever has the focus on the way must be in sight and marked."""
+    for _ in range(at_most):
+        page.keyboard.press("Tab")
+        outline = focused(page).evaluate(
+            "(e) => [getComputedStyle(e).outlineStyle, parseFloat(getComputedStyle(e).outlineWidth)]"
+        )
+        name = focused(page).evaluate("(element) => element.outerHTML.slice(0, 80)")
+        assert outline[0] == "solid", name
+        assert outline[1] >= 2, name
+        expect(focused(page)).to_be_in_viewport()
+        if page.locator(selector).first.evaluate("(element) => element === document.activeElement"):
+            return
+    pytest.fail(f"{selector} is not reached by {at_most} tabs")
+
+
+def test_every_page_loads_from_disk(disk: Visitor, finished: Home) -> None:
+    found = [*finished.site.glob("*.html"), *finished.site.glob("*/index.html"), *finished.site.glob("charts/*/*.html")]
+    paths = [path.relative_to(finished.site).as_posix() for path in sorted(found)]
+    assert {INDEX, CHART, DATA, "devices/index.html", "models/index.html"} <= set(paths)
+    page = disk.open(INDEX)
+    for path in [*paths, DEVICE, MODEL, *OTHERS]:
+        disk.go(page, path)
+        assert page.title(), path
+        assert broken_pictures(page) == [], path
+        assert missing_targets(page) == [], path
+    assert disk.troubles == []
+
+
+def test_every_kind_of_page_loads_below_a_folder_of_a_server(server: Visitor) -> None:
+    page = server.open("")
+    assert broken_pictures(page) == []
+    page.get_by_role("link", name="Devices", exact=True).click()
+    page.get_by_role("link", name="NVIDIA H100 SXM5 80GB").click()
+    expect(page).to_have_url(server.root + DEVICE)
+    page.locator(f"a[href$='{CHART}']").click()
+    page.locator("#chart svg").wait_for()
+    for path in [MODEL, DATA]:
+        server.go(page, path)
+    assert server.troubles == []
+
+
+def test_a_search_finds_what_is_named_and_can_be_shared(disk: Visitor, finished: Home) -> None:
+    page = disk.open(INDEX)
+    cards, count = page.locator("#cards > li"), page.locator("#count")
+    everything = shown_cards(page)
+    assert everything == {path.name for path in (finished.site / "charts").iterdir()}
+    page.get_by_label("Search").press_sequentially("H200")
+    texts = cards.evaluate_all("cards => cards.map((card) => [card.checkVisibility(), card.dataset.text])")
+    assert [visible for visible, _ in texts] == ["h200" in text for _, text in texts]
+    found = shown_cards(page)
+    assert {"device-h200-sxm", "roofline-llama-7b-h200-sxm"} <= found < everything
+    expect(count).to_have_text(f"{len(found)} of {len(everything)} charts")
+    expect(page).to_have_url(disk.root + INDEX + "#text=H200")
+
+    other = disk.open(INDEX + "#text=H200")
+    expect(other.get_by_label("Search")).to_have_value("H200")
+    assert shown_cards(other) == found
+    other.get_by_label("Phase").select_option("decode")
+    other.locator("#cards > li:visible a").first.click()
+    other.locator("#chart svg").wait_for()
+    other.go_back()
+    expect(other.get_by_label("Phase")).to_have_value("decode")
+    assert shown_cards(other) <= found
+
+    page.get_by_label("Search").fill("no such chart")
+    assert shown_cards(page) == set()
+    expect(page.locator("#none")).to_be_visible()
+    page.get_by_role("button", name="Clear").click()
+    expect(count).to_have_text(f"{len(everything)} of {len(everything)} charts")
+    assert shown_cards(page) == everything
+    expect(page).to_have_url(disk.root + INDEX)
+
+
+def test_the_explorer_draws_what_is_chosen_and_what_an_address_says(disk: Visitor) -> None:
+    page = disk.open(EXPLORER)
+    page.locator("#roofline svg").wait_for()
+    finding = page.locator("#finding")
+    before = finding.inner_text()
+    page.locator("#controls select").first.select_option("llama-3.1-70b")
+    expect(finding).to_contain_text("Llama 3.1 70B")
+    assert finding.inner_text() != before
+    assert "model=llama-3.1-70b" in page.url
+    shared, said = page.url, finding.inner_text()
+    page.goto("about:blank")
+    page.goto(shared)
+    expect(page.locator("#finding")).to_have_text(said)
+    expect(page.locator("#sql")).to_contain_text("from mart.roofline_point where")
+    assert disk.troubles == []
+
+
+def test_a_chart_is_interactive_and_its_layers_can_be_hidden(disk: Visitor) -> None:
+    page = disk.open(CHART)
+    marks = page.locator("#chart svg .role-mark.mark-symbol > path")
+    measured, predicted = (page.locator("#layers").get_by_label(layer) for layer in ("measured", "predicted"))
+    everything = marks.count()
+    predicted.uncheck()
+    expect(marks).not_to_have_count(everything)
+    without_predicted = marks.count()
+    measured.uncheck()
+    expect(marks).not_to_have_count(without_predicted)
+    assert everything > without_predicted > marks.count()
+    measured.check()
+    predicted.check()
+    expect(marks).to_have_count(everything)
+
+    marks.last.hover(force=True)  # others may lie on it
+    tooltip = page.locator("#vg-tooltip-element.visible")
+    expect(tooltip).to_contain_text("FLOP/byte")
+    expect(tooltip).to_contain_text("share of the roof")
+
+
+def test_what_a_chart_offers_is_downloaded(server: Visitor, finished: Home) -> None:
+    page = server.open(CHART)
+    offered = set()
+    for link in page.locator("a[download]").all():
+        with page.expect_download() as download:
+            link.click()
+        name = download.value.suggested_filename
+        assert download.value.path().read_bytes() == (finished.site / "charts" / MEASURED / name).read_bytes()
+        offered.add(name.removeprefix(f"{MEASURED}."))
+    assert offered == {"vl.json", "svg", "png", "csv", "sql"}
+
+
+def test_the_files_of_every_chart_are_what_they_say(finished: Home) -> None:
+    for folder in sorted((finished.site / "charts").iterdir()):
+        files = {file.name.removeprefix(f"{folder.name}."): file for file in folder.iterdir()}
+        spec = json.loads(files["vl.json"].read_text("utf-8"))
+        assert spec["$schema"].startswith("https://vega.github.io/schema/vega-lite/v"), folder
+        for suffix, magic in MAGIC.items():
+            assert files[suffix].read_bytes().startswith(magic), files[suffix]
+            assert files[suffix].stat().st_size > 1000, files[suffix]
+        rows = pl.read_csv(files["csv"], infer_schema_length=None)
+        assert rows.height > 0, folder
+        assert all(column.isidentifier() for column in rows.columns), folder
+        assert "select" in files["sql"].read_text("utf-8"), folder
+
+
+def test_every_parquet_file_of_the_data_page_opens(disk: Visitor, finished: Home) -> None:
+    page = disk.open(DATA)
+    links = page.locator("a[download]").evaluate_all("links => links.map((link) => link.getAttribute('href'))")
+    assert {f"data/{link}" for link in links} == {
+        path.relative_to(finished.site).as_posix() for path in finished.site.glob("data/*.parquet")
+    }
+    for link in links:
+        assert pl.scan_parquet(finished.site / "data" / link).head(1).collect().columns, link
+
+
+def test_the_dark_scheme_is_dark_and_readable(disk: Visitor) -> None:
+    for scheme, is_dark in (("light", False), ("dark", True)):
+        ground, ink = text_colours(disk.open(INDEX, color_scheme=scheme))
+        assert (ground < ink) is is_dark, scheme
+        assert min(ground, ink) < 0.05, scheme
+        assert (max(ground, ink) + 0.05) / (min(ground, ink) + 0.05) >= 7, scheme
+
+
+def test_no_page_is_wider_than_a_telephone(disk: Visitor) -> None:
+    page = disk.open(INDEX, viewport=NARROW, has_touch=True, is_mobile=True)
+    too_wide = {}
+    for path in [*KINDS_OF_PAGES, MODEL, "devices/index.html"]:
+        disk.go(page, path)
+        width = page.evaluate("document.scrollingElement.scrollWidth")
+        if width > NARROW["width"]:
+            too_wide[path] = width
+    assert too_wide == {}
+
+
+def test_axe_finds_no_grave_barrier(disk: Visitor) -> None:
+    axe = resources.files("axe_playwright_python").joinpath("axe.min.js").read_text("utf-8")
+    page = disk.open(INDEX)
+    found = {}
+    for path in KINDS_OF_PAGES:
+        page.set_viewport_size(NARROW)  # where most must scroll or wrap
+        page.emulate_media(color_scheme="light")
+        disk.go(page, path)
+        page.evaluate(axe)
+        found[path, "light"] = grave_violations(page)
+        page.set_viewport_size(WIDE)
+        page.emulate_media(color_scheme="dark")
+        found[path, "dark"] = grave_violations(page, ["color-contrast"])  # nothing else differs
+    assert {key: violations for key, violations in found.items() if violations} == {}
+
+
+def test_the_index_is_operable_by_keyboard(disk: Visitor) -> None:
+    page = disk.open(INDEX)
+    page.keyboard.press("Tab")
+    expect(focused(page)).to_have_text("Skip to content")
+    expect(focused(page)).to_be_in_viewport()
+    press_tab_until(page, "#filters [name=text]", 12)
+    page.keyboard.type("h100")
+    for name in ("device", "model", "phase", "kind"):
+        press_tab_until(page, f"#filters [name={name}]", 1)
+    press_tab_until(page, "#filters button", 1)
+    press_tab_until(page, "#cards > li:visible a", 1)
+    page.keyboard.press("Enter")
+    page.locator("#chart svg").wait_for()
+
+
+def test_the_skip_link_leads_past_the_menu_and_keeps_the_filters(disk: Visitor) -> None:
+    page = disk.open(INDEX + "#text=h200")
+    found = shown_cards(page)
+    page.keyboard.press("Tab")
+    page.keyboard.press("Enter")
+    press_tab_until(page, "#filters [name=text]", 1)
+    expect(page.get_by_label("Search")).to_have_value("h200")
+    assert shown_cards(page) == found
+
+
+def test_the_first_page_is_small(server: Visitor) -> None:
+    page = server.open("")
+    script = """() => performance.getEntries()
+        .filter((entry) => entry.encodedBodySize && entry.initiatorType !== "img")
+        .map((entry) => [entry.name, entry.encodedBodySize])"""
+    sizes = dict(page.evaluate(script))
+    assert {server.root + path for path in ("", "assets/site.css", "assets/site.js")} <= set(sizes)
+    assert sum(sizes.values()) < FIRST_PAGE
