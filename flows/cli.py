@@ -4,7 +4,6 @@ import logging
 import os
 import signal
 import sys
-import threading
 import time
 import traceback
 from collections.abc import Iterator, Sequence
@@ -57,13 +56,14 @@ def run(*, catalog: str | None = None, common: Common = Common()) -> int:
     catalog
         Folder of input files that add to the others, or take the place of those with the same id.
     """
+    from flows.embedded_server import start_server
     from flows.prefect_defaults import (
+        answering,
         listen,
         opt_out_of_telemetry,
         prefect_defaults,
         quiet_terminal,
         refuse_unwritable_prefect_home,
-        start_server,
     )
 
     refuse_unwritable_prefect_home()
@@ -73,14 +73,13 @@ def run(*, catalog: str | None = None, common: Common = Common()) -> int:
         quiet_terminal()
     started = time.monotonic()
     with _progress("starting Prefect") as show, _left_at_once(show), prefect_defaults():
-        preparing = threading.Thread(target=_prepare, args=(common.place, given), daemon=True)
-        preparing.start()
-        start_server()
-        preparing.join()
-        from flows.refresh import refresh
+        server = start_server()
+        _prepare(common.place, given)
+        with answering(server):
+            from flows.refresh import refresh
 
-        listen(show)
-        summary = refresh(home=common.place.path, catalog=given)
+            listen(show)
+            summary = refresh(home=common.place.path, catalog=given)
     seconds = time.monotonic() - started
     home = common.place
     if summary.status == "unchanged":
@@ -446,17 +445,13 @@ def _left_at_once(show: "_Progress") -> Iterator[None]:
     """End the process where the user presses Ctrl-C.
 
     The terminal stops the embedded server with the same keys, and Prefect would call it for minutes.
-    A run can be cut off anywhere: what is published stays, and the next run mends the rest.
+    The server ends with this process. A run can be cut off anywhere: what is published stays, and the next
+    run mends the rest.
     """
 
     def leave(_signal: int, _frame: object) -> None:
-        from prefect.server.api.server import SubprocessASGIServer
-
         show.stop()
         print("rooflines: interrupted; what is published stays as it was", file=sys.stderr, flush=True)
-        for server in SubprocessASGIServer._instances.values():
-            if server.server_process:
-                server.server_process.terminate()
         os._exit(130)
 
     before = signal.signal(signal.SIGINT, leave)

@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from flows.embedded_server import EmbeddedServer
 from warehouse.errors import InputError
 
 DEFAULTS = {
@@ -49,18 +50,23 @@ def refuse_unwritable_prefect_home() -> None:
         raise InputError(f"PREFECT_HOME: {folder}: {reason}; expected a folder that can be written") from None
 
 
-def start_server() -> None:
-    """Start Prefect's embedded server, or find the one that `PREFECT_API_URL` names."""
-    from prefect.client.orchestration import get_client  # noqa: PLC0415
-
-    with get_client(sync_client=True) as client:
-        client.hello()
-
-
 @contextmanager
 def prefect_defaults() -> Iterator[None]:
     """Apply the settings that the user did not set."""
     from prefect.settings import temporary_settings  # noqa: PLC0415
 
     with temporary_settings(set_defaults=DEFAULTS):
+        yield
+
+
+@contextmanager
+def answering(server: EmbeddedServer | None) -> Iterator[None]:
+    """Wait for the embedded server, and have Prefect call it; without one, Prefect's settings say which."""
+    from prefect.settings import get_current_settings, temporary_settings  # noqa: PLC0415
+
+    if server is None:
+        yield
+        return
+    server.wait(get_current_settings().server.ephemeral.startup_timeout_seconds)
+    with temporary_settings(updates={"api.url": server.api_url}):
         yield

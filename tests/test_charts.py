@@ -33,9 +33,7 @@ from warehouse.frames import read_frame
 from warehouse.home import Home
 from warehouse.snapshot import open_snapshot
 
-PAPER = [
-    f"roofline-llama-{size}-{device}" for size in ("7b", "13b", "33b") for device in ("a40", "a6000", "a100-80gb-pcie")
-]
+PAPER = [f"roofline-llama-{size}" for size in ("7b-a40", "7b-a6000", "7b-a100-80gb-pcie", "13b-a40", "33b-a40")]
 DEVICES = [f"device-{name}" for name in ("a40", "a6000", "a100-80gb-pcie", "h100-sxm", "h200-sxm", "b200", "mi300x")]
 MEASURED = ["roofline-llama-7b-h100-sxm", "roofline-llama-7b-h200-sxm"]
 OF_MEASUREMENTS = ["share-of-roof-h100-sxm", "predicted-times-h100-sxm"]

@@ -7,14 +7,16 @@ import pty
 import re
 import subprocess
 import sys
+import time
 import tomllib
+import urllib.request
 from io import BytesIO
 from pathlib import Path
 
 import polars as pl
 import pytest
 
-from flows import prefect_defaults
+from flows import embedded_server, prefect_defaults
 from flows.cli import app, run_command
 from flows.ingest.catalog import SHIPPED
 from tests.test_ingest import DEVICE
@@ -240,7 +242,8 @@ def test_charts_are_listed_and_drawn(finished: Home, tmp_path: Path, capfdbinary
 
 
 def test_publishing_elsewhere(finished: Home, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    for drawn in ("25 of them", "0 of them"):
+    charts = len(list((finished.site / "charts").iterdir()))
+    for drawn in (f"{charts} of them", " 0 of them"):
         assert run_command(["publish", "--out", str(tmp_path / "public"), "--home", str(finished.path)]) == 0
         assert drawn in capsys.readouterr().out
     assert (tmp_path / "public" / "index.html").exists()
@@ -315,3 +318,30 @@ def test_no_file_names_a_package_host_or_a_path_of_a_machine() -> None:
         path = ROOT / name.decode()
         if path.is_file():
             assert not hosts.search(path.read_bytes()), path
+
+
+def test_the_embedded_server_ends_with_the_process(tmp_path: Path) -> None:
+    script = "import time; from flows.embedded_server import start_server; server = start_server()\n"
+    script += "server.wait(60); print(server.api_url, flush=True); time.sleep(60)"
+    environment = {name: value for name, value in os.environ.items() if not name.startswith("PREFECT_")}
+    environment["PREFECT_HOME"] = str(tmp_path)
+    command = [sys.executable, "-c", script]
+    with subprocess.Popen(command, env=environment, cwd=ROOT, stdout=subprocess.PIPE, text=True) as process:
+        assert process.stdout
+        url = process.stdout.readline().strip()
+        assert urllib.request.urlopen(f"{url}/health").status == 200
+        process.kill()
+    for _ in range(100):
+        try:
+            urllib.request.urlopen(f"{url}/health").close()
+        except OSError:
+            return
+        time.sleep(0.1)
+    pytest.fail("the server outlives the command")
+
+
+def test_a_server_of_the_user_is_called() -> None:
+    from prefect.settings import temporary_settings
+
+    with temporary_settings(updates={"api.url": "http://127.0.0.1:1/api"}):
+        assert embedded_server.start_server.__wrapped__() is None

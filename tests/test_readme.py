@@ -33,6 +33,7 @@ def test_examples(
     command: str, output: str, finished: Home, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.chdir(ROOT)
+    monkeypatch.setenv("COLUMNS", "160")  # a wide terminal
     program, *arguments = shlex.split(command)
     assert program == "rooflines"
     assert run_command([*arguments, "--home", str(finished.path)]) == 0

@@ -21,6 +21,8 @@ Config = dict[str, str | bool | int | float | list[str]]
 OFFLINE: Config = {"autoinstall_known_extensions": False, "autoload_known_extensions": False}
 WRITING: Config = {**OFFLINE, "storage_compatibility_version": "v1.5.0", "memory_limit": "1500MB"}
 
+# keys of tables without an index
+_KEYS = {"op_cost": ["shape_id", "precision_id"]}
 _COMMENTS = "select schema_name || '.' || table_name, column_name, comment from duckdb_columns()"
 
 _log = logging.getLogger(__name__)
@@ -168,7 +170,7 @@ def load(connection: duckdb.DuckDBPyConnection, run_id: str, staged: Mapping[str
     differ are touched.
     """
     with transaction(connection):
-        loaded, keys, columns = loaded_digests(connection), _primary_keys(connection), _core_columns(connection)
+        loaded, keys, columns = loaded_digests(connection), _keys(connection), _core_columns(connection)
         changes = [
             Change(table, _value(connection, f"select count(*) from core.{table}"))
             if loaded.get(table) == file.inputs_sha256
@@ -263,9 +265,9 @@ def _load_table(
     return Change(table, rows, touched["INSERT"], touched["UPDATE"], touched["DELETE"])
 
 
-def _primary_keys(connection: duckdb.DuckDBPyConnection) -> dict[str, list[str]]:
+def _keys(connection: duckdb.DuckDBPyConnection) -> dict[str, list[str]]:
     facts = "select table_name, constraint_column_names from duckdb_constraints() where schema_name = 'core'"
-    return dict(connection.execute(f"{facts} and constraint_type = 'PRIMARY KEY'").fetchall())
+    return {**_KEYS, **dict(connection.execute(f"{facts} and constraint_type = 'PRIMARY KEY'").fetchall())}
 
 
 def _core_columns(connection: duckdb.DuckDBPyConnection) -> dict[str, list[str]]:

@@ -11,6 +11,14 @@ group by all
 having rows > 1
 union all
 select
+    'core.op_cost' as object,
+    concat_ws(' ', shape_id, precision_id) as key,
+    count(*) as rows,
+from core.op_cost
+group by all
+having rows > 1
+union all
+select
     'core.hardware' as object,
     short_name as key,
     count(*) as rows,

@@ -1,0 +1,81 @@
+"""Prefect's server for the time of one command, started before the rest of Prefect is loaded.
+
+Prefect would start its own at the first call, and load the server's code into the calling process too:
+twice the time.
+"""
+
+import atexit
+import os
+import socket
+import subprocess
+import sys
+import time
+import urllib.request
+from collections.abc import Mapping
+from functools import cache
+from pathlib import Path
+
+from warehouse.errors import RunError
+
+_HOST = "127.0.0.1"
+_POLL_S = 0.05
+_STOP_S = 5
+
+
+class EmbeddedServer:
+    """A server on a free port of this machine; its process ends with this one, however that ends."""
+
+    def __init__(self, environment: Mapping[str, str]) -> None:
+        with socket.socket() as free:
+            free.bind((_HOST, 0))
+            self._port: int = free.getsockname()[1]
+        script = Path(__file__).with_name("server_process.py")
+        command = [sys.executable, "-P", str(script), _HOST, str(self._port)]  # -P: this folder's names are not its own
+        self._process = subprocess.Popen(command, stdin=subprocess.PIPE, env={**os.environ, **environment})
+
+    @property
+    def api_url(self) -> str:
+        """What Prefect calls `PREFECT_API_URL`."""
+        return f"http://{_HOST}:{self._port}/api"
+
+    def wait(self, timeout_s: float) -> None:
+        """Wait until the server answers.
+
+        Raises
+        ------
+        RunError
+            The server ended, or does not answer within the time.
+        """
+        direct = urllib.request.build_opener(urllib.request.ProxyHandler({}))
+        end = time.monotonic() + timeout_s
+        while self._process.poll() is None and time.monotonic() < end:
+            try:
+                with direct.open(f"{self.api_url}/health", timeout=timeout_s):
+                    return
+            except OSError:
+                time.sleep(_POLL_S)
+        code = self._process.poll()
+        what = f"did not answer within {timeout_s:.0f} s" if code is None else f"ended with code {code}"
+        raise RunError(f"Prefect's server {what}; `rooflines run --debug` shows why")
+
+    def stop(self) -> None:
+        """End the server."""
+        self._process.terminate()
+        try:
+            self._process.communicate(timeout=_STOP_S)
+        except subprocess.TimeoutExpired:
+            self._process.kill()
+            self._process.communicate()
+
+
+@cache
+def start_server() -> EmbeddedServer | None:
+    """Start a server that ends with this process; none where Prefect's settings name one."""
+    from prefect.settings import get_current_settings  # noqa: PLC0415
+
+    settings = get_current_settings()
+    if settings.api.url or not settings.server.ephemeral.enabled:
+        return None
+    server = EmbeddedServer(settings.to_environment_variables(exclude_unset=True))
+    atexit.register(server.stop)  # not before: Prefect still tells it of logs and events
+    return server
