@@ -15,6 +15,7 @@ from pathlib import Path
 
 import polars as pl
 import pytest
+from prefect.settings import temporary_settings
 
 from flows import embedded_server, prefect_defaults
 from flows.cli import app, run_command
@@ -341,7 +342,5 @@ def test_the_embedded_server_ends_with_the_process(tmp_path: Path) -> None:
 
 
 def test_a_server_of_the_user_is_called() -> None:
-    from prefect.settings import temporary_settings
-
     with temporary_settings(updates={"api.url": "http://127.0.0.1:1/api"}):
         assert embedded_server.start_server.__wrapped__() is None
