@@ -32,27 +32,29 @@ class ChartEntry:
     on_site: bool = True
 
 
-def list_charts(known: Known) -> list[ChartEntry]:
-    """Return every chart of the list.
+def list_charts(known: Known, own: Sequence[Mapping[str, Any]] = ()) -> list[ChartEntry]:
+    """Return every chart of the list, and of the user's own, which take the place of others of their names.
 
     Parameters
     ----------
     known
         By field, `model_id` and `hardware_id`, the words that stand for several of its values, and
         the parameters that each of those brings.
+    own
+        Entries like those of the list.
     """
-    entries = []
-    for row in _read_list()["chart"]:
+    entries: dict[str, ChartEntry] = {}
+    for row in [*_read_list()["chart"], *own]:
         shown = {value for values in _choices(row, "on_site", known) for value in values.values()}
         fields = [field for field in known if field in row]
         for combination in itertools.product(*(_choices(row, field, known) for field in fields)):
             values = {**_DEFAULTS, **row}
             for choice in combination:
                 values |= choice
-            name, template = values.pop("name"), values.pop("template")
-            is_shown = values.pop("on_site", None) is None or values["hardware_id"] in shown
-            entries.append(ChartEntry(name.format(**values), template, values, is_shown))
-    return entries
+            name, template = values.pop("name").format(**values), values.pop("template")
+            is_shown = values.pop("on_site", None) is None or values.get("hardware_id") in shown
+            entries[name] = ChartEntry(name, template, values, is_shown)
+    return list(entries.values())
 
 
 def published_views() -> list[str]:

@@ -45,7 +45,7 @@ class Common:
 
 
 @app.command
-def run(*, catalog: str | None = None, common: Common = Common()) -> int:
+def run(*, catalog: str | None = None, publish_to: str | None = None, common: Common = Common()) -> int:
     """Bring warehouse and site up to date, as a Prefect flow run.
 
     Reads the shipped catalog, then HOME/catalog, then the given one; computes what changed; publishes a new
@@ -55,6 +55,8 @@ def run(*, catalog: str | None = None, common: Common = Common()) -> int:
     ----------
     catalog
         Folder of input files that add to the others, or take the place of those with the same id.
+    publish_to
+        Folder that the site is put into as well, where anything changed: one that a web server shows.
     """
     from flows.embedded_server import start_server
     from flows.prefect_defaults import (
@@ -67,7 +69,7 @@ def run(*, catalog: str | None = None, common: Common = Common()) -> int:
     )
 
     refuse_unwritable_prefect_home()
-    given = _folder("--catalog", catalog)
+    given, shown_at = _folder("--catalog", catalog), _folder("--publish-to", publish_to)
     opt_out_of_telemetry()
     if not common.debug:
         quiet_terminal()
@@ -79,7 +81,7 @@ def run(*, catalog: str | None = None, common: Common = Common()) -> int:
             from flows.refresh import refresh
 
             listen(show)
-            summary = refresh(home=common.place.path, catalog=given)
+            summary = refresh(home=common.place.path, catalog=given, publish_to=shown_at)
     seconds = time.monotonic() - started
     home = common.place
     if summary.status == "unchanged":
@@ -93,7 +95,7 @@ def run(*, catalog: str | None = None, common: Common = Common()) -> int:
     if summary.site and summary.site.skipped:
         print(f"  left out  {', '.join(summary.site.skipped)}: no roof of the dtype, or no points at the setting")
     print(f"  snapshot  {home.snapshot}")
-    print(f"  site      {home.site / 'index.html'}")
+    print(f"  site      {(shown_at or home.site) / 'index.html'}")
     print('next: rooflines query "select * from mart.roof"    rooflines schema    rooflines chart')
     return 0
 
@@ -305,8 +307,7 @@ def chart(
     precision
         Of such a query: the precision whose roof is the main one.
     """
-    from flows.gallery import chart_sql, find_chart, gallery, is_drawable, roofline_of
-    from warehouse.frames import read_frame
+    from flows.gallery import chart_frame, find_chart, gallery, is_drawable, roofline_of
     from warehouse.snapshot import open_snapshot
 
     if out and name is None and sql is None:
@@ -324,7 +325,7 @@ def chart(
             return 0
         else:
             entry = find_chart(connection, name)
-            frame = read_frame(connection, chart_sql(entry))
+            frame = chart_frame(connection, entry)
     if sql is None and not is_drawable(frame):
         raise InputError(f"chart: {name}: no roof of this dtype, or no points at this setting; expected both")
     from flows.draw import chart_spec, render

@@ -1,5 +1,6 @@
 """The charts that a snapshot can show, and the queries that they are drawn from."""
 
+import json
 import string
 import textwrap
 from difflib import get_close_matches
@@ -33,7 +34,11 @@ def gallery(connection: duckdb.DuckDBPyConnection) -> list[ChartEntry]:
         field: {word: read_frame(connection, files[file]).to_dicts() for word, file in words.items()}
         for field, words in _WORDS.items()
     }
-    return list_charts(known)
+    own = [
+        {**json.loads(row["entry"]), "name": row["name"], "template": row["template"]}
+        for row in read_frame(connection, files["own_charts"]).to_dicts()
+    ]
+    return list_charts(known, own)
 
 
 def find_chart(connection: duckdb.DuckDBPyConnection, name: str) -> ChartEntry:
@@ -49,12 +54,31 @@ def chart_sql(entry: ChartEntry) -> str:
     """Return the query of a chart, its parameters written out.
 
     Where it asks for `$points`, they are those of the entry's `marks`: computed, measured, predicted or compared.
+    A chart of a query of its own has that.
     """
+    if "sql" in entry.parameters:
+        return str(entry.parameters["sql"])
     folder = sql_folder() / "charts"
     points = string.Template((folder / "marks" / f"{entry.parameters['marks']}.sql").read_text("utf-8"))
     template = string.Template((folder / f"{entry.template}.sql").read_text("utf-8"))
     values = {name: literal(value) for name, value in entry.parameters.items()}
     return template.substitute(values, points=textwrap.indent(points.safe_substitute(values), " " * 4).rstrip())
+
+
+def chart_frame(connection: duckdb.DuckDBPyConnection, entry: ChartEntry) -> pl.DataFrame:
+    """Return the rows that a chart is drawn from.
+
+    Raises
+    ------
+    InputError
+        The query is the user's own, and cannot be run or lacks a column.
+    """
+    if "sql" not in entry.parameters:
+        return read_frame(connection, chart_sql(entry))
+    try:
+        return roofline_of(connection, chart_sql(entry), entry.parameters["precision_id"])[1]
+    except InputError as error:
+        raise InputError(f"gallery.toml: {entry.name}: {str(error).removeprefix('chart: --sql: ')}") from None
 
 
 def roofline_of(connection: duckdb.DuckDBPyConnection, sql: str, precision_id: str) -> tuple[ChartEntry, pl.DataFrame]:
@@ -103,6 +127,7 @@ def roofline_of(connection: duckdb.DuckDBPyConnection, sql: str, precision_id: s
         bound=text("bound", otherwise=None),
         layer=pl.lit("computed"),
     ).filter(pl.all_horizontal(pl.col(name).is_finite() & (pl.col(name) > 0) for name in _OF_A_POINT[1:]))
+    shown = shown.sort(pl.all())  # a query need not say in which order its rows come
     if shown.is_empty():
         raise InputError("chart: --sql: no row with an intensity and a performance above 0; expected one a point")
     same = roofs.select("hardware", "precision_id", "dtype").head(1)

@@ -14,15 +14,16 @@ import duckdb
 
 from charts.gallery import published_views
 from flows.explorer import write_explorer
-from flows.gallery import SUFFIXES, chart_sql, gallery, is_drawable
+from flows.gallery import SUFFIXES, chart_frame, chart_sql, gallery, is_drawable
 from flows.pages import ShownChart, write_assets, write_pages
 from flows.pool import RENDERER, submit_bundle, submit_chart
 from warehouse.digest import digest_of
 from warehouse.errors import InputError
-from warehouse.frames import read_frame, scan_object
+from warehouse.exchange import exchange
+from warehouse.frames import scan_object
 from warehouse.home import Home
 from warehouse.objects import read_names, sql_folder
-from warehouse.snapshot import open_snapshot, published_run
+from warehouse.snapshot import last_published, open_snapshot, published_run
 from warehouse.store import loaded_digests
 from warehouse.version import code_version
 
@@ -45,6 +46,7 @@ class _Rebuild:
 
     def __init__(self, new: Path, old: Path) -> None:
         self.new, self.old = new, old
+        self._is_own = new.parent == old.parent  # the site that this one takes the place of
         self.made_from: dict[str, str] = {}
         self._manifest = read_manifest(old)
 
@@ -59,7 +61,7 @@ class _Rebuild:
             target = self.new / file
             target.parent.mkdir(parents=True, exist_ok=True)
             if same:
-                _link(self.old / file, target)
+                (_link if self._is_own else shutil.copy2)(self.old / file, target)
         return same
 
 
@@ -81,7 +83,9 @@ def publish_site(home: Home, site: Path, progress: Callable[[str], None] = lambd
         else:
             site.parent.mkdir(parents=True, exist_ok=True)
             with tempfile.TemporaryDirectory(prefix=".rooflines-", dir=site.parent) as folder:
-                report = build_site(home.snapshot, Path(folder) / "new", site, progress)
+                is_drawn = made_from(home.site) == last_published(home)[1]
+                previous = home.site if is_drawn else site
+                report = build_site(home.snapshot, Path(folder) / "new", previous, progress)
                 replace_site(Path(folder) / "new", site)
     except OSError as error:
         raise InputError(f"site: {site}: {error.strerror or error}; expected a folder that can be written") from None
@@ -106,7 +110,7 @@ def build_site(
         if not rebuild.takes_over(_BUNDLE, RENDERER, [_BUNDLE]):
             drawings[submit_bundle(out / _BUNDLE)] = "the renderer"
         for entry in (entry for entry in gallery(connection) if entry.on_site):
-            frame = read_frame(connection, chart_sql(entry))
+            frame = chart_frame(connection, entry)
             if not is_drawable(frame):
                 skipped.append(entry.name)
                 continue
@@ -137,7 +141,9 @@ def build_site(
 
 
 def replace_site(new: Path, site: Path) -> None:
-    """Put a finished site in the place of the one before, which goes to where the new one was.
+    """Put a finished site in the place of the one before, at once where the system can.
+
+    Elsewhere there is a moment without a site.
 
     Raises
     ------
@@ -147,9 +153,12 @@ def replace_site(new: Path, site: Path) -> None:
     refuse_foreign_folder(site)
     old = new.with_name(f"{new.name}.old")
     shutil.rmtree(old, ignore_errors=True)
-    if site.exists():
-        site.rename(old)
-    new.rename(site)
+    if site.exists() and exchange(new, site):
+        new.rename(old)
+    else:
+        if site.exists():
+            site.rename(old)
+        new.rename(site)
     shutil.rmtree(old, ignore_errors=True)
 
 

@@ -4,7 +4,7 @@ from collections.abc import Callable, Mapping, Sequence
 
 import polars as pl
 
-from flows.ingest import calibration, hardware, measurement, model, ops, workload
+from flows.ingest import calibration, gallery, hardware, measurement, model, ops, workload
 from flows.ingest.catalog import SourceFile
 from flows.intensity.shapes import with_parameters
 from warehouse.errors import InputError
@@ -37,6 +37,7 @@ READERS: Mapping[str, tuple[_Reader, Sequence[str]]] = {
     "ops": (ops.read_ops, ["op_set", "op"]),
     "measurement": (measurement.read_measurements, ["measurement"]),
     "calibration": (calibration.read_calibrations, ["fitted"]),
+    "gallery": (gallery.read_gallery, ["own_chart"]),
 }
 
 

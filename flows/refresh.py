@@ -10,7 +10,7 @@ from prefect.cache_policies import NO_CACHE
 
 from flows import steps
 from flows.ingest.catalog import SourceFile, list_sources
-from flows.publish import SiteReport
+from flows.publish import SiteReport, made_from, publish_site
 from flows.readers import READERS
 from flows.steps import Summary
 from warehouse.errors import InputError
@@ -85,8 +85,29 @@ def _run_name() -> str:
     return f"refresh {counts['hardware']} devices, {counts['model']} models, {counts['workload']} workloads"
 
 
+@flow(name="publish")
+def publish(out: Path, home: Path | None = None) -> SiteReport:
+    """Put the site of the published snapshot into a folder, at once, in the place of an earlier one.
+
+    Parameters
+    ----------
+    out
+        The folder: new, empty, or a site and nothing else.
+    home
+        Folder of the warehouse; by default `$ROOFLINES_HOME`.
+
+    Raises
+    ------
+    InputError
+        There is no snapshot, or the folder holds something else or cannot be written.
+    """
+    report = publish_site(Home.at(home), out, get_run_logger().info)
+    create_link_artifact(f"{out.resolve().as_uri()}/index.html", link_text="Rooflines", key="published")
+    return report
+
+
 @flow(name="refresh", flow_run_name=_run_name)
-def refresh(home: Path | None = None, catalog: Path | None = None) -> Summary:
+def refresh(home: Path | None = None, catalog: Path | None = None, publish_to: Path | None = None) -> Summary:
     """Bring warehouse and site up to date with the catalog.
 
     Parameters
@@ -95,11 +116,13 @@ def refresh(home: Path | None = None, catalog: Path | None = None) -> Summary:
         Folder of the warehouse; by default `$ROOFLINES_HOME`.
     catalog
         Folder of input files that add to the shipped ones and the home's, or take their place.
+    publish_to
+        Folder that the flow `publish` fills where the run changed something, or where an earlier run could not.
 
     Raises
     ------
     InputError
-        An input file cannot be used. The published snapshot stays as it was.
+        An input file cannot be used, or the site not be put where it shall be. The published snapshot stays as it was.
     RunError
         Another run is writing, or a rule does not hold. The published snapshot stays as it was.
     """
@@ -116,6 +139,8 @@ def refresh(home: Path | None = None, catalog: Path | None = None) -> Summary:
                 summary = _publish_anew(place, run, sources)
     create_markdown_artifact(summary.markdown(place), key="refresh", description="What the run did")
     create_link_artifact(f"{place.site.as_uri()}/index.html", link_text="Rooflines", key="site")
+    if publish_to is not None and made_from(publish_to) != run.inputs_sha256:
+        publish(out=publish_to, home=place.path)
     return summary
 
 

@@ -12,6 +12,7 @@ import polars as pl
 from flows import publish
 from flows.ingest.calibration import with_relatives
 from flows.ingest.catalog import SourceFile, digest_of_sources
+from flows.ingest.gallery import refuse_unknown_ids
 from flows.ingest.measurement import refuse_unknown_devices, with_measured
 from flows.intensity.costs import op_costs
 from flows.intensity.custom import custom_costs, custom_shapes
@@ -103,6 +104,7 @@ def ingest(home: Home, kind: str, sources: Sequence[SourceFile]) -> dict[str, St
 def compute(home: Home, inputs: Mapping[str, Staged], sources: Sequence[SourceFile]) -> dict[str, Staged]:
     """Stage the shapes of the ops of every model at every setting, and what they cost."""
     names = ("model", "workload", "precision", "elementwise", "op", "op_set")
+    _refuse_unknown_charts(inputs, sources)
 
     def build() -> dict[str, pl.DataFrame]:
         frames = {name: pl.read_parquet(inputs[name].path, glob=False) for name in names}
@@ -121,6 +123,22 @@ def compute(home: Home, inputs: Mapping[str, Staged], sources: Sequence[SourceFi
     tables = ["op_shape", "op_cost", "model_shard"]
     computed = staged(home.stage, tables, [inputs[name].inputs_sha256 for name in names], build)
     return computed | _with_measured_ceilings(home, inputs, sources) | _with_relatives(home, inputs)
+
+
+def _refuse_unknown_charts(inputs: Mapping[str, Staged], sources: Sequence[SourceFile]) -> None:
+    """Raise `InputError` where the user's own gallery names what is not in the catalog."""
+    charts = pl.read_parquet(inputs["own_chart"].path, glob=False)
+    if charts.is_empty():
+        return
+    ids = {
+        name: pl.read_parquet(inputs[name].path, glob=False)[column].to_list()
+        for name, column in (
+            ("hardware", "hardware_id"), ("model", "model_id"), ("op_set", "op_set_id"), ("precision", "precision_id")
+        )
+    }  # fmt: skip
+    devices, models = ids["hardware"], [*ids["model"], *ids["op_set"]]
+    known = {"hardware_id": devices, "devices": devices, "model_id": models, "precision_id": ids["precision"]}
+    refuse_unknown_ids(charts, known, sources)
 
 
 def _with_measured_ceilings(

@@ -39,8 +39,8 @@ def prefect_server() -> Iterator[None]:
 def run_refresh(prefect_server: None) -> Refresh:
     """The flow, run through Prefect."""
 
-    def run(home: Path, catalog: Path | None = None) -> Summary:
-        return refresh(home=home, catalog=catalog)
+    def run(home: Path, catalog: Path | None = None, publish_to: Path | None = None) -> Summary:
+        return refresh(home=home, catalog=catalog, publish_to=publish_to)
 
     return run
 

@@ -22,6 +22,7 @@ _FILES: dict[str, tuple[tuple[str, ...], bool]] = {
     "elementwise": (("elementwise.toml",), False),
     "calibration": (("calibrations.toml",), False),
     "ops": (("ops/*.csv", "ops/*.json", "ops/*.parquet"), True),
+    "gallery": (("gallery.toml",), False),
     "measurement": (("measurements/*.csv", "measurements/*.parquet"), True),
 }
 _MAX_BYTES = {"ops": 50_000_000, "measurement": None}  # measurements are read in batches

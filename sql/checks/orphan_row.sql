@@ -15,6 +15,8 @@ reference as (
     union all by name
     select 'core.op_set.source_id' as reference, source_id as id, 'source' as target from core.op_set
     union all by name
+    select 'core.own_chart.source_id' as reference, source_id as id, 'source' as target from core.own_chart
+    union all by name
     select distinct 'core.measurement.source_id' as reference, source_id as id, 'source' as target
     from core.measurement
     union all by name

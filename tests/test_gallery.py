@@ -1,0 +1,117 @@
+"""The user's own gallery: what is refused, what is drawn."""
+
+import json
+from pathlib import Path
+
+import pytest
+
+from charts.gallery import list_charts
+from flows.gallery import chart_frame, find_chart, gallery
+from flows.ingest.gallery import read_gallery
+from tests.conftest import Refresh
+from tests.test_ingest import source, written
+from warehouse.errors import InputError
+from warehouse.home import Home
+from warehouse.snapshot import open_snapshot
+
+CHART = """
+[[chart]]
+name = "mine-{model_id}-{hardware_id}"
+template = "house"
+model_id = ["llama-3-8b", "llama-13b"]
+hardware_id = "l40s"
+precision_id = "fp16"
+convention = "paper"
+batch_size = 8
+sequence_length = 1024
+"""
+QUERY = """
+[[chart]]
+name = "my-kernels"
+template = "house"
+precision_id = "bf16"
+sql = '''
+select hardware_id, op as label, intensity_flops_per_byte, attainable_flops_per_s as performance_flops_per_s, bound
+from mart.roofline_point
+where model_id = 'llama-3-8b' and hardware_id = 'h100-sxm' and convention = 'engine' and precision_id = 'bf16'
+  and phase = 'decode' and batch_size = 8 and sequence_length = 1024 and tensor_parallel = 1
+'''
+"""
+
+
+def read(folder: Path, text: str) -> list[dict[str, object]]:
+    return read_gallery([source(written(folder, "gallery.toml", text), "gallery")])["own_chart"].to_dicts()
+
+
+def test_an_own_gallery_is_read(tmp_path: Path) -> None:
+    first, second = read(tmp_path, CHART + QUERY)
+    assert (first["chart_number"], first["name"]) == (1, "mine-{model_id}-{hardware_id}")
+    assert json.loads(str(first["entry"]))["model_id"] == ["llama-3-8b", "llama-13b"]
+    assert json.loads(str(second["entry"]))["sql"].strip().startswith("select hardware_id")
+
+
+@pytest.mark.parametrize(
+    ("old", "new", "said"),
+    [
+        ('"house"', '"hous"', 'chart[0].template = "hous": expected accuracy, comparison'),
+        ("{model_id}-", "", "expected {model_id} in it"),
+        ("mine-", "../", 'chart[0].name = "../{model_id}'),
+        ("mine-", "{hardware_id.__class__}", "chart[0].name"),
+        ("mine-", "{dtype}", "no field dtype"),
+        ('precision_id = "fp16"', "", "chart[0].precision_id: missing"),
+        ("batch_size = 8", 'batch_size = "8"', 'chart[0].batch_size = "8": expected'),
+        ("batch_size = 8", "batch = 8", "chart[0].batch: unknown field"),
+        ("batch_size = 8", 'dtype = "fp16"', "chart[0].dtype: no parameter of house"),
+        ("batch_size = 8", "sql = 'select 1'", "no parameter of house"),
+        ("[[chart]]", "[[charts]]", "expected"),
+    ],
+)
+def test_a_bad_entry_is_named(old: str, new: str, said: str, tmp_path: Path) -> None:
+    with pytest.raises(InputError) as caught:
+        read(tmp_path, CHART.replace(old, new))
+    message = str(caught.value)
+    assert message.startswith(str(tmp_path / "gallery.toml"))
+    assert said in message
+    assert "\n" not in message
+
+
+def test_a_query_is_drawn_by_the_house_template_alone(tmp_path: Path) -> None:
+    with pytest.raises(InputError, match='expected "house"'):
+        read(tmp_path, QUERY.replace('"house"', '"paper"'))
+
+
+def test_an_own_chart_takes_the_place_of_a_shipped_one() -> None:
+    own = {"name": "devices-fp16", "template": "comparison", "dtype": "fp8", "devices": ["h100-sxm"]}
+    words = {"hardware_id": {"*": [{"hardware_id": "h"}]}}
+    entries = [entry for entry in list_charts(words, [own]) if entry.name == "devices-fp16"]
+    assert [entry.parameters["dtype"] for entry in entries] == ["fp8"]
+
+
+def test_own_charts_are_published(home: Home, run_refresh: Refresh, tmp_path: Path) -> None:
+    home.catalog.mkdir()
+    written(home.catalog, "gallery.toml", CHART + QUERY)
+    public = tmp_path / "public"
+    summary = run_refresh(home.path, publish_to=public)
+    mine = {"mine-llama-3-8b-l40s", "mine-llama-13b-l40s", "my-kernels"}
+    assert summary.site
+    assert mine <= set(summary.site.drawn)
+    for name in mine:
+        for site in (home.site, public):
+            assert "<svg" in (site / "charts" / name / f"{name}.svg").read_text("utf-8")
+    with open_snapshot(home.snapshot) as connection:
+        assert mine <= {entry.name for entry in gallery(connection)}
+        frame = chart_frame(connection, find_chart(connection, "my-kernels"))
+        decode = connection.sql(QUERY.split("'''")[1]).filter("performance_flops_per_s > 0").fetchall()
+    assert frame["layer"].to_list().count("computed") == len(decode) > 5
+
+    before = {path: path.stat().st_mtime_ns for path in public.rglob("*")}
+    assert run_refresh(home.path, publish_to=public).status == "unchanged"
+    assert {path: path.stat().st_mtime_ns for path in public.rglob("*")} == before
+
+    written(home.catalog, "gallery.toml", CHART.replace('"l40s"', '"l41s"'))
+    with pytest.raises(InputError, match=r'hardware_id = "l41s": not in the catalog'):
+        run_refresh(home.path, publish_to=public)
+    written(home.catalog, "gallery.toml", QUERY.replace("select hardware_id", "selct hardware_id"))
+    with pytest.raises(InputError, match=r"^gallery\.toml: my-kernels: "):
+        run_refresh(home.path, publish_to=public)
+    assert {path: path.stat().st_mtime_ns for path in public.rglob("*")} == before
