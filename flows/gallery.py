@@ -28,7 +28,9 @@ _WORDS = {
 
 
 def gallery(connection: duckdb.DuckDBPyConnection) -> list[ChartEntry]:
-    """Return the charts that a snapshot can show."""
+    """Return the charts that a snapshot can show, or raise `InputError` where it is of an earlier version."""
+    if not connection.execute("select 1 from duckdb_tables() where table_name = 'own_chart'").fetchall():
+        raise InputError("the snapshot was made by an earlier version; `rooflines run` renews it")
     files = {path.stem: path.read_text("utf-8") for path in sql_files("gallery")}
     known = {
         field: {word: read_frame(connection, files[file]).to_dicts() for word, file in words.items()}

@@ -34,6 +34,8 @@ _KINDS = {
 }
 _LONG = {"hardware_id", "model_id", "origin"}  # left out of the lists of devices and models
 _POINTS = ("computed", "measured", "predicted")
+_PLAIN = (1e-3, 1e6)  # numbers outside are written with an exponent
+_LEAST_GROUPED = 10_000
 _SIZE = re.compile(r'width="([\d.]+)" height="([\d.]+)"')
 
 
@@ -228,9 +230,18 @@ def _write(path: Path, template: str, root: str, here: str | None, **values: Any
     path.write_text(_pages().get_template(template).render(root=root, here=here, **values), "utf-8")
 
 
+def _legible(value: Any) -> Any:
+    """Return a number with as many digits as a reader can use, and everything else as it is."""
+    if isinstance(value, float):
+        return f"{value:,.6g}" if _PLAIN[0] <= abs(value) < _PLAIN[1] or value == 0 else f"{value:.4g}"
+    return f"{value:,}" if isinstance(value, int) and abs(value) >= _LEAST_GROUPED else value
+
+
 @cache
 def _pages() -> Environment:
-    return Environment(
+    pages = Environment(
         loader=PackageLoader("charts", "pages"), autoescape=True, undefined=StrictUndefined, trim_blocks=True,
         lstrip_blocks=True,
     )  # fmt: skip
+    pages.filters["legible"] = _legible
+    return pages

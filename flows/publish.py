@@ -46,7 +46,6 @@ class _Rebuild:
 
     def __init__(self, new: Path, old: Path) -> None:
         self.new, self.old = new, old
-        self._is_own = new.parent == old.parent  # the site that this one takes the place of
         self.made_from: dict[str, str] = {}
         self._manifest = read_manifest(old)
 
@@ -61,12 +60,14 @@ class _Rebuild:
             target = self.new / file
             target.parent.mkdir(parents=True, exist_ok=True)
             if same:
-                (_link if self._is_own else shutil.copy2)(self.old / file, target)
+                _link(self.old / file, target)
         return same
 
 
 def publish_site(home: Home, site: Path, progress: Callable[[str], None] = lambda _: None) -> SiteReport:
     """Build the site of the published snapshot and put it in the place of the one before.
+
+    Elsewhere than in the home, it is a copy of the home's site where that is up to date.
 
     Raises
     ------
@@ -75,18 +76,23 @@ def publish_site(home: Home, site: Path, progress: Callable[[str], None] = lambd
     """
     site = site.resolve()
     refuse_foreign_folder(site)
+    is_homes = site == home.site.resolve()
+    is_drawn = made_from(home.site) == last_published(home)[1]
     try:
-        if site == home.site.resolve():
+        if is_homes:
             with home.writing():
                 report = build_site(home.snapshot, home.new_site, site, progress)
                 replace_site(home.new_site, site)
         else:
             site.parent.mkdir(parents=True, exist_ok=True)
             with tempfile.TemporaryDirectory(prefix=".rooflines-", dir=site.parent) as folder:
-                is_drawn = made_from(home.site) == last_published(home)[1]
-                previous = home.site if is_drawn else site
-                report = build_site(home.snapshot, Path(folder) / "new", previous, progress)
-                replace_site(Path(folder) / "new", site)
+                new = Path(folder) / "new"
+                if is_drawn:
+                    shutil.copytree(home.site, new)
+                    report = SiteReport(len(list((new / "charts").iterdir())), (), ())
+                else:
+                    report = build_site(home.snapshot, new, site, progress)
+                replace_site(new, site)
     except OSError as error:
         raise InputError(f"site: {site}: {error.strerror or error}; expected a folder that can be written") from None
     return report

@@ -243,6 +243,9 @@ def test_a_config_whose_file_name_is_no_id(tmp_path: Path, name: str) -> None:
 def test_names_of_models() -> None:
     assert short_name("llama-7b") == "Llama 7B"
     assert short_name("qwen2.5-0.5b-instruct") == "Qwen2.5 0.5B Instruct"
+    assert short_name("mixtral-8x7b") == "Mixtral 8x7B"
+    assert short_name("qwen1.5-moe-a2.7b") == "Qwen1.5 MoE A2.7B"
+    assert short_name("gpt2-xl") == "GPT-2 XL"
 
 
 @settings(max_examples=200, deadline=None)

@@ -87,9 +87,17 @@ function offerCopies() {
   }
 }
 
+// Where the site is served, what embeds it elsewhere needs the whole address.
+function nameSource() {
+  const embed = document.getElementById("embed");
+  if (!embed || !location.protocol.startsWith("http")) return;
+  embed.value = embed.value.replace(/src="([^"]*)"/, (_, file) => `src="${new URL(file, location)}"`);
+}
+
 const filters = document.getElementById("filters");
 if (filters) filterCards(filters);
 const chart = document.getElementById("chart");
 if (chart) drawChart(chart);
+nameSource();
 offerCopies();
 })();

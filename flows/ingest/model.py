@@ -11,6 +11,11 @@ from flows.ingest.document import ID_PATTERN, parse, shown, validated
 from flows.ingest.families import FAMILIES, Config, Family, describe
 from warehouse.errors import InputError
 
+_SIZE = re.compile(r"\w?\d[\w.]*")  # 7b, 8x7b, a2.7b, v0.3
+_SPELT = {
+    "deepseek": "DeepSeek", "gpt": "GPT", "gpt2": "GPT-2", "moe": "MoE", "neox": "NeoX", "opt": "OPT", "oss": "OSS",
+    "xl": "XL",
+}  # fmt: skip
 _NULLABLE = (
     "num_experts", "experts_per_token", "expert_intermediate_size", "shared_intermediate_size", "q_lora_rank",
     "kv_lora_rank", "sliding_window",
@@ -49,8 +54,13 @@ def read_models(sources: Sequence[SourceFile]) -> dict[str, pl.DataFrame]:
 
 def short_name(model_id: str) -> str:
     """Return the name of a model on charts: `llama-7b` is `Llama 7B`."""
-    words = model_id.split("-")
-    return " ".join(word.upper() if word[0].isdigit() else word.capitalize() for word in words if word)
+    return " ".join(map(_spelt, filter(None, model_id.split("-"))))
+
+
+def _spelt(word: str) -> str:
+    if _SIZE.fullmatch(word):
+        return word.upper().replace("X", "x")
+    return _SPELT.get(word, word.capitalize())
 
 
 def _described(content: Mapping[str, Any], family: Family, source: SourceFile) -> tuple[str | None, dict[str, Any]]:

@@ -8,7 +8,7 @@ precision as (
     select * from core.precision where precision_id = $precision_id
 ),
 
-roof as (
+roof as materialized (
     select
         roof.*,
         roof.dtype = precision.compute_dtype and roof.is_default as is_main,
@@ -17,7 +17,7 @@ roof as (
     where roof.hardware_id = $hardware_id
 ),
 
-vertex as (
+vertex as materialized (
     select
         vertex.*,
         roof.ridge_flops_per_byte,

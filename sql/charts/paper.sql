@@ -4,7 +4,7 @@ device as (
     select * from core.hardware where hardware_id = $hardware_id
 ),
 
-roof as (
+roof as materialized (
     select
         roof.*,
         count(*) over () as roofs,
@@ -17,7 +17,7 @@ roof as (
         and roof.basis in $bases
 ),
 
-vertex as (
+vertex as materialized (
     select
         vertex.*,
         roof.ridge_flops_per_byte,
