@@ -27,6 +27,9 @@ app = App(
 )
 
 
+_LEAST_EVERY_S, _MOST_EVERY_S = 5, 7 * 86_400
+
+
 @Parameter(name="*")
 @dataclass(frozen=True)
 class Common:
@@ -97,6 +100,65 @@ def run(*, catalog: str | None = None, publish_to: str | None = None, common: Co
     print(f"  snapshot  {home.snapshot}")
     print(f"  site      {(shown_at or home.site) / 'index.html'}")
     print('next: rooflines query "select * from mart.roof"    rooflines schema    rooflines chart')
+    return 0
+
+
+@app.command
+def serve(
+    *,
+    cron: str = "15 3 * * *",
+    timezone: str = "UTC",
+    incoming_every: float = 300,
+    publish_to: str | None = None,
+    common: Common = Common(),
+) -> int:
+    """Keep the schedules running on this machine, until Ctrl-C.
+
+    Runs `rooflines run` at night, and puts files of HOME/incoming into the catalog every few minutes: good ones go to
+    incoming/accepted, bad ones to incoming/rejected with the reason beside them. With Prefect's pages on a port of this
+    machine, or on the server that PREFECT_API_URL names.
+
+    Parameters
+    ----------
+    cron
+        When to run, as in crontab: minute, hour, day of the month, month, day of the week.
+    timezone
+        Time zone of that, as Europe/Zurich.
+    incoming_every
+        Seconds between two looks at HOME/incoming.
+    publish_to
+        Folder that the site is put into as well, where anything changed: one that a web server shows.
+    """
+    from flows.embedded_server import start_server
+    from flows.incoming import make_incoming
+    from flows.prefect_defaults import (
+        answering,
+        opt_out_of_telemetry,
+        prefect_defaults,
+        quiet_terminal,
+        refuse_unwritable_prefect_home,
+    )
+
+    if not _LEAST_EVERY_S <= incoming_every <= _MOST_EVERY_S:
+        raise InputError(f"--incoming-every: {incoming_every}; expected {_LEAST_EVERY_S} to {_MOST_EVERY_S} seconds")
+    refuse_unwritable_prefect_home()
+    shown_at = _folder("--publish-to", publish_to)
+    opt_out_of_telemetry()
+    if not common.debug:
+        quiet_terminal()
+    with _progress("starting Prefect") as show, _left_at_once(show), prefect_defaults():
+        from flows.scheduled import refuse_bad_schedule, serve_here
+
+        refuse_bad_schedule(cron, timezone)
+        make_incoming(common.place)
+        server = start_server(keeps_schedules=True)
+        with answering(server):
+            show.stop()
+            pages = f", pages on {server.api_url.removesuffix('/api')}" if server else ""
+            print(f"serving {common.place.path}: refresh at '{cron}' {timezone}{pages}; Ctrl-C ends it", flush=True)
+            serve_here(
+                common.place.path, cron=cron, timezone=timezone, incoming_every_s=incoming_every, publish_to=shown_at
+            )
     return 0
 
 

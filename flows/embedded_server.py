@@ -18,19 +18,27 @@ from pathlib import Path
 from warehouse.errors import RunError
 
 _HOST = "127.0.0.1"
+_PORT = 4200
 _POLL_S = 0.05
 _STOP_S = 5
 
 
 class EmbeddedServer:
-    """A server on a free port of this machine; its process ends with this one, however that ends."""
+    """A server on this machine; its process ends with this one, however that ends.
 
-    def __init__(self, environment: Mapping[str, str]) -> None:
-        with socket.socket() as free:
-            free.bind((_HOST, 0))
-            self._port: int = free.getsockname()[1]
+    Parameters
+    ----------
+    environment
+        Settings of Prefect, as environment variables.
+    keeps_schedules
+        Whether it starts scheduled runs, and shows its pages on Prefect's own port, where that is free.
+    """
+
+    def __init__(self, environment: Mapping[str, str], *, keeps_schedules: bool = False) -> None:
+        self._port = _free_port(_PORT if keeps_schedules else 0)
         script = Path(__file__).with_name("server_process.py")
-        command = [sys.executable, "-P", str(script), _HOST, str(self._port)]  # -P: this folder's names are not its own
+        role = "scheduling" if keeps_schedules else "ephemeral"
+        command = [sys.executable, "-P", str(script), _HOST, str(self._port), role]  # -P: our folder names no modules
         self._process = subprocess.Popen(command, stdin=subprocess.PIPE, env={**os.environ, **environment})
 
     @property
@@ -69,13 +77,23 @@ class EmbeddedServer:
 
 
 @cache
-def start_server() -> EmbeddedServer | None:
+def start_server(*, keeps_schedules: bool = False) -> EmbeddedServer | None:
     """Start a server that ends with this process; none where Prefect's settings name one."""
     from prefect.settings import get_current_settings  # noqa: PLC0415
 
     settings = get_current_settings()
     if settings.api.url or not settings.server.ephemeral.enabled:
         return None
-    server = EmbeddedServer(settings.to_environment_variables(exclude_unset=True))
+    server = EmbeddedServer(settings.to_environment_variables(exclude_unset=True), keeps_schedules=keeps_schedules)
     atexit.register(server.stop)  # not before: Prefect still tells it of logs and events
     return server
+
+
+def _free_port(wanted: int) -> int:
+    with socket.socket() as free:
+        try:
+            free.bind((_HOST, wanted))
+        except OSError:
+            free.bind((_HOST, 0))
+        port: int = free.getsockname()[1]
+        return port

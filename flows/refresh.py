@@ -7,9 +7,11 @@ import duckdb
 from prefect import flow, get_run_logger, runtime, task
 from prefect.artifacts import create_link_artifact, create_markdown_artifact, create_table_artifact
 from prefect.cache_policies import NO_CACHE
+from prefect.events import emit_event
 
 from flows import steps
 from flows.ingest.catalog import SourceFile, list_sources
+from flows.missed import skip_missed_runs
 from flows.publish import SiteReport, made_from, publish_site
 from flows.readers import READERS
 from flows.steps import Summary
@@ -86,13 +88,13 @@ def _run_name() -> str:
 
 
 @flow(name="publish")
-def publish(out: Path, home: Path | None = None) -> SiteReport:
+def publish(out: Path | None = None, home: Path | None = None) -> SiteReport:
     """Put the site of the published snapshot into a folder, at once, in the place of an earlier one.
 
     Parameters
     ----------
     out
-        The folder: new, empty, or a site and nothing else.
+        The folder: new, empty, or a site and nothing else; by default `public` in the home.
     home
         Folder of the warehouse; by default `$ROOFLINES_HOME`.
 
@@ -101,8 +103,10 @@ def publish(out: Path, home: Path | None = None) -> SiteReport:
     InputError
         There is no snapshot, or the folder holds something else or cannot be written.
     """
-    report = publish_site(Home.at(home), out, get_run_logger().info)
-    create_link_artifact(f"{out.resolve().as_uri()}/index.html", link_text="Rooflines", key="published")
+    place = Home.at(home)
+    site = (out or place.path / "public").absolute()
+    report = publish_site(place, site, get_run_logger().info)
+    create_link_artifact(f"{site.as_uri()}/index.html", link_text="Rooflines", key="published")
     return report
 
 
@@ -126,6 +130,7 @@ def refresh(home: Path | None = None, catalog: Path | None = None, publish_to: P
     RunError
         Another run is writing, or a rule does not hold. The published snapshot stays as it was.
     """
+    skip_missed_runs()
     log = get_run_logger()
     place = Home.at(home)
     with place.writing():
@@ -139,6 +144,8 @@ def refresh(home: Path | None = None, catalog: Path | None = None, publish_to: P
                 summary = _publish_anew(place, run, sources)
     create_markdown_artifact(summary.markdown(place), key="refresh", description="What the run did")
     create_link_artifact(f"{place.site.as_uri()}/index.html", link_text="Rooflines", key="site")
+    if summary.status == "succeeded":
+        emit_event("rooflines.published", {"prefect.resource.id": "rooflines.snapshot"}, payload={"run_id": run.run_id})
     if publish_to is not None and made_from(publish_to) != run.inputs_sha256:
         publish(out=publish_to, home=place.path)
     return summary

@@ -59,6 +59,11 @@ class Home:
         """The user's own input files."""
         return self.path / "catalog"
 
+    @property
+    def incoming(self) -> Path:
+        """Files of others that shall become entries of the catalog."""
+        return self.path / "incoming"
+
     @contextmanager
     def writing(self) -> Iterator[None]:
         """Hold the home for one writer.

@@ -1,0 +1,194 @@
+"""Schedules: a real server, on PostgreSQL where that is installed, a real worker, and `rooflines serve`."""
+
+import os
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, TypeVar
+
+import httpx
+import pytest
+
+from flows.ingest.catalog import SHIPPED
+from warehouse.home import Home
+from warehouse.snapshot import last_published
+
+ROOT = Path(__file__).resolve().parents[1]
+EVERY_S = 20
+PATIENCE_S = 240
+
+T = TypeVar("T")
+
+
+def until(question: Callable[[], T], patience_s: float = PATIENCE_S) -> T:
+    """Ask until the answer is yes, and return it."""
+    end = time.monotonic() + patience_s
+    while not (answer := question()):
+        assert time.monotonic() < end, "it takes too long"
+        time.sleep(0.5)
+    return answer
+
+
+def free_port() -> int:
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        return int(free.getsockname()[1])
+
+
+@contextmanager
+def running(command: list[str], environment: dict[str, str], log: Path) -> Iterator[subprocess.Popen[bytes]]:
+    """Run a command beside the test; end it, and what it started, at last."""
+    with (
+        log.open("ab") as said,
+        subprocess.Popen(
+            command, env=environment, cwd=ROOT, stdout=said, stderr=said, stdin=subprocess.DEVNULL,
+            start_new_session=True,
+        ) as process,
+    ):  # fmt: skip
+        try:
+            yield process
+        finally:
+            if process.poll() is None:
+                os.killpg(process.pid, signal.SIGTERM)
+                try:
+                    process.wait(20)
+                except subprocess.TimeoutExpired:
+                    os.killpg(process.pid, signal.SIGKILL)
+
+
+@pytest.fixture(scope="module")
+def database() -> Iterator[str | None]:
+    """A database of PostgreSQL; None where that is not installed, and Prefect keeps its records in SQLite."""
+    programs = sorted(Path("/usr/lib/postgresql").glob("*/bin/initdb"))
+    if not programs:
+        assert os.environ.get("ROOFLINES_POSTGRESQL") != "required"
+        yield None
+        return
+    # as its own user, which its server insists on
+    as_user = ["runuser", "-u", "postgres", "--"] if os.geteuid() == 0 else []
+    folder = Path(subprocess.check_output([*as_user, "mktemp", "-d"], text=True).strip())
+    port = free_port()
+    run = [*as_user, str(programs[-1].with_name("pg_ctl")), "-D", str(folder / "data"), "-s", "-w"]
+    options = f"-p {port} -k {folder} -c listen_addresses=127.0.0.1 -c fsync=off"
+    subprocess.run([*run, "init", "-o", "-A trust -U prefect"], check=True, cwd="/")
+    subprocess.run([*run, "start", "-l", str(folder / "log"), "-o", options], check=True, cwd="/")
+    try:
+        yield f"postgresql+asyncpg://prefect@127.0.0.1:{port}/postgres"
+    finally:
+        subprocess.run([*run, "stop", "-m", "immediate"], check=True, cwd="/")
+        subprocess.run([*as_user, "rm", "-r", str(folder)], check=True, cwd="/")
+
+
+@pytest.fixture(scope="module")
+def environment(database: str | None, tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, str]]:
+    """What a server's users have in their environment, while it runs."""
+    folder, port = tmp_path_factory.mktemp("server"), free_port()
+    variables = {name: value for name, value in os.environ.items() if not name.startswith("PREFECT_")}
+    variables |= {"PREFECT_HOME": str(folder), "PYTHONPATH": str(ROOT), "DO_NOT_TRACK": "1"}
+    served = {"PREFECT_SERVER_ANALYTICS_ENABLED": "false"}
+    if database:
+        served["PREFECT_SERVER_DATABASE_CONNECTION_URL"] = database
+    url = f"http://127.0.0.1:{port}/api"
+    command = [sys.executable, "-m", "prefect", "server", "start", "--port", str(port), "--no-ui"]
+    with running(command, variables | served, folder / "server.log"):
+        until(lambda: answers(f"{url}/health"))
+        yield {**variables, "PREFECT_API_URL": url}
+
+
+def answers(url: str) -> bool:
+    try:
+        return httpx.get(url).is_success
+    except httpx.HTTPError:
+        return False
+
+
+def runs(environment: dict[str, str], flow: str, **state: list[str]) -> list[dict[str, Any]]:
+    """Return the runs of a flow, in the order of the times that they were due at."""
+    asked = {
+        "flows": {"name": {"any_": [flow]}},
+        "flow_runs": {"state": {name: {"any_": values} for name, values in state.items()}},
+        "sort": "EXPECTED_START_TIME_ASC",
+    }
+    found: list[dict[str, Any]] = httpx.post(f"{environment['PREFECT_API_URL']}/flow_runs/filter", json=asked).json()
+    return found
+
+
+def test_deployments(environment: dict[str, str], home: Home, tmp_path: Path) -> None:
+    environment = {**environment, "ROOFLINES_HOME": str(home.path)}
+    prefect = [sys.executable, "-m", "prefect"]
+    worker = [*prefect, "worker", "start", "--type", "process", "--pool", "rooflines", "--limit", "1"]
+    deployments = (ROOT / "flows" / "prefect.yaml").read_text("utf-8")
+    nightly = '      - cron: "15 3 * * *"\n        timezone: Etc/UTC\n'
+    assert nightly in deployments
+    often = tmp_path / "prefect.yaml"
+    often.write_text(deployments.replace(nightly, f"      - interval: {EVERY_S}\n"), "utf-8")
+
+    first, _ = last_published(home)
+    device = home.catalog / "hardware" / "a40.toml"
+    device.parent.mkdir(parents=True)
+    text = (SHIPPED / "hardware" / "a40.toml").read_text("utf-8")
+    device.write_text(text.replace("gb_per_s = 696", "gb_per_s = 690"), "utf-8")
+    with running(worker, environment, tmp_path / "worker.log") as process:
+        pool = f"{environment['PREFECT_API_URL']}/work_pools/rooflines"
+        until(lambda: answers(pool))
+        deploy = [*prefect, "--no-prompt", "deploy", "--all", "--prefect-file", str(often)]
+        subprocess.run(deploy, env=environment, cwd=ROOT, check=True, stdin=subprocess.DEVNULL, capture_output=True)
+
+        # the schedule fires, the snapshot changes, and the flow publish follows
+        until(lambda: runs(environment, "refresh", type=["COMPLETED"]))
+        second, _ = last_published(home)
+        assert second != first
+        until(lambda: runs(environment, "publish", type=["COMPLETED"]))
+        assert (home.path / "public" / "index.html").read_bytes() == (home.site / "index.html").read_bytes()
+
+        # a run that fails leaves the snapshot, and says why
+        device.write_text(text.replace("gb_per_s = 696", "gb_per_s = -696"), "utf-8")
+        (failed, *_) = until(lambda: runs(environment, "refresh", type=["FAILED"]))
+        assert "a40.toml: bandwidth[0].gb_per_s = -696: expected" in failed["state"]["message"]
+        assert last_published(home)[0] == second
+        device.unlink()
+        process.terminate()
+        process.wait(60)
+
+    # of what was missed while there was no worker, one run is caught up with
+    def ended() -> dict[str, str]:
+        return {
+            run["id"]: run["state"]["type"] for run in runs(environment, "refresh", type=["COMPLETED", "CANCELLED"])
+        }
+
+    def late() -> list[str]:
+        return [run["id"] for run in runs(environment, "refresh", name=["Late"])]
+
+    before = ended()
+    until(lambda: len(late()) > 1)
+    missed = late()
+    with running(worker, environment, tmp_path / "worker.log"):
+        until(lambda: set(missed) <= ended().keys())
+    assert sorted(ended()[run] for run in missed) == ["CANCELLED"] * (len(missed) - 1) + ["COMPLETED"]
+    assert not before.keys() & set(missed)
+    assert last_published(home)[0] not in (first, second)
+
+
+def test_serving(home: Home, tmp_path: Path) -> None:
+    variables = {name: value for name, value in os.environ.items() if not name.startswith("PREFECT_")}
+    variables |= {"PREFECT_HOME": str(tmp_path / "prefect"), "PYTHONPATH": str(ROOT)}
+    shutil.copytree(home.path, tmp_path / "my home")
+    place = Home(tmp_path / "my home")
+    place.incoming.mkdir()
+    text = (SHIPPED / "hardware" / "a40.toml").read_text("utf-8").replace('"a40"', '"mine"').replace('"A40"', '"Mine"')
+    for name, content in (("mine.toml", text), ("bad.toml", "x ="), (".half.toml", "x =")):
+        (place.incoming / name).write_text(content, "utf-8")
+    first, _ = last_published(place)
+    command = [sys.executable, "-m", "flows.cli", "serve", "--incoming-every", "5", "--home", str(place.path)]
+    with running(command, variables, tmp_path / "log"):
+        until(lambda: last_published(place)[0] != first)
+    assert (place.catalog / "hardware" / "mine.toml").read_text("utf-8") == text
+    assert sorted(path.name for path in place.incoming.iterdir()) == [".half.toml", "accepted", "rejected"]
+    reason = (place.incoming / "rejected" / "bad.toml.reason.txt").read_text("utf-8")
+    assert "bad.toml: broken TOML" in reason
