@@ -48,7 +48,7 @@ class Common:
 
 
 @app.command
-def run(*, catalog: str | None = None, publish_to: str | None = None, common: Common = Common()) -> int:
+def run(*, catalog: str | None = None, publish_to: str | None = None, keep: int = 3, common: Common = Common()) -> int:
     """Bring warehouse and site up to date, as a Prefect flow run.
 
     Reads the shipped catalog, then HOME/catalog, then the given one; computes what changed; publishes a new
@@ -60,6 +60,8 @@ def run(*, catalog: str | None = None, publish_to: str | None = None, common: Co
         Folder of input files that add to the others, or take the place of those with the same id.
     publish_to
         Folder that the site is put into as well, where anything changed: one that a web server shows.
+    keep
+        How many of the last snapshots are kept, for `rooflines query --as-of`.
     """
     from flows.embedded_server import start_server
     from flows.prefect_defaults import (
@@ -71,6 +73,8 @@ def run(*, catalog: str | None = None, publish_to: str | None = None, common: Co
         refuse_unwritable_prefect_home,
     )
 
+    if keep < 1:
+        raise InputError(f"--keep: {keep}; expected at least 1, which is the published one")
     refuse_unwritable_prefect_home()
     given, shown_at = _folder("--catalog", catalog), _folder("--publish-to", publish_to)
     opt_out_of_telemetry()
@@ -84,7 +88,7 @@ def run(*, catalog: str | None = None, publish_to: str | None = None, common: Co
             from flows.refresh import refresh
 
             listen(show)
-            summary = refresh(home=common.place.path, catalog=given, publish_to=shown_at)
+            summary = refresh(home=common.place.path, catalog=given, publish_to=shown_at, keep=keep)
     seconds = time.monotonic() - started
     home = common.place
     if summary.status == "unchanged":
@@ -307,6 +311,9 @@ def query(
     file: Path | None = None,
     format: Literal["table", "csv", "json", "parquet"] = "table",  # noqa: A002
     out: Path | None = None,
+    as_of: str | None = None,
+    timeout: float = 300,
+    memory: str = "2GB",
     common: Common = Common(),
 ) -> int:
     """Run read-only SQL on the published snapshot.
@@ -321,11 +328,20 @@ def query(
         How rows are written. A table shows the first and the last rows; the others write all of them.
     out
         File to write to instead of standard output.
+    as_of
+        Run whose snapshot is read instead, by its id or the beginning of that, as 20261122 (`mart.run_history`).
+    timeout
+        Seconds after which the statement is stopped.
+    memory
+        Memory that it can take, as 500MB.
     """
     from flows.query import write_result
-    from warehouse.snapshot import open_snapshot
+    from warehouse.snapshot import open_snapshot, snapshot_of, time_limit
 
-    with open_snapshot(common.place.snapshot) as connection:
+    if not timeout > 0:
+        raise InputError(f"--timeout: {timeout:g}; expected seconds")
+    path = snapshot_of(common.place, as_of)
+    with open_snapshot(path, memory) as connection, time_limit(connection, timeout):
         write_result(connection, _statement(sql, file), format, out)
     return 0
 

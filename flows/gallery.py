@@ -12,10 +12,13 @@ from charts.gallery import ChartEntry, list_charts
 from warehouse.errors import InputError, one_line
 from warehouse.frames import read_frame
 from warehouse.objects import sql_files, sql_folder
+from warehouse.snapshot import time_limit
 from warehouse.store import literal
 
 # what is published of a chart
 SUFFIXES = ("vl.json", "svg", "png", "csv", "sql")
+
+_MOST_S = 60.0  # of a chart's own query
 
 # what a query must say of a point
 _OF_A_POINT = ("hardware_id", "intensity_flops_per_byte", "performance_flops_per_s")
@@ -78,7 +81,8 @@ def chart_frame(connection: duckdb.DuckDBPyConnection, entry: ChartEntry) -> pl.
     if "sql" not in entry.parameters:
         return read_frame(connection, chart_sql(entry))
     try:
-        return roofline_of(connection, chart_sql(entry), entry.parameters["precision_id"])[1]
+        with time_limit(connection, _MOST_S):
+            return roofline_of(connection, chart_sql(entry), entry.parameters["precision_id"])[1]
     except InputError as error:
         raise InputError(f"gallery.toml: {entry.name}: {str(error).removeprefix('chart: --sql: ')}") from None
 
@@ -104,6 +108,8 @@ def roofline_of(connection: duckdb.DuckDBPyConnection, sql: str, precision_id: s
     try:
         relation = connection.sql(sql)
         points = pl.DataFrame(relation) if relation is not None else pl.DataFrame()
+    except duckdb.InterruptException:
+        raise
     except duckdb.Error as error:
         raise InputError(f"chart: --sql: {one_line(error)}") from None
     lacking = [name for name in _OF_A_POINT if name not in points.columns]

@@ -43,6 +43,10 @@ def write_result(connection: duckdb.DuckDBPyConnection, sql: str, form: Format, 
             _write_text(_table(relation), out)
         else:
             _write_frame(relation, form, out)
+    except duckdb.InterruptException:
+        raise
+    except duckdb.OutOfMemoryException:
+        raise InputError("query: it takes more memory than it may; --memory allows more") from None
     except duckdb.Error as error:
         raise InputError(f"query: {one_line(error)}") from None
     except OSError as error:

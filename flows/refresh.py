@@ -17,6 +17,7 @@ from flows.readers import READERS
 from flows.steps import Summary
 from warehouse.errors import InputError
 from warehouse.home import Home
+from warehouse.snapshot import KEPT_SNAPSHOTS
 from warehouse.store import Change, Rule, Run, Staged
 
 
@@ -72,9 +73,9 @@ def draw_site(home: Home, candidate: Path) -> SiteReport:
 
 
 @task(cache_policy=NO_CACHE)
-def promote(home: Home, run: Run, candidate: Path, inputs: dict[str, Staged]) -> None:
+def promote(home: Home, run: Run, candidate: Path, inputs: dict[str, Staged], keep: int) -> None:
     """Publish snapshot and site."""
-    steps.promote(home, run, candidate, inputs)
+    steps.promote(home, run, candidate, inputs, keep)
 
 
 def _run_name() -> str:
@@ -111,7 +112,9 @@ def publish(out: Path | None = None, home: Path | None = None) -> SiteReport:
 
 
 @flow(name="refresh", flow_run_name=_run_name)
-def refresh(home: Path | None = None, catalog: Path | None = None, publish_to: Path | None = None) -> Summary:
+def refresh(
+    home: Path | None = None, catalog: Path | None = None, publish_to: Path | None = None, keep: int = KEPT_SNAPSHOTS
+) -> Summary:
     """Bring warehouse and site up to date with the catalog.
 
     Parameters
@@ -122,6 +125,8 @@ def refresh(home: Path | None = None, catalog: Path | None = None, publish_to: P
         Folder of input files that add to the shipped ones and the home's, or take their place.
     publish_to
         Folder that the flow `publish` fills where the run changed something, or where an earlier run could not.
+    keep
+        How many of the last snapshots are kept, for `rooflines query --as-of`.
 
     Raises
     ------
@@ -141,7 +146,7 @@ def refresh(home: Path | None = None, catalog: Path | None = None, publish_to: P
                 log.info("unchanged: snapshot and site were made from the same inputs")
                 summary = steps.finish_unchanged(place, run)
             else:
-                summary = _publish_anew(place, run, sources)
+                summary = _publish_anew(place, run, sources, keep)
     create_markdown_artifact(summary.markdown(place), key="refresh", description="What the run did")
     create_link_artifact(f"{place.site.as_uri()}/index.html", link_text="Rooflines", key="site")
     if summary.status == "succeeded":
@@ -151,7 +156,7 @@ def refresh(home: Path | None = None, catalog: Path | None = None, publish_to: P
     return summary
 
 
-def _publish_anew(home: Home, run: Run, sources: list[SourceFile]) -> Summary:
+def _publish_anew(home: Home, run: Run, sources: list[SourceFile], keep: int) -> Summary:
     log = get_run_logger()
     log.info("reading %d files", len(sources))
     inputs = ingest(home, sources)
@@ -167,5 +172,5 @@ def _publish_anew(home: Home, run: Run, sources: list[SourceFile]) -> Summary:
     log.info("writing the snapshot")
     candidate = write_snapshot(home, run)
     site = draw_site(home, candidate)
-    promote(home, run, candidate, inputs)
+    promote(home, run, candidate, inputs, keep)
     return Summary(run.run_id, "succeeded", tuple(changes), site)

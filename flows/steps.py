@@ -208,10 +208,10 @@ def draw_site(home: Home, candidate: Path, progress: Callable[[str], None] = lam
     return publish.build_site(candidate, home.new_site, home.site, progress)
 
 
-def promote(home: Home, run: Run, candidate: Path, inputs: Mapping[str, Staged]) -> None:
-    """Publish snapshot and site, each at once, and forget the staged files of earlier runs."""
+def promote(home: Home, run: Run, candidate: Path, inputs: Mapping[str, Staged], keep: int) -> None:
+    """Publish snapshot and site, each at once; forget the staged files of earlier runs, and old snapshots."""
     publish.refuse_foreign_folder(home.site)
-    snapshot.promote(candidate, home)
+    snapshot.promote(candidate, home, run.run_id, keep)
     publish.replace_site(home.new_site, home.site)
     with store.open_build(home) as connection:
         store.finish_run(connection, run.run_id, "succeeded")

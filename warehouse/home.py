@@ -40,6 +40,11 @@ class Home:
         return self.path / "rooflines.duckdb"
 
     @property
+    def snapshots(self) -> Path:
+        """The last published databases, named by their runs."""
+        return self.path / "snapshots"
+
+    @property
     def site(self) -> Path:
         """Published charts."""
         return self.path / "site"

@@ -1,7 +1,9 @@
 """The published snapshot: written beside the old one, put in its place at once, read in a sandbox."""
 
 import os
+import re
 import shutil
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -12,10 +14,13 @@ from warehouse.errors import InputError, one_line
 from warehouse.home import Home
 from warehouse.store import OFFLINE, WRITING, Config, write_ahead_log
 
+MEMORY_LIMIT = "2GB"
+KEPT_SNAPSHOTS = 3
+
+_AMOUNT = re.compile(r"\d+(\.\d+)? ?[KMGT]i?B")
 _SANDBOX: Config = {
     **OFFLINE,
     "enable_external_access": False,
-    "memory_limit": "2GB",
     "threads": min(4, os.cpu_count() or 1),
 }
 
@@ -39,27 +44,84 @@ def write_candidate(home: Home, run_id: str) -> Path:
     return candidate
 
 
-def promote(candidate: Path, home: Home) -> None:
-    """Publish a candidate: readers that are at work keep the old file, the next see the new one."""
+def promote(candidate: Path, home: Home, run_id: str, kept: int = KEPT_SNAPSHOTS) -> None:
+    """Publish a candidate: readers that are at work keep the old file, the next see the new one.
+
+    It stands in HOME/snapshots too, with the ones before it, of which the oldest go.
+    """
+    home.snapshots.mkdir(exist_ok=True)
+    own = home.snapshots / f"{run_id}.duckdb"
+    own.unlink(missing_ok=True)
+    try:
+        os.link(candidate, own)
+    except OSError:  # a disk without hard links
+        shutil.copyfile(candidate, own)
     candidate.replace(home.snapshot)
     _sync(home.path)
+    for old in kept_snapshots(home)[max(kept, 1) :]:
+        old.unlink(missing_ok=True)
 
 
-@contextmanager
-def open_snapshot(path: Path) -> Iterator[duckdb.DuckDBPyConnection]:
-    """Open a snapshot for statements of any origin.
+def kept_snapshots(home: Home) -> list[Path]:
+    """Return the snapshots of the last runs, the newest first."""
+    return sorted(home.snapshots.glob("*.duckdb"), reverse=True)  # runs are named by their time
 
-    They can read this file and nothing else: no other file, no network, no extension, no setting.
+
+def snapshot_of(home: Home, run: str | None) -> Path:
+    """Return the snapshot of a run, which the beginning of its id names; the published one where none is named.
 
     Raises
     ------
     InputError
-        There is no snapshot, or it cannot be read.
+        No snapshot that is kept is of this run, or several are.
     """
+    if run is None:
+        return home.snapshot
+    kept = kept_snapshots(home)
+    named = [path for path in kept if path.stem.startswith(run)]
+    if len(named) == 1 and run:
+        return named[0]
+    known = ", ".join(path.stem for path in kept) or "none, as nothing was published yet"
+    raise InputError(f"--as-of: {run}: expected one of the runs whose snapshots are kept: {known}")
+
+
+@contextmanager
+def time_limit(connection: duckdb.DuckDBPyConnection, seconds: float) -> Iterator[None]:
+    """Stop what a connection does after so many seconds.
+
+    Raises
+    ------
+    InputError
+        It took longer.
+    """
+    timer = threading.Timer(seconds, connection.interrupt)
+    timer.start()
+    try:
+        yield
+    except duckdb.InterruptException:
+        raise InputError(f"the query took longer than {seconds:g} s; `rooflines query --timeout` allows more") from None
+    finally:
+        timer.cancel()
+
+
+@contextmanager
+def open_snapshot(path: Path, memory_limit: str = MEMORY_LIMIT) -> Iterator[duckdb.DuckDBPyConnection]:
+    """Open a snapshot for statements of any origin.
+
+    They can read this file and nothing else: no other file, no network, no extension, no setting, and take so much
+    memory.
+
+    Raises
+    ------
+    InputError
+        There is no snapshot, or it cannot be read; or this is no amount of memory.
+    """
+    if not _AMOUNT.fullmatch(memory_limit):
+        raise InputError(f"--memory: {memory_limit}; expected an amount as 500MB or 4GB")
     if not path.exists():
         raise InputError(f"{path}: no such snapshot; `rooflines run` makes it")
     try:
-        connection = duckdb.connect(str(path), read_only=True, config=_SANDBOX)
+        connection = duckdb.connect(str(path), read_only=True, config={**_SANDBOX, "memory_limit": memory_limit})
     except duckdb.Error as error:
         raise InputError(f"{path}: not a snapshot that can be read: {one_line(error)}") from None
     with connection:
