@@ -24,6 +24,8 @@ _LOOK = alt.Config(
 )
 # Typed channels throughout: Altair takes 10 ms to find out what a plain text or a condition stands for.
 LABEL = alt.Text("label:N")
+# drawn below a text, it keeps lines from running through it
+HALO: dict[str, Any] = {"stroke": "white", "strokeWidth": 3, "strokeOpacity": 0.85}
 CROSS = "M-0.7,-0.7L0.7,0.7M-0.7,0.7L0.7,-0.7"
 
 TOOLTIP = [

@@ -16,7 +16,8 @@ _DEFAULTS = {
     "batch_size": None,
     "sequence_length": None,
 }
-
+_OF_THE_ENTRY = {"name", "template", "on_site"}  # the other fields are parameters of the query
+_MANY = 2  # fields that on_site names from which on there are too many charts to list them all
 
 # What a field can be, by a word that stands for all of it: each a set of parameters of the chart's query.
 Known = Mapping[str, Mapping[str, Sequence[Mapping[str, Any]]]]
@@ -24,12 +25,13 @@ Known = Mapping[str, Mapping[str, Sequence[Mapping[str, Any]]]]
 
 @dataclass(frozen=True)
 class ChartEntry:
-    """One chart of the gallery: its name, its template, the parameters of its query, and whether the site shows it."""
+    """One chart of the gallery: its name, its template, the parameters of its query, and where it is shown."""
 
     name: str
     template: str
     parameters: Mapping[str, Any]
     on_site: bool = True
+    is_listed: bool = True
 
 
 def list_charts(known: Known, own: Sequence[Mapping[str, Any]] = ()) -> list[ChartEntry]:
@@ -45,15 +47,17 @@ def list_charts(known: Known, own: Sequence[Mapping[str, Any]] = ()) -> list[Cha
     """
     entries: dict[str, ChartEntry] = {}
     for row in [*_read_list()["chart"], *own]:
-        shown = {value for values in _choices(row, "on_site", known) for value in values.values()}
+        shown = _shown(row, known)
+        can_be_listed = len(shown) < _MANY
+        same = {**_DEFAULTS, **{field: value for field, value in row.items() if field not in _OF_THE_ENTRY}}
         fields = [field for field in known if field in row]
         for combination in itertools.product(*(_choices(row, field, known) for field in fields)):
-            values = {**_DEFAULTS, **row}
+            values = same.copy()
             for choice in combination:
-                values |= choice
-            name, template = values.pop("name").format(**values), values.pop("template")
-            is_shown = values.pop("on_site", None) is None or values.get("hardware_id") in shown
-            entries[name] = ChartEntry(name, template, values, is_shown)
+                values.update(choice)
+            has = [values.get(field) in chosen for field, chosen in shown.items()]
+            name = row["name"].format_map(values)
+            entries[name] = ChartEntry(name, row["template"], values, all(has), can_be_listed or any(has))
     return list(entries.values())
 
 
@@ -63,12 +67,17 @@ def published_views() -> list[str]:
 
 
 def _choices(row: Mapping[str, Any], field: str, known: Known) -> list[Mapping[str, Any]]:
-    """Return what a field of the list stands for; `on_site` names devices."""
-    target = "hardware_id" if field == "on_site" else field
-    named = row.get(field, [])
-    words = known.get(target, {})
+    """Return what a field of the list stands for."""
+    named, words = row.get(field, []), known.get(field, {})
     values = [named] if isinstance(named, str) else named
-    return [choice for value in values for choice in words.get(value, [{target: value}])]
+    return [choice for value in values for choice in words.get(value, [{field: value}])]
+
+
+def _shown(row: Mapping[str, Any], known: Known) -> dict[str, set[Any]]:
+    """Return the values that the site shows, by field; a list without a field names devices."""
+    on_site = row.get("on_site", {})
+    fields = {"hardware_id": on_site} if isinstance(on_site, list) else on_site
+    return {field: {choice[field] for choice in _choices(fields, field, known)} for field in fields}
 
 
 @cache

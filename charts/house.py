@@ -10,6 +10,7 @@ from charts.axes import (
     BLUE,
     GREEN,
     GREY,
+    HALO,
     INK,
     INTENSITY,
     LABEL,
@@ -135,7 +136,7 @@ def _point_labels(axes: Frame) -> list[alt.Chart]:
     label = rows("point label").encode(axes.x, axes.y, text=LABEL)
     style: dict[str, Any] = {"align": "left", "baseline": "top", "dx": 9, "dy": 5, "fontSize": 11, "lineBreak": "\n"}
     return [
-        label.mark_text(stroke="white", strokeWidth=3, strokeOpacity=0.85, **style),
+        label.mark_text(**HALO, **style),
         label.mark_text(color=INK, **style),
     ]
 

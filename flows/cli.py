@@ -399,7 +399,7 @@ def chart(
         if sql is not None:
             entry, frame = roofline_of(connection, _statement(None, sql), precision)
         elif name is None:
-            print("\n".join(entry.name for entry in gallery(connection)))
+            print("\n".join(entry.name for entry in gallery(connection) if entry.is_listed))
             return 0
         else:
             entry = find_chart(connection, name)

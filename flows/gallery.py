@@ -50,7 +50,8 @@ def find_chart(connection: duckdb.DuckDBPyConnection, name: str) -> ChartEntry:
     """Return the chart of a name, or raise `InputError` with the nearest names."""
     entries = {entry.name: entry for entry in gallery(connection)}
     if name not in entries:
-        near = ", ".join(get_close_matches(name, entries, n=3, cutoff=0.3) or sorted(entries)[:3])
+        listed = sorted(entry.name for entry in entries.values() if entry.is_listed)
+        near = ", ".join(get_close_matches(name, listed, n=3, cutoff=0.3) or listed[:3])
         raise InputError(f"chart: {name}: no such chart; expected a name that `rooflines chart` lists, as {near}")
     return entries[name]
 
@@ -143,10 +144,12 @@ def roofline_of(connection: duckdb.DuckDBPyConnection, sql: str, precision_id: s
 
 
 def is_drawable(frame: pl.DataFrame) -> bool:
-    """Whether there is a roof, and points where a chart has any.
+    """Whether there is something to draw: rows, of a roofline a roof too, and points where it has any.
 
     A device may lack the dtype that a chart asks for, and a workload the settings.
     """
+    if frame.is_empty() or "layer" not in frame.columns:
+        return not frame.is_empty()
     layers = set(frame["layer"])
     if layers == {"measured"}:
         return True

@@ -31,6 +31,11 @@ _KINDS = {
     "heat": "Share of the roof",
     "accuracy": "Predicted times",
     "residuals": "Predicted times",
+    "step_time": "Time of a step",
+    "crossover": "Intensity and batch",
+    "throughput": "Tokens/s and latency",
+    "ranking": "Devices ranked",
+    "history": "Runs",
 }
 _LONG = {"hardware_id", "model_id", "origin"}  # left out of the lists of devices and models
 _POINTS = ("computed", "measured", "predicted")
@@ -113,10 +118,12 @@ def _card(out: Path, chart: ShownChart, known: _Known) -> Row:
         size = _SIZE.search(svg.read(1000))
     title, subtitle = spec["title"]["text"], spec["title"]["subtitle"]
     said = [subtitle] if isinstance(subtitle, str) else subtitle
-    points = frame.filter(pl.col("layer").is_in(_POINTS))
-    summary = finding_of_grid(points) if entry.template == "paper" else said[0]
+    is_grid = entry.template == "paper"
+    summary = finding_of_grid(frame.filter(pl.col("layer").is_in(_POINTS))) if is_grid else said[0]
     hardware = [entry.parameters.get("hardware_id"), *(entry.parameters.get("devices") or [])]
-    hardware = [id_ for id_ in hardware if id_ in known.devices]
+    if "hardware_id" in frame.columns:
+        hardware += frame["hardware_id"].to_list()
+    hardware = [id_ for id_ in dict.fromkeys(hardware) if id_ in known.devices]
     model_id = str(entry.parameters.get("model_id"))
     names = [known.devices[id_]["name"] for id_ in hardware]
     if model_id in known.models:

@@ -1,0 +1,128 @@
+"""Intensity of ops over the batch, and where it crosses the ridge of a device."""
+
+import math
+from typing import Any
+
+import altair as alt
+import polars as pl
+
+from charts.axes import GREY, HALO, INK, INTENSITY, ORANGE, rows, styled
+from charts.groups import (
+    at_the_roof,
+    choice_of_context,
+    in_context,
+    log_axis,
+    looks_of,
+    setting,
+    shortest_context,
+    steps_of,
+    with_choice,
+)
+from charts.house_style import HEIGHT, WIDTH, spread
+
+_LINE_HEIGHT = 15  # pixels from one label at the right to the next
+_MOST_NAMES = 2
+_ANSWER = alt.Text("answer:N")
+_TOOLTIP = [
+    alt.Tooltip("op:N"),
+    alt.Tooltip("op_group:N", title="op group"),
+    alt.Tooltip("batch_size:Q", title="batch", format=","),
+    alt.Tooltip("sequence_length:Q", title="context", format=","),
+    alt.Tooltip("flops:Q", title="FLOP", format=".4~s"),
+    alt.Tooltip("bytes:Q", title="bytes", format=".4~s"),
+    alt.Tooltip(f"{INTENSITY}:Q", title="FLOP/byte", format=".5~g"),
+    alt.Tooltip("bound:N"),
+    alt.Tooltip("answer:N", title="compute-bound"),
+]
+
+
+def crossover(frame: pl.DataFrame) -> alt.LayerChart:
+    """Return the chart of the rows of sql/charts/crossover.sql."""
+    points = frame.filter(layer="computed")
+    batches = points["batch_size"].unique().sort().to_list()
+    groups = points["op_group"].unique().sort().to_list()
+    colours, shapes = looks_of(groups)
+    x_domain = (batches[0] / 1.15, batches[-1] * 1.15)
+    y_domain = (0.6 * min(frame[INTENSITY].to_list()), 2.2 * max(frame[INTENSITY].to_list()))
+    x = alt.X("batch_size:Q", **log_axis(x_domain, "Batch (sequences decoded at once)", batches, format=","))
+    y = alt.Y(
+        f"{INTENSITY}:Q", **log_axis(y_domain, "Operational intensity (FLOP per byte)", steps_of(*y_domain, by=(1,)))
+    )
+    chosen = alt.selection_point(fields=["op_group"], bind="legend", name="group")
+    faded = alt.condition(chosen, alt.value(1), alt.value(0.12))
+    scale = alt.Scale(domain=groups, range=colours)
+    colour = alt.Color("op_group:N", scale=scale, legend=alt.Legend(title="op group", orient="bottom", columns=6))
+    shape = alt.Shape("op_group:N", scale=alt.Scale(domain=groups, range=shapes))
+    of_ridge, crossing = rows("ridge"), rows("crossing")
+    layers = [
+        of_ridge.mark_rect(color=ORANGE, fillOpacity=0.06).encode(y, y2=alt.Y2Value(0)),
+        of_ridge.mark_rule(color=INK, strokeWidth=1.5, strokeDash=[6, 3]).encode(y),
+        of_ridge.mark_text(
+            text="compute-bound", align="left", dx=6, dy=12, fontStyle="italic", color=GREY, fontSize=12
+        ).encode(x=alt.XValue(0), y=alt.YValue(0)),
+        in_context("datum.layer == 'computed'")
+        .mark_line(strokeWidth=1.5)
+        .encode(x, y, detail=alt.Detail("op:N"), color=colour, strokeOpacity=faded)
+        .add_params(chosen),
+        in_context("datum.layer == 'computed'")
+        .mark_point(fill="white", strokeWidth=1.5, size=40, opacity=1)
+        .encode(x, y, color=colour, shape=shape, strokeOpacity=faded, fillOpacity=faded, tooltip=_TOOLTIP),
+        crossing.mark_point(filled=True, size=75, stroke="white", strokeWidth=0.75, opacity=1).encode(
+            x, y, color=colour, shape=shape, fillOpacity=faded, tooltip=_TOOLTIP
+        ),
+        in_context("datum.layer == 'label'")
+        .mark_text(align="left", dx=8, fontSize=11, color=INK)
+        .encode(y, x=alt.XValue(WIDTH), text=_ANSWER, fillOpacity=faded),
+        *(
+            of_ridge.mark_text(align="left", dx=6, dy=-9, fontSize=12, **look).encode(y, x=alt.XValue(0), text=_ANSWER)
+            for look in (HALO, {"color": INK})
+        ),
+    ]
+    up = HEIGHT / math.log10(y_domain[1] / y_domain[0])
+    shown = shortest_context(points)
+    title, subtitle = _finding(shown), _subtitle(shown)
+    chart: Any = alt.layer(*layers)
+    return with_choice(
+        styled(
+            chart,
+            pl.concat([frame, _labels(points, _LINE_HEIGHT / up, math.log10(y_domain[1]))], how="diagonal"),
+            title=alt.TitleParams(title, subtitle=subtitle),
+            width=WIDTH,
+            height=HEIGHT,
+            description=f"Intensity of ops over batch. {title}. {'. '.join(subtitle)}.",
+        ),
+        choice_of_context(points),
+    )
+
+
+def _labels(points: pl.DataFrame, gap: float, top: float) -> pl.DataFrame:
+    """Return a row a label at the end of each line, `gap` decades apart and below the `top` of the chart."""
+    ends = points.filter(pl.col("batch_size") == pl.col("batch_size").max()).sort("sequence_length", INTENSITY, "op")
+    placed = []
+    for labels in ends.partition_by("sequence_length", maintain_order=True):
+        places = pl.Series(spread(labels[INTENSITY].log10().to_list(), gap))
+        highest = top - gap * (len(labels) - 0.5 - pl.int_range(len(labels), eager=True))
+        placed.append(labels.with_columns((10 ** pl.min_horizontal(places, highest)).alias(INTENSITY)))
+    return pl.concat(placed).select(
+        "sequence_length", "op_group", INTENSITY, layer=pl.lit("label"), answer=pl.format("{} {}", "op", "answer")
+    )
+
+
+def _finding(shown: pl.DataFrame) -> str:
+    """Say from which batches on ops are compute-bound, and which never are."""
+    what = "{} on {}".format(*shown.select("model", "hardware").row(0))
+    ops = shown.unique("op")
+    since = ops.drop_nulls("critical_tokens")["critical_tokens"].sort()
+    never = ops.filter(answer="never")["op"].sort().to_list()
+    if since.is_empty():
+        return f"{what}: decode is never compute-bound"
+    at_last = f" to {since[-1]:,}" if since[-1] > since[0] else ""
+    said = f"{what}: products are compute-bound from a batch of {since[0]:,}{at_last}"
+    if not never:
+        return said
+    return f"{said}, {' and '.join(never) if len(never) <= _MOST_NAMES else f'{len(never)} of {len(ops)} ops'} never"
+
+
+def _subtitle(shown: pl.DataFrame) -> list[str]:
+    said = f"{setting(shown)}; filled: the fewest tokens at once that are compute-bound"
+    return [said, *at_the_roof(shown, "Ridge")]

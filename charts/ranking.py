@@ -1,0 +1,95 @@
+"""Devices ranked by how fast they can decode at one setting; those that cannot are there, and say why."""
+
+from typing import Any
+
+import altair as alt
+import polars as pl
+
+from charts.axes import BLUE, GREY, INK, LABEL, PALE, VERMILION, styled
+from charts.groups import at_the_roof
+from charts.house_style import WIDTH
+
+_ROW_HEIGHT = 15
+_BESIDE = 72  # pixels from the plot to the end of the numbers at its right
+_MOST_NAMES = 2
+_TOOLTIP = [
+    alt.Tooltip("hardware:N", title="device"),
+    alt.Tooltip("vendor:N"),
+    alt.Tooltip("status:N", title="in memory"),
+    alt.Tooltip("tokens_per_s:Q", title="tokens/s at most", format=",.4~r"),
+    alt.Tooltip("token_ms:Q", title="least time of a step, ms", format=".4~g"),
+    alt.Tooltip("tokens_per_joule:Q", title="tokens a joule of TDP", format=".3~g"),
+    alt.Tooltip("tdp_w:Q", title="TDP, W"),
+    alt.Tooltip("memory_bytes:Q", title="memory, bytes", format=".4~s"),
+    alt.Tooltip("device_memory_bytes:Q", title="of the device, bytes", format=".4~s"),
+    alt.Tooltip("bound:N"),
+]
+
+
+def ranking(frame: pl.DataFrame) -> alt.LayerChart:
+    """Return the chart of the rows of sql/charts/ranking.sql."""
+    devices = frame["hardware"].to_list()
+    x = alt.X(
+        "tokens_per_s:Q",
+        axis=alt.Axis(title="Decode tokens/s, at most", format=",~f", gridColor=PALE, tickCount=6, orient="top"),
+    )
+    y = alt.Y("hardware:N", sort=devices, scale=alt.Scale(domain=devices), axis=alt.Axis(title=None, ticks=False))
+    base = alt.Chart()
+    fits, lacks_room = (base.transform_filter(f"datum.status == '{status}'") for status in ("fits", "does not fit"))
+    others = base.transform_filter("datum.status == 'no peak'")
+    number: dict[str, Any] = {"align": "left", "dx": 5, "fontSize": 10}
+    beside: dict[str, Any] = {"align": "right", "dx": _BESIDE, "fontSize": 10}
+    layers: list[Any] = [
+        fits.mark_bar(color=BLUE).encode(x, y, tooltip=_TOOLTIP),
+        lacks_room.mark_bar(fill="white", stroke=VERMILION, strokeDash=[3, 2], strokeWidth=1).encode(
+            x, y, tooltip=_TOOLTIP
+        ),
+        fits.mark_text(color=INK, **number).encode(x, y, text=LABEL),
+        lacks_room.mark_text(color=INK, **number).encode(x, y, text=LABEL),
+        others.mark_text(color=GREY, fontStyle="italic", **number).encode(y, x=alt.XValue(0), text=LABEL),
+        fits.transform_filter("isValid(datum.tokens_per_joule)")
+        .mark_text(color=INK, **beside)
+        .encode(y, x=alt.XValue(WIDTH), text=alt.Text("efficiency_label:N")),
+        base.transform_filter("datum.place == 1")
+        .mark_text(color=INK, text=["tokens", "a joule"], dy=-28, **beside)
+        .encode(y, x=alt.XValue(WIDTH)),
+    ]
+    title, subtitle = _finding(frame), _subtitle(frame)
+    chart: Any = alt.layer(*layers)
+    return styled(
+        chart,
+        frame,
+        title=alt.TitleParams(title, subtitle=subtitle),
+        width=WIDTH,
+        height=_ROW_HEIGHT * len(devices),
+        description=f"Ranked bars. {title}. {'. '.join(subtitle)}.",
+    )
+
+
+def _finding(frame: pl.DataFrame) -> str:
+    """Say which device is the fastest, and which makes the most of its power."""
+    model = frame["model"][0]
+    held = frame.filter(status="fits")
+    if held.is_empty():
+        return f"{model} in {frame['precision_id'][0]} fits on none of {len(frame)} devices"
+    most = held["label"][0]
+    first = held.filter(label=most)["hardware"].to_list()
+    names = " and ".join(first) if len(first) <= _MOST_NAMES else f"{first[0]} and {len(first) - 1} others"
+    said = f"{model}: at most {most} tokens/s ({names})"
+    thrifty = held.drop_nulls("tokens_per_joule").sort("tokens_per_joule", "hardware", descending=[True, False])
+    if thrifty.is_empty():
+        return said
+    return f"{said}, most a joule on {thrifty['hardware'][0]}"
+
+
+def _subtitle(frame: pl.DataFrame) -> list[str]:
+    row = frame.row(0, named=True)
+    counts = dict(frame["status"].value_counts().rows())
+    left = [
+        f"{counts[status]} {what}"
+        for status, what in (("does not fit", "lack the memory (dashed)"), ("no peak", f"state no {row['dtype']} peak"))
+        if status in counts
+    ]
+    at = f"Decode in {row['precision_id']}, {row['convention']} convention, batch {row['batch_size']}"
+    fit = ", ".join([f"{counts.get('fits', 0)} fit", *left])
+    return [f"{at}, context {row['sequence_length']:,}, one device: {fit}", *at_the_roof(frame)]

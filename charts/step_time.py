@@ -1,0 +1,122 @@
+"""The least time of a decode step by op group, stacked, as the batch grows."""
+
+from typing import Any
+
+import altair as alt
+import polars as pl
+
+from charts.axes import GREY, INK, PALE, styled
+from charts.groups import (
+    at_the_roof,
+    choice_of_context,
+    in_context,
+    looks_of,
+    setting,
+    shortest_context,
+    with_choice,
+)
+from charts.house_style import HEIGHT, WIDTH
+
+_LEAST_LABELLED = 0.03  # share of a step below which an op group bears no label
+_GAP = 0.25  # of a bar's place between it and the next
+_TOOLTIP = [
+    alt.Tooltip("op_group:N", title="op group"),
+    alt.Tooltip("ops:N", title="ops"),
+    alt.Tooltip("batch_size:Q", title="batch"),
+    alt.Tooltip("sequence_length:Q", title="context", format=","),
+    alt.Tooltip("time_ms:Q", title="least time, ms", format=".4~g"),
+    alt.Tooltip("share:Q", title="share of the step", format=".1%"),
+    alt.Tooltip("bound:N", title="bound"),
+    alt.Tooltip("step_ms:Q", title="whole step, ms", format=".4~g"),
+    alt.Tooltip("compute_bound_share:Q", title="of it compute-bound", format=".1%"),
+    alt.Tooltip("memory_bytes:Q", title="memory, bytes", format=".4~s"),
+    alt.Tooltip("fits_in_memory:N", title="fits in memory"),
+]
+
+
+def step_time(frame: pl.DataFrame) -> alt.LayerChart:
+    """Return the chart of the rows of sql/charts/step_time.sql."""
+    batches = frame["batch_size"].unique().sort().to_list()
+    groups = frame.sort("layer_number")["op_group"].unique(maintain_order=True).to_list()
+    chosen = alt.selection_point(fields=["op_group"], bind="legend", name="group")
+    x = alt.X(
+        "batch_size:O",
+        sort=batches,
+        scale=alt.Scale(domain=batches, paddingInner=_GAP, paddingOuter=_GAP / 2),
+        axis=alt.Axis(title="Batch (sequences decoded at once)", labelAngle=0, format=","),
+    )
+    axis = alt.Axis(title="Least time of a decode step (ms)", gridColor=PALE, tickCount=6)
+    start, middle, end = (alt.Y(f"{place}_ms:Q", axis=axis) for place in ("start", "middle", "end"))
+    layers = [
+        in_context("datum.is_top", "!datum.fits_in_memory")
+        .mark_rect(color=PALE, opacity=0.6, width=alt.RelativeBandSize(1 / (1 - _GAP)))
+        .encode(x, y=alt.YValue(0), y2=alt.Y2Value(HEIGHT)),
+        in_context("datum.is_top", "datum.is_first_without_room")
+        .mark_text(text="does not fit in memory", align="left", dx=-24, fontStyle="italic", color=GREY, fontSize=12)
+        .encode(x, y=alt.YValue(12)),
+        in_context("datum.is_shown")
+        .mark_bar(stroke="white", strokeWidth=0.4)
+        .encode(
+            x,
+            start,
+            alt.Y2("end_ms:Q"),
+            color=alt.Color(
+                "op_group:N",
+                scale=alt.Scale(domain=groups, range=looks_of(groups)[0]),
+                legend=alt.Legend(title="op group", orient="bottom", columns=5),
+            ),
+            opacity=alt.condition(chosen, alt.value(1), alt.value(0.15)),
+            tooltip=_TOOLTIP,
+        )
+        .add_params(chosen),
+        in_context("datum.is_shown", "datum.is_top")
+        .mark_text(baseline="bottom", dy=-3, fontSize=11, color=INK)
+        .encode(x, end, text=alt.Text("step_ms:Q", format=".3~r")),
+        in_context("datum.is_last", f"datum.share >= {_LEAST_LABELLED}")
+        .mark_text(align="left", dx=24, fontSize=11, color=INK)
+        .encode(x, middle, text=alt.Text("label:N")),
+    ]
+    shown = shortest_context(frame)
+    title, subtitle = _finding(shown), _subtitle(shown)
+    chart: Any = alt.layer(*layers)
+    return with_choice(
+        styled(
+            chart,
+            frame,
+            title=alt.TitleParams(title, subtitle=subtitle, offset=18),
+            width=WIDTH,
+            height=HEIGHT,
+            description=f"Stacked bars: least time of a decode step by op group over batch. {title}. "
+            f"{'. '.join(subtitle)}.",
+        ),
+        choice_of_context(frame),
+    )
+
+
+def _finding(shown: pl.DataFrame) -> str:
+    """Say which op group takes the most time, and from which batch on another one does."""
+    what = "{} on {}: ".format(*shown.select("model", "hardware").row(0))
+    if not shown["is_shown"].any():
+        return f"{what}no batch fits in memory at a context of {shown['sequence_length'][0]:,}"
+    largest = (
+        shown.filter("is_shown")
+        .sort("batch_size", "share", descending=[False, True])
+        .group_by("batch_size", maintain_order=True)
+    )
+    most = largest.agg(pl.col("op_group", "share").first())
+    first, last = most["op_group"][0], most["op_group"][-1]
+    if first == last:
+        shares = most["share"].to_list()
+        return f"{what}{first} takes the most time at every batch, {min(shares):.0%} to {max(shares):.0%}"
+    since = most.filter((pl.col("op_group") != last).reverse().cum_sum().reverse() == 0)["batch_size"][0]
+    return f"{what}{first} takes the most time, {last} from batch {since:,} on"
+
+
+def _subtitle(shown: pl.DataFrame) -> list[str]:
+    steps = shown.filter("is_shown", "is_top")
+    most = max(steps["compute_bound_share"].to_list(), default=0)
+    bound = f"compute-bound ops take up to {most:.0%} of a step" if most else "every op is memory-bound"
+    lines = [f"{setting(shown)}: {bound}; above each bar: milliseconds", *at_the_roof(shown)]
+    if not shown["fits_in_memory"].any():
+        lines.append("The model does not fit in memory at any of these settings: bars are as if there were room")
+    return lines

@@ -1,0 +1,107 @@
+"""Tokens a second against the time of a token, as the batch grows, up to what a device's memory holds."""
+
+from typing import Any
+
+import altair as alt
+import polars as pl
+
+from charts.axes import BLUE, GREEN, GREY, INK, ORANGE, PURPLE, SKY, VERMILION, styled
+from charts.groups import (
+    at_the_roof,
+    choice_of_context,
+    in_context,
+    log_axis,
+    setting,
+    shortest_context,
+    steps_of,
+    with_choice,
+)
+from charts.house_style import HEIGHT, WIDTH
+
+_COLOURS = [BLUE, VERMILION, GREEN, PURPLE, ORANGE, SKY, INK, GREY]
+_SHAPES = ["circle", "square", "triangle-up", "diamond", "cross", "triangle-down", "triangle-right", "triangle-left"]
+_TOOLTIP = [
+    alt.Tooltip("hardware:N", title="device"),
+    alt.Tooltip("batch_size:Q", title="batch", format=","),
+    alt.Tooltip("sequence_length:Q", title="context", format=","),
+    alt.Tooltip("token_ms:Q", title="least time of a step, ms", format=".4~g"),
+    alt.Tooltip("tokens_per_s:Q", title="tokens/s at most", format=",.4~r"),
+    alt.Tooltip("memory_bytes:Q", title="memory, bytes", format=".4~s"),
+    alt.Tooltip("device_memory_bytes:Q", title="of the device, bytes", format=".4~s"),
+    alt.Tooltip("fits_in_memory:N", title="fits in memory"),
+    alt.Tooltip("bound:N"),
+    alt.Tooltip("dominant_op_group:N", title="most of it"),
+]
+
+
+def throughput(frame: pl.DataFrame) -> alt.LayerChart:
+    """Return the chart of the rows of sql/charts/throughput.sql."""
+    order = frame.group_by("hardware").agg(pl.col("token_ms").min()).sort("token_ms", "hardware")
+    devices = order["hardware"].to_list()
+    looks = [
+        (_COLOURS[i % len(_COLOURS)], _SHAPES[(i + i // len(_COLOURS)) % len(_SHAPES)]) for i in range(len(devices))
+    ]
+    colours, shapes = (list(each) for each in zip(*looks, strict=True))
+    times, rates = frame["token_ms"].to_list(), frame["tokens_per_s"].to_list()
+    x_domain, y_domain = (min(times) / 1.5, max(times) * 1.15), (min(rates) / 1.3, max(rates) * 1.5)
+    x = alt.X("token_ms:Q", **log_axis(x_domain, "Least time of a token of each sequence (ms)", steps_of(*x_domain)))
+    y = alt.Y("tokens_per_s:Q", **log_axis(y_domain, "Tokens/s of all sequences, at most", steps_of(*y_domain)))
+    chosen = alt.selection_point(fields=["hardware"], bind="legend", name="device")
+    faded = alt.condition(chosen, alt.value(1), alt.value(0.12))
+    colour = alt.Color(
+        "hardware:N",
+        scale=alt.Scale(domain=devices, range=colours),
+        legend=alt.Legend(title="device", orient="bottom", columns=4),
+    )
+    shape = alt.Shape("hardware:N", scale=alt.Scale(domain=devices, range=shapes))
+    points = in_context()
+    layers = [
+        points.mark_line(color=GREY, strokeWidth=0.75, strokeDash=[2, 2]).encode(
+            x, y, detail=alt.Detail("batch_size:N")
+        ),
+        points.mark_line(strokeWidth=1.75)
+        .encode(x, y, color=colour, order=alt.Order("batch_size:Q"), strokeOpacity=faded)
+        .add_params(chosen),
+        in_context("datum.fits_in_memory")
+        .mark_point(filled=True, size=60, stroke="white", strokeWidth=0.5, opacity=1)
+        .encode(x, y, color=colour, shape=shape, fillOpacity=faded, tooltip=_TOOLTIP),
+        in_context("!datum.fits_in_memory")
+        .mark_point(fill="white", size=70, strokeWidth=1.75, opacity=1)
+        .encode(x, y, color=colour, shape=shape, strokeOpacity=faded, fillOpacity=faded, tooltip=_TOOLTIP),
+        in_context("datum.is_fastest")
+        .mark_text(align="right", baseline="bottom", dx=-5, dy=-3, fontSize=11, color=INK)
+        .encode(x, y, text=alt.Text("label:N")),
+    ]
+    shown = shortest_context(frame)
+    title, subtitle = _finding(shown), _subtitle(shown)
+    chart: Any = alt.layer(*layers)
+    return with_choice(
+        styled(
+            chart,
+            frame,
+            title=alt.TitleParams(title, subtitle=subtitle),
+            width=WIDTH,
+            height=HEIGHT,
+            description=f"Tokens a second over time of a token. {title}. {'. '.join(subtitle)}.",
+        ),
+        choice_of_context(frame),
+    )
+
+
+def _finding(shown: pl.DataFrame) -> str:
+    """Say which device makes the most tokens a second, and at which batch."""
+    model = shown["model"][0]
+    held = shown.filter("fits_in_memory").sort("tokens_per_s", "hardware", descending=[True, False])
+    if held.is_empty():
+        return f"{model} fits in the memory of none of these devices"
+    best = held.row(0, named=True)
+    rate = f"{best['tokens_per_s']:,.0f} tokens/s"
+    at = f"{best['batch_size']:,} sequences at {best['token_ms']:.3g} ms a token"
+    return f"{model}: {best['hardware']} leads with {rate}, {at}"
+
+
+def _subtitle(shown: pl.DataFrame) -> list[str]:
+    return [
+        f"{setting(shown)}, one device; numbers: batch; hollow: the first that does not fit",
+        *at_the_roof(shown),
+    ]

@@ -1,0 +1,121 @@
+-- one row per context, batch and op group of a decode step on one device: the stack of least times
+with
+point as (
+    select *, lower_bound_s * repeat as seconds,
+    from mart.roofline_point
+    where
+        hardware_id = $hardware_id
+        and model_id = $model_id
+        and precision_id = $precision_id
+        and convention = $convention
+        and phase = 'decode'
+        and batch_size in $batch_sizes
+        and sequence_length in $sequence_lengths
+        and tensor_parallel = 1
+),
+
+-- added up in one order, so that the last bits are always the same
+op_group as (
+    select
+        phase,
+        sequence_length,
+        batch_size,
+        op_group,
+        string_agg(op, ', ' order by op) as ops,
+        sum(seconds order by op) as seconds,
+        coalesce(sum(seconds order by op) filter (bound = 'compute'), 0) as compute_s,
+    from point
+    group by all
+),
+
+-- what takes the most time in the longest step lies at the bottom
+stacked as (
+    select
+        *,
+        row_number() over layers as layer_number,
+        count(*) over step as layers,
+        sum(seconds) over layers as end_s,
+        sum(seconds) over step as step_s,
+        sum(compute_s) over step as step_compute_s,
+    from (
+        select *, arg_max(seconds, (batch_size, sequence_length)) over (partition by op_group) as longest_s,
+        from op_group
+    )
+    window
+        step as (partition by sequence_length, batch_size),
+        layers as (
+            partition by sequence_length, batch_size order by longest_s desc, op_group
+            rows between unbounded preceding and current row
+        )
+),
+
+held as (
+    select
+        batch_size,
+        sequence_length,
+        memory_bytes,
+        fits_in_memory,
+        -- a model that fits at no setting is shown as if there were room
+        fits_in_memory or not bool_or(fits_in_memory) over () as is_shown,
+    from mart.step_time
+    where
+        hardware_id = $hardware_id
+        and model_id = $model_id
+        and precision_id = $precision_id
+        and convention = $convention
+        and phase = 'decode'
+        and batch_size in $batch_sizes
+        and sequence_length in $sequence_lengths
+        and tensor_parallel = 1
+)
+
+select
+    stacked.sequence_length,
+    stacked.batch_size,
+    stacked.op_group,
+    stacked.ops,
+    stacked.phase,
+    format('{} {:.0f}%', stacked.op_group, 100 * stacked.seconds / stacked.step_s) as label,
+    stacked.layer_number,
+    round((stacked.end_s - stacked.seconds) * 1e3, 9) as start_ms,
+    round(stacked.end_s * 1e3, 9) as end_ms,
+    round((stacked.end_s - stacked.seconds / 2) * 1e3, 9) as middle_ms,
+    round(stacked.seconds * 1e3, 9) as time_ms,
+    round(stacked.step_s * 1e3, 9) as step_ms,
+    round(stacked.seconds / stacked.step_s, 9) as share,
+    round(stacked.step_compute_s / stacked.step_s, 9) as compute_bound_share,
+    if(
+        stacked.compute_s = 0, 'memory', if(stacked.compute_s < stacked.seconds, 'memory and compute', 'compute')
+    ) as bound,
+    held.memory_bytes,
+    hardware.memory_bytes as device_memory_bytes,
+    held.fits_in_memory,
+    held.is_shown,
+    stacked.layer_number = stacked.layers as is_top,
+    held.is_shown and stacked.batch_size = max(stacked.batch_size) filter (held.is_shown) over context as is_last,
+    not held.fits_in_memory
+    and stacked.batch_size = min(stacked.batch_size) filter (not held.fits_in_memory) over context
+        as is_first_without_room,
+    hardware.short_name as hardware,
+    model.short_name as model,
+    $precision_id as precision_id,
+    $convention as convention,
+    peak.name as dtype,
+    peak.basis,
+    peak.origin,
+from stacked
+inner join held using (batch_size, sequence_length)
+cross join (select * from core.hardware where hardware_id = $hardware_id) as hardware
+cross join (select * from core.model where model_id = $model_id) as model
+cross join (
+    select ceiling.*
+    from core.ceiling as ceiling
+    inner join core.precision as precision on ceiling.name = precision.compute_dtype
+    where
+        ceiling.hardware_id = $hardware_id
+        and ceiling.kind = 'compute'
+        and ceiling.is_default
+        and precision.precision_id = $precision_id
+) as peak
+window context as (partition by stacked.sequence_length)
+order by stacked.sequence_length, stacked.batch_size, stacked.layer_number
