@@ -10,6 +10,7 @@ from charts.axes import GREY, HALO, INK, INTENSITY, ORANGE, rows, styled
 from charts.groups import (
     at_the_roof,
     choice_of_context,
+    context_label,
     in_context,
     log_axis,
     looks_of,
@@ -60,6 +61,7 @@ def crossover(frame: pl.DataFrame) -> alt.LayerChart:
         of_ridge.mark_text(
             text="compute-bound", align="left", dx=6, dy=12, fontStyle="italic", color=GREY, fontSize=12
         ).encode(x=alt.XValue(0), y=alt.YValue(0)),
+        context_label(of_ridge, WIDTH / 2 - 40),
         in_context("datum.layer == 'computed'")
         .mark_line(strokeWidth=1.5)
         .encode(x, y, detail=alt.Detail("op:N"), color=colour, strokeOpacity=faded)

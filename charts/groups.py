@@ -41,15 +41,22 @@ def in_context(*conditions: str) -> alt.Chart:
     return alt.Chart().transform_filter(" && ".join(["datum.sequence_length == context", *conditions]))
 
 
+def context_label(one_row: alt.Chart, x: float) -> alt.Chart:
+    """Return the chosen context, written at the top of a chart of one row."""
+    said = alt.ExprRef("'context ' + format(context, ',')")
+    text: alt.Chart = one_row.mark_text(text=said, align="left", fontWeight="bold", fontSize=12, color=GREY)
+    return text.encode(x=alt.XValue(x), y=alt.YValue(12))
+
+
 def shortest_context(frame: pl.DataFrame) -> pl.DataFrame:
     """Return the rows that are drawn first."""
     return frame.filter(pl.col("sequence_length") == pl.col("sequence_length").min())
 
 
 def setting(shown: pl.DataFrame) -> str:
-    """Say at which setting a chart is drawn first."""
+    """Say at which setting a chart is drawn first, whatever is chosen later."""
     precision, convention, context = shown.select("precision_id", "convention", "sequence_length").row(0)
-    return f"Decode in {precision}, {convention} convention, context {context:,}"
+    return f"Decode in {precision}, {convention} convention, at context {context:,}"
 
 
 def at_the_roof(frame: pl.DataFrame, what: str = "At the roof, a lower bound of time") -> list[str]:

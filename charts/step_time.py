@@ -5,10 +5,11 @@ from typing import Any
 import altair as alt
 import polars as pl
 
-from charts.axes import GREY, INK, PALE, styled
+from charts.axes import GREY, INK, LABEL, PALE, styled
 from charts.groups import (
     at_the_roof,
     choice_of_context,
+    context_label,
     in_context,
     looks_of,
     setting,
@@ -53,7 +54,8 @@ def step_time(frame: pl.DataFrame) -> alt.LayerChart:
         .encode(x, y=alt.YValue(0), y2=alt.Y2Value(HEIGHT)),
         in_context("datum.is_top", "datum.is_first_without_room")
         .mark_text(text="does not fit in memory", align="left", dx=-24, fontStyle="italic", color=GREY, fontSize=12)
-        .encode(x, y=alt.YValue(12)),
+        .encode(x, y=alt.YValue(28)),
+        context_label(in_context("datum.is_top", f"datum.batch_size == {batches[0]}"), 8),
         in_context("datum.is_shown")
         .mark_bar(stroke="white", strokeWidth=0.4)
         .encode(
@@ -74,7 +76,7 @@ def step_time(frame: pl.DataFrame) -> alt.LayerChart:
         .encode(x, end, text=alt.Text("step_ms:Q", format=".3~r")),
         in_context("datum.is_last", f"datum.share >= {_LEAST_LABELLED}")
         .mark_text(align="left", dx=24, fontSize=11, color=INK)
-        .encode(x, middle, text=alt.Text("label:N")),
+        .encode(x, middle, text=LABEL),
     ]
     shown = shortest_context(frame)
     title, subtitle = _finding(shown), _subtitle(shown)
@@ -95,9 +97,9 @@ def step_time(frame: pl.DataFrame) -> alt.LayerChart:
 
 def _finding(shown: pl.DataFrame) -> str:
     """Say which op group takes the most time, and from which batch on another one does."""
-    what = "{} on {}: ".format(*shown.select("model", "hardware").row(0))
+    what = "{} on {}, context {:,}: ".format(*shown.select("model", "hardware", "sequence_length").row(0))
     if not shown["is_shown"].any():
-        return f"{what}no batch fits in memory at a context of {shown['sequence_length'][0]:,}"
+        return f"{what}no batch fits in memory"
     largest = (
         shown.filter("is_shown")
         .sort("batch_size", "share", descending=[False, True])
@@ -109,14 +111,14 @@ def _finding(shown: pl.DataFrame) -> str:
         shares = most["share"].to_list()
         return f"{what}{first} takes the most time at every batch, {min(shares):.0%} to {max(shares):.0%}"
     since = most.filter((pl.col("op_group") != last).reverse().cum_sum().reverse() == 0)["batch_size"][0]
-    return f"{what}{first} takes the most time, {last} from batch {since:,} on"
+    return f"{what}{last} takes the most time from batch {since:,} on"
 
 
 def _subtitle(shown: pl.DataFrame) -> list[str]:
     steps = shown.filter("is_shown", "is_top")
     most = max(steps["compute_bound_share"].to_list(), default=0)
     bound = f"compute-bound ops take up to {most:.0%} of a step" if most else "every op is memory-bound"
-    lines = [f"{setting(shown)}: {bound}; above each bar: milliseconds", *at_the_roof(shown)]
+    lines = [f"{setting(shown)} {bound}; above each bar: milliseconds", *at_the_roof(shown)]
     if not shown["fits_in_memory"].any():
         lines.append("The model does not fit in memory at any of these settings: bars are as if there were room")
     return lines

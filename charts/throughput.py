@@ -5,10 +5,11 @@ from typing import Any
 import altair as alt
 import polars as pl
 
-from charts.axes import BLUE, GREEN, GREY, INK, ORANGE, PURPLE, SKY, VERMILION, styled
+from charts.axes import BLUE, GREEN, GREY, INK, LABEL, ORANGE, PURPLE, SKY, VERMILION, styled
 from charts.groups import (
     at_the_roof,
     choice_of_context,
+    context_label,
     in_context,
     log_axis,
     setting,
@@ -70,7 +71,8 @@ def throughput(frame: pl.DataFrame) -> alt.LayerChart:
         .encode(x, y, color=colour, shape=shape, strokeOpacity=faded, fillOpacity=faded, tooltip=_TOOLTIP),
         in_context("datum.is_fastest")
         .mark_text(align="right", baseline="bottom", dx=-5, dy=-3, fontSize=11, color=INK)
-        .encode(x, y, text=alt.Text("label:N")),
+        .encode(x, y, text=LABEL),
+        context_label(in_context("datum.is_fastest", f"datum.batch_size == {min(frame['batch_size'].to_list())}"), 8),
     ]
     shown = shortest_context(frame)
     title, subtitle = _finding(shown), _subtitle(shown)
@@ -90,10 +92,10 @@ def throughput(frame: pl.DataFrame) -> alt.LayerChart:
 
 def _finding(shown: pl.DataFrame) -> str:
     """Say which device makes the most tokens a second, and at which batch."""
-    model = shown["model"][0]
+    model = "{}, context {:,}".format(*shown.select("model", "sequence_length").row(0))
     held = shown.filter("fits_in_memory").sort("tokens_per_s", "hardware", descending=[True, False])
     if held.is_empty():
-        return f"{model} fits in the memory of none of these devices"
+        return f"{model}: fits in the memory of none of these devices"
     best = held.row(0, named=True)
     rate = f"{best['tokens_per_s']:,.0f} tokens/s"
     at = f"{best['batch_size']:,} sequences at {best['token_ms']:.3g} ms a token"
@@ -102,6 +104,6 @@ def _finding(shown: pl.DataFrame) -> str:
 
 def _subtitle(shown: pl.DataFrame) -> list[str]:
     return [
-        f"{setting(shown)}, one device; numbers: batch; hollow: the first that does not fit",
+        f"{setting(shown)}; one device; numbers: batch; hollow: the first that does not fit",
         *at_the_roof(shown),
     ]

@@ -44,7 +44,10 @@ function filterCards(form) {
 async function drawChart(place) {
   const spec = JSON.parse(document.getElementById("spec").textContent);
   const rows = spec.data.values;
-  const result = await vegaEmbed(place, spec, { actions: false, renderer: "svg" });
+  // what can be chosen stands outside the picture, whose parts nobody could reach
+  const choices = document.getElementById("choices");
+  const result = await vegaEmbed(place, spec, { actions: false, renderer: "svg", bind: choices });
+  choices.hidden = !choices.childElementCount;
   const editor = document.getElementById("editor");
   editor.hidden = false;
   editor.addEventListener("click", () => openEditor(spec));
