@@ -47,8 +47,9 @@ INDEX, DATA = "index.html", "data/index.html"
 DEVICE, MODEL = "devices/h100-sxm/index.html", "models/llama-7b/index.html"
 MEASURED = "measured-llama-7b-h100-sxm"
 CHART = f"charts/{MEASURED}/index.html"
+STEP = "charts/step-time-llama-3-8b-h100-sxm/index.html"
 EXPLORER = "explorer/index.html"
-KINDS_OF_PAGES = [INDEX, CHART, DEVICE, DATA, EXPLORER]
+KINDS_OF_PAGES = [INDEX, CHART, STEP, DEVICE, DATA, EXPLORER]
 OTHERS = [f"devices/{name}/index.html" for name in ("a40", "trainium1")]
 OTHERS += [f"models/{name}/index.html" for name in ("gpt2", "mixtral-8x7b")]
 
@@ -329,6 +330,18 @@ def test_a_chart_is_interactive_and_its_layers_can_be_hidden(disk: Visitor) -> N
     tooltip = page.locator("#vg-tooltip-element.visible")
     expect(tooltip).to_contain_text("FLOP/byte")
     expect(tooltip).to_contain_text("share of the roof")
+
+
+def test_the_context_of_a_chart_is_chosen_beside_it(disk: Visitor) -> None:
+    page = disk.open(STEP)
+    picture, choice = page.locator("#chart svg"), page.get_by_label("context, tokens")
+    expect(choice).to_have_value("0")  # the first
+    expect(picture).to_contain_text("context 1,024")
+    choice.select_option(label="8,192")
+    expect(picture).to_contain_text("context 8,192")
+    disk.go(page, CHART)
+    expect(page.locator("#choices")).to_be_hidden()
+    assert disk.troubles == []
 
 
 def test_what_a_chart_offers_is_downloaded(server: Visitor, finished: Home) -> None:

@@ -41,6 +41,9 @@ PREDICTED = ["predicted-llama-7b-a40", "predicted-llama-7b-a6000"]
 COMPARED = "measured-llama-7b-h100-sxm"
 OTHERS = ["devices-fp16", "speculative-llama-33b-a100-80gb-pcie", *MEASURED, *PREDICTED, COMPARED]
 
+OF_STEPS = ["step-time-llama-3-8b-h100-sxm", "crossover-llama-3-8b-h100-sxm", "throughput-llama-3-8b"]
+OF_STEPS += ["devices-llama-3-8b-bf16", "run-history"]  # see test_step_charts.py
+
 
 def drawn(snapshot: duckdb.DuckDBPyConnection, name: str) -> tuple[dict[str, Any], pl.DataFrame]:
     entry = find_chart(snapshot, name)
@@ -61,7 +64,8 @@ def marks(spec: dict[str, Any], layer: str) -> list[dict[str, Any]]:
 
 def test_the_gallery_is_the_issued_one(snapshot: duckdb.DuckDBPyConnection) -> None:
     entries = gallery(snapshot)
-    assert {entry.name for entry in entries if entry.on_site} == {*PAPER, *DEVICES, *OTHERS, *OF_MEASUREMENTS}
+    shown = {*PAPER, *DEVICES, *OTHERS, *OF_MEASUREMENTS, *OF_STEPS}
+    assert {entry.name for entry in entries if entry.on_site} == shown
     devices = snapshot.sql("select 'device-' || hardware_id from core.hardware").fetchall()
     assert {name for (name,) in devices} <= {entry.name for entry in entries}
 
@@ -345,7 +349,7 @@ def test_what_is_published_of_a_chart(finished: Home, snapshot: duckdb.DuckDBPyC
     assert csv[INTENSITY].to_list() == again[INTENSITY].to_list()
     assert (folder / "roofline-llama-7b-a40.png").stat().st_size < 700_000
     index = (finished.site / "index.html").read_text("utf-8")
-    assert all(f"charts/{name}/index.html" in index for name in [*PAPER, *DEVICES, *OTHERS])
+    assert all(f"charts/{name}/index.html" in index for name in [*PAPER, *DEVICES, *OTHERS, *OF_STEPS])
     assert "http" not in index.replace("http-equiv", "")
 
 

@@ -44,6 +44,8 @@ class OwnChart(Document):
     dtype: Dtype | None = None
     batch_size: Count | None = None
     sequence_length: Count | None = None
+    batch_sizes: Annotated[list[Count], Field(min_length=1)] | None = None
+    sequence_lengths: Annotated[list[Count], Field(min_length=1)] | None = None
     op_groups: _Words | None = None
     bases: _Words | None = None
     reference_flops_per_s: Annotated[float, Field(gt=0)] | None = None

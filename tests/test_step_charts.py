@@ -1,0 +1,269 @@
+"""Charts of steps, devices and runs: they show what the views say, and their titles are true."""
+
+import json
+from itertools import pairwise
+from pathlib import Path
+from typing import Any
+
+import altair as alt
+import duckdb
+import polars as pl
+import pytest
+
+from flows.cli import run_command
+from flows.draw import chart_spec, render
+from flows.gallery import chart_frame, find_chart, gallery, is_drawable
+from tests.test_charts import OF_STEPS, drawn, encodings, marks
+from warehouse.frames import read_frame
+from warehouse.home import Home
+from warehouse.snapshot import open_snapshot
+
+STEP_TIME, CROSSOVER, THROUGHPUT, RANKING, HISTORY = OF_STEPS
+OTHER_MODELS = [
+    "step-time-llama-3-70b-h100-sxm",  # fits at no setting
+    "step-time-mixtral-8x7b-mi300x",
+    "crossover-deepseek-v2-a100-80gb-sxm",  # attention is compute-bound at every batch
+    "crossover-deepseek-v3-h100-sxm",
+    "throughput-llama-3.1-405b",  # fits on no device
+    "devices-llama-3-70b-bf16",
+]
+OF_LLAMA = "model_id = 'llama-3-8b' and convention = 'engine' and precision_id = 'bf16' and tensor_parallel = 1"
+STEPS = f"select * from mart.step_time where {OF_LLAMA} and phase = 'decode'"
+
+
+def defaults(spec: dict[str, Any]) -> dict[str, Any]:
+    return {each["name"]: each["value"] for each in spec.get("params", []) if "value" in each}
+
+
+@pytest.mark.parametrize("name", [*OF_STEPS, *OTHER_MODELS])
+def test_they_are_valid_and_name_columns(name: str, snapshot: duckdb.DuckDBPyConnection) -> None:
+    spec, frame = drawn(snapshot, name)
+    alt.LayerChart.from_dict(spec, validate=True)
+    json.dumps(spec, allow_nan=False)
+    columns = {*frame.columns, "layer"}
+    for _, channel, encoding in encodings(spec):
+        assert encoding.get("field", "layer") in columns, channel
+    assert spec["title"]["text"] in spec["description"]
+    assert len(spec["title"]["subtitle"]) == len(set(spec["title"]["subtitle"])) >= 1
+
+
+@pytest.mark.parametrize("name", [STEP_TIME, CROSSOVER, THROUGHPUT])
+def test_the_context_is_chosen_by_words_and_the_shortest_is_drawn(
+    name: str, snapshot: duckdb.DuckDBPyConnection
+) -> None:
+    spec, frame = drawn(snapshot, name)
+    (choice,) = [each for each in spec["params"] if each["name"] == "context"]
+    contexts = frame["sequence_length"].drop_nulls().unique().sort().to_list()
+    assert choice["bind"]["name"] == "context, tokens"
+    assert (choice["value"], choice["bind"]["options"]) == (contexts[0], contexts)
+    assert any(each.get("bind") == "legend" for each in spec["params"])
+    assert f"{contexts[0]:,}" in spec["title"]["subtitle"][0]
+    first = render(spec, "svg")
+    choice["value"] = contexts[-1]
+    assert render(spec, "svg") != first
+
+
+def test_bars_add_up_to_the_steps(snapshot: duckdb.DuckDBPyConnection) -> None:
+    _, frame = drawn(snapshot, STEP_TIME)
+    keys = ["batch_size", "sequence_length"]
+    steps = read_frame(snapshot, f"{STEPS} and hardware_id = 'h100-sxm'")
+    tops = frame.filter("is_top").join(steps, on=keys, suffix="_of_view", validate="1:1")
+    assert len(tops) == frame.select(keys).n_unique() == 33
+    assert tops["end_ms"].to_list() == pytest.approx((tops["lower_bound_s"] * 1e3).to_list(), rel=1e-6)
+    assert tops["fits_in_memory"].to_list() == tops["fits_in_memory_of_view"].to_list()
+    shares = (tops["compute_s"] / tops["lower_bound_s"]).to_list()
+    assert tops["compute_bound_share"].to_list() == pytest.approx(shares, abs=1e-6)
+    for bar in frame.partition_by(keys):
+        assert bar["start_ms"].to_list() == [0, *bar["end_ms"].to_list()[:-1]]
+        assert bar["share"].sum() == pytest.approx(1)
+
+
+def test_the_op_group_that_takes_the_most_time_is_named(snapshot: duckdb.DuckDBPyConnection) -> None:
+    spec, frame = drawn(snapshot, STEP_TIME)
+    steps = read_frame(snapshot, f"{STEPS} and hardware_id = 'h100-sxm' and sequence_length = 1024 and fits_in_memory")
+    most = dict(steps.select("batch_size", "dominant_op_group").sort("batch_size").rows())
+    last = most[max(most)]
+    since = min(batch for batch in most if all(most[b] == last for b in most if b >= batch))
+    assert spec["title"]["text"].endswith(f"context 1,024: {last} takes the most time from batch {since} on")
+    assert "attention" in last
+    shown = frame.filter("is_shown", sequence_length=1024)["batch_size"].max()
+    assert shown == max(most)
+    assert frame.filter("is_last", sequence_length=1024)["batch_size"].unique().to_list() == [max(most)]
+
+
+def test_a_model_that_fits_nowhere_is_drawn_and_said_to_be(snapshot: duckdb.DuckDBPyConnection) -> None:
+    spec, frame = drawn(snapshot, OTHER_MODELS[0])
+    assert frame["is_shown"].all()
+    assert not frame["fits_in_memory"].any()
+    assert spec["title"]["subtitle"][-1].startswith("The model does not fit in memory")
+    nowhere, _ = drawn(snapshot, "throughput-llama-3.1-405b")
+    assert "fits in the memory of none" in nowhere["title"]["text"]
+
+
+def test_ops_cross_the_ridge_where_the_view_says(snapshot: duckdb.DuckDBPyConnection) -> None:
+    spec, frame = drawn(snapshot, CROSSOVER)
+    view = read_frame(snapshot, f"select * from mart.crossover where {OF_LLAMA} and hardware_id = 'h100-sxm'")
+    since = dict(view.select("op", "critical_tokens").rows())
+    (ridge,) = marks(spec, "ridge")
+    crossings = {row["op"]: row for row in marks(spec, "crossing")}
+    assert {op: row["batch_size"] for op, row in crossings.items()} == {
+        op: tokens for op, tokens in since.items() if tokens is not None
+    }
+    assert {row["intensity_flops_per_byte"] for row in crossings.values()} == {ridge["intensity_flops_per_byte"]}
+    points = frame.filter(layer="computed", sequence_length=1024)
+    for op, line in points.group_by("op"):
+        below = line.filter(pl.col("intensity_flops_per_byte") < ridge["intensity_flops_per_byte"])
+        tokens = since[str(op[0])]
+        assert below["batch_size"].to_list() == [b for b in line["batch_size"] if tokens is None or b < tokens]
+    assert points.filter(answer="never")["op"].unique().to_list() == ["attention"]
+    known = [tokens for tokens in since.values() if tokens is not None]
+    said = f"products are compute-bound from a batch of {min(known)} to {max(known)}, attention never"
+    assert spec["title"]["text"].endswith(said)
+
+
+@pytest.mark.parametrize("name", [CROSSOVER, *OTHER_MODELS[2:4]])
+def test_labels_of_lines_lie_apart_and_inside(name: str, snapshot: duckdb.DuckDBPyConnection) -> None:
+    spec, _ = drawn(snapshot, name)
+    (low, high) = next(e["scale"]["domain"] for _, c, e in encodings(spec) if c == "y" and "scale" in e)
+    context = defaults(spec)["context"]
+    places = sorted(
+        row["intensity_flops_per_byte"] for row in marks(spec, "label") if row["sequence_length"] == context
+    )
+    assert low < places[0] < places[-1] < high
+    gap = (high / low) ** (14 / spec["height"])  # pixels
+    assert all(after / before > gap for before, after in pairwise(places))
+
+
+def test_attention_is_compute_bound_by_context_not_by_batch(snapshot: duckdb.DuckDBPyConnection) -> None:
+    _, frame = drawn(snapshot, "crossover-deepseek-v2-a100-80gb-sxm")
+    attention = frame.filter(op_group="attention")
+    assert attention["answer"].unique().to_list() == ["at every batch"]
+    assert attention["bound"].unique().to_list() == ["compute"]
+    assert attention["layer"].unique().to_list() == ["computed"]
+
+
+def test_batches_beyond_memory_are_marked(snapshot: duckdb.DuckDBPyConnection) -> None:
+    spec, frame = drawn(snapshot, THROUGHPUT)
+    keys = ["hardware_id", "sequence_length", "batch_size"]
+    shown = frame.join(read_frame(snapshot, STEPS), on=keys, suffix="_of_view", validate="1:1")
+    assert len(shown) == len(frame)
+    assert shown["fits_in_memory"].to_list() == shown["fits_in_memory_of_view"].to_list()
+    assert shown["tokens_per_s"].to_list() == pytest.approx(shown["tokens_per_s_of_view"].to_list(), rel=1e-6)
+    assert shown["token_ms"].to_list() == pytest.approx((shown["lower_bound_s"] * 1e3).to_list(), rel=1e-6)
+    for line in frame.partition_by("hardware_id", "sequence_length"):
+        fits = line.sort("batch_size")["fits_in_memory"].to_list()
+        assert False not in fits[:-1]
+        assert fits[-1] is (line["batch_size"].max() == 1024 and fits[-1])
+    filters = [str(layer["transform"]) for layer in spec["layer"]]
+    assert sum("!datum.fits_in_memory" in each for each in filters) == 1
+    best = frame.filter("fits_in_memory", sequence_length=1024).sort("tokens_per_s").row(-1, named=True)
+    assert f"{best['hardware']} leads with {best['tokens_per_s']:,.0f} tokens/s" in spec["title"]["text"]
+
+
+@pytest.mark.parametrize(("name", "model_id"), [(RANKING, "llama-3-8b"), (OTHER_MODELS[5], "llama-3-70b")])
+def test_every_device_is_ranked_or_says_why_not(name: str, model_id: str, snapshot: duckdb.DuckDBPyConnection) -> None:
+    spec, frame = drawn(snapshot, name)
+    steps = read_frame(
+        snapshot, f"{STEPS.replace('llama-3-8b', model_id)} and batch_size = 8 and sequence_length = 1024"
+    )
+    fits = dict(steps.select("hardware_id", "fits_in_memory").rows())
+    status = {True: "fits", False: "does not fit", None: "no peak"}
+    devices = [str(id_) for (id_,) in snapshot.sql("select hardware_id from core.hardware").fetchall()]
+    assert dict(frame.select("hardware_id", "status").rows()) == {id_: status[fits.get(id_)] for id_ in devices}
+    for part in frame.partition_by("status", maintain_order=True)[:2]:
+        assert part["tokens_per_s"].is_sorted(descending=True)
+    assert frame["status"].unique(maintain_order=True).to_list() == list(status.values())
+    assert frame.filter(status="no peak")["label"].unique().to_list() == ["no bf16 peak"]
+    assert all(" GB of " in label for label in frame.filter(status="does not fit")["label"])
+    counts = [list(fits.values()).count(each) for each in (True, False)]
+    assert f"{counts[0]} fit, {counts[1]} lack the memory (dashed)" in spec["title"]["subtitle"][0]
+    most = max(steps.filter("fits_in_memory")["tokens_per_s"].to_list())
+    assert f"at most {most:,.0f} tokens/s" in spec["title"]["text"]
+    power = dict(snapshot.sql("select hardware_id, tdp_w from core.hardware where tdp_w is not null").fetchall())
+    thrifty = {row["hardware_id"]: row["tokens_per_s"] / power[row["hardware_id"]]
+               for row in steps.filter("fits_in_memory").to_dicts() if row["hardware_id"] in power}  # fmt: skip
+    best = frame.filter(hardware_id=max(thrifty, key=lambda id_: thrifty[id_]))["hardware"].item()
+    assert spec["title"]["text"].endswith(f"most a joule on {best}")
+
+
+def test_one_run_is_a_history(snapshot: duckdb.DuckDBPyConnection) -> None:
+    spec, frame = drawn(snapshot, HISTORY)
+    assert len(frame) == 1
+    assert spec["title"]["text"].startswith("1 run (1 succeeded); the last took ")
+    (low, high) = next(e["scale"]["domain"] for _, c, e in encodings(spec) if c == "x" and "scale" in e)
+    assert low < high
+    assert render(spec, "svg") == render(drawn(snapshot, HISTORY)[0], "svg")
+
+
+def test_a_history_of_failed_and_unchanged_runs(home: Home) -> None:
+    with duckdb.connect(home.snapshot) as connection:
+        connection.execute("set TimeZone = 'UTC'")
+        connection.execute(
+            "insert into core.run select run_id || status, number, started_at + to_hours(number),"
+            " finished_at + to_hours(number), status, code_version, inputs_sha256, null, error"
+            " from (select * exclude (status, error, flow_run_id) from core.run), (values (2, 'failed', 'no space'),"
+            " (3, 'unchanged', null), (4, 'running', null)) as more (number, status, error)"
+        )
+        connection.execute("update core.run set finished_at = null where status = 'running'")
+    with open_snapshot(home.snapshot) as connection:
+        spec, frame = drawn(connection, HISTORY)
+    assert frame["status"].to_list() == ["succeeded", "failed", "unchanged"]  # one that did not end took no time
+    assert frame["error"].to_list() == [None, "no space", None]
+    (colours, shapes) = (
+        next(e["scale"] for _, c, e in encodings(spec) if c == channel) for channel in ("color", "shape")
+    )
+    assert colours["domain"] == shapes["domain"] == ["succeeded", "unchanged", "failed"]
+    assert len(set(colours["range"])) == len(set(shapes["range"])) == 3
+    assert spec["title"]["text"].startswith("3 runs (1 succeeded, 1 unchanged, 1 failed)")
+    assert spec["title"]["text"].endswith("changed 0 rows")
+
+
+def test_every_model_on_every_device_is_drawn_and_few_are_listed(
+    finished: Home, capsys: pytest.CaptureFixture[str], tmp_path: Path
+) -> None:
+    with open_snapshot(finished.snapshot) as connection:
+        entries = gallery(connection)
+    listed = {entry.name for entry in entries if entry.is_listed}
+    assert {"step-time-qwen2-7b-h100-sxm", "step-time-llama-3-8b-mi300x", "throughput-qwen2-7b"} <= listed
+    assert "step-time-qwen2-7b-mi300x" not in listed
+    assert {entry.name for entry in entries if entry.on_site} <= listed
+    assert len(entries) > 6000
+    assert len(listed) < 600
+    place = ["--home", str(finished.path)]
+    assert run_command(["chart", "step-time-qwen2-7b-mi300x", "--out", str(tmp_path / "a.json"), *place]) == 0
+    assert "Qwen2 7B on MI300X" in (tmp_path / "a.json").read_text("utf-8")
+    capsys.readouterr()
+    for name in ("step-time-llama-3-8b-t4", "crossover-llama-3-8b-t4"):  # a T4 has no bf16
+        assert run_command(["chart", name, *place]) == 2
+        assert len(capsys.readouterr().err.splitlines()) == 1
+
+
+def test_a_grid_without_the_settings_leaves_them_out(snapshot: duckdb.DuckDBPyConnection) -> None:
+    for name in OF_STEPS[:4]:
+        entry = find_chart(snapshot, name)
+        other = {"batch_sizes": [3], "sequence_lengths": [5], "batch_size": 3}
+        absent = type(entry)(name, entry.template, {**entry.parameters, **other})
+        assert not is_drawable(chart_frame(snapshot, absent))
+        assert is_drawable(chart_frame(snapshot, entry))
+
+
+def test_a_single_batch_and_context_can_be_drawn(snapshot: duckdb.DuckDBPyConnection) -> None:
+    for name in OF_STEPS[:3]:
+        entry = find_chart(snapshot, name)
+        one = type(entry)(name, entry.template, {**entry.parameters, "batch_sizes": [8], "sequence_lengths": [1024]})
+        assert b"context 1,024" in render(chart_spec(one, chart_frame(snapshot, one)), "svg")
+
+
+def test_they_are_found_by_device_and_model(finished: Home) -> None:
+    device, other, model = (
+        (finished.site / path / "index.html").read_text("utf-8")
+        for path in ("devices/h100-sxm", "devices/t4", "models/llama-3-8b")
+    )
+    for name in OF_STEPS[:4]:
+        assert f"charts/{name}/index.html" in device
+        assert f"charts/{name}/index.html" in model
+    assert RANKING in other
+    assert THROUGHPUT not in other
+    index = (finished.site / "index.html").read_text("utf-8")
+    for kind in ("Time of a step", "Intensity and batch", "Tokens/s and latency", "Devices ranked", "Runs"):
+        assert f'data-kind="{kind}"' in index
