@@ -80,6 +80,15 @@ def test_a_query_is_drawn_by_the_house_template_alone(tmp_path: Path) -> None:
         read(tmp_path, QUERY.replace('"house"', '"paper"'))
 
 
+def test_a_chart_of_steps_names_its_batches_and_contexts(tmp_path: Path) -> None:
+    lists = "batch_sizes = [1, 8]\nsequence_lengths = [1024]"
+    text = CHART.replace('"house"', '"step_time"').replace("batch_size = 8\nsequence_length = 1024", lists)
+    (chart,) = read(tmp_path, text)
+    assert json.loads(str(chart["entry"]))["batch_sizes"] == [1, 8]
+    with pytest.raises(InputError, match=r"chart\[0\]\.batch_sizes"):
+        read(tmp_path, text.replace("[1, 8]", "[]"))
+
+
 def test_an_own_chart_takes_the_place_of_a_shipped_one() -> None:
     own = {"name": "devices-fp16", "template": "comparison", "dtype": "fp8", "devices": ["h100-sxm"]}
     words = {"hardware_id": {"*": [{"hardware_id": "h"}]}}
