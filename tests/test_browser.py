@@ -335,7 +335,7 @@ def test_a_chart_is_interactive_and_its_layers_can_be_hidden(disk: Visitor) -> N
 def test_the_context_of_a_chart_is_chosen_beside_it(disk: Visitor) -> None:
     page = disk.open(STEP)
     picture, choice = page.locator("#chart svg"), page.get_by_label("context, tokens")
-    expect(choice).to_have_value("0")  # the first
+    expect(choice).to_have_value("1024")
     expect(picture).to_contain_text("context 1,024")
     choice.select_option(label="8,192")
     expect(picture).to_contain_text("context 8,192")
