@@ -53,7 +53,7 @@ def step_time(frame: pl.DataFrame) -> alt.LayerChart:
         .mark_rect(color=PALE, opacity=0.6, width=alt.RelativeBandSize(1 / (1 - _GAP)))
         .encode(x, y=alt.YValue(0), y2=alt.Y2Value(HEIGHT)),
         in_context("datum.is_top", "datum.is_first_without_room")
-        .mark_text(text="does not fit in memory", align="left", dx=-24, fontStyle="italic", color=GREY, fontSize=12)
+        .mark_text(text="does not fit", align="left", dx=-24, fontStyle="italic", color=GREY, fontSize=12)
         .encode(x, y=alt.YValue(28)),
         context_label(in_context("datum.is_top", f"datum.batch_size == {batches[0]}"), 8),
         in_context("datum.is_shown")
