@@ -152,6 +152,8 @@ def _write_chart(out: Path, card: Row, chart: ShownChart, known: _Known) -> None
     shown = ("precision_id", "convention", "batch_size", "sequence_length", "marks", "dtype")
     setting = {name.removesuffix("_id"): parameters.get(name) for name in shown}
     frame = chart.frame
+    if "layer" not in frame.columns:
+        setting["marks"] = None
     for column, what in (("basis", "basis"), ("origin", "origin of the roofs"), ("source", "measured by")):
         said = frame[column].drop_nulls().unique().sort().to_list() if column in frame.columns else []
         setting[what] = "; ".join(said) or None
@@ -166,7 +168,10 @@ def _write_chart(out: Path, card: Row, chart: ShownChart, known: _Known) -> None
 
 
 def _write_devices(out: Path, known: _Known, cards: Sequence[Row]) -> None:
-    tables = {name: _by(known.frames[f"device_{name}"], "hardware_id") for name in ("roofs", "conflicts", "measured")}
+    tables = {
+        name: _by(known.frames[f"device_{name}"], "hardware_id")
+        for name in ("roofs", "conflicts", "measured", "crossovers")
+    }
     steps = _by(known.frames["steps"], "hardware_id", "model_id", "device")
     links = {row["short_name"]: f"../../models/{id_}/index.html" for id_, row in known.models.items()}
     for hardware_id, device in known.devices.items():

@@ -20,7 +20,7 @@ from warehouse.home import Home
 from warehouse.snapshot import last_published
 
 ROOT = Path(__file__).resolve().parents[1]
-EVERY_S = 20
+EVERY_S = 15
 PATIENCE_S = 240
 
 T = TypeVar("T")
