@@ -97,31 +97,33 @@ class Op:
     level: str = "dram"
     weights: pl.Expr | None = None
 
+    def dimensions(self) -> dict[str, pl.Expr]:
+        """Return the columns of core.op_shape beside its key and the setting."""
+        seen = self.attention
+        return {
+            "op": pl.lit(self.op),
+            "op_group": pl.lit(self.op_group),
+            "kind": pl.lit(self.kind) if isinstance(self.kind, str) else self.kind,
+            "m": self.m.cast(pl.Int64),
+            "k": self.k.cast(pl.Int64),
+            "n": self.n.cast(pl.Int64),
+            "heads": seen.heads if seen else _NONE,
+            "kv_heads": seen.kv_heads if seen else _NONE,
+            "head_dim": seen.head_dim if seen else _NONE,
+            "value_dim": seen.value_dim if seen else _NONE,
+            "kv_dim": seen.kv_dim if seen else _NONE,
+            "attended_tokens": (seen.attended if seen else _NONE).cast(pl.Float64),
+            "cached_tokens": seen.cached if seen else _NONE,
+            "matrices": self.matrices.cast(pl.Float64),
+            "experts": _EXPERTS if self.is_mixture else _NONE,
+            "has_bias": self.bias,
+            "level": pl.lit(self.level),
+            "repeat": self.repeat.cast(pl.Int64),
+        }
+
     def shapes(self, settings: pl.DataFrame) -> pl.DataFrame:
         """Return a row a setting at which the op runs."""
-        seen = self.attention
-        return settings.filter(self.repeat > 0).select(
-            *SETTING,
-            "precisions",
-            op=pl.lit(self.op),
-            op_group=pl.lit(self.op_group),
-            kind=pl.lit(self.kind) if isinstance(self.kind, str) else self.kind,
-            m=self.m.cast(pl.Int64),
-            k=self.k.cast(pl.Int64),
-            n=self.n.cast(pl.Int64),
-            heads=seen.heads if seen else _NONE,
-            kv_heads=seen.kv_heads if seen else _NONE,
-            head_dim=seen.head_dim if seen else _NONE,
-            value_dim=seen.value_dim if seen else _NONE,
-            kv_dim=seen.kv_dim if seen else _NONE,
-            attended_tokens=(seen.attended if seen else _NONE).cast(pl.Float64),
-            cached_tokens=seen.cached if seen else _NONE,
-            matrices=self.matrices.cast(pl.Float64),
-            experts=_EXPERTS if self.is_mixture else _NONE,
-            has_bias=self.bias,
-            level=pl.lit(self.level),
-            repeat=self.repeat.cast(pl.Int64),
-        )
+        return settings.filter(self.repeat > 0).select(*SETTING, "precisions", **self.dimensions())
 
     def held(self) -> pl.Expr:
         """Return the weights that a device holds of the op in all layers."""

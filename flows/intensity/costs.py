@@ -1,9 +1,11 @@
 """FLOP and bytes of an op: the cost model.
 
-The formulas hold for numbers and for polars expressions alike. FLOP = 2 per multiply-add; element
-sizes are in bytes.
+The formulas hold for numbers and for polars expressions alike; what is mostly a number stands together,
+so that it is worked out once for all rows of a grid. FLOP = 2 per multiply-add; element sizes are in
+bytes.
 """
 
+from collections.abc import Mapping
 from typing import Any, NamedTuple, TypeAlias
 
 import polars as pl
@@ -23,17 +25,21 @@ class Cost(NamedTuple):
     @property
     def bytes(self) -> Quantity:
         """All bytes that must move."""
-        return self.weight_bytes + self.activation_bytes + self.kv_bytes
+        return self.weight_bytes + self.kv_bytes + self.activation_bytes
 
     @property
     def intensity(self) -> Quantity:
         """Operational intensity, FLOP/byte."""
         return self.flops / self.bytes
 
+    def quantities(self) -> dict[str, Quantity]:
+        """Return what core.op_cost says beside its key."""
+        return {**self._asdict(), "bytes": self.bytes, "intensity_flops_per_byte": self.intensity}
+
     def columns(self) -> list[pl.Expr]:
         """Return the columns of core.op_cost beside its key, where quantities are expressions."""
-        quantities = {**self._asdict(), "bytes": self.bytes, "intensity_flops_per_byte": self.intensity}
-        return [(q if isinstance(q, pl.Expr) else pl.lit(float(q))).alias(name) for name, q in quantities.items()]
+        quantities = self.quantities().items()
+        return [(q if isinstance(q, pl.Expr) else pl.lit(float(q))).alias(name) for name, q in quantities]
 
 
 def linear(
@@ -53,9 +59,9 @@ def linear(
     intensity is 1/(1/k + 1/n + 1/m), as in Cai et al. 2024 (arXiv 2401.10774).
     """
     return Cost(
-        flops=2 * m * k * n + bias * m * n,
-        weight_bytes=weight * matrices * (k * n + bias * n),
-        activation_bytes=activation * (m * k + m * n),
+        flops=m * (n * (2 * k + bias)),
+        weight_bytes=matrices * (weight * n * (k + bias)),
+        activation_bytes=m * (activation * (k + n)),
     )
 
 
@@ -78,9 +84,9 @@ def attention_product(
     is 1/(1/d + 1/q + 1/s), as in Cai et al. 2024 (arXiv 2401.10774).
     """
     return Cost(
-        flops=2 * b * heads * q * s * d,
-        activation_bytes=activation * b * heads * (q * d + q * s),
-        kv_bytes=kv * b * kv_heads * s * d,
+        flops=(2 * heads * d) * (b * q * s),
+        activation_bytes=(activation * heads) * (b * q * (d + s)),
+        kv_bytes=(kv * kv_heads * d) * (b * s),
     )
 
 
@@ -106,9 +112,9 @@ def attention(
     2024, arXiv 2405.04434).
     """
     return Cost(
-        flops=2 * b * heads * q * attended * (d + value_d),
-        activation_bytes=activation * b * heads * q * (d + value_d),
-        kv_bytes=kv * b * kv_heads * cached * kv_d,
+        flops=(2 * heads * (d + value_d)) * (b * q * attended),
+        activation_bytes=(activation * heads * (d + value_d)) * (b * q),
+        kv_bytes=(kv * kv_heads * kv_d) * (b * cached),
     )
 
 
@@ -161,34 +167,57 @@ def op_costs(shapes: pl.DataFrame, precisions: pl.DataFrame, elementwise_costs: 
         .rename({"precisions": "precision_id"})
         .join(precisions, on="precision_id", how="inner", maintain_order="left")
         .join(elementwise_costs.drop("origin", "note", "source_id"), on="kind", how="left", maintain_order="left")
-        .with_columns(pl.col(*_DIMENSIONS, "matrices", "has_bias").cast(pl.Float64))
+        .with_columns(pl.col(QUANTITIES).cast(pl.Float64))
     )
+    of = {name: pl.col(name) for name in (*QUANTITIES, *BITS, *COUNTS)}
     costs = [
-        rows.filter(of_kind).select("shape_id", "precision_id", *cost.columns()) for of_kind, cost in _cost_of_kind()
+        rows.filter(of_kind).select("shape_id", "precision_id", *cost(kind, of).columns())
+        for kind, of_kind in _FORMULAS.items()
     ]
     return pl.concat(costs, how="vertical_relaxed")
 
 
-_DIMENSIONS = [
+# What the formulas are given: of an op shape, of a precision, of a kind of core.elementwise.
+QUANTITIES = [
     "batch_size", "query_length", "tensor_parallel", "m", "k", "n", "heads", "kv_heads", "head_dim", "value_dim",
-    "kv_dim", "attended_tokens", "cached_tokens",
+    "kv_dim", "attended_tokens", "cached_tokens", "matrices", "has_bias",
 ]  # fmt: skip
+BITS = ["weight_bits", "activation_bits", "kv_bits"]
+COUNTS = ["flops_per_element", "reads_per_element", "writes_per_element", "weight_reads_per_element"]
+
+# one kind of each formula -> the ops that it holds for
+_FORMULAS: dict[str, pl.Expr] = {
+    "linear": pl.col("kind") == "linear",
+    "qk": pl.col("kind").is_in(["qk", "pv"]),
+    "attention": pl.col("kind") == "attention",
+    "all_reduce": pl.col("kind") == "all_reduce",
+    "elementwise": pl.col("flops_per_element").is_not_null(),
+}
 
 
-def _cost_of_kind() -> list[tuple[pl.Expr, Cost]]:
-    b, q, t, m, k, n, heads, kv_heads, d, value_d, kv_d, attended, cached = (pl.col(name) for name in _DIMENSIONS)
-    weight, activation, kv = (pl.col(f"{operand}_bits") / 8 for operand in ("weight", "activation", "kv"))
-    counts = {name: pl.col(f"{name}_per_element") for name in ("flops", "reads", "writes", "weight_reads")}
-    kind, matrices, bias = pl.col("kind"), pl.col("matrices"), pl.col("has_bias")
-    operands = {"activation": activation, "kv": kv}
-    sizes = {"value_d": value_d, "kv_d": kv_d, "attended": attended, "cached": cached}
-    return [
-        (kind == "linear", linear(m, k, n, weight=weight, activation=activation, matrices=matrices, bias=bias)),
-        (kind.is_in(["qk", "pv"]), attention_product(b, q, attended, heads, kv_heads, kv_d, **operands)),
-        (kind == "attention", attention(b, q, heads, kv_heads, d, **sizes, **operands)),
-        (kind == "all_reduce", all_reduce(m * n, t, activation=activation)),
-        (
-            counts["flops"].is_not_null(),
-            elementwise(m * n, **counts, activation=activation, weight=weight, operands=matrices),
-        ),
-    ]
+def cost(kind: str, of: Mapping[str, Quantity]) -> Cost:
+    """Return the cost of an op of some kind.
+
+    Parameters
+    ----------
+    kind
+        As in core.op_shape; a kind that has no formula of its own is an element-wise one.
+    of
+        Each of QUANTITIES, BITS and, for an element-wise op, COUNTS.
+    """
+    b, q, t, m, k, n, heads, kv_heads, d, value_d, kv_d, attended, cached, matrices, bias = (
+        of[name] for name in QUANTITIES
+    )
+    weight, activation, kv = (of[name] / 8 for name in BITS)
+    match kind:
+        case "linear":
+            return linear(m, k, n, weight=weight, activation=activation, matrices=matrices, bias=bias)
+        case "qk" | "pv":
+            return attention_product(b, q, attended, heads, kv_heads, kv_d, activation=activation, kv=kv)
+        case "attention":
+            sizes = {"value_d": value_d, "kv_d": kv_d, "attended": attended, "cached": cached}
+            return attention(b, q, heads, kv_heads, d, **sizes, activation=activation, kv=kv)
+        case "all_reduce":
+            return all_reduce(m * n, t, activation=activation)
+    counts = {name.removesuffix("_per_element"): of[name] for name in COUNTS}
+    return elementwise(m * n, **counts, activation=activation, weight=weight, operands=matrices)
