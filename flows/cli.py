@@ -304,6 +304,97 @@ def calibrate(*, common: Common = Common()) -> int:
 
 
 @app.command
+def sweep(
+    *,
+    name: str | None = None,
+    model: list[str] | None = None,
+    convention: list[str] | None = None,
+    phase: list[str] | None = None,
+    precision: list[str] | None = None,
+    tensor_parallel: str = "1",
+    batch: str = "1:256:x2",
+    sequence: str = "128:32768:x2",
+    candidates: str | None = None,
+    rows_per_part: int = 4_000_000,
+    out: str | None = None,
+    dry_run: bool = False,
+    remove: str | None = None,
+    common: Common = Common(),
+) -> int:
+    """Compute the op costs of a large grid into Parquet files, which mart.sweep_cost and mart.sweep_point read.
+
+    A range is numbers with commas, 1,2,4, or first:last:step, 1:64:1, or first:last:xfactor, 1:512:x2, or several of
+    these with commas. Names may stand with commas too. Interrupted, the same command goes on: parts that are there
+    are kept. `rooflines sweep --remove NAME` undoes it.
+
+    Parameters
+    ----------
+    name
+        Name of the sweep, its sweep_id; one of that name is replaced.
+    model
+        Models. Default: all.
+    convention
+        Which ops there are: engine, paper, llm-viewer. Default: engine.
+    phase
+        prefill, decode, speculative. Default: prefill and decode, and speculative where there are candidates.
+    precision
+        Precisions. Default: fp16.
+    tensor_parallel
+        Range of devices that share a model: some of 1,2,4,8.
+    batch
+        Range of batch sizes.
+    sequence
+        Range of prompt and context lengths.
+    candidates
+        Range of tokens that a speculative step verifies at once.
+    rows_per_part
+        Most rows of a file; two files at a time are in memory, at about 100 bytes a row.
+    out
+        Folder for the files, as of shared storage, instead of HOME/sweeps; they go to its subfolder NAME.
+    dry_run
+        Say how many rows, parts and bytes it would be, and write nothing.
+    remove
+        Name of a sweep to take away, with its files.
+    """
+    home, target = common.place, _folder("--out", out)
+    if (name is None) == (remove is None):
+        raise InputError("sweep: expected either --name NAME or --remove NAME")
+    if remove is not None:
+        from warehouse.sweeps import remove as take_away
+
+        count = take_away(home, remove)
+        print(f"removed {remove}: {count} parts")
+        return 0
+    from flows import sweep as sweeping
+
+    asked = {"conventions": convention, "precisions": precision}
+    request = sweeping.Request(
+        name or "",
+        models=model or [],
+        phases=phase or [],
+        tensor_parallel=tensor_parallel,
+        batch=batch,
+        sequence=sequence,
+        candidates=candidates,
+        rows_per_part=rows_per_part,
+        out=target,
+        **{field: names for field, names in asked.items() if names},
+    )
+    started = time.monotonic()
+    with _progress("planning") as show:
+        done = sweeping.sweep(home, request, dry_run=dry_run, progress=show.tell)
+    seconds = time.monotonic() - started
+    there = f"{done.parts_before} of {done.part_count} parts were there"
+    if dry_run:
+        print(f"would write {done.row_count:,} rows: {there}, about {done.size_bytes / 1e6:,.0f} MB in all")
+        return 0
+    print(f"swept {done.row_count:,} rows, {done.size_bytes / 1e6:,.0f} MB: {there} ({seconds:.1f} s)")
+    print(f"  parts  {done.folder}")
+    print(f"next: rooflines query \"select * from mart.sweep_point where sweep_id = '{name}' limit 9\"")
+    return 0
+
+
+@app.command
 def query(
     sql: str | None = None,
     /,

@@ -12,7 +12,7 @@ from charts.gallery import ChartEntry, list_charts
 from warehouse.errors import InputError, one_line
 from warehouse.frames import read_frame
 from warehouse.objects import sql_files, sql_folder
-from warehouse.snapshot import time_limit
+from warehouse.snapshot import ask, time_limit
 from warehouse.store import literal
 
 # what is published of a chart
@@ -107,7 +107,7 @@ def roofline_of(connection: duckdb.DuckDBPyConnection, sql: str, precision_id: s
         The query cannot be run, or its columns are not these; device or precision have no roof.
     """
     try:
-        relation = connection.sql(sql)
+        relation = ask(connection, sql)
         points = pl.DataFrame(relation) if relation is not None else pl.DataFrame()
     except duckdb.InterruptException:
         raise

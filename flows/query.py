@@ -11,7 +11,8 @@ from typing import Literal
 import duckdb
 
 from warehouse.errors import InputError, one_line
-from warehouse.store import quoted
+from warehouse.snapshot import ask
+from warehouse.store import lost_files, quoted
 
 Format = Literal["table", "csv", "json", "parquet"]
 
@@ -36,7 +37,7 @@ def write_result(connection: duckdb.DuckDBPyConnection, sql: str, form: Format, 
     if form == "parquet" and out is None and sys.stdout.isatty():
         raise InputError("--format parquet: expected --out FILE, or standard output sent to a file")
     try:
-        relation = connection.sql(sql)
+        relation = ask(connection, sql)
         if relation is None:
             raise InputError("query: the statement has no result; expected one that returns rows")
         if form == "table":
@@ -48,11 +49,20 @@ def write_result(connection: duckdb.DuckDBPyConnection, sql: str, form: Format, 
     except duckdb.OutOfMemoryException:
         raise InputError("query: it takes more memory than it may; --memory allows more") from None
     except duckdb.Error as error:
+        if ".parquet" in str(error):
+            _refuse_lost_files(connection)
         raise InputError(f"query: {one_line(error)}") from None
     except OSError as error:
         if out is None:
             raise
         raise InputError(f"--out: {out}: {error.strerror or error}; expected a file that can be written") from None
+
+
+def _refuse_lost_files(connection: duckdb.DuckDBPyConnection) -> None:
+    """Raise `InputError` where a sweep lacks a file; DuckDB would say that it may not look for it."""
+    for sweep_id, files in lost_files(connection).items():
+        mend = f"the same `rooflines sweep` makes it again, `rooflines sweep --remove {sweep_id}` forgets the sweep"
+        raise InputError(f"query: sweep {sweep_id}: {files[0]} is gone; {mend}")
 
 
 def _table(relation: duckdb.DuckDBPyRelation) -> str:

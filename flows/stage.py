@@ -22,7 +22,7 @@ def staged(
     """Return the files of some frames, calling `build` only where one of them is not there yet."""
     digest = digest_of([*made_from, code_version()])
     files = {name: Staged(folder / f"{name}-{digest[:16]}.parquet", digest) for name in names}
-    if not all(_is_whole(file.path) for file in files.values()):
+    if not all(is_whole(file.path) for file in files.values()):
         folder.mkdir(parents=True, exist_ok=True)
         frames = build()
         for name, file in files.items():
@@ -34,7 +34,7 @@ def staged(
     return files
 
 
-def _is_whole(path: Path) -> bool:
+def is_whole(path: Path) -> bool:
     """Whether a Parquet file is there with its last bytes, which a power cut can cost it."""
     if not path.is_file() or path.stat().st_size < len(_END):
         return False

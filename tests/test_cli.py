@@ -25,7 +25,7 @@ from warehouse.home import Home
 
 ROOT = Path(__file__).resolve().parents[1]
 DEVICES, MODELS = (len(list((SHIPPED / name).iterdir())) for name in ("hardware", "models"))
-COMMANDS = ["run", "ingest", "measure", "calibrate", "query", "schema", "chart", "publish", "check", "serve"]
+COMMANDS = ["run", "ingest", "measure", "calibrate", "sweep", "query", "schema", "chart", "publish", "check", "serve"]
 
 
 def rooflines(home: Home, *arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:

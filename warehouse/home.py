@@ -60,6 +60,11 @@ class Home:
         return self.path / "stage"
 
     @property
+    def sweeps(self) -> Path:
+        """Files of large grids, a folder a sweep."""
+        return self.path / "sweeps"
+
+    @property
     def catalog(self) -> Path:
         """The user's own input files."""
         return self.path / "catalog"

@@ -4,7 +4,7 @@ import os
 import re
 import shutil
 import threading
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -12,7 +12,15 @@ import duckdb
 
 from warehouse.errors import InputError, one_line
 from warehouse.home import Home
-from warehouse.store import OFFLINE, WRITING, Config, write_ahead_log
+from warehouse.store import (
+    OFFLINE,
+    WRITING,
+    Config,
+    file_pattern,
+    literal,
+    registered_files,
+    write_ahead_log,
+)
 
 MEMORY_LIMIT = "2GB"
 KEPT_SNAPSHOTS = 3
@@ -20,9 +28,10 @@ KEPT_SNAPSHOTS = 3
 _AMOUNT = re.compile(r"\d+(\.\d+)? ?[KMGT]i?B")
 _SANDBOX: Config = {
     **OFFLINE,
-    "enable_external_access": False,
     "threads": min(4, os.cpu_count() or 1),
 }
+
+_WRITES = {duckdb.StatementType.COPY, duckdb.StatementType.EXPORT, duckdb.StatementType.PREPARE}
 
 
 def write_candidate(home: Home, run_id: str) -> Path:
@@ -30,12 +39,22 @@ def write_candidate(home: Home, run_id: str) -> Path:
 
     Nobody may have the build database open: only then its file holds everything.
     """
+    succeeded = "update core.run set status = 'succeeded' where run_id = ?"
+    return _candidate(home, home.build, lambda connection: connection.execute(succeeded, [run_id]))
+
+
+def changed_copy(home: Home, change: Callable[[duckdb.DuckDBPyConnection], object]) -> Path:
+    """Copy the snapshot into a file that `promote` can publish, and change that."""
+    return _candidate(home, home.snapshot, change)
+
+
+def _candidate(home: Home, source: Path, change: Callable[[duckdb.DuckDBPyConnection], object]) -> Path:
     candidate = home.snapshot.with_suffix(".candidate")
     write_ahead_log(candidate).unlink(missing_ok=True)
     try:
-        shutil.copyfile(home.build, candidate)
+        shutil.copyfile(source, candidate)
         with duckdb.connect(str(candidate), config=WRITING) as connection:
-            connection.execute("update core.run set status = 'succeeded' where run_id = ?", [run_id])
+            change(connection)
     except BaseException:
         candidate.unlink(missing_ok=True)
         write_ahead_log(candidate).unlink(missing_ok=True)
@@ -108,8 +127,8 @@ def time_limit(connection: duckdb.DuckDBPyConnection, seconds: float) -> Iterato
 def open_snapshot(path: Path, memory_limit: str = MEMORY_LIMIT) -> Iterator[duckdb.DuckDBPyConnection]:
     """Open a snapshot for statements of any origin.
 
-    They can read this file and nothing else: no other file, no network, no extension, no setting, and take so much
-    memory.
+    They can read this file, the files of its sweeps and nothing else: no other file, no network, no extension, no
+    setting, and take so much memory. Users' statements go through `ask`, or else they could write to those files.
 
     Raises
     ------
@@ -127,8 +146,28 @@ def open_snapshot(path: Path, memory_limit: str = MEMORY_LIMIT) -> Iterator[duck
     with connection:
         connection.execute("set global TimeZone = 'UTC'")
         connection.execute("set search_path = 'mart,core'")
+        files = [file for files in registered_files(connection).values() for file in files]
+        if files:
+            names = {name for file in files for name in (str(file), file_pattern(file))}
+            connection.execute(f"set allowed_paths = {literal(sorted(names))}")
+        connection.execute("set enable_external_access = false")
         connection.execute("set lock_configuration = true")
         yield connection
+
+
+def ask(connection: duckdb.DuckDBPyConnection, sql: str) -> duckdb.DuckDBPyRelation | None:
+    """Run a user's statement, which must not write: the sandbox lets files of sweeps be opened, and would not mind.
+
+    Raises
+    ------
+    duckdb.Error
+        The statement cannot be run, or could write a file.
+    """
+    for statement in connection.extract_statements(sql):
+        explained = statement.type == duckdb.StatementType.EXPLAIN and "copy" in sql.lower()
+        if statement.type in _WRITES or explained:
+            raise duckdb.PermissionException("the statement could write a file; expected one that reads")
+    return connection.sql(sql)
 
 
 def published_run(connection: duckdb.DuckDBPyConnection) -> tuple[str, str]:

@@ -189,7 +189,7 @@ def create_views(connection: duckdb.DuckDBPyConnection) -> None:
     """Create every view anew.
 
     A column without a comment of its own takes that of the same name in what the view reads: a
-    quantity has one name and one description.
+    quantity has one name and one description. A sweep that lacks a file is left out.
     """
     wanted = dict(views_in_order())
     existing = "select schema_name || '.' || view_name from duckdb_views() where schema_name = 'mart'"
@@ -199,8 +199,9 @@ def create_views(connection: duckdb.DuckDBPyConnection) -> None:
     comments: dict[str, dict[str, str | None]] = defaultdict(dict)
     for table, column, comment in connection.execute(f"{_COMMENTS} where schema_name = 'core'").fetchall():
         comments[table][column] = comment
+    parts = _parts_of_sweeps(connection)
     for name, sql in wanted.items():
-        connection.execute(sql)
+        connection.execute(sql.replace("{parts}", parts))
         own = comments[name] = _column_comments(connection, name)
         inherited: dict[str, str | None] = {}
         for source in read_names(sql):
@@ -209,6 +210,34 @@ def create_views(connection: duckdb.DuckDBPyConnection) -> None:
         own |= added
         statements = [f"comment on column {name}.{quoted(c)} is {literal(comment)}" for c, comment in added.items()]
         connection.execute(";".join(statements))
+
+
+def registered_files(connection: duckdb.DuckDBPyConnection) -> dict[str, list[Path]]:
+    """Return the files of every sweep; none where the database is older than sweeps."""
+    try:
+        rows = connection.execute((sql_folder() / "sweep" / "files.sql").read_text("utf-8")).fetchall()
+    except duckdb.CatalogException:
+        return {}
+    database = connection.execute("select path from duckdb_databases() where path is not null").fetchone()
+    home = Path(database[0]).absolute().parent if database else Path()
+    if not (home / "rooflines.duckdb").exists() and not (home / "build.duckdb").exists():
+        home = home.parent  # of a snapshot that is kept
+    files: dict[str, list[Path]] = defaultdict(list)
+    for sweep_id, folder, path in rows:
+        files[sweep_id].append(home / folder / path)
+    return files
+
+
+def lost_files(connection: duckdb.DuckDBPyConnection) -> dict[str, list[Path]]:
+    """Return the sweeps that lack files, and which."""
+    found = registered_files(connection).items()
+    lost = {sweep_id: [file for file in files if not file.is_file()] for sweep_id, files in found}
+    return {sweep_id: files for sweep_id, files in lost.items() if files}
+
+
+def file_pattern(path: Path) -> str:
+    """Return the pattern that means one file and no other to a DuckDB function that reads files."""
+    return re.sub(r"([*?\[])", r"[\1]", str(path))
 
 
 def run_checks(connection: duckdb.DuckDBPyConnection) -> list[Rule]:
@@ -247,11 +276,24 @@ def _start_from_snapshot(home: Home) -> None:
         partial.replace(home.build)
 
 
+def _parts_of_sweeps(connection: duckdb.DuckDBPyConnection) -> str:
+    """Return the end of mart.sweep_cost, which reads the files of every sweep that has all of them."""
+    template, parts = (sql_folder() / "sweep" / "parts.sql").read_text("utf-8"), []
+    lost = lost_files(connection)
+    for sweep_id, files in registered_files(connection).items():
+        if sweep_id in lost:
+            _log.warning("sweep %s is left out: %d files are gone", sweep_id, len(lost[sweep_id]))
+        else:
+            patterns = [file_pattern(file) for file in files]
+            parts.append(template.format(sweep_id=literal(sweep_id), files=literal(patterns)))
+    return "".join(parts)
+
+
 def _load_table(
     connection: duckdb.DuckDBPyConnection, table: str, file: Path, keys: Sequence[str], columns: Iterable[str]
 ) -> Change:
     touched: Counter[str] = Counter()
-    path = literal(re.sub(r"([*?\[])", r"[\1]", str(file)))  # or else they mean many files
+    path = literal(file_pattern(file))
     present = {name for name, *_ in connection.execute(f"describe from read_parquet({path})").fetchall()}
     given = ", ".join(column for column in columns if column in present)
     if not _value(connection, f"select count(*) from core.{table}"):

@@ -33,3 +33,11 @@ def code_version() -> str:
     parts = [f"{library} {version(library)}" for library in _LIBRARIES]
     parts += [f"{path.name} {hashlib.sha256(path.read_bytes()).hexdigest()}" for path in files]
     return f"{package_version()}+{digest_of(parts)[:12]}"
+
+
+@cache
+def computing_code() -> str:
+    """Return a digest of the code that computes costs, and of nothing else: what the files of sweeps depend on."""
+    files = [*(_ROOT / "flows" / "intensity").glob("*.py"), _ROOT / "flows" / "sweep.py"]
+    parts = [f"{path.name} {hashlib.sha256(path.read_bytes()).hexdigest()}" for path in files]
+    return digest_of([f"polars {version('polars')}", *parts])

@@ -1,0 +1,34 @@
+-- one row per sweep
+create or replace view mart.sweep as
+with
+part as (
+    select
+        sweep_id,
+        count(*) as part_count,
+        sum(size_bytes)::bigint as size_bytes,
+    from core.sweep_part
+    group by sweep_id
+)
+
+select
+    sweep.sweep_id,
+    sweep.row_count,
+    coalesce(part.part_count, 0) as part_count,
+    coalesce(part.size_bytes, 0) as size_bytes,
+    sweep.created_at,
+    sweep.models,
+    sweep.conventions,
+    sweep.phases,
+    sweep.precisions,
+    sweep.tensor_parallel_range,
+    sweep.batch_range,
+    sweep.sequence_range,
+    sweep.candidate_range,
+    sweep.folder,
+    sweep.code_version,
+from core.sweep as sweep
+left join part using (sweep_id);
+
+comment on view mart.sweep is 'one row per sweep: how large it is, when it was made, and of which grid';
+comment on column mart.sweep.part_count is 'Parquet files of the sweep';
+comment on column mart.sweep.size_bytes is 'size of its files together';

@@ -1,0 +1,36 @@
+-- one row per sweep, op shape and precision
+create or replace view mart.sweep_cost as
+with
+-- no row: the columns and their types, also where there is no sweep
+described as (
+    select
+        sweep.sweep_id,
+        shape.model_id,
+        shape.convention,
+        cost.precision_id,
+        shape.phase,
+        shape.batch_size,
+        shape.sequence_length,
+        shape.query_length,
+        shape.tensor_parallel,
+        shape.op,
+        shape.op_group,
+        shape.level,
+        shape.repeat,
+        cost.flops,
+        cost.weight_bytes,
+        cost.activation_bytes,
+        cost.kv_bytes,
+        cost.bytes,
+        cost.intensity_flops_per_byte,
+    from core.op_shape as shape
+    inner join core.op_cost as cost using (shape_id)
+    cross join core.sweep as sweep
+    where false
+)
+
+select * from described
+{parts};
+
+comment on view mart.sweep_cost is 'one row per sweep, op shape and precision: the work of one execution and the memory that it must move, read from the sweep''s files';
+comment on column mart.sweep_cost.level is 'what the bytes move through: dram, l2 or interconnect';

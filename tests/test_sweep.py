@@ -1,0 +1,412 @@
+"""Large grids: the same figures as the warehouse's own, whole files or none, seen by readers at once."""
+
+import errno
+import os
+import re
+import shlex
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator, Sequence
+from dataclasses import replace
+from functools import cache
+from pathlib import Path
+
+import duckdb
+import polars as pl
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+from flows.cli import run_command
+from flows.ingest.catalog import SHIPPED
+from flows.intensity.grid import PHASES
+from flows.readers import read_kind
+from flows.sweep import Grid, Inputs, Part, Request, in_threads, numbers, path_of, plan, rows_of, sweep
+from tests.conftest import Refresh
+from tests.test_cli import HOSTILE
+from tests.test_ingest import DEVICE, source
+from tests.test_readme import README, cells
+from warehouse import store
+from warehouse.errors import InputError, RunError
+from warehouse.frames import read_frame
+from warehouse.home import Home
+from warehouse.snapshot import open_snapshot
+from warehouse.sweeps import PartFile, remove
+
+ROOT = Path(__file__).resolve().parents[1]
+SMALL = Request("small", ["llama-7b"], batch="1,2", sequence="128,256", rows_per_part=40)
+KEY = [
+    "model_id", "convention", "phase", "batch_size", "sequence_length", "query_length", "tensor_parallel", "op",
+    "precision_id",
+]  # fmt: skip
+COST = ["flops", "weight_bytes", "activation_bytes", "kv_bytes", "bytes", "intensity_flops_per_byte"]
+
+
+def answer(home: Home, sql: str) -> list[tuple[object, ...]]:
+    """What a reader sees."""
+    with open_snapshot(home.snapshot) as connection:
+        return connection.sql(sql).fetchall()
+
+
+def listed(values: Sequence[int]) -> str:
+    return ",".join(map(str, values))
+
+
+def files_of(home: Home, name: str = "small") -> set[Path]:
+    return {path for path in (home.sweeps / name).rglob("*") if path.is_file()}
+
+
+@cache
+def shipped_inputs() -> Inputs:
+    """What ships, without a warehouse."""
+    models = [source(path, "model") for path in sorted((SHIPPED / "models").glob("*.json"))]
+    frames = {**read_kind("model", models)}
+    for kind, file in (("precision", "precisions.toml"), ("elementwise", "elementwise.toml")):
+        frames |= read_kind(kind, [source(SHIPPED / file, kind)])
+    return Inputs(*(frames[name].collect() for name in ("model", "precision", "elementwise")))
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("4", [4]),
+        ("4,1,2,1", [1, 2, 4]),
+        ("1:4:1", [1, 2, 3, 4]),
+        ("1:6:2", [1, 3, 5]),
+        ("1:512:x8", [1, 8, 64, 512]),
+        ("3:10:x2, 7", [3, 6, 7]),
+        ("5:5:1", [5]),
+    ],
+)
+def test_ranges(text: str, expected: list[int]) -> None:
+    assert numbers("--batch", text) == expected
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["", "x", "1,,2", "0", "-1", "1:4", "4:1:1", "1:4:0", "1:4:x1", "1:4:y2", "1.5", "1:2000000:1", "9" * 40, "²"],
+)
+def test_what_is_no_range(text: str) -> None:
+    with pytest.raises(InputError, match=r"--batch: .*expected"):
+        numbers("--batch", text)
+
+
+few = st.lists(st.integers(1, 300), min_size=1, max_size=4, unique=True).map(sorted)
+grids = st.builds(
+    Grid,
+    models=st.lists(st.sampled_from(["gpt2", "mixtral-8x7b", "deepseek-v2-lite"]), min_size=1, max_size=2, unique=True),
+    conventions=st.lists(st.sampled_from(["engine", "paper"]), min_size=1, unique=True),
+    phases=st.lists(st.sampled_from(PHASES), min_size=1, unique=True),
+    precisions=st.lists(st.sampled_from(["fp16", "w4a16"]), min_size=1, unique=True),
+    tensor_parallel=st.lists(st.sampled_from([1, 8]), min_size=1, unique=True),
+    batch_size=few,
+    sequence_length=few,
+    candidates=few,
+)
+
+
+def every_row(grid: Grid, rows_per_part: int) -> pl.DataFrame:
+    """The rows of all parts, sorted."""
+    inputs = shipped_inputs()
+    frames = []
+    parts = plan(inputs, grid, rows_per_part)
+    for part in parts:
+        rows = pl.concat(rows_of(inputs, grid, part)).with_columns(
+            pl.lit(part.model_id).alias("model_id"), pl.lit(part.convention).alias("convention")
+        )
+        assert len(rows) == part.row_count
+        frames.append(rows)
+    assert len({path_of(inputs, grid, part) for part in parts}) == len(parts)
+    names = pl.col("phase", "op", "op_group", "level", "precision_id").cast(pl.String)
+    return pl.concat(frames).with_columns(names).sort(KEY) if frames else pl.DataFrame()
+
+
+@given(grid=grids, rows_per_part=st.integers(1, 3000))
+@settings(max_examples=15, deadline=None)
+def test_the_rows_do_not_depend_on_how_they_are_parted(grid: Grid, rows_per_part: int) -> None:
+    whole, parted = every_row(grid, 10**9), every_row(grid, rows_per_part)
+    assert whole.equals(parted)
+    if len(whole):
+        assert not whole.select(KEY).is_duplicated().any()
+
+
+def test_a_part_holds_as_many_rows_as_it_may() -> None:
+    grid = Grid(["llama-7b"], ["engine"], ["decode", "prefill"], ["fp16"], [1], [1, 2, 3], [128, 256])
+    counts = [part.row_count for part in plan(shipped_inputs(), grid, 56)]
+    assert counts == [56, 56, 56]
+    assert {part.row_count for part in plan(shipped_inputs(), grid, 1)} == {14}  # one setting is not cut
+
+
+def test_the_figures_are_those_of_the_warehouse(home: Home) -> None:
+    """Bit by bit: the shipped workloads as sweeps give all rows that a run gave, and no others."""
+    models = ["llama-7b", "mixtral-8x7b", "deepseek-v2-lite", "gemma-2-2b", "falcon-7b", "gpt2-xl"]
+    with open_snapshot(home.snapshot) as connection:
+        workloads = read_frame(connection, "from core.workload").to_dicts()
+    for workload in workloads:
+        request = Request(
+            workload["workload_id"],
+            [model for model in models if model in (workload["models"] or models)],
+            *(workload[name] for name in ("conventions", "phases", "precisions")),
+            *(listed(workload[name]) for name in ("tensor_parallel", "batch_sizes", "sequence_lengths", "candidates")),
+        )
+        sweep(home, replace(request, rows_per_part=50_000))
+    names = ", ".join(f"'{name}'" for name in models)
+    columns = ", ".join([*KEY, "op_group", "level", "repeat", *COST])
+    cost = f"select {columns} from core.op_cost inner join core.op_shape using (shape_id) where model_id in ({names})"
+    swept = f"select distinct {columns} from mart.sweep_cost"
+    columns = ", ".join([*KEY, "hardware_id", "series", "attainable_flops_per_s", "lower_bound_s", "bound", "level"])
+    point = f"select {columns} from mart.roofline_point where hardware_id = 'h100-sxm' and model_id in ({names})"
+    swept_point = f"select distinct {columns} from mart.sweep_point where hardware_id = 'h100-sxm'"
+    for one, other in ((cost, swept), (point, swept_point)):
+        assert answer(home, f"select count(*) > 10_000 from ({one})") == [(True,)]
+        assert answer(home, f"select count(*) from ({one} except {other})") == [(0,)]
+        assert answer(home, f"select count(*) from ({other} except {one})") == [(0,)]
+
+
+def test_a_sweep_is_seen_by_every_reader(home: Home) -> None:
+    done = sweep(home, SMALL)
+    assert (done.row_count, done.parts_before) == (2 * 2 * 2 * 14, 0)
+    assert done.part_count == len(files_of(home)) == 4
+    assert answer(home, "select sweep_id, row_count, part_count, batch_range, folder from mart.sweep") == [
+        ("small", 112, 4, "1,2", "sweeps/small")
+    ]
+    count = "select count(*) from mart.sweep_cost where sweep_id = 'small' and model_id = 'llama-7b'"
+    assert answer(home, count) == [(112,)]
+    with duckdb.connect(str(home.snapshot), read_only=True) as plain:
+        assert plain.sql(count).fetchall() == [(112,)]
+    assert answer(home, "select count(*) from mart.sweep_cost where sweep_id = 'other'") == [(0,)]
+
+
+def test_only_the_files_of_a_model_are_read(home: Home) -> None:
+    sweep(home, Request("two", ["llama-7b", "gpt2"], batch="1", sequence="128"))
+    with open_snapshot(home.snapshot) as connection:
+        where = "where sweep_id = 'two' and model_id = 'gpt2'"
+        said = connection.sql(f"explain analyze select sum(flops) from mart.sweep_point {where}").fetchall()
+    assert "Scanning Files: 1/2" in said[0][1]
+
+
+def test_a_sweep_outlives_later_runs(home: Home, run_refresh: Refresh) -> None:
+    sweep(home, SMALL)
+    (home.catalog / "hardware").mkdir(parents=True)
+    (home.catalog / "hardware" / "mine.toml").write_text(DEVICE, "utf-8")
+    assert run_refresh(home.path).status == "succeeded"
+    assert answer(home, "select count(*), count(distinct hardware_id) > 1 from mart.sweep_point") != [(0, False)]
+    assert answer(home, "select count(*) from mart.sweep_cost") == [(112,)]
+    assert {path.name for path in (home.site / "data").glob("core.sweep*")} == {
+        "core.sweep.parquet", "core.sweep_part.parquet"
+    }  # fmt: skip
+
+
+def test_a_sweep_publishes_no_run_that_was_not_published(home: Home) -> None:
+    with store.open_build(home) as build:
+        build.execute("delete from core.hardware where hardware_id = 'a40'")
+    sweep(home, SMALL)
+    assert answer(home, "select count(*) from core.hardware where hardware_id = 'a40'") == [(1,)]
+
+
+def stopping(after: int) -> Callable[..., Iterator[PartFile]]:
+    """A runner that is interrupted."""
+
+    def run(work: Callable[[Part], PartFile], parts: Sequence[Part]) -> Iterator[PartFile]:
+        yield from map(work, parts[:after])
+        raise KeyboardInterrupt
+
+    return run
+
+
+def test_an_interrupted_sweep_goes_on(home: Home) -> None:
+    with pytest.raises(KeyboardInterrupt):
+        sweep(home, SMALL, runner=stopping(3))
+    begun = {path: path.stat().st_mtime_ns for path in files_of(home)}
+    assert len(begun) == 3
+    assert answer(home, "select count(*) from mart.sweep_cost") == [(0,)]
+    assert sweep(home, SMALL).parts_before == 3
+    assert {path: path.stat().st_mtime_ns for path in begun} == begun
+    assert answer(home, "select count(*) from mart.sweep_cost") == [(112,)]
+    again = sweep(home, SMALL)
+    assert again.parts_before == again.part_count == 4
+    assert answer(home, "select count(*) from mart.sweep_cost") == [(112,)]
+
+
+@pytest.mark.parametrize("sent", [signal.SIGINT, signal.SIGKILL])
+def test_a_killed_sweep_leaves_whole_parts(sent: signal.Signals, home: Home) -> None:
+    arguments = ["--name", "small", "--model", "llama-7b", "--batch", "1:256:1", "--sequence", "1:256:1"]
+    command = [sys.executable, "-P", "-m", "flows.cli", "sweep", *arguments, "--rows-per-part", "20000"]
+    environment = {**os.environ, "PYTHONPATH": str(ROOT), "ROOFLINES_HOME": str(home.path)}
+    with subprocess.Popen(command, env=environment, stderr=subprocess.PIPE, text=True) as process:
+        ends = time.monotonic() + 60
+        while len(list(home.sweeps.rglob("*.parquet"))) < 3 and time.monotonic() < ends:
+            time.sleep(0.02)
+        process.send_signal(sent)
+        _, said = process.communicate(timeout=60)
+    assert process.returncode == (130 if sent == signal.SIGINT else -signal.SIGKILL)
+    assert said == ("rooflines: interrupted\n" if sent == signal.SIGINT else "")
+    before = list(home.sweeps.rglob("*.parquet"))
+    assert all(len(pl.read_parquet(path)) for path in before)
+    request = Request("small", ["llama-7b"], batch="1:256:1", sequence="1:256:1", rows_per_part=20_000)
+    done = sweep(home, request)
+    assert 3 <= done.parts_before == len(before) < done.part_count
+    assert {path.suffix for path in files_of(home)} == {".parquet"}
+    distinct = f"select count(*), count(distinct ({', '.join(KEY)})) from mart.sweep_cost"
+    assert answer(home, distinct) == [(done.row_count, done.row_count)]
+
+
+def test_a_sweep_of_the_same_name_takes_the_place_of_the_first(home: Home) -> None:
+    sweep(home, SMALL)
+    before = files_of(home)
+    with pytest.raises(KeyboardInterrupt):
+        sweep(home, replace(SMALL, batch="3,4"), runner=stopping(2))
+    assert len(files_of(home)) == len(before) + 2
+    sweep(home, Request("small", ["gpt2"], batch="1", sequence="128"))
+    assert answer(home, "select distinct model_id from mart.sweep_cost") == [("gpt2",)]
+    assert not before & files_of(home)
+    assert len(files_of(home)) == 1
+
+
+def test_a_sweep_can_be_taken_away(home: Home, tmp_path: Path) -> None:
+    shared = tmp_path / "shared [disk]=it's"
+    sweep(home, SMALL)
+    sweep(home, Request("elsewhere", ["gpt2"], batch="1", sequence="128", out=shared))
+    assert answer(home, "select sweep_id, count(*) from mart.sweep_cost group by 1 order by 1") == [
+        ("elsewhere", 26), ("small", 112)
+    ]  # fmt: skip
+    assert remove(home, "elsewhere") == 1
+    assert shared.exists()
+    assert not list(shared.iterdir())
+    assert answer(home, "select distinct sweep_id from mart.sweep_cost") == [("small",)]
+    assert remove(home, "small") == 4
+    assert not (home.sweeps / "small").exists()
+    assert answer(home, "select count(*) from mart.sweep_cost") == [(0,)]
+    assert answer(home, "select count(*) from mart.sweep") == [(0,)]
+    with pytest.raises(InputError, match=r"--remove: small: no such sweep; expected one of none"):
+        remove(home, "small")
+
+
+def test_a_sweep_that_was_only_begun_can_be_taken_away(home: Home) -> None:
+    with pytest.raises(KeyboardInterrupt):
+        sweep(home, SMALL, runner=stopping(2))
+    assert remove(home, "small") == 2
+    assert not (home.sweeps / "small").exists()
+
+
+def test_a_lost_part_is_named_and_can_be_made_again(home: Home, capsys: pytest.CaptureFixture[str]) -> None:
+    sweep(home, SMALL)
+    sweep(home, Request("other", ["gpt2"], batch="1", sequence="128"))
+    lost = min(files_of(home))
+    lost.unlink()
+    assert run_command(["query", "from mart.sweep_cost", "--home", str(home.path)]) == 2
+    said = capsys.readouterr().err
+    assert lost.name in said
+    assert "rooflines sweep" in said
+    assert len(said.splitlines()) == 1
+    with store.open_build(home) as build:  # as a run would
+        store.create_views(build)
+        assert build.sql("select distinct sweep_id from mart.sweep_cost").fetchall() == [("other",)]
+    assert sweep(home, SMALL).parts_before == 3
+    assert answer(home, "select count(*) from mart.sweep_cost where sweep_id = 'small'") == [(112,)]
+
+
+HOSTILE_TO_PARTS = [
+    "copy (select 1 as x) to '{part}' (use_tmp_file false)",
+    "explain analyze copy (select 1 as x) to '{part}' (use_tmp_file false)",
+    "prepare p as copy (select 1 as x) to '{part}' (use_tmp_file false); execute p",
+    "select 1; copy (select 1 as x) to '{part}' (use_tmp_file false)",
+    "from '{folder}/x.parquet'",
+    "from glob('{folder}/*')",
+]
+
+
+@pytest.mark.parametrize("sql", [*HOSTILE, *HOSTILE_TO_PARTS])
+def test_the_sandbox_holds_beside_a_sweep(sql: str, swept: Home, capsys: pytest.CaptureFixture[str]) -> None:
+    part = min(files_of(swept))
+    before = part.read_bytes()
+    assert run_command(["query", sql.format(part=part, folder=part.parent), "--home", str(swept.path)]) == 2
+    assert len(capsys.readouterr().err.splitlines()) == 1
+    assert part.read_bytes() == before
+
+
+@pytest.fixture(scope="module")
+def swept(finished: Home, tmp_path_factory: pytest.TempPathFactory) -> Home:
+    """A home with a sweep; tests must not write to it."""
+    home = Home(tmp_path_factory.mktemp("swept"))
+    home.snapshot.write_bytes(finished.snapshot.read_bytes())
+    sweep(home, SMALL)
+    return home
+
+
+@pytest.mark.parametrize(
+    ("arguments", "expected"),
+    [
+        ([], "expected either --name NAME or --remove NAME"),
+        (["--name", "a", "--remove", "b"], "expected either --name NAME or --remove NAME"),
+        (["--name", "../a"], "--name: ../a: expected small letters"),
+        (["--remove", "nobody"], "--remove: nobody: no such sweep; expected one of small"),
+        (["--name", "a", "--model", "nobody"], "--model: nobody: expected one of"),
+        (["--name", "a", "--precision", "fp17"], "--precision: fp17: expected one of"),
+        (["--name", "a", "--convention", "mine"], "--convention: mine: expected one of paper, llm-viewer, engine"),
+        (["--name", "a", "--phase", "init"], "--phase: init: expected one of prefill, decode, speculative"),
+        (["--name", "a", "--phase", "speculative"], "--candidates: none; expected numbers"),
+        (["--name", "a", "--batch", "1:0:1"], "--batch: 1:0:1: expected numbers from 1 to 1000000"),
+        (["--name", "a", "--sequence", "many"], "--sequence: many: expected"),
+        (["--name", "a", "--tensor-parallel", "3"], "--tensor-parallel: 3: expected some of 1, 2, 4, 8"),
+        (["--name", "a", "--tensor-parallel", "16"], "--tensor-parallel: 16: expected"),
+        (["--name", "a", "--model", "falcon-7b", "--tensor-parallel", "8"], "no model's heads come out even"),
+        (["--name", "a", "--rows-per-part", "0"], "--rows-per-part: 0: expected 1 to"),
+        (["--name", "a", "--model", "gpt2", "--out", "/dev/null/x"], "--out: /dev/null/x/a"),
+    ],
+)
+def test_what_cannot_be_swept(
+    arguments: list[str], expected: str, swept: Home, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run_command(["sweep", *arguments, "--home", str(swept.path)]) == 2
+    said = capsys.readouterr().err
+    assert expected in said
+    assert len(said.splitlines()) == 1
+
+
+def test_a_full_disk_is_one_line(home: Home, monkeypatch: pytest.MonkeyPatch) -> None:
+    def full(*_arguments: object, **_options: object) -> None:
+        raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC))
+
+    with monkeypatch.context() as patched:
+        patched.setattr(pl.DataFrame, "write_parquet", full)
+        with pytest.raises(RunError, match=r"No space left on device; 0 of 4 parts are there"):
+            sweep(home, SMALL)
+    assert not files_of(home)
+    assert sweep(home, SMALL).parts_before == 0
+
+
+def test_a_dry_run_writes_nothing(swept: Home, capsys: pytest.CaptureFixture[str]) -> None:
+    before = swept.snapshot.read_bytes()
+    arguments = ["--name", "next", "--model", "llama-7b", "--batch", "1,2", "--sequence", "128,256", "--dry-run"]
+    assert run_command(["sweep", *arguments, "--home", str(swept.path)]) == 0
+    assert capsys.readouterr().out == "would write 112 rows: 0 of 1 parts were there, about 0 MB in all\n"
+    assert swept.snapshot.read_bytes() == before
+    assert not (swept.sweeps / "next").exists()
+
+
+def test_another_runner_can_take_the_parts(home: Home) -> None:
+    """What is worked on is plain data, in any order, even twice."""
+    seen: list[Part] = []
+
+    def backwards(work: Callable[[Part], PartFile], parts: Sequence[Part]) -> Iterator[PartFile]:
+        seen.extend(parts)
+        yield from in_threads(work, [*reversed(parts)])
+
+    sweep(home, SMALL, runner=backwards)
+    assert answer(home, "select count(*) from mart.sweep_cost") == [(112,)]
+    assert len(seen) == len(set(seen)) == 4
+
+
+def test_the_readme_tells_the_truth(
+    home: Home, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("COLUMNS", "160")
+    (block,) = re.findall(r"```text\n(\$ rooflines sweep .*?)```", README, re.DOTALL)
+    for command, output in re.findall(r"\$ rooflines (.*)\n((?:[^$].*\n)*)", block):
+        assert run_command([*shlex.split(command), "--home", str(home.path)]) == 0
+        said = capsys.readouterr().out
+        assert cells(output)
+        assert set(cells(output)) - set(cells(said)) <= {"…"} | {each for each in cells(output) if each[0] == "("}

@@ -1,0 +1,137 @@
+"""Large grids whose rows lie in Parquet files beside the database: which there are, and where their files lie."""
+
+import shutil
+from collections.abc import Callable, Iterable, Sequence
+from contextlib import suppress
+from dataclasses import asdict, dataclass
+from datetime import datetime
+from pathlib import Path
+
+import duckdb
+
+from warehouse import snapshot, store
+from warehouse.errors import InputError
+from warehouse.home import Home
+
+
+@dataclass(frozen=True)
+class Sweep:
+    """A row of core.sweep."""
+
+    sweep_id: str
+    folder: str
+    row_count: int
+    models: Sequence[str]
+    conventions: Sequence[str]
+    phases: Sequence[str]
+    precisions: Sequence[str]
+    tensor_parallel_range: str
+    batch_range: str
+    sequence_range: str
+    candidate_range: str | None
+    code_version: str
+    created_at: datetime
+
+
+@dataclass(frozen=True)
+class PartFile:
+    """A row of core.sweep_part; `path` is relative to the sweep's folder."""
+
+    path: str
+    row_count: int
+    size_bytes: int
+
+
+def folder_of(home: Home, sweep_id: str, out: Path | None = None) -> tuple[str, Path]:
+    """Return the folder of a sweep, as core.sweep names it and where it lies."""
+    if out is not None:
+        path = out.absolute() / sweep_id
+        return str(path), path
+    path = home.sweeps / sweep_id
+    return path.relative_to(home.path).as_posix(), path
+
+
+def register(home: Home, sweep: Sweep, parts: Sequence[PartFile]) -> None:
+    """Let readers see a sweep, all of its files at once, and delete what is left of earlier ones of its name.
+
+    Raises
+    ------
+    RunError
+        Another run holds the home.
+    """
+
+    def change(connection: duckdb.DuckDBPyConnection) -> None:
+        _forget(connection, sweep.sweep_id)
+        row = asdict(sweep)
+        marks = ", ".join(f"${name}" for name in row)
+        connection.execute(f"insert into core.sweep ({', '.join(row)}) values ({marks})", row)
+        rows = [[sweep.sweep_id, part.path, part.row_count, part.size_bytes] for part in parts]
+        connection.executemany("insert into core.sweep_part values (?, ?, ?, ?)", rows)
+
+    with home.writing():
+        before = _files(home, sweep.sweep_id)
+        _publish(home, change)
+        folder, own = home.path / sweep.folder, home.sweeps / sweep.sweep_id
+        left = {*before, *folder.rglob("*.partial"), *own.rglob("*.parquet")}
+        _delete(left - {folder / part.path for part in parts})
+
+
+def remove(home: Home, sweep_id: str) -> int:
+    """Take a sweep away, and return how many files of it were deleted.
+
+    Raises
+    ------
+    InputError
+        There is no sweep of that name, nor one that was begun.
+    RunError
+        Another run holds the home.
+    """
+    with home.writing():
+        files, own = _files(home, sweep_id), home.sweeps / sweep_id
+        begun = [path for path in own.rglob("*") if path.is_file()]
+        with snapshot.open_snapshot(home.snapshot) as connection:
+            known = [name for (name,) in connection.execute("select sweep_id from mart.sweep order by 1").fetchall()]
+        if sweep_id not in known and not begun:
+            raise InputError(f"--remove: {sweep_id}: no such sweep; expected one of {', '.join(known) or 'none'}")
+        _publish(home, lambda connection: _forget(connection, sweep_id))
+        present = {file for file in {*files, *begun} if file.is_file()}
+        _delete(present)
+        shutil.rmtree(own, ignore_errors=True)
+        return len(present)
+
+
+def _forget(connection: duckdb.DuckDBPyConnection, sweep_id: str) -> None:
+    for table in ("sweep_part", "sweep"):
+        connection.execute(f"delete from core.{table} where sweep_id = ?", [sweep_id])
+
+
+def _files(home: Home, sweep_id: str) -> list[Path]:
+    with snapshot.open_snapshot(home.snapshot) as connection:
+        return store.registered_files(connection).get(sweep_id, [])
+
+
+def _publish(home: Home, change: Callable[[duckdb.DuckDBPyConnection], None]) -> None:
+    """Make a change to the build database, for later runs, and to a copy of the snapshot that then takes its place.
+
+    The build database may hold rows of a run that was not published, so it cannot be copied.
+    """
+
+    def apply(connection: duckdb.DuckDBPyConnection) -> None:
+        with store.transaction(connection):
+            change(connection)
+            store.create_views(connection)
+
+    with store.open_build(home) as connection:
+        apply(connection)
+    run_id, _ = snapshot.last_published(home)
+    kept = len(snapshot.kept_snapshots(home)) + 1  # no run, so none goes
+    snapshot.promote(snapshot.changed_copy(home, apply), home, run_id, kept)
+
+
+def _delete(files: Iterable[Path]) -> None:
+    """Delete files, and those of their three folders that are empty then."""
+    for file in files:
+        with suppress(OSError):
+            file.unlink(missing_ok=True)
+            for folder in list(file.parents)[:3]:
+                folder.rmdir()
