@@ -1,5 +1,7 @@
 """Views over the shipped catalog: whole steps, crossovers, roofs by level, conflicts."""
 
+from functools import cache
+
 import duckdb
 import polars as pl
 import pytest
@@ -108,6 +110,11 @@ def test_a_device_without_a_dtype_has_no_roof_and_no_points(
     assert rows(snapshot, "select 1 from core.precision where compute_dtype = ?", dtype)
 
 
+@cache
+def models(home: Home) -> pl.DataFrame:
+    return read_kind("model", list_sources(home))["model"].collect()
+
+
 @pytest.mark.parametrize(
     "model_id", ["llama-3-8b", "mixtral-8x7b", "qwen3-30b-a3b", "deepseek-v2-lite", "gemma-2-9b", "gpt2", "falcon-7b"]
 )
@@ -123,7 +130,7 @@ def test_a_crossover_is_the_first_compute_bound_batch(
         hardware_id,
         model_id,
     )
-    one = read_kind("model", list_sources(finished))["model"].collect().filter(model_id=model_id)
+    one = models(finished).filter(model_id=model_id)
     assert any(critical is not None for _, critical, _ in found)
     for op, critical, ridge in found:
         tokens = [10**7] if critical is None else [int(str(critical)), int(str(critical)) - 1]
