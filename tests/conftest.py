@@ -22,6 +22,13 @@ from flows.steps import Summary  # noqa: E402
 
 Refresh = Callable[..., Summary]
 
+_LONGEST = ["test_schedules", "test_refresh", "test_cli", "test_charts", "test_browser", "test_readers"]
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Begin with the files that take longest, the last of which would else be waited for."""
+    items.sort(key=lambda item: _LONGEST.index(item.path.stem) if item.path.stem in _LONGEST else len(_LONGEST))
+
 
 @pytest.fixture(scope="session", autouse=True)
 def _no_home_of_the_user() -> None:
