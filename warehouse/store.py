@@ -186,7 +186,7 @@ def load(connection: duckdb.DuckDBPyConnection, run_id: str, staged: Mapping[str
 
 
 def create_views(connection: duckdb.DuckDBPyConnection) -> None:
-    """Create every view anew.
+    """Create every view anew, and the functions that they share.
 
     A column without a comment of its own takes that of the same name in what the view reads: a
     quantity has one name and one description. A sweep that lacks a file is left out.
@@ -199,6 +199,8 @@ def create_views(connection: duckdb.DuckDBPyConnection) -> None:
     comments: dict[str, dict[str, str | None]] = defaultdict(dict)
     for table, column, comment in connection.execute(f"{_COMMENTS} where schema_name = 'core'").fetchall():
         comments[table][column] = comment
+    for path in sql_files("functions"):
+        connection.execute(path.read_text("utf-8"))
     parts = _parts_of_sweeps(connection)
     for name, sql in wanted.items():
         connection.execute(sql.replace("{parts}", parts))

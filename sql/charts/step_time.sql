@@ -1,8 +1,8 @@
 -- one row per context, batch and op group of a decode step on one device: the stack of least times
 with
-point as (
-    select *, lower_bound_s * repeat as seconds,
-    from mart.roofline_point
+op_group as (
+    select *, lower_bound_s as seconds,
+    from mart.op_group_time
     where
         hardware_id = $hardware_id
         and model_id = $model_id
@@ -12,20 +12,6 @@ point as (
         and batch_size in $batch_sizes
         and sequence_length in $sequence_lengths
         and tensor_parallel = 1
-),
-
--- added up in one order, so that the last bits are always the same
-op_group as (
-    select
-        phase,
-        sequence_length,
-        batch_size,
-        op_group,
-        string_agg(op, ', ' order by op) as ops,
-        sum(seconds order by op) as seconds,
-        coalesce(sum(seconds order by op) filter (bound = 'compute'), 0) as compute_s,
-    from point
-    group by all
 ),
 
 -- what takes the most time in the longest step lies at the bottom

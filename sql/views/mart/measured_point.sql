@@ -18,13 +18,13 @@ placed as (
         measurement.flops / measurement.bytes as intensity_flops_per_byte,
         measurement.flops / measurement.latency_s as achieved_flops_per_s,
         measurement.bytes / measurement.latency_s as achieved_bytes_per_s,
-        least(
+        mart.roof_flops_per_s(
             roof.peak_flops_per_s,
-            measurement.flops / measurement.bytes * roof.bandwidth_bytes_per_s
+            roof.bandwidth_bytes_per_s,
+            measurement.flops / measurement.bytes
         ) as attainable_flops_per_s,
-        greatest(
-            measurement.flops / roof.peak_flops_per_s,
-            measurement.bytes / roof.bandwidth_bytes_per_s
+        mart.roof_time_s(
+            roof.peak_flops_per_s, roof.bandwidth_bytes_per_s, measurement.flops, measurement.bytes
         ) as lower_bound_s,
         calibration.overhead_s,
         hardware.l2_bytes,

@@ -24,7 +24,7 @@ select
     bandwidth_bytes_per_s,
     peak_flops_per_s,
     intensity_flops_per_byte,
-    least(peak_flops_per_s, intensity_flops_per_byte * bandwidth_bytes_per_s)
+    mart.roof_flops_per_s(peak_flops_per_s, bandwidth_bytes_per_s, intensity_flops_per_byte)
         as performance_flops_per_s,
 from vertex;
 

@@ -23,4 +23,4 @@ from mart.roofline_point
 group by all;
 
 comment on view mart.roofline_mark is 'one row per hardware, model, convention, precision, setting, op group and spot: ops of one group that lie on one spot are one mark on a chart; its work, bytes and time are those of the largest of them';
-comment on column mart.roofline_mark.ops is 'the operators that lie there';
+comment on column mart.roofline_mark.ops is 'the operators of the row';

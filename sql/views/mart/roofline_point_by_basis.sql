@@ -45,20 +45,12 @@ select
     cost.kv_bytes,
     cost.bytes,
     cost.intensity_flops_per_byte,
-    least(
-        roof.peak_flops_per_s,
-        cost.intensity_flops_per_byte * roof.bandwidth_bytes_per_s
+    mart.roof_flops_per_s(
+        roof.peak_flops_per_s, roof.bandwidth_bytes_per_s, cost.intensity_flops_per_byte
     ) as attainable_flops_per_s,
-    greatest(
-        cost.flops / roof.peak_flops_per_s,
-        cost.bytes / roof.bandwidth_bytes_per_s
-    ) as lower_bound_s,
-    case
-        when cost.intensity_flops_per_byte >= roof.ridge_flops_per_byte
-            then 'compute'
-        when roof.level = 'dram' then 'memory'
-        else roof.level
-    end as bound,
+    mart.roof_time_s(roof.peak_flops_per_s, roof.bandwidth_bytes_per_s, cost.flops, cost.bytes)
+        as lower_bound_s,
+    mart.roof_bound(cost.intensity_flops_per_byte, roof.ridge_flops_per_byte, roof.level) as bound,
     roof.ridge_flops_per_byte,
     roof.peak_flops_per_s,
     roof.bandwidth_bytes_per_s,

@@ -1,35 +1,6 @@
 -- one row per hardware, model, convention, precision, phase, setting and tensor_parallel
 create or replace view mart.step_time as
 with
-point as (
-    select *, lower_bound_s * repeat as seconds,
-    from mart.roofline_point
-),
-
-by_group as (
-    select
-        hardware_id,
-        model_id,
-        convention,
-        precision_id,
-        phase,
-        batch_size,
-        sequence_length,
-        query_length,
-        tensor_parallel,
-        op_group,
-        sum(flops * repeat) as flops,
-        coalesce(sum(bytes * repeat) filter (level = 'dram'), 0) as bytes,
-        coalesce(sum(bytes * repeat) filter (level = 'interconnect'), 0)
-            as interconnect_bytes,
-        sum(seconds) as seconds,
-        coalesce(sum(seconds) filter (bound = 'memory'), 0) as memory_s,
-        coalesce(sum(seconds) filter (bound = 'compute'), 0) as compute_s,
-        coalesce(sum(seconds) filter (bound = 'interconnect'), 0) as interconnect_s,
-    from point
-    group by all
-),
-
 step as (
     select
         hardware_id,
@@ -44,13 +15,13 @@ step as (
         sum(flops) as flops,
         sum(bytes) as bytes,
         sum(interconnect_bytes) as interconnect_bytes,
-        sum(seconds) as lower_bound_s,
+        sum(group_time.lower_bound_s) as lower_bound_s,
         sum(memory_s) as memory_s,
         sum(compute_s) as compute_s,
         sum(interconnect_s) as interconnect_s,
-        arg_max(op_group, seconds) as dominant_op_group,
-        max(seconds) / sum(seconds) as dominant_share,
-    from by_group
+        arg_max(op_group, group_time.lower_bound_s) as dominant_op_group,
+        max(group_time.lower_bound_s) / sum(group_time.lower_bound_s) as dominant_share,
+    from mart.op_group_time as group_time
     group by all
 ),
 
@@ -112,7 +83,6 @@ select
 from held;
 
 comment on view mart.step_time is 'one row per hardware, model, convention, precision, phase, setting and tensor_parallel: a whole step of the model at the roof, one op after the other; of the engine convention everything is in it, of the others matrix products or what they count';
-comment on column mart.step_time.interconnect_bytes is 'bytes that one device sends to others';
 comment on column mart.step_time.model_id is 'the model, by the name of its config file; of ops of one''s own, the name of their file';
 comment on column mart.step_time.tensor_parallel is 'devices that share the layer; the shape is one device''s share';
 comment on column mart.step_time.lower_bound_s is 'least time of the step: the sum over its ops';
@@ -123,7 +93,4 @@ comment on column mart.step_time.memory_bytes is 'weights and KV cache of one de
 comment on column mart.step_time.fits_in_memory is 'whether they fit the device';
 comment on column mart.step_time.dominant_op_group is 'op group that takes the most time';
 comment on column mart.step_time.dominant_share is 'its share of the time';
-comment on column mart.step_time.memory_s is 'time in memory-bound ops';
-comment on column mart.step_time.compute_s is 'time in compute-bound ops';
-comment on column mart.step_time.interconnect_s is 'time in ops that wait for the interconnect';
 comment on column mart.step_time.bound is 'what the most time goes to';

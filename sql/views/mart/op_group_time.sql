@@ -1,0 +1,37 @@
+-- one row per hardware, model, convention, precision, phase, setting, tensor_parallel and op group
+create or replace view mart.op_group_time as
+with
+point as (
+    select *, lower_bound_s * repeat as seconds,
+    from mart.roofline_point
+)
+
+select
+    hardware_id,
+    model_id,
+    convention,
+    precision_id,
+    phase,
+    batch_size,
+    sequence_length,
+    query_length,
+    tensor_parallel,
+    op_group,
+    string_agg(op, ', ' order by op) as ops,
+    sum(flops * repeat) as flops,
+    coalesce(sum(bytes * repeat) filter (level = 'dram'), 0) as bytes,
+    coalesce(sum(bytes * repeat) filter (level = 'interconnect'), 0) as interconnect_bytes,
+    sum(seconds) as lower_bound_s,
+    coalesce(sum(seconds) filter (bound = 'memory'), 0) as memory_s,
+    coalesce(sum(seconds) filter (bound = 'compute'), 0) as compute_s,
+    coalesce(sum(seconds) filter (bound = 'interconnect'), 0) as interconnect_s,
+from point
+group by all;
+
+comment on view mart.op_group_time is 'one row per hardware, model, convention, precision, phase, setting, tensor_parallel and op group: what the ops of a group do and take in a whole step at the roof';
+comment on column mart.op_group_time.ops is 'the operators of the row';
+comment on column mart.op_group_time.interconnect_bytes is 'bytes that one device sends to others';
+comment on column mart.op_group_time.lower_bound_s is 'least time of the step: the sum over its ops';
+comment on column mart.op_group_time.memory_s is 'time in memory-bound ops';
+comment on column mart.op_group_time.compute_s is 'time in compute-bound ops';
+comment on column mart.op_group_time.interconnect_s is 'time in ops that wait for the interconnect';
