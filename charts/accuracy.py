@@ -1,12 +1,11 @@
 """Measured against predicted times, with a band of ten percent to either side."""
 
-import math
 from typing import Any
 
 import altair as alt
 import polars as pl
 
-from charts.axes import BLUE, GREEN, GREY, INK, ORANGE, PALE, PURPLE, SKY, VERMILION, styled
+from charts.axes import BLUE, GREEN, GREY, INK, ORANGE, PURPLE, SKY, VERMILION, log_axis, styled
 from charts.house_style import HEIGHT, WIDTH
 
 BAND = 0.1
@@ -31,18 +30,17 @@ def accuracy(frame: pl.DataFrame) -> alt.LayerChart:
     """Return the chart of the rows of sql/charts/accuracy.sql."""
     low = 0.7 * min(frame["latency_s"].to_list() + frame["predicted_s"].to_list())
     high = 1.4 * max(frame["latency_s"].to_list() + frame["predicted_s"].to_list())
-    decades = [10.0**e for e in range(math.ceil(math.log10(low)), math.floor(math.log10(high)) + 1)]
-    scale = alt.Scale(type="log", domain=[low, high], nice=False)
-    axis: dict[str, Any] = {"values": decades, "format": "~s", "gridColor": PALE}
-    x = alt.X("latency_s:Q", scale=scale, axis=alt.Axis(title="Measured time (s)", **axis))
-    y = alt.Y("predicted_s:Q", scale=scale, axis=alt.Axis(title="Predicted time (s)", **axis))
+    domain = (low, high)
+    predicted = log_axis(domain, "Predicted time (s)")
+    x = alt.X("latency_s:Q", **log_axis(domain, "Measured time (s)"))
+    y = alt.Y("predicted_s:Q", **predicted)
     band = pl.DataFrame({"layer": "band", "latency_s": [low, high], "predicted_s": [low, high]}).with_columns(
         upper_s=pl.col("predicted_s") * (1 + BAND), lower_s=pl.col("predicted_s") / (1 + BAND)
     )
     of_band = alt.Chart().transform_filter("datum.layer == 'band'")
     layers: list[Any] = [
         of_band.mark_area(color=GREY, opacity=0.18, clip=True).encode(
-            x, alt.Y("lower_s:Q", scale=scale), alt.Y2("upper_s:Q")
+            x, alt.Y("lower_s:Q", **predicted), alt.Y2("upper_s:Q")
         ),
         of_band.mark_line(color=GREY, strokeWidth=1).encode(x, y),
         alt.Chart()

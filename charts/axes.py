@@ -19,7 +19,7 @@ _LOOK = alt.Config(
     padding=12,
     view=alt.ViewConfig(stroke=None),
     title=alt.TitleConfig(anchor="start", fontSize=17, subtitleFontSize=12, subtitleColor=GREY, subtitlePadding=4),
-    axis=alt.AxisConfig(labelFontSize=12, titleFontSize=12, titleFontWeight="normal", titlePadding=8),
+    axis=alt.AxisConfig(gridColor=PALE, labelFontSize=12, titleFontSize=12, titleFontWeight="normal", titlePadding=8),
     legend=alt.LegendConfig(labelFontSize=12, titleFontSize=12, titleFontWeight="normal"),
 )
 # Typed channels throughout: Altair takes 10 ms to find out what a plain text or a condition stands for.
@@ -56,12 +56,12 @@ def rows(layer: str) -> alt.Chart:
 
 def x_axis(domain: Domain, title: str, **axis: Any) -> alt.X:
     """Return operational intensity on a logarithmic axis with a tick a decade."""
-    return alt.X(f"{INTENSITY}:Q", scale=_log(domain), axis=_decade_axis(domain, title, axis))
+    return alt.X(f"{INTENSITY}:Q", **log_axis(domain, title, **axis))
 
 
 def y_axis(domain: Domain, title: str, **axis: Any) -> alt.Y:
     """Return performance on a logarithmic axis with a tick a decade."""
-    return alt.Y(f"{PERFORMANCE}:Q", scale=_log(domain), axis=_decade_axis(domain, title, axis))
+    return alt.Y(f"{PERFORMANCE}:Q", **log_axis(domain, title, **axis))
 
 
 def cut(frame: pl.DataFrame, domain: Domain) -> pl.DataFrame:
@@ -90,11 +90,17 @@ def styled(chart: alt.LayerChart, frame: pl.DataFrame, **properties: Any) -> alt
     return chart
 
 
-def _log(domain: Domain) -> alt.Scale:
-    return alt.Scale(type="log", domain=list(domain), nice=False)
+def log_axis(domain: Domain, title: str, mantissas: tuple[int, ...] = (1,), **axis: Any) -> dict[str, Any]:
+    """Return scale and axis of a logarithmic channel, with ticks at these multiples of the powers of ten."""
+    scale = alt.Scale(type="log", domain=list(domain), nice=False)
+    return {
+        "scale": scale,
+        "axis": alt.Axis(**{"title": title, "values": _ticks(domain, mantissas), "format": "~s", **axis}),
+    }
 
 
-def _decade_axis(domain: Domain, title: str, axis: dict[str, Any]) -> alt.Axis:
-    first, last = (math.log10(end) for end in domain)
-    decades = [10.0**exponent for exponent in range(math.ceil(first - 1e-9), math.floor(last + 1e-9) + 1)]
-    return alt.Axis(**{"title": title, "values": decades, "format": "~s", **axis})
+def _ticks(domain: Domain, mantissas: tuple[int, ...]) -> list[float]:
+    low, high = (end * (1 + nudge) for end, nudge in zip(domain, (-1e-9, 1e-9), strict=True))
+    first, last = (math.floor(math.log10(end)) for end in (low, high))
+    ticks = [mantissa * 10.0**exponent for exponent in range(first, last + 1) for mantissa in mantissas]
+    return [tick for tick in ticks if low <= tick <= high]

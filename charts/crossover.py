@@ -6,17 +6,15 @@ from typing import Any
 import altair as alt
 import polars as pl
 
-from charts.axes import GREY, HALO, INK, INTENSITY, ORANGE, rows, styled
+from charts.axes import GREY, HALO, INK, INTENSITY, ORANGE, log_axis, rows, styled
 from charts.groups import (
     at_the_roof,
     choice_of_context,
     context_label,
     in_context,
-    log_axis,
     looks_of,
     setting,
     shortest_context,
-    steps_of,
     with_choice,
 )
 from charts.house_style import HEIGHT, WIDTH, spread
@@ -45,10 +43,8 @@ def crossover(frame: pl.DataFrame) -> alt.LayerChart:
     colours, shapes = looks_of(groups)
     x_domain = (batches[0] / 1.15, batches[-1] * 1.15)
     y_domain = (0.6 * min(frame[INTENSITY].to_list()), 2.2 * max(frame[INTENSITY].to_list()))
-    x = alt.X("batch_size:Q", **log_axis(x_domain, "Batch (sequences decoded at once)", batches, format=","))
-    y = alt.Y(
-        f"{INTENSITY}:Q", **log_axis(y_domain, "Operational intensity (FLOP per byte)", steps_of(*y_domain, by=(1,)))
-    )
+    x = alt.X("batch_size:Q", **log_axis(x_domain, "Batch (sequences decoded at once)", values=batches, format=","))
+    y = alt.Y(f"{INTENSITY}:Q", **log_axis(y_domain, "Operational intensity (FLOP per byte)"))
     chosen = alt.selection_point(fields=["op_group"], bind="legend", name="group")
     faded = alt.condition(chosen, alt.value(1), alt.value(0.12))
     scale = alt.Scale(domain=groups, range=colours)

@@ -5,7 +5,7 @@ from typing import Any
 import altair as alt
 import polars as pl
 
-from charts.axes import BLUE, GREEN, GREY, INK, ORANGE, PALE, PURPLE, SKY, VERMILION
+from charts.axes import BLUE, GREEN, GREY, INK, ORANGE, PURPLE, SKY, VERMILION
 
 # an op group looks the same on every chart: colour, and shape where it is a point
 _LOOKS = {
@@ -75,17 +75,3 @@ def with_choice(chart: alt.LayerChart, *choices: alt.Parameter) -> alt.LayerChar
     own = chart.params if isinstance(chart.params, list) else []
     chart.params = [*own, *params]
     return chart
-
-
-def steps_of(low: float, high: float, by: tuple[int, ...] = (1, 2, 5)) -> list[float]:
-    """Return the ticks of a logarithmic axis: one, two and five of every decade, or others."""
-    ticks = [mantissa * 10.0**exponent for exponent in range(-6, 16) for mantissa in by]
-    return [tick for tick in ticks if low <= tick <= high]
-
-
-def log_axis(domain: tuple[float, float], title: str, values: list[Any], **axis: Any) -> dict[str, Any]:
-    """Return scale and axis of a logarithmic channel with these ticks."""
-    return {
-        "scale": alt.Scale(type="log", domain=list(domain), nice=False),
-        "axis": alt.Axis(**{"title": title, "values": values, "format": "~s", "gridColor": PALE, **axis}),
-    }

@@ -5,7 +5,7 @@ from typing import Any
 import altair as alt
 import polars as pl
 
-from charts.axes import BLUE, GREEN, GREY, PALE, VERMILION, styled
+from charts.axes import BLUE, GREEN, GREY, VERMILION, styled
 from charts.house_style import HEIGHT, WIDTH
 
 _LOOKS = {
@@ -41,11 +41,9 @@ def history(frame: pl.DataFrame) -> alt.LayerChart:
     x = alt.X(
         "started_at:T",
         scale=alt.Scale(type="utc", domain=[first - room, last + room]),
-        axis=alt.Axis(
-            title="Start of the run (UTC)", gridColor=PALE, tickCount=5, format="%Y-%m-%d %H:%M", labelOverlap=True
-        ),
+        axis=alt.Axis(title="Start of the run (UTC)", tickCount=5, format="%Y-%m-%d %H:%M", labelOverlap=True),
     )
-    y = alt.Y("seconds:Q", axis=alt.Axis(title="Time of the run (s)", gridColor=PALE, tickCount=6))
+    y = alt.Y("seconds:Q", axis=alt.Axis(title="Time of the run (s)", tickCount=6))
     layers: list[Any] = [
         alt.Chart().mark_rule(color=GREY, strokeWidth=1, opacity=0.5).encode(x, y, y2=alt.Y2Datum(0)),
         alt.Chart()

@@ -6,7 +6,7 @@ from typing import Any
 import altair as alt
 import polars as pl
 
-from charts.axes import INK, INTENSITY, LABEL, PALE, PERFORMANCE, Domain, rows, styled, x_axis, y_axis
+from charts.axes import INK, INTENSITY, LABEL, PERFORMANCE, Domain, rows, styled, x_axis, y_axis
 
 WIDTH, HEIGHT = 620, 400
 
@@ -28,8 +28,8 @@ class Frame:
         self.x_domain: Domain = (left, 5 * -_least(-inside[INTENSITY]))
         lowest = min(slowest * left, 0.6 * _least(inside[PERFORMANCE]))  # measured points can lie far below a roof
         self.y_domain: Domain = (0.8 * lowest, 2.5 * -_least(-frame[PERFORMANCE]))
-        self.x = x_axis(self.x_domain, "Operational intensity (FLOP per byte of DRAM traffic)", gridColor=PALE)
-        self.y = y_axis(self.y_domain, "Performance (FLOP/s)", gridColor=PALE)
+        self.x = x_axis(self.x_domain, "Operational intensity (FLOP per byte of DRAM traffic)")
+        self.y = y_axis(self.y_domain, "Performance (FLOP/s)")
 
     @property
     def across(self) -> float:

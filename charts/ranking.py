@@ -5,7 +5,7 @@ from typing import Any
 import altair as alt
 import polars as pl
 
-from charts.axes import BLUE, GREY, INK, LABEL, PALE, VERMILION, styled
+from charts.axes import BLUE, GREY, INK, LABEL, VERMILION, styled
 from charts.groups import at_the_roof
 from charts.house_style import WIDTH
 
@@ -31,7 +31,7 @@ def ranking(frame: pl.DataFrame) -> alt.LayerChart:
     devices = frame["hardware"].to_list()
     x = alt.X(
         "tokens_per_s:Q",
-        axis=alt.Axis(title="Decode tokens/s, at most", format=",~f", gridColor=PALE, tickCount=6, orient="top"),
+        axis=alt.Axis(title="Decode tokens/s, at most", format=",~f", tickCount=6, orient="top"),
     )
     y = alt.Y("hardware:N", sort=devices, scale=alt.Scale(domain=devices), axis=alt.Axis(title=None, ticks=False))
     base = alt.Chart()

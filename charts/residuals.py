@@ -6,7 +6,7 @@ import altair as alt
 import polars as pl
 
 from charts.accuracy import BAND, KIND_TOOLTIP, kind_colour, sampled
-from charts.axes import GREY, INK, PALE, styled
+from charts.axes import GREY, INK, styled
 from charts.house_style import HEIGHT, WIDTH
 
 _WIDEST = 1.0  # errors beyond are drawn at the edge
@@ -18,12 +18,12 @@ def residuals(frame: pl.DataFrame) -> alt.LayerChart:
     x = alt.X(
         "flops:Q",
         scale=alt.Scale(type="log", domain=[0.7 * least, 1.4 * most], nice=False),
-        axis=alt.Axis(title="Work of one kernel (FLOP)", format="~s", gridColor=PALE, tickCount=8),
+        axis=alt.Axis(title="Work of one kernel (FLOP)", format="~s", tickCount=8),
     )
     y = alt.Y(
         "relative_error:Q",
         scale=alt.Scale(domain=[-_WIDEST, _WIDEST], clamp=True),
-        axis=alt.Axis(title="Predicted / measured time - 1", format="+.0%", gridColor=PALE),
+        axis=alt.Axis(title="Predicted / measured time - 1", format="+.0%"),
     )
     zero = alt.Chart().transform_filter("datum.layer == 'zero'")
     layers: list[Any] = [

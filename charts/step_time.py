@@ -46,7 +46,7 @@ def step_time(frame: pl.DataFrame) -> alt.LayerChart:
         scale=alt.Scale(domain=batches, paddingInner=_GAP, paddingOuter=_GAP / 2),
         axis=alt.Axis(title="Batch (sequences decoded at once)", labelAngle=0, format=","),
     )
-    axis = alt.Axis(title="Least time of a decode step (ms)", gridColor=PALE, tickCount=6)
+    axis = alt.Axis(title="Least time of a decode step (ms)", tickCount=6)
     start, middle, end = (alt.Y(f"{place}_ms:Q", axis=axis) for place in ("start", "middle", "end"))
     layers = [
         in_context("datum.is_top", "!datum.fits_in_memory")

@@ -5,22 +5,21 @@ from typing import Any
 import altair as alt
 import polars as pl
 
-from charts.axes import BLUE, GREEN, GREY, INK, LABEL, ORANGE, PURPLE, SKY, VERMILION, styled
+from charts.axes import BLUE, GREEN, GREY, INK, LABEL, ORANGE, PURPLE, SKY, VERMILION, log_axis, styled
 from charts.groups import (
     at_the_roof,
     choice_of_context,
     context_label,
     in_context,
-    log_axis,
     setting,
     shortest_context,
-    steps_of,
     with_choice,
 )
 from charts.house_style import HEIGHT, WIDTH
 
 _COLOURS = [BLUE, VERMILION, GREEN, PURPLE, ORANGE, SKY, INK, GREY]
 _SHAPES = ["circle", "square", "triangle-up", "diamond", "cross", "triangle-down", "triangle-right", "triangle-left"]
+_TICKS = (1, 2, 5)
 _TOOLTIP = [
     alt.Tooltip("hardware:N", title="device"),
     alt.Tooltip("batch_size:Q", title="batch", format=","),
@@ -45,8 +44,8 @@ def throughput(frame: pl.DataFrame) -> alt.LayerChart:
     colours, shapes = (list(each) for each in zip(*looks, strict=True))
     times, rates = frame["token_ms"].to_list(), frame["tokens_per_s"].to_list()
     x_domain, y_domain = (min(times) / 1.5, max(times) * 1.15), (min(rates) / 1.3, max(rates) * 1.5)
-    x = alt.X("token_ms:Q", **log_axis(x_domain, "Least time of a token of each sequence (ms)", steps_of(*x_domain)))
-    y = alt.Y("tokens_per_s:Q", **log_axis(y_domain, "Tokens/s of all sequences, at most", steps_of(*y_domain)))
+    x = alt.X("token_ms:Q", **log_axis(x_domain, "Least time of a token of each sequence (ms)", _TICKS))
+    y = alt.Y("tokens_per_s:Q", **log_axis(y_domain, "Tokens/s of all sequences, at most", _TICKS))
     chosen = alt.selection_point(fields=["hardware"], bind="legend", name="device")
     faded = alt.condition(chosen, alt.value(1), alt.value(0.12))
     colour = alt.Color(

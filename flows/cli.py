@@ -64,24 +64,13 @@ def run(*, catalog: str | None = None, publish_to: str | None = None, keep: int 
         How many of the last snapshots are kept, for `rooflines query --as-of`.
     """
     from flows.embedded_server import start_server
-    from flows.prefect_defaults import (
-        answering,
-        listen,
-        opt_out_of_telemetry,
-        prefect_defaults,
-        quiet_terminal,
-        refuse_unwritable_prefect_home,
-    )
+    from flows.prefect_defaults import answering, listen
 
     if keep < 1:
         raise InputError(f"--keep: {keep}; expected at least 1, which is the published one")
-    refuse_unwritable_prefect_home()
     given, shown_at = _folder("--catalog", catalog), _folder("--publish-to", publish_to)
-    opt_out_of_telemetry()
-    if not common.debug:
-        quiet_terminal()
     started = time.monotonic()
-    with _progress("starting Prefect") as show, _left_at_once(show), prefect_defaults():
+    with _prefect(common) as show:
         server = start_server()
         _prepare(common.place, given)
         with answering(server):
@@ -135,22 +124,12 @@ def serve(
     """
     from flows.embedded_server import start_server
     from flows.incoming import make_incoming
-    from flows.prefect_defaults import (
-        answering,
-        opt_out_of_telemetry,
-        prefect_defaults,
-        quiet_terminal,
-        refuse_unwritable_prefect_home,
-    )
+    from flows.prefect_defaults import answering
 
     if not _LEAST_EVERY_S <= incoming_every <= _MOST_EVERY_S:
         raise InputError(f"--incoming-every: {incoming_every}; expected {_LEAST_EVERY_S} to {_MOST_EVERY_S} seconds")
-    refuse_unwritable_prefect_home()
     shown_at = _folder("--publish-to", publish_to)
-    opt_out_of_telemetry()
-    if not common.debug:
-        quiet_terminal()
-    with _progress("starting Prefect") as show, _left_at_once(show), prefect_defaults():
+    with _prefect(common) as show:
         from flows.scheduled import refuse_bad_schedule, serve_here
 
         refuse_bad_schedule(cron, timezone)
@@ -531,10 +510,11 @@ def publish(*, out: Path | None = None, common: Common = Common()) -> int:
 @app.command
 def check(*, common: Common = Common()) -> int:
     """Hold the rules of sql/checks against the published snapshot; 1 is returned where one does not hold."""
-    from warehouse.snapshot import open_snapshot
+    from warehouse.snapshot import open_snapshot, refuse_earlier_version
     from warehouse.store import run_checks
 
     with open_snapshot(common.place.snapshot) as connection:
+        refuse_earlier_version(connection)
         rules = run_checks(connection)
     for rule in rules:
         verdict = f"{rule.offending_rows} rows" if rule.offending_rows else "ok"
@@ -608,6 +588,24 @@ def _write(path: Path, content: bytes) -> None:
         path.write_bytes(content)
     except OSError as error:
         raise InputError(f"--out: {path}: {error.strerror or error}; expected a file that can be written") from None
+
+
+@contextmanager
+def _prefect(common: Common) -> Iterator["_Progress"]:
+    """Load Prefect as a command needs it: it reports nothing, and its log stays off the terminal."""
+    from flows.prefect_defaults import (
+        opt_out_of_telemetry,
+        prefect_defaults,
+        quiet_terminal,
+        refuse_unwritable_prefect_home,
+    )
+
+    refuse_unwritable_prefect_home()
+    opt_out_of_telemetry()
+    if not common.debug:
+        quiet_terminal()
+    with _progress("starting Prefect") as show, _left_at_once(show), prefect_defaults():
+        yield show
 
 
 @contextmanager

@@ -1,6 +1,5 @@
 """The explorer: a page that draws any roofline of the snapshot in the browser, and the data that it draws."""
 
-import json
 from collections.abc import Iterator
 from importlib import resources
 from pathlib import Path
@@ -8,8 +7,8 @@ from typing import Any
 
 import duckdb
 import polars as pl
-from jinja2 import Environment, PackageLoader, StrictUndefined
 
+from flows.markup import page, script_json
 from warehouse.frames import read_frame
 from warehouse.objects import sql_folder
 
@@ -36,7 +35,9 @@ def write_explorer(out: Path, connection: duckdb.DuckDBPyConnection) -> None:
     names = ("roofs", "precisions", "models", "points")
     frames = {name: read_frame(connection, (folder / f"{name}.sql").read_text("utf-8")) for name in names}
     (out / PAGE).parent.mkdir(parents=True, exist_ok=True)
-    (out / PAGE).write_text(_page(frames["models"].to_dicts()), "utf-8")
+    (out / PAGE).write_text(
+        page("explorer.html.j2", root="../", here=PAGE, models=frames["models"].to_dicts()), "utf-8"
+    )
     assets = out / "assets"
     (assets / "points").mkdir(parents=True, exist_ok=True)
     (assets / _SCRIPT).write_text(resources.files("charts").joinpath("pages", _SCRIPT).read_text("utf-8"), "utf-8")
@@ -44,20 +45,6 @@ def write_explorer(out: Path, connection: duckdb.DuckDBPyConnection) -> None:
     (assets / "roofs.js").write_text(f"explorer.know({script_json(known)});\n", "utf-8")
     for model_id, data in _points(frames["points"]):
         (assets / "points" / f"{model_id}.js").write_text(f"explorer.add({script_json(model_id)},{data});\n", "utf-8")
-
-
-def script_json(value: Any) -> str:
-    """Return a value as JSON that is safe in a script: ASCII, in which nothing can end the script."""
-    text = json.dumps(value, separators=(",", ":"), allow_nan=False)
-    return text.replace("<", "\\u003c").replace(">", "\\u003e").replace("&", "\\u0026")
-
-
-def _page(models: list[dict[str, Any]]) -> str:
-    pages = Environment(
-        loader=PackageLoader("charts", "pages"), autoescape=True, undefined=StrictUndefined, trim_blocks=True,
-        lstrip_blocks=True,
-    )  # fmt: skip
-    return pages.get_template("explorer.html.j2").render(root="../", here=PAGE, models=models)
 
 
 def _points(points: pl.DataFrame) -> Iterator[tuple[str, str]]:

@@ -12,7 +12,7 @@ from charts.gallery import ChartEntry, list_charts
 from warehouse.errors import InputError, one_line
 from warehouse.frames import read_frame
 from warehouse.objects import sql_files, sql_folder
-from warehouse.snapshot import ask, time_limit
+from warehouse.snapshot import ask, refuse_earlier_version, time_limit
 from warehouse.store import literal
 
 # what is published of a chart
@@ -32,8 +32,7 @@ _WORDS = {
 
 def gallery(connection: duckdb.DuckDBPyConnection) -> list[ChartEntry]:
     """Return the charts that a snapshot can show, or raise `InputError` where it is of an earlier version."""
-    if not connection.execute("select 1 from duckdb_tables() where table_name = 'own_chart'").fetchall():
-        raise InputError("the snapshot was made by an earlier version; `rooflines run` renews it")
+    refuse_earlier_version(connection)
     files = {path.stem: path.read_text("utf-8") for path in sql_files("gallery")}
     known = {
         field: {word: read_frame(connection, files[file]).to_dicts() for word, file in words.items()}

@@ -4,18 +4,17 @@ import json
 import re
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from functools import cache
 from importlib import resources
 from pathlib import Path
 from typing import Any
 
 import duckdb
 import polars as pl
-from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from charts.findings import finding_of_grid
 from charts.gallery import ChartEntry
 from flows.gallery import chart_sql
+from flows.markup import page
 from warehouse.frames import read_frame
 from warehouse.objects import sql_folder
 
@@ -39,8 +38,6 @@ _KINDS = {
 }
 _LONG = {"hardware_id", "model_id", "origin"}  # left out of the lists of devices and models
 _POINTS = ("computed", "measured", "predicted")
-_PLAIN = (1e-3, 1e6)  # numbers outside are written with an exponent
-_LEAST_GROUPED = 10_000
 _SIZE = re.compile(r'width="([\d.]+)" height="([\d.]+)"')
 
 
@@ -239,21 +236,4 @@ def _by(frame: pl.DataFrame, key: str, *hidden: str) -> dict[str, list[Row]]:
 
 def _write(path: Path, template: str, root: str, here: str | None, **values: Any) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text(_pages().get_template(template).render(root=root, here=here, **values), "utf-8")
-
-
-def _legible(value: Any) -> Any:
-    """Return a number with as many digits as a reader can use, and everything else as it is."""
-    if isinstance(value, float):
-        return f"{value:,.6g}" if _PLAIN[0] <= abs(value) < _PLAIN[1] or value == 0 else f"{value:.4g}"
-    return f"{value:,}" if isinstance(value, int) and abs(value) >= _LEAST_GROUPED else value
-
-
-@cache
-def _pages() -> Environment:
-    pages = Environment(
-        loader=PackageLoader("charts", "pages"), autoescape=True, undefined=StrictUndefined, trim_blocks=True,
-        lstrip_blocks=True,
-    )  # fmt: skip
-    pages.filters["legible"] = _legible
-    return pages
+    path.write_text(page(template, root=root, here=here, **values), "utf-8")

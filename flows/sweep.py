@@ -21,7 +21,6 @@ from math import prod
 from pathlib import Path
 from typing import Any
 
-import duckdb
 import polars as pl
 
 from flows.intensity.conventions import CONVENTIONS
@@ -31,7 +30,7 @@ from warehouse import sweeps
 from warehouse.errors import InputError, RunError, one_line
 from warehouse.frames import read_frame
 from warehouse.home import Home
-from warehouse.snapshot import open_snapshot
+from warehouse.snapshot import open_snapshot, refuse_earlier_version
 from warehouse.sweeps import PartFile, Sweep
 from warehouse.version import code_version, computing_code
 
@@ -195,10 +194,7 @@ def published_inputs(home: Home) -> Inputs:
         There is no snapshot, or an earlier version made it.
     """
     with open_snapshot(home.snapshot) as connection:
-        try:
-            connection.execute("select count(*) from core.sweep").fetchall()
-        except duckdb.CatalogException:
-            raise InputError(f"{home.snapshot}: made by an earlier version; `rooflines run` renews it") from None
+        refuse_earlier_version(connection)
         tables = ("model", "precision", "elementwise")
         return Inputs(*(read_frame(connection, f"from core.{table} order by 1") for table in tables))
 

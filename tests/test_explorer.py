@@ -11,7 +11,8 @@ import polars as pl
 import pytest
 from polars.testing import assert_frame_equal
 
-from flows.explorer import script_json, write_explorer
+from flows.explorer import write_explorer
+from flows.markup import script_json
 from warehouse.frames import read_frame
 from warehouse.home import Home
 from warehouse.snapshot import open_snapshot

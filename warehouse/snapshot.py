@@ -18,6 +18,7 @@ from warehouse.store import (
     Config,
     file_pattern,
     literal,
+    pending_migrations,
     registered_files,
     write_ahead_log,
 )
@@ -168,6 +169,12 @@ def ask(connection: duckdb.DuckDBPyConnection, sql: str) -> duckdb.DuckDBPyRelat
         if statement.type in _WRITES or explained:
             raise duckdb.PermissionException("the statement could write a file; expected one that reads")
     return connection.sql(sql)
+
+
+def refuse_earlier_version(connection: duckdb.DuckDBPyConnection) -> None:
+    """Raise `InputError` where a snapshot was made by an earlier version, and may lack what this one reads."""
+    if pending_migrations(connection):
+        raise InputError("the snapshot was made by an earlier version; `rooflines run` renews it")
 
 
 def published_run(connection: duckdb.DuckDBPyConnection) -> tuple[str, str]:

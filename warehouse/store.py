@@ -120,17 +120,22 @@ def transaction(connection: duckdb.DuckDBPyConnection) -> Iterator[None]:
 
 def migrate(connection: duckdb.DuckDBPyConnection) -> list[str]:
     """Apply the migrations that are pending, each in a transaction of its own, and name them."""
-    has_table = "select count(*) from duckdb_tables() where table_name = 'schema_migration'"
-    applied: set[int] = set()
-    if _value(connection, has_table):
-        applied = {version for (version,) in connection.execute("select version from core.schema_migration").fetchall()}
-    pending = [path for path in sql_files("migrations") if int(path.name.split("_")[0]) not in applied]
+    pending = pending_migrations(connection)
     for path in pending:
         with transaction(connection):
             connection.execute(path.read_text("utf-8"))
             row = [int(path.name.split("_")[0]), path.name]
             connection.execute("insert into core.schema_migration (version, name) values (?, ?)", row)
     return [path.name for path in pending]
+
+
+def pending_migrations(connection: duckdb.DuckDBPyConnection) -> list[Path]:
+    """Return the migrations that a database has not seen."""
+    has_table = "select count(*) from duckdb_tables() where table_name = 'schema_migration'"
+    applied: set[int] = set()
+    if _value(connection, has_table):
+        applied = {version for (version,) in connection.execute("select version from core.schema_migration").fetchall()}
+    return [path for path in sql_files("migrations") if int(path.name.split("_")[0]) not in applied]
 
 
 def start_run(connection: duckdb.DuckDBPyConnection, run: Run, published_run_id: str | None = None) -> None:

@@ -9,7 +9,7 @@ from warehouse.digest import digest_of
 from warehouse.objects import sql_folder
 
 _ROOT = Path(__file__).resolve().parent.parent
-_PATTERNS = ("*.py", "*.toml", "*.j2")
+_PATTERNS = ("*.py", "*.toml", "*.j2", "*.css", "*.js")
 _LIBRARIES = ("duckdb", "polars", "altair", "vl-convert-python")
 
 
