@@ -30,6 +30,11 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     items.sort(key=lambda item: _LONGEST.index(item.path.stem) if item.path.stem in _LONGEST else len(_LONGEST))
 
 
+def pytest_xdist_auto_num_workers() -> int:
+    """Work on one file more than there are cores: some tests mostly wait, as for a schedule."""
+    return (os.cpu_count() or 1) + 1
+
+
 @pytest.fixture(scope="session", autouse=True)
 def _no_home_of_the_user() -> None:
     os.environ.pop("ROOFLINES_HOME", None)
