@@ -406,13 +406,17 @@ def query(
         Memory that it can take, as 500MB.
     """
     from flows.query import write_result
-    from warehouse.snapshot import open_snapshot, snapshot_of, time_limit
+    from warehouse.sandbox import limited
+    from warehouse.snapshot import open_snapshot, snapshot_of
 
     if not timeout > 0:
         raise InputError(f"--timeout: {timeout:g}; expected seconds")
-    path = snapshot_of(common.place, as_of)
-    with open_snapshot(path, memory) as connection, time_limit(connection, timeout):
-        write_result(connection, _statement(sql, file), format, out)
+    path, statement = snapshot_of(common.place, as_of), _statement(sql, file)
+    with (
+        open_snapshot(path, memory) as connection,
+        limited(connection, timeout, memory, source="query", more="--timeout --memory"),
+    ):
+        write_result(connection, statement, format, out)
     return 0
 
 
@@ -467,7 +471,7 @@ def chart(
         raise InputError(f"--out: {out}: expected a file that ends in .json, .html, .svg or .png")
     with open_snapshot(common.place.snapshot) as connection:
         if sql is not None:
-            entry, frame = roofline_of(connection, _statement(None, sql), precision)
+            entry, frame = roofline_of(connection, _statement(None, sql), precision, "chart: --sql")
         elif name is None:
             print("\n".join(entry.name for entry in gallery(connection) if entry.is_listed))
             return 0

@@ -12,13 +12,16 @@ from charts.gallery import ChartEntry, list_charts
 from warehouse.errors import InputError, one_line
 from warehouse.frames import read_frame
 from warehouse.objects import sql_files, sql_folder
-from warehouse.snapshot import ask, refuse_earlier_version, time_limit
+from warehouse.sandbox import ask, limited
+from warehouse.snapshot import refuse_earlier_version
 from warehouse.store import literal
 
 # what is published of a chart
 SUFFIXES = ("vl.json", "svg", "png", "csv", "sql")
 
-_MOST_S = 60.0  # of a chart's own query
+# of a chart's own query
+_MOST_S = 60.0
+_MOST_POINTS = 100_000
 
 # what a query must say of a point
 _OF_A_POINT = ("hardware_id", "intensity_flops_per_byte", "performance_flops_per_s")
@@ -80,14 +83,13 @@ def chart_frame(connection: duckdb.DuckDBPyConnection, entry: ChartEntry) -> pl.
     """
     if "sql" not in entry.parameters:
         return read_frame(connection, chart_sql(entry))
-    try:
-        with time_limit(connection, _MOST_S):
-            return roofline_of(connection, chart_sql(entry), entry.parameters["precision_id"])[1]
-    except InputError as error:
-        raise InputError(f"gallery.toml: {entry.name}: {str(error).removeprefix('chart: --sql: ')}") from None
+    source = f"gallery.toml: {entry.name}"
+    return roofline_of(connection, chart_sql(entry), entry.parameters["precision_id"], source)[1]
 
 
-def roofline_of(connection: duckdb.DuckDBPyConnection, sql: str, precision_id: str) -> tuple[ChartEntry, pl.DataFrame]:
+def roofline_of(
+    connection: duckdb.DuckDBPyConnection, sql: str, precision_id: str, source: str
+) -> tuple[ChartEntry, pl.DataFrame]:
     """Return the roofline of one device with the rows of a query as its points.
 
     Parameters
@@ -99,30 +101,27 @@ def roofline_of(connection: duckdb.DuckDBPyConnection, sql: str, precision_id: s
         `performance_flops_per_s`. A point is named by `label`, `op` or `op_group`, if there is one of these.
     precision_id
         The precision whose roof is the main one.
+    source
+        Where the query stands: what messages begin with.
 
     Raises
     ------
     InputError
-        The query cannot be run, or its columns are not these; device or precision have no roof.
+        The query cannot be run, takes too long or too much memory, or its columns are not these; device or precision
+        have no roof.
     """
-    try:
-        relation = ask(connection, sql)
-        points = pl.DataFrame(relation) if relation is not None else pl.DataFrame()
-    except duckdb.InterruptException:
-        raise
-    except duckdb.Error as error:
-        raise InputError(f"chart: --sql: {one_line(error)}") from None
+    points = _points(connection, sql, source)
     lacking = [name for name in _OF_A_POINT if name not in points.columns]
     if lacking:
-        raise InputError(f"chart: --sql: no column {lacking[0]}; expected {', '.join(_OF_A_POINT)}")
+        raise InputError(f"{source}: no column {lacking[0]}; expected {', '.join(_OF_A_POINT)}")
     devices = points["hardware_id"].unique().to_list()
     if len(devices) != 1:
-        raise InputError(f"chart: --sql: {len(devices)} values of hardware_id; expected rows of one device")
+        raise InputError(f"{source}: {len(devices)} values of hardware_id; expected rows of one device")
     parameters = {"hardware_id": devices[0], "precision_id": precision_id, "model_id": None, "convention": None}
     entry = ChartEntry("own", "house", {**parameters, "batch_size": None, "sequence_length": None, "marks": "none"})
     roofs = read_frame(connection, chart_sql(entry))
     if not roofs["is_main"].any():
-        raise InputError(f"chart: --sql: {devices[0]} has no roof in {precision_id}; expected a device and --precision")
+        raise InputError(f"{source}: {devices[0]} has no roof in {precision_id}; expected a device and --precision")
 
     def text(*names: str, otherwise: str | None) -> pl.Expr:
         given = [pl.col(name).cast(pl.String) for name in names if name in points.columns]
@@ -137,9 +136,22 @@ def roofline_of(connection: duckdb.DuckDBPyConnection, sql: str, precision_id: s
     ).filter(pl.all_horizontal(pl.col(name).is_finite() & (pl.col(name) > 0) for name in _OF_A_POINT[1:]))
     shown = shown.sort(pl.all())  # a query need not say in which order its rows come
     if shown.is_empty():
-        raise InputError("chart: --sql: no row with an intensity and a performance above 0; expected one a point")
+        raise InputError(f"{source}: no row with an intensity and a performance above 0; expected one a point")
     same = roofs.select("hardware", "precision_id", "dtype").head(1)
     return entry, pl.concat([roofs, shown.join(same, how="cross")], how="diagonal_relaxed")
+
+
+def _points(connection: duckdb.DuckDBPyConnection, sql: str, source: str) -> pl.DataFrame:
+    """Return the rows of a user's query."""
+    try:
+        with limited(connection, _MOST_S, source=source):
+            relation = ask(connection, sql)
+            points = pl.DataFrame(relation.limit(_MOST_POINTS + 1)) if relation is not None else pl.DataFrame()
+    except (duckdb.Error, pl.exceptions.ComputeError) as error:
+        raise InputError(f"{source}: {one_line(error)}") from None
+    if len(points) > _MOST_POINTS:
+        raise InputError(f"{source}: more than {_MOST_POINTS} rows; expected one a point")
+    return points
 
 
 def is_drawable(frame: pl.DataFrame) -> bool:

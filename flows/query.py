@@ -5,13 +5,17 @@ import io
 import re
 import shutil
 import sys
+from collections.abc import Iterator
 from pathlib import Path
-from typing import Literal
+from typing import IO, TYPE_CHECKING, Literal
 
 import duckdb
 
+if TYPE_CHECKING:
+    import polars as pl
+
 from warehouse.errors import InputError, one_line
-from warehouse.snapshot import ask
+from warehouse.sandbox import ask
 from warehouse.store import lost_files, quoted
 
 Format = Literal["table", "csv", "json", "parquet"]
@@ -44,10 +48,8 @@ def write_result(connection: duckdb.DuckDBPyConnection, sql: str, form: Format, 
             _write_text(_table(relation), out)
         else:
             _write_frame(relation, form, out)
-    except duckdb.InterruptException:
-        raise
     except duckdb.OutOfMemoryException:
-        raise InputError("query: it takes more memory than it may; --memory allows more") from None
+        raise
     except duckdb.Error as error:
         if ".parquet" in str(error):
             _refuse_lost_files(connection)
@@ -73,19 +75,39 @@ def _table(relation: duckdb.DuckDBPyRelation) -> str:
 
 
 def _write_frame(relation: duckdb.DuckDBPyRelation, form: Format, out: Path | None) -> None:
+    """Write the rows some at a time, so that there may be any number; a file is there when it is whole."""
     import polars as pl  # noqa: PLC0415
 
-    frame = pl.DataFrame(_castable(relation, form))
-    target = out or io.BytesIO()
-    if form == "csv":
-        frame.write_csv(target)
-    elif form == "parquet":
-        frame.write_parquet(target)
-    else:
-        frame.write_json(target)
-    if isinstance(target, io.BytesIO):
-        end = b"\n" if form == "json" else b""
-        sys.stdout.buffer.write(target.getvalue() + end)
+    rows = pl.scan_arrow_c_stream(_castable(relation, form))
+    is_file = out is not None and (out.is_file() or not out.exists())
+    partial = out.with_name(f".{out.name}.partial") if out is not None and is_file else out
+    try:
+        with partial.open("wb") if partial is not None else contextlib.nullcontext(sys.stdout.buffer) as target:
+            if form == "csv":
+                rows.sink_csv(target)
+            elif form == "parquet":
+                rows.sink_parquet(target)
+            else:
+                _write_json(rows.collect_batches(maintain_order=True), target)
+                target.write(b"" if out else b"\n")
+        if partial is not None and out is not None and is_file:
+            partial.replace(out)
+    except pl.exceptions.ComputeError as error:
+        kind = duckdb.OutOfMemoryException if "Out of Memory Error" in str(error) else duckdb.Error
+        raise kind(str(error).removeprefix("got external error: ")) from None
+    finally:
+        if partial is not None and is_file:
+            partial.unlink(missing_ok=True)
+
+
+def _write_json(batches: Iterator["pl.DataFrame"], target: IO[bytes]) -> None:
+    """Write one list of all rows."""
+    between = b"["
+    for batch in batches:
+        if len(batch):
+            target.write(between + batch.write_json().encode()[1:-1])
+            between = b","
+    target.write(b"]" if between == b"," else b"[]")
 
 
 def _castable(relation: duckdb.DuckDBPyRelation, form: Format) -> duckdb.DuckDBPyRelation:

@@ -1,9 +1,7 @@
 """The published snapshot: written beside the old one, put in its place at once, read in a sandbox."""
 
 import os
-import re
 import shutil
-import threading
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
@@ -12,6 +10,7 @@ import duckdb
 
 from warehouse.errors import InputError, one_line
 from warehouse.home import Home
+from warehouse.sandbox import MEMORY_LIMIT, bytes_of
 from warehouse.store import (
     OFFLINE,
     WRITING,
@@ -23,16 +22,14 @@ from warehouse.store import (
     write_ahead_log,
 )
 
-MEMORY_LIMIT = "2GB"
 KEPT_SNAPSHOTS = 3
 
-_AMOUNT = re.compile(r"\d+(\.\d+)? ?[KMGT]i?B")
 _SANDBOX: Config = {
     **OFFLINE,
     "threads": min(4, os.cpu_count() or 1),
+    "max_temp_directory_size": "10GB",  # what does not fit the memory while it is sorted or grouped
+    "python_enable_replacements": False,  # no variable of this program is a table
 }
-
-_WRITES = {duckdb.StatementType.COPY, duckdb.StatementType.EXPORT, duckdb.StatementType.PREPARE}
 
 
 def write_candidate(home: Home, run_id: str) -> Path:
@@ -106,25 +103,6 @@ def snapshot_of(home: Home, run: str | None) -> Path:
 
 
 @contextmanager
-def time_limit(connection: duckdb.DuckDBPyConnection, seconds: float) -> Iterator[None]:
-    """Stop what a connection does after so many seconds.
-
-    Raises
-    ------
-    InputError
-        It took longer.
-    """
-    timer = threading.Timer(seconds, connection.interrupt)
-    timer.start()
-    try:
-        yield
-    except duckdb.InterruptException:
-        raise InputError(f"the query took longer than {seconds:g} s; `rooflines query --timeout` allows more") from None
-    finally:
-        timer.cancel()
-
-
-@contextmanager
 def open_snapshot(path: Path, memory_limit: str = MEMORY_LIMIT) -> Iterator[duckdb.DuckDBPyConnection]:
     """Open a snapshot for statements of any origin.
 
@@ -136,8 +114,7 @@ def open_snapshot(path: Path, memory_limit: str = MEMORY_LIMIT) -> Iterator[duck
     InputError
         There is no snapshot, or it cannot be read; or this is no amount of memory.
     """
-    if not _AMOUNT.fullmatch(memory_limit):
-        raise InputError(f"--memory: {memory_limit}; expected an amount as 500MB or 4GB")
+    bytes_of(memory_limit)  # an amount
     if not path.exists():
         raise InputError(f"{path}: no such snapshot; `rooflines run` makes it")
     try:
@@ -147,6 +124,7 @@ def open_snapshot(path: Path, memory_limit: str = MEMORY_LIMIT) -> Iterator[duck
     with connection:
         connection.execute("set global TimeZone = 'UTC'")
         connection.execute("set search_path = 'mart,core'")
+        connection.execute("set enable_progress_bar = false")  # it would stand among the rows on standard output
         files = [file for files in registered_files(connection).values() for file in files]
         if files:
             names = {name for file in files for name in (str(file), file_pattern(file))}
@@ -154,21 +132,6 @@ def open_snapshot(path: Path, memory_limit: str = MEMORY_LIMIT) -> Iterator[duck
         connection.execute("set enable_external_access = false")
         connection.execute("set lock_configuration = true")
         yield connection
-
-
-def ask(connection: duckdb.DuckDBPyConnection, sql: str) -> duckdb.DuckDBPyRelation | None:
-    """Run a user's statement, which must not write: the sandbox lets files of sweeps be opened, and would not mind.
-
-    Raises
-    ------
-    duckdb.Error
-        The statement cannot be run, or could write a file.
-    """
-    for statement in connection.extract_statements(sql):
-        explained = statement.type == duckdb.StatementType.EXPLAIN and "copy" in sql.lower()
-        if statement.type in _WRITES or explained:
-            raise duckdb.PermissionException("the statement could write a file; expected one that reads")
-    return connection.sql(sql)
 
 
 def refuse_earlier_version(connection: duckdb.DuckDBPyConnection) -> None:
