@@ -5,7 +5,9 @@ import os
 import re
 import shutil
 import tempfile
+from collections import Counter
 from collections.abc import Callable, Iterable, Mapping, Sequence
+from contextlib import nullcontext
 from dataclasses import dataclass
 from hashlib import sha256
 from pathlib import Path
@@ -15,10 +17,11 @@ import polars as pl
 
 from flows.ingest import aiconfigurator
 from flows.ingest.aiconfigurator import read_aiconfigurator
-from flows.ingest.catalog import SHIPPED, SourceFile, digest_of_file, list_sources, refuse_too_large
+from flows.ingest.catalog import SHIPPED, SourceFile, digest_of_file, list_sources
 from flows.ingest.devices_csv import devices_of_csv
 from flows.ingest.document import ID_PATTERN, parse, shown
 from flows.ingest.hub import download_config, is_hub_name
+from flows.ingest.limits import quiet_panics, refuse_too_large
 from flows.ingest.measurement import refuse_unknown_devices
 from flows.ingest.nsight import read_nsight
 from flows.ingest.torch_profiler import read_torch_profiler
@@ -198,16 +201,29 @@ def _of_foreign(
 ) -> Entry:
     """Return others' measurements as a measurement file, which is written to `target`."""
     source = _source(path, "measurement")
+    try:
+        with quiet_panics() if kind == "aiconfigurator" else nullcontext():  # its tables are Parquet
+            return _stored(kind, source, target, sources, hardware_id, model_id)
+    except (pl.exceptions.PolarsError, pl.exceptions.PanicException) as error:
+        raise InputError(f"{path}: not as {kind} writes it: {one_line(error)[:200]}") from None
+
+
+def _stored(
+    kind: str,
+    source: SourceFile,
+    target: Path,
+    sources: Sequence[SourceFile],
+    hardware_id: str | None,
+    model_id: str | None,
+) -> Entry:
+    path = source.path
     by_itself = aiconfigurator.device_of(source) if kind == "aiconfigurator" else None
     device = hardware_id or by_itself or _named(path, sources, "hardware")
     if device is None:
         raise InputError(f"{path}: the file names no device of the catalog; expected --hardware-id, as a40")
-    try:
-        rows = _FOREIGN[kind](source, device, model_id or _named(path, sources, "model")).lazy()
-        rows.sink_parquet(target)
-        parts = aiconfigurator.name_of(source) if kind == "aiconfigurator" else (path.parent.name, path.stem)
-    except pl.exceptions.PolarsError as error:
-        raise InputError(f"{path}: not as {kind} writes it: {one_line(error)[:200]}") from None
+    rows = _FOREIGN[kind](source, device, model_id or _named(path, sources, "model")).lazy()
+    rows.sink_parquet(target)
+    parts = aiconfigurator.name_of(source) if kind == "aiconfigurator" else (path.parent.name, path.stem)
     name = "-".join(_id_of(part) for part in (kind, device, *parts) if part)
     return Entry(name[:64].rstrip("-._"), ".parquet", path, stored_at=target)
 
@@ -272,11 +288,11 @@ def _source(path: Path, kind: str) -> SourceFile:
 def _refuse_bad(home: Home, kind: str, entries: Sequence[Entry]) -> None:
     """Read the catalog as it would be, and raise `InputError` where a run could not use it."""
     new = [_Unwritten.of(entry, kind) for entry in entries]
-    ids = [entry.entry_id for entry in entries]
+    times = Counter(entry.entry_id for entry in entries)
     for entry in entries:
-        if ids.count(entry.entry_id) > 1:
+        if times[entry.entry_id] > 1:
             raise InputError(f"{entry.origin}: {entry.entry_id} stands twice in what is given; expected once")
-    others = [source for source in list_sources(home) if source.kind != kind or source.entry_id not in ids]
+    others = [source for source in list_sources(home) if source.kind != kind or source.entry_id not in times]
     added = read_kind(kind, new)
     if kind == "measurement":
         for _ in added["measurement"].collect_batches():

@@ -13,6 +13,7 @@ from typing import get_args
 import polars as pl
 
 from flows.entries import Kind, add
+from flows.ingest.limits import quiet_panics, refuse_long_keys, refuse_too_large
 from warehouse.errors import InputError, one_line
 from warehouse.home import Home
 
@@ -131,9 +132,14 @@ def _of_keys(keys: set[str], kinds: dict[str, Kind]) -> Kind | None:
 
 def _toml_keys(path: Path) -> set[str]:
     try:
-        return set(tomllib.loads(path.read_text("utf-8-sig")))
+        refuse_too_large("hardware", path, path.stat().st_size)
+        text = path.read_text("utf-8-sig")
+        refuse_long_keys(text, path)
+        return set(tomllib.loads(text))
     except (ValueError, OSError) as error:
         raise InputError(f"{path}: broken TOML: {one_line(error)}") from None
+    except RecursionError:
+        raise InputError(f"{path}: nested too deeply; expected a plain document") from None
 
 
 def _head(path: Path) -> str:
@@ -147,9 +153,10 @@ def _head(path: Path) -> str:
 def _columns(path: Path) -> set[str]:
     try:
         if path.suffix.lower() == ".parquet":
-            return set(pl.read_parquet_schema(path))
+            with quiet_panics():
+                return set(pl.read_parquet_schema(path))
         lines = [line for line in _head(path).splitlines() if not line.startswith("==")]  # ncu's own words
         header = next((line for line in lines if line.strip()), "")
         return {column.strip().strip('"') for column in header.removeprefix("\ufeff").split(",")}
-    except (pl.exceptions.PolarsError, OSError) as error:
+    except (pl.exceptions.PolarsError, pl.exceptions.PanicException, OSError) as error:
         raise InputError(f"{path}: {one_line(error)}; expected a table that can be read") from None

@@ -1,5 +1,8 @@
 """The two ways in which a command ends badly."""
 
+_LONGEST = 4_000  # characters of a message
+_UNPRINTABLE = "\N{REPLACEMENT CHARACTER}"
+
 
 class InputError(Exception):
     """What the user gave cannot be used; the command ends with exit code 2.
@@ -13,5 +16,6 @@ class RunError(Exception):
 
 
 def one_line(error: object) -> str:
-    """Return an error's message without its line breaks."""
-    return " ".join(str(error).split())
+    """Return an error's message without line breaks, and without what a terminal would take for a command."""
+    text = " ".join(str(error)[:_LONGEST].split())  # polars repeats what it cannot read, which may be a whole file
+    return text if text.isprintable() else "".join(sign if sign.isprintable() else _UNPRINTABLE for sign in text)

@@ -13,6 +13,7 @@ import polars as pl
 
 from flows.ingest.catalog import SourceFile
 from flows.ingest.document import shown
+from flows.ingest.limits import refuse_inflated
 from flows.intensity.costs import attention, linear
 from warehouse.errors import InputError, one_line
 
@@ -79,6 +80,7 @@ def read_aiconfigurator(source: SourceFile, hardware_id: str, model_id: str | No
     """
     del model_id
     is_product = "gemm_dtype" in _schema(source)
+    refuse_inflated(source.path, _scan(source), source.size_bytes)
     table, names = _scan(source), _PRODUCTS if is_product else _ATTENTIONS
     said = table.select("gemm_dtype" if is_product else "attn_dtype").unique().collect().to_series().to_list()
     for dtype in said:

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import NoReturn
 
 import warehouse
+from flows.ingest.limits import refuse_too_large
 from warehouse.digest import digest_of
 from warehouse.errors import InputError
 from warehouse.home import Home
@@ -25,8 +26,6 @@ _FILES: dict[str, tuple[tuple[str, ...], bool]] = {
     "gallery": (("gallery.toml",), False),
     "measurement": (("measurements/*.csv", "measurements/*.parquet"), True),
 }
-_MAX_BYTES = {"ops": 50_000_000, "measurement": None}  # measurements are read in batches
-_MAX_BYTES_OF_OTHERS = 1_000_000
 
 
 @dataclass(frozen=True)
@@ -103,13 +102,6 @@ def list_sources(home: Home, given: Path | None = None) -> list[SourceFile]:
             key = f"{source.kind}/{source.entry_id}" if source.named_after_entry else source.source_id
             sources[key] = source
     return list(sources.values())
-
-
-def refuse_too_large(kind: str, path: Path, size_bytes: int) -> None:
-    """Raise `InputError` where a file is larger than a run reads of its kind."""
-    most = _MAX_BYTES.get(kind, _MAX_BYTES_OF_OTHERS)
-    if most is not None and size_bytes > most:
-        raise InputError(f"{path}: {size_bytes} bytes; expected at most {most}")
 
 
 def digest_of_sources(sources: Iterable[SourceFile]) -> str:

@@ -11,6 +11,7 @@ import polars as pl
 from flows.ingest.catalog import SourceFile
 from flows.ingest.document import shown, validated
 from flows.ingest.hardware import Device, Dtype, Level
+from flows.ingest.limits import MOST_DEVICES
 from warehouse.errors import InputError, one_line
 
 _DTYPES = get_args(Dtype)
@@ -35,8 +36,10 @@ def devices_of_csv(source: SourceFile) -> Iterator[tuple[str, str]]:
     """
     try:
         frame = pl.read_csv(io.BytesIO(source.content()), infer_schema=False)
-    except (pl.exceptions.PolarsError, ValueError) as error:
+    except (pl.exceptions.PolarsError, pl.exceptions.PanicException, ValueError) as error:
         raise InputError(f"{source.path}: broken CSV: {one_line(error)[:200]}") from None
+    if len(frame) > MOST_DEVICES:
+        raise InputError(f"{source.path}: {len(frame)} rows; expected at most {MOST_DEVICES}")
     for name in frame.columns:
         if name not in {*_TEXTS, *_NUMBERS, *_BANDWIDTHS} and not _PEAK.fullmatch(name):
             known = ", ".join((*_TEXTS, *_NUMBERS, *_BANDWIDTHS))
@@ -49,7 +52,7 @@ def devices_of_csv(source: SourceFile) -> Iterator[tuple[str, str]]:
             raise InputError(f"{source.path}: line {number}: {error}") from None
         except InputError as error:
             text = str(error).removeprefix(f"{source.path}: ")
-            raise InputError(f"{source.path}: line {number} ({cells.get('hardware_id', '')}): {text}") from None
+            raise InputError(f"{source.path}: line {number} ({shown(cells.get('hardware_id', ''))}): {text}") from None
         yield device.hardware_id, to_toml(device)
 
 

@@ -10,7 +10,8 @@ from typing import Annotated, Any, TypeVar
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints, ValidationError
 
 from flows.ingest.catalog import SourceFile
-from warehouse.errors import InputError
+from flows.ingest.limits import refuse_long_keys
+from warehouse.errors import InputError, one_line
 
 ID_PATTERN = r"^[a-z0-9][a-z0-9._-]{0,63}$"
 Id = Annotated[str, StringConstraints(pattern=ID_PATTERN)]
@@ -46,7 +47,10 @@ def parse(source: SourceFile) -> Any:
     path = source.path
     try:
         text = source.content().decode("utf-8-sig")
-        return tomllib.loads(text) if path.suffix == ".toml" else json.loads(text)
+        if path.suffix != ".toml":
+            return json.loads(text)
+        refuse_long_keys(text, path)
+        return tomllib.loads(text)
     except UnicodeDecodeError as error:
         raise InputError(f"{path}: byte {error.start} is not UTF-8; expected a text file") from None
     except ValueError as error:
@@ -81,7 +85,7 @@ def refuse_duplicates(ids: Iterable[tuple[str, SourceFile]], field: str) -> None
 def shown(value: object) -> str:
     """Return a value as it can stand in a one-line message."""
     text = json.dumps(value, ensure_ascii=False, default=str)
-    return text if len(text) <= _SHOWN else f"{text[:_SHOWN]}..."
+    return one_line(text if len(text) <= _SHOWN else f"{text[:_SHOWN]}...")
 
 
 def _first_mistake(error: ValidationError, shape: type[BaseModel]) -> str:
@@ -108,5 +112,7 @@ def _expectation(message: str) -> str:
 def _field(location: tuple[int | str, ...]) -> str:
     text = ""
     for part in location:
-        text += f"[{part}]" if isinstance(part, int) else f".{part}" if text else str(part)
+        name = str(part)
+        plain = name if len(name) <= _SHOWN and name.isprintable() else shown(name)
+        text += f"[{part}]" if isinstance(part, int) else f".{plain}" if text else plain
     return text or "document"

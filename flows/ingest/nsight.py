@@ -31,6 +31,7 @@ import polars as pl
 
 from flows.ingest.catalog import SourceFile
 from flows.ingest.document import shown
+from flows.ingest.limits import LONGEST_LINE, refuse_long_lines
 from warehouse.errors import InputError, one_line
 
 COLLECT = (
@@ -40,7 +41,6 @@ COLLECT = (
 )
 
 _HEADER = re.compile(rb'^(\xef\xbb\xbf)?"?ID"?,.*"?Kernel Name"?')
-_LONGEST_LINE = 2**24
 _NUMBER = r"^(\d{1,3}(,\d{3})+|\d+)(\.\d*)?([eE][+-]?\d+)?$"
 _LARGEST = 1e30
 _ABSENT = ("", "n/a", "nan", "no data")  # what a metric says that the device does not have
@@ -127,6 +127,7 @@ def read_nsight(source: SourceFile, hardware_id: str, model_id: str | None) -> p
     """
     path = source.path
     try:
+        refuse_long_lines(path)
         launches, known = _launches(path)
         rows = _merged(_counted(launches, known, path))
     except (pl.exceptions.PolarsError, pl.exceptions.PanicException, OSError, ValueError) as error:
@@ -242,7 +243,7 @@ def _lines(path: Path) -> pl.LazyFrame:
 def _lines_before_header(path: Path) -> int:
     skipped = 0
     with path.open("rb") as file:
-        while line := file.readline(_LONGEST_LINE):
+        while line := file.readline(LONGEST_LINE):
             if _HEADER.match(line):
                 return skipped
             skipped += line.endswith(b"\n")

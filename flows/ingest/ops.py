@@ -9,11 +9,11 @@ import polars as pl
 
 from flows.ingest.catalog import SourceFile
 from flows.ingest.document import ID_PATTERN, shown
+from flows.ingest.limits import MOST_OPS
 from flows.ingest.model import short_name
 from flows.ingest.table import Rule, read_table, refuse_broken, rules_of_texts, typed
 from warehouse.errors import InputError
 
-_MAX_OPS = 100_000
 _MAX_COUNT = 2**31  # of a dimension
 
 _TEXTS = {"op": 200, "op_group": 200, "precision_id": 64}  # column -> longest text
@@ -80,8 +80,8 @@ def _path_of(op_set_id: str, sources: Sequence[SourceFile]) -> object:
 
 def _rows(source: SourceFile) -> pl.DataFrame:
     rows = typed(read_table(source), _COLUMNS, source.path, needed=["op"], other_names=_OTHER_NAMES)
-    if not 1 <= len(rows) <= _MAX_OPS:
-        raise InputError(f"{source.path}: {len(rows)} rows; expected 1 to {_MAX_OPS}")
+    if not 1 <= len(rows) <= MOST_OPS:
+        raise InputError(f"{source.path}: {len(rows)} rows; expected 1 to {MOST_OPS}")
     return rows
 
 

@@ -9,6 +9,7 @@ import polars as pl
 
 from flows.ingest.catalog import SourceFile
 from flows.ingest.document import TEXT_PATTERN, shown
+from flows.ingest.limits import quiet_panics, refuse_inflated, refuse_long_lines, refuse_odd_json
 from warehouse.errors import InputError, one_line
 
 Columns = Mapping[str, Any]  # name -> polars type
@@ -31,8 +32,11 @@ def read_table(source: SourceFile) -> pl.DataFrame:
         if path.suffix == ".csv":
             return pl.read_csv(content, infer_schema=False)
         if path.suffix == ".json":
+            refuse_odd_json(content.getvalue(), path)
             return pl.read_json(content, infer_schema_length=None)
-        return pl.read_parquet(content)
+        with quiet_panics():
+            refuse_inflated(path, pl.scan_parquet(content), source.size_bytes)
+            return pl.read_parquet(content)
     except _BROKEN as error:
         raise _broken(path, error) from None
 
@@ -55,11 +59,22 @@ def batches(source: SourceFile) -> Iterator[tuple[int, pl.DataFrame]]:
     source.refuse_change()
     first = 1
     try:
-        for frame in scan_table(source).collect_batches(chunk_size=_BATCH, maintain_order=True):
+        if source.path.suffix == ".csv":
+            refuse_long_lines(source.stored_at)
+        else:
+            with quiet_panics():
+                refuse_inflated(source.path, scan_table(source), source.size_bytes)
+        frames = scan_table(source).collect_batches(chunk_size=_BATCH, maintain_order=True)
+        while (frame := _next(frames)) is not None:
             yield first, frame
             first += len(frame)
     except _BROKEN as error:
         raise _broken(source.path, error) from None
+
+
+def _next(frames: Iterator[pl.DataFrame]) -> pl.DataFrame | None:
+    with quiet_panics():
+        return next(frames, None)
 
 
 def typed(
@@ -165,7 +180,8 @@ def _plain(values: pl.Series, path: Path, *, may_be_time: bool) -> pl.Series:
     dtype = values.dtype
     if isinstance(dtype, pl.Categorical | pl.Enum):
         return values.cast(pl.String)
-    if dtype.is_numeric() or dtype in {pl.String, pl.Null} or (may_be_time and isinstance(dtype, pl.Datetime)):
+    is_number = dtype.is_integer() if may_be_time else dtype.is_numeric()
+    if is_number or dtype in {pl.String, pl.Null} or (may_be_time and isinstance(dtype, pl.Datetime)):
         return values
     raise InputError(f"{path}: column {values.name} of {str(dtype).lower()}: expected texts or numbers")
 

@@ -23,6 +23,7 @@ import numpy as np
 import polars as pl
 
 from flows.ingest.catalog import SourceFile
+from flows.ingest.limits import MOST_UNPACKED, SMALL
 from flows.intensity.costs import attention, linear
 from warehouse.errors import InputError, one_line
 
@@ -189,12 +190,16 @@ class _Guarded:
     _ESCAPED = re.compile(rb"\\.", re.DOTALL)
     _LONG_NUMBER = re.compile(rb"[0-9]{300}")
 
-    def __init__(self, file: IO[bytes] | gzip.GzipFile) -> None:
+    def __init__(self, file: IO[bytes] | gzip.GzipFile, most_bytes: float = math.inf) -> None:
         self._file, self._depth, self._in_text, self._rest = file, 0, False, b""
+        self._left = most_bytes
 
     def read(self, size: int = -1, /) -> bytes:
         """Return the next bytes."""
         chunk = self._file.read(min(size, self.CHUNK) if size >= 0 else self.CHUNK)
+        self._left -= len(chunk)
+        if self._left < 0:
+            raise ValueError(f"unpacks to more than {MOST_UNPACKED} times its size")
         text = self._ESCAPED.sub(b"", self._rest + chunk)
         self._rest = b"\\" if text.endswith(b"\\") else b""
         parts = text.split(b'"')
@@ -213,7 +218,10 @@ def _opened(path: Path) -> Iterator[_Guarded]:
     with path.open("rb") as file:
         is_packed = file.read(2) == b"\x1f\x8b"
         file.seek(0)
-        yield _Guarded(gzip.GzipFile(fileobj=file) if is_packed else file)
+        if is_packed:
+            yield _Guarded(gzip.GzipFile(fileobj=file), max(SMALL, MOST_UNPACKED * path.stat().st_size))
+        else:
+            yield _Guarded(file)
 
 
 @contextmanager

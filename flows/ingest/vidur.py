@@ -50,7 +50,7 @@ def read_vidur(source: SourceFile, hardware_id: str, model_id: str | None) -> pl
     path = source.path
     try:
         frame = pl.read_csv(io.BytesIO(source.content()), infer_schema_length=None)
-    except (pl.exceptions.PolarsError, ValueError) as error:
+    except (pl.exceptions.PolarsError, pl.exceptions.PanicException, ValueError) as error:
         raise InputError(f"{path}: broken CSV: {one_line(error)[:200]}") from None
     is_attention = "prefill_chunk_size" in frame.columns
     layers = list(_PHASES.values()) if is_attention else list(_LAYERS)
@@ -68,7 +68,7 @@ def read_vidur(source: SourceFile, hardware_id: str, model_id: str | None) -> pl
             else [_products(frame, layer) for layer in _LAYERS]
         )
         times = pl.concat(kernels).with_columns(pl.col(*_STATISTICS).cast(pl.Float64) / 1e3)
-    except pl.exceptions.PolarsError as error:
+    except (pl.exceptions.PolarsError, pl.exceptions.PanicException) as error:
         raise InputError(f"{path}: expected numbers: {one_line(error)[:200]}") from None
     rows = (
         times.filter(pl.col("latency_s") > 0)

@@ -1,0 +1,438 @@
+"""Hostile files: whatever stands in one, its reader returns, or refuses it in one line that names it."""
+
+import gzip
+import io
+import json
+import os
+import re
+import resource
+import shutil
+import subprocess
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, get_args
+
+import duckdb
+import polars as pl
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+
+from flows import entries
+from flows.cli import _statement
+from flows.incoming import recognized
+from flows.ingest import catalog
+from flows.ingest.catalog import SHIPPED
+from flows.readers import read_kind
+from tests.test_aiconfigurator import ATTENTION, PRODUCT
+from tests.test_entries import KERNELS, TABLE
+from tests.test_ingest import CONFIG, DEVICE, WORKLOAD, source
+from warehouse.errors import InputError, RunError
+from warehouse.home import Home
+
+ROOT = Path(__file__).resolve().parents[1]
+EXAMPLES = int(os.environ.get("ROOFLINES_FUZZ_EXAMPLES", "8"))  # of each reader
+LONGEST_S = 5.0  # of the processor, for a file of some kilobytes or a bomb
+MOST_BYTES = 500e6  # that reading a bomb takes beside what the program takes anyway
+MEASUREMENT = """\
+hardware_id,op,op_group,kind,m,k,n,dtype,flops,bytes,latency_s,method,measured_at
+mine,gemm,products,linear,16,32,64,fp16,65536,7168,1e-5,by hand,2026-01-31T12:00:00Z
+mine,copy,products,copy,,,,fp16,0,1e8,1e-3,by hand,
+"""
+NSIGHT = """\
+==PROF== Connected
+"ID","Process ID","Kernel Name","Block Size","Grid Size","CC","Metric Name","Metric Unit","Metric Value"
+"0","7","void gemm<float>(int)","(256, 1, 1)","(9, 1, 1)","8.0","gpu__time_duration.sum","usecond","12.5"
+"0","7","void gemm<float>(int)","(256, 1, 1)","(9, 1, 1)","8.0","dram__bytes.sum","Mbyte","1,024.5"
+"0","7","void gemm<float>(int)","(256, 1, 1)","(9, 1, 1)","8.0","smsp__sass_thread_inst_executed_op_ffma_pred_on.sum","","9"
+"""  # noqa: E501
+RAW_NSIGHT = """\
+"ID","Process ID","Kernel Name","Block Size","Grid Size","CC","gpu__time_duration.sum","dram__bytes.sum.per_second",\
+"smsp__sass_thread_inst_executed_op_hfma_pred_on.sum"
+"","","","","","","ns","Gbyte/s","inst"
+"0","7","gemm","(256, 1, 1)","(9, 1, 1)","9.0","1,250","700.5","4096"
+"""
+TRACE = {
+    "schemaVersion": 1,
+    "deviceProperties": [{"name": "NVIDIA H100 80GB HBM3"}],
+    "traceEvents": [
+        {"ph": "X", "cat": "cpu_op", "name": "aten::mm", "pid": 1, "tid": 2, "ts": 10.5, "dur": 9, "args": {
+            "External id": 1, "Input Dims": [[4, 8], [8, 16]], "Input type": ["c10::Half", "c10::Half"]}},
+        {"ph": "X", "cat": "cpu_op", "name": "aten::_scaled_dot_product_flash_attention", "ts": 30, "dur": 9, "args": {
+            "External id": 2, "Input Dims": [[1, 4, 8, 16], [1, 4, 8, 16], [1, 4, 8, 16], [], []],
+            "Input type": ["float"], "Concrete Inputs": ["", "", "", "0.", "True"]}},
+        {"ph": "X", "cat": "kernel", "name": "gemm_tf32", "ts": 12, "dur": 7.25, "args": {"External id": 1}},
+        {"ph": "X", "cat": "kernel", "name": "flash", "ts": 32, "dur": 7, "args": {"External id": 2}},
+    ],
+}  # fmt: skip
+
+
+def profile(columns: str, layers: str, values: str) -> bytes:
+    """Return a profile by Vidur of one row."""
+    times = [f"time_stats.{layer}.{name}" for layer in layers.split() for name in ("min", "median", "std")]
+    return f"{columns},{','.join(times)}\n{values}{',0.5' * len(times)}\n".encode()
+
+
+MLP = profile(
+    "n_head,n_kv_head,n_embd,n_expanded_embd,num_tokens,num_tensor_parallel_workers,use_gated_mlp",
+    "attn_pre_proj attn_post_proj mlp_up_proj mlp_down_proj",
+    "32,8,4096,14336,64,1,True",
+)
+CHUNKS = profile(
+    "n_q_head,n_kv_head,n_embd,batch_size,prefill_chunk_size,kv_cache_size,num_tensor_parallel_workers,is_prefill",
+    "attn_prefill attn_decode",
+    "32,8,4096,4,64,128,1,True",
+)
+PRECISION = """\
+[[precision]]
+precision_id = "w4a16-kv8"
+weight_bits = 4
+activation_bits = 16
+kv_bits = 8
+compute_dtype = "fp16"
+origin = "me"
+"""
+ELEMENTWISE = """\
+[[elementwise]]
+kind = "softmax"
+flops_per_element = 5
+reads_per_element = 1
+writes_per_element = 1.5
+origin = "me"
+"""
+CALIBRATION = """\
+[[calibration]]
+hardware_id = "mine"
+op_kind = "linear"
+dtype = "fp16"
+compute_efficiency = 0.8
+bandwidth_efficiency = 0.9
+overhead_s = 5e-6
+blend = 2.5
+tile_limit = 1
+n_points = 100
+fit_mape = 0.05
+origin = "a fit"
+"""
+GALLERY = """\
+[[chart]]
+name = "mine-{model_id}"
+template = "house"
+model_id = ["llama-3-8b", "llama-13b"]
+hardware_id = "a40"
+precision_id = "bf16"
+convention = "engine"
+batch_size = 8
+sequence_length = 1024
+
+[[chart]]
+name = "kernels"
+template = "house"
+precision_id = "bf16"
+sql = "select 1"
+"""
+
+
+def parquet(rows: Any) -> bytes:
+    file = io.BytesIO()
+    pl.DataFrame(rows).write_parquet(file)
+    return file.getvalue()
+
+
+@dataclass(frozen=True)
+class Reader:
+    """A kind of file, the entrance that it comes in by, and a small one that is good."""
+
+    kind: str
+    name: str
+    seed: bytes
+
+    def read(self, path: Path, home: Home) -> None:
+        """Read a file as a command would."""
+        if self.kind == "statement":
+            _statement(None, path)
+        elif self.kind in get_args(entries.Kind):
+            device = "a40" if self.kind in {"vidur", "nsight", "torch-profiler"} else None
+            entries.add(home, self.kind, [str(path)], replace=True, hardware_id=device)  # type: ignore[arg-type]
+        else:
+            for frame in read_kind(self.kind, [source(path, self.kind)]).values():
+                frame.collect()
+
+
+def text(content: object) -> bytes:
+    return (content if isinstance(content, str) else json.dumps(content)).encode()
+
+
+OPS: list[dict[str, Any]] = [
+    {"op": "a", "group": "g", "m": 1, "k": 2, "n": 3},
+    {"op": "b", "flops": 1e9, "bytes": 2.5, "precision": "fp16"},
+]
+READERS = {
+    "hardware": Reader("hardware", "mine.toml", text(DEVICE)),
+    "devices": Reader("hardware", "mine.csv", text(TABLE)),
+    "model": Reader("model", "mine.json", text(CONFIG)),
+    "workload": Reader("workload", "mine.toml", text(WORKLOAD)),
+    "ops.csv": Reader("ops", "mine.csv", text(KERNELS)),
+    "ops.json": Reader("ops", "mine.json", text(OPS)),
+    "ops.parquet": Reader("ops", "mine.parquet", parquet(pl.read_csv(text(KERNELS)))),
+    "measurement.csv": Reader("measurement", "mine.csv", text(MEASUREMENT)),
+    "measurement.parquet": Reader("measurement", "mine.parquet", parquet(pl.read_csv(text(MEASUREMENT)))),
+    "vidur.mlp": Reader("vidur", "mlp.csv", MLP),
+    "vidur.attention": Reader("vidur", "attention.csv", CHUNKS),
+    "aiconfigurator.gemm": Reader("aiconfigurator", "gemm_perf.parquet", parquet([PRODUCT] * 2)),
+    "aiconfigurator.attention": Reader("aiconfigurator", "context_attention_perf.parquet", parquet([ATTENTION] * 2)),
+    "nsight": Reader("nsight", "mine.csv", text(NSIGHT)),
+    "nsight.raw": Reader("nsight", "raw.csv", text(RAW_NSIGHT)),
+    "torch-profiler": Reader("torch-profiler", "mine.json", text(TRACE)),
+    "torch-profiler.gz": Reader("torch-profiler", "mine.json.gz", gzip.compress(text(TRACE), mtime=0)),
+    "precision": Reader("precision", "precisions.toml", text(PRECISION)),
+    "elementwise": Reader("elementwise", "elementwise.toml", text(ELEMENTWISE)),
+    "calibration": Reader("calibration", "calibrations.toml", text(CALIBRATION)),
+    "gallery": Reader("gallery", "gallery.toml", text(GALLERY)),
+    "statement": Reader("statement", "mine.sql", b"select 1"),
+}
+
+
+NUMBERS = [
+    "1e400", "-1e400", "nan", "inf", "-inf", "Infinity", "-0", "0", "-1", "1.5", str(2**31), str(2**53 + 1),
+    str(2**63), str(2**70), "9" * 400, "9" * 5000, f"0.{'0' * 400}1", "1e-320", "1_000", "0x10", "1,5", "٣",
+]  # fmt: skip
+VALUES = [
+    *NUMBERS, "null", "true", "[]", "{}", "[[]]", '""', '"\\u0000"', '"\\ud800"', '"\\n"', '"\x1b[2J"', "2026-01-31",
+    f'"{"x" * 3000}"', '[1, "a", null, {"b": []}]', "[" * 2000, '{"a":' * 2000, "{a=" * 2000, '"../../x"', '"""',
+    "a." * 300, '"a\x85b\u2028c"',
+]  # fmt: skip
+PIECES = [
+    b"\xef\xbb\xbf", b"\xff\xfe", b"\x00", b"\xff", b"\r", b"\n", b'"', b",", b";", b"\t", b"[", b"{", b"}", b"]", b"#",
+    b"\\", b"=", b".", b"*", b"PK\x03\x04", b"\x1f\x8b\x08\x00", b"\x80\x04\x95", b"PAR1", b"(\xb5/\xfd", b"\x1b[2J",
+]  # fmt: skip
+TOKEN = re.compile(rb'"[^"\n]{0,80}"|[-+]?\d[\d.e+-]*|\w+')
+CODES = ["utf-16", "utf-16-le", "utf-32", "utf-7", "utf-8-sig"]
+
+Change = Callable[[bytes, int, int], bytes]
+
+
+def cut(content: bytes, at: int, end: int) -> bytes:
+    return content[:at] + content[end:]
+
+
+def end_early(content: bytes, at: int, _: int) -> bytes:
+    return content[:at]
+
+
+def flip(content: bytes, at: int, end: int) -> bytes:
+    return content[:at] + bytes(255 - byte for byte in content[at : at + 1 + end % 3]) + content[at + 1 + end % 3 :]
+
+
+def repeat(content: bytes, at: int, end: int) -> bytes:
+    return content[:at] + content[at:end] * (2 + at % 20) + content[end:]
+
+
+def insert(content: bytes, at: int, end: int) -> bytes:
+    return content[:at] + PIECES[end % len(PIECES)] + content[at:]
+
+
+def put_value(content: bytes, at: int, end: int) -> bytes:
+    """Put another value, or one that stands elsewhere, in the place of one."""
+    found = list(TOKEN.finditer(content))
+    if not found:
+        return content
+    there, values = found[at % len(found)], [*map(str.encode, VALUES), *(token[0] for token in found[:9])]
+    return content[: there.start()] + values[end % len(values)] + content[there.end() :]
+
+
+def put_delimiter(content: bytes, at: int, end: int) -> bytes:
+    return content.replace([b",", b"\n"][at % 2], [b";", b"\t", b"|", b"\r\n", b"\r", b":", b"="][end % 7])
+
+
+def encode(content: bytes, at: int, _: int) -> bytes:
+    return content.decode("latin-1").encode(CODES[at % len(CODES)], "replace")
+
+
+def put_line(content: bytes, at: int, end: int) -> bytes:
+    """Let a line stand where it does not belong, or not where it does."""
+    lines = content.split(b"\n")
+    line = lines[at % len(lines)] if end % 3 else lines.pop(at % len(lines))
+    place = end % (len(lines) + 1)
+    return b"\n".join([*lines[:place], *[line] * (end % 3), *lines[place:]])
+
+
+CHANGES = (cut, end_early, flip, repeat, insert, put_value, put_value, put_delimiter, encode, put_line)
+changes = st.lists(st.tuples(st.sampled_from(CHANGES), st.floats(0, 1), st.floats(0, 1)), min_size=1, max_size=3)
+
+
+@pytest.fixture(scope="module")
+def small(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Home]:
+    """A home over a small shipped catalog, so that files are checked against it in milliseconds."""
+    folder = tmp_path_factory.mktemp("fuzz")
+    names = ["hardware/a40.toml", "hardware/h100-sxm.toml", "models/llama-3-8b.json", "workloads/decode-batches.toml"]
+    for name in ["precisions.toml", "elementwise.toml", *names]:
+        (folder / "shipped" / name).parent.mkdir(parents=True, exist_ok=True)
+        shutil.copy(SHIPPED / name, folder / "shipped" / name)
+    (folder / "home").mkdir()
+    (folder / "given").mkdir()
+    with pytest.MonkeyPatch.context() as patch:
+        for module in (catalog, entries):
+            patch.setattr(module, "SHIPPED", folder / "shipped")
+        yield Home(folder / "home")
+
+
+@contextmanager
+def silent() -> Iterator[None]:
+    """Fail where anything is written to the process's standard error, as polars does where it panics."""
+    with tempfile.TemporaryFile() as file:
+        kept = os.dup(2)
+        os.dup2(file.fileno(), 2)
+        try:
+            yield
+        finally:
+            os.dup2(kept, 2)
+            os.close(kept)
+        file.seek(0)
+        assert file.read() == b""
+
+
+def outcome(reader: Reader, content: bytes, home: Home) -> str | None:
+    """Read a file of this content; return what it is refused with, and fail where the rule does not hold."""
+    path = home.path.parent / "given" / reader.name
+    path.write_bytes(content)
+    shutil.rmtree(home.catalog, ignore_errors=True)
+    if reader.kind == "measurement":
+        (home.catalog / "hardware").mkdir(parents=True)
+        (home.catalog / "hardware" / "mine.toml").write_text(DEVICE)
+    said: list[str | None] = []
+    started = time.process_time()
+    for read in (lambda: reader.read(path, home), lambda: recognized(path)):
+        try:
+            with silent():
+                read()
+            said.append(None)
+        except (InputError, RunError) as error:
+            said.append(str(error))
+    assert time.process_time() - started < LONGEST_S
+    for message in filter(None, said):
+        assert path.name in message
+        assert len(message.splitlines()) == 1
+        assert message.isprintable()
+        assert len(message) < 2000
+    return said[0]
+
+
+@pytest.mark.parametrize("name", READERS)
+def test_the_seeds_are_good(name: str, small: Home) -> None:
+    assert outcome(READERS[name], READERS[name].seed, small) is None
+
+
+@pytest.mark.parametrize("name", READERS)
+@settings(max_examples=EXAMPLES, deadline=None, derandomize=True, suppress_health_check=list(HealthCheck))
+@given(changes=changes)
+def test_no_file_ends_in_a_traceback(name: str, changes: list[tuple[Change, float, float]], small: Home) -> None:
+    content = READERS[name].seed
+    for change, one, other in changes:
+        at, end = sorted((int(one * len(content)), int(other * len(content))))
+        content = change(content, at, end)[:100_000]
+    outcome(READERS[name], content, small)
+
+
+def broken_parquet(seed: bytes) -> bytes:
+    """Let the footer say that columns lie beyond the file: the rows of the middle are gone."""
+    return seed[:4] + seed[len(seed) // 2 :]
+
+
+# what was found by hand and by long runs, each once a traceback, a panic, a hang, several lines or gigabytes
+FOUND: dict[str, tuple[str, bytes]] = {
+    "a key with a line break": ("precision", b'[[precision]]\n"a\\nb" = 1\n'),
+    "a key of thousands of letters": ("workload", b"x" * 3000 + b" = 1\n"),
+    "an escape sequence": ("ops.csv", b"\x1b[2J,op\n1,2\n"),
+    "separators of lines that are letters": ("measurement.csv", "measured\x85_\u2028at\n1\n".encode()),
+    "a cell of thousands of letters": ("devices", text(TABLE).replace(b"one,", b"9" * 3000 + b",", 1)),
+    "brackets in TOML": ("elementwise", b"a = " + b"[" * 100_000),
+    "tables in TOML": ("hardware", b"a = " + b"{a=" * 100_000),
+    "a key of parts": ("hardware", b".".join([b"a"] * 200_000) + b" = 1"),
+    "a header of parts": ("calibration", b"[" + b".".join([b"a"] * 200_000) + b"]"),
+    "brackets in JSON": ("ops.json", b'[{"op":' + b"[" * 100_000),
+    "objects of other names": ("ops.json", b"[" + b",".join(b'{"k%d":1}' % i for i in range(50_000)) + b"]"),
+    "very many objects": ("ops.json", b"[" + b",".join([b"{}"] * 200_000) + b"]"),
+    "a device a line": ("devices", b"hardware_id\n" + b"".join(b"d%d\n" % i for i in range(40_000))),
+    "a footer that lies": ("aiconfigurator.gemm", broken_parquet(READERS["aiconfigurator.gemm"].seed)),
+    "a footer that lies of ops": ("ops.parquet", broken_parquet(READERS["ops.parquet"].seed)),
+    "a footer that lies of times": ("measurement.parquet", broken_parquet(READERS["measurement.parquet"].seed)),
+    "rows that are all the same": ("aiconfigurator.gemm", parquet(pl.concat([pl.DataFrame([PRODUCT])] * 100_000))),
+    "a long line": ("measurement.csv", b"a" * 40_000_000),
+    "a long line after the header": ("nsight", b'"ID","Kernel Name"\n' + b"a" * 40_000_000),
+}
+
+
+@pytest.mark.parametrize("what", FOUND)
+def test_what_was_found_is_refused(what: str, small: Home) -> None:
+    name, content = FOUND[what]
+    assert outcome(READERS[name], content, small) is not None
+
+
+@pytest.mark.parametrize("name", [name for name in READERS if "parquet" in name or "aiconfigurator" in name])
+@pytest.mark.parametrize(
+    "value",
+    [
+        "cast(1.5 as decimal(20, 3))", "interval 1 day", "[1, 2]", "{'a': {'b': [1]}}", "date '2026-01-31'", "true",
+        "'\\xFF'::blob", "null", "1e308 * 10", "2::hugeint ** 100", "uuid()", "time '12:00:00'", "repeat('x', 1000000)",
+    ],
+)  # fmt: skip
+def test_columns_of_other_types(name: str, value: str, small: Home, tmp_path: Path) -> None:
+    reader = READERS[name]
+    (tmp_path / "seed.parquet").write_bytes(reader.seed)
+    for column in pl.read_parquet_schema(tmp_path / "seed.parquet"):
+        table = f"select * replace ({value} as "{column}") from '{tmp_path}/seed.parquet'"
+        duckdb.sql(f"copy ({table}) to '{tmp_path}/other.parquet'")
+        outcome(reader, (tmp_path / "other.parquet").read_bytes(), small)
+
+
+def gzipped(*parts: tuple[bytes, int]) -> bytes:
+    """Return a gzip of parts, each so often."""
+    file = io.BytesIO()
+    with gzip.GzipFile(fileobj=file, mode="wb", compresslevel=1, mtime=0) as packed:
+        for part, times in parts:
+            for _ in range(times):
+                packed.write(part)
+    return file.getvalue()
+
+
+BOMBS = {
+    "zeros": lambda: gzipped((b"\0" * 10**6, 300)),
+    "a text": lambda: gzipped((b'{"traceEvents":["', 1), (b"a" * 10**6, 300)),
+}
+READ = """
+import os, resource, sys, time
+from pathlib import Path
+from flows.ingest.torch_profiler import read_torch_profiler
+from tests.test_ingest import source
+from warehouse.errors import InputError
+path = Path(sys.argv[1])
+before, started = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss, time.process_time()
+try:
+    read_torch_profiler(source(path, "measurement"), "a40", None)
+except InputError as error:
+    print(error)
+print(time.process_time() - started, 1024 * (resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before))
+"""
+
+
+@pytest.mark.parametrize("name", BOMBS)
+def test_a_bomb_takes_neither_time_nor_memory(name: str, tmp_path: Path) -> None:
+    path = tmp_path / "bomb.json.gz"
+    path.write_bytes(BOMBS[name]())
+    limit = (8 * 2**30, 8 * 2**30)  # of addresses: a bomb that goes off takes this process alone
+    done = subprocess.run(
+        [sys.executable, "-c", READ, str(path)], cwd=ROOT, capture_output=True, text=True, timeout=120, check=False,
+        preexec_fn=lambda: resource.setrlimit(resource.RLIMIT_AS, limit),
+    )  # fmt: skip
+    assert done.stderr == ""
+    refused, figures = done.stdout.splitlines()
+    seconds, taken = map(float, figures.split())
+    assert path.name in refused
+    assert seconds < LONGEST_S
+    assert taken < MOST_BYTES
