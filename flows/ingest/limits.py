@@ -18,6 +18,7 @@ MOST_DEVICES = 2_000  # of a table
 MOST_COLUMNS = 1_000  # of a table
 DEEPEST = 100  # of lists and tables in each other
 LONGEST_LINE = 2**24  # bytes, of a table of any size
+LONGEST_TEXT = 1_000_000  # bytes, of a JSON text of any size
 MOST_UNPACKED = 100  # times the bytes of a gzip; traces have 10 to 30
 SMALL = 20_000_000  # bytes that a gzip may unpack to whatever its size
 

@@ -23,7 +23,7 @@ import numpy as np
 import polars as pl
 
 from flows.ingest.catalog import SourceFile
-from flows.ingest.limits import MOST_UNPACKED, SMALL
+from flows.ingest.limits import LONGEST_TEXT, MOST_UNPACKED, SMALL
 from flows.intensity.costs import attention, linear
 from warehouse.errors import InputError, one_line
 
@@ -179,10 +179,10 @@ def read_torch_profiler(source: SourceFile, hardware_id: str, model_id: str | No
 
 
 class _Guarded:
-    """JSON that is read no further where it is nested too deeply, or has a number that is too long.
+    """JSON that is read no further where it is nested too deeply, or has a number or a text that is too long.
 
-    ijson takes memory by the square of the depth, and its C backend crashes on integers of more
-    digits than Python reads.
+    ijson takes memory by the square of the depth and time by that of a text's length, and its C backend crashes on
+    integers of more digits than Python reads. A gzip may unpack to so many bytes.
     """
 
     CHUNK = 4096  # small, for depth is looked at once a chunk
@@ -192,7 +192,7 @@ class _Guarded:
 
     def __init__(self, file: IO[bytes] | gzip.GzipFile, most_bytes: float = math.inf) -> None:
         self._file, self._depth, self._in_text, self._rest = file, 0, False, b""
-        self._left = most_bytes
+        self._left, self._length = most_bytes, 0
 
     def read(self, size: int = -1, /) -> bytes:
         """Return the next bytes."""
@@ -203,6 +203,9 @@ class _Guarded:
         text = self._ESCAPED.sub(b"", self._rest + chunk)
         self._rest = b"\\" if text.endswith(b"\\") else b""
         parts = text.split(b'"')
+        self._length = self._length + len(chunk) if self._in_text and len(parts) == 1 else 0
+        if self._length > LONGEST_TEXT:
+            raise ValueError(f"a text of more than {LONGEST_TEXT} bytes")
         plain = b" ".join(parts[self._in_text :: 2])
         self._in_text ^= len(parts) % 2 == 0
         self._depth += sum(plain.count(sign) for sign in (b"[", b"{")) - sum(plain.count(sign) for sign in (b"]", b"}"))
