@@ -52,7 +52,9 @@ def devices_of_csv(source: SourceFile) -> Iterator[tuple[str, str]]:
             raise InputError(f"{source.path}: line {number}: {error}") from None
         except InputError as error:
             text = str(error).removeprefix(f"{source.path}: ")
-            raise InputError(f"{source.path}: line {number} ({shown(cells.get('hardware_id', ''))}): {text}") from None
+            raise InputError(
+                f"{source.path}: line {number} ({one_line(cells.get('hardware_id', '')[:64])}): {text}"
+            ) from None
         yield device.hardware_id, to_toml(device)
 
 
