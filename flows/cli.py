@@ -15,7 +15,7 @@ from typing import Any, Literal
 from cyclopts import App, CycloptsError, Parameter
 
 from warehouse.errors import InputError, RunError, one_line
-from warehouse.home import Home
+from warehouse.home import Home, refuse_no_text
 from warehouse.version import package_version
 
 app = App(
@@ -561,6 +561,7 @@ def _fail(reason: BaseException | str, code: int, debug: bool = False) -> int:
 def _folder(option: str, value: str | None) -> Path | None:
     if value is not None and not value.strip():
         raise InputError(f"{option}: empty; expected a folder")
+    refuse_no_text(option, value or "")
     return Path(value).expanduser().absolute() if value else None
 
 

@@ -113,7 +113,7 @@ def _waiting(incoming: Path) -> Iterator[tuple[Path, Kind | None]]:
     for folder, kind in folders:
         for path in sorted(folder.glob("*")):
             is_partial = path.name.startswith(".") or path.suffix in {".part", ".partial", ".tmp"}
-            if path.is_file() and not is_partial and time.time() - path.stat().st_mtime > _STILL_S:
+            if path.is_file() and not is_partial and abs(time.time() - path.stat().st_mtime) > _STILL_S:
                 yield path, kind
 
 

@@ -19,6 +19,9 @@ DEFAULTS = {
 }
 
 
+_RECORDS = 1_000_000  # bytes that Prefect's records of a first run take
+
+
 def quiet_terminal() -> None:
     """Keep Prefect's log off the terminal; call it before the first import of Prefect."""
     os.environ.setdefault("PREFECT_LOGGING_HANDLERS_CONSOLE_LEVEL", "CRITICAL")
@@ -43,8 +46,8 @@ def refuse_unwritable_prefect_home() -> None:
     folder = Path(os.environ.get("PREFECT_HOME") or "~/.prefect").expanduser()
     try:
         folder.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryFile(dir=folder):
-            pass
+        with tempfile.TemporaryFile(dir=folder) as probe:
+            probe.write(bytes(_RECORDS))
     except OSError as error:
         reason = error.strerror or error
         raise InputError(f"PREFECT_HOME: {folder}: {reason}; expected a folder that can be written") from None

@@ -29,7 +29,7 @@ from flows.stage import is_whole
 from warehouse import sweeps
 from warehouse.errors import InputError, RunError, one_line
 from warehouse.frames import read_frame
-from warehouse.home import Home
+from warehouse.home import Home, refuse_unnameable
 from warehouse.snapshot import open_snapshot, refuse_earlier_version
 from warehouse.sweeps import PartFile, Sweep
 from warehouse.version import code_version, computing_code
@@ -370,6 +370,9 @@ def sweep(
         raise InputError(f"--name: {request.name}: expected small letters, digits, points, dashes and underscores")
     if not 1 <= request.rows_per_part <= _MOST_ROWS_PER_PART:
         raise InputError(f"--rows-per-part: {request.rows_per_part}: expected 1 to {_MOST_ROWS_PER_PART}")
+    home.refuse_unusable_path()
+    if request.out is not None:
+        refuse_unnameable("--out", request.out)
     inputs = published_inputs(home)
     grid = grid_of(request, inputs)
     parts = plan(inputs, grid, request.rows_per_part)

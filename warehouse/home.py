@@ -25,9 +25,21 @@ class Home:
         """Return the home at `path`, or at `$ROOFLINES_HOME`, or at the default.
 
         The default is `warehouse/data` in a checkout and the user's data folder elsewhere.
+
+        Raises
+        ------
+        InputError
+            The path is no text.
         """
         chosen = path or os.environ.get("ROOFLINES_HOME") or _default_path()
+        refuse_no_text("home", chosen)
         return cls(Path(chosen).expanduser().absolute())
+
+    def refuse_unusable_path(self) -> None:
+        """Raise `InputError` where no database can be written, whatever the disk allows."""
+        if "?" in str(self.path):
+            raise InputError(f"home: {self.path}: expected a path without a question mark; DuckDB cannot write there")
+        refuse_unnameable("home", self.path)
 
     @property
     def build(self) -> Path:
@@ -46,13 +58,14 @@ class Home:
 
     @property
     def site(self) -> Path:
-        """Published charts."""
-        return self.path / "site"
+        """Published charts; where that is a link, the folder that it leads to."""
+        site = self.path / "site"
+        return site.resolve() if site.is_symlink() else site
 
     @property
     def new_site(self) -> Path:
         """Site in the making, until it takes the place of the one before."""
-        return self.path / "site.new"
+        return self.site.with_name(f"{self.site.name}.new")
 
     @property
     def stage(self) -> Path:
@@ -85,8 +98,7 @@ class Home:
         RunError
             Another run holds the home.
         """
-        if "?" in str(self.path):
-            raise InputError(f"home: {self.path}: expected a path without a question mark; DuckDB cannot write there")
+        self.refuse_unusable_path()
         lock = FileLock(self.path / "run.lock", timeout=0)
         try:
             self.path.mkdir(parents=True, exist_ok=True)
@@ -95,12 +107,27 @@ class Home:
             raise RunError(f"{self.path}: another run is writing here; wait for it to end") from None
         except OSError as error:
             raise InputError(
-                f"home: {self.path}: {error.strerror or error}; expected a folder that can be written"
+                f"home: {self.path}: {error.strerror or error}; expected a folder that can be written,"
+                " as --home or ROOFLINES_HOME names it"
             ) from None
         try:
             yield
         finally:
             lock.release()
+
+
+def refuse_unnameable(what: str, path: Path) -> None:
+    """Raise `InputError` where no pattern means the files of a folder alone: in one, a backslash parts folders."""
+    if "\\" in str(path) and any(mark in str(path) for mark in "*?["):
+        raise InputError(f"{what}: {path}: expected a path without a backslash beside *, ? or [, for DuckDB")
+
+
+def refuse_no_text(what: str, path: str | Path) -> None:
+    """Raise `InputError` where a path is no text in UTF-8: neither DuckDB nor a table could hold it."""
+    try:
+        str(path).encode()
+    except UnicodeEncodeError:
+        raise InputError(f"{what}: {str(path)!a}: not UTF-8; expected a path that is text") from None
 
 
 def _default_path() -> Path:

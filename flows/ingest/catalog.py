@@ -3,6 +3,7 @@
 import hashlib
 from collections.abc import Iterable
 from dataclasses import dataclass
+from fnmatch import fnmatchcase
 from pathlib import Path
 from typing import NoReturn
 
@@ -10,7 +11,7 @@ import warehouse
 from flows.ingest.limits import refuse_too_large
 from warehouse.digest import digest_of
 from warehouse.errors import InputError
-from warehouse.home import Home
+from warehouse.home import Home, refuse_no_text
 
 SHIPPED = Path(warehouse.__file__).resolve().parent / "catalog"
 
@@ -112,6 +113,8 @@ def digest_of_sources(sources: Iterable[SourceFile]) -> str:
 def digest_of_file(path: Path) -> str:
     """Return the SHA-256 of a file, which may be of any size."""
     try:
+        if path.exists() and not path.is_file():  # a pipe would be waited for, a device may never end
+            raise InputError(f"{path}: cannot be read: no file; expected one, or a link to one")
         with path.open("rb") as file:
             return hashlib.file_digest(file, "sha256").hexdigest()
     except OSError as error:
@@ -120,9 +123,11 @@ def digest_of_file(path: Path) -> str:
 
 def _list_layer(layer: str, folder: Path, shown: str) -> Iterable[SourceFile]:
     for kind, (patterns, _) in _FILES.items():
-        for path in sorted(path for pattern in patterns for path in folder.glob(pattern)):
-            digest, size = digest_of_file(path), path.stat().st_size
+        for path in sorted(path for pattern in patterns for path in _matching(folder, pattern)):
+            refuse_no_text(kind, path)
+            size = path.stat().st_size if path.is_file() else 0
             refuse_too_large(kind, path, size)
+            digest = digest_of_file(path)
             yield SourceFile(
                 source_id=f"{layer}/{kind}/{path.stem}",
                 kind=kind,
@@ -132,6 +137,19 @@ def _list_layer(layer: str, folder: Path, shown: str) -> Iterable[SourceFile]:
                 sha256=digest,
                 size_bytes=size,
             )
+
+
+def _matching(folder: Path, pattern: str) -> list[Path]:
+    """Return what a pattern names, lost links too; a folder that cannot be listed is no empty one."""
+    parent, _, name = pattern.rpartition("/")
+    try:
+        names = [path.name for path in (folder / parent).iterdir()]
+    except FileNotFoundError:
+        return []
+    except OSError as error:
+        reason = error.strerror or error
+        raise InputError(f"{folder / parent}: {reason}; expected a folder that can be read, or none") from None
+    return [folder / parent / found for found in names if fnmatchcase(found, name)]
 
 
 def _read(path: Path) -> bytes:
