@@ -49,9 +49,9 @@ def compute(home: Home, inputs: dict[str, Staged], sources: list[SourceFile]) ->
 
 
 @task(**_on_disk)
-def load(home: Home, run: Run, inputs: dict[str, Staged], sources: list[SourceFile]) -> list[Change]:
+def load(home: Home, run: Run, inputs: dict[str, Staged], sources: list[SourceFile], altered: set[str]) -> list[Change]:
     """Load the tables, in one transaction."""
-    return steps.load(home, run, inputs, sources)
+    return steps.load(home, run, inputs, sources, altered)
 
 
 @task(cache_policy=NO_CACHE)
@@ -141,12 +141,12 @@ def refresh(
     with place.writing():
         sources = list_sources(place, catalog)
         run = steps.new_run(sources, runtime.flow_run.id)
-        with steps.recorded(place, run):
-            if steps.is_published(place, run):
+        with steps.recorded(place, run) as altered:
+            if steps.is_published(place, run) and not altered:
                 log.info("unchanged: snapshot and site were made from the same inputs")
                 summary = steps.finish_unchanged(place, run)
             else:
-                summary = _publish_anew(place, run, sources, keep)
+                summary = _publish_anew(place, run, sources, keep, altered)
     create_markdown_artifact(summary.markdown(place), key="refresh", description="What the run did")
     create_link_artifact(f"{place.site.as_uri()}/index.html", link_text="Rooflines", key="site")
     if summary.status == "succeeded":
@@ -156,14 +156,14 @@ def refresh(
     return summary
 
 
-def _publish_anew(home: Home, run: Run, sources: list[SourceFile], keep: int) -> Summary:
+def _publish_anew(home: Home, run: Run, sources: list[SourceFile], keep: int, altered: set[str]) -> Summary:
     log = get_run_logger()
     log.info("reading %d files", len(sources))
     inputs = ingest(home, sources)
     log.info("computing intensities")
     inputs |= compute(home, inputs, sources)
     log.info("loading tables")
-    changes = load(home, run, inputs, sources)
+    changes = load(home, run, inputs, sources, altered)
     log.info("checking")
     rules = check(home)
     rows = [{"rule": r.name, "offending rows": r.offending_rows, "example": r.example} for r in rules]

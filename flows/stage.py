@@ -47,5 +47,5 @@ def forget_others(folder: Path, kept: Iterable[Staged]) -> None:
     """Delete the staged files that no table is made from any more."""
     names = {file.path.name for file in kept}
     for path in folder.iterdir():
-        if path.name not in names:
+        if path.name not in names and path.is_file():  # a folder in it is not of a run
             path.unlink()

@@ -1,12 +1,16 @@
 """The steps of a refresh as plain functions: each takes paths and digests and leaves files behind."""
 
+import errno
+import os
 import secrets
-from collections.abc import Callable, Iterator, Mapping, Sequence
+import shutil
+from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
+import duckdb
 import polars as pl
 
 from flows import publish
@@ -21,9 +25,10 @@ from flows.readers import READERS, Frames, read_kind, refuse_unknown_names
 from flows.stage import forget_others, staged
 from warehouse import snapshot, store
 from warehouse.digest import digest_of
-from warehouse.errors import RunError, one_line
+from warehouse.errors import RunError, disk_trouble, one_line
 from warehouse.frames import read_frame
 from warehouse.home import Home
+from warehouse.mend import forget_unfinished, mend
 from warehouse.store import Change, Rule, Run, Staged
 from warehouse.version import code_version
 
@@ -48,6 +53,9 @@ class Summary:
         return "\n".join(lines)
 
 
+# free bytes of a disk that is full; polars does not always say so
+_LITTLE = 1_000_000
+
 # devices that a model can be shared by
 _DEGREES = [1, 2, 4, 8]
 
@@ -63,18 +71,65 @@ def new_run(sources: Sequence[SourceFile], flow_run_id: str | None = None) -> Ru
 
 
 @contextmanager
-def recorded(home: Home, run: Run) -> Iterator[None]:
-    """Write the run into core.run, and how it failed where it does."""
-    published_run_id, _ = snapshot.last_published(home)
-    with store.open_build(home) as connection:
-        store.start_run(connection, run, published_run_id)
+def recorded(home: Home, run: Run) -> Iterator[set[str]]:
+    """Put the home right and write the run into core.run, and how it failed where it does.
+
+    Yields the tables that were altered since they were published.
+
+    Raises
+    ------
+    InputError
+        The disk does not let the home be written, or it holds something else.
+    RunError
+        The disk is full, or the build database was spoilt meanwhile.
+    """
+    with _in_one_line(home):
+        altered = mend(home)
+        publish.refuse_foreign_folder(home.site)
+        published_run_id, _ = snapshot.last_published(home)
+        with store.open_build(home) as connection:
+            store.start_run(connection, run, published_run_id)
+    try:
+        with _in_one_line(home):
+            yield altered
+    except BaseException as error:
+        with suppress(Exception):
+            forget_unfinished(home)  # on a full disk, others need the space
+        with suppress(Exception):
+            _finish_failed(home, run, one_line(error) or type(error).__name__)
+        raise
+
+
+@contextmanager
+def _in_one_line(home: Home) -> Iterator[None]:
+    """Say of what failing disks and spoilt files bring about what to do."""
     try:
         yield
-    except BaseException as error:
-        reason = one_line(error) or type(error).__name__
-        with suppress(Exception), store.open_build(home) as connection:
-            store.finish_run(connection, run.run_id, "failed", reason)
-        raise
+    except Exception as error:
+        is_full = isinstance(error, pl.exceptions.PolarsError) and shutil.disk_usage(home.path).free < _LITTLE
+        said = disk_trouble(OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), home.path) if is_full else error)
+        said = said or _damage(home, error)
+        if said is None:
+            raise
+        raise said from error
+
+
+def _finish_failed(home: Home, run: Run, reason: str) -> None:
+    """Record why a run failed; where that was after its snapshot was published, the run succeeded."""
+    status = "succeeded" if snapshot.last_published(home)[0] == run.run_id else "failed"
+    with store.open_build(home) as connection:
+        store.finish_run(connection, run.run_id, status, reason)
+
+
+def _damage(home: Home, error: BaseException) -> RunError | None:
+    """Forget the files that a step could not read, for the next run makes them anew, and say so."""
+    if isinstance(error, pl.exceptions.PolarsError):
+        shutil.rmtree(home.stage, ignore_errors=True)
+    elif isinstance(error, duckdb.Error) and "Corrupt database" in str(error):
+        store.set_aside(home)
+    else:
+        return None
+    return RunError(f"{one_line(error)}; run again, and what cannot be read is made anew")
 
 
 def is_published(home: Home, run: Run) -> bool:
@@ -167,8 +222,14 @@ def _with_relatives(home: Home, inputs: Mapping[str, Staged]) -> dict[str, Stage
     return staged(home.stage, ["calibration"], [inputs[name].inputs_sha256 for name in names], build)
 
 
-def load(home: Home, run: Run, inputs: Mapping[str, Staged], sources: Sequence[SourceFile]) -> list[Change]:
-    """Make the tables of the build database equal to the staged frames."""
+def load(
+    home: Home,
+    run: Run,
+    inputs: Mapping[str, Staged],
+    sources: Sequence[SourceFile],
+    altered: Collection[str] = (),
+) -> list[Change]:
+    """Make the tables of the build database equal to the staged frames, those that were altered too."""
     tables = {name: file for name, file in inputs.items() if name not in _NO_TABLES}
     with store.open_build(home) as connection:
 
@@ -178,7 +239,7 @@ def load(home: Home, run: Run, inputs: Mapping[str, Staged], sources: Sequence[S
             return {"source": _source_frame(sources, pl.concat(origins), known, run.started_at)}
 
         tables |= staged(home.stage, ["source"], ["source", digest_of_sources(sources)], build)
-        return store.load(connection, run.run_id, tables)
+        return store.load(connection, run.run_id, tables, altered)
 
 
 def check(home: Home) -> list[Rule]:
@@ -213,9 +274,10 @@ def promote(home: Home, run: Run, candidate: Path, inputs: Mapping[str, Staged],
     publish.refuse_foreign_folder(home.site)
     snapshot.promote(candidate, home, run.run_id, keep)
     publish.replace_site(home.new_site, home.site)
-    with store.open_build(home) as connection:
-        store.finish_run(connection, run.run_id, "succeeded")
-    forget_others(home.stage, inputs.values())
+    with suppress(OSError, duckdb.Error):  # it is published: what a full disk leaves undone here, the next run does
+        with store.open_build(home) as connection:
+            store.finish_run(connection, run.run_id, "succeeded")
+        forget_others(home.stage, inputs.values())
 
 
 def _source_frame(

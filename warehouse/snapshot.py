@@ -8,7 +8,7 @@ from pathlib import Path
 
 import duckdb
 
-from warehouse.errors import InputError, one_line
+from warehouse.errors import InputError, disk_trouble, one_line
 from warehouse.home import Home
 from warehouse.sandbox import MEMORY_LIMIT, bytes_of
 from warehouse.store import (
@@ -18,6 +18,7 @@ from warehouse.store import (
     file_pattern,
     literal,
     pending_migrations,
+    refuse_later_file,
     registered_files,
     write_ahead_log,
 )
@@ -41,13 +42,18 @@ def write_candidate(home: Home, run_id: str) -> Path:
     return _candidate(home, home.build, lambda connection: connection.execute(succeeded, [run_id]))
 
 
+def candidate_of(home: Home) -> Path:
+    """Return the file of a snapshot in the making."""
+    return home.snapshot.with_suffix(".candidate")
+
+
 def changed_copy(home: Home, change: Callable[[duckdb.DuckDBPyConnection], object]) -> Path:
     """Copy the snapshot into a file that `promote` can publish, and change that."""
     return _candidate(home, home.snapshot, change)
 
 
 def _candidate(home: Home, source: Path, change: Callable[[duckdb.DuckDBPyConnection], object]) -> Path:
-    candidate = home.snapshot.with_suffix(".candidate")
+    candidate = candidate_of(home)
     write_ahead_log(candidate).unlink(missing_ok=True)
     try:
         shutil.copyfile(source, candidate)
@@ -68,12 +74,14 @@ def promote(candidate: Path, home: Home, run_id: str, kept: int = KEPT_SNAPSHOTS
     """
     home.snapshots.mkdir(exist_ok=True)
     own = home.snapshots / f"{run_id}.duckdb"
-    own.unlink(missing_ok=True)
+    partial = own.with_suffix(".partial")
+    partial.unlink(missing_ok=True)
     try:
-        os.link(candidate, own)
+        os.link(candidate, partial)
     except OSError:  # a disk without hard links
-        shutil.copyfile(candidate, own)
+        shutil.copyfile(candidate, partial)
     candidate.replace(home.snapshot)
+    partial.replace(own)  # only now: a run that is cut off before has published nothing
     _sync(home.path)
     for old in kept_snapshots(home)[max(kept, 1) :]:
         old.unlink(missing_ok=True)
@@ -81,7 +89,13 @@ def promote(candidate: Path, home: Home, run_id: str, kept: int = KEPT_SNAPSHOTS
 
 def kept_snapshots(home: Home) -> list[Path]:
     """Return the snapshots of the last runs, the newest first."""
-    return sorted(home.snapshots.glob("*.duckdb"), reverse=True)  # runs are named by their time
+    kept = sorted(home.snapshots.glob("*.duckdb"), reverse=True)
+    try:
+        with open_snapshot(home.snapshot) as connection:  # runs are named by their time, and a clock can step back
+            numbers = dict(connection.execute("select run_id, run_number from core.run").fetchall())
+    except (duckdb.Error, InputError):
+        return kept
+    return sorted(kept, key=lambda path: numbers.get(path.stem, 0), reverse=True)
 
 
 def snapshot_of(home: Home, run: str | None) -> Path:
@@ -117,10 +131,14 @@ def open_snapshot(path: Path, memory_limit: str = MEMORY_LIMIT) -> Iterator[duck
     bytes_of(memory_limit)  # an amount
     if not path.exists():
         raise InputError(f"{path}: no such snapshot; `rooflines run` makes it")
+    if not path.is_file():
+        raise InputError(f"{path}: no file; expected a snapshot, or nothing, and `rooflines run` makes it")
     try:
         connection = duckdb.connect(str(path), read_only=True, config={**_SANDBOX, "memory_limit": memory_limit})
     except duckdb.Error as error:
-        raise InputError(f"{path}: not a snapshot that can be read: {one_line(error)}") from None
+        refuse_later_file(path, error)
+        mend = "" if disk_trouble(error) else "; `rooflines run` mends it"
+        raise InputError(f"{path}: not a snapshot that can be read: {one_line(error)}{mend}") from None
     with connection:
         connection.execute("set global TimeZone = 'UTC'")
         connection.execute("set search_path = 'mart,core'")

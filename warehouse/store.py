@@ -4,7 +4,7 @@ import logging
 import re
 import shutil
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -12,10 +12,12 @@ from pathlib import Path
 
 import duckdb
 
-from warehouse.errors import RunError
+from warehouse.errors import LaterVersionError, RunError, disk_trouble, one_line
 from warehouse.home import Home
 from warehouse.objects import read_names, sql_files, sql_folder, views_in_order
 
+# by table of core how many rows it has, and a digest of them
+Contents = dict[str, tuple[int, int | None]]
 Config = dict[str, str | bool | int | float | list[str]]
 
 OFFLINE: Config = {"autoinstall_known_extensions": False, "autoload_known_extensions": False}
@@ -24,6 +26,8 @@ WRITING: Config = {**OFFLINE, "storage_compatibility_version": "v1.5.0", "memory
 # keys of tables without an index
 _KEYS = {"op_cost": ["shape_id", "precision_id"]}
 _COMMENTS = "select schema_name || '.' || table_name, column_name, comment from duckdb_columns()"
+
+_UPGRADE = "`pip install --upgrade rooflines`, or --home names another folder"
 
 _log = logging.getLogger(__name__)
 
@@ -75,13 +79,17 @@ class Rule:
 
 @contextmanager
 def open_build(home: Home) -> Iterator[duckdb.DuckDBPyConnection]:
-    """Open the build database, brought up to date; start from the snapshot where it is lost.
+    """Open the build database, brought up to date; start from a snapshot where it is lost or cannot be read.
 
     Raises
     ------
+    InputError
+        It was made by a later version, or the disk does not let it be written.
     RunError
-        Another process has the file open.
+        Another process has the file open, or the disk is full.
     """
+    if home.build.exists() and not home.build.is_file():
+        set_aside(home)
     if not home.build.exists():
         _start_from_snapshot(home)
     try:
@@ -89,16 +97,50 @@ def open_build(home: Home) -> Iterator[duckdb.DuckDBPyConnection]:
     except duckdb.Error as error:
         if "Could not set lock" in str(error):
             raise RunError(f"{home.build}: another process has it open") from None
-        broken = home.build.with_suffix(".broken")
-        home.build.replace(broken)
-        write_ahead_log(home.build).unlink(missing_ok=True)
-        _log.warning("%s cannot be read and was moved to %s", home.build.name, broken.name)
+        refuse_later_file(home.build, error)
+        if trouble := disk_trouble(error):  # with the disk, not with the file
+            raise trouble from None
+        set_aside(home)
         _start_from_snapshot(home)
         connection = duckdb.connect(str(home.build), config=WRITING)
     with connection:
         connection.execute("set TimeZone = 'UTC'")
+        refuse_later_migrations(home.build, connection)
         migrate(connection)
         yield connection
+
+
+def set_aside(home: Home) -> None:
+    """Move a build database that cannot be read out of the way."""
+    broken = home.build.with_suffix(".broken")
+    if broken.is_dir():
+        shutil.rmtree(broken)
+    home.build.replace(broken)
+    write_ahead_log(home.build).unlink(missing_ok=True)
+    _log.warning("%s cannot be read and was moved to %s", home.build.name, broken.name)
+
+
+def contents(connection: duckdb.DuckDBPyConnection) -> Contents:
+    """Return by table of core how many rows it has, and a digest of them, for which every row is read."""
+    names = connection.execute("select table_name from duckdb_tables() where schema_name = 'core'").fetchall()
+    return {
+        name: connection.execute(f"select count(*), sum(hash(row)) from core.{name} as row").fetchall()[0]
+        for (name,) in names
+    }
+
+
+def refuse_later_file(path: Path, error: duckdb.Error) -> None:
+    """Raise `LaterVersionError` where a database cannot be opened because a later version of DuckDB wrote it."""
+    if "database file with version number" in str(error):
+        later = f"{path}: written by a later version than DuckDB {duckdb.__version__}"
+        raise LaterVersionError(f"{later}; {_UPGRADE}") from None
+
+
+def refuse_later_migrations(path: Path, connection: duckdb.DuckDBPyConnection) -> None:
+    """Raise `LaterVersionError` where a database has tables or columns that this version does not know."""
+    later = _applied(connection) - {_version_of(migration) for migration in sql_files("migrations")}
+    if later:
+        raise LaterVersionError(f"{path}: made by a later version of rooflines, of migration {max(later)}; {_UPGRADE}")
 
 
 def write_ahead_log(database: Path) -> Path:
@@ -124,18 +166,15 @@ def migrate(connection: duckdb.DuckDBPyConnection) -> list[str]:
     for path in pending:
         with transaction(connection):
             connection.execute(path.read_text("utf-8"))
-            row = [int(path.name.split("_")[0]), path.name]
+            row = [_version_of(path), path.name]
             connection.execute("insert into core.schema_migration (version, name) values (?, ?)", row)
     return [path.name for path in pending]
 
 
 def pending_migrations(connection: duckdb.DuckDBPyConnection) -> list[Path]:
     """Return the migrations that a database has not seen."""
-    has_table = "select count(*) from duckdb_tables() where table_name = 'schema_migration'"
-    applied: set[int] = set()
-    if _value(connection, has_table):
-        applied = {version for (version,) in connection.execute("select version from core.schema_migration").fetchall()}
-    return [path for path in sql_files("migrations") if int(path.name.split("_")[0]) not in applied]
+    applied = _applied(connection)
+    return [path for path in sql_files("migrations") if _version_of(path) not in applied]
 
 
 def start_run(connection: duckdb.DuckDBPyConnection, run: Run, published_run_id: str | None = None) -> None:
@@ -168,17 +207,19 @@ def loaded_digests(connection: duckdb.DuckDBPyConnection) -> dict[str, str]:
     return dict(connection.execute(f"{last} inner join core.run using (run_id) group by table_name").fetchall())
 
 
-def load(connection: duckdb.DuckDBPyConnection, run_id: str, staged: Mapping[str, Staged]) -> list[Change]:
+def load(
+    connection: duckdb.DuckDBPyConnection, run_id: str, staged: Mapping[str, Staged], altered: Collection[str] = ()
+) -> list[Change]:
     """Make the tables equal to their staged files and renew the views, in one transaction.
 
-    A table whose inputs are those of its last load is not read; of the others, only rows that
-    differ are touched.
+    A table whose inputs are those of its last load is not read, unless it was altered since; of the
+    others, only rows that differ are touched.
     """
     with transaction(connection):
         loaded, keys, columns = loaded_digests(connection), _keys(connection), _core_columns(connection)
         changes = [
             Change(table, _value(connection, f"select count(*) from core.{table}"))
-            if loaded.get(table) == file.inputs_sha256
+            if loaded.get(table) == file.inputs_sha256 and table not in altered
             else _load_table(connection, table, file.path, keys[table], columns[table])
             for table, file in staged.items()
         ]
@@ -276,11 +317,32 @@ def quoted(name: str) -> str:
     return '"' + name.replace('"', '""') + '"'
 
 
+def _applied(connection: duckdb.DuckDBPyConnection) -> set[int]:
+    has_table = "select count(*) from duckdb_tables() where schema_name = 'core' and table_name = 'schema_migration'"
+    if not _value(connection, has_table):
+        return set()
+    return {version for (version,) in connection.execute("select version from core.schema_migration").fetchall()}
+
+
+def _version_of(migration: Path) -> int:
+    return int(migration.name.split("_")[0])
+
+
 def _start_from_snapshot(home: Home) -> None:
-    if home.snapshot.exists():
+    """Copy the published snapshot, or the last one that is kept and whole; without one, the tables begin empty."""
+    kept = sorted(home.snapshots.glob("*.duckdb"), reverse=True)
+    for path in (path for path in (home.snapshot, *kept) if path.is_file()):
+        try:
+            with duckdb.connect(str(path), read_only=True, config=OFFLINE) as connection:
+                contents(connection)
+        except duckdb.Error as error:
+            refuse_later_file(path, error)
+            _log.warning("%s cannot be read: %s", path.name, one_line(error))
+            continue
         partial = home.build.with_suffix(".partial")
-        shutil.copyfile(home.snapshot, partial)
+        shutil.copyfile(path, partial)
         partial.replace(home.build)
+        return
 
 
 def _parts_of_sweeps(connection: duckdb.DuckDBPyConnection) -> str:
