@@ -1,0 +1,132 @@
+"""A whole run in one process, without Prefect and without the renderer: what kills, full disks and damage are tried on.
+
+A run through Prefect takes half a minute on a small machine, this one two seconds.
+"""
+
+import shutil
+from collections.abc import Callable, Iterator, Mapping
+from concurrent.futures import Future
+from contextlib import contextmanager
+from multiprocessing.connection import Connection
+from pathlib import Path
+from unittest import mock
+
+import duckdb
+import polars as pl
+
+from charts.gallery import ChartEntry
+from flows import steps
+from flows.gallery import gallery
+from flows.ingest.catalog import SHIPPED, list_sources
+from flows.readers import READERS
+from flows.steps import Summary
+from warehouse.home import Home
+from warehouse.snapshot import open_snapshot
+from warehouse.store import Contents, Staged, contents
+
+STAGES = ("recorded", "ingest", "compute", "load", "check", "write_snapshot", "draw_site", "promote")
+_WORKLOAD = """
+workload_id = "small"
+name = "Small"
+origin = "of a test"
+phases = ["prefill", "decode"]
+batch_size = [1, {batch_size}]
+sequence_length = [128, 1024]
+conventions = ["paper", "llm-viewer"]
+precisions = ["fp16", "bf16"]
+models = ["llama-7b"]
+"""
+# what the rows of these tables hold depends on when a run was
+_OF_RUNS = {"run", "run_change", "schema_migration", "source"}
+
+
+def small_catalog(folder: Path) -> Path:
+    """Write a catalog of one device, one model and one workload, to stand in the place of the shipped one."""
+    for name in ("precisions.toml", "elementwise.toml", "hardware/a40.toml", "models/llama-7b.json"):
+        (folder / name).parent.mkdir(parents=True, exist_ok=True)
+        shutil.copyfile(SHIPPED / name, folder / name)
+    (folder / "workloads").mkdir()
+    ask_for(folder, 8)
+    return folder
+
+
+def ask_for(catalog: Path, batch_size: int) -> None:
+    """Change the workload of a small catalog: all costs are computed anew."""
+    (catalog / "workloads" / "small.toml").write_text(_WORKLOAD.format(batch_size=batch_size), "utf-8")
+
+
+def content(snapshot: Path) -> Contents:
+    """Return digests of all tables that depend on nothing but the inputs."""
+    with open_snapshot(snapshot) as connection:
+        return {table: rows for table, rows in contents(connection).items() if table not in _OF_RUNS}
+
+
+def plain_run(
+    home: Home, shipped: Path, begins: Callable[[str], object] = lambda _: None, given: Path | None = None
+) -> Summary:
+    """Do what the flow does; `begins` is called with the name of each stage."""
+    with mock.patch("flows.ingest.catalog.SHIPPED", shipped), drawn_by_nobody(), home.writing():
+        sources = list_sources(home, given)
+        run = steps.new_run(sources)
+        begins("recorded")
+        with steps.recorded(home, run) as altered:
+            if steps.is_published(home, run) and not altered:
+                return steps.finish_unchanged(home, run)
+            begins("ingest")
+            inputs: dict[str, Staged] = {}
+            for kind in READERS:
+                inputs |= steps.ingest(home, kind, [source for source in sources if source.kind == kind])
+            begins("compute")
+            inputs |= steps.compute(home, inputs, sources)
+            begins("load")
+            changes = steps.load(home, run, inputs, sources, altered)
+            begins("check")
+            steps.refuse_offences(steps.check(home))
+            begins("write_snapshot")
+            candidate = steps.write_snapshot(home, run)
+            begins("draw_site")
+            site = steps.draw_site(home, candidate)
+            begins("promote")
+            steps.promote(home, run, candidate, inputs, 3)
+            return Summary(run.run_id, "succeeded", tuple(changes), site)
+
+
+def run_telling(home: Path, shipped: Path, told: Connection) -> None:
+    """Run in a process of its own, and tell another one of each stage, and of the end."""
+    plain_run(Home(home), shipped, told.send)
+    told.send("end")
+
+
+@contextmanager
+def drawn_by_nobody() -> Iterator[None]:
+    """Have one chart and one page on the site, both empty."""
+
+    def one_chart(connection: duckdb.DuckDBPyConnection) -> list[ChartEntry]:
+        return [entry for entry in gallery(connection) if entry.name == "device-a40"]
+
+    def write_chart(_entry: ChartEntry, _frame: pl.DataFrame, files: Mapping[str, Path]) -> Future[None]:
+        for file in files.values():
+            file.write_text("no picture", "utf-8")
+        return _done()
+
+    def write_bundle(file: Path) -> Future[None]:
+        file.write_text("no script", "utf-8")
+        return _done()
+
+    def write_page(out: Path, *_: object) -> None:
+        (out / "index.html").write_text("no page", "utf-8")
+
+    with (
+        mock.patch("flows.publish.gallery", one_chart),
+        mock.patch("flows.publish.submit_chart", write_chart),
+        mock.patch("flows.publish.submit_bundle", write_bundle),
+        mock.patch("flows.publish.write_pages", write_page),
+        mock.patch("flows.publish.write_explorer"),
+    ):
+        yield
+
+
+def _done() -> Future[None]:
+    future: Future[None] = Future()
+    future.set_result(None)
+    return future

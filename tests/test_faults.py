@@ -1,0 +1,605 @@
+"""Kills, full disks, lost permissions, damage, odd places: what is published stays, and the next run mends the rest.
+
+Whole runs through Prefect that are killed or fail stand in test_refresh.
+"""
+
+import itertools
+import multiprocessing
+import os
+import random
+import shutil
+import subprocess
+import sys
+import tempfile
+import time
+from collections import Counter
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from datetime import UTC, datetime, timedelta
+from functools import lru_cache
+from multiprocessing.connection import Connection
+from multiprocessing.process import BaseProcess
+from pathlib import Path
+from unittest import mock
+
+import duckdb
+import pytest
+
+from flows.cli import run_command
+from flows.ingest.catalog import list_sources
+from flows.publish import made_from
+from tests.plain_run import STAGES, ask_for, content, plain_run, run_telling, small_catalog
+from warehouse import snapshot
+from warehouse.errors import InputError, RunError, disk_trouble, one_line
+from warehouse.home import Home
+from warehouse.store import Contents
+
+ROOT = Path(__file__).resolve().parents[1]
+KILLS = 50
+_HEADER, _BLOCK = 12_288, 262_144  # bytes of a DuckDB file
+
+
+@pytest.fixture(scope="module")
+def shipped(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A small catalog in the place of the shipped one; tests leave it asking for a batch of 8."""
+    return small_catalog(tmp_path_factory.mktemp("catalog"))
+
+
+@pytest.fixture(scope="module")
+def built(shipped: Path, tmp_path_factory: pytest.TempPathFactory) -> Home:
+    """A home after its first run; tests must not write to it."""
+    home = Home(tmp_path_factory.mktemp("built") / "home")
+    plain_run(home, shipped)
+    return home
+
+
+@pytest.fixture
+def home(built: Home, tmp_path: Path) -> Home:
+    """A copy of that home, its files linked as a run links them."""
+    return copy_of(built, tmp_path / "home")
+
+
+@pytest.fixture(scope="module")
+def whole(built: Home) -> Contents:
+    """What the first run published."""
+    return content(built.snapshot)
+
+
+@pytest.fixture(scope="module")
+def elsewhere(shipped: Path, tmp_path_factory: pytest.TempPathFactory) -> Contents:
+    """What a run publishes that asks for another batch."""
+    other, home = tmp_path_factory.mktemp("other catalog"), Home(tmp_path_factory.mktemp("other"))
+    shutil.copytree(shipped, other, dirs_exist_ok=True)
+    ask_for(other, 16)
+    plain_run(home, other)
+    return content(home.snapshot)
+
+
+def copy_of(home: Home, path: Path) -> Home:
+    subprocess.run(["cp", "-a", os.fsencode(home.path), os.fsencode(path)], check=True)
+    return Home(path)
+
+
+def published(database: Path) -> Contents:
+    """Return the content of a database, once read."""
+    return _content(database, database.stat().st_ino, database.stat().st_mtime_ns)
+
+
+@lru_cache
+def _content(database: Path, inode: int, changed_ns: int) -> Contents:
+    return content(database)
+
+
+def started(home: Home, shipped: Path) -> tuple[BaseProcess, Connection]:
+    """Start a run in a process that has loaded everything and done nothing."""
+    spare = multiprocessing.get_context("forkserver")
+    spare.set_forkserver_preload(["flows.steps", "scipy.optimize", "pytest"])
+    telling, told = spare.Pipe(duplex=False)
+    process = spare.Process(target=run_telling, args=(home.path, shipped, told), daemon=True)
+    process.start()
+    told.close()
+    return process, telling
+
+
+def durations(home: Home, shipped: Path) -> dict[str, float]:
+    """Return how long each stage of a run takes."""
+    process, telling = started(home, shipped)
+    begun = {telling.recv(): time.monotonic() for _ in (*STAGES, "end")}
+    process.join()
+    ends = [*begun.values()][1:]
+    return {stage: end - begun[stage] for stage, end in zip(STAGES, ends, strict=True)}
+
+
+def killed(home: Home, shipped: Path, stage: str, after_s: float) -> str:
+    """Start a run, kill it so long after it began a stage, and return the one that it was in."""
+    process, telling = started(home, shipped)
+    reached: list[str] = [telling.recv()]
+    while reached[-1] != stage:
+        reached.append(telling.recv())
+    time.sleep(after_s)
+    process.kill()
+    process.join()
+    while telling.poll():
+        try:
+            reached.append(telling.recv())
+        except EOFError:
+            break
+    return reached[-1]
+
+
+def kill_often(
+    home: Home, catalog: Path, states: Sequence[Contents], kills: Sequence[tuple[str, float]]
+) -> Counter[str]:
+    """Kill runs that go from one state to the other, and return in which stages they were hit."""
+    hits = Counter[str]()
+    for stage, after_s in kills:
+        ask_for(catalog, 16 if published(home.snapshot) == states[0] else 8)
+        hits[killed(home, catalog, stage, after_s)] += 1
+        assert published(home.snapshot) in states
+        assert all(published(kept) in states for kept in snapshot.kept_snapshots(home))
+        assert made_from(home.site) is not None
+    ask_for(catalog, 8)
+    return hits
+
+
+def test_fifty_kills_lose_nothing(
+    built: Home, shipped: Path, whole: Contents, elsewhere: Contents, tmp_path: Path
+) -> None:
+    """Every stage is hit, at moments spread over its duration: readers see one state or the other, the next run mends.
+
+    Two homes are tried beside each other.
+    """
+    homes = [copy_of(built, tmp_path / name) for name in ("one", "other")]
+    catalogs = [shutil.copytree(shipped, tmp_path / f"catalog of {home.path.name}") for home in homes]
+    ask_for(catalogs[0], 16)
+    lasts, chance = durations(copy_of(built, tmp_path / "timed"), catalogs[0]), random.Random(50)
+    kills = [(stage, chance.random() * lasts[stage]) for stage in itertools.islice(itertools.cycle(STAGES), KILLS)]
+    with ThreadPoolExecutor() as lanes:
+        arguments = (homes, catalogs, [(whole, elsewhere)] * 2, (kills[: KILLS // 2], kills[KILLS // 2 :]))
+        hits = sum(lanes.map(kill_often, *arguments), Counter[str]())
+    print(f"kills by stage: {dict(hits)}")
+    assert set(STAGES) <= set(hits)
+    for home, catalog in zip(homes, catalogs, strict=True):
+        plain_run(home, catalog)
+        assert content(home.snapshot) == whole
+        left = {"build.duckdb", "rooflines.duckdb", "run.lock", "site", "snapshots", "stage"}
+        assert {path.name for path in home.path.iterdir()} == left
+        with snapshot.open_snapshot(home.snapshot) as connection:
+            statuses = connection.execute("select distinct status from core.run order by all").fetchall()
+        assert statuses == [("failed",), ("succeeded",)]
+
+
+@pytest.fixture
+def small_disk(built: Home, tmp_path: Path) -> Iterator[Home]:
+    """A home on a disk of its own."""
+    place = tmp_path / "disk"
+    place.mkdir()
+    size = sum(path.stat().st_blocks * 512 for path in built.path.rglob("*")) + 30_000_000
+    mounted = subprocess.run(
+        ["mount", "-t", "tmpfs", "-o", f"size={size}", "tmpfs", str(place)], capture_output=True, check=False
+    )
+    if mounted.returncode:
+        pytest.skip("no disk can be mounted here")
+    yield copy_of(built, place / "home")
+    subprocess.run(["umount", "-l", str(place)], check=True)
+
+
+def fill(disk: Path) -> None:
+    """Leave nothing of a disk free."""
+    stats = os.statvfs(disk)
+    with (disk / "filler").open("wb") as file:
+        os.posix_fallocate(file.fileno(), 0, stats.f_bavail * stats.f_frsize)
+
+
+def filling(disk: Path, full_from: str) -> Callable[[str], None]:
+    """Fill a disk when a stage begins."""
+
+    def begins(stage: str) -> None:
+        if stage == full_from:
+            fill(disk)
+
+    return begins
+
+
+def test_a_full_disk(small_disk: Home, shipped: Path, whole: Contents, elsewhere: Contents) -> None:
+    """It is full from one stage on, while the run is written down as well as when its snapshot is promoted."""
+    ask_for(shipped, 16)
+    disk, before = small_disk.path.parent, {path.name for path in small_disk.path.iterdir()}
+    for full_from in ("recorded", "ingest", "compute", "load", "write_snapshot", "draw_site"):
+        with pytest.raises(RunError, match=r"no space on the disk: .*; free some, then run again") as raised:
+            plain_run(small_disk, shipped, filling(disk, full_from))
+        assert one_line(raised.value) == str(raised.value)
+        assert content(small_disk.snapshot) == whole, full_from
+        assert {path.name for path in small_disk.path.iterdir()} - {"build.duckdb.wal"} == before
+        (disk / "filler").unlink()
+    plain_run(small_disk, shipped, filling(disk, "promote"))  # all is there already
+    (disk / "filler").unlink()
+    assert content(small_disk.snapshot) == elsewhere
+    assert plain_run(small_disk, shipped).status == "unchanged"
+    ask_for(shipped, 8)
+
+
+def test_a_full_disk_of_prefect(
+    small_disk: Home, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("PREFECT_HOME", str(small_disk.path.parent / "prefect"))
+    fill(small_disk.path.parent)
+    assert run_command(["run", "--home", str(tmp_path / "home")]) == 2
+    message = capsys.readouterr().err
+    assert message.startswith("rooflines: PREFECT_HOME: ")
+    assert message.endswith("No space left on device; expected a folder that can be written\n")
+
+
+def test_a_disk_that_can_only_be_read(small_disk: Home, shipped: Path, whole: Contents) -> None:
+    ask_for(shipped, 16)
+    disk = small_disk.path.parent
+    subprocess.run(["mount", "-o", "remount,ro", str(disk)], check=True)
+    with pytest.raises(InputError, match="Read-only file system; expected a folder that can be written"):
+        plain_run(small_disk, shipped)
+    assert content(small_disk.snapshot) == whole
+    ask_for(shipped, 8)
+
+
+@pytest.mark.parametrize(
+    ("error", "kind"),
+    [
+        (OSError(28, "No space left on device"), RunError),
+        (duckdb.IOException("Could not write file: No space left on device"), RunError),
+        (OSError(27, "File too large"), RunError),
+        (PermissionError(13, "Permission denied"), InputError),
+        (duckdb.IOException("Cannot open file: Permission denied"), InputError),
+        (ValueError("another"), type(None)),
+        (InputError("x.toml: Permission denied"), type(None)),
+    ],
+)
+def test_what_is_said_of_disks(error: Exception, kind: type) -> None:
+    assert isinstance(disk_trouble(error), kind)
+
+
+def as_somebody(home: Path, shipped: Path, said: Connection) -> None:
+    """Run as a user who may do nothing, and tell how it ended."""
+    os.setgroups([])
+    os.setgid(65534)
+    os.setuid(65534)
+    try:
+        plain_run(Home(home), shipped)
+    except (InputError, RunError) as error:
+        said.send((type(error).__name__, str(error)))
+    except BaseException as error:
+        said.send((repr(error), ""))
+    else:
+        said.send(("", ""))
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can be somebody else")
+def test_lost_permissions(built: Home, shipped: Path, whole: Contents) -> None:
+    """Of the home, of its databases, of a folder of the catalog, which must not be taken for an empty one."""
+    with tempfile.TemporaryDirectory() as folder:  # pytest's own are root's alone
+        Path(folder).chmod(0o755)
+        catalog = Path(folder) / "catalog"
+        shutil.copytree(shipped, catalog)
+        ask_for(catalog, 16)
+        for lost, mode in (("", 0o555), ("build.duckdb", 0o444), ("snapshots", 0o555), ("catalog/hardware", 0o000)):
+            home = copy_of(built, Path(folder) / (lost.replace("/", " ") or "home"))
+            (home.catalog / "hardware").mkdir(parents=True)
+            for path in (home.path, *home.path.rglob("*")):
+                os.chown(path, 65534, 65534)
+            (home.path / lost).chmod(mode)
+            spare = multiprocessing.get_context("forkserver")
+            hears, said = spare.Pipe(duplex=False)
+            process = spare.Process(target=as_somebody, args=(home.path, catalog, said))
+            process.start()
+            kind, message = hears.recv()
+            process.join()
+            assert kind == "InputError", (lost, kind, message)
+            assert "Permission denied" in message
+            assert "expected a" in message
+            assert one_line(message) == message
+            assert content(home.snapshot) == whole
+
+
+def cut(path: Path) -> None:
+    path.write_bytes(path.read_bytes()[: path.stat().st_size // 2])
+
+
+def overwrite(path: Path) -> None:
+    path.write_bytes(random.Random(7).randbytes(300_000))
+
+
+def empty(path: Path) -> None:
+    path.write_bytes(b"")
+
+
+def spoil(block: int) -> Callable[[Path], None]:
+    """Change bytes of one block, as a failing disk does."""
+
+    def change(path: Path) -> None:
+        with path.open("r+b") as file:
+            file.seek(_HEADER + block * _BLOCK + 1000)
+            file.write(random.Random(8).randbytes(1000))
+
+    return change
+
+
+def in_the_way(path: Path) -> None:
+    path.unlink()
+    path.mkdir()
+
+
+def pipe(path: Path) -> None:
+    path.unlink()
+    os.mkfifo(path)
+
+
+def log_of_another(path: Path) -> None:
+    path.with_name(f"{path.name}.wal").write_bytes(random.Random(9).randbytes(5000))
+
+
+def runs_until_published(home: Home, shipped: Path) -> int:
+    """Return how many runs it took; one that fails says to run again."""
+    try:
+        plain_run(home, shipped)
+    except RunError as error:
+        said = str(error)
+    else:
+        return 1
+    assert "run again" in said
+    plain_run(home, shipped)
+    return 2
+
+
+DAMAGES = [cut, overwrite, spoil(4)]
+
+
+@pytest.mark.parametrize("damage", [*DAMAGES, spoil(9), in_the_way, pipe, log_of_another])
+def test_a_damaged_build_database(
+    damage: Callable[[Path], None], home: Home, shipped: Path, whole: Contents, elsewhere: Contents
+) -> None:
+    damage(home.build)
+    ask_for(shipped, 16)
+    assert runs_until_published(home, shipped) <= 2
+    assert content(home.snapshot) == elsewhere
+    ask_for(shipped, 8)
+
+
+@pytest.mark.parametrize("damage", DAMAGES)
+def test_a_damaged_snapshot_is_published_anew(
+    damage: Callable[[Path], None], home: Home, shipped: Path, whole: Contents
+) -> None:
+    damage(home.snapshot)
+    plain_run(home, shipped)
+    assert content(home.snapshot) == whole
+    assert all(content(kept) == whole for kept in snapshot.kept_snapshots(home))
+
+
+def test_nothing_is_left_but_a_snapshot_that_was_kept(home: Home, shipped: Path, whole: Contents) -> None:
+    ask_for(shipped, 16)
+    plain_run(home, shipped)
+    ask_for(shipped, 8)
+    for path in (home.build, home.snapshot):
+        overwrite(path)  # the newest that is kept is the same file
+    plain_run(home, shipped)
+    assert content(home.snapshot) == whole
+    with snapshot.open_snapshot(home.snapshot) as connection:
+        assert connection.execute("select count(*) from core.run").fetchone() == (2,)
+
+
+def test_nothing_is_left(home: Home, shipped: Path, whole: Contents) -> None:
+    for path in (home.build, home.snapshot, *home.stage.iterdir()):
+        overwrite(path)
+    assert runs_until_published(home, shipped) <= 2
+    assert content(home.snapshot) == whole
+
+
+@pytest.mark.parametrize("name", ["build", "rooflines"])
+def test_tables_that_were_edited(name: str, home: Home, shipped: Path, whole: Contents) -> None:
+    edits = ["update core.op_cost set flops = 2 * flops", "delete from core.model_shard"]
+    edits.append("update core.op_cost set intensity_flops_per_byte = 2 * intensity_flops_per_byte")
+    with duckdb.connect(str(home.path / f"{name}.duckdb")) as connection:
+        for edit in edits:
+            connection.execute(edit)
+    assert plain_run(home, shipped).status == "succeeded"
+    assert content(home.snapshot) == whole
+    assert plain_run(home, shipped).status == "unchanged"
+
+
+def later_migration(database: Path) -> None:
+    with duckdb.connect(str(database)) as connection:
+        connection.execute("insert into core.schema_migration (version, name) values (999, '999_later.sql')")
+
+
+def later_duckdb(database: Path) -> None:
+    """Say of a database that a later version of DuckDB wrote it: bytes 12 to 20, and a checksum before them."""
+    bytes_ = bytearray(database.read_bytes())
+    bytes_[12] = 250
+    database.write_bytes(bytes_)
+    with pytest.raises(duckdb.IOException, match="checksum") as raised, duckdb.connect(str(database)):
+        pass
+    checksum = int(str(raised.value).split("computed checksum ")[1].split()[0])
+    bytes_[:8] = checksum.to_bytes(8, "little")
+    database.write_bytes(bytes_)
+
+
+@pytest.mark.parametrize("name", ["build", "rooflines"])
+@pytest.mark.parametrize("later", [later_migration, later_duckdb])
+def test_databases_of_later_versions_are_left_alone(
+    later: Callable[[Path], None], name: str, home: Home, shipped: Path
+) -> None:
+    database = home.path / f"{name}.duckdb"
+    later(database)
+    before = database.read_bytes()
+    ask_for(shipped, 16)
+    with pytest.raises(InputError, match=r"by a later version .*pip install --upgrade rooflines") as raised:
+        plain_run(home, shipped)
+    assert str(database) in str(raised.value)
+    assert database.read_bytes() == before
+    ask_for(shipped, 8)
+
+
+def test_a_clock_that_jumps_back(home: Home, shipped: Path) -> None:
+    """What was published last is the newest snapshot, whatever its name says."""
+    ask_for(shipped, 16)
+    with mock.patch("flows.steps.datetime") as clock:
+        clock.now.return_value = datetime.now(UTC) - timedelta(days=400)
+        last = plain_run(home, shipped).run_id
+    ask_for(shipped, 8)
+    kept = [path.stem for path in snapshot.kept_snapshots(home)]
+    assert kept[0] == last == min(kept)
+    assert len(kept) == 2
+
+
+def entry(home: Home) -> Path:
+    """Return the place of a device in the home's catalog."""
+    (home.catalog / "hardware").mkdir(parents=True)
+    return home.catalog / "hardware" / "mine.toml"
+
+
+def replace_by_file(folder: Path) -> None:
+    shutil.rmtree(folder)
+    folder.touch()
+
+
+STRANGE_ENTRIES: dict[str, Callable[[Path], object]] = {
+    "a folder": Path.mkdir,
+    "a pipe": os.mkfifo,
+    "a device that never ends": lambda path: path.symlink_to("/dev/zero"),
+    "a lost link": lambda path: path.symlink_to("nowhere"),
+    "a link to itself": lambda path: path.symlink_to(path),
+    "200 MB": lambda path: os.truncate(os.open(path, os.O_CREAT | os.O_RDWR), 200_000_000),
+    "a name that is no text": lambda path: path.with_name(os.fsdecode(b"\xff.toml")).touch(),
+    "a file for a folder": lambda path: (
+        path.parent.rename(path.parent.with_name("before")).parent.joinpath("hardware").touch()
+    ),
+    "a file for the catalog": lambda path: (
+        path.parents[1].rename(path.parents[2] / "before").with_name("catalog").touch()
+    ),
+    "a lost link of a list": lambda path: (path.parents[1] / "gallery.toml").symlink_to("nowhere"),
+    "a pipe of a list": lambda path: os.mkfifo(path.parents[1] / "gallery.toml"),
+}
+
+
+@pytest.mark.parametrize("what", STRANGE_ENTRIES)
+def test_what_is_no_file_of_a_catalog(what: str, tmp_path: Path) -> None:
+    home = Home(tmp_path / "home")
+    STRANGE_ENTRIES[what](entry(home))
+    with pytest.raises(InputError) as raised:
+        list_sources(home)
+    message = str(raised.value)
+    assert str(home.catalog)[:40] in message
+    assert one_line(message) == message
+    message.encode()  # it can be shown
+
+
+def test_bytes_that_are_no_text(home: Home, shipped: Path, whole: Contents) -> None:
+    entry(home).write_bytes(b'hardware_id = "\xff"')
+    with pytest.raises(InputError, match="byte 15 is not UTF-8"):
+        plain_run(home, shipped)
+    assert content(home.snapshot) == whole
+
+
+@pytest.mark.parametrize("name", ["catalog", "snapshots", "stage", "site", "sweeps", "incoming"])
+def test_a_file_for_a_folder(name: str, home: Home, shipped: Path, whole: Contents) -> None:
+    shutil.rmtree(home.path / name, ignore_errors=True)
+    (home.path / name).write_text("in the way")
+    with pytest.raises(InputError, match=rf"/{name}.*expected a folder"):
+        plain_run(home, shipped)
+    assert (home.path / name).read_text() == "in the way"
+    assert content(home.snapshot) == whole
+
+
+@pytest.mark.parametrize("name", ["rooflines.duckdb", "build.duckdb.wal"])
+def test_a_pipe_for_a_file(name: str, home: Home, shipped: Path) -> None:
+    (home.path / name).unlink(missing_ok=True)
+    os.mkfifo(home.path / name)
+    with pytest.raises(InputError, match=f"{name}: expected a file; move away what is there"):
+        plain_run(home, shipped)
+
+
+def test_what_a_cut_off_run_left_is_taken_away(home: Home, shipped: Path) -> None:
+    for name in ("site.new", "site.new.old", ".ingest-abc", "rooflines.candidate"):
+        (home.path / name / "folder").mkdir(parents=True)
+    (home.snapshots / "20200101.partial").touch()
+    (home.stage / "a folder of somebody").mkdir()
+    before = {path.name for path in home.path.iterdir()}
+    ask_for(shipped, 16)
+    assert plain_run(home, shipped).status == "succeeded"
+    ask_for(shipped, 8)
+    assert {path.name for path in home.path.iterdir()} == before - {
+        "site.new", "site.new.old", ".ingest-abc", "rooflines.candidate"
+    }  # fmt: skip
+    assert {path.suffix for path in home.snapshots.iterdir()} == {".duckdb"}
+
+
+def test_links_for_home_and_site(home: Home, shipped: Path, elsewhere: Contents, whole: Contents) -> None:
+    public = home.path.with_name("public site")
+    home.site.rename(public)
+    (home.path / "site").symlink_to(public)
+    linked = Home(home.path.with_name("linked"))
+    linked.path.symlink_to(home.path)
+    for batch_size, expected in ((16, elsewhere), (8, whole)):
+        ask_for(shipped, batch_size)
+        assert plain_run(linked, shipped).status == "succeeded"
+        assert content(home.snapshot) == expected
+        assert (home.path / "site").is_symlink()
+        assert made_from(public) == made_from(linked.site) is not None
+    assert sorted(path.name for path in public.parent.iterdir()) == ["home", "linked", "public site"]
+
+
+def test_odd_paths(built: Home, shipped: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """A run with a catalog, questions, sweeps here and elsewhere, and what is written go by any name."""
+    name = 'it\'s "a" #1 %41 [x]* $HOME {y};\n 屋顶 📈 בית'
+    home, given, out = copy_of(built, tmp_path / name), tmp_path / f"given {name}", tmp_path / f"out? {name}"
+    shutil.copytree(shipped / "workloads", given / "workloads")
+    ask_for(given, 16)
+    assert plain_run(home, shipped, given=given).status == "succeeded"
+
+    def rooflines(*arguments: str) -> str:
+        assert run_command([*arguments, "--home", str(home.path)]) == 0, capsys.readouterr().err
+        return capsys.readouterr().out
+
+    out.mkdir()
+    grid = ["--batch", "1,2", "--sequence", "128"]
+    rooflines("sweep", "--name", "inside", *grid)
+    rooflines("sweep", "--name", "outside", *grid, "--out", str(out))
+    counts = "select sweep_id, count(*) from mart.sweep_cost group by all order by all"
+    rooflines("query", counts, "--format", "csv", "--out", str(out / f"{name[:9]}.csv"))
+    lines = (out / f"{name[:9]}.csv").read_text("utf-8").splitlines()
+    assert [line.split(",")[0] for line in lines[1:]] == ["inside", "outside"]
+    assert plain_run(home, shipped).status == "succeeded"
+    assert rooflines("query", counts, "--format", "csv").splitlines() == lines
+    rooflines("chart", "device-a40", "--out", str(out / f"{name[:9]}.json"))
+    rooflines("publish", "--out", str(out / "site"))
+    assert made_from(out / "site") == made_from(home.site) is not None
+
+
+@pytest.mark.parametrize("name", ["who?", "a[x]\\b", os.fsdecode(b"\xff")])
+def test_homes_that_cannot_be(name: str, built: Home, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    home = tmp_path / name
+    for command in (["sweep", "--name", "mine"], ["ingest", "hardware", "mine.toml"]):
+        assert run_command([*command, "--home", str(home)]) == 2
+        message = capsys.readouterr().err
+        assert len(message.splitlines()) == 1
+        assert "expected a path" in message
+    assert not home.exists()
+
+
+def test_two_homes_at_once(shipped: Path, tmp_path: Path) -> None:
+    """Two commands with servers of their own, and one home of Prefect's for both."""
+    script = "import sys; from pathlib import Path; from flows import cli, pool; from flows.ingest import catalog\n"
+    script += "from tests.plain_run import drawn_by_nobody; pool.start = lambda: None\n"
+    script += "catalog.SHIPPED = Path(sys.argv.pop())\nwith drawn_by_nobody(): cli.main()"
+    environment = {name: value for name, value in os.environ.items() if not name.startswith("PREFECT_")}
+    environment |= {"PREFECT_HOME": str(tmp_path / "prefect"), "PYTHONPATH": str(ROOT)}
+    homes = [Home(tmp_path / name) for name in ("one", "other")]
+    runs = [
+        subprocess.Popen(
+            [sys.executable, "-P", "-c", script, "run", "--home", str(home.path), str(shipped)],
+            env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+        )
+        for home in homes
+    ]  # fmt: skip
+    for run in runs:
+        said, complained = run.communicate(timeout=240)
+        assert (run.returncode, complained) == (0, "")
+        assert said.startswith("published 1 devices")
+    assert content(homes[0].snapshot) == content(homes[1].snapshot)
