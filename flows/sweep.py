@@ -7,6 +7,7 @@ readers see all of them.
 
 import errno
 import hashlib
+import io
 import json
 import os
 import re
@@ -27,6 +28,7 @@ from flows.intensity.conventions import CONVENTIONS
 from flows.intensity.grid import PHASES, fixed_ops, grid_costs
 from flows.stage import is_whole
 from warehouse import sweeps
+from warehouse.bucket import BucketPath, Location
 from warehouse.errors import InputError, RunError, one_line
 from warehouse.frames import read_frame
 from warehouse.home import Home, refuse_unnameable
@@ -38,6 +40,7 @@ ROWS_PER_PART = 4_000_000
 BYTES_PER_ROW = 5  # about, in a file
 _MOST_ROWS_PER_PART = 20_000_000  # of which each thread has one in memory
 _MOST_VALUES = 1_000_000
+_FORMAT: dict[str, Any] = {"compression": "zstd", "compression_level": 1}
 _THREADS = 2  # one computes while another writes; each of them uses every core
 _NAME = re.compile(r"[a-z0-9][a-z0-9._-]{0,63}")
 _RANGE = re.compile(r"(?P<first>[0-9]{1,12})(?::(?P<last>[0-9]{1,12}):(?P<times>x?)(?P<step>[0-9]{1,12}))?")
@@ -120,7 +123,7 @@ class Summary:
     part_count: int
     parts_before: int
     size_bytes: int
-    folder: Path
+    folder: Location
 
 
 @dataclass(frozen=True)
@@ -137,7 +140,25 @@ class Request:
     sequence: str = "128:32768:x2"
     candidates: str | None = None
     rows_per_part: int = ROWS_PER_PART
-    out: Path | None = None
+    out: Location | None = None
+
+
+@dataclass(frozen=True, eq=False)
+class Planned:
+    """A sweep before its parts are written."""
+
+    request: Request
+    inputs: Inputs
+    grid: Grid
+    parts: Sequence[Part]
+    parts_before: int
+    shown: str  # the folder, as core.sweep names it
+    folder: Location
+
+    @property
+    def row_count(self) -> int:
+        """Rows of all parts."""
+        return sum(part.row_count for part in self.parts)
 
 
 # Applies a function to every part, in any order and anywhere, and yields each result.
@@ -295,22 +316,44 @@ def _ops_of(
     return ops.partition_by("phase", "tensor_parallel", as_dict=True)
 
 
-def write_part(inputs: Inputs, grid: Grid, folder: Path, part: Part) -> PartFile:
+def write_part(inputs: Inputs, grid: Grid, folder: Location, part: Part) -> PartFile:
     """Write the file of a part, unless it is there and whole, and return what is registered of it."""
     path = path_of(inputs, grid, part)
     target = folder / path
-    if not is_whole(target):
-        target.parent.mkdir(parents=True, exist_ok=True)
-        unfinished = target.with_suffix(f".{secrets.token_hex(4)}.partial")
-        try:
-            rows = pl.concat(rows_of(inputs, grid, part))
-            rows.write_parquet(unfinished, compression="zstd", compression_level=1)
-            with unfinished.open("rb") as written:
-                os.fsync(written.fileno())
-            unfinished.replace(target)
-        finally:
-            unfinished.unlink(missing_ok=True)
-    return PartFile(path, part.row_count, target.stat().st_size)
+    size = _whole_size(target)
+    if size is None:
+        rows = pl.concat(rows_of(inputs, grid, part))
+        size = _write_on_disk(rows, target) if isinstance(target, Path) else _write_at_once(rows, target)
+    return PartFile(path, part.row_count, size)
+
+
+def _whole_size(file: Location) -> int | None:
+    """Return the size of a file; none where it is not there or not whole."""
+    if isinstance(file, Path):
+        return file.stat().st_size if is_whole(file) else None
+    return file.size()
+
+
+def _write_on_disk(rows: pl.DataFrame, target: Path) -> int:
+    """Write a file beside its place, and put it there when it is whole; return its size."""
+    target.parent.mkdir(parents=True, exist_ok=True)
+    unfinished = target.with_suffix(f".{secrets.token_hex(4)}.partial")
+    try:
+        rows.write_parquet(unfinished, **_FORMAT)
+        with unfinished.open("rb") as written:
+            os.fsync(written.fileno())
+        unfinished.replace(target)
+    finally:
+        unfinished.unlink(missing_ok=True)
+    return target.stat().st_size
+
+
+def _write_at_once(rows: pl.DataFrame, target: BucketPath) -> int:
+    """Write a file into a bucket, where none is seen before all of it has arrived; return its size."""
+    content = io.BytesIO()
+    rows.write_parquet(content, **_FORMAT)
+    target.write_bytes(content.getbuffer())
+    return content.getbuffer().nbytes
 
 
 def in_threads(work: Callable[[Part], PartFile], parts: Sequence[Part]) -> Iterator[PartFile]:
@@ -347,6 +390,48 @@ def grid_of(request: Request, inputs: Inputs) -> Grid:
     return grid
 
 
+def planned(home: Home, request: Request) -> Planned:
+    """Return what a request asks for as parts, and where they go.
+
+    Raises
+    ------
+    InputError
+        The request cannot be met, or its folder cannot be looked into.
+    """
+    if not _NAME.fullmatch(request.name):
+        raise InputError(f"--name: {request.name}: expected small letters, digits, points, dashes and underscores")
+    if not 1 <= request.rows_per_part <= _MOST_ROWS_PER_PART:
+        raise InputError(f"--rows-per-part: {request.rows_per_part}: expected 1 to {_MOST_ROWS_PER_PART}")
+    home.refuse_unusable_path()
+    if isinstance(request.out, Path):
+        refuse_unnameable("--out", request.out)
+    inputs = published_inputs(home)
+    grid = grid_of(request, inputs)
+    parts = plan(inputs, grid, request.rows_per_part)
+    if not parts:
+        raise InputError(f"--tensor-parallel: {request.tensor_parallel}: no model's heads come out even; expected 1")
+    shown, folder = sweeps.folder_of(home, request.name, request.out)
+    present = present_parts(folder, (path_of(inputs, grid, part) for part in parts))
+    return Planned(request, inputs, grid, parts, len(present), shown, folder)
+
+
+def present_parts(folder: Location, paths: Iterable[str]) -> set[str]:
+    """Return those of some files that are there and whole.
+
+    Raises
+    ------
+    InputError
+        The bucket cannot be looked into.
+    """
+    if isinstance(folder, Path):
+        return {path for path in paths if is_whole(folder / path)}
+    try:
+        return set(paths) & folder.sizes().keys()
+    except OSError as error:
+        expected = "a bucket that can be written, its keys in AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY"
+        raise InputError(f"--out: {one_line(error)}; expected {expected}") from None
+
+
 def sweep(
     home: Home,
     request: Request,
@@ -366,28 +451,31 @@ def sweep(
     RunError
         The disk is full, or another run holds the home.
     """
-    if not _NAME.fullmatch(request.name):
-        raise InputError(f"--name: {request.name}: expected small letters, digits, points, dashes and underscores")
-    if not 1 <= request.rows_per_part <= _MOST_ROWS_PER_PART:
-        raise InputError(f"--rows-per-part: {request.rows_per_part}: expected 1 to {_MOST_ROWS_PER_PART}")
-    home.refuse_unusable_path()
-    if request.out is not None:
-        refuse_unnameable("--out", request.out)
-    inputs = published_inputs(home)
-    grid = grid_of(request, inputs)
-    parts = plan(inputs, grid, request.rows_per_part)
-    if not parts:
-        raise InputError(f"--tensor-parallel: {request.tensor_parallel}: no model's heads come out even; expected 1")
-    shown, folder = sweeps.folder_of(home, request.name, request.out)
-    rows = sum(part.row_count for part in parts)
-    before = sum(is_whole(folder / path_of(inputs, grid, part)) for part in parts)
+    plan = planned(home, request)
     if dry_run:
-        return Summary(rows, len(parts), before, rows * BYTES_PER_ROW, folder)
-    files = _write(partial(write_part, inputs, grid, folder), parts, folder, progress, runner)
+        size = plan.row_count * BYTES_PER_ROW
+        return Summary(plan.row_count, len(plan.parts), plan.parts_before, size, plan.folder)
+    files = written(plan, runner, progress)
+    progress("registering the parts")
+    return register(home, plan, files)
+
+
+def register(home: Home, plan: Planned, files: Sequence[PartFile]) -> Summary:
+    """Let readers see the parts of a sweep: the one commit, whoever wrote them.
+
+    Raises
+    ------
+    RunError
+        A part is not there, or another run holds the home.
+    """
+    request, grid = plan.request, plan.grid
+    missing = {file.path for file in files} - present_parts(plan.folder, (file.path for file in files))
+    if missing or len({file.path for file in files}) != len(plan.parts):
+        raise RunError(f"{plan.folder}: {len(missing)} of {len(plan.parts)} parts are gone; the same command goes on")
     registered = Sweep(
         sweep_id=request.name,
-        folder=shown,
-        row_count=rows,
+        folder=plan.shown,
+        row_count=plan.row_count,
         models=grid.models,
         conventions=grid.conventions,
         phases=grid.phases,
@@ -399,24 +487,28 @@ def sweep(
         code_version=code_version(),
         created_at=datetime.now(UTC),
     )
-    progress("registering the parts")
     sweeps.register(home, registered, files)
-    return Summary(rows, len(parts), before, sum(file.size_bytes for file in files), folder)
+    size = sum(file.size_bytes for file in files)
+    return Summary(plan.row_count, len(plan.parts), plan.parts_before, size, plan.folder)
 
 
-def _write(
-    work: Callable[[Part], PartFile],
-    parts: Sequence[Part],
-    folder: Path,
-    progress: Callable[[str], None],
-    runner: Runner,
-) -> list[PartFile]:
-    """Have every part written."""
+def written(plan: Planned, runner: Runner, progress: Callable[[str], None]) -> list[PartFile]:
+    """Have every part written.
+
+    Raises
+    ------
+    InputError
+        The folder cannot be written.
+    RunError
+        The disk is full, or who writes is gone.
+    """
+    work, folder, parts = partial(write_part, plan.inputs, plan.grid, plan.folder), plan.folder, plan.parts
     files: list[PartFile] = []
+    rows = 0
     try:
         for file in runner(work, parts):
             files.append(file)
-            rows = sum(each.row_count for each in files)
+            rows += file.row_count
             progress(f"part {len(files)} of {len(parts)}, {rows:,} rows")
     except (OSError, pl.exceptions.PolarsError) as error:
         if getattr(error, "errno", None) in {errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOTDIR, errno.EEXIST}:

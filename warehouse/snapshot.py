@@ -3,11 +3,12 @@
 import os
 import shutil
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 
 import duckdb
 
+from warehouse.bucket import BucketPath, let_read
 from warehouse.errors import InputError, disk_trouble, one_line
 from warehouse.home import Home
 from warehouse.sandbox import MEMORY_LIMIT, bytes_of
@@ -30,6 +31,8 @@ _SANDBOX: Config = {
     "threads": min(4, os.cpu_count() or 1),
     "max_temp_directory_size": "10GB",  # what does not fit the memory while it is sorted or grouped
     "python_enable_replacements": False,  # no variable of this program is a table
+    "allow_persistent_secrets": False,
+    "allow_unredacted_secrets": False,
 }
 
 
@@ -145,6 +148,9 @@ def open_snapshot(path: Path, memory_limit: str = MEMORY_LIMIT) -> Iterator[duck
         connection.execute("set enable_progress_bar = false")  # it would stand among the rows on standard output
         files = [file for files in registered_files(connection).values() for file in files]
         if files:
+            if any(isinstance(file, BucketPath) for file in files):
+                with suppress(InputError):  # the other views need no extension; a query of these says what is missing
+                    let_read(connection)
             names = {name for file in files for name in (str(file), file_pattern(file))}
             connection.execute(f"set allowed_paths = {literal(sorted(names))}")
         connection.execute("set enable_external_access = false")

@@ -12,7 +12,8 @@ from pathlib import Path
 
 import duckdb
 
-from warehouse.errors import LaterVersionError, RunError, disk_trouble, one_line
+from warehouse.bucket import Location, let_read, located
+from warehouse.errors import InputError, LaterVersionError, RunError, disk_trouble, one_line
 from warehouse.home import Home
 from warehouse.objects import read_names, sql_files, sql_folder, views_in_order
 
@@ -235,7 +236,7 @@ def create_views(connection: duckdb.DuckDBPyConnection) -> None:
     """Create every view anew, and the functions that they share.
 
     A column without a comment of its own takes that of the same name in what the view reads: a
-    quantity has one name and one description. A sweep that lacks a file is left out.
+    quantity has one name and one description. A sweep that lacks a file, or whose bucket cannot be read, is left out.
     """
     wanted = dict(views_in_order())
     existing = "select schema_name || '.' || view_name from duckdb_views() where schema_name = 'mart'"
@@ -260,7 +261,7 @@ def create_views(connection: duckdb.DuckDBPyConnection) -> None:
         connection.execute(";".join(statements))
 
 
-def registered_files(connection: duckdb.DuckDBPyConnection) -> dict[str, list[Path]]:
+def registered_files(connection: duckdb.DuckDBPyConnection) -> dict[str, list[Location]]:
     """Return the files of every sweep; none where the database is older than sweeps."""
     try:
         rows = connection.execute((sql_folder() / "sweep" / "files.sql").read_text("utf-8")).fetchall()
@@ -270,20 +271,22 @@ def registered_files(connection: duckdb.DuckDBPyConnection) -> dict[str, list[Pa
     home = Path(database[0]).absolute().parent if database else Path()
     if not (home / "rooflines.duckdb").exists() and not (home / "build.duckdb").exists():
         home = home.parent  # of a snapshot that is kept
-    files: dict[str, list[Path]] = defaultdict(list)
+    files: dict[str, list[Location]] = defaultdict(list)
     for sweep_id, folder, path in rows:
-        files[sweep_id].append(home / folder / path)
+        files[sweep_id].append(located(home, folder) / path)
     return files
 
 
 def lost_files(connection: duckdb.DuckDBPyConnection) -> dict[str, list[Path]]:
-    """Return the sweeps that lack files, and which."""
+    """Return the sweeps that lack files on a disk, and which."""
     found = registered_files(connection).items()
-    lost = {sweep_id: [file for file in files if not file.is_file()] for sweep_id, files in found}
+    lost = {
+        sweep_id: [file for file in files if isinstance(file, Path) and not file.is_file()] for sweep_id, files in found
+    }
     return {sweep_id: files for sweep_id, files in lost.items() if files}
 
 
-def file_pattern(path: Path) -> str:
+def file_pattern(path: Location) -> str:
     """Return the pattern that means one file and no other to a DuckDB function that reads files."""
     return re.sub(r"([*?\[])", r"[\1]", str(path))
 
@@ -350,12 +353,25 @@ def _parts_of_sweeps(connection: duckdb.DuckDBPyConnection) -> str:
     template, parts = (sql_folder() / "sweep" / "parts.sql").read_text("utf-8"), []
     lost = lost_files(connection)
     for sweep_id, files in registered_files(connection).items():
+        part = template.format(sweep_id=literal(sweep_id), files=literal([file_pattern(file) for file in files]))
         if sweep_id in lost:
             _log.warning("sweep %s is left out: %d files are gone", sweep_id, len(lost[sweep_id]))
-        else:
-            patterns = [file_pattern(file) for file in files]
-            parts.append(template.format(sweep_id=literal(sweep_id), files=literal(patterns)))
+        elif isinstance(files[0], Path) or _can_be_read(connection, sweep_id, part):
+            parts.append(part)
     return "".join(parts)
+
+
+def _can_be_read(connection: duckdb.DuckDBPyConnection, sweep_id: str, part: str) -> bool:
+    """Whether the bucket of a sweep answers; to create the view, DuckDB reads one of its files."""
+    try:
+        with duckdb.connect(config=OFFLINE) as aside:  # what fails would end the transaction
+            let_read(aside)
+            aside.execute(f"describe select null as sweep_id where false {part}").fetchall()
+        let_read(connection)
+    except (duckdb.Error, InputError) as error:
+        _log.warning("sweep %s is left out: %s", sweep_id, one_line(error))
+        return False
+    return True
 
 
 def _load_table(

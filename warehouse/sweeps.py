@@ -10,7 +10,8 @@ from pathlib import Path
 import duckdb
 
 from warehouse import snapshot, store
-from warehouse.errors import InputError
+from warehouse.bucket import Location, located
+from warehouse.errors import InputError, RunError, one_line
 from warehouse.home import Home
 
 
@@ -42,10 +43,10 @@ class PartFile:
     size_bytes: int
 
 
-def folder_of(home: Home, sweep_id: str, out: Path | None = None) -> tuple[str, Path]:
+def folder_of(home: Home, sweep_id: str, out: Location | None = None) -> tuple[str, Location]:
     """Return the folder of a sweep, as core.sweep names it and where it lies."""
     if out is not None:
-        path = out.absolute() / sweep_id
+        path = (out.absolute() if isinstance(out, Path) else out) / sweep_id
         return str(path), path
     path = home.sweeps / sweep_id
     return path.relative_to(home.path).as_posix(), path
@@ -71,8 +72,9 @@ def register(home: Home, sweep: Sweep, parts: Sequence[PartFile]) -> None:
     with home.writing():
         before = _files(home, sweep.sweep_id)
         _publish(home, change)
-        folder, own = home.path / sweep.folder, home.sweeps / sweep.sweep_id
-        left = {*before, *folder.rglob("*.partial"), *own.rglob("*.parquet")}
+        folder, own = located(home.path, sweep.folder), home.sweeps / sweep.sweep_id
+        unfinished = folder.rglob("*.partial") if isinstance(folder, Path) else ()
+        left: set[Location] = {*before, *unfinished, *own.rglob("*.parquet")}
         _delete(left - {folder / part.path for part in parts})
 
 
@@ -93,8 +95,12 @@ def remove(home: Home, sweep_id: str) -> int:
             known = [name for (name,) in connection.execute("select sweep_id from mart.sweep order by 1").fetchall()]
         if sweep_id not in known and not begun:
             raise InputError(f"--remove: {sweep_id}: no such sweep; expected one of {', '.join(known) or 'none'}")
+        try:
+            present = {file for file in {*files, *begun} if file.is_file()}
+        except OSError as error:
+            stays = "it stays until its files can be deleted"
+            raise RunError(f"--remove: {sweep_id}: {one_line(error)}; {stays}") from None
         _publish(home, lambda connection: _forget(connection, sweep_id))
-        present = {file for file in {*files, *begun} if file.is_file()}
         _delete(present)
         shutil.rmtree(own, ignore_errors=True)
         return len(present)
@@ -105,7 +111,7 @@ def _forget(connection: duckdb.DuckDBPyConnection, sweep_id: str) -> None:
         connection.execute(f"delete from core.{table} where sweep_id = ?", [sweep_id])
 
 
-def _files(home: Home, sweep_id: str) -> list[Path]:
+def _files(home: Home, sweep_id: str) -> list[Location]:
     with snapshot.open_snapshot(home.snapshot) as connection:
         return store.registered_files(connection).get(sweep_id, [])
 
@@ -128,10 +134,10 @@ def _publish(home: Home, change: Callable[[duckdb.DuckDBPyConnection], None]) ->
     snapshot.promote(snapshot.changed_copy(home, apply), home, run_id, kept)
 
 
-def _delete(files: Iterable[Path]) -> None:
-    """Delete files, and those of their three folders that are empty then."""
+def _delete(files: Iterable[Location]) -> None:
+    """Delete files, and those of their three folders on a disk that are empty then."""
     for file in files:
         with suppress(OSError):
             file.unlink(missing_ok=True)
-            for folder in list(file.parents)[:3]:
+            for folder in list(file.parents)[:3] if isinstance(file, Path) else ():
                 folder.rmdir()

@@ -1,0 +1,202 @@
+"""Sweeps in a bucket: a real server of S3 on this machine, written, read and resumed."""
+
+import re
+import sys
+from collections.abc import Iterator
+from dataclasses import replace
+from pathlib import Path
+
+import duckdb
+import pytest
+
+pytest.importorskip("obstore", reason="the extra s3 is not installed")
+pytest.importorskip("duckdb_extension_httpfs", reason="the extra s3 is not installed")
+pytest.importorskip("moto.server", reason="moto and its server are not installed")
+
+import httpx
+from moto.server import ThreadedMotoServer
+
+from flows.cli import run_command
+from flows.sweep import sweep
+from tests.test_sweep import COST, KEY, SMALL, answer, stopping
+from warehouse import bucket, store
+from warehouse.bucket import BucketPath
+from warehouse.errors import InputError, RunError
+from warehouse.home import Home
+from warehouse.sweeps import remove
+
+OUT = BucketPath("s3://sweeps/team.a/b=1")
+KEPT = BucketPath("s3://kept/team.a")
+IN_BUCKET = replace(SMALL, name="there", out=OUT)
+
+
+@pytest.fixture(scope="module", autouse=True)
+def server() -> Iterator[str]:
+    """A server with two buckets, and what its user has in the environment; its address."""
+    serving = ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
+    serving.start()
+    host, port = serving.get_host_and_port()
+    address = f"http://{host}:{port}"
+    variables = {"ACCESS_KEY_ID": "me", "SECRET_ACCESS_KEY": "o'hara", "REGION": "us-east-1", "ENDPOINT_URL": address}
+    with pytest.MonkeyPatch.context() as patched:
+        for name, value in variables.items():
+            patched.setenv(f"AWS_{name}", value)
+        for name in ("sweeps", "kept"):
+            assert httpx.put(f"{address}/{name}").is_success
+        yield address
+    serving.stop()
+
+
+@pytest.fixture(autouse=True)
+def _empty_bucket(server: str) -> None:
+    bucket._store.cache_clear()
+    for path in BucketPath("s3://sweeps").sizes():
+        (BucketPath("s3://sweeps") / path).unlink()
+
+
+@pytest.fixture(scope="module")
+def swept(server: str, finished: Home, tmp_path_factory: pytest.TempPathFactory) -> Home:
+    """A home with a sweep in a bucket; tests must not write to it."""
+    home = Home(tmp_path_factory.mktemp("swept"))
+    home.snapshot.write_bytes(finished.snapshot.read_bytes())
+    sweep(home, replace(IN_BUCKET, out=KEPT))
+    duckdb.sql("select 1 as x").write_parquet(str(home.path / "x.parquet"))
+    BucketPath("s3://kept/secret.parquet").write_bytes((home.path / "x.parquet").read_bytes())
+    return home
+
+
+def test_a_sweep_in_a_bucket_is_read_as_one_on_a_disk(home: Home) -> None:
+    sweep(home, SMALL)
+    sweep(home, replace(IN_BUCKET, name="beside"))
+    done = sweep(home, IN_BUCKET)
+    assert (done.row_count, done.part_count, done.parts_before) == (112, 4, 0)
+    assert done.size_bytes == sum((OUT / "there").sizes().values())
+    assert answer(home, "select folder from mart.sweep where sweep_id = 'there'") == [(f"{OUT}/there",)]
+    columns = ", ".join([*KEY, *COST])
+    on_disk, there = (f"select {columns} from mart.sweep_cost where sweep_id = '{name}'" for name in ("small", "there"))
+    assert answer(home, f"select count(*) from ({there})") == [(112,)]
+    assert answer(home, f"select count(*) from ({on_disk} except all {there})") == [(0,)]
+    assert answer(home, "select count(*) > 112 from mart.sweep_point where sweep_id = 'there'") == [(True,)]
+
+
+def test_an_interrupted_sweep_goes_on(home: Home) -> None:
+    with pytest.raises(KeyboardInterrupt):
+        sweep(home, IN_BUCKET, runner=stopping(3))
+    assert len(OUT.sizes()) == 3
+    assert answer(home, "select count(*) from mart.sweep_cost") == [(0,)]
+    assert sweep(home, IN_BUCKET).parts_before == 3
+    assert answer(home, "select count(*) from mart.sweep_cost") == [(112,)]
+
+
+def test_what_is_replaced_or_taken_away_leaves_the_bucket(home: Home) -> None:
+    other = OUT / "other.txt"
+    other.write_bytes(b"not ours")
+    sweep(home, IN_BUCKET)
+    before = OUT.sizes().keys() - {"other.txt"}
+    sweep(home, replace(IN_BUCKET, batch="4"))
+    assert not before & OUT.sizes().keys()
+    assert remove(home, "there") == 2
+    assert OUT.sizes() == {"other.txt": 8}
+    assert answer(home, "select count(*) from mart.sweep") == [(0,)]
+
+
+def test_from_the_command(home: Home, capsys: pytest.CaptureFixture[str]) -> None:
+    arguments = ["sweep", "--name", "a", "--model", "gpt2", "--batch", "1", "--sequence", "128", "--out", f"{OUT}/"]
+    assert run_command([*arguments, "--home", str(home.path)]) == 0
+    assert f"  parts  {OUT}/a\n" in capsys.readouterr().out
+    asked = ["query", "select count(*) as n from mart.sweep_cost", "--format", "csv", "--home", str(home.path)]
+    assert run_command(asked) == 0
+    assert capsys.readouterr().out == "n\n26\n"
+
+
+HOSTILE = [
+    "from 's3://kept/secret.parquet'",
+    "from '{other}'",
+    "from glob('s3://kept/**')",
+    "from read_text('{server}/kept/secret.parquet')",
+    "copy (select 1 as x) to '{part}'",
+    "copy (select 1 as x) to 's3://kept/x.parquet'",
+    "attach 's3://kept/x.db'",
+    "create secret theirs (type s3, endpoint 'localhost:1', scope 's3://kept/team.a')",
+    "create or replace temporary /* a */ SECRET rooflines (type s3, endpoint 'localhost:1')",
+    "select 1; drop secret rooflines",
+    "from duckdb_secrets(redact = false)",
+    "set s3_endpoint = 'localhost:1'",
+]
+
+
+@pytest.mark.parametrize("sql", HOSTILE)
+def test_the_sandbox_lets_nothing_else_be_read(
+    sql: str, server: str, swept: Home, capsys: pytest.CaptureFixture[str]
+) -> None:
+    before = BucketPath("s3://kept").sizes()
+    part = KEPT / min(KEPT.sizes())
+    asked = sql.format(part=part, other=part.parent / "other.parquet", server=server)
+    assert run_command(["query", asked, "--home", str(swept.path)]) == 2
+    assert len(capsys.readouterr().err.splitlines()) == 1
+    assert BucketPath("s3://kept").sizes() == before
+
+
+def test_keys_are_not_shown(swept: Home) -> None:
+    assert answer(swept, "select count(*) from mart.sweep_cost") == [(112,)]
+    for sql in ("from duckdb_secrets()", "from duckdb_settings()", "from mart.sweep"):
+        assert "o'hara" not in str(answer(swept, sql))
+
+
+def test_without_the_extension_the_other_views_work(
+    home: Home, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    sweep(home, IN_BUCKET)
+    monkeypatch.setattr(bucket, "_httpfs", lambda: Path("/nowhere/httpfs.duckdb_extension"))
+    assert answer(home, "select count(*) > 0 from mart.roofline_point") == [(True,)]
+    assert run_command(["schema", "mart.sweep_cost", "--home", str(home.path)]) == 0
+    capsys.readouterr()
+    assert run_command(["query", "from mart.sweep_point", "--home", str(home.path)]) == 2
+    said = capsys.readouterr().err
+    assert re.fullmatch(r"rooflines: query: sweeps that lie in a bucket: DuckDB .* has no extension httpfs, .*\n", said)
+    with store.open_build(home) as build:  # as a run would
+        store.create_views(build)
+        assert build.sql("select count(*) from mart.sweep_cost").fetchall() == [(0,)]
+        assert build.sql("select count(*) from mart.sweep").fetchall() == [(1,)]
+
+
+def test_a_bucket_that_does_not_answer(
+    home: Home, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    sweep(home, SMALL)
+    sweep(home, IN_BUCKET)
+    monkeypatch.setenv("AWS_ENDPOINT_URL", "http://127.0.0.1:1")
+    bucket._store.cache_clear()
+    assert run_command(["query", "from mart.sweep_cost", "--home", str(home.path)]) == 2
+    assert len(capsys.readouterr().err.splitlines()) == 1
+    with pytest.raises(InputError, match=r"--out: .*s3://sweeps/team.a/b=1/there: .*expected a bucket"):
+        sweep(home, IN_BUCKET)
+    with pytest.raises(RunError, match=r"--remove: there: .*it stays until its files can be deleted"):
+        remove(home, "there")
+    sweep(home, replace(SMALL, batch="8"))  # is not held up
+    assert answer(home, "select count(*) from mart.sweep_cost") == [(56,)]
+
+
+@pytest.mark.parametrize(
+    ("out", "expected"),
+    [
+        ("s3://nobody/x", "bucket does not exist"),
+        ("s3://sweeps/a*b", "--out: s3://sweeps/a*b: expected s3://bucket/folder"),
+        ("s3://", "--out: s3://: expected s3://bucket/folder"),
+        ("s3:///x", "expected s3://bucket/folder"),
+        ("s3://sweeps/../x", "expected s3://bucket/folder"),
+    ],
+)
+def test_what_is_no_bucket(out: str, expected: str, swept: Home, capsys: pytest.CaptureFixture[str]) -> None:
+    arguments = ["--name", "a", "--model", "gpt2", "--batch", "1", "--sequence", "128", "--out", out]
+    assert run_command(["sweep", *arguments, "--home", str(swept.path)]) == 2
+    said = capsys.readouterr().err
+    assert expected in said
+    assert len(said.splitlines()) == 1
+
+
+def test_without_the_extra(swept: Home, monkeypatch: pytest.MonkeyPatch) -> None:
+    bucket._store.cache_clear()
+    monkeypatch.setitem(sys.modules, "obstore.store", None)
+    with pytest.raises(InputError, match=r"s3://sweeps/.*: expected the extra s3: pip install 'rooflines\[s3\]'"):
+        sweep(swept, IN_BUCKET)

@@ -1,0 +1,192 @@
+"""Files of sweeps in buckets of S3, or of what speaks like it: obstore writes them, DuckDB's httpfs reads them.
+
+Both are in the extra s3. Keys, region and endpoint come from the usual variables of the environment.
+"""
+
+import errno
+import os
+import re
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
+from dataclasses import dataclass
+from datetime import timedelta
+from functools import lru_cache
+from importlib.util import find_spec
+from pathlib import Path
+from typing import Any
+from urllib.parse import urlsplit
+
+import duckdb
+
+from warehouse.errors import InputError, one_line
+
+EXTRA = "pip install 'rooflines[s3]'"
+_SCHEME = "s3://"
+_URL = re.compile(r"s3://[a-z0-9][a-z0-9.-]{2,62}(/[A-Za-z0-9_=-][A-Za-z0-9._=-]*)*")  # nothing that a pattern means
+_MOST_RETRIES, _RETRY_FOR = 4, timedelta(seconds=30)
+_MESSAGE = re.compile("<Message>(.*?)</Message>")
+_REFUSALS = {"PermissionDeniedError", "UnauthenticatedError"}
+_FROM_ENVIRONMENT = ("s3_access_key_id", "s3_secret_access_key", "s3_session_token")
+
+
+@dataclass(frozen=True, order=True)
+class BucketPath:
+    """A file or folder in a bucket, with the few methods of `Path` that files of sweeps need."""
+
+    url: str
+
+    @classmethod
+    def at(cls, option: str, url: str) -> "BucketPath":
+        """Return the folder that an option names.
+
+        Raises
+        ------
+        InputError
+            It names none.
+        """
+        if not _URL.fullmatch(url.rstrip("/")):
+            expected = "s3://bucket/folder, of letters, digits, points, dashes and underscores"
+            raise InputError(f"{option}: {url}: expected {expected}")
+        return cls(url.rstrip("/"))
+
+    def __truediv__(self, name: str) -> "BucketPath":
+        return BucketPath(f"{self.url}/{name}")
+
+    def __str__(self) -> str:
+        return self.url
+
+    @property
+    def parent(self) -> "BucketPath":
+        """The folder that it lies in."""
+        return BucketPath(self.url.rpartition("/")[0])
+
+    @property
+    def name(self) -> str:
+        """Its name in that folder."""
+        return self.url.rpartition("/")[2]
+
+    def sizes(self) -> dict[str, int]:
+        """Return the sizes of the files below, by their path from here; none where there is no such bucket."""
+        with _told(self.url):
+            try:
+                return {file["path"]: file["size"] for some in _store(self.url).list() for file in some}
+            except FileNotFoundError:
+                return {}
+
+    def size(self) -> int | None:
+        """Return the size of the file; none where there is none. A file that is there is whole."""
+        with _told(self.url):
+            try:
+                return int(_store(self.parent.url).head(self.name)["size"])
+            except FileNotFoundError:
+                return None
+
+    def is_file(self) -> bool:
+        """Whether the file is there."""
+        return self.size() is not None
+
+    def write_bytes(self, content: bytes | memoryview) -> None:
+        """Write the file, whole or not at all."""
+        with _told(self.url):
+            _store(self.parent.url).put(self.name, content)
+
+    def unlink(self, *, missing_ok: bool = True) -> None:
+        """Delete the file, which need not be there."""
+        with _told(self.url), suppress(FileNotFoundError):
+            _store(self.parent.url).delete(self.name)
+
+
+Location = Path | BucketPath
+
+
+def location(option: str, text: str) -> Location:
+    """Return the folder that an option names, on a disk or in a bucket.
+
+    Raises
+    ------
+    InputError
+        It is no folder of a bucket although it begins like one.
+    """
+    return BucketPath.at(option, text) if is_bucket(text) else Path(text).expanduser().absolute()
+
+
+def located(home: Path, folder: str) -> Location:
+    """Return where a folder lies that core.sweep names."""
+    return BucketPath(folder) if is_bucket(folder) else home / folder
+
+
+def is_bucket(folder: str) -> bool:
+    """Whether a folder lies in a bucket."""
+    return folder.startswith(_SCHEME)
+
+
+def let_read(connection: duckdb.DuckDBPyConnection) -> None:
+    """Let a connection read buckets, with the keys of the environment, which no statement can then read.
+
+    Raises
+    ------
+    InputError
+        DuckDB's extension httpfs is not installed.
+    """
+    try:
+        connection.execute(f"load '{file}'" if (file := _httpfs()) else "load httpfs")
+    except duckdb.Error:
+        raise InputError(missing_reader()) from None
+    for name in _FROM_ENVIRONMENT:
+        connection.execute(f"set global {name} = ''")
+    endpoint = urlsplit(os.environ.get("AWS_ENDPOINT_URL_S3") or os.environ.get("AWS_ENDPOINT_URL") or "")
+    given = {
+        "key_id": os.environ.get("AWS_ACCESS_KEY_ID"),
+        "secret": os.environ.get("AWS_SECRET_ACCESS_KEY"),
+        "session_token": os.environ.get("AWS_SESSION_TOKEN"),
+        "region": os.environ.get("AWS_REGION") or os.environ.get("AWS_DEFAULT_REGION"),
+        "endpoint": f"{endpoint.netloc}{endpoint.path}".rstrip("/"),
+        "url_style": "path" if endpoint.netloc else None,
+        "use_ssl": "false" if endpoint.scheme == "http" else None,
+    }
+    values = {name: value.replace("'", "''") for name, value in given.items() if value}
+    options = "".join(f", {name} '{value}'" for name, value in values.items())
+    connection.execute(f"create or replace temporary secret rooflines (type s3{options})")
+
+
+def missing_reader() -> str:
+    """Return what is said where DuckDB cannot read buckets."""
+    return f"DuckDB {duckdb.__version__} has no extension httpfs, which reads s3:// ({EXTRA})"
+
+
+def _httpfs() -> Path | None:
+    """Return the extension that a wheel of exactly DuckDB's version brings."""
+    found = find_spec("duckdb_extension_httpfs")
+    for folder in (found and found.submodule_search_locations) or []:
+        file = Path(folder, "extensions", f"v{duckdb.__version__}", "httpfs.duckdb_extension")
+        if file.is_file() and "'" not in str(file):
+            return file
+    return None
+
+
+@lru_cache(maxsize=256)
+def _store(url: str) -> Any:
+    try:
+        from obstore.store import S3Store  # noqa: PLC0415
+    except ImportError:
+        raise InputError(f"{url}: expected the extra s3: {EXTRA}") from None
+    return S3Store.from_url(
+        url,
+        client_options={"allow_http": True},
+        retry_config={"max_retries": _MOST_RETRIES, "retry_timeout": _RETRY_FOR},
+    )
+
+
+@contextmanager
+def _told(url: str) -> Iterator[None]:
+    """Say in one line why something in a bucket cannot be done."""
+    try:
+        yield
+    except InputError:
+        raise
+    except Exception as error:  # obstore's own errors are of many kinds
+        text, _, _ = str(error).partition("Debug source:")
+        said = _MESSAGE.search(text)
+        refused = isinstance(error, FileNotFoundError) or type(error).__name__ in _REFUSALS
+        number = errno.EACCES if refused else errno.EIO
+        raise OSError(number, f"{url}: {said[1] if said else one_line(text)}") from None
