@@ -10,13 +10,16 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 from cyclopts import App, CycloptsError, Parameter
 
 from warehouse.errors import InputError, RunError, one_line
 from warehouse.home import Home, refuse_no_text
 from warehouse.version import package_version
+
+if TYPE_CHECKING:
+    from flows.sweep import Request, Summary
 
 app = App(
     name="rooflines",
@@ -296,6 +299,8 @@ def sweep(
     candidates: str | None = None,
     rows_per_part: int = 4_000_000,
     out: str | None = None,
+    runner: Literal["threads", "dask"] = "threads",
+    address: str | None = None,
     dry_run: bool = False,
     remove: str | None = None,
     common: Common = Common(),
@@ -329,13 +334,19 @@ def sweep(
     rows_per_part
         Most rows of a file; two files at a time are in memory, at about 100 bytes a row.
     out
-        Folder for the files, as of shared storage, instead of HOME/sweeps; they go to its subfolder NAME.
+        Folder for the files, instead of HOME/sweeps: of shared storage, or s3://bucket/folder (needs the extra s3;
+        keys, region and endpoint come from the variables AWS_*). They go to its subfolder NAME.
+    runner
+        Who computes: threads of this machine, or the workers of a Dask scheduler (needs the extra dask), which
+        have this version of rooflines, and all see the folder of --out.
+    address
+        The Dask scheduler, as tcp://10.0.0.5:8786.
     dry_run
         Say how many rows, parts and bytes it would be, and write nothing.
     remove
         Name of a sweep to take away, with its files.
     """
-    home, target = common.place, _folder("--out", out)
+    home = common.place
     if (name is None) == (remove is None):
         raise InputError("sweep: expected either --name NAME or --remove NAME")
     if remove is not None:
@@ -344,7 +355,12 @@ def sweep(
         count = take_away(home, remove)
         print(f"removed {remove}: {count} parts")
         return 0
+    if runner == "dask" and out is None:
+        raise InputError("--runner dask: expected --out, a folder of storage that every worker sees, or s3://…")
+    if runner == "threads" and address is not None:
+        raise InputError("--address: expected beside --runner dask")
     from flows import sweep as sweeping
+    from warehouse.bucket import location
 
     asked = {"conventions": convention, "precisions": precision}
     request = sweeping.Request(
@@ -356,12 +372,15 @@ def sweep(
         sequence=sequence,
         candidates=candidates,
         rows_per_part=rows_per_part,
-        out=target,
+        out=None if _folder("--out", out) is None else location("--out", out or ""),
         **{field: names for field, names in asked.items() if names},
     )
     started = time.monotonic()
-    with _progress("planning") as show:
-        done = sweeping.sweep(home, request, dry_run=dry_run, progress=show.tell)
+    if runner == "dask" and not dry_run:
+        done = _sweep_on_dask(home, request, address, common.debug)
+    else:
+        with _progress("planning") as show:
+            done = sweeping.sweep(home, request, dry_run=dry_run, progress=show.tell)
     seconds = time.monotonic() - started
     there = f"{done.parts_before} of {done.part_count} parts were there"
     if dry_run:
@@ -575,6 +594,37 @@ def _prepare(home: Home, catalog: Path | None) -> None:
         if not is_published(home, new_run(list_sources(home, catalog))):
             pool.start()
     import flows.refresh  # noqa: F401
+
+
+def _sweep_on_dask(home: Home, request: "Request", address: str | None, debug: bool) -> "Summary":
+    """Run the flow of a sweep on many machines."""
+    from importlib.util import find_spec
+
+    from flows.embedded_server import start_server
+    from flows.prefect_defaults import (
+        answering,
+        listen,
+        opt_out_of_telemetry,
+        prefect_defaults,
+        quiet_terminal,
+        refuse_unwritable_prefect_home,
+    )
+
+    if address is None:
+        raise InputError("--runner dask: expected --address of its scheduler, as tcp://10.0.0.5:8786")
+    if find_spec("distributed") is None:
+        raise InputError("--runner dask: expected the extra dask: pip install 'rooflines[dask]'")
+    refuse_unwritable_prefect_home()
+    opt_out_of_telemetry()
+    if not debug:
+        quiet_terminal()
+    with _progress("starting Prefect") as show, _left_at_once(show), prefect_defaults():
+        server = start_server()
+        with answering(server):
+            from flows.sweep_flow import sweep_on_dask
+
+            listen(show)
+            return sweep_on_dask(request.name, request, address, home.path)
 
 
 def _statement(sql: str | None, file: Path | None) -> str:

@@ -1,0 +1,182 @@
+"""Sweeps on many machines: a real scheduler and real workers, of which some die."""
+
+import shutil
+import subprocess
+import sys
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import ExitStack, contextmanager
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+
+pytest.importorskip("distributed", reason="the extra dask is not installed")
+
+from flows import dask_runner
+from flows.cli import run_command
+from flows.dask_runner import on_dask
+from flows.sweep import Part, Request, Runner, sweep
+from tests.test_schedules import free_port, running
+from tests.test_sweep import COST, KEY, answer
+from warehouse.errors import InputError, RunError
+from warehouse.home import Home
+from warehouse.sweeps import PartFile, folder_of
+
+ROOT = Path(__file__).resolve().parents[1]
+GRID = Request("many", ["llama-7b", "gpt2"], batch="1:8:1", sequence="128:1024:128", rows_per_part=100)
+HALF = 20  # about, of its parts
+DASK = [sys.executable, "-P", "-m", "distributed.cli.dask_{}", "--no-dashboard"]
+
+Started = subprocess.Popen[bytes]
+
+
+def command(program: str, *arguments: str) -> list[str]:
+    return [part.format(program) for part in DASK] + list(arguments)
+
+
+@contextmanager
+def scheduler(folder: Path) -> Iterator[tuple[str, Started]]:
+    port = free_port()
+    run = command("scheduler", "--host", "127.0.0.1", "--port", str(port))
+    with running(run, {"PYTHONPATH": str(ROOT)}, folder / "scheduler.log") as process:
+        yield f"tcp://127.0.0.1:{port}", process
+
+
+@contextmanager
+def worker(address: str, folder: Path, code: Path = ROOT) -> Iterator[Started]:
+    options = ["--no-nanny", "--nthreads", "1", "--local-directory", str(folder / "scratch")]
+    with running(command("worker", address, *options), {"PYTHONPATH": str(code)}, folder / "worker.log") as process:
+        yield process
+
+
+@pytest.fixture(scope="module")
+def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[str, list[Started]]]:
+    """A scheduler and two workers."""
+    folder = tmp_path_factory.mktemp("dask")
+    with ExitStack() as stack:
+        address, _ = stack.enter_context(scheduler(folder))
+        yield address, [stack.enter_context(worker(address, folder)) for _ in range(2)]
+
+
+def after(count: int, runner: Runner, what: Callable[[], object]) -> Runner:
+    """A runner beside which something happens when so many parts are done."""
+
+    def run(work: Callable[[Part], PartFile], parts: Sequence[Part]) -> Iterator[PartFile]:
+        for number, file in enumerate(runner(work, parts)):
+            if number == count:
+                what()
+            yield file
+
+    return run
+
+
+def test_from_the_command(
+    cluster: tuple[str, list[Started]], home: Home, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    arguments = ["--name", "few", "--model", "gpt2", "--batch", "1,2", "--sequence", "128", "--rows-per-part", "26"]
+    arguments += ["--runner", "dask", "--address", cluster[0], "--out", str(tmp_path / "shared")]
+    assert run_command(["sweep", *arguments, "--home", str(home.path)]) == 0
+    assert "swept 52 rows, 0 MB: 0 of 2 parts were there" in capsys.readouterr().out
+    assert answer(home, "select count(*), count(distinct op) > 9 from mart.sweep_cost") == [(52, True)]
+
+
+def test_a_killed_worker_costs_no_part(
+    cluster: tuple[str, list[Started]], home: Home, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(dask_runner, "_AHEAD", 8)
+    address, workers = cluster
+    request = replace(GRID, out=tmp_path / "shared")
+    _, folder = folder_of(home, request.name, request.out)
+    done = sweep(home, request, runner=after(HALF, on_dask(address, folder), workers[0].kill))
+    assert workers[0].wait(5) == -9
+    assert HALF < done.part_count < 3 * HALF
+    files = [path for path in (tmp_path / "shared").rglob("*") if path.is_file()]
+    assert {path.suffix for path in files} == {".parquet"}
+    assert len(files) == done.part_count
+
+    sweep(home, replace(GRID, name="alone"))
+    columns = ", ".join([*KEY, *COST])
+    rows = {name: f"select {columns} from mart.sweep_cost where sweep_id = '{name}'" for name in ("many", "alone")}
+    for one, other in (("many", "alone"), ("alone", "many")):
+        assert answer(home, f"select count(*) from ({rows[one]})") == [(done.row_count,)]
+        assert answer(home, f"select count(*) from ({rows[one]} except all {rows[other]})") == [(0,)]
+
+
+def test_storage_that_a_worker_does_not_see(
+    cluster: tuple[str, list[Started]], home: Home, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(dask_runner, "_put_mark", lambda _mark: None)
+    with pytest.raises(InputError, match=r"--out: worker tcp://.* does not see this folder; expected one of shared"):
+        sweep(home, replace(GRID, out=tmp_path), runner=on_dask(cluster[0], tmp_path))
+
+
+def test_what_a_cluster_can_lack(home: Home, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """No worker, one without the package, one of another version; at last the scheduler goes."""
+    monkeypatch.setattr(dask_runner, "_PATIENCE_S", 1)
+    request, shared = replace(GRID, out=tmp_path / "shared"), tmp_path / "shared" / GRID.name
+    without, other = tmp_path / "without", tmp_path / "other"
+    (without / "flows").mkdir(parents=True)
+    (without / "flows" / "__init__.py").touch()
+    for folder in ("flows", "warehouse", "sql"):
+        shutil.copytree(ROOT / folder, other / folder, ignore=shutil.ignore_patterns("data", "catalog", "__pycache__"))
+    with (other / "flows" / "sweep.py").open("a") as code:
+        code.write("# changed\n")
+    with scheduler(tmp_path) as (address, process):
+        runner = on_dask(address, shared)
+        with pytest.raises(InputError, match=r"--address: .*: no worker; expected one within 1 s"):
+            sweep(home, request, runner=runner)
+        monkeypatch.setattr(dask_runner, "_PATIENCE_S", 30)
+        for code_of_worker, reason in (
+            (without, "No module named .*flows.*expected this version of rooflines"),
+            (other, "other versions of rooflines or polars"),
+        ):
+            with (
+                worker(address, tmp_path, code_of_worker) as unfit,
+                pytest.raises(InputError, match=rf"worker tcp://.*: {reason}"),
+            ):
+                sweep(home, request, runner=runner)
+            unfit.kill()
+        monkeypatch.setattr(dask_runner, "_PATIENCE_S", 5)
+        with worker(address, tmp_path) as only, pytest.raises(RunError, match=r"no worker is left; .* parts are there"):
+            sweep(home, request, runner=after(3, runner, only.kill))
+        with worker(address, tmp_path), pytest.raises(RunError, match=r"scheduler at tcp://.* is gone; .* parts are"):
+            sweep(home, request, runner=after(3, runner, process.kill))
+    assert answer(home, "select count(*) from mart.sweep") == [(0,)]
+    assert sweep(home, request).parts_before > 0
+
+
+@pytest.mark.parametrize(
+    ("arguments", "expected"),
+    [
+        (["--address", "tcp://127.0.0.1:1", "--out", "{tmp}"], "--address: tcp://127.0.0.1:1: Timed out"),
+        (["--address", "nowhere", "--out", "{tmp}"], "--address: nowhere: missing port number"),
+        (["--address", "tcp://127.0.0.1:1"], "--runner dask: expected --out, a folder of storage that every"),
+        (["--out", "{tmp}"], "--runner dask: expected --address of its scheduler"),
+    ],
+)
+def test_what_is_no_cluster(
+    arguments: list[str],
+    expected: str,
+    home: Home,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(dask_runner, "_CONNECT_S", 1)
+    given = [argument.format(tmp=tmp_path / "shared") for argument in arguments]
+    request = ["--name", "few", "--model", "gpt2", "--batch", "1", "--sequence", "128", "--runner", "dask"]
+    assert run_command(["sweep", *request, *given, "--home", str(home.path)]) == 2
+    said = capsys.readouterr().err
+    assert expected in said
+    assert len(said.splitlines()) == 1
+
+
+def test_without_the_extra(
+    home: Home, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(sys.modules, "distributed", None)
+    arguments = ["--name", "a", "--runner", "dask", "--address", "tcp://127.0.0.1:1", "--out", str(tmp_path)]
+    assert run_command(["sweep", *arguments, "--home", str(home.path)]) == 2
+    assert (
+        capsys.readouterr().err == "rooflines: --runner dask: expected the extra dask: pip install 'rooflines[dask]'\n"
+    )
