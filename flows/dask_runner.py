@@ -7,6 +7,7 @@ from contextlib import contextmanager, suppress
 from functools import partial
 from itertools import islice
 from pathlib import Path
+from typing import TypeVar
 
 from distributed import Client, Future, wait
 
@@ -22,6 +23,7 @@ _AHEAD = 256  # parts that the scheduler knows of at once; it need not hold all 
 _RETRIES = 2  # of a part whose worker could not write it
 
 Work = Callable[[Part], PartFile]
+T = TypeVar("T")
 
 
 def on_dask(address: str, folder: Location) -> Runner:
@@ -104,6 +106,8 @@ def _refuse_unfit_workers(client: Client, address: str, mark: Location) -> None:
         raise InputError(f"--address: {address}: no worker; expected one within {_PATIENCE_S} s") from None
     found = client.run(_what_is_here, mark, on_error="return")
     for worker, here in found.items():
+        if type(here).__name__ == "CommClosedError":  # it has just gone
+            continue
         if isinstance(here, Exception):
             expected = "this version of rooflines" if _is_import(here) else f"one that can read {mark.parent}"
             raise InputError(f"worker {worker}: {one_line(here)}; expected {expected}")
@@ -136,16 +140,21 @@ def _worked_on(client: Client, work: Work, parts: Sequence[Part]) -> Iterator[Pa
             pending |= {submit(part, key=f"part-{run}-{n}") for n, part in islice(numbered, _AHEAD - len(pending))}
             if not pending:
                 return
-            done = _first_done(client, pending)
+            done = _patiently(client, partial(_first_done, pending))
             pending -= done
             for future in done:
-                yield _result(future)
+                yield _result(client, future)
     finally:
         client.cancel([*pending, shared])
 
 
-def _first_done(client: Client, pending: set[Future[PartFile]]) -> set[Future[PartFile]]:
-    """Wait until a part is done, and return those that are.
+def _first_done(pending: set[Future[PartFile]], timeout_s: float) -> set[Future[PartFile]]:
+    """Wait until a part is done, and return those that are."""
+    return set(wait(pending, timeout=timeout_s, return_when="FIRST_COMPLETED").done)
+
+
+def _patiently(client: Client, ask: Callable[[float], T]) -> T:
+    """Ask for something that workers bring about, for as long as there are any.
 
     Raises
     ------
@@ -154,13 +163,13 @@ def _first_done(client: Client, pending: set[Future[PartFile]]) -> set[Future[Pa
     """
     while True:
         try:
-            return set(wait(pending, timeout=_PATIENCE_S, return_when="FIRST_COMPLETED").done)
+            return ask(_PATIENCE_S)
         except TimeoutError:
             if not client.scheduler_info()["workers"]:
                 raise ConnectionError("no worker is left") from None
 
 
-def _is_import(error: Exception) -> bool:
+def _is_import(error: BaseException) -> bool:
     """Whether a worker lacks the package; Dask may pass on such an error as text."""
     return isinstance(error, ImportError) or "ModuleNotFoundError" in str(error)
 
@@ -177,14 +186,19 @@ def _work_here(work: Work, code: str, part: Part) -> PartFile:
     return work(part)
 
 
-def _result(future: Future[PartFile]) -> PartFile:
-    try:
-        result: PartFile = future.result()
-    except Exception as error:
+def _result(client: Client, future: Future[PartFile]) -> PartFile:
+    """Return what came of a part, which is worked on once more where its worker died with the result."""
+
+    def ask(timeout_s: float) -> PartFile:
+        wait(future, timeout=timeout_s)
+        if (error := future.exception(timeout=timeout_s)) is None:
+            result: PartFile = future.result(timeout=timeout_s)
+            return result
         if _is_import(error):
-            raise InputError(f"a worker: {one_line(error)}; expected this version of rooflines") from None
+            raise InputError(f"a worker: {one_line(error)}; expected this version of rooflines")
         if type(error).__name__ == "KilledWorker":
             hint = "with fewer --rows-per-part it takes less memory"
-            raise RunError(f"a part ended several workers, one after another; {hint}") from None
-        raise
-    return result
+            raise RunError(f"a part ended several workers, one after another; {hint}")
+        raise ConnectionError(one_line(error)) if isinstance(error, TimeoutError) else error  # or it is taken for ours
+
+    return _patiently(client, ask)
