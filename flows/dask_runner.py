@@ -60,10 +60,9 @@ def _connected(address: str) -> Iterator[Client]:
         raise InputError(f"--address: {address}: {one_line(error)}; expected {expected}") from None
     try:
         yield client
-    except (OSError, RunError, InputError):
-        raise
     except Exception as error:
-        if client.status == "running" and not _is_lost(error):
+        is_told = isinstance(error, OSError | RunError | InputError) or client.status == "running"
+        if is_told and not _is_lost(error):
             raise
         raise ConnectionError(f"the Dask scheduler at {address} is gone") from None
     finally:

@@ -71,7 +71,11 @@ def after(count: int, runner: Runner, what: Callable[[], object]) -> Runner:
 
 
 def test_from_the_command(
-    cluster: tuple[str, list[Started]], home: Home, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    cluster: tuple[str, list[Started]],
+    prefect_server: None,
+    home: Home,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
 ) -> None:
     arguments = ["--name", "few", "--model", "gpt2", "--batch", "1,2", "--sequence", "128", "--rows-per-part", "26"]
     arguments += ["--runner", "dask", "--address", cluster[0], "--out", str(tmp_path / "shared")]
@@ -157,6 +161,7 @@ def test_what_a_cluster_can_lack(home: Home, tmp_path: Path, monkeypatch: pytest
 def test_what_is_no_cluster(
     arguments: list[str],
     expected: str,
+    prefect_server: None,
     home: Home,
     tmp_path: Path,
     capsys: pytest.CaptureFixture[str],

@@ -83,8 +83,10 @@ def test_an_interrupted_sweep_goes_on(home: Home) -> None:
     with pytest.raises(KeyboardInterrupt):
         sweep(home, IN_BUCKET, runner=stopping(3))
     assert len(OUT.sizes()) == 3
+    (OUT / "there" / "x.partial").write_bytes(b"what a run that was ended has left")
     assert answer(home, "select count(*) from mart.sweep_cost") == [(0,)]
     assert sweep(home, IN_BUCKET).parts_before == 3
+    assert {Path(path).suffix for path in OUT.sizes()} == {".parquet"}
     assert answer(home, "select count(*) from mart.sweep_cost") == [(112,)]
 
 

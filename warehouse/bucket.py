@@ -10,6 +10,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from datetime import timedelta
+from fnmatch import fnmatchcase
 from functools import lru_cache
 from importlib.util import find_spec
 from pathlib import Path
@@ -72,6 +73,12 @@ class BucketPath:
                 return {file["path"]: file["size"] for some in _store(self.url).list() for file in some}
             except FileNotFoundError:
                 return {}
+
+    def rglob(self, pattern: str) -> Iterator["BucketPath"]:
+        """Yield the files below whose path matches."""
+        for path in self.sizes():
+            if fnmatchcase(path, pattern):
+                yield self / path
 
     def size(self) -> int | None:
         """Return the size of the file; none where there is none. A file that is there is whole."""

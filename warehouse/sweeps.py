@@ -71,9 +71,9 @@ def register(home: Home, sweep: Sweep, parts: Sequence[PartFile]) -> None:
 
     with home.writing():
         before = _files(home, sweep.sweep_id)
-        _publish(home, change)
         folder, own = located(home.path, sweep.folder), home.sweeps / sweep.sweep_id
-        unfinished = folder.rglob("*.partial") if isinstance(folder, Path) else ()
+        unfinished: list[Location] = [*folder.rglob("*.partial")]
+        _publish(home, change)
         left: set[Location] = {*before, *unfinished, *own.rglob("*.parquet")}
         _delete(left - {folder / part.path for part in parts})
 
