@@ -2,7 +2,6 @@
 
 import errno
 import os
-import secrets
 import shutil
 from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 from contextlib import contextmanager, suppress
@@ -67,7 +66,7 @@ def new_run(sources: Sequence[SourceFile], flow_run_id: str | None = None) -> Ru
     """Return a run of these inputs that starts now."""
     now = datetime.now(UTC)
     inputs = digest_of([digest_of_sources(sources), code_version()])
-    return Run(f"{now:%Y%m%dT%H%M%S.%f}-{secrets.token_hex(2)}", now, code_version(), inputs, flow_run_id)
+    return Run(store.new_run_id(now), now, code_version(), inputs, flow_run_id)
 
 
 @contextmanager

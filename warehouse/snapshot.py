@@ -55,11 +55,18 @@ def changed_copy(home: Home, change: Callable[[duckdb.DuckDBPyConnection], objec
     return _candidate(home, home.snapshot, change)
 
 
-def _candidate(home: Home, source: Path, change: Callable[[duckdb.DuckDBPyConnection], object]) -> Path:
+def new_candidate(home: Home, fill: Callable[[duckdb.DuckDBPyConnection], object]) -> Path:
+    """Make a database that `promote` can publish, and fill it."""
+    return _candidate(home, None, fill)
+
+
+def _candidate(home: Home, source: Path | None, change: Callable[[duckdb.DuckDBPyConnection], object]) -> Path:
     candidate = candidate_of(home)
     write_ahead_log(candidate).unlink(missing_ok=True)
     try:
-        shutil.copyfile(source, candidate)
+        candidate.unlink(missing_ok=True)
+        if source is not None:
+            shutil.copyfile(source, candidate)
         with duckdb.connect(str(candidate), config=WRITING) as connection:
             change(connection)
     except BaseException:

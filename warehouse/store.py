@@ -2,6 +2,7 @@
 
 import logging
 import re
+import secrets
 import shutil
 from collections import Counter, defaultdict
 from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
@@ -178,6 +179,11 @@ def pending_migrations(connection: duckdb.DuckDBPyConnection) -> list[Path]:
     return [path for path in sql_files("migrations") if _version_of(path) not in applied]
 
 
+def new_run_id(now: datetime) -> str:
+    """Return the id of a run that starts now: ids sort by time."""
+    return f"{now:%Y%m%dT%H%M%S.%f}-{secrets.token_hex(2)}"
+
+
 def start_run(connection: duckdb.DuckDBPyConnection, run: Run, published_run_id: str | None = None) -> None:
     """Record that a run began, and how those ended that still count as running: published or interrupted."""
     with transaction(connection):
@@ -217,7 +223,7 @@ def load(
     others, only rows that differ are touched.
     """
     with transaction(connection):
-        loaded, keys, columns = loaded_digests(connection), _keys(connection), _core_columns(connection)
+        loaded, keys, columns = loaded_digests(connection), core_keys(connection), core_columns(connection)
         changes = [
             Change(table, _value(connection, f"select count(*) from core.{table}"))
             if loaded.get(table) == file.inputs_sha256 and table not in altered
@@ -304,6 +310,24 @@ def run_checks(connection: duckdb.DuckDBPyConnection) -> list[Rule]:
     return rules
 
 
+def is_pulled(connection: duckdb.DuckDBPyConnection) -> bool:
+    """Whether a snapshot was pulled from a lake: then it names the lake's writers."""
+    writers = "select count(*) from duckdb_tables() where schema_name = 'core' and table_name = 'writer'"
+    return bool(_value(connection, writers))
+
+
+def core_keys(connection: duckdb.DuckDBPyConnection) -> dict[str, list[str]]:
+    """Return the columns of the key of every table."""
+    facts = "select table_name, constraint_column_names from duckdb_constraints() where schema_name = 'core'"
+    return {**_KEYS, **dict(connection.execute(f"{facts} and constraint_type = 'PRIMARY KEY'").fetchall())}
+
+
+def core_columns(connection: duckdb.DuckDBPyConnection) -> dict[str, list[str]]:
+    """Return the columns of every table, in their order."""
+    facts = "select table_name, list(column_name order by column_index) from duckdb_columns()"
+    return dict(connection.execute(f"{facts} where schema_name = 'core' group by table_name").fetchall())
+
+
 def literal(value: object) -> str:
     """Write a value as a SQL literal."""
     if value is None:
@@ -338,6 +362,8 @@ def _start_from_snapshot(home: Home) -> None:
         try:
             with duckdb.connect(str(path), read_only=True, config=OFFLINE) as connection:
                 contents(connection)
+                if is_pulled(connection):
+                    raise InputError(f"home: {home.path}: holds what was pulled from a lake; expected a home of its own")
         except duckdb.Error as error:
             refuse_later_file(path, error)
             _log.warning("%s cannot be read: %s", path.name, one_line(error))
@@ -390,16 +416,6 @@ def _load_table(
         touched = Counter(action for (action,) in connection.execute(merge).fetchall())
     rows = _value(connection, f"select count(*) from core.{table}")
     return Change(table, rows, touched["INSERT"], touched["UPDATE"], touched["DELETE"])
-
-
-def _keys(connection: duckdb.DuckDBPyConnection) -> dict[str, list[str]]:
-    facts = "select table_name, constraint_column_names from duckdb_constraints() where schema_name = 'core'"
-    return {**_KEYS, **dict(connection.execute(f"{facts} and constraint_type = 'PRIMARY KEY'").fetchall())}
-
-
-def _core_columns(connection: duckdb.DuckDBPyConnection) -> dict[str, list[str]]:
-    facts = "select table_name, list(column_name order by column_index) from duckdb_columns()"
-    return dict(connection.execute(f"{facts} where schema_name = 'core' group by table_name").fetchall())
 
 
 def _column_comments(connection: duckdb.DuckDBPyConnection, name: str) -> dict[str, str | None]:

@@ -38,6 +38,16 @@ def code_version() -> str:
 @cache
 def computing_code() -> str:
     """Return a digest of the code that computes costs, and of nothing else: what the files of sweeps depend on."""
-    files = [*(_ROOT / "flows" / "intensity").glob("*.py"), _ROOT / "flows" / "sweep.py"]
+    files = [*_formula_files(), _ROOT / "flows" / "sweep.py"]
     parts = [f"{path.name} {hashlib.sha256(path.read_bytes()).hexdigest()}" for path in files]
     return digest_of([f"polars {version('polars')}", *parts])
+
+
+@cache
+def cost_formulas() -> str:
+    """Return a digest of the formulas of ops and costs: homes where it is equal can be shown as one."""
+    return digest_of(f"{path.name} {hashlib.sha256(path.read_bytes()).hexdigest()}" for path in _formula_files())
+
+
+def _formula_files() -> list[Path]:
+    return list((_ROOT / "flows" / "intensity").glob("*.py"))
