@@ -2,6 +2,7 @@
 
 import logging
 import os
+import shlex
 import signal
 import sys
 import time
@@ -10,7 +11,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from cyclopts import App, CycloptsError, Parameter
 
@@ -29,6 +30,15 @@ app = App(
     suppress_keyboard_interrupt=False,
 )
 
+
+lake = App(
+    name="lake",
+    help="""Share what several homes have published: a DuckLake with its catalog in PostgreSQL.
+
+    Each home pushes under a name of its own, and none undoes what another pushed. Needs the extra lake.""",
+    result_action="return_value",
+)
+app.command(lake)
 
 _LEAST_EVERY_S, _MOST_EVERY_S = 5, 7 * 86_400
 
@@ -392,6 +402,90 @@ def sweep(
     return 0
 
 
+@lake.command
+def push(
+    *,
+    to: str | None = None,
+    data: str | None = None,
+    writer: str | None = None,
+    replace: bool = False,
+    common: Common = Common(),
+) -> int:
+    """Put the tables of the published snapshot into the lake, in one transaction: rows that differ, no others.
+
+    The rows of other writers stay. Sweeps stay in their homes. `rooflines lake remove` undoes it.
+
+    Parameters
+    ----------
+    to
+        The lake, by what DuckLake takes after ducklake:, as "postgres:dbname=lake host=db.example.org". Default:
+        $ROOFLINES_LAKE. A password is better left to ~/.pgpass or $PGPASSWORD.
+    data
+        Folder, or s3:// address, for the files of a lake that is not there yet: one that every home reaches.
+    writer
+        Name that this home pushes under. Default: the name of the machine.
+    replace
+        Take the place of what another home pushed under this name.
+    """
+    from warehouse import lake as lakes
+
+    home, name, started = common.place, writer or lakes.default_writer(), time.monotonic()
+    with _progress("pushing"):
+        pushed = lakes.push(home, _lake_address("--to", to), name, data, replace=replace)
+    seconds = time.monotonic() - started
+    if pushed.touched:
+        print(f"pushed as {name}: {pushed.put_in:,} rows put in, {pushed.taken_out:,} taken out ({seconds:.1f} s)")
+    else:
+        print(f"unchanged: the lake has all of {name} ({seconds:.1f} s)")
+    print("next: rooflines lake pull --home FOLDER")
+    return 0
+
+
+@lake.command
+def pull(*, from_: Annotated[str | None, Parameter(name="--from")] = None, common: Common = Common()) -> int:
+    """Make the snapshot of a home from what the lake shows, for query, schema, chart, publish and check.
+
+    The home is for that alone: a run needs one of its own.
+
+    Parameters
+    ----------
+    from_
+        The lake, as for `rooflines lake push --to`. Default: $ROOFLINES_LAKE.
+    """
+    from warehouse import lake as lakes
+
+    home, started = common.place, time.monotonic()
+    with _progress("pulling"):
+        pulled = lakes.pull(home, _lake_address("--from", from_))
+    seconds = time.monotonic() - started
+    verb = "unchanged since the last pull" if pulled.run_id is None else "pulled"
+    print(f"{verb}: what {', '.join(pulled.writers) or 'nobody'} pushed ({seconds:.1f} s)")
+    print(f"  snapshot  {home.snapshot}")
+    print(f'next: rooflines query --home {shlex.quote(str(home.path))} "select * from core.writer"')
+    return 0
+
+
+@lake.command
+def remove(
+    *, writer: str, from_: Annotated[str | None, Parameter(name="--from")] = None, common: Common = Common()
+) -> int:
+    """Take all rows of a writer out of the lake.
+
+    Parameters
+    ----------
+    writer
+        Name that a home pushed under.
+    from_
+        The lake, as for `rooflines lake push --to`. Default: $ROOFLINES_LAKE.
+    """
+    from warehouse import lake as lakes
+
+    with _progress("removing"):
+        count = lakes.remove(_lake_address("--from", from_), writer)
+    print(f"removed {writer}: {count:,} rows")
+    return 0
+
+
 @app.command
 def query(
     sql: str | None = None,
@@ -582,6 +676,15 @@ def _folder(option: str, value: str | None) -> Path | None:
         raise InputError(f"{option}: empty; expected a folder")
     refuse_no_text(option, value or "")
     return Path(value).expanduser().absolute() if value else None
+
+
+def _lake_address(option: str, given: str | None) -> str:
+    address = (given or os.environ.get("ROOFLINES_LAKE", "")).strip().removeprefix("ducklake:")
+    if not address:
+        raise InputError(
+            f"lake: expected {option} ADDRESS or $ROOFLINES_LAKE, as 'postgres:dbname=lake host=localhost'"
+        )
+    return address
 
 
 def _prepare(home: Home, catalog: Path | None) -> None:

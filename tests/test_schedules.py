@@ -3,7 +3,6 @@
 import os
 import shutil
 import signal
-import socket
 import subprocess
 import sys
 import time
@@ -16,6 +15,7 @@ import httpx
 import pytest
 
 from flows.ingest.catalog import SHIPPED
+from tests.postgresql import free_port, postgresql
 from warehouse.home import Home
 from warehouse.snapshot import last_published
 
@@ -33,12 +33,6 @@ def until(question: Callable[[], T], patience_s: float = PATIENCE_S) -> T:
         assert time.monotonic() < end, "it takes too long"
         time.sleep(0.5)
     return answer
-
-
-def free_port() -> int:
-    with socket.socket() as free:
-        free.bind(("127.0.0.1", 0))
-        return int(free.getsockname()[1])
 
 
 @contextmanager
@@ -65,24 +59,8 @@ def running(command: list[str], environment: dict[str, str], log: Path) -> Itera
 @pytest.fixture(scope="module")
 def database() -> Iterator[str | None]:
     """A database of PostgreSQL; None where that is not installed, and Prefect keeps its records in SQLite."""
-    programs = sorted(Path("/usr/lib/postgresql").glob("*/bin/initdb"))
-    if not programs:
-        assert os.environ.get("ROOFLINES_POSTGRESQL") != "required"
-        yield None
-        return
-    # as its own user, which its server insists on
-    as_user = ["runuser", "-u", "postgres", "--"] if os.geteuid() == 0 else []
-    folder = Path(subprocess.check_output([*as_user, "mktemp", "-d"], text=True).strip())
-    port = free_port()
-    run = [*as_user, str(programs[-1].with_name("pg_ctl")), "-D", str(folder / "data"), "-s", "-w"]
-    options = f"-p {port} -k {folder} -c listen_addresses=127.0.0.1 -c fsync=off"
-    subprocess.run([*run, "init", "-o", "-A trust -U prefect"], check=True, cwd="/")
-    subprocess.run([*run, "start", "-l", str(folder / "log"), "-o", options], check=True, cwd="/")
-    try:
-        yield f"postgresql+asyncpg://prefect@127.0.0.1:{port}/postgres"
-    finally:
-        subprocess.run([*run, "stop", "-m", "immediate"], check=True, cwd="/")
-        subprocess.run([*as_user, "rm", "-r", str(folder)], check=True, cwd="/")
+    with postgresql() as server:
+        yield f"postgresql+asyncpg://{server.user}@127.0.0.1:{server.port}/postgres" if server else None
 
 
 @pytest.fixture(scope="module")

@@ -62,6 +62,11 @@ class Pushed:
     taken_out: int
     put_in: int
 
+    @property
+    def touched(self) -> int:
+        """Rows that were written."""
+        return self.taken_out + self.put_in
+
 
 @dataclass(frozen=True)
 class Pulled:
@@ -110,13 +115,13 @@ def push(home: Home, address: str, writer: str, data: str | None = None, *, repl
             _refuse_foreign_rows(connection, writer)
         counts = [_push_table(connection, layout, table, writer) for table in layout.columns]
         pushed = Pushed(sum(taken_out for taken_out, _ in counts), sum(put_in for _, put_in in counts))
-        if pushed != Pushed(0, 0):
+        if pushed.touched:
             _sign(connection, layout, writer, run_id)
         return pushed
 
+    run_id, layout = _fit_to_push(home)
     with home.writing():
-        run_id, layout = _fit_to_push(home)
-        return _changed(address, change, data=data or "", home=home)
+        return _changed(address, change, data, home)
 
 
 def pull(home: Home, address: str) -> Pulled:

@@ -1,0 +1,54 @@
+"""A server of PostgreSQL for the tests that need one."""
+
+import os
+import socket
+import subprocess
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+
+
+@dataclass(frozen=True)
+class Server:
+    """A server on the loopback that trusts everybody who calls himself its user."""
+
+    port: int
+    folder: Path
+    programs: Path
+    user: str = "owner"
+
+    def execute(self, sql: str) -> None:
+        """Run a statement in the database postgres."""
+        program = str(self.programs / "psql")
+        command = [program, "-h", "127.0.0.1", "-p", str(self.port), "-U", self.user, "-q", "-c", sql, "postgres"]
+        subprocess.run(command, check=True, cwd="/", stdout=subprocess.DEVNULL)
+
+
+def free_port() -> int:
+    with socket.socket() as free:
+        free.bind(("127.0.0.1", 0))
+        return int(free.getsockname()[1])
+
+
+@contextmanager
+def postgresql() -> Iterator[Server | None]:
+    """Start a server; None where PostgreSQL is not installed and need not be."""
+    found = sorted(Path("/usr/lib/postgresql").glob("*/bin/initdb"))
+    if not found:
+        assert os.environ.get("ROOFLINES_POSTGRESQL") != "required"
+        yield None
+        return
+    # as its own user, which its server insists on
+    as_user = ["runuser", "-u", "postgres", "--"] if os.geteuid() == 0 else []
+    folder = Path(subprocess.check_output([*as_user, "mktemp", "-d"], text=True).strip())
+    server = Server(free_port(), folder, found[-1].parent)
+    run = [*as_user, str(server.programs / "pg_ctl"), "-D", str(folder / "data"), "-s", "-w"]
+    options = f"-p {server.port} -k {folder} -c listen_addresses=127.0.0.1 -c fsync=off"
+    subprocess.run([*run, "init", "-o", f"-A trust -U {server.user}"], check=True, cwd="/")
+    subprocess.run([*run, "start", "-l", str(folder / "log"), "-o", options], check=True, cwd="/")
+    try:
+        yield server
+    finally:
+        subprocess.run([*run, "stop", "-m", "immediate"], check=True, cwd="/")
+        subprocess.run([*as_user, "rm", "-r", str(folder)], check=True, cwd="/")

@@ -1,0 +1,403 @@
+"""The lake: a real PostgreSQL, four writers at once, and what homes pull of it."""
+
+import os
+import shutil
+import signal
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import duckdb
+import pytest
+
+from flows import steps
+from flows.cli import run_command
+from flows.ingest.catalog import SHIPPED, list_sources
+from flows.readers import READERS
+from tests.postgresql import Server, postgresql
+from warehouse import lake, snapshot, store
+from warehouse.errors import InputError, RunError
+from warehouse.home import Home
+from warehouse.objects import sql_files
+from warehouse.snapshot import open_snapshot
+
+ROOT = Path(__file__).resolve().parents[1]
+WRITERS = ["ada", "bob", "cyd", "dan"]
+KEPT = {"hardware/a40", "hardware/h100-sxm", "model/llama-7b", "precision/precisions", "elementwise/elementwise"}
+GRID = """
+workload_id = "{name}"
+name = "{name}"
+origin = "a test"
+phases = ["prefill", "decode"]
+batch_size = {batch_sizes}
+sequence_length = [1024]
+conventions = ["engine"]
+precisions = ["fp16", "bf16"]
+"""
+
+
+def published(home: Home) -> Home:
+    """Publish what a home's catalog and a few shipped files hold, without Prefect and without charts."""
+    sources = [s for s in list_sources(home) if f"{s.kind}/{s.entry_id}" in KEPT or s.source_id.startswith("home/")]
+    run = steps.new_run(sources)
+    with home.writing(), steps.recorded(home, run):
+        inputs = {name: file for kind in READERS for name, file in steps.ingest(home, kind, sources).items()}
+        inputs |= steps.compute(home, inputs, sources)
+        steps.load(home, run, inputs, sources)
+        snapshot.promote(steps.write_snapshot(home, run), home, run.run_id)
+    return home
+
+
+def put(home: Home, path: str, text: str) -> None:
+    file = home.catalog / path
+    file.parent.mkdir(parents=True, exist_ok=True)
+    file.write_text(text, "utf-8")
+
+
+def device(name: str, shipped: str = "a40") -> str:
+    text = (SHIPPED / "hardware" / f"{shipped}.toml").read_text("utf-8")
+    return text.replace(f'"{shipped}"', f'"{name}"').replace(f'"{shipped.upper()}"', f'"{name}"')
+
+
+def rows(home: Home, sql: str) -> list[tuple[Any, ...]]:
+    with open_snapshot(home.snapshot) as connection:
+        return connection.sql(sql).fetchall()
+
+
+@dataclass(frozen=True)
+class Place:
+    """Where a lake is."""
+
+    address: str
+    data: Path
+
+    def connect(self) -> duckdb.DuckDBPyConnection:
+        """Open the lake as any client of DuckDB does, to read."""
+        connection = duckdb.connect(config=store.OFFLINE)
+        lake._attach(connection, self.address, ["read_only"])
+        connection.execute("use lake")
+        return connection
+
+    def version(self) -> int:
+        with self.connect() as connection:
+            (number,) = connection.execute("from ducklake_current_snapshot('lake')").fetchone() or (0,)
+            return int(number)
+
+
+class Places:
+    """Makes places for lakes: a database of the server each."""
+
+    def __init__(self, server: Server, folder: Path) -> None:
+        self.server, self.folder, self.count = server, folder, 0
+
+    def new(self) -> Place:
+        self.count += 1
+        self.server.execute(f"create database lake{self.count}")
+        address = f"postgres:host=127.0.0.1 port={self.server.port} user={self.server.user} dbname=lake{self.count}"
+        return Place(address, self.folder / f"it's data {self.count}")
+
+
+@pytest.fixture(scope="module")
+def places(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Places]:
+    with postgresql() as server:
+        if server is None:
+            pytest.skip("PostgreSQL is not installed")
+        yield Places(server, tmp_path_factory.mktemp("data"))
+
+
+@pytest.fixture(scope="module")
+def shared(tmp_path_factory: pytest.TempPathFactory) -> Home:
+    """A home with what all of them have; tests must not write to it."""
+    home = Home(tmp_path_factory.mktemp("shared") / "home")
+    put(home, "workloads/common.toml", GRID.format(name="common", batch_sizes=[1, 8]))
+    return published(home)
+
+
+@pytest.fixture(scope="module")
+def homes(shared: Home, tmp_path_factory: pytest.TempPathFactory) -> dict[str, Home]:
+    """A home a writer: the shared one with a device, settings and measurements of its own."""
+    folder, found = tmp_path_factory.mktemp("homes"), {}
+    header, *kernels = (SHIPPED / "measurements" / "h100-sxm-2026-11-22.csv").read_text("utf-8").splitlines()
+    for number, writer in enumerate(WRITERS, start=1):
+        home = found[writer] = Home(Path(shutil.copytree(shared.path, folder / writer)))
+        put(home, f"hardware/gpu-{writer}.toml", device(f"gpu-{writer}"))
+        put(home, f"workloads/own-{writer}.toml", GRID.format(name=f"own-{writer}", batch_sizes=[16 + number]))
+        put(home, "measurements/mine.csv", "\n".join([header, *kernels[10 * number : 10 * number + 10], ""]))
+        published(home)
+    return found
+
+
+@pytest.fixture
+def own(shared: Home, tmp_path: Path) -> Home:
+    """A copy of the shared home that a test may change."""
+    return Home(Path(shutil.copytree(shared.path, tmp_path / "own")))
+
+
+def pushing(home: Home, place: Place, writer: str) -> subprocess.Popen[str]:
+    """Begin a push in a process of its own."""
+    options = ["--to", place.address, "--data", str(place.data), "--writer", writer, "--home", str(home.path)]
+    command = [sys.executable, "-m", "flows.cli", "lake", "push", *options]
+    variables = {**os.environ, "PYTHONPATH": str(ROOT)}
+    return subprocess.Popen(
+        command, env=variables, cwd=ROOT, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, text=True
+    )
+
+
+@pytest.fixture(scope="module")
+def full(homes: dict[str, Home], places: Places) -> Place:
+    """A lake that four writers made and pushed to at once; tests must not write to it."""
+    place = places.new()
+    processes = [pushing(home, place, writer) for writer, home in homes.items()]
+    for process in processes:
+        said, _ = process.communicate(timeout=120)
+        assert process.returncode == 0, said
+        assert "rows put in, 0 taken out" in said
+    return place
+
+
+@pytest.fixture(scope="module")
+def pulled(full: Place, tmp_path_factory: pytest.TempPathFactory) -> Home:
+    """What a home pulls from the full lake."""
+    home = Home(tmp_path_factory.mktemp("pulled"))
+    assert lake.pull(home, full.address).writers == WRITERS
+    return home
+
+
+def test_every_writers_rows_are_there_and_shared_ones_once(pulled: Home, homes: dict[str, Home]) -> None:
+    assert rows(pulled, "select hardware_id from core.hardware order by all") == [
+        ("a40",), *((f"gpu-{writer}",) for writer in WRITERS), ("h100-sxm",)
+    ]  # fmt: skip
+    assert rows(pulled, "select count(*), count(distinct writer) from core.writer") == [(4, 4)]
+    # one measurement file of one name in every home: four files
+    assert rows(pulled, "select source_id, count(*) from core.measurement group by all order by all") == [
+        (f"{writer}/home/measurement/mine", 10) for writer in WRITERS
+    ]
+    assert rows(pulled, "select count(distinct measurement_id) from core.measurement") == [(40,)]
+    sizes = "select distinct batch_size from core.op_shape where batch_size is not null order by all"
+    assert [size for (size,) in rows(pulled, sizes)] == [1, 8, 17, 18, 19, 20]
+    for writer, home in homes.items():
+        for table in ("op_shape", "op_cost", "run_change"):
+            assert set(rows(home, f"from core.{table}")) <= set(rows(pulled, f"from core.{table}")), (writer, table)
+    with open_snapshot(pulled.snapshot) as connection:
+        assert [rule for rule in store.run_checks(connection) if rule.offending_rows] == []
+
+
+def test_the_same_question_has_the_same_answer(full: Place, pulled: Home, homes: dict[str, Home]) -> None:
+    question = "select * from {}mart.step_time where hardware_id in ('a40', 'gpu-bob') and batch_size in (1, 18)"
+    answer = rows(homes["bob"], f"{question.format('')} order by all")
+    assert len(answer) > 10
+    assert rows(pulled, f"{question.format('')} order by all") == answer
+    with full.connect() as connection:  # in the lake itself
+        assert connection.sql(f"{question.format('lake.')} order by all").fetchall() == answer
+
+
+def test_every_view_and_question_works(full: Place, pulled: Home) -> None:
+    views = [path.stem for path in sql_files("views")]
+    with full.connect() as connection:
+        for view in views:
+            there = connection.sql(f"select * from mart.{view}")
+            assert rows(pulled, f"select count(*) from mart.{view}")[0] >= there.count("*").fetchall()[0], view
+            assert there.columns
+    for path in sql_files("queries"):
+        rows(pulled, path.read_text("utf-8"))
+
+
+def test_commands_read_what_was_pulled(pulled: Home, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    at = ["--home", str(pulled.path)]
+    for command in (["schema", "writer"], ["check"], ["query", "from mart.run_history"]):
+        assert run_command([*command, *at]) == 0
+    assert "name that its home pushes under" in capsys.readouterr().out
+    assert run_command(["chart", "roofline-llama-7b-a40", "--out", str(tmp_path / "chart.json"), *at]) == 0
+    assert run_command(["query", "select * from read_text('/etc/hostname')", *at]) == 2  # the sandbox
+    assert run_command(["lake", "push", "--to", "anywhere", *at]) == 2
+    assert "was pulled from a lake" in capsys.readouterr().err
+
+
+def test_a_pulled_home_is_for_nothing_else(pulled: Home, shared: Home, full: Place, tmp_path: Path) -> None:
+    home = Home(Path(shutil.copytree(pulled.path, tmp_path / "home")))
+    with pytest.raises(InputError, match="pulled from a lake; expected a home of its own"):
+        published(home)
+    assert lake.pull(home, full.address).run_id is None
+    with pytest.raises(InputError, match="has runs of its own"):
+        lake.pull(shared, full.address)
+
+
+def test_a_push_writes_what_changed_and_nothing_else(own: Home, places: Places, tmp_path: Path) -> None:
+    place, home = places.new(), Home(tmp_path / "pulled")
+    first = lake.push(own, place.address, "eve", str(place.data))
+    assert first.taken_out == 0
+    before = place.version()
+    assert lake.push(own, place.address, "eve").touched == 0
+    assert place.version() == before
+    assert lake.pull(home, place.address).run_id
+    assert lake.pull(home, place.address).run_id is None
+
+    put(own, "hardware/mine.toml", device("mine"))
+    published(own)
+    second = lake.push(own, place.address, "eve")
+    assert 0 < second.touched < 30
+    (own.catalog / "hardware" / "mine.toml").unlink()
+    published(own)
+    third = lake.push(own, place.address, "eve")
+    assert third.taken_out > 0
+    assert lake.pull(home, place.address).run_id
+    assert rows(home, "select hardware_id from core.hardware order by all") == [("a40",), ("h100-sxm",)]
+    assert len(snapshot.kept_snapshots(home)) == 2  # `query --as-of`, of the lake
+
+
+def test_of_what_writers_describe_differently_the_last_push_is_shown(own: Home, places: Places, tmp_path: Path) -> None:
+    other = Home(Path(shutil.copytree(own.path, tmp_path / "other")))
+    layers = (SHIPPED / "models" / "llama-7b.json").read_text("utf-8")
+    put(other, "models/llama-7b.json", layers.replace('"num_hidden_layers": 32', '"num_hidden_layers": 16'))
+    put(other, "hardware/a40.toml", device("a40").replace("gb_per_s = 696", "gb_per_s = 690"))
+    put(other, "workloads/more.toml", GRID.format(name="more", batch_sizes=[64]))
+    published(other)
+    place, home = places.new(), Home(tmp_path / "pulled")
+    questions = [
+        "select bandwidth_bytes_per_s from mart.roof where hardware_id = 'a40' and dtype = 'fp16' and is_default",
+        "select distinct repeat from core.op_shape where op_group = 'qkv mlp'",
+        "select list(distinct batch_size order by batch_size) from core.op_shape",
+    ]
+    lake.push(other, place.address, "other", str(place.data))
+    for writer, number, answers in (
+        (own, 1, [(696e9,), (32,), ([1, 8],)]),
+        (other, 2, [(690e9,), (16,), ([1, 8, 64],)]),
+    ):
+        put(writer, f"hardware/new-{number}.toml", device(f"new-{number}"))  # or there is nothing to push
+        published(writer)
+        lake.push(writer, place.address, writer.path.name)
+        lake.pull(home, place.address)
+        assert [row for question in questions for row in rows(home, question)] == answers
+        with open_snapshot(home.snapshot) as connection:
+            assert [rule for rule in store.run_checks(connection) if rule.offending_rows] == []
+    lake.remove(place.address, "other")
+    lake.pull(home, place.address)
+    assert rows(home, questions[2]) == [([1, 8],)]
+
+
+def test_a_killed_push_changes_nothing(own: Home, homes: dict[str, Home], places: Places, tmp_path: Path) -> None:
+    place, home = places.new(), Home(tmp_path / "pulled")
+    lake.push(homes["ada"], place.address, "ada", str(place.data))
+    before = place.version()
+    files = set(place.data.rglob("*.parquet"))
+    process = pushing(own, place, "eve")
+    while set(place.data.rglob("*.parquet")) == files and process.poll() is None:
+        time.sleep(0.001)
+    process.send_signal(signal.SIGKILL)
+    process.communicate()
+    assert process.returncode == -signal.SIGKILL
+    assert place.version() == before
+    lake.pull(home, place.address)
+    assert rows(home, "select writer from core.writer") == [("ada",)]
+    assert lake.push(own, place.address, "eve").put_in > 0
+
+
+def test_a_writer_is_removed(own: Home, homes: dict[str, Home], places: Places, tmp_path: Path) -> None:
+    place, home = places.new(), Home(tmp_path / "pulled")
+    lake.push(homes["ada"], place.address, "ada", str(place.data))
+    lake.push(own, place.address, "eve")
+    assert lake.remove(place.address, "ada") > 0
+    lake.pull(home, place.address)
+    assert rows(home, "select writer from core.writer") == [("eve",)]
+    assert set(rows(own, "from core.op_cost")) == set(rows(home, "from core.op_cost"))
+    with pytest.raises(InputError, match="ada: has pushed nothing; expected one of eve"):
+        lake.remove(place.address, "ada")
+
+
+def test_a_name_is_of_one_home(own: Home, homes: dict[str, Home], places: Places) -> None:
+    place = places.new()
+    lake.push(homes["ada"], place.address, "ada", str(place.data))
+    with pytest.raises(InputError, match="another home pushed under this name"):
+        lake.push(own, place.address, "ada")
+    assert lake.push(own, place.address, "ada", replace=True).taken_out > 0
+    for name in ("", "shipped", "a b", "it's", "../x"):
+        with pytest.raises(InputError, match="--writer"):
+            lake.push(own, place.address, name)
+
+
+def test_a_lake_of_another_version(own: Home, places: Places, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    place = places.new()
+    lake.push(own, place.address, "eve", str(place.data))
+    for version, which in ((1, "a newer"), (1000, "an older")):
+        monkeypatch.setattr(lake, "_schema_version", lambda version=version: version)
+        for act in (
+            lambda: lake.push(own, place.address, "eve"),
+            lambda: lake.pull(Home(tmp_path / "pulled"), place.address),
+            lambda: lake.remove(place.address, "eve"),
+        ):
+            with pytest.raises(InputError, match=f"tables of {which} version"):
+                act()
+    monkeypatch.undo()
+    monkeypatch.setattr(lake, "code_version", lambda: "another")
+    with pytest.raises(InputError, match="`rooflines run` first"):
+        lake.push(own, place.address, "eve")
+
+
+def test_what_cannot_be_reached(
+    own: Home, places: Places, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    place, port = places.new(), places.server.port
+    places.server.execute("create role locked login password 'right'")
+    rules = places.server.folder / "data" / "pg_hba.conf"
+    rules.write_text(f"host all locked 127.0.0.1/32 scram-sha-256\n{rules.read_text('utf-8')}", "utf-8")
+    places.server.execute("select pg_reload_conf()")
+    secret = "a wr0ng/one"
+    here = f"postgres:host=127.0.0.1 port={port} dbname=lake1"
+    pull = ["lake", "pull", "--home", str(tmp_path / "pulled")]
+    push = ["lake", "push", "--home", str(own.path), "--writer", "eve"]
+    for command, address, said in (
+        (pull, "", "expected --from ADDRESS or $ROOFLINES_LAKE"),
+        (pull, place.address, "no lake there; `rooflines lake push --data FOLDER` makes one"),
+        (push, place.address, "no lake there; `rooflines lake push --data FOLDER` makes one"),
+        (pull, f"{here} user=locked password='{secret}'", "password authentication failed"),
+        (push, f"postgres:postgresql://locked:wr0ng@127.0.0.1:{port}/lake1", "password authentication failed"),
+        (push, f"postgres:host=127.0.0.1 port=1 password='{secret}'", "Connection refused"),
+        (pull, "postgres:host=127.0.0.1 port=1 dbname=x PASSWORD = wr0ng", "Connection refused"),
+        (pull, "nonsense:x password=wr0ng", "lake: nonsense:x"),
+    ):
+        assert run_command([*command, *(["--from" if command == pull else "--to", address] if address else [])]) == 2
+        captured = capsys.readouterr().err
+        assert said in captured
+        assert captured.count("\n") == 1
+        assert "wr0ng" not in captured
+    monkeypatch.setenv("ROOFLINES_LAKE", f"ducklake:{place.address}")
+    assert run_command([*push, "--data", str(place.data)]) == 0
+    assert run_command(pull) == 0
+    assert run_command(["lake", "remove", "--writer", "eve"]) == 0
+
+
+def test_a_lake_that_breaks_off(own: Home, places: Places, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    place = places.new()
+    lake.push(own, place.address, "eve", str(place.data))
+    before = place.version()
+    put(own, "hardware/mine.toml", device("mine"))
+    published(own)
+
+    def cut(*_: object) -> None:
+        name = place.address.rpartition("=")[2]
+        places.server.execute(f"select pg_terminate_backend(pid) from pg_stat_activity where datname = '{name}'")
+
+    with monkeypatch.context() as patched:
+        patched.setattr(lake, "_sign", cut)
+        with pytest.raises(RunError, match="broke off and changed nothing"):
+            lake.push(own, place.address, "eve")
+    assert place.version() == before
+    shutil.rmtree(place.data)
+    with pytest.raises(RunError, match="broke off"):
+        lake.pull(Home(tmp_path / "pulled"), place.address)
+
+
+def test_what_is_not_installed(own: Home, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("warehouse.extensions.find_spec", lambda _: None)
+    with pytest.raises(
+        InputError, match=r"duckdb-extension-ducklake is not installed; pip install 'rooflines\[lake\]'"
+    ):
+        lake.push(own, "postgres:", "eve")
+    monkeypatch.undo()
+    monkeypatch.setattr(duckdb, "__version__", "0.0.1")
+    with pytest.raises(InputError, match=r"is made for DuckDB [\d.]+, and 0\.0\.1 is installed"):
+        lake.push(own, "postgres:", "eve")
