@@ -24,12 +24,11 @@ from warehouse.errors import InputError, RunError, one_line
 from warehouse.extensions import load_extension
 from warehouse.home import Home
 from warehouse.objects import sql_files, sql_folder, views_in_order
-from warehouse.store import OFFLINE, Run, literal
+from warehouse.store import WRITING, Run, literal
 from warehouse.version import code_version, cost_formulas
 
 T = TypeVar("T")
 
-_MEMORY = "1500MB"
 _TRIES = 20
 _LONGEST_WAIT_S = 2.0
 _CONNECT_TIMEOUT_S = "10"
@@ -111,9 +110,12 @@ def push(home: Home, address: str, writer: str, data: str | None = None, *, repl
 
     def change(connection: duckdb.DuckDBPyConnection) -> Pushed:
         _bring_up_to_date(connection, layout)
+        last = connection.execute("select max(run_id) from pushed.writer where writer = ?", [writer]).fetchall()[0][0]
         if not replace:
             _refuse_foreign_rows(connection, writer)
-        counts = [_push_table(connection, layout, table, writer) for table in layout.columns]
+        same = _unchanged_tables(connection, last, run_id)
+        tables = [table for table in layout.columns if table not in same | _STAYING]
+        counts = [_push_table(connection, layout, table, writer) for table in tables]
         pushed = Pushed(sum(taken_out for taken_out, _ in counts), sum(put_in for _, put_in in counts))
         if pushed.touched:
             _sign(connection, layout, writer, run_id)
@@ -137,23 +139,16 @@ def pull(home: Home, address: str) -> Pulled:
     with home.writing():
         _refuse_own_runs(home)
         with _opened(address, ["read_only"]) as connection, _whole(address):
-            connection.begin()  # or else a push in between would be seen by half
             _refuse_other_version(connection)
             writers, (version,) = _writers(connection), _row(connection, "from ducklake_current_snapshot('lake')")
             lake = connection.execute("select option_name, value from ducklake_options('lake')").fetchall()
-        inputs_sha256 = digest_of([*map(str, lake), str(version), code_version()])
-        if snapshot.last_published(home)[1] == inputs_sha256:
-            return Pulled(None, writers)
-        now = datetime.now(UTC)
-        run = Run(store.new_run_id(now), now, code_version(), inputs_sha256, None)
-
-        def fill(connection: duckdb.DuckDBPyConnection) -> None:
-            store.migrate(connection)
-            with _whole(address):
-                _copy_lake(connection, address, version)
-            _record_pull(connection, run)
-
-        snapshot.promote(snapshot.new_candidate(home, fill), home, run.run_id)
+            inputs_sha256 = digest_of([*map(str, lake), str(version), code_version()])
+            if snapshot.last_published(home)[1] == inputs_sha256:
+                return Pulled(None, writers)
+            now = datetime.now(UTC)
+            run = Run(store.new_run_id(now), now, code_version(), inputs_sha256, None)
+            candidate = snapshot.new_candidate(home, connection, lambda: _fill(connection, address, version, run))
+        snapshot.promote(candidate, home, run.run_id)
         return Pulled(run.run_id, writers)
 
 
@@ -245,7 +240,7 @@ def _changed(
 @contextmanager
 def _opened(address: str, options: Sequence[str], data: str = "") -> Iterator[duckdb.DuckDBPyConnection]:
     """Open a connection that uses the lake."""
-    with duckdb.connect(config={**OFFLINE, "memory_limit": _MEMORY}) as connection:
+    with duckdb.connect(config=WRITING) as connection:
         connection.execute("set TimeZone = 'UTC'")
         _attach(connection, address, options, data)
         connection.execute("use lake")
@@ -349,6 +344,15 @@ def _core_view(table: str, layout: _Layout) -> str:
     return _sql("latest_agreed").format(table=table, columns=columns, keys=keys, kind=kind, id=key)
 
 
+def _unchanged_tables(connection: duckdb.DuckDBPyConnection, last_run_id: str | None, run_id: str) -> set[str]:
+    """Return the tables whose rows are made from the same as when the writer pushed last."""
+    then, now = (
+        dict(connection.execute(_sql("made_from"), {"run_id": run}).fetchall()) for run in (last_run_id, run_id)
+    )
+    same = {table for table, digest in now.items() if then.get(table) == digest}
+    return same if "model" in same else same - {"workload"}  # which names the models
+
+
 def _push_table(connection: duckdb.DuckDBPyConnection, layout: _Layout, table: str, writer: str) -> tuple[int, int]:
     """Make a writer's rows of a table equal to those of its home; return how many were taken out and put in."""
     columns, keys = layout.columns[table], ", ".join(layout.keys[table])
@@ -412,19 +416,21 @@ def _writers(connection: duckdb.DuckDBPyConnection) -> list[str]:
     return [name for (name,) in connection.execute("select distinct writer from pushed.writer order by 1").fetchall()]
 
 
-def _copy_lake(connection: duckdb.DuckDBPyConnection, address: str, version: int) -> None:
-    """Copy what the lake shows at one of its versions into the tables of a database that has no rows yet."""
-    keys, tables = store.core_keys(connection), store.core_columns(connection)
+def _fill(connection: duckdb.DuckDBPyConnection, address: str, version: int, run: Run) -> None:
+    """Fill the new database in use with what the lake shows at one of its versions."""
+    connection.execute("detach lake")
+    store.migrate(connection)
+    keys, tables = store.core_keys(connection), store.core_columns(connection).keys() - {"schema_migration"} - _STAYING
     connection.execute("delete from core.phase")  # what a migration put there
     connection.execute(_sql("writer").format(schema="core"))
     _attach(connection, address, ["read_only", f"snapshot_version {version}"])
     with store.transaction(connection):
-        for table in tables:
-            if table != "schema_migration":
-                rows = f"select * from lake.core.{table} order by {', '.join(keys[table])}"
-                connection.execute(f"insert into core.{table} by name {rows}")
+        for table in sorted(tables):
+            rows = f"select * from lake.core.{table} order by {', '.join(keys[table])}"
+            connection.execute(f"insert into core.{table} by name {rows}")
         connection.execute("insert into core.writer by name select * from lake.pushed.writer order by writer")
     connection.execute("detach lake")
+    _record_pull(connection, run)
 
 
 def _record_pull(connection: duckdb.DuckDBPyConnection, run: Run) -> None:

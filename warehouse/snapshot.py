@@ -55,26 +55,38 @@ def changed_copy(home: Home, change: Callable[[duckdb.DuckDBPyConnection], objec
     return _candidate(home, home.snapshot, change)
 
 
-def new_candidate(home: Home, fill: Callable[[duckdb.DuckDBPyConnection], object]) -> Path:
-    """Make a database that `promote` can publish, and fill it."""
-    return _candidate(home, None, fill)
+def new_candidate(home: Home, connection: duckdb.DuckDBPyConnection, fill: Callable[[], object]) -> Path:
+    """Make a database that `promote` can publish, and fill it over a connection that uses it meanwhile."""
+    with _begun(home) as candidate:
+        connection.execute(f"attach {literal(candidate)} as candidate (storage_version 'v1.5.0')")
+        connection.execute("use candidate")
+        fill()
+        connection.execute("use memory")
+        connection.execute("detach candidate")
+    return candidate
 
 
-def _candidate(home: Home, source: Path | None, change: Callable[[duckdb.DuckDBPyConnection], object]) -> Path:
-    candidate = candidate_of(home)
-    write_ahead_log(candidate).unlink(missing_ok=True)
-    try:
-        candidate.unlink(missing_ok=True)
-        if source is not None:
-            shutil.copyfile(source, candidate)
+def _candidate(home: Home, source: Path, change: Callable[[duckdb.DuckDBPyConnection], object]) -> Path:
+    with _begun(home) as candidate:
+        shutil.copyfile(source, candidate)
         with duckdb.connect(str(candidate), config=WRITING) as connection:
             change(connection)
+    return candidate
+
+
+@contextmanager
+def _begun(home: Home) -> Iterator[Path]:
+    """Give the path of a candidate, which is gone where the block fails, and on the disk where it ends."""
+    candidate = candidate_of(home)
+    for file in (candidate, write_ahead_log(candidate)):
+        file.unlink(missing_ok=True)
+    try:
+        yield candidate
     except BaseException:
-        candidate.unlink(missing_ok=True)
-        write_ahead_log(candidate).unlink(missing_ok=True)
+        for file in (candidate, write_ahead_log(candidate)):
+            file.unlink(missing_ok=True)
         raise
     _sync(candidate)
-    return candidate
 
 
 def promote(candidate: Path, home: Home, run_id: str, kept: int = KEPT_SNAPSHOTS) -> None:
