@@ -210,7 +210,13 @@ def test_commands_read_what_was_pulled(pulled: Home, tmp_path: Path, capsys: pyt
     for command in (["schema", "writer"], ["check"], ["query", "from mart.run_history"]):
         assert run_command([*command, *at]) == 0
     assert "name that its home pushes under" in capsys.readouterr().out
-    assert run_command(["chart", "device-a40", "--out", str(tmp_path / "chart.json"), *at]) == 0
+    question = tmp_path / "points.sql"
+    question.write_text(
+        "select hardware_id, intensity_flops_per_byte, attainable_flops_per_s as performance_flops_per_s"
+        " from mart.roofline_point where hardware_id = 'gpu-ada' and precision_id = 'fp16'",
+        "utf-8",
+    )
+    assert run_command(["chart", "--sql", str(question), "--out", str(tmp_path / "chart.json"), *at]) == 0
     assert run_command(["query", "select * from read_text('/etc/hostname')", *at]) == 2  # the sandbox
     assert run_command(["lake", "push", "--to", "anywhere", *at]) == 2
     assert "was pulled from a lake" in capsys.readouterr().err
@@ -360,9 +366,9 @@ def test_what_cannot_be_reached_or_breaks_off(
         assert run_command(push) == 1
     assert "broke off and changed nothing" in capsys.readouterr().err
     assert place.version() == before
+    assert run_command(["lake", "remove", "--writer", "eve"]) == 0
     shutil.rmtree(place.data)
     assert run_command(pull) == 1
-    assert run_command(["lake", "remove", "--writer", "eve"]) == 0
 
 
 def test_what_is_not_installed(own: Home, monkeypatch: pytest.MonkeyPatch) -> None:

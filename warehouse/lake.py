@@ -108,8 +108,10 @@ def push(home: Home, address: str, writer: str, data: str | None = None, *, repl
     if not _NAME.fullmatch(writer):
         raise InputError(f"--writer: {writer}; expected letters, digits, dots, dashes and underscores")
 
-    def change(connection: duckdb.DuckDBPyConnection) -> Pushed:
+    def prepare(connection: duckdb.DuckDBPyConnection) -> None:
         _bring_up_to_date(connection, layout)
+
+    def change(connection: duckdb.DuckDBPyConnection) -> Pushed:
         last = connection.execute("select max(run_id) from pushed.writer where writer = ?", [writer]).fetchall()[0][0]
         if not replace:
             _refuse_foreign_rows(connection, writer)
@@ -123,7 +125,7 @@ def push(home: Home, address: str, writer: str, data: str | None = None, *, repl
 
     run_id, layout = _fit_to_push(home)
     with home.writing():
-        return _changed(address, change, data, home)
+        return _changed(address, change, data, home, prepare)
 
 
 def pull(home: Home, address: str) -> Pulled:
@@ -219,15 +221,25 @@ def _refuse_own_runs(home: Home) -> None:
 
 
 def _changed(
-    address: str, change: Callable[[duckdb.DuckDBPyConnection], T], data: str | None = None, home: Home | None = None
+    address: str,
+    change: Callable[[duckdb.DuckDBPyConnection], T],
+    data: str | None = None,
+    home: Home | None = None,
+    prepare: Callable[[duckdb.DuckDBPyConnection], None] = lambda _: None,
 ) -> T:
-    """Make a change to the lake in one transaction, and again where another writer's came between."""
+    """Make a change to the lake in one transaction, and again where another writer's came between.
+
+    What all prepare alike, as the tables of a new lake, is a transaction of its own: there they meet most often,
+    and no row is written in vain.
+    """
     options = [f"data_path {literal(_data_path(data))}"] if data else ["create_if_not_exists false"]
     for attempt in range(1, _TRIES + 1):
         try:
             with _opened(address, options, data or "") as connection:
                 if home is not None:
                     connection.execute(f"attach {literal(home.snapshot)} as home (read_only)")
+                with store.transaction(connection):
+                    prepare(connection)
                 with store.transaction(connection):
                     return change(connection)
         except duckdb.Error as error:
