@@ -366,9 +366,11 @@ def test_what_cannot_be_reached_or_breaks_off(
         assert run_command(push) == 1
     assert "broke off and changed nothing" in capsys.readouterr().err
     assert place.version() == before
-    assert run_command(["lake", "remove", "--writer", "eve"]) == 0
-    shutil.rmtree(place.data)
+    away = place.data.rename(tmp_path / "away")
     assert run_command(pull) == 1
+    assert "broke off" in capsys.readouterr().err
+    away.rename(place.data)
+    assert run_command(["lake", "remove", "--writer", "eve"]) == 0
 
 
 def test_what_is_not_installed(own: Home, monkeypatch: pytest.MonkeyPatch) -> None:
