@@ -14,8 +14,8 @@ import duckdb
 if TYPE_CHECKING:
     import polars as pl
 
-from warehouse.bucket import missing_reader
 from warehouse.errors import InputError, one_line
+from warehouse.extensions import reason_without
 from warehouse.sandbox import ask
 from warehouse.store import lost_files, quoted
 
@@ -54,8 +54,8 @@ def write_result(connection: duckdb.DuckDBPyConnection, sql: str, form: Format, 
     except duckdb.Error as error:
         if ".parquet" in str(error):
             _refuse_lost_files(connection)
-        if "httpfs" in str(error):
-            raise InputError(f"query: sweeps that lie in a bucket: {missing_reader()}") from None
+        if "httpfs" in str(error) and (reason := reason_without("httpfs", "s3")):
+            raise InputError(f"query: sweeps that lie in a bucket: {reason}") from None
         raise InputError(f"query: {one_line(error)}") from None
     except OSError as error:
         if out is None:

@@ -16,7 +16,8 @@ from flows import dask_runner
 from flows.cli import run_command
 from flows.dask_runner import on_dask
 from flows.sweep import Part, Request, Runner, sweep
-from tests.test_schedules import free_port, running
+from tests.postgresql import free_port
+from tests.test_schedules import running
 from tests.test_sweep import COST, KEY, answer
 from warehouse.errors import InputError, RunError
 from warehouse.home import Home

@@ -149,13 +149,15 @@ def test_without_the_extension_the_other_views_work(
     home: Home, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     sweep(home, IN_BUCKET)
-    monkeypatch.setattr(bucket, "_httpfs", lambda: Path("/nowhere/httpfs.duckdb_extension"))
+    monkeypatch.setattr(extensions, "_folder", lambda _: Path("/nowhere"))
     assert answer(home, "select count(*) > 0 from mart.roofline_point") == [(True,)]
     assert run_command(["schema", "mart.sweep_cost", "--home", str(home.path)]) == 0
     capsys.readouterr()
     assert run_command(["query", "from mart.sweep_point", "--home", str(home.path)]) == 2
     said = capsys.readouterr().err
-    assert re.fullmatch(r"rooflines: query: sweeps that lie in a bucket: DuckDB .* has no extension httpfs, .*\n", said)
+    assert re.fullmatch(
+        r"rooflines: query: sweeps that lie in a bucket: duckdb-extension-httpfs is not installed; .*\n", said
+    )
     with store.open_build(home) as build:  # as a run would
         store.create_views(build)
         assert build.sql("select count(*) from mart.sweep_cost").fetchall() == [(0,)]

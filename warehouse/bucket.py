@@ -12,7 +12,6 @@ from dataclasses import dataclass
 from datetime import timedelta
 from fnmatch import fnmatchcase
 from functools import lru_cache
-from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 from urllib.parse import urlsplit
@@ -20,6 +19,7 @@ from urllib.parse import urlsplit
 import duckdb
 
 from warehouse.errors import InputError, one_line
+from warehouse.extensions import load_extension
 
 EXTRA = "pip install 'rooflines[s3]'"
 _SCHEME = "s3://"
@@ -135,10 +135,7 @@ def let_read(connection: duckdb.DuckDBPyConnection) -> None:
     InputError
         DuckDB's extension httpfs is not installed.
     """
-    try:
-        connection.execute(f"load '{file}'" if (file := _httpfs()) else "load httpfs")
-    except duckdb.Error:
-        raise InputError(missing_reader()) from None
+    load_extension(connection, "httpfs", "s3")
     for name in _FROM_ENVIRONMENT:
         connection.execute(f"set global {name} = ''")
     endpoint = urlsplit(os.environ.get("AWS_ENDPOINT_URL_S3") or os.environ.get("AWS_ENDPOINT_URL") or "")
@@ -154,21 +151,6 @@ def let_read(connection: duckdb.DuckDBPyConnection) -> None:
     values = {name: value.replace("'", "''") for name, value in given.items() if value}
     options = "".join(f", {name} '{value}'" for name, value in values.items())
     connection.execute(f"create or replace temporary secret rooflines (type s3{options})")
-
-
-def missing_reader() -> str:
-    """Return what is said where DuckDB cannot read buckets."""
-    return f"DuckDB {duckdb.__version__} has no extension httpfs, which reads s3:// ({EXTRA})"
-
-
-def _httpfs() -> Path | None:
-    """Return the extension that a wheel of exactly DuckDB's version brings."""
-    found = find_spec("duckdb_extension_httpfs")
-    for folder in (found and found.submodule_search_locations) or []:
-        file = Path(folder, "extensions", f"v{duckdb.__version__}", "httpfs.duckdb_extension")
-        if file.is_file() and "'" not in str(file):
-            return file
-    return None
 
 
 @lru_cache(maxsize=256)

@@ -16,16 +16,25 @@ def load_extension(connection: duckdb.DuckDBPyConnection, name: str, extra: str)
     InputError
         It is not installed, or is made for another version of DuckDB.
     """
-    package = f"duckdb_extension_{name}"
-    spec = find_spec(package)
-    mend = f"pip install 'rooflines[{extra}]' brings what fits together"
-    if spec is None or spec.origin is None:
-        raise InputError(f"{package.replace('_', '-')} is not installed; {mend}")
-    files = Path(spec.origin).parent / "extensions"
-    file = files / f"v{duckdb.__version__}" / f"{name}.duckdb_extension"
-    if not file.is_file():
-        made_for = ", ".join(sorted(path.name.removeprefix("v") for path in files.glob("v*"))) or "no version"
-        raise InputError(
-            f"{package.replace('_', '-')} is made for DuckDB {made_for}, and {duckdb.__version__} is installed; {mend}"
-        )
-    connection.load_extension(str(file))
+    if reason := reason_without(name, extra):
+        raise InputError(reason)
+    connection.load_extension(str(_file(name)))
+
+
+def reason_without(name: str, extra: str) -> str | None:
+    """Return why an extension cannot be loaded, and what to do; None where it can."""
+    if _file(name).is_file():
+        return None
+    package = f"duckdb-extension-{name.replace('_', '-')}"
+    made_for = ", ".join(sorted(path.name.removeprefix("v") for path in _folder(name).glob("v*")))
+    state = f"is made for DuckDB {made_for}, and {duckdb.__version__} is installed" if made_for else "is not installed"
+    return f"{package} {state}; pip install 'rooflines[{extra}]' brings what fits together"
+
+
+def _file(name: str) -> Path:
+    return _folder(name) / f"v{duckdb.__version__}" / f"{name}.duckdb_extension"
+
+
+def _folder(name: str) -> Path:
+    spec = find_spec(f"duckdb_extension_{name}")
+    return Path(spec.origin if spec and spec.origin else "/nowhere").parent / "extensions"

@@ -363,7 +363,7 @@ def _start_from_snapshot(home: Home) -> None:
             with duckdb.connect(str(path), read_only=True, config=OFFLINE) as connection:
                 contents(connection)
                 if is_pulled(connection):
-                    raise InputError(f"home: {home.path}: holds what was pulled from a lake; expected a home of its own")
+                    raise InputError(f"{home.path}: holds what was pulled from a lake; expected a home of its own")
         except duckdb.Error as error:
             refuse_later_file(path, error)
             _log.warning("%s cannot be read: %s", path.name, one_line(error))
