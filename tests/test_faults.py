@@ -32,7 +32,7 @@ from tests.plain_run import STAGES, ask_for, content, plain_run, run_telling, sm
 from warehouse import snapshot
 from warehouse.errors import InputError, RunError, disk_trouble, one_line
 from warehouse.home import Home
-from warehouse.store import Contents
+from warehouse.store import Contents, Rule
 
 ROOT = Path(__file__).resolve().parents[1]
 KILLS = 50
@@ -358,8 +358,10 @@ def test_a_damaged_build_database(
     damage(home.build)
     ask_for(shipped, 16)
     assert runs_until_published(home, shipped) <= 2
-    assert content(home.snapshot) == elsewhere
     ask_for(shipped, 8)
+    assert content(home.snapshot) == elsewhere
+    with snapshot.open_snapshot(home.snapshot) as connection:  # the history goes on
+        assert connection.execute("select count(*) from core.run where status = 'succeeded'").fetchone() == (2,)
 
 
 @pytest.mark.parametrize("damage", DAMAGES)
@@ -388,6 +390,42 @@ def test_nothing_is_left(home: Home, shipped: Path, whole: Contents) -> None:
     for path in (home.build, home.snapshot, *home.stage.iterdir()):
         overwrite(path)
     assert runs_until_published(home, shipped) <= 2
+    assert content(home.snapshot) == whole
+
+
+@pytest.mark.parametrize("lost", ["charts/*/*.svg", "data/mart.roof.parquet", "index.html", "*.*"])
+def test_a_damaged_site_is_mended(lost: str, home: Home, shipped: Path) -> None:
+    before = {path: path.read_bytes() for path in home.site.rglob("*.*") if path.is_file()}
+    for path in home.site.rglob(lost):
+        if path.is_file():
+            path.unlink()
+            if lost != "*.*":
+                path.touch()
+    assert plain_run(home, shipped).status == "succeeded"
+    after = {path: path.read_bytes() for path in home.site.rglob("*.*") if path.is_file()}
+    assert after.keys() == before.keys()
+    assert {path.suffix for path in after if after[path] != before[path]} <= {".html", ".parquet", ".json"}  # this run
+    assert all(after.values())
+
+
+def test_a_staged_file_that_was_cut_short_is_made_again(home: Home, shipped: Path, whole: Contents) -> None:
+    (staged,) = home.stage.glob("op_cost-*.parquet")
+    staged.write_bytes(staged.read_bytes()[:1000])
+    home.snapshot.unlink()
+    home.build.unlink()
+    assert plain_run(home, shipped).status == "succeeded"
+    assert content(home.snapshot) == whole
+
+
+def test_a_rule_that_does_not_hold_stops_the_run(
+    home: Home, shipped: Path, whole: Contents, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    found = [Rule("good", "one row", 0, ""), Rule("duplicate_key", "one row", 2, "object core.hardware")]
+    monkeypatch.setattr("warehouse.store.run_checks", lambda _: found)
+    ask_for(shipped, 16)
+    with pytest.raises(RunError, match=r"1 of 2 rules do not hold.*duplicate_key \(2 rows, as object core.hardware"):
+        plain_run(home, shipped)
+    ask_for(shipped, 8)
     assert content(home.snapshot) == whole
 
 

@@ -17,10 +17,8 @@ from flows.cli import run_command
 from flows.ingest.catalog import SHIPPED
 from tests.conftest import Refresh
 from tests.test_ingest import CONFIG, DEVICE, WORKLOAD
-from warehouse.errors import RunError
 from warehouse.home import Home
 from warehouse.snapshot import open_snapshot
-from warehouse.store import Rule
 
 DEVICES, MODELS, WORKLOADS = (len(list((SHIPPED / name).iterdir())) for name in ("hardware", "models", "workloads"))
 Tables = dict[str, list[tuple[object, ...]]]
@@ -221,62 +219,6 @@ def test_a_run_that_fails_late_leaves_the_old_snapshot(
     assert statuses == [("succeeded", None), ("failed", "the pen broke"), ("succeeded", None)]
 
 
-def test_a_rule_that_does_not_hold_stops_the_run(
-    home: Home, run_refresh: Refresh, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    before = home.snapshot.read_bytes()
-    (home.catalog / "hardware").mkdir(parents=True)
-    (home.catalog / "hardware" / "mine.toml").write_text(DEVICE, "utf-8")
-    found = [Rule("good", "one row", 0, ""), Rule("duplicate_key", "one row", 2, "object core.hardware")]
-    monkeypatch.setattr("warehouse.store.run_checks", lambda _: found)
-    with pytest.raises(RunError, match=r"1 of 2 rules do not hold.*duplicate_key \(2 rows, as object core.hardware"):
-        run_refresh(home.path)
-    assert home.snapshot.read_bytes() == before
-
-
-def test_a_lost_build_database_is_made_again_from_the_snapshot(home: Home, run_refresh: Refresh) -> None:
-    before = tables(home)
-    home.build.unlink()
-    assert run_refresh(home.path).status == "unchanged"
-    home.build.write_bytes(b"no database at all" * 1000)
-    (home.catalog / "hardware").mkdir(parents=True)
-    (home.catalog / "hardware" / "mine.toml").write_text(DEVICE, "utf-8")
-    assert run_refresh(home.path).status == "succeeded"
-    after = tables(home)
-    assert set(before["run"]) <= set(after["run"])
-    assert after["op_cost"] == before["op_cost"]
-
-
-def test_a_lost_site_is_drawn_again(home: Home, run_refresh: Refresh) -> None:
-    (home.site / "site.json").unlink()
-    for path in home.site.rglob("*"):
-        if path.is_file():
-            path.unlink()
-    summary = run_refresh(home.path)
-    assert summary.status == "succeeded"
-    assert summary.site is not None
-    assert len(summary.site.drawn) == summary.site.charts
-
-
-def test_a_damaged_site_is_mended(home: Home, run_refresh: Refresh) -> None:
-    damaged = [home.site / name for name in ("charts/devices-fp16/devices-fp16.svg", "data/mart.roof.parquet")]
-    whole = [path.read_bytes() for path in damaged]
-    for path in (*damaged, home.site / "index.html"):
-        path.unlink()
-        path.write_bytes(b"")
-    assert run_refresh(home.path).status == "succeeded"
-    assert [path.read_bytes() for path in damaged] == whole
-    assert b"2 runs (2 succeeded)" in (home.site / "index.html").read_bytes()
-
-
-def test_a_staged_file_that_was_cut_short_is_made_again(home: Home, run_refresh: Refresh) -> None:
-    (staged_file,) = home.stage.glob("op_cost-*.parquet")
-    staged_file.write_bytes(staged_file.read_bytes()[:1000])
-    home.snapshot.unlink()
-    home.build.unlink()
-    assert run_refresh(home.path).status == "succeeded"
-
-
 def test_prefect_shows_the_run(home: Home, run_refresh: Refresh) -> None:
     (home.catalog / "hardware").mkdir(parents=True)
     (home.catalog / "hardware" / "mine.toml").write_text(DEVICE, "utf-8")
@@ -322,15 +264,15 @@ def wait_for(path: Path, process: subprocess.Popen[str]) -> None:
     assert process.poll() is None, "the run ended before it could be stopped"
 
 
-@pytest.mark.parametrize("moment", ["rooflines.candidate", "site.new"])
 def test_a_killed_run_leaves_the_snapshot_and_the_next_one_mends(
-    moment: str, home: Home, tmp_path_factory: pytest.TempPathFactory, run_refresh: Refresh
+    home: Home, tmp_path_factory: pytest.TempPathFactory, run_refresh: Refresh
 ) -> None:
+    """With its server and the processes that draw; see test_faults for other moments."""
     before, site = home.snapshot.read_bytes(), files(home.site)
     (home.catalog / "hardware").mkdir(parents=True)
     (home.catalog / "hardware" / "mine.toml").write_text(DEVICE, "utf-8")
     with started_run(home, tmp_path_factory) as process:
-        wait_for(home.path / moment, process)
+        wait_for(home.new_site, process)
         os.killpg(process.pid, signal.SIGKILL)
     assert home.snapshot.read_bytes() == before
     assert files(home.site) == site

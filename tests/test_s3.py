@@ -19,7 +19,7 @@ from moto.server import ThreadedMotoServer
 from flows.cli import run_command
 from flows.sweep import sweep
 from tests.test_sweep import COST, KEY, SMALL, answer, stopping
-from warehouse import bucket, store
+from warehouse import bucket, extensions, store
 from warehouse.bucket import BucketPath
 from warehouse.errors import InputError, RunError
 from warehouse.home import Home
