@@ -19,7 +19,9 @@ from flows.cli import run_command
 from flows.ingest.catalog import SHIPPED, list_sources
 from flows.readers import READERS
 from tests.postgresql import Server, postgresql
+from tests.s3 import s3_server
 from warehouse import lake, snapshot, store
+from warehouse.bucket import BucketPath
 from warehouse.errors import InputError
 from warehouse.home import Home
 from warehouse.objects import sql_files
@@ -383,3 +385,14 @@ def test_what_is_not_installed(own: Home, monkeypatch: pytest.MonkeyPatch) -> No
     monkeypatch.setattr(duckdb, "__version__", "0.0.1")
     with pytest.raises(InputError, match=r"is made for DuckDB [\d.]+, and 0\.0\.1 is installed"):
         lake.push(own, "postgres:", "eve")
+
+
+def test_data_in_a_bucket(own: Home, places: Places, tmp_path: Path) -> None:
+    place, mine = places.new(), Home(tmp_path / "pulled")
+    points = "select hardware_id, model_id, op, flops, bytes, lower_bound_s from mart.roofline_point order by all"
+    with s3_server("lake"):
+        assert lake.push(own, place.address, "ada", "s3://lake/data").put_in > 0
+        assert len(BucketPath("s3://lake/data").sizes()) > 0
+        assert lake.push(own, place.address, "ada", "s3://lake/data").touched == 0
+        lake.pull(mine, place.address)
+    assert rows(mine, points) == rows(own, points) != []

@@ -13,11 +13,10 @@ pytest.importorskip("obstore", reason="the extra s3 is not installed")
 pytest.importorskip("duckdb_extension_httpfs", reason="the extra s3 is not installed")
 pytest.importorskip("moto.server", reason="moto and its server are not installed")
 
-import httpx
-from moto.server import ThreadedMotoServer
 
 from flows.cli import run_command
 from flows.sweep import sweep
+from tests.s3 import s3_server
 from tests.test_sweep import COST, KEY, SMALL, answer, stopping
 from warehouse import bucket, extensions, store
 from warehouse.bucket import BucketPath
@@ -32,19 +31,9 @@ IN_BUCKET = replace(SMALL, name="there", out=OUT)
 
 @pytest.fixture(scope="module", autouse=True)
 def server() -> Iterator[str]:
-    """A server with two buckets, and what its user has in the environment; its address."""
-    serving = ThreadedMotoServer(ip_address="127.0.0.1", port=0, verbose=False)
-    serving.start()
-    host, port = serving.get_host_and_port()
-    address = f"http://{host}:{port}"
-    variables = {"ACCESS_KEY_ID": "me", "SECRET_ACCESS_KEY": "o'hara", "REGION": "us-east-1", "ENDPOINT_URL": address}
-    with pytest.MonkeyPatch.context() as patched:
-        for name, value in variables.items():
-            patched.setenv(f"AWS_{name}", value)
-        for name in ("sweeps", "kept"):
-            assert httpx.put(f"{address}/{name}").is_success
+    """A server with two buckets; its address."""
+    with s3_server("sweeps", "kept") as address:
         yield address
-    serving.stop()
 
 
 @pytest.fixture(autouse=True)

@@ -127,8 +127,8 @@ def is_bucket(folder: str) -> bool:
     return folder.startswith(_SCHEME)
 
 
-def let_read(connection: duckdb.DuckDBPyConnection) -> None:
-    """Let a connection read buckets, with the keys of the environment, which no statement can then read.
+def let_use(connection: duckdb.DuckDBPyConnection) -> None:
+    """Let a connection use buckets, with the keys of the environment, which no statement can then read.
 
     Raises
     ------

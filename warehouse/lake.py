@@ -19,9 +19,10 @@ from typing import Any, TypeVar
 import duckdb
 
 from warehouse import snapshot, store
+from warehouse.bucket import is_bucket, let_use
 from warehouse.digest import digest_of
 from warehouse.errors import InputError, RunError, one_line
-from warehouse.extensions import load_extension
+from warehouse.extensions import load_extension, reason_without
 from warehouse.home import Home
 from warehouse.objects import sql_files, sql_folder, views_in_order
 from warehouse.store import WRITING, Run, literal
@@ -262,8 +263,8 @@ def _opened(address: str, options: Sequence[str], data: str = "") -> Iterator[du
 def _attach(connection: duckdb.DuckDBPyConnection, address: str, options: Sequence[str], data: str = "") -> None:
     for name in ("ducklake", "postgres_scanner"):
         load_extension(connection, name, "lake")
-    if _is_on_s3(data):
-        _reach_s3(connection)
+    if is_bucket(data) or reason_without("httpfs", "s3") is None:  # where its data are, only the lake itself knows
+        let_use(connection)
     os.environ.setdefault("PGCONNECT_TIMEOUT", _CONNECT_TIMEOUT_S)
     try:
         connection.execute(f"attach {literal(f'ducklake:{address}')} as lake ({', '.join(options)})")
@@ -272,31 +273,16 @@ def _attach(connection: duckdb.DuckDBPyConnection, address: str, options: Sequen
             raise
         if "creating a new DuckLake is explicitly disabled" in str(error) or "read-only" in str(error):
             shown = f"{_shown(address, address)}: no lake there; `rooflines lake push --data FOLDER` makes one"
+        elif "httpfs" in str(error) and (lacking := reason_without("httpfs", "s3")):
+            shown = f"{_shown(address, address)}: {lacking}"
         else:
             reason = _REASON.search(str(error))
             shown = f"{_shown(address, address)}: {_shown(reason[0] if reason else error, address)}"
         raise InputError(f"lake: {shown}") from None
-    kept_at = "select value from ducklake_options('lake') where option_name = 'data_path'"
-    if not data and _is_on_s3(_row(connection, kept_at)[0]):
-        _reach_s3(connection)
 
 
 def _data_path(data: str) -> str:
     return data if "://" in data else str(Path(data).expanduser().absolute())
-
-
-def _is_on_s3(data: str) -> bool:
-    return data.startswith("s3://")
-
-
-def _reach_s3(connection: duckdb.DuckDBPyConnection) -> None:
-    """Load what reads and writes S3; it takes keys and region from the environment, as every program does."""
-    load_extension(connection, "httpfs", "s3")
-    if endpoint := os.environ.get("AWS_ENDPOINT_URL_S3") or os.environ.get("AWS_ENDPOINT_URL"):
-        scheme, _, host = endpoint.rpartition("://")
-        connection.execute(f"set s3_endpoint = {literal(host.rstrip('/'))}")
-        connection.execute(f"set s3_use_ssl = {literal(scheme != 'http')}")
-        connection.execute("set s3_url_style = 'path'")
 
 
 @contextmanager

@@ -8,7 +8,7 @@ from pathlib import Path
 
 import duckdb
 
-from warehouse.bucket import BucketPath, let_read
+from warehouse.bucket import BucketPath, let_use
 from warehouse.errors import InputError, disk_trouble, one_line
 from warehouse.home import Home
 from warehouse.sandbox import MEMORY_LIMIT, bytes_of
@@ -169,7 +169,7 @@ def open_snapshot(path: Path, memory_limit: str = MEMORY_LIMIT) -> Iterator[duck
         if files:
             if any(isinstance(file, BucketPath) for file in files):
                 with suppress(InputError):  # the other views need no extension; a query of these says what is missing
-                    let_read(connection)
+                    let_use(connection)
             names = {name for file in files for name in (str(file), file_pattern(file))}
             connection.execute(f"set allowed_paths = {literal(sorted(names))}")
         connection.execute("set enable_external_access = false")

@@ -13,7 +13,7 @@ from pathlib import Path
 
 import duckdb
 
-from warehouse.bucket import Location, let_read, located
+from warehouse.bucket import Location, let_use, located
 from warehouse.errors import InputError, LaterVersionError, RunError, disk_trouble, one_line
 from warehouse.home import Home
 from warehouse.objects import read_names, sql_files, sql_folder, views_in_order
@@ -391,9 +391,9 @@ def _can_be_read(connection: duckdb.DuckDBPyConnection, sweep_id: str, part: str
     """Whether the bucket of a sweep answers; to create the view, DuckDB reads one of its files."""
     try:
         with duckdb.connect(config=OFFLINE) as aside:  # what fails would end the transaction
-            let_read(aside)
+            let_use(aside)
             aside.execute(f"describe select null as sweep_id where false {part}").fetchall()
-        let_read(connection)
+        let_use(connection)
     except (duckdb.Error, InputError) as error:
         _log.warning("sweep %s is left out: %s", sweep_id, one_line(error))
         return False
