@@ -26,6 +26,7 @@ from warehouse.home import Home
 ROOT = Path(__file__).resolve().parents[1]
 DEVICES, MODELS = (len(list((SHIPPED / name).iterdir())) for name in ("hardware", "models"))
 COMMANDS = ["run", "ingest", "measure", "calibrate", "sweep", "query", "schema", "chart", "publish", "check", "serve"]
+COMMANDS += ["lake push", "lake pull", "lake remove"]
 
 
 def rooflines(home: Home, *arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:
@@ -50,9 +51,6 @@ def test_the_terminal_stays_clean(tmp_path: Path) -> None:
     assert (first.returncode, first.stderr) == (0, "")
     assert first.stdout.startswith(f"published {DEVICES} devices, {MODELS} models")
     assert str(home.snapshot) in first.stdout
-    again = rooflines(home, "run", PREFECT_HOME=prefect_home)
-    assert (again.returncode, again.stderr) == (0, "")
-    assert again.stdout.startswith("unchanged: everything is up to date")
     (home.catalog / "hardware").mkdir(parents=True)
     (home.catalog / "hardware" / "bad.toml").write_text("[", "utf-8")
     failed = rooflines(home, "run", PREFECT_HOME=prefect_home)
@@ -86,7 +84,7 @@ def test_a_person_sees_progress_and_nothing_else(home: Home, tmp_path: Path) -> 
 
 @pytest.mark.parametrize("command", COMMANDS)
 def test_every_command_has_help(command: str, capsys: pytest.CaptureFixture[str]) -> None:
-    assert run_command([command, "--help"]) == 0
+    assert run_command([*command.split(), "--help"]) == 0
     text = capsys.readouterr().out
     assert "--home" in text
     assert len(text) > 300
@@ -98,7 +96,7 @@ def test_every_command_stands_in_the_readme(command: str) -> None:
 
 
 def test_there_are_no_other_commands() -> None:
-    assert {name for name in app if not name.startswith("-")} == set(COMMANDS)
+    assert {name for name in app if not name.startswith("-")} == {command.split()[0] for command in COMMANDS}
 
 
 @pytest.mark.parametrize("command", [["query", "select 1"], ["schema"], ["check"]])

@@ -94,9 +94,9 @@ def test_snapshots_that_are_kept(tmp_path: Path, capsys: pytest.CaptureFixture[s
         assert run_command([*asked, "--as-of", wrong]) == 2
         assert "run-0004, run-0003, run-0002" in capsys.readouterr().err
     with open_snapshot(snapshot_of(home, "run-0003")) as old:
-        snapshot.promote(snapshot.write_candidate(home, "run-0004"), home, "run-0005", kept=1)
+        snapshot.promote(snapshot.write_candidate(home, "run-0004"), home, "run-0004", kept=1)
         assert old.sql("select count(*) from core.run").fetchall() == [(3,)]  # gone, but not for who reads it
-    assert [path.stem for path in kept_snapshots(home)] == ["run-0005"]
+    assert [path.stem for path in kept_snapshots(home)] == ["run-0004"]
 
 
 def test_a_query_has_limits(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

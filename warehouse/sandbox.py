@@ -25,12 +25,12 @@ _BESIDE = 512 * 2**20  # bytes that a process takes beside what DuckDB counts
 _READS = {duckdb.StatementType.SELECT, duckdb.StatementType.EXPLAIN}
 _OF_THE_PARSER = {duckdb.StatementType.CREATE, duckdb.StatementType.TRANSACTION}  # parts of a PIVOT
 _NEVER_EXPLAINED = {"call", "checkpoint", "copy", "export", "import", "pragma"}  # EXPLAIN ANALYZE would do it
-# functions that change what the process does, take a statement as a text, or an address of memory; that a log is to be
-# a file that cannot be written would end the process
+# functions that change what the process does, take a statement as a text or an address of memory, or tell of keys; that
+# a log is to be a file that cannot be written would end the process
 _REFUSED = {
-    "arrow_scan", "arrow_scan_dumb", "checkpoint", "disable_logging", "disable_profiling", "enable_logging",
-    "enable_profiling", "force_checkpoint", "json_execute_serialized_sql", "pandas_scan", "python_map_function",
-    "query", "truncate_duckdb_logs", "write_log",
+    "arrow_scan", "arrow_scan_dumb", "checkpoint", "disable_logging", "disable_profiling", "duckdb_secrets",
+    "enable_logging", "enable_profiling", "force_checkpoint", "json_execute_serialized_sql", "pandas_scan",
+    "python_map_function", "query", "truncate_duckdb_logs", "which_secret", "write_log",
 }  # fmt: skip
 _NAME = re.compile(rb'"((?:[^"]|"")*)"|\w+')
 
