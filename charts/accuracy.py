@@ -5,7 +5,7 @@ from typing import Any
 import altair as alt
 import polars as pl
 
-from charts.axes import BLUE, GREEN, GREY, INK, ORANGE, PURPLE, SKY, VERMILION, log_axis, styled
+from charts.axes import BLUE, GREEN, GREY, INK, ORANGE, PURPLE, SKY, VERMILION, Layer, log_axis, styled
 from charts.house_style import HEIGHT, WIDTH
 
 BAND = 0.1
@@ -37,13 +37,13 @@ def accuracy(frame: pl.DataFrame) -> alt.LayerChart:
     band = pl.DataFrame({"layer": "band", "latency_s": [low, high], "predicted_s": [low, high]}).with_columns(
         upper_s=pl.col("predicted_s") * (1 + BAND), lower_s=pl.col("predicted_s") / (1 + BAND)
     )
-    of_band = alt.Chart().transform_filter("datum.layer == 'band'")
+    of_band = Layer().transform_filter("datum.layer == 'band'")
     layers: list[Any] = [
         of_band.mark_area(color=GREY, opacity=0.18, clip=True).encode(
             x, alt.Y("lower_s:Q", **predicted), alt.Y2("upper_s:Q")
         ),
         of_band.mark_line(color=GREY, strokeWidth=1).encode(x, y),
-        alt.Chart()
+        Layer()
         .transform_filter("datum.layer == 'measured'")
         .mark_point(size=14, strokeWidth=1, opacity=0.7)
         .encode(

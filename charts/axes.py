@@ -1,7 +1,8 @@
 """What all rooflines share: logarithmic axes, colours, and the frame's rows as chart data."""
 
 import math
-from typing import Any
+from collections.abc import Iterable
+from typing import Any, Self
 
 import altair as alt
 import polars as pl
@@ -49,9 +50,20 @@ MEASURED_TOOLTIP = [
 ]
 
 
+class Layer(alt.Chart):
+    """A layer in the making.
+
+    Where layers are put together, Altair copies all that is in them, four times: most of what a chart takes.
+    """
+
+    def copy(self, deep: bool | Iterable[Any] = True, ignore: list[str] | None = None) -> Self:
+        """Return a copy that has marks and channels in common, which nobody changes in place."""
+        return super().copy(deep=False if deep is True else deep, ignore=ignore)
+
+
 def rows(layer: str) -> alt.Chart:
-    """Return a chart of the rows of one layer of the data."""
-    return alt.Chart().transform_filter(f"datum.layer == '{layer}'")
+    """Return the rows of one layer of the data."""
+    return Layer().transform_filter(f"datum.layer == '{layer}'")
 
 
 def x_axis(domain: Domain, title: str, **axis: Any) -> alt.X:

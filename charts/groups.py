@@ -5,7 +5,7 @@ from typing import Any
 import altair as alt
 import polars as pl
 
-from charts.axes import BLUE, GREEN, GREY, INK, ORANGE, PURPLE, SKY, VERMILION
+from charts.axes import BLUE, GREEN, GREY, INK, ORANGE, PURPLE, SKY, VERMILION, Layer
 
 # an op group looks the same on every chart: colour, and shape where it is a point
 _LOOKS = {
@@ -38,7 +38,7 @@ def choice_of_context(frame: pl.DataFrame) -> alt.Parameter:
 
 def in_context(*conditions: str) -> alt.Chart:
     """Return a chart of the rows of the chosen context for which the conditions hold."""
-    return alt.Chart().transform_filter(" && ".join(["datum.sequence_length == context", *conditions]))
+    return Layer().transform_filter(" && ".join(["datum.sequence_length == context", *conditions]))
 
 
 def context_label(one_row: alt.Chart, x: float) -> alt.Chart:

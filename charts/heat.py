@@ -5,7 +5,7 @@ from typing import Any
 import altair as alt
 import polars as pl
 
-from charts.axes import INK, styled
+from charts.axes import INK, Layer, styled
 from charts.house_style import WIDTH
 
 _ROW_HEIGHT = 20
@@ -24,7 +24,7 @@ def heat(frame: pl.DataFrame) -> alt.LayerChart:
     x = alt.X("least_flops:O", axis=alt.Axis(title="Work of one kernel (FLOP, from)", format=".2~s", labelAngle=-90))
     y = alt.Y("label:N", sort=labels, axis=alt.Axis(title=None))
     dark = alt.ColorValue(INK, condition={"test": "datum.roof_fraction < 0.45", "value": "white"})
-    base = alt.Chart()
+    base = Layer()
     layers: list[Any] = [
         base.mark_rect(stroke="white", strokeWidth=1).encode(
             x,

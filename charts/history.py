@@ -5,7 +5,7 @@ from typing import Any
 import altair as alt
 import polars as pl
 
-from charts.axes import BLUE, GREEN, GREY, VERMILION, styled
+from charts.axes import BLUE, GREEN, GREY, VERMILION, Layer, styled
 from charts.house_style import HEIGHT, WIDTH
 
 _LOOKS = {
@@ -45,8 +45,8 @@ def history(frame: pl.DataFrame) -> alt.LayerChart:
     )
     y = alt.Y("seconds:Q", axis=alt.Axis(title="Time of the run (s)", tickCount=6))
     layers: list[Any] = [
-        alt.Chart().mark_rule(color=GREY, strokeWidth=1, opacity=0.5).encode(x, y, y2=alt.Y2Datum(0)),
-        alt.Chart()
+        Layer().mark_rule(color=GREY, strokeWidth=1, opacity=0.5).encode(x, y, y2=alt.Y2Datum(0)),
+        Layer()
         .mark_point(filled=True, size=90, opacity=1)
         .encode(
             x,

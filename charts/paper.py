@@ -12,6 +12,7 @@ from charts.axes import (
     MEASURED_TOOLTIP,
     PERFORMANCE,
     TOOLTIP,
+    Layer,
     cut,
     rows,
     styled,
@@ -60,7 +61,7 @@ def paper(frame: pl.DataFrame) -> alt.LayerChart:
     y = y_axis(domain, "Performance (FLOP/s)", **_fine_grid(*domain))
 
     lines = (
-        alt.Chart()
+        Layer()
         .mark_line(strokeWidth=1.6)
         .encode(
             x,

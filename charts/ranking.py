@@ -5,7 +5,7 @@ from typing import Any
 import altair as alt
 import polars as pl
 
-from charts.axes import BLUE, GREY, INK, LABEL, VERMILION, styled
+from charts.axes import BLUE, GREY, INK, LABEL, VERMILION, Layer, styled
 from charts.groups import at_the_roof
 from charts.house_style import WIDTH
 
@@ -34,7 +34,7 @@ def ranking(frame: pl.DataFrame) -> alt.LayerChart:
         axis=alt.Axis(title="Decode tokens/s, at most", format=",~f", tickCount=6, orient="top"),
     )
     y = alt.Y("hardware:N", sort=devices, scale=alt.Scale(domain=devices), axis=alt.Axis(title=None, ticks=False))
-    base = alt.Chart()
+    base = Layer()
     fits, lacks_room = (base.transform_filter(f"datum.status == '{status}'") for status in ("fits", "does not fit"))
     others = base.transform_filter("datum.status == 'no peak'")
     number: dict[str, Any] = {"align": "left", "dx": 5, "fontSize": 10}

@@ -6,7 +6,7 @@ import altair as alt
 import polars as pl
 
 from charts.accuracy import BAND, KIND_TOOLTIP, kind_colour, sampled
-from charts.axes import GREY, INK, styled
+from charts.axes import GREY, INK, Layer, styled
 from charts.house_style import HEIGHT, WIDTH
 
 _WIDEST = 1.0  # errors beyond are drawn at the edge
@@ -25,11 +25,11 @@ def residuals(frame: pl.DataFrame) -> alt.LayerChart:
         scale=alt.Scale(domain=[-_WIDEST, _WIDEST], clamp=True),
         axis=alt.Axis(title="Predicted / measured time - 1", format="+.0%"),
     )
-    zero = alt.Chart().transform_filter("datum.layer == 'zero'")
+    zero = Layer().transform_filter("datum.layer == 'zero'")
     layers: list[Any] = [
         zero.mark_rect(color=GREY, opacity=0.18).encode(y=alt.Y("low:Q"), y2=alt.Y2("high:Q")),
         zero.mark_rule(color=INK, strokeWidth=1).encode(y=y),
-        alt.Chart()
+        Layer()
         .transform_filter("datum.layer == 'measured'")
         .mark_point(size=14, strokeWidth=1, opacity=0.7)
         .encode(x, y, color=kind_colour(frame), tooltip=KIND_TOOLTIP),

@@ -128,13 +128,13 @@ def build_site(
                 drawn.append(entry.name)
             shown.append(ShownChart(entry, frame))
         data = writing.result()
+        write_assets(out)
+        write_explorer(out, connection)
         _await(drawings, progress)
         run_id, inputs_sha256 = published_run(connection)
         progress("writing pages")
         run = {"run": run_id, "code": code_version(), "digest of the inputs": inputs_sha256}
         write_pages(out, connection, shown, run, {name: f"{name}.parquet" for name in data})
-        write_assets(out)
-        write_explorer(out, connection)
     sizes = {path.relative_to(out).as_posix(): path.stat().st_size for path in sorted(out.rglob("*")) if path.is_file()}
     manifest = {
         "site_of": "rooflines",

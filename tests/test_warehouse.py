@@ -1,5 +1,6 @@
 """The build database, the snapshot and the rules, without Prefect."""
 
+import re
 from collections.abc import Iterator
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -292,6 +293,15 @@ def test_sql_files_say_what_a_row_is() -> None:
     for folder in ("views", "checks", "charts", "schema"):
         for path in objects.sql_files(folder):
             assert path.read_text("utf-8").startswith("-- one row per "), path.name
+
+
+def test_texts_are_joined_in_one_order() -> None:
+    """Or else a chart would differ from one drawing to the next."""
+    for path in (
+        path for folder in ("views", "charts", "site", "explorer", "queries") for path in objects.sql_files(folder)
+    ):
+        for call in re.findall(r"string_agg\s*(\((?:[^()]|\((?:[^()]|\([^()]*\))*\))*\))", path.read_text("utf-8")):
+            assert "order by" in call, path.name
 
 
 def test_the_public_contract_is_there(snapshot: duckdb.DuckDBPyConnection) -> None:

@@ -55,7 +55,7 @@ peak as (
             as label,
         basis,
         max(is_main) as is_main,
-        string_agg(distinct peak_origin, ', ') as origin,
+        string_agg(distinct peak_origin, ', ' order by peak_origin) as origin,
         intensity_flops_per_byte,
         performance_flops_per_s,
     from vertex
