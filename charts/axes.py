@@ -15,7 +15,7 @@ Domain = tuple[float, float]
 BLUE, ORANGE, GREEN, VERMILION = "#0072b2", "#e69f00", "#009e73", "#d55e00"
 SKY, PURPLE, INK, GREY, PALE = "#56b4e9", "#cc79a7", "#222222", "#6b6b6b", "#e4e7ea"
 _LOOK = alt.Config(
-    font="Helvetica Neue, Arial, Liberation Sans, sans-serif",
+    font="Liberation Sans, Arial, Helvetica, sans-serif",
     background="white",
     padding=12,
     view=alt.ViewConfig(stroke=None),

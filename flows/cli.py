@@ -387,7 +387,7 @@ def sweep(
     )
     started = time.monotonic()
     if runner == "dask" and not dry_run:
-        done = _sweep_on_dask(home, request, address, common.debug)
+        done = _sweep_on_dask(request, address, common)
     else:
         with _progress("planning") as show:
             done = sweeping.sweep(home, request, dry_run=dry_run, progress=show.tell)
@@ -699,35 +699,22 @@ def _prepare(home: Home, catalog: Path | None) -> None:
     import flows.refresh  # noqa: F401
 
 
-def _sweep_on_dask(home: Home, request: "Request", address: str | None, debug: bool) -> "Summary":
+def _sweep_on_dask(request: "Request", address: str | None, common: Common) -> "Summary":
     """Run the flow of a sweep on many machines."""
     from importlib.util import find_spec
 
     from flows.embedded_server import start_server
-    from flows.prefect_defaults import (
-        answering,
-        listen,
-        opt_out_of_telemetry,
-        prefect_defaults,
-        quiet_terminal,
-        refuse_unwritable_prefect_home,
-    )
+    from flows.prefect_defaults import answering, listen
 
     if address is None:
         raise InputError("--runner dask: expected --address of its scheduler, as tcp://10.0.0.5:8786")
     if find_spec("distributed") is None:
         raise InputError("--runner dask: expected the extra dask: pip install 'rooflines[dask]'")
-    refuse_unwritable_prefect_home()
-    opt_out_of_telemetry()
-    if not debug:
-        quiet_terminal()
-    with _progress("starting Prefect") as show, _left_at_once(show), prefect_defaults():
-        server = start_server()
-        with answering(server):
-            from flows.sweep_flow import sweep_on_dask
+    with _prefect(common) as show, answering(start_server()):
+        from flows.sweep_flow import sweep_on_dask
 
-            listen(show)
-            return sweep_on_dask(request.name, request, address, home.path)
+        listen(show)
+        return sweep_on_dask(request.name, request, address, common.place.path)
 
 
 def _statement(sql: str | None, file: Path | None) -> str:

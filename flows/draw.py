@@ -1,8 +1,10 @@
 """A chart of the gallery, from rows to files."""
 
 import json
+import os
 import re
 from collections.abc import Mapping
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -18,6 +20,12 @@ from flows.gallery import chart_sql
 _NUMBERED = re.compile(r"(?<=[\"#])(clip|gradient_)(\d+)(?=[\")])")
 _PIXELS_A_UNIT = 1.5
 _VEGA_LITE = ".".join(alt.SCHEMA_VERSION.removeprefix("v").split(".")[:2])
+
+# The renderer has Liberation Sans built in. On Linux it sees no other font until a text needs one: fonts of the system
+# would be read anew for each glyph, which takes most of the time, and draw other pictures on each machine.
+os.environ.setdefault("FONTCONFIG_FILE", str(Path(__file__).with_name("fonts.conf")))
+_NOT_BUILT_IN = re.compile(r"[^\n -\u017f\u0384-\u03ce\u0400-\u045f\u2010-\u2026]")
+_FONT_FOLDERS = ("/usr/share/fonts", "/usr/local/share/fonts", "~/.fonts", "~/.local/share/fonts")
 
 
 def chart_spec(entry: ChartEntry, frame: pl.DataFrame) -> dict[str, Any]:
@@ -37,6 +45,8 @@ def render(spec: dict[str, Any], suffix: str) -> bytes:
         return (json.dumps(spec, ensure_ascii=False, indent=1, sort_keys=True) + "\n").encode()
     if suffix == "html":
         return vl_convert.vegalite_to_html(spec, vl_version=_VEGA_LITE, bundle=True).encode()
+    if _NOT_BUILT_IN.search(json.dumps(spec, ensure_ascii=False)):
+        use_system_fonts()
     svg = _own_numbers(vl_convert.vegalite_to_svg(spec, vl_version=_VEGA_LITE))
     return svg.encode() if suffix == "svg" else vl_convert.svg_to_png(svg, scale=_PIXELS_A_UNIT)
 
@@ -54,6 +64,14 @@ def write_chart(entry: ChartEntry, frame: pl.DataFrame, files: Mapping[str, Path
     }
     for suffix, file in files.items():
         file.write_bytes(contents[suffix])
+
+
+@cache
+def use_system_fonts() -> None:
+    """Have the renderer find what its own font lacks in those of the system, where they usually lie on Linux."""
+    for folder in map(Path, map(os.path.expanduser, _FONT_FOLDERS)):
+        if folder.is_dir():
+            vl_convert.register_font_directory(str(folder))
 
 
 def _own_numbers(svg: str) -> str:

@@ -12,7 +12,6 @@ import argparse
 import csv
 import importlib
 import math
-import os
 import platform
 import statistics
 import subprocess
@@ -205,8 +204,9 @@ class Numpy:
     def free_bytes(self) -> int:
         """Return the memory that kernels can take."""
         try:
-            return int(os.sysconf("SC_AVPHYS_PAGES")) * int(os.sysconf("SC_PAGE_SIZE"))
-        except (AttributeError, ValueError, OSError):
+            words = Path("/proc/meminfo").read_text("ascii").split()
+            return int(words[words.index("MemAvailable:") + 1]) * 2**10  # what caches of files hold too
+        except (OSError, ValueError):
             return 2 * 2**30
 
     def forget(self) -> None:

@@ -111,11 +111,14 @@ def build_site(
     shown: list[ShownChart] = []
     drawn, skipped = [], []
     drawings: dict[Future[None], str] = {}
-    with open_snapshot(snapshot) as connection, ThreadPoolExecutor(1) as beside:
+    # one thread: queries are small, and the cores draw
+    with open_snapshot(snapshot, threads=1) as connection, ThreadPoolExecutor(1) as beside:
         writing = beside.submit(_write_data, connection.cursor(), rebuild)
         if not rebuild.takes_over(_BUNDLE, RENDERER, [_BUNDLE]):
             drawings[submit_bundle(out / _BUNDLE)] = "the renderer"
-        for entry in (entry for entry in gallery(connection) if entry.on_site):
+        entries = [entry for entry in gallery(connection) if entry.on_site]
+        for number, entry in enumerate(entries, 1):
+            progress(f"drawing {entry.name} ({number} of {len(entries)})")
             frame = chart_frame(connection, entry)
             if not is_drawable(frame):
                 skipped.append(entry.name)

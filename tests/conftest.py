@@ -20,10 +20,12 @@ from prefect.testing.utilities import prefect_test_harness  # noqa: E402
 
 from flows.refresh import refresh  # noqa: E402
 from flows.steps import Summary  # noqa: E402
+from tests.plain_run import plain_run  # noqa: E402
 
 Refresh = Callable[..., Summary]
 
 _LONGEST = ["test_schedules", "test_refresh", "test_cli", "test_charts", "test_browser", "test_readers"]
+_LONGEST += ["test_faults", "test_lake", "test_fuzz"]
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
@@ -59,14 +61,14 @@ def run_refresh(prefect_server: None) -> Refresh:
 
 
 @pytest.fixture(scope="session")
-def finished(run_refresh: Refresh, tmp_path_factory: pytest.TempPathFactory, request: pytest.FixtureRequest) -> Home:
+def finished(tmp_path_factory: pytest.TempPathFactory, request: pytest.FixtureRequest) -> Home:
     """A home after its first run; tests must not write to it. The first worker that needs it makes it for all."""
     is_worker = hasattr(request.config, "workerinput")
     base = tmp_path_factory.getbasetemp()
     home = Home((base.parent if is_worker else base) / "finished")
     with FileLock(f"{home.path}.lock"):
         if not home.snapshot.exists():
-            assert run_refresh(home.path).status == "succeeded"
+            assert plain_run(home, draws=True).status == "succeeded"
     return home
 
 

@@ -1,28 +1,29 @@
-"""A whole run in one process, without Prefect and without the renderer: what kills, full disks and damage are tried on.
+"""A whole run in one process, without Prefect's server: for tests of what a run does, not of how it is orchestrated.
 
-A run through Prefect takes half a minute on a small machine, this one two seconds.
+A run through Prefect takes half a minute on a small machine, this one with a small catalog and no charts two seconds.
 """
 
 import shutil
 from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import Future
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from multiprocessing.connection import Connection
 from pathlib import Path
+from typing import Any
 from unittest import mock
 
 import duckdb
 import polars as pl
 
 from charts.gallery import ChartEntry
+from flows import refresh as flow
 from flows import steps
 from flows.gallery import gallery
-from flows.ingest.catalog import SHIPPED, list_sources
-from flows.readers import READERS
+from flows.ingest.catalog import SHIPPED
 from flows.steps import Summary
 from warehouse.home import Home
 from warehouse.snapshot import open_snapshot
-from warehouse.store import Contents, Staged, contents
+from warehouse.store import Contents, contents
 
 STAGES = ("recorded", "ingest", "compute", "load", "check", "write_snapshot", "draw_site", "promote")
 _WORKLOAD = """
@@ -36,6 +37,11 @@ conventions = ["paper", "llm-viewer"]
 precisions = ["fp16", "bf16"]
 models = ["llama-7b"]
 """
+_FLOW = "flows.refresh"
+_OF_PREFECT = (
+    "create_link_artifact", "create_markdown_artifact", "create_table_artifact", "emit_event", "get_run_logger",
+    "skip_missed_runs",
+)  # fmt: skip
 # what the rows of these tables hold depends on when a run was
 _OF_RUNS = {"run", "run_change", "schema_migration", "source"}
 
@@ -62,33 +68,35 @@ def content(snapshot: Path) -> Contents:
 
 
 def plain_run(
-    home: Home, shipped: Path, begins: Callable[[str], object] = lambda _: None, given: Path | None = None
+    home: Home,
+    shipped: Path = SHIPPED,
+    begins: Callable[[str], object] = lambda _: None,
+    given: Path | None = None,
+    publish_to: Path | None = None,
+    *,
+    draws: bool = False,
 ) -> Summary:
-    """Do what the flow does; `begins` is called with the name of each stage."""
-    with mock.patch("flows.ingest.catalog.SHIPPED", shipped), drawn_by_nobody(), home.writing():
-        sources = list_sources(home, given)
-        run = steps.new_run(sources)
-        begins("recorded")
-        with steps.recorded(home, run) as altered:
-            if steps.is_published(home, run) and not altered:
-                return steps.finish_unchanged(home, run)
-            begins("ingest")
-            inputs: dict[str, Staged] = {}
-            for kind in READERS:
-                inputs |= steps.ingest(home, kind, [source for source in sources if source.kind == kind])
-            begins("compute")
-            inputs |= steps.compute(home, inputs, sources)
-            begins("load")
-            changes = steps.load(home, run, inputs, sources, altered)
-            begins("check")
-            steps.refuse_offences(steps.check(home))
-            begins("write_snapshot")
-            candidate = steps.write_snapshot(home, run)
-            begins("draw_site")
-            site = steps.draw_site(home, candidate)
-            begins("promote")
-            steps.promote(home, run, candidate, inputs, 3)
-            return Summary(run.run_id, "succeeded", tuple(changes), site)
+    """Call the flow itself as a function, its tasks too; `begins` is called with the name of each stage."""
+
+    def telling(name: str, function: Callable[..., Any]) -> Callable[..., Any]:
+        def call(*given: Any) -> Any:
+            begins(name)
+            return function(*given)
+
+        return call
+
+    recorded, *tasks = STAGES
+    with ExitStack() as patches:
+        for name in tasks:
+            patches.enter_context(mock.patch(f"{_FLOW}.{name}", telling(name, getattr(flow, name).fn)))
+        patches.enter_context(mock.patch(f"{_FLOW}.steps.{recorded}", telling(recorded, steps.recorded)))
+        for name in _OF_PREFECT:
+            patches.enter_context(mock.patch(f"{_FLOW}.{name}"))
+        patches.enter_context(mock.patch(f"{_FLOW}.publish", flow.publish.fn))
+        patches.enter_context(mock.patch("flows.ingest.catalog.SHIPPED", shipped))
+        if not draws:
+            patches.enter_context(drawn_by_nobody())
+        return flow.refresh.fn(home=home.path, catalog=given, publish_to=publish_to)
 
 
 def run_telling(home: Path, shipped: Path, told: Connection) -> None:

@@ -16,7 +16,7 @@ from hypothesis import strategies as st
 from flows.cli import run_command
 from flows.entries import add
 from flows.ingest.ops import read_ops
-from tests.conftest import Refresh
+from tests.plain_run import plain_run
 from tests.test_ingest import CONFIG, DEVICE, WORKLOAD, assert_refused, source, written
 from warehouse.errors import InputError
 from warehouse.home import Home
@@ -178,9 +178,9 @@ def test_kernels_may_come_in_any_format(suffix: str, tmp_path: Path) -> None:
     assert ours.equals(theirs)
 
 
-def test_kernels_stand_beside_the_ops_of_models(home: Home, tmp_path: Path, run_refresh: Refresh) -> None:
+def test_kernels_stand_beside_the_ops_of_models(home: Home, tmp_path: Path) -> None:
     assert ingest(home, "ops", str(written(tmp_path, "kernels.csv", KERNELS))) == 0
-    run_refresh(home.path)
+    plain_run(home, draws=True)
     with open_snapshot(home.snapshot) as connection:
         rows = connection.sql(
             "select op, op_group, series, precision_id, flops, bytes, repeat, bound, phase from mart.roofline_point"
@@ -351,12 +351,12 @@ def test_paths_that_cannot_be(tmp_path: Path, name: str, capsys: pytest.CaptureF
     assert len(capsys.readouterr().err.splitlines()) == 1
 
 
-def test_a_workload_of_ones_own_takes_no_crossover_away(home: Home, tmp_path: Path, run_refresh: Refresh) -> None:
+def test_a_workload_of_ones_own_takes_no_crossover_away(home: Home, tmp_path: Path) -> None:
     count = "select count(*), count(critical_tokens) from mart.crossover where model_id = 'llama-7b'"
     with open_snapshot(home.snapshot) as connection:
         before = connection.sql(count).fetchone()
     text = WORKLOAD.replace("[128]", "[100]").replace('["paper"]', '["engine", "paper"]')
     add(home, "workload", [str(written(tmp_path, "mine.toml", text))])
-    run_refresh(home.path)
+    plain_run(home)
     with open_snapshot(home.snapshot) as connection:
         assert connection.sql(count).fetchone() == before

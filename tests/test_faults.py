@@ -93,7 +93,7 @@ def _content(database: Path, inode: int, changed_ns: int) -> Contents:
 def started(home: Home, shipped: Path) -> tuple[BaseProcess, Connection]:
     """Start a run in a process that has loaded everything and done nothing."""
     spare = multiprocessing.get_context("forkserver")
-    spare.set_forkserver_preload(["flows.steps", "scipy.optimize", "pytest"])
+    spare.set_forkserver_preload(["flows.refresh", "scipy.optimize", "pytest"])
     telling, told = spare.Pipe(duplex=False)
     process = spare.Process(target=run_telling, args=(home.path, shipped, told), daemon=True)
     process.start()

@@ -8,7 +8,7 @@ import pytest
 from charts.gallery import list_charts
 from flows.gallery import chart_frame, find_chart, gallery
 from flows.ingest.gallery import read_gallery
-from tests.conftest import Refresh
+from tests.plain_run import plain_run
 from tests.test_ingest import source, written
 from warehouse.errors import InputError
 from warehouse.home import Home
@@ -96,11 +96,11 @@ def test_an_own_chart_takes_the_place_of_a_shipped_one() -> None:
     assert [entry.parameters["dtype"] for entry in entries] == ["fp8"]
 
 
-def test_own_charts_are_published(home: Home, run_refresh: Refresh, tmp_path: Path) -> None:
+def test_own_charts_are_published(home: Home, tmp_path: Path) -> None:
     home.catalog.mkdir()
     written(home.catalog, "gallery.toml", CHART + QUERY)
     public = tmp_path / "public"
-    summary = run_refresh(home.path, publish_to=public)
+    summary = plain_run(home, publish_to=public, draws=True)
     mine = {"mine-llama-3-8b-l40s", "mine-llama-13b-l40s", "my-kernels"}
     assert summary.site
     assert mine <= set(summary.site.drawn)
@@ -114,13 +114,13 @@ def test_own_charts_are_published(home: Home, run_refresh: Refresh, tmp_path: Pa
     assert frame["layer"].to_list().count("computed") == len(decode) > 5
 
     before = {path: path.stat().st_mtime_ns for path in public.rglob("*")}
-    assert run_refresh(home.path, publish_to=public).status == "unchanged"
+    assert plain_run(home, publish_to=public, draws=True).status == "unchanged"
     assert {path: path.stat().st_mtime_ns for path in public.rglob("*")} == before
 
     written(home.catalog, "gallery.toml", CHART.replace('"l40s"', '"l41s"'))
     with pytest.raises(InputError, match=r'hardware_id = "l41s": not in the catalog'):
-        run_refresh(home.path, publish_to=public)
+        plain_run(home, publish_to=public, draws=True)
     written(home.catalog, "gallery.toml", QUERY.replace("select hardware_id", "selct hardware_id"))
     with pytest.raises(InputError, match=r"^gallery\.toml: my-kernels: "):
-        run_refresh(home.path, publish_to=public)
+        plain_run(home, publish_to=public, draws=True)
     assert {path: path.stat().st_mtime_ns for path in public.rglob("*")} == before

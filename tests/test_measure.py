@@ -16,7 +16,7 @@ from flows.ingest.catalog import SHIPPED, list_sources
 from flows.ingest.measurement import read_measurements, with_measured
 from flows.ingest.vidur import read_vidur
 from flows.plan import plan_of
-from tests.conftest import Refresh
+from tests.plain_run import plain_run
 from tests.test_ingest import assert_refused, source, written
 from warehouse.home import Home
 from warehouse.snapshot import open_snapshot
@@ -44,7 +44,7 @@ def tiny(tmp_path: Path) -> Home:
 
 
 def test_the_ops_of_a_workload_are_timed_and_placed(
-    tiny: Home, tmp_path: Path, run_refresh: Refresh, prefect_server: None, capsys: pytest.CaptureFixture[str]
+    tiny: Home, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     out, common = tmp_path / "mine.csv", ["--home", str(tiny.path)]
     arguments = ["measure", "--out", str(out), "--hardware-id", "ryzen-9-7950x", "--backend", "numpy"]
@@ -56,7 +56,7 @@ def test_the_ops_of_a_workload_are_timed_and_placed(
     assert capsys.readouterr().out.startswith("0 measured, ")
     assert out.read_bytes() == before
     assert run_command(["ingest", "measurement", str(out), *common]) == 0
-    run_refresh(tiny.path)
+    plain_run(tiny)
     with open_snapshot(tiny.snapshot) as connection:
         points = connection.sql(
             "select op, kind, roof_fraction, is_above_roof, bound, software from mart.measured_point"
@@ -84,6 +84,12 @@ def test_an_interrupted_measurement_goes_on(tmp_path: Path) -> None:
         found = list(csv.DictReader(file))
     assert [row["op"] for row in found] == [row["op"] for row in rows]
     assert all(float(row["latency_min_s"]) <= float(row["latency_s"]) for row in found)
+
+
+def test_caches_of_files_count_as_free(monkeypatch: pytest.MonkeyPatch) -> None:
+    backend = measure.Numpy()
+    monkeypatch.setattr(Path, "read_text", lambda *_: "MemTotal: 9 kB\nMemFree: 1 kB\nMemAvailable: 5 kB\n")
+    assert backend.free_bytes() == 5 * 1024
 
 
 def test_what_does_not_fit_or_cannot_run_is_left_out_and_named(tmp_path: Path) -> None:
@@ -167,11 +173,11 @@ HEADER = "hardware_id,op,op_group,kind,dtype,flops,bytes,latency_s,method"
 GOOD = f"{HEADER}\na40,gemm,custom,linear,fp16,1e12,1e9,0.01,clock\n"
 
 
-def test_points_above_their_roof_are_kept_and_explained(home: Home, tmp_path: Path, run_refresh: Refresh) -> None:
+def test_points_above_their_roof_are_kept_and_explained(home: Home, tmp_path: Path) -> None:
     text = f"{GOOD}a40,small,custom,norm,fp16,100,1e5,1e-8,clock\na40,fast,custom,linear,fp16,1e12,1e8,0.001,clock\n"
     text += "a40,large,custom,norm,fp16,100,1e9,1e-4,clock\n"
     add(home, "measurement", [str(written(tmp_path, "mine.csv", text))])
-    run_refresh(home.path)
+    plain_run(home)
     with open_snapshot(home.snapshot) as connection:
         rows = connection.sql(
             "select op, is_above_roof, likely_cause, roof_fraction > 1 from mart.measured_point"

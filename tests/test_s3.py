@@ -9,11 +9,6 @@ from pathlib import Path
 import duckdb
 import pytest
 
-pytest.importorskip("obstore", reason="the extra s3 is not installed")
-pytest.importorskip("duckdb_extension_httpfs", reason="the extra s3 is not installed")
-pytest.importorskip("moto.server", reason="moto and its server are not installed")
-
-
 from flows.cli import run_command
 from flows.sweep import sweep
 from tests.s3 import s3_server

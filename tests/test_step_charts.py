@@ -5,7 +5,6 @@ from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
-import altair as alt
 import duckdb
 import polars as pl
 import pytest
@@ -13,7 +12,7 @@ import pytest
 from flows.cli import run_command
 from flows.draw import chart_spec, render
 from flows.gallery import chart_frame, find_chart, gallery, is_drawable
-from tests.test_charts import OF_STEPS, drawn, encodings, marks
+from tests.test_charts import OF_STEPS, drawn, encodings, marks, validate
 from warehouse.frames import read_frame
 from warehouse.home import Home
 from warehouse.snapshot import open_snapshot
@@ -38,7 +37,7 @@ def defaults(spec: dict[str, Any]) -> dict[str, Any]:
 @pytest.mark.parametrize("name", [*OF_STEPS, *OTHER_MODELS])
 def test_they_are_valid_and_name_columns(name: str, snapshot: duckdb.DuckDBPyConnection) -> None:
     spec, frame = drawn(snapshot, name)
-    alt.LayerChart.from_dict(spec, validate=True)
+    validate(spec)
     json.dumps(spec, allow_nan=False)
     columns = {*frame.columns, "layer"}
     for _, channel, encoding in encodings(spec):

@@ -24,7 +24,7 @@ from flows.ingest.catalog import SHIPPED
 from flows.intensity.grid import PHASES
 from flows.readers import read_kind
 from flows.sweep import Grid, Inputs, Part, Request, in_threads, numbers, path_of, plan, rows_of, sweep
-from tests.conftest import Refresh
+from tests.plain_run import plain_run
 from tests.test_cli import HOSTILE
 from tests.test_ingest import DEVICE, source
 from tests.test_readme import README, cells
@@ -187,11 +187,11 @@ def test_only_the_files_of_a_model_are_read(home: Home) -> None:
     assert "Scanning Files: 1/2" in said[0][1]
 
 
-def test_a_sweep_outlives_later_runs(home: Home, run_refresh: Refresh) -> None:
+def test_a_sweep_outlives_later_runs(home: Home) -> None:
     sweep(home, SMALL)
     (home.catalog / "hardware").mkdir(parents=True)
     (home.catalog / "hardware" / "mine.toml").write_text(DEVICE, "utf-8")
-    assert run_refresh(home.path).status == "succeeded"
+    assert plain_run(home).status == "succeeded"
     assert answer(home, "select count(*), count(distinct hardware_id) > 1 from mart.sweep_point") != [(0, False)]
     assert answer(home, "select count(*) from mart.sweep_cost") == [(112,)]
     assert {path.name for path in (home.site / "data").glob("core.sweep*")} == {

@@ -300,8 +300,10 @@ def test_texts_are_joined_in_one_order() -> None:
     for path in (
         path for folder in ("views", "charts", "site", "explorer", "queries") for path in objects.sql_files(folder)
     ):
-        for call in re.findall(r"string_agg\s*(\((?:[^()]|\((?:[^()]|\([^()]*\))*\))*\))", path.read_text("utf-8")):
-            assert "order by" in call, path.name
+        sql = path.read_text("utf-8")
+        calls = re.findall(r"string_agg\s*(\((?:[^()]|\((?:[^()]|\([^()]*\))*\))*\))", sql)
+        assert len(calls) == sql.count("string_agg"), path.name
+        assert all("order by" in call for call in calls), path.name
 
 
 def test_the_public_contract_is_there(snapshot: duckdb.DuckDBPyConnection) -> None:

@@ -25,10 +25,10 @@ from warehouse.store import (
 )
 
 KEPT_SNAPSHOTS = 3
+_THREADS = min(4, os.cpu_count() or 1)
 
 _SANDBOX: Config = {
     **OFFLINE,
-    "threads": min(4, os.cpu_count() or 1),
     "max_temp_directory_size": "10GB",  # what does not fit the memory while it is sorted or grouped
     "python_enable_replacements": False,  # no variable of this program is a table
     "allow_persistent_secrets": False,
@@ -139,7 +139,9 @@ def snapshot_of(home: Home, run: str | None) -> Path:
 
 
 @contextmanager
-def open_snapshot(path: Path, memory_limit: str = MEMORY_LIMIT) -> Iterator[duckdb.DuckDBPyConnection]:
+def open_snapshot(
+    path: Path, memory_limit: str = MEMORY_LIMIT, threads: int = _THREADS
+) -> Iterator[duckdb.DuckDBPyConnection]:
     """Open a snapshot for statements of any origin.
 
     They can read this file, the files of its sweeps and nothing else: no other file, no network, no extension, no
@@ -156,7 +158,9 @@ def open_snapshot(path: Path, memory_limit: str = MEMORY_LIMIT) -> Iterator[duck
     if not path.is_file():
         raise InputError(f"{path}: no file; expected a snapshot, or nothing, and `rooflines run` makes it")
     try:
-        connection = duckdb.connect(str(path), read_only=True, config={**_SANDBOX, "memory_limit": memory_limit})
+        connection = duckdb.connect(
+            str(path), read_only=True, config={**_SANDBOX, "memory_limit": memory_limit, "threads": threads}
+        )
     except duckdb.Error as error:
         refuse_later_file(path, error)
         mend = "" if disk_trouble(error) else "; `rooflines run` mends it"

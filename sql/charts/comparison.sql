@@ -10,19 +10,18 @@ select
     ) as label,
     vertex.dtype,
     vertex.basis,
-    roof.peak_origin as origin,
+    vertex.peak_origin as origin,
     vertex.vertex,
     vertex.intensity_flops_per_byte,
     vertex.performance_flops_per_s,
-    roof.ridge_flops_per_byte,
-    roof.peak_flops_per_s,
-    roof.bandwidth_bytes_per_s,
+    vertex.ridge_flops_per_byte,
+    vertex.peak_flops_per_s,
+    vertex.bandwidth_bytes_per_s,
 from mart.roof_vertex as vertex
-inner join mart.roof as roof using (hardware_id, dtype, basis)
 inner join core.hardware as hardware using (hardware_id)
 where
     vertex.dtype = $dtype
     and vertex.is_default
     -- the chosen devices, and those that do not ship
     and (vertex.hardware_id in $devices or hardware.source_id not like 'shipped/%')
-order by roof.peak_flops_per_s, roof.bandwidth_bytes_per_s, vertex.short_name, vertex
+order by vertex.peak_flops_per_s, vertex.bandwidth_bytes_per_s, vertex.short_name, vertex

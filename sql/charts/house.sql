@@ -8,24 +8,13 @@ precision as (
     select * from core.precision where precision_id = $precision_id
 ),
 
-roof as materialized (
-    select
-        roof.*,
-        roof.dtype = precision.compute_dtype and roof.is_default as is_main,
-    from mart.roof as roof
-    cross join precision
-    where roof.hardware_id = $hardware_id
-),
-
 vertex as materialized (
     select
         vertex.*,
-        roof.ridge_flops_per_byte,
-        roof.is_main,
-        roof.peak_origin,
-        roof.bandwidth_origin,
+        vertex.dtype = precision.compute_dtype and vertex.is_default as is_main,
     from mart.roof_vertex as vertex
-    inner join roof using (hardware_id, dtype, basis)
+    cross join precision
+    where vertex.hardware_id = $hardware_id
 ),
 
 -- the slope of the main roof, and each slope up to the highest roof that has it
@@ -68,11 +57,11 @@ ridge as (
         'ridge' as layer,
         format('ridge {:.0f} FLOP/byte', ridge_flops_per_byte) as label,
         basis,
-        true as is_main,
-        ridge_flops_per_byte as intensity_flops_per_byte,
+        is_main,
+        intensity_flops_per_byte,
         peak_flops_per_s as performance_flops_per_s,
-    from roof
-    where is_main
+    from vertex
+    where is_main and vertex = 2
 ),
 
 kernel as (

@@ -6,31 +6,27 @@ device as (
 
 roof as materialized (
     select
-        roof.*,
-        count(*) over () as roofs,
-        count(distinct roof.bandwidth_bytes_per_s) over () as bandwidths,
-    from mart.roof as roof
-    inner join core.precision as precision on roof.dtype = precision.compute_dtype
+        vertex.*,
+        count(distinct vertex.basis) over () as roofs,
+        count(distinct vertex.bandwidth_bytes_per_s) over () as bandwidths,
+    from mart.roof_vertex as vertex
+    inner join core.precision as precision on vertex.dtype = precision.compute_dtype
     where
-        roof.hardware_id = $hardware_id
+        vertex.hardware_id = $hardware_id
         and precision.precision_id = $precision_id
-        and roof.basis in $bases
+        and vertex.basis in $bases
 ),
 
 vertex as materialized (
     select
-        vertex.*,
-        roof.ridge_flops_per_byte,
-        roof.peak_origin,
-        format('{:g}GB/s', roof.bandwidth_bytes_per_s / 1e9)
-        || if(
-            roof.bandwidths > 1, format(' ({})', replace(roof.bandwidth_basis, '_', ' ')), ''
-        ) as bandwidth_label,
-        format('{:g} TFLOP/s', roof.peak_flops_per_s / 1e12)
-        || if(roof.roofs > 1, format(' ({})', replace(roof.basis, '_', ' ')), '')
+        *,
+        format('{:g}GB/s', bandwidth_bytes_per_s / 1e9)
+        || if(bandwidths > 1, format(' ({})', replace(bandwidth_basis, '_', ' ')), '')
+            as bandwidth_label,
+        format('{:g} TFLOP/s', peak_flops_per_s / 1e12)
+        || if(roofs > 1, format(' ({})', replace(basis, '_', ' ')), '')
             as peak_label,
-    from mart.roof_vertex as vertex
-    inner join roof using (hardware_id, dtype, basis)
+    from roof
 ),
 
 -- roofs with the same bandwidth share a slope, up to the highest of them
@@ -68,9 +64,10 @@ ridge as (
         format('ridge {:.1f}', ridge_flops_per_byte) as label,
         basis,
         is_default,
-        ridge_flops_per_byte as intensity_flops_per_byte,
+        intensity_flops_per_byte,
         peak_flops_per_s as performance_flops_per_s,
-    from roof
+    from vertex
+    where vertex = 2
 ),
 
 reference as (

@@ -18,12 +18,11 @@ roof as (
             vertex.bandwidth_bytes_per_s / 1e9
         ) as label,
         vertex.basis,
-        roof.peak_origin as origin,
+        vertex.peak_origin as origin,
         vertex.vertex,
         vertex.intensity_flops_per_byte,
         vertex.performance_flops_per_s,
     from mart.roof_vertex as vertex
-    inner join mart.roof as roof using (hardware_id, dtype, basis)
     inner join precision on vertex.dtype = precision.compute_dtype
     where vertex.hardware_id = $hardware_id and vertex.is_default
 ),

@@ -23,6 +23,10 @@ select
     is_default,
     bandwidth_bytes_per_s,
     peak_flops_per_s,
+    ridge_flops_per_byte,
+    bandwidth_basis,
+    peak_origin,
+    bandwidth_origin,
     intensity_flops_per_byte,
     mart.roof_flops_per_s(peak_flops_per_s, bandwidth_bytes_per_s, intensity_flops_per_byte)
         as performance_flops_per_s,
