@@ -4,6 +4,24 @@ import os
 import signal
 import sys
 import threading
+from socket import socket
+
+import uvicorn
+from filelock import FileLock
+
+_FAILED = 3
+
+
+class _Server(uvicorn.Server):
+    """One that starts alone: of two that begin at once, both would make the tables of a new database."""
+
+    def __init__(self, config: uvicorn.Config, lock: FileLock) -> None:
+        super().__init__(config)
+        self._lock = lock
+
+    async def startup(self, sockets: list[socket] | None = None) -> None:
+        with self._lock:
+            await super().startup(sockets)
 
 
 def _end_with_the_command() -> None:
@@ -12,11 +30,16 @@ def _end_with_the_command() -> None:
 
 
 def _serve(host: str, port: int, *, ephemeral: bool) -> None:
-    import uvicorn  # noqa: PLC0415
     from prefect.server.api.server import create_app  # noqa: PLC0415
+    from prefect.settings import get_current_settings  # noqa: PLC0415
 
     threading.Thread(target=_end_with_the_command, daemon=True).start()
-    uvicorn.run(create_app(ephemeral=ephemeral, final=True), host=host, port=port, log_level="error", lifespan="on")
+    app = create_app(ephemeral=ephemeral, final=True)
+    lock = FileLock(get_current_settings().home / "server.lock")
+    server = _Server(uvicorn.Config(app, host=host, port=port, log_level="error", lifespan="on"), lock)
+    server.run()
+    if not server.started:
+        sys.exit(_FAILED)
 
 
 if __name__ == "__main__":
