@@ -23,7 +23,8 @@ _VEGA_LITE = ".".join(alt.SCHEMA_VERSION.removeprefix("v").split(".")[:2])
 
 # The renderer has Liberation Sans built in. On Linux it sees no other font until a text needs one: fonts of the system
 # would be read anew for each glyph, which takes most of the time, and draw other pictures on each machine.
-os.environ.setdefault("FONTCONFIG_FILE", str(Path(__file__).with_name("fonts.conf")))
+_FONTS = "FONTCONFIG_FILE"
+_NO_FONTS = Path(__file__).with_name("fonts.conf")
 _NOT_BUILT_IN = re.compile(r"[^\n -\u017f\u0384-\u03ce\u0400-\u045f\u2010-\u2026]")
 _FONT_FOLDERS = ("/usr/share/fonts", "/usr/local/share/fonts", "~/.fonts", "~/.local/share/fonts")
 
@@ -45,6 +46,7 @@ def render(spec: dict[str, Any], suffix: str) -> bytes:
         return (json.dumps(spec, ensure_ascii=False, indent=1, sort_keys=True) + "\n").encode()
     if suffix == "html":
         return vl_convert.vegalite_to_html(spec, vl_version=_VEGA_LITE, bundle=True).encode()
+    warm_up()
     if _NOT_BUILT_IN.search(json.dumps(spec, ensure_ascii=False)):
         use_system_fonts()
     svg = _own_numbers(vl_convert.vegalite_to_svg(spec, vl_version=_VEGA_LITE))
@@ -80,6 +82,14 @@ def _own_numbers(svg: str) -> str:
     return _NUMBERED.sub(lambda found: f"{found[1]}{order[found[1], found[2]]}", svg)
 
 
+@cache
 def warm_up() -> None:
-    """Start the renderer, which takes a while."""
-    vl_convert.vegalite_to_svg({"mark": "point", "data": {"values": []}}, vl_version=_VEGA_LITE)
+    """Start the renderer, which takes a while: it looks for fonts now, and for its own alone."""
+    given = os.environ.get(_FONTS)
+    os.environ[_FONTS] = given or str(_NO_FONTS)
+    try:
+        svg = vl_convert.vegalite_to_svg({"mark": "point", "data": {"values": []}}, vl_version=_VEGA_LITE)
+        vl_convert.svg_to_png(svg)
+    finally:
+        if given is None:
+            del os.environ[_FONTS]  # programs that this process starts need fonts

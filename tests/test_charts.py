@@ -3,6 +3,7 @@
 import itertools
 import json
 import math
+import os
 import re
 import subprocess
 import sys
@@ -23,7 +24,7 @@ from charts.house_style import spread
 from charts.paper import SERIES
 from charts.templates import TEMPLATES
 from flows.cli import run_command
-from flows.draw import chart_spec, render, use_system_fonts
+from flows.draw import chart_spec, render, use_system_fonts, warm_up
 from flows.gallery import chart_sql, find_chart, gallery
 from flows.ingest.catalog import SHIPPED
 from flows.publish import build_site
@@ -344,11 +345,14 @@ def test_fonts_of_the_system_are_for_texts_that_need_them(tmp_path: Path, monkey
     monkeypatch.setattr("vl_convert.register_font_directory", looked_in.append)
     monkeypatch.setenv("HOME", str(tmp_path))
     (tmp_path / ".fonts").mkdir()
+    given = os.environ.get("FONTCONFIG_FILE")
+    warm_up.cache_clear()
     use_system_fonts.cache_clear()
     for text, needs in (("Llama 7B, A40 · 2×", False), ("Ελληνικά", False), ("昇腾 910B", True)):
         render({"mark": "text", "encoding": {"text": {"value": text}}, "data": {"values": [{}]}}, "svg")
         assert (str(tmp_path / ".fonts") in looked_in) is needs, text
     use_system_fonts.cache_clear()
+    assert os.environ.get("FONTCONFIG_FILE") == given  # programs that are started need fonts
 
 
 def test_a_site_is_the_same_in_another_process(finished: Home, tmp_path: Path) -> None:
