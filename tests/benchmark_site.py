@@ -11,18 +11,20 @@ from pathlib import Path
 
 from flows.ingest.catalog import SHIPPED
 
-_MODELS = ["llama-3-8b", "llama-3-70b", "mistral-7b-v0.3", "qwen2.5-7b"]
-_GALLERY = f"""
+_CHART = """
 [[chart]]
-name = "benchmark-{{model_id}}-{{hardware_id}}"
+name = "{name}-{{model_id}}-{{hardware_id}}"
 template = "house"
-model_id = {_MODELS}
-hardware_id = "*"
+model_id = {models}
+hardware_id = {devices}
 precision_id = "fp16"
 convention = "engine"
 batch_size = 8
 sequence_length = 1024
 """
+_SOME_DEVICES = sorted(path.stem for path in (SHIPPED / "hardware").glob("*.toml"))[:24]
+_GALLERY = _CHART.format(name="all", models=["llama-3-8b", "llama-3-70b", "mistral-7b-v0.3"], devices='"*"')
+_GALLERY += _CHART.format(name="some", models=["qwen2.5-7b"], devices=_SOME_DEVICES)
 
 
 def main() -> None:
