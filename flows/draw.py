@@ -91,5 +91,6 @@ def warm_up() -> None:
         svg = vl_convert.vegalite_to_svg({"mark": "point", "data": {"values": []}}, vl_version=_VEGA_LITE)
         vl_convert.svg_to_png(svg)
     finally:
-        if given is None:
-            del os.environ[_FONTS]  # programs that this process starts need fonts
+        del os.environ[_FONTS]  # programs that this process starts need fonts
+        if given is not None:
+            os.environ[_FONTS] = given

@@ -118,7 +118,7 @@ def build_site(
             drawings[submit_bundle(out / _BUNDLE)] = "the renderer"
         entries = [entry for entry in gallery(connection) if entry.on_site]
         for number, entry in enumerate(entries, 1):
-            progress(f"drawing {entry.name} ({number} of {len(entries)})")
+            progress(f"querying {entry.name} ({number} of {len(entries)})")
             frame = chart_frame(connection, entry)
             if not is_drawable(frame):
                 skipped.append(entry.name)

@@ -12,7 +12,7 @@ from filelock import FileLock
 _FAILED = 3
 
 
-class _Server(uvicorn.Server):
+class LockedServer(uvicorn.Server):
     """One that starts alone: of two that begin at once, both would make the tables of a new database."""
 
     def __init__(self, config: uvicorn.Config, lock: FileLock) -> None:
@@ -20,6 +20,7 @@ class _Server(uvicorn.Server):
         self._lock = lock
 
     async def startup(self, sockets: list[socket] | None = None) -> None:
+        """Start when no other does."""
         with self._lock:
             await super().startup(sockets)
 
@@ -36,7 +37,7 @@ def _serve(host: str, port: int, *, ephemeral: bool) -> None:
     threading.Thread(target=_end_with_the_command, daemon=True).start()
     app = create_app(ephemeral=ephemeral, final=True)
     lock = FileLock(get_current_settings().home / "server.lock")
-    server = _Server(uvicorn.Config(app, host=host, port=port, log_level="error", lifespan="on"), lock)
+    server = LockedServer(uvicorn.Config(app, host=host, port=port, log_level="error", lifespan="on"), lock)
     server.run()
     if not server.started:
         sys.exit(_FAILED)

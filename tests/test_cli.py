@@ -1,5 +1,6 @@
 """The command line: what it prints, how it ends, what it does not import."""
 
+import asyncio
 import contextlib
 import json
 import os
@@ -15,11 +16,14 @@ from pathlib import Path
 
 import polars as pl
 import pytest
+import uvicorn
+from filelock import FileLock
 from prefect.settings import temporary_settings
 
 from flows import embedded_server, prefect_defaults
 from flows.cli import app, run_command
 from flows.ingest.catalog import SHIPPED
+from flows.server_process import LockedServer
 from tests.test_ingest import DEVICE
 from warehouse.home import Home
 
@@ -83,8 +87,8 @@ def test_a_person_sees_progress_and_nothing_else(home: Home, prefect_home: str) 
     lines = {re.sub(r"^[\u2800-\u28ff] ", "", line) for line in re.split(r"[\r\n]+", text)} - {""}
     shown = {line for line in lines if not line.startswith(("published ", "  snapshot", "  site", "next: "))}
     assert process.returncode == 0
-    assert any(line.startswith("drawing ") for line in shown)
-    words = ("starting Prefect", "reading ", "computing ", "loading ", "checking", "writing ", "drawing ", "drawn ")
+    assert any(line.startswith("querying ") for line in shown)
+    words = ("starting Prefect", "reading ", "computing ", "loading ", "checking", "writing ", "querying ", "drawn ")
     assert [line for line in shown if not line.startswith(words)] == []
 
 
@@ -344,6 +348,18 @@ def test_the_embedded_server_ends_with_the_process(prefect_home: str) -> None:
             return
         time.sleep(0.1)
     pytest.fail("the server outlives the command")
+
+
+def test_servers_start_one_after_the_other(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Or else two would make the tables of a new database at once."""
+    lock, held = FileLock(tmp_path / "server.lock"), list[bool]()
+
+    async def startup(_: uvicorn.Server, sockets: object = None) -> None:
+        held.append(lock.is_locked)
+
+    monkeypatch.setattr(uvicorn.Server, "startup", startup)
+    asyncio.run(LockedServer(uvicorn.Config("no:app"), lock).startup())
+    assert (held, lock.is_locked) == ([True], False)
 
 
 def test_a_server_of_the_user_is_called() -> None:

@@ -145,7 +145,8 @@ def open_snapshot(
     """Open a snapshot for statements of any origin.
 
     They can read this file, the files of its sweeps and nothing else: no other file, no network, no extension, no
-    setting, and take so much memory. Users' statements go through `ask`, or else they could write to those files.
+    setting, and take so much memory and so many threads. Users' statements go through `ask`, or else they could write
+    to those files.
 
     Raises
     ------
