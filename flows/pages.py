@@ -17,6 +17,7 @@ from flows.gallery import chart_sql
 from flows.markup import page
 from warehouse.frames import read_frame
 from warehouse.objects import sql_folder
+from warehouse.rows import fetch_value
 
 Row = dict[str, Any]
 
@@ -215,7 +216,7 @@ def _write_data(
     for row in known.frames["objects"].to_dicts():
         name, file = row["name"], files.get(row["name"])
         # other views take seconds to count, and are as long as what they are asked for
-        count = connection.sql(f"select count(*) from {name}").fetchall()[0][0] if file else None
+        count = fetch_value(connection, f"select count(*) from {name}") if file else None
         objects.append({**row, "rows": count, "file": file, "columns": columns.get(name, [])})
     sources = known.frames["sources"].to_dicts()
     _write(

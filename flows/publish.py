@@ -23,6 +23,7 @@ from warehouse.exchange import exchange
 from warehouse.frames import scan_object
 from warehouse.home import Home
 from warehouse.objects import read_names, sql_folder
+from warehouse.rows import fetch_column
 from warehouse.snapshot import last_published, open_snapshot, published_run
 from warehouse.store import loaded_digests
 from warehouse.version import code_version
@@ -232,8 +233,8 @@ def _published_objects(connection: duckdb.DuckDBPyConnection) -> Iterator[tuple[
     The digest is empty where what an object is made from is not recorded.
     """
     loaded = {f"core.{table}": digest for table, digest in loaded_digests(connection).items()}
-    tables = connection.sql("select 'core.' || table_name from duckdb_tables() where schema_name = 'core'").fetchall()
-    for name in sorted([*published_views(), *(table for (table,) in tables)]):
+    tables = fetch_column(connection, "select 'core.' || table_name from duckdb_tables() where schema_name = 'core'")
+    for name in sorted([*published_views(), *tables]):
         digests = [loaded.get(table, "") for table in _tables_below(name)]
         yield name, digest_of([name, code_version(), *digests]) if all(digests) else ""
 

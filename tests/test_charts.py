@@ -387,7 +387,7 @@ def test_data_is_published_as_parquet(finished: Home, snapshot: duckdb.DuckDBPyC
     assert {name for (name,) in tables} <= names
     assert {"mart.roof", "mart.roof_by_level", "mart.roof_vertex", "mart.run_history", "mart.spec_conflict"} <= names
     costs = pl.read_parquet(finished.site / "data" / "core.op_cost.parquet")
-    assert snapshot.sql("select count(*) from core.op_cost").fetchone() == (len(costs),)
+    assert snapshot.sql("select count(*) from core.op_cost").fetchall()[0] == (len(costs),)
 
 
 def test_hostile_names_stay_text(home: Home) -> None:

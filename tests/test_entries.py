@@ -354,9 +354,9 @@ def test_paths_that_cannot_be(tmp_path: Path, name: str, capsys: pytest.CaptureF
 def test_a_workload_of_ones_own_takes_no_crossover_away(home: Home, tmp_path: Path) -> None:
     count = "select count(*), count(critical_tokens) from mart.crossover where model_id = 'llama-7b'"
     with open_snapshot(home.snapshot) as connection:
-        before = connection.sql(count).fetchone()
+        before = connection.sql(count).fetchall()[0]
     text = WORKLOAD.replace("[128]", "[100]").replace('["paper"]', '["engine", "paper"]')
     add(home, "workload", [str(written(tmp_path, "mine.toml", text))])
     plain_run(home)
     with open_snapshot(home.snapshot) as connection:
-        assert connection.sql(count).fetchone() == before
+        assert connection.sql(count).fetchall()[0] == before

@@ -361,7 +361,7 @@ def test_a_damaged_build_database(
     ask_for(shipped, 8)
     assert content(home.snapshot) == elsewhere
     with snapshot.open_snapshot(home.snapshot) as connection:  # the history goes on
-        assert connection.execute("select count(*) from core.run where status = 'succeeded'").fetchone() == (2,)
+        assert connection.execute("select count(*) from core.run where status = 'succeeded'").fetchall()[0] == (2,)
 
 
 @pytest.mark.parametrize("damage", DAMAGES)
@@ -383,7 +383,7 @@ def test_nothing_is_left_but_a_snapshot_that_was_kept(home: Home, shipped: Path,
     plain_run(home, shipped)
     assert content(home.snapshot) == whole
     with snapshot.open_snapshot(home.snapshot) as connection:
-        assert connection.execute("select count(*) from core.run").fetchone() == (2,)
+        assert connection.execute("select count(*) from core.run").fetchall()[0] == (2,)
 
 
 def test_nothing_is_left(home: Home, shipped: Path, whole: Contents) -> None:

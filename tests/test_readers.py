@@ -31,7 +31,7 @@ while not stop.exists():
         number, status, one, other = connection.sql(
             "select max(run_number), arg_max(status, run_number), count(*), count(*) filter (status = 'succeeded')"
             " from core.run"
-        ).fetchone()
+        ).fetchall()[0]
     assert number >= last and status == "succeeded" and one == other == number, (last, number, status, one, other)
     last, reads = number, reads + 1
 print(reads, last)

@@ -290,7 +290,7 @@ def test_a_killed_run_leaves_the_snapshot_and_the_next_one_mends(
     assert files(home.site) == site
     assert plain_run(home, draws=True).status == "succeeded"
     with open_snapshot(home.snapshot) as connection:
-        assert connection.sql("select count(*) from core.hardware").fetchone() == (DEVICES + 1,)
+        assert connection.sql("select count(*) from core.hardware").fetchall()[0] == (DEVICES + 1,)
         runs = connection.sql("select status, error from core.run order by run_number").fetchall()
     assert runs[0] == runs[-1] == ("succeeded", None)
     assert set(runs[1:-1]) <= {("failed", "interrupted")}
@@ -316,7 +316,7 @@ def test_ctrl_c_ends_a_run_at_once_and_loses_nothing(home: Home, tmp_path_factor
 def test_a_reader_keeps_the_version_that_it_opened(home: Home) -> None:
     count = "select count(*) from core.hardware"
     reader = "import duckdb, sys; c = duckdb.connect(sys.argv[1], read_only=True)\n"
-    reader += f"for _ in sys.stdin: print(c.sql('{count}').fetchone()[0], flush=True)"
+    reader += f"for _ in sys.stdin: print(c.sql('{count}').fetchall()[0][0], flush=True)"
     arguments = [sys.executable, "-c", reader, str(home.snapshot)]
     with subprocess.Popen(arguments, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as process:
         assert process.stdin is not None
@@ -333,4 +333,4 @@ def test_a_reader_keeps_the_version_that_it_opened(home: Home) -> None:
         process.stdin.close()
     assert answers == [f"{DEVICES}\n"] * 2
     with duckdb.connect(str(home.snapshot), read_only=True) as connection:
-        assert connection.sql(count).fetchone() == (DEVICES + 1,)
+        assert connection.sql(count).fetchall()[0] == (DEVICES + 1,)

@@ -92,7 +92,7 @@ def refusal(connection: duckdb.DuckDBPyConnection, sql: str) -> str | None:
         relation = ask(connection, sql)
         if relation is None:
             return "no result"
-        relation.fetchone()
+        relation.fetchall()
     except duckdb.Error as error:
         return str(error)
     return None

@@ -93,7 +93,7 @@ def test_a_migration_that_fails_leaves_nothing(tmp_path: Path, monkeypatch: pyte
     with duckdb.connect(str(tmp_path / "new.duckdb")) as connection:
         with pytest.raises(duckdb.Error):
             store.migrate(connection)
-        schemas = connection.sql("select count(*) from duckdb_schemas() where schema_name = 'core'").fetchone()
+        schemas = connection.sql("select count(*) from duckdb_schemas() where schema_name = 'core'").fetchall()[0]
     assert schemas == (0,)
 
 
@@ -140,7 +140,7 @@ def test_a_load_that_fails_changes_no_table(home: Home, tmp_path: Path) -> None:
         with pytest.raises(duckdb.Error):
             store.load(connection, run_id, {**good, **bad})
         assert connection.sql("select * from core.precision order by all").fetchall() == before
-        assert connection.execute("select count(*) from core.run_change where run_id = '9'").fetchone() == (0,)
+        assert connection.execute("select count(*) from core.run_change where run_id = '9'").fetchall()[0] == (0,)
 
 
 def test_values_that_are_not_finite_cannot_be_stored(build: duckdb.DuckDBPyConnection) -> None:
@@ -174,7 +174,7 @@ def test_the_order_of_runs_does_not_hang_on_the_clock(tmp_path: Path) -> None:
             columns["flops_per_element"] = [float(ord(digest))]
             files = stage(tmp_path, "elementwise", digest, **columns)
             store.load(connection, started(connection, run_id), files)
-            row = connection.sql("select flops_per_element from core.elementwise").fetchone()
+            row = connection.sql("select flops_per_element from core.elementwise").fetchall()[0]
             counts.append(row and row[0])
     assert counts == [97.0, 98.0, 97.0]
 
@@ -186,7 +186,7 @@ def test_a_clock_that_steps_back_does_not_fail_a_run(tmp_path: Path) -> None:
         store.finish_run(connection, "1", "succeeded")
         assert connection.sql(
             "select seconds from (select finished_at - started_at as seconds from core.run)"
-        ).fetchone() == (timedelta(0),)
+        ).fetchall()[0] == (timedelta(0),)
 
 
 def ceiling(build: duckdb.DuckDBPyConnection, kind: str, name: str, basis: str, value: float, is_default: bool) -> None:
@@ -384,6 +384,6 @@ def test_literals_cannot_be_broken_out_of(tmp_path: Path) -> None:
     values = ["it's", "a'; drop table x; --", 1.5, None, True, ["a'b", "c"]]
     with duckdb.connect() as connection:
         for value in values:
-            assert connection.sql(f"select {store.literal(value)}").fetchone() == (value,)
+            assert connection.sql(f"select {store.literal(value)}").fetchall()[0] == (value,)
         name = 'a"b'
         assert connection.sql(f"select 1 as {store.quoted(name)}").columns == [name]

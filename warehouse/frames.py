@@ -7,6 +7,8 @@ import duckdb
 import polars as pl
 from polars.io.plugins import register_io_source
 
+from warehouse.rows import fetch_value
+
 _BATCH = 500_000  # rows
 
 
@@ -17,7 +19,7 @@ def read_frame(connection: duckdb.DuckDBPyConnection, sql: str) -> pl.DataFrame:
 
 def scan_object(connection: duckdb.DuckDBPyConnection, name: str) -> pl.LazyFrame:
     """Return the rows of a table or view, sorted; those of a table of many rows as they lie there, some at a time."""
-    last = connection.sql(f"select max(rowid) from {name}").fetchall()[0][0] if name.startswith("core.") else None
+    last = fetch_value(connection, f"select max(rowid) from {name}") if name.startswith("core.") else None
     if last is None or last < _BATCH:
         rows = read_frame(connection, f"from {name}")
         return rows.sort(column for column, dtype in rows.schema.items() if not dtype.is_nested()).lazy()

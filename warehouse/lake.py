@@ -25,6 +25,7 @@ from warehouse.errors import InputError, RunError, one_line
 from warehouse.extensions import load_extension, reason_without
 from warehouse.home import Home
 from warehouse.objects import sql_files, sql_folder, views_in_order
+from warehouse.rows import fetch_column, fetch_row, fetch_rows, fetch_value
 from warehouse.store import WRITING, Run, literal
 from warehouse.version import code_version, cost_formulas
 
@@ -113,7 +114,7 @@ def push(home: Home, address: str, writer: str, data: str | None = None, *, repl
         _bring_up_to_date(connection, layout)
 
     def change(connection: duckdb.DuckDBPyConnection) -> Pushed:
-        last = connection.execute("select max(run_id) from pushed.writer where writer = ?", [writer]).fetchall()[0][0]
+        last = fetch_value(connection, "select max(run_id) from pushed.writer where writer = ?", [writer])
         if not replace:
             _refuse_foreign_rows(connection, writer)
         same = _unchanged_tables(connection, last, run_id)
@@ -144,7 +145,7 @@ def pull(home: Home, address: str) -> Pulled:
         with _opened(address, ["read_only"]) as connection, _whole(address):
             _refuse_other_version(connection)
             writers, (version,) = _writers(connection), _row(connection, "from ducklake_current_snapshot('lake')")
-            lake = connection.execute("select option_name, value from ducklake_options('lake')").fetchall()
+            lake = fetch_rows(connection, "select option_name, value from ducklake_options('lake')")
             inputs_sha256 = digest_of([*map(str, lake), str(version), code_version()])
             if snapshot.last_published(home)[1] == inputs_sha256:
                 return Pulled(None, writers)
@@ -172,7 +173,7 @@ def remove(address: str, writer: str) -> int:
         if writer not in writers:
             raise InputError(f"--writer: {writer}: has pushed nothing; expected one of {', '.join(writers) or 'none'}")
         owned = "select table_name from duckdb_columns() where database_name = 'lake' and schema_name = 'pushed'"
-        tables = [name for (name,) in connection.execute(f"{owned} and column_name = 'writer'").fetchall()]
+        tables = fetch_column(connection, f"{owned} and column_name = 'writer'")
         tables.remove("agreed")  # a view
         connection.execute("delete from pushed.writer where writer = ?", [writer])
         return sum(_row(connection, f"delete from pushed.{table} where writer = ?", writer)[0] for table in tables)
@@ -201,13 +202,13 @@ def _fit_to_push(home: Home) -> tuple[str, _Layout]:
             != code_version()
         ):
             raise InputError(f"{home.snapshot}: was made by another version of this program; `rooflines run` first")
-        elementwise = connection.execute("select * exclude (origin, note, source_id) from core.elementwise").fetchall()
+        elementwise = fetch_rows(connection, "select * exclude (origin, note, source_id) from core.elementwise")
         comments = "select table_name, comment from duckdb_tables() where schema_name = 'core'"
         columns = {name: each for name, each in store.core_columns(connection).items() if name != "schema_migration"}
         return run_id, _Layout(
             columns,
             store.core_keys(connection),
-            dict(connection.execute(comments).fetchall()),
+            dict(fetch_rows(connection, comments)),
             digest_of([cost_formulas(), *map(str, elementwise)]),
         )
 
@@ -344,9 +345,7 @@ def _core_view(table: str, layout: _Layout) -> str:
 
 def _unchanged_tables(connection: duckdb.DuckDBPyConnection, last_run_id: str | None, run_id: str) -> set[str]:
     """Return the tables whose rows are made from the same as when the writer pushed last."""
-    then, now = (
-        dict(connection.execute(_sql("made_from"), {"run_id": run}).fetchall()) for run in (last_run_id, run_id)
-    )
+    then, now = (dict(fetch_rows(connection, _sql("made_from"), {"run_id": run})) for run in (last_run_id, run_id))
     same = {table for table, digest in now.items() if then.get(table) == digest}
     return same if "model" in same else same - {"workload"}  # which names the models
 
@@ -386,7 +385,7 @@ def _sign(connection: duckdb.DuckDBPyConnection, layout: _Layout, writer: str, r
 
 def _refuse_foreign_rows(connection: duckdb.DuckDBPyConnection, writer: str) -> None:
     last = "select run_id from pushed.writer where writer = ? and run_id not in (select run_id from home.core.run)"
-    if connection.execute(last, [writer]).fetchall():
+    if fetch_rows(connection, last, [writer]):
         mend = "expected a name of this home's own, or --replace to take the place of its rows"
         raise InputError(f"--writer: {writer}: another home pushed under this name; {mend}")
 
@@ -411,7 +410,7 @@ def _schema_version() -> int:
 
 
 def _writers(connection: duckdb.DuckDBPyConnection) -> list[str]:
-    return [name for (name,) in connection.execute("select distinct writer from pushed.writer order by 1").fetchall()]
+    return fetch_column(connection, "select distinct writer from pushed.writer order by 1")
 
 
 def _fill(connection: duckdb.DuckDBPyConnection, address: str, version: int, run: Run) -> None:
@@ -450,5 +449,4 @@ def _sql(name: str) -> str:
 
 
 def _row(connection: duckdb.DuckDBPyConnection, sql: str, *values: object) -> tuple[Any, ...]:
-    row: tuple[Any, ...] = connection.execute(sql, list(values)).fetchone() or ()
-    return row
+    return fetch_row(connection, sql, values) or ()

@@ -11,6 +11,7 @@ import duckdb
 from warehouse.bucket import BucketPath, let_use
 from warehouse.errors import InputError, disk_trouble, one_line
 from warehouse.home import Home
+from warehouse.rows import fetch_row, fetch_rows
 from warehouse.sandbox import MEMORY_LIMIT, bytes_of
 from warehouse.store import (
     OFFLINE,
@@ -114,7 +115,7 @@ def kept_snapshots(home: Home) -> list[Path]:
     kept = sorted(home.snapshots.glob("*.duckdb"), reverse=True)
     try:
         with open_snapshot(home.snapshot) as connection:  # runs are named by their time, and a clock can step back
-            numbers = dict(connection.execute("select run_id, run_number from core.run").fetchall())
+            numbers = dict(fetch_rows(connection, "select run_id, run_number from core.run"))
     except (duckdb.Error, InputError):
         return kept
     return sorted(kept, key=lambda path: numbers.get(path.stem, 0), reverse=True)
@@ -191,7 +192,7 @@ def refuse_earlier_version(connection: duckdb.DuckDBPyConnection) -> None:
 def published_run(connection: duckdb.DuckDBPyConnection) -> tuple[str, str]:
     """Return id and digest of inputs of the run that made a snapshot."""
     last = "select run_id, inputs_sha256 from core.run where status = 'succeeded' order by run_number desc limit 1"
-    run_id, inputs_sha256 = connection.execute(last).fetchone() or ("", "")
+    run_id, inputs_sha256 = fetch_row(connection, last) or ("", "")
     return run_id, inputs_sha256
 
 

@@ -17,6 +17,7 @@ from warehouse.bucket import Location, let_use, located
 from warehouse.errors import InputError, LaterVersionError, RunError, disk_trouble, one_line
 from warehouse.home import Home
 from warehouse.objects import read_names, sql_files, sql_folder, views_in_order
+from warehouse.rows import fetch_column, fetch_row, fetch_rows, fetch_value
 
 # by table of core how many rows it has, and a digest of them
 Contents = dict[str, tuple[int, int | None]]
@@ -124,10 +125,9 @@ def set_aside(home: Home) -> None:
 
 def contents(connection: duckdb.DuckDBPyConnection) -> Contents:
     """Return by table of core how many rows it has, and a digest of them, for which every row is read."""
-    names = connection.execute("select table_name from duckdb_tables() where schema_name = 'core'").fetchall()
+    names = fetch_column(connection, "select table_name from duckdb_tables() where schema_name = 'core'")
     return {
-        name: connection.execute(f"select count(*), sum(hash(row)) from core.{name} as row").fetchall()[0]
-        for (name,) in names
+        name: fetch_rows(connection, f"select count(*), sum(hash(row)) from core.{name} as row")[0] for name in names
     }
 
 
@@ -211,7 +211,7 @@ def finish_run(connection: duckdb.DuckDBPyConnection, run_id: str, status: str, 
 def loaded_digests(connection: duckdb.DuckDBPyConnection) -> dict[str, str]:
     """Return by table what its rows were made from when it was last loaded."""
     last = "select table_name, arg_max(change.inputs_sha256, run_number) from core.run_change as change"
-    return dict(connection.execute(f"{last} inner join core.run using (run_id) group by table_name").fetchall())
+    return dict(fetch_rows(connection, f"{last} inner join core.run using (run_id) group by table_name"))
 
 
 def load(
@@ -246,11 +246,11 @@ def create_views(connection: duckdb.DuckDBPyConnection) -> None:
     """
     wanted = dict(views_in_order())
     existing = "select schema_name || '.' || view_name from duckdb_views() where schema_name = 'mart'"
-    for (name,) in connection.execute(existing).fetchall():
+    for name in fetch_column(connection, existing):
         if name not in wanted:
             connection.execute(f"drop view {name}")
     comments: dict[str, dict[str, str | None]] = defaultdict(dict)
-    for table, column, comment in connection.execute(f"{_COMMENTS} where schema_name = 'core'").fetchall():
+    for table, column, comment in fetch_rows(connection, f"{_COMMENTS} where schema_name = 'core'"):
         comments[table][column] = comment
     for path in sql_files("functions"):
         connection.execute(path.read_text("utf-8"))
@@ -270,11 +270,11 @@ def create_views(connection: duckdb.DuckDBPyConnection) -> None:
 def registered_files(connection: duckdb.DuckDBPyConnection) -> dict[str, list[Location]]:
     """Return the files of every sweep; none where the database is older than sweeps."""
     try:
-        rows = connection.execute((sql_folder() / "sweep" / "files.sql").read_text("utf-8")).fetchall()
+        rows = fetch_rows(connection, (sql_folder() / "sweep" / "files.sql").read_text("utf-8"))
     except duckdb.CatalogException:
         return {}
-    database = connection.execute("select path from duckdb_databases() where path is not null").fetchone()
-    home = Path(database[0]).absolute().parent if database else Path()
+    database = fetch_value(connection, "select path from duckdb_databases() where path is not null")
+    home = Path(database).absolute().parent if database else Path()
     if not (home / "rooflines.duckdb").exists() and not (home / "build.duckdb").exists():
         home = home.parent  # of a snapshot that is kept
     files: dict[str, list[Location]] = defaultdict(list)
@@ -302,10 +302,9 @@ def run_checks(connection: duckdb.DuckDBPyConnection) -> list[Rule]:
     rules = []
     for path in sql_files("checks"):
         sql = path.read_text("utf-8")
-        relation = connection.sql(sql)
-        count = int(relation.count("*").fetchall()[0][0])
-        first = relation.fetchone() if count else None
-        example = ", ".join(f"{c} {v}" for c, v in zip(relation.columns, first or (), strict=False))
+        count = int(fetch_value(connection, f"select count(*) from (\n{sql}\n)"))
+        first = fetch_row(connection, f"from (\n{sql}\n) limit 1") if count else ()
+        example = ", ".join(f"{c} {v}" for c, v in zip(connection.sql(sql).columns, first or (), strict=False))
         rules.append(Rule(path.stem, sql.splitlines()[0].removeprefix("-- "), count, example))
     return rules
 
@@ -319,13 +318,13 @@ def is_pulled(connection: duckdb.DuckDBPyConnection) -> bool:
 def core_keys(connection: duckdb.DuckDBPyConnection) -> dict[str, list[str]]:
     """Return the columns of the key of every table."""
     facts = "select table_name, constraint_column_names from duckdb_constraints() where schema_name = 'core'"
-    return {**_KEYS, **dict(connection.execute(f"{facts} and constraint_type = 'PRIMARY KEY'").fetchall())}
+    return {**_KEYS, **dict(fetch_rows(connection, f"{facts} and constraint_type = 'PRIMARY KEY'"))}
 
 
 def core_columns(connection: duckdb.DuckDBPyConnection) -> dict[str, list[str]]:
     """Return the columns of every table, in their order."""
     facts = "select table_name, list(column_name order by column_index) from duckdb_columns()"
-    return dict(connection.execute(f"{facts} where schema_name = 'core' group by table_name").fetchall())
+    return dict(fetch_rows(connection, f"{facts} where schema_name = 'core' group by table_name"))
 
 
 def literal(value: object) -> str:
@@ -348,7 +347,7 @@ def _applied(connection: duckdb.DuckDBPyConnection) -> set[int]:
     has_table = "select count(*) from duckdb_tables() where schema_name = 'core' and table_name = 'schema_migration'"
     if not _value(connection, has_table):
         return set()
-    return {version for (version,) in connection.execute("select version from core.schema_migration").fetchall()}
+    return set(fetch_column(connection, "select version from core.schema_migration"))
 
 
 def _version_of(migration: Path) -> int:
@@ -392,7 +391,7 @@ def _can_be_read(connection: duckdb.DuckDBPyConnection, sweep_id: str, part: str
     try:
         with duckdb.connect(config=OFFLINE) as aside:  # what fails would end the transaction
             let_use(aside)
-            aside.execute(f"describe select null as sweep_id where false {part}").fetchall()
+            fetch_rows(aside, f"describe select null as sweep_id where false {part}")
         let_use(connection)
     except (duckdb.Error, InputError) as error:
         _log.warning("sweep %s is left out: %s", sweep_id, one_line(error))
@@ -405,7 +404,7 @@ def _load_table(
 ) -> Change:
     touched: Counter[str] = Counter()
     path = literal(file_pattern(file))
-    present = {name for name, *_ in connection.execute(f"describe from read_parquet({path})").fetchall()}
+    present = {name for name, *_ in fetch_rows(connection, f"describe from read_parquet({path})")}
     given = ", ".join(column for column in columns if column in present)
     if not _value(connection, f"select count(*) from core.{table}"):
         insert = f"insert into core.{table} by name select {given} from read_parquet({path})"
@@ -413,16 +412,15 @@ def _load_table(
     else:
         merge = (sql_folder() / "load.sql").read_text("utf-8")
         merge = merge.format(table=table, columns=given, path=path, keys=", ".join(keys))
-        touched = Counter(action for (action,) in connection.execute(merge).fetchall())
+        touched = Counter(fetch_column(connection, merge))
     rows = _value(connection, f"select count(*) from core.{table}")
     return Change(table, rows, touched["INSERT"], touched["UPDATE"], touched["DELETE"])
 
 
 def _column_comments(connection: duckdb.DuckDBPyConnection, name: str) -> dict[str, str | None]:
-    rows = connection.execute(f"{_COMMENTS} where schema_name = ? and table_name = ?", name.split(".")).fetchall()
+    rows = fetch_rows(connection, f"{_COMMENTS} where schema_name = ? and table_name = ?", name.split("."))
     return {column: comment for _, column, comment in rows}
 
 
 def _value(connection: duckdb.DuckDBPyConnection, sql: str) -> int:
-    row = connection.execute(sql).fetchone()
-    return int(row[0]) if row else 0
+    return int(fetch_value(connection, sql) or 0)

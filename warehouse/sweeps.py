@@ -13,6 +13,7 @@ from warehouse import snapshot, store
 from warehouse.bucket import Location, located
 from warehouse.errors import InputError, RunError, one_line
 from warehouse.home import Home
+from warehouse.rows import fetch_column
 
 
 @dataclass(frozen=True)
@@ -92,7 +93,7 @@ def remove(home: Home, sweep_id: str) -> int:
         files, own = _files(home, sweep_id), home.sweeps / sweep_id
         begun = [path for path in own.rglob("*") if path.is_file()]
         with snapshot.open_snapshot(home.snapshot) as connection:
-            known = [name for (name,) in connection.execute("select sweep_id from mart.sweep order by 1").fetchall()]
+            known = fetch_column(connection, "select sweep_id from mart.sweep order by 1")
         if sweep_id not in known and not begun:
             raise InputError(f"--remove: {sweep_id}: no such sweep; expected one of {', '.join(known) or 'none'}")
         try:
