@@ -121,13 +121,11 @@ def _finish_failed(home: Home, run: Run, reason: str) -> None:
 
 
 def _damage(home: Home, error: BaseException) -> RunError | None:
-    """Forget the files that a step could not read, for the next run makes them anew, and say so."""
+    """Forget the staged files that a step could not read, and say that the next run makes anew what cannot be read."""
     if isinstance(error, pl.exceptions.PolarsError):
         shutil.rmtree(home.stage, ignore_errors=True)
-    elif isinstance(error, duckdb.Error) and "Corrupt database" in str(error):
-        store.set_aside(home)
-    else:
-        return None
+    elif not isinstance(error, duckdb.FatalException | duckdb.SerializationException | duckdb.InternalException):
+        return None  # the next run reads every row of the build database, and makes it anew if it cannot
     return RunError(f"{one_line(error)}; run again, and what cannot be read is made anew")
 
 

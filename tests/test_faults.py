@@ -30,6 +30,7 @@ from flows.ingest.catalog import list_sources
 from flows.publish import made_from
 from tests.plain_run import STAGES, ask_for, content, plain_run, run_telling, small_catalog
 from warehouse import snapshot
+from warehouse.database_file import newest_storage_version, storage_version
 from warehouse.errors import InputError, RunError, disk_trouble, one_line
 from warehouse.home import Home
 from warehouse.store import Contents, Rule
@@ -451,7 +452,7 @@ def later_duckdb(database: Path) -> None:
     bytes_ = bytearray(database.read_bytes())
     bytes_[12] = 250
     database.write_bytes(bytes_)
-    with pytest.raises(duckdb.IOException, match="checksum") as raised, duckdb.connect(str(database)):
+    with pytest.raises(duckdb.Error, match="checksum") as raised, duckdb.connect(str(database)):
         pass
     checksum = int(str(raised.value).split("computed checksum ")[1].split()[0])
     bytes_[:8] = checksum.to_bytes(8, "little")
@@ -472,6 +473,52 @@ def test_databases_of_later_versions_are_left_alone(
     assert str(database) in str(raised.value)
     assert database.read_bytes() == before
     ask_for(shipped, 8)
+
+
+@pytest.mark.parametrize("later", [later_migration, later_duckdb])
+def test_a_whole_home_of_a_later_version_is_left_alone(
+    later: Callable[[Path], None], home: Home, shipped: Path
+) -> None:
+    databases = [home.build, home.snapshot, *home.snapshots.iterdir()]
+    for database in databases:
+        if database.stat().st_nlink > 1:  # the published snapshot is kept, too
+            shutil.copyfile(database, f"{database}.copy")
+            Path(f"{database}.copy").replace(database)
+        later(database)
+    before = {database: database.read_bytes() for database in databases}
+    with pytest.raises(InputError, match="by a later version"):
+        plain_run(home, shipped)
+    assert {database: database.read_bytes() for database in databases} == before
+
+
+def test_a_kept_snapshot_of_a_later_version_is_left_alone(home: Home, shipped: Path) -> None:
+    (kept,) = home.snapshots.iterdir()
+    shutil.copyfile(kept, f"{kept}.copy")
+    Path(f"{kept}.copy").replace(kept)
+    later_duckdb(kept)
+    overwrite(home.snapshot)
+    before = kept.read_bytes()
+    with pytest.raises(InputError, match="by a later version"):
+        plain_run(home, shipped)
+    assert kept.read_bytes() == before
+
+
+def test_the_storage_format_is_read_from_the_bytes(home: Home, tmp_path: Path) -> None:
+    assert 64 <= (storage_version(home.build) or 0) <= newest_storage_version()
+    (tmp_path / "text").write_text("no database")
+    assert storage_version(tmp_path / "text") is storage_version(tmp_path / "nothing") is None
+
+
+def test_a_build_database_that_another_process_has_open_stays(home: Home, shipped: Path) -> None:
+    script = f"import duckdb, sys; c = duckdb.connect({str(home.build)!r}); print(flush=True); sys.stdin.read()"
+    command = [sys.executable, "-c", script]
+    with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as other:
+        assert other.stdout
+        other.stdout.readline()
+        with pytest.raises(RunError, match="another process has it open"):
+            plain_run(home, shipped)
+        other.communicate()
+    assert not home.build.with_suffix(".broken").exists()
 
 
 def test_a_clock_that_jumps_back(home: Home, shipped: Path) -> None:

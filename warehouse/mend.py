@@ -45,7 +45,7 @@ def altered_tables(home: Home) -> set[str]:
     except (duckdb.Error, InputError):
         if home.snapshot.exists():
             _log.warning("%s cannot be read and is published anew", home.snapshot.name)
-            _forget_unreadable(home)
+            _set_unreadable_aside(home)
         return set(loaded)
     same = {table for table, digest in loaded.items() if digest == published.get(table)}
     altered = {table for table in same if rows.get(table) != published_rows.get(table)}
@@ -79,15 +79,18 @@ def _built(home: Home) -> tuple[store.Contents, dict[str, str]]:
     raise damage
 
 
-def _forget_unreadable(home: Home) -> None:
-    """Delete the snapshots that nobody can read: the published one stands among those that are kept, too."""
+def _set_unreadable_aside(home: Home) -> None:
+    """Move kept snapshots that cannot be read out of the way; the published one is among those that are kept, too."""
     for path in kept_snapshots(home):
         try:
             with open_snapshot(path) as connection:
                 store.contents(connection)
+        except LaterVersionError:
+            raise
         except (duckdb.Error, InputError):
-            _log.warning("%s cannot be read and was deleted", path.name)
-            path.unlink()
+            broken = path.with_suffix(".broken")
+            path.replace(broken)
+            _log.warning("%s cannot be read and was moved to %s", path.name, broken.name)
 
 
 def _refuse_strangers(home: Home) -> None:

@@ -9,6 +9,7 @@ from pathlib import Path
 import duckdb
 
 from warehouse.bucket import BucketPath, let_use
+from warehouse.database_file import refuse_later_file
 from warehouse.errors import InputError, disk_trouble, one_line
 from warehouse.home import Home
 from warehouse.rows import fetch_row, fetch_rows
@@ -20,7 +21,6 @@ from warehouse.store import (
     file_pattern,
     literal,
     pending_migrations,
-    refuse_later_file,
     registered_files,
     write_ahead_log,
 )
@@ -164,7 +164,7 @@ def open_snapshot(
             str(path), read_only=True, config={**_SANDBOX, "memory_limit": memory_limit, "threads": threads}
         )
     except duckdb.Error as error:
-        refuse_later_file(path, error)
+        refuse_later_file(path)
         mend = "" if disk_trouble(error) else "; `rooflines run` mends it"
         raise InputError(f"{path}: not a snapshot that can be read: {one_line(error)}{mend}") from None
     with connection:

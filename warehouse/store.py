@@ -14,7 +14,8 @@ from pathlib import Path
 import duckdb
 
 from warehouse.bucket import Location, let_use, located
-from warehouse.errors import InputError, LaterVersionError, RunError, disk_trouble, one_line
+from warehouse.database_file import UPGRADE, refuse_later_file, refuse_unopenable_file
+from warehouse.errors import InputError, LaterVersionError, disk_trouble, one_line
 from warehouse.home import Home
 from warehouse.objects import read_names, sql_files, sql_folder, views_in_order
 from warehouse.rows import fetch_column, fetch_row, fetch_rows, fetch_value
@@ -29,8 +30,6 @@ WRITING: Config = {**OFFLINE, "storage_compatibility_version": "v1.5.0", "memory
 # keys of tables without an index
 _KEYS = {"op_cost": ["shape_id", "precision_id"]}
 _COMMENTS = "select schema_name || '.' || table_name, column_name, comment from duckdb_columns()"
-
-_UPGRADE = "`pip install --upgrade rooflines`, or --home names another folder"
 
 _log = logging.getLogger(__name__)
 
@@ -98,9 +97,7 @@ def open_build(home: Home) -> Iterator[duckdb.DuckDBPyConnection]:
     try:
         connection = duckdb.connect(str(home.build), config=WRITING)
     except duckdb.Error as error:
-        if "Could not set lock" in str(error):
-            raise RunError(f"{home.build}: another process has it open") from None
-        refuse_later_file(home.build, error)
+        refuse_unopenable_file(home.build)
         if trouble := disk_trouble(error):  # with the disk, not with the file
             raise trouble from None
         set_aside(home)
@@ -131,18 +128,11 @@ def contents(connection: duckdb.DuckDBPyConnection) -> Contents:
     }
 
 
-def refuse_later_file(path: Path, error: duckdb.Error) -> None:
-    """Raise `LaterVersionError` where a database cannot be opened because a later version of DuckDB wrote it."""
-    if "database file with version number" in str(error):
-        later = f"{path}: written by a later version than DuckDB {duckdb.__version__}"
-        raise LaterVersionError(f"{later}; {_UPGRADE}") from None
-
-
 def refuse_later_migrations(path: Path, connection: duckdb.DuckDBPyConnection) -> None:
     """Raise `LaterVersionError` where a database has tables or columns that this version does not know."""
     later = _applied(connection) - {_version_of(migration) for migration in sql_files("migrations")}
     if later:
-        raise LaterVersionError(f"{path}: made by a later version of rooflines, of migration {max(later)}; {_UPGRADE}")
+        raise LaterVersionError(f"{path}: made by a later version of rooflines, of migration {max(later)}; {UPGRADE}")
 
 
 def write_ahead_log(database: Path) -> Path:
@@ -364,7 +354,7 @@ def _start_from_snapshot(home: Home) -> None:
                 if is_pulled(connection):
                     raise InputError(f"{home.path}: holds what was pulled from a lake; expected a home of its own")
         except duckdb.Error as error:
-            refuse_later_file(path, error)
+            refuse_later_file(path)
             _log.warning("%s cannot be read: %s", path.name, one_line(error))
             continue
         partial = home.build.with_suffix(".partial")
