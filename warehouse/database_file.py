@@ -1,13 +1,13 @@
 """Facts about the file of a DuckDB database, from its bytes and locks: code that deletes never decides on a message."""
 
-import tempfile
-from functools import cache
 from pathlib import Path
 
 import duckdb
 
 from warehouse.errors import InputError, LaterVersionError, RunError
 
+STORAGE = "v1.5.0"  # the format that is written: DuckDB 1.5 and every later one read it
+STORAGE_NUMBER = 68  # its number in a file
 UPGRADE = "`pip install --upgrade rooflines`, or --home names another folder"
 
 _MAGIC = b"DUCK"
@@ -30,20 +30,10 @@ def storage_version(path: Path) -> int | None:
     return int.from_bytes(header[_VERSION_AT:], "little")
 
 
-@cache
-def newest_storage_version() -> int:
-    """Return the newest storage format that the installed DuckDB writes, and so can read."""
-    with tempfile.TemporaryDirectory(prefix="rooflines-") as folder:
-        path = Path(folder) / "newest.duckdb"
-        with duckdb.connect(str(path), config={"storage_compatibility_version": "latest"}) as connection:
-            connection.execute("create table t (i integer)")
-        return storage_version(path) or 0
-
-
 def refuse_later_file(path: Path) -> None:
-    """Raise `LaterVersionError` if a later version of DuckDB wrote a database in a format that this one cannot read."""
+    """Raise `LaterVersionError` if a database that cannot be opened is in a later format than the one written here."""
     version = storage_version(path)
-    if version is not None and version > newest_storage_version():
+    if version is not None and version > STORAGE_NUMBER:
         later = f"{path}: written by a later version than DuckDB {duckdb.__version__} (storage format {version})"
         raise LaterVersionError(f"{later}; {UPGRADE}")
 

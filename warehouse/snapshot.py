@@ -9,7 +9,7 @@ from pathlib import Path
 import duckdb
 
 from warehouse.bucket import BucketPath, let_use
-from warehouse.database_file import refuse_later_file
+from warehouse.database_file import STORAGE, refuse_later_file
 from warehouse.errors import InputError, disk_trouble, one_line
 from warehouse.home import Home
 from warehouse.rows import fetch_row, fetch_rows
@@ -59,7 +59,7 @@ def changed_copy(home: Home, change: Callable[[duckdb.DuckDBPyConnection], objec
 def new_candidate(home: Home, connection: duckdb.DuckDBPyConnection, fill: Callable[[], object]) -> Path:
     """Make a database that `promote` can publish, and fill it over a connection that uses it meanwhile."""
     with _begun(home) as candidate:
-        connection.execute(f"attach {literal(candidate)} as candidate (storage_version 'v1.5.0')")
+        connection.execute(f"attach {literal(candidate)} as candidate (storage_version '{STORAGE}')")
         connection.execute("use candidate")
         fill()
         connection.execute("use memory")

@@ -14,7 +14,7 @@ from pathlib import Path
 import duckdb
 
 from warehouse.bucket import Location, let_use, located
-from warehouse.database_file import UPGRADE, refuse_later_file, refuse_unopenable_file
+from warehouse.database_file import STORAGE, UPGRADE, refuse_later_file, refuse_unopenable_file
 from warehouse.errors import InputError, LaterVersionError, disk_trouble, one_line
 from warehouse.home import Home
 from warehouse.objects import read_names, sql_files, sql_folder, views_in_order
@@ -25,7 +25,7 @@ Contents = dict[str, tuple[int, int | None]]
 Config = dict[str, str | bool | int | float | list[str]]
 
 OFFLINE: Config = {"autoinstall_known_extensions": False, "autoload_known_extensions": False}
-WRITING: Config = {**OFFLINE, "storage_compatibility_version": "v1.5.0", "memory_limit": "1500MB"}
+WRITING: Config = {**OFFLINE, "storage_compatibility_version": STORAGE, "memory_limit": "1500MB"}
 
 # keys of tables without an index
 _KEYS = {"op_cost": ["shape_id", "precision_id"]}
