@@ -7,6 +7,7 @@ from pathlib import Path
 import polars as pl
 
 from warehouse.digest import digest_of
+from warehouse.durable import sync_file
 from warehouse.store import Staged
 from warehouse.version import code_version
 
@@ -28,8 +29,7 @@ def staged(
         for name, file in files.items():
             partial = file.path.with_suffix(".partial")
             frames[name].lazy().sink_parquet(partial)
-            with partial.open("rb") as written:
-                os.fsync(written.fileno())
+            sync_file(partial)
             partial.replace(file.path)
     return files
 

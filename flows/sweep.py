@@ -9,7 +9,6 @@ import errno
 import hashlib
 import io
 import json
-import os
 import re
 import secrets
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -29,6 +28,7 @@ from flows.intensity.grid import PHASES, fixed_ops, grid_costs
 from flows.stage import is_whole
 from warehouse import sweeps
 from warehouse.bucket import BucketPath, Location
+from warehouse.durable import sync_file
 from warehouse.errors import InputError, RunError, one_line
 from warehouse.frames import read_frame
 from warehouse.home import Home, refuse_unnameable
@@ -340,8 +340,7 @@ def _write_on_disk(rows: pl.DataFrame, target: Path) -> int:
     unfinished = target.with_suffix(f".{secrets.token_hex(4)}.partial")
     try:
         rows.write_parquet(unfinished, **_FORMAT)
-        with unfinished.open("rb") as written:
-            os.fsync(written.fileno())
+        sync_file(unfinished)
         unfinished.replace(target)
     finally:
         unfinished.unlink(missing_ok=True)

@@ -5,11 +5,14 @@ from contextlib import contextmanager
 
 import pytest
 
+from warehouse.extensions import reason_without
+
 
 @contextmanager
 def s3_server(*buckets: str) -> Iterator[str]:
     """Start a server with these buckets, with its user in the environment; give its address."""
-    pytest.importorskip("duckdb_extension_httpfs", reason="the extra s3 is not installed")
+    if reason := reason_without("httpfs", "s3"):
+        pytest.skip(reason)
     pytest.importorskip("obstore", reason="the extra s3 is not installed")
     pytest.importorskip("moto", reason="no server that speaks as S3 does is installed")
     import httpx  # noqa: PLC0415

@@ -23,6 +23,7 @@ from tests.s3 import s3_server
 from warehouse import lake, snapshot, store
 from warehouse.bucket import BucketPath
 from warehouse.errors import InputError
+from warehouse.extensions import reason_without
 from warehouse.home import Home
 from warehouse.objects import sql_files
 from warehouse.snapshot import open_snapshot
@@ -103,6 +104,9 @@ class Places:
 
 @pytest.fixture(scope="module")
 def places(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Places]:
+    for extension in ("ducklake", "postgres_scanner"):
+        if reason := reason_without(extension, "lake"):
+            pytest.skip(reason)
     with postgresql() as server:
         if server is None:
             pytest.skip("PostgreSQL is not installed")

@@ -10,6 +10,7 @@ import duckdb
 
 from warehouse.bucket import BucketPath, let_use
 from warehouse.database_file import STORAGE, refuse_later_file
+from warehouse.durable import replace_file, sync_file, sync_folder
 from warehouse.errors import InputError, disk_trouble, one_line
 from warehouse.home import Home
 from warehouse.rows import fetch_row, fetch_rows
@@ -87,7 +88,7 @@ def _begun(home: Home) -> Iterator[Path]:
         for file in (candidate, write_ahead_log(candidate)):
             file.unlink(missing_ok=True)
         raise
-    _sync(candidate)
+    sync_file(candidate)
 
 
 def promote(candidate: Path, home: Home, run_id: str, kept: int = KEPT_SNAPSHOTS) -> None:
@@ -103,9 +104,9 @@ def promote(candidate: Path, home: Home, run_id: str, kept: int = KEPT_SNAPSHOTS
         os.link(candidate, partial)
     except OSError:  # a disk without hard links
         shutil.copyfile(candidate, partial)
-    candidate.replace(home.snapshot)
+    replace_file(candidate, home.snapshot)
     partial.replace(own)  # only now: a run that is cut off before has published nothing
-    _sync(home.path)
+    sync_folder(home.path)
     for old in kept_snapshots(home)[max(kept, 1) :]:
         old.unlink(missing_ok=True)
 
@@ -203,11 +204,3 @@ def last_published(home: Home) -> tuple[str, str]:
             return published_run(connection)
     except (duckdb.Error, InputError):
         return "", ""
-
-
-def _sync(path: Path) -> None:
-    descriptor = os.open(path, os.O_RDONLY)
-    try:
-        os.fsync(descriptor)
-    finally:
-        os.close(descriptor)

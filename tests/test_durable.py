@@ -1,0 +1,47 @@
+"""What differs between systems: folders that cannot be opened, and files that are open."""
+
+import os
+from pathlib import Path
+
+import pytest
+
+from warehouse import durable
+
+
+def test_a_file_takes_the_place_of_another(tmp_path: Path) -> None:
+    (tmp_path / "new").write_text("new")
+    (tmp_path / "old").write_text("old")
+    durable.sync_file(tmp_path / "new")
+    durable.replace_file(tmp_path / "new", tmp_path / "old")
+    durable.sync_folder(tmp_path)
+    assert [path.read_text() for path in tmp_path.iterdir()] == ["new"]
+
+
+def test_a_folder_that_cannot_be_opened_is_not_synced(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(*_: object) -> int:
+        raise PermissionError
+
+    monkeypatch.setattr(os, "open", refuse)
+    durable.sync_folder(tmp_path)
+
+
+@pytest.mark.parametrize(("system", "readers_for", "tries"), [("nt", 3, 4), ("posix", 3, 1)])
+def test_windows_waits_for_readers(
+    system: str, readers_for: int, tries: int, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    tried = []
+
+    class Opened:
+        def replace(self, target: Path) -> None:
+            tried.append(target)
+            if len(tried) <= readers_for:
+                raise PermissionError
+
+    monkeypatch.setattr(durable, "_RETRY_EVERY_S", 0)
+    monkeypatch.setattr(os, "name", system)
+    if system == "nt":
+        durable.replace_file(Opened(), tmp_path)  # type: ignore[arg-type]
+    else:
+        with pytest.raises(PermissionError):
+            durable.replace_file(Opened(), tmp_path)  # type: ignore[arg-type]
+    assert len(tried) == tries
