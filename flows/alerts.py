@@ -38,8 +38,9 @@ class Trouble:
     @property
     def line(self) -> str:
         """What a person reads of it."""
-        what = f"{self.run or self.flow} failed" if self.event == "run-failed" else f"{self.file} rejected"
-        return f"rooflines: {what}: {self.reason}"
+        if self.event == "file-rejected":
+            return f"rooflines: {self.file} rejected: {self.reason}"
+        return f"rooflines: {self.flow} failed: {self.reason} (run {self.run})"
 
 
 def tell(trouble: Trouble) -> None:

@@ -87,14 +87,14 @@ def run(
     flow
         Make it a flow run even if nothing changed.
     """
-    from flows.prefect_defaults import names_a_server
+    from flows.prefect_defaults import server_address
 
     if keep < 1:
         raise InputError(f"--keep: {keep}; expected at least 1, which is the published one")
     given, shown_at = _folder("--catalog", catalog), _folder("--publish-to", publish_to)
     started, home = time.monotonic(), common.place
     with home.held_ahead():
-        ahead = None if names_a_server() else _look_ahead(home, given, shown_at, may_end=not flow)
+        ahead = None if server_address() else _look_ahead(home, given, shown_at, may_end=not flow)
         summary = ahead or _refresh(common, given, shown_at, keep)
     seconds = time.monotonic() - started
     if summary.status == "unchanged":
@@ -792,15 +792,17 @@ def _prefect(common: Common) -> Iterator["_Progress"]:
         prefect_defaults,
         quiet_terminal,
         refuse_silent_server,
+        refuse_strange_server,
         refuse_unwritable_prefect_home,
     )
 
     refuse_unwritable_prefect_home()
+    refuse_silent_server()
     opt_out_of_telemetry()
     if not common.debug:
         quiet_terminal()
     with _progress("starting Prefect") as show, _left_at_once(show), prefect_defaults():
-        refuse_silent_server()
+        refuse_strange_server()
         yield show
 
 

@@ -5,12 +5,15 @@
 
 import logging
 import os
+import ssl
 import sys
 import tempfile
 import threading
+import urllib.error
+import urllib.request
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
-from contextvars import copy_context
+from http.client import HTTPException
 from pathlib import Path
 from queue import Empty, Queue
 
@@ -25,7 +28,8 @@ DEFAULTS = {
 
 # files beside the working folder's that may hold settings of Prefect
 _SETTINGS = ("prefect.toml", "pyproject.toml", ".env")
-_ANSWER_S = 3
+_ANSWER_S = 4
+_UNAUTHORIZED = 401
 _RECORDS = 1_000_000  # bytes that Prefect's records of a first run take
 
 
@@ -60,48 +64,66 @@ def refuse_unwritable_prefect_home() -> None:
         raise InputError(f"PREFECT_HOME: {folder}: {reason}; expected a folder that can be written") from None
 
 
-def names_a_server() -> bool:
-    """Whether Prefect's settings name a server; Prefect is loaded only if a file of settings may do so."""
+def server_address() -> str | None:
+    """Return where Prefect's settings say that its server is; Prefect is loaded only if a file of settings may say."""
     if "PREFECT_API_URL" in os.environ:
-        return bool(os.environ["PREFECT_API_URL"].strip())
+        return os.environ["PREFECT_API_URL"].strip() or None
     profiles = Path(os.environ.get("PREFECT_PROFILES_PATH") or _prefect_home() / "profiles.toml")
     if "prefect" not in sys.modules and not any(map(_may_name_a_server, (profiles, *map(Path, _SETTINGS)))):
-        return False
+        return None
     from prefect.settings import get_current_settings  # noqa: PLC0415
 
-    return get_current_settings().api.url is not None
+    return get_current_settings().api.url
 
 
 def refuse_silent_server() -> None:
     """Raise `InputError` if Prefect's settings name a server that does not answer: it would be called for minutes."""
-    from prefect.settings import get_current_settings  # noqa: PLC0415
-
-    url = get_current_settings().api.url
+    url = server_address()
     if url is None:
         return
-    failures: Queue[Exception | None] = Queue()
+    answers: Queue[str | None] = Queue()
     # a thread, since to look up a name can take longer
-    threading.Thread(target=copy_context().run, args=(_ask_for_version, failures), daemon=True).start()
+    threading.Thread(target=_ask, args=(url, answers), daemon=True).start()
     try:
-        failure = failures.get(timeout=_ANSWER_S)
+        failure = answers.get(timeout=_ANSWER_S)
     except Empty:
-        failure = TimeoutError(f"no answer within {_ANSWER_S} s")
+        failure = f"no answer within {_ANSWER_S} s"
     if failure is not None:
-        reason = one_line(failure) or type(failure).__name__
-        raise InputError(f"PREFECT_API_URL: {url}: {reason}; expected a Prefect server that answers")
+        raise InputError(f"PREFECT_API_URL: {url}: {failure}; expected a Prefect server that answers")
 
 
-def _ask_for_version(failures: "Queue[Exception | None]") -> None:
+def refuse_strange_server() -> None:
+    """Raise `InputError` if what answers is no server of Prefect, or one that wants to know who calls."""
+    import httpx  # noqa: PLC0415
     from prefect.client.orchestration import get_client  # noqa: PLC0415
-    from prefect.settings import temporary_settings  # noqa: PLC0415
 
+    if (url := server_address()) is None:
+        return
     try:
-        with temporary_settings(updates={"client.max_retries": 0}):
-            get_client(sync_client=True).api_version()
-    except Exception as error:
-        failures.put(error)
+        get_client(sync_client=True).api_version()
+    except httpx.HTTPStatusError as error:
+        code, reason = error.response.status_code, error.response.reason_phrase
+        expected = "PREFECT_API_AUTH_STRING as on the server" if code == _UNAUTHORIZED else "a Prefect server"
+        raise InputError(f"PREFECT_API_URL: {url}: {code} {reason}; expected {expected}") from None
+    except (httpx.HTTPError, ValueError) as error:
+        raise InputError(f"PREFECT_API_URL: {url}: {one_line(error)}; expected a Prefect server") from None
+
+
+def _ask(url: str, answers: "Queue[str | None]") -> None:
+    """Ask a server for anything, without credentials, and tell why it did not answer."""
+    unverified = ssl.create_default_context()  # Prefect's own settings say whom to trust
+    unverified.check_hostname, unverified.verify_mode = False, ssl.CERT_NONE
+    try:
+        urllib.request.urlopen(f"{url.rstrip('/')}/health", timeout=_ANSWER_S, context=unverified).close()
+    except urllib.error.HTTPError as error:
+        error.close()
+        answers.put(None)
+    except urllib.error.URLError as error:
+        answers.put(one_line(error.reason))
+    except (OSError, ValueError, HTTPException) as error:
+        answers.put(one_line(error) or type(error).__name__)
     else:
-        failures.put(None)
+        answers.put(None)
 
 
 @contextmanager

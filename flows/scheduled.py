@@ -21,6 +21,8 @@ from flows.refresh import refresh
 from warehouse.errors import InputError, RunError
 from warehouse.home import Home
 
+_WORKING_FOLDER = ".serve"  # of the home, which may hold a folder that is named as a package is
+
 
 @flow(name="ingest-incoming", on_failure=[tell_of_failed_run], on_crashed=[tell_of_failed_run])
 def ingest_incoming(
@@ -79,8 +81,7 @@ def serve_here(
 ) -> None:
     """Keep the schedules running in this process, until it is stopped; one run at a time.
 
-    The folder of the process becomes the home: runs begin where this process is, and it may have been started in a
-    folder that holds modules of our names.
+    Runs begin in the folder of the process, and find modules there first. So that becomes one that holds none.
 
     Parameters
     ----------
@@ -93,8 +94,9 @@ def serve_here(
     publish_to
         Folder that the site is put into where anything changed.
     """
-    os.chdir(home)
-    os.environ["PYTHONSAFEPATH"] = "1"  # nor does the home name modules
+    working_folder = home / _WORKING_FOLDER
+    working_folder.mkdir(exist_ok=True)
+    os.chdir(working_folder)
     os.environ[SERVED_BY] = str(os.getpid())
     parameters = {"home": str(home), "publish_to": publish_to and str(publish_to)}
     nightly = _deployment(refresh, Cron(cron, timezone=timezone), parameters)
