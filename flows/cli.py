@@ -788,6 +788,7 @@ def _write(path: Path, content: bytes) -> None:
 def _prefect(common: Common) -> Iterator["_Progress"]:
     """Load Prefect as a command needs it: it reports nothing, and its log stays off the terminal."""
     from flows.prefect_defaults import (
+        keep_prefect_home,
         opt_out_of_telemetry,
         prefect_defaults,
         quiet_terminal,
@@ -798,6 +799,7 @@ def _prefect(common: Common) -> Iterator["_Progress"]:
 
     refuse_unwritable_prefect_home()
     refuse_silent_server()
+    keep_prefect_home()
     opt_out_of_telemetry()
     if not common.debug:
         quiet_terminal()

@@ -5,6 +5,7 @@
 
 import logging
 import os
+import re
 import ssl
 import sys
 import tempfile
@@ -41,6 +42,12 @@ def quiet_terminal() -> None:
 def opt_out_of_telemetry() -> None:
     """Keep Prefect's client from reporting its use, and from saying so; call it before the first import of Prefect."""
     os.environ.setdefault("DO_NOT_TRACK", "1")
+
+
+def keep_prefect_home() -> None:
+    """Name Prefect's home for processes that work in another folder too; call it before the first import of Prefect."""
+    if os.environ.get("PREFECT_HOME"):
+        os.environ["PREFECT_HOME"] = str(_prefect_home().absolute())
 
 
 def listen(handler: logging.Handler) -> None:
@@ -154,5 +161,5 @@ def _prefect_home() -> Path:
 
 def _may_name_a_server(file: Path) -> bool:
     with suppress(OSError):
-        return "api" in file.read_text("utf-8", "replace").lower()
+        return re.search(r"(?i)\bapi\b|api_url", file.read_text("utf-8", "replace")) is not None
     return False

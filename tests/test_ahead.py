@@ -229,3 +229,27 @@ def is_there(pid: int) -> bool:
     """Whether a process runs; one that has ended and that nobody asks after counts as ended."""
     found = subprocess.run(["ps", "-o", "stat=", "-p", str(pid)], capture_output=True, text=True, check=False)
     return not found.stdout.strip().startswith("Z") and found.stdout.strip() != ""
+
+
+@pytest.mark.parametrize(
+    ("file", "text", "expected"),
+    [
+        ("prefect.toml", '[api]\nurl = "http://127.0.0.1:7/api"\n', "http://127.0.0.1:7/api"),
+        (".env", "PREFECT_API_URL=http://127.0.0.1:7/api\n", "http://127.0.0.1:7/api"),
+        ("home/profiles.toml", 'active = "x"\n[profiles.x]\nPREFECT_API_URL = "http://127.0.0.1:7/api"\n', "http://127.0.0.1:7/api"),
+        ("prefect.toml", '[logging]\nlevel = "INFO"\n', "None without Prefect"),
+        (None, "", "None without Prefect"),
+    ],
+)  # fmt: skip
+def test_files_of_settings_may_name_a_server(tmp_path: Path, file: str | None, text: str, expected: str) -> None:
+    (tmp_path / "home").mkdir()
+    if file:
+        (tmp_path / file).write_text(text, "utf-8")
+    script = "import sys; from flows.prefect_defaults import server_address\n"
+    script += "print(server_address(), '' if 'prefect' in sys.modules else 'without Prefect')"
+    inherited = {name: value for name, value in os.environ.items() if not name.startswith("PREFECT_")}
+    environment = {**inherited, "PYTHONPATH": str(ROOT), "PREFECT_HOME": str(tmp_path / "home")}
+    done = subprocess.run(
+        [sys.executable, "-c", script], cwd=tmp_path, env=environment, capture_output=True, text=True, check=True
+    )
+    assert done.stdout.strip() == expected
