@@ -20,6 +20,7 @@ from warehouse.home import Home, refuse_no_text
 from warehouse.version import package_version
 
 if TYPE_CHECKING:
+    from flows.steps import Summary as Refreshed
     from flows.sweep import Request, Summary
 
 app = App(
@@ -61,11 +62,19 @@ class Common:
 
 
 @app.command
-def run(*, catalog: str | None = None, publish_to: str | None = None, keep: int = 3, common: Common = Common()) -> int:
+def run(
+    *,
+    catalog: str | None = None,
+    publish_to: str | None = None,
+    keep: int = 3,
+    flow: Annotated[bool, Parameter(negative="")] = False,
+    common: Common = Common(),
+) -> int:
     """Bring warehouse and site up to date, as a Prefect flow run.
 
     Reads the shipped catalog, then HOME/catalog, then the given one; computes what changed; publishes a new
-    snapshot and a new site. Where nothing changed, nothing is written.
+    snapshot and a new site. If nothing changed, it says so at once and nothing is published: without a flow run, unless
+    PREFECT_API_URL names a server.
 
     Parameters
     ----------
@@ -75,24 +84,19 @@ def run(*, catalog: str | None = None, publish_to: str | None = None, keep: int 
         Folder that the site is put into as well, where anything changed: one that a web server shows.
     keep
         How many of the last snapshots are kept, for `rooflines query --as-of`.
+    flow
+        Make it a flow run even if nothing changed.
     """
-    from flows.embedded_server import start_server
-    from flows.prefect_defaults import answering, listen
+    from flows.prefect_defaults import server_address
 
     if keep < 1:
         raise InputError(f"--keep: {keep}; expected at least 1, which is the published one")
     given, shown_at = _folder("--catalog", catalog), _folder("--publish-to", publish_to)
-    started = time.monotonic()
-    with _prefect(common) as show:
-        server = start_server()
-        _prepare(common.place, given)
-        with answering(server):
-            from flows.refresh import refresh
-
-            listen(show)
-            summary = refresh(home=common.place.path, catalog=given, publish_to=shown_at, keep=keep)
+    started, home = time.monotonic(), common.place
+    with home.held_ahead():
+        ahead = None if server_address() else _look_ahead(home, given, shown_at, may_end=not flow)
+        summary = ahead or _refresh(common, given, shown_at, keep)
     seconds = time.monotonic() - started
-    home = common.place
     if summary.status == "unchanged":
         print(f"unchanged: everything is up to date ({seconds:.1f} s)")
     else:
@@ -116,13 +120,17 @@ def serve(
     timezone: str = "UTC",
     incoming_every: float = 300,
     publish_to: str | None = None,
+    port: int = 4200,
+    alert_url: str | None = None,
+    alert_command: str | None = None,
     common: Common = Common(),
 ) -> int:
     """Keep the schedules running on this machine, until Ctrl-C.
 
     Runs `rooflines run` at night, and puts files of HOME/incoming into the catalog every few minutes: good ones go to
     incoming/accepted, bad ones to incoming/rejected with the reason beside them. With Prefect's pages on a port of this
-    machine, or on the server that PREFECT_API_URL names.
+    machine, or on the server that PREFECT_API_URL names. Runs that fail and files that are rejected are told on
+    standard error, a line each, and by the alerts.
 
     Parameters
     ----------
@@ -134,20 +142,32 @@ def serve(
         Seconds between two looks at HOME/incoming.
     publish_to
         Folder that the site is put into as well, where anything changed: one that a web server shows.
+    port
+        Port of Prefect's pages on this machine; 0 is any that is free.
+    alert_url
+        Address that a JSON document is posted to for each such run and file. Default: $ROOFLINES_ALERT_URL.
+    alert_command
+        Command of the shell that gets the same on its standard input. Default: $ROOFLINES_ALERT_COMMAND.
     """
+    from flows import alerts
     from flows.embedded_server import start_server
     from flows.incoming import make_incoming
     from flows.prefect_defaults import answering
 
     if not _LEAST_EVERY_S <= incoming_every <= _MOST_EVERY_S:
         raise InputError(f"--incoming-every: {incoming_every}; expected {_LEAST_EVERY_S} to {_MOST_EVERY_S} seconds")
+    if not 0 <= port < 2**16:
+        raise InputError(f"--port: {port}; expected 0 to {2**16 - 1}")
+    if alert_url:
+        alerts.refuse_bad_address(alert_url)
+    os.environ |= {name: value for name, value in ((alerts.URL, alert_url), (alerts.COMMAND, alert_command)) if value}
     shown_at = _folder("--publish-to", publish_to)
     with _prefect(common) as show:
         from flows.scheduled import refuse_bad_schedule, serve_here
 
         refuse_bad_schedule(cron, timezone)
         make_incoming(common.place)
-        server = start_server(keeps_schedules=True)
+        server = start_server(port)
         with answering(server):
             show.stop()
             pages = f", pages on {server.api_url.removesuffix('/api')}" if server else ""
@@ -687,8 +707,38 @@ def _lake_address(option: str, given: str | None) -> str:
     return address
 
 
-def _prepare(home: Home, catalog: Path | None) -> None:
-    """Load what a run needs, and what draws, while Prefect's server starts."""
+def _look_ahead(home: Home, catalog: Path | None, publish_to: Path | None, *, may_end: bool) -> "Refreshed | None":
+    """Do what a run can do without Prefect; what it refuses is told as a failed flow run is."""
+    from flows.alerts import Trouble, tell
+
+    with _progress("looking for changes"):
+        from flows.ahead import look_ahead
+
+        try:
+            return look_ahead(home, catalog, publish_to, may_end=may_end)
+        except (InputError, RunError) as error:
+            tell(Trouble(event="run-failed", home=str(home.path), reason=one_line(error), flow="refresh"))
+            raise
+
+
+def _refresh(common: Common, catalog: Path | None, publish_to: Path | None, keep: int) -> "Refreshed":
+    """Run the main flow; what it needs, and what draws, is loaded while Prefect's server starts."""
+    from flows.embedded_server import start_server
+    from flows.prefect_defaults import answering, listen
+
+    home = common.place
+    with _prefect(common) as show:
+        server = start_server()
+        _start_drawing(home, catalog)
+        from flows.refresh import refresh
+
+        with answering(server):
+            listen(show)
+            return refresh(home=home.path, catalog=catalog, publish_to=publish_to, keep=keep)
+
+
+def _start_drawing(home: Home, catalog: Path | None) -> None:
+    """Start the processes that draw, if there is anything to draw."""
     from flows import pool
     from flows.ingest.catalog import list_sources
     from flows.steps import is_published, new_run
@@ -696,7 +746,6 @@ def _prepare(home: Home, catalog: Path | None) -> None:
     with suppress(Exception):  # the run itself will say what is wrong
         if not is_published(home, new_run(list_sources(home, catalog))):
             pool.start()
-    import flows.refresh  # noqa: F401
 
 
 def _sweep_on_dask(request: "Request", address: str | None, common: Common) -> "Summary":
@@ -739,17 +788,23 @@ def _write(path: Path, content: bytes) -> None:
 def _prefect(common: Common) -> Iterator["_Progress"]:
     """Load Prefect as a command needs it: it reports nothing, and its log stays off the terminal."""
     from flows.prefect_defaults import (
+        keep_prefect_home,
         opt_out_of_telemetry,
         prefect_defaults,
         quiet_terminal,
+        refuse_silent_server,
+        refuse_strange_server,
         refuse_unwritable_prefect_home,
     )
 
     refuse_unwritable_prefect_home()
+    refuse_silent_server()
+    keep_prefect_home()
     opt_out_of_telemetry()
     if not common.debug:
         quiet_terminal()
     with _progress("starting Prefect") as show, _left_at_once(show), prefect_defaults():
+        refuse_strange_server()
         yield show
 
 

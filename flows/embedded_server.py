@@ -15,10 +15,10 @@ from collections.abc import Mapping
 from functools import cache
 from pathlib import Path
 
-from warehouse.errors import RunError
+from warehouse.errors import InputError, RunError
 
 _HOST = "127.0.0.1"
-_PORT = 4200
+PORT = 4200  # of Prefect's pages
 _POLL_S = 0.05
 _STOP_S = 5
 
@@ -30,14 +30,20 @@ class EmbeddedServer:
     ----------
     environment
         Settings of Prefect, as environment variables.
-    keeps_schedules
-        Whether it starts scheduled runs, and shows its pages on Prefect's own port, where that is free.
+    schedules_port
+        Port for one that starts scheduled runs and shows its pages, 0 for any that is free; None for one that does
+        neither.
+
+    Raises
+    ------
+    InputError
+        The port is taken.
     """
 
-    def __init__(self, environment: Mapping[str, str], *, keeps_schedules: bool = False) -> None:
-        self._port = _free_port(_PORT if keeps_schedules else 0)
+    def __init__(self, environment: Mapping[str, str], schedules_port: int | None = None) -> None:
+        self._port = _free_port(schedules_port or 0)
         script = Path(__file__).with_name("server_process.py")
-        role = "scheduling" if keeps_schedules else "ephemeral"
+        role = "ephemeral" if schedules_port is None else "scheduling"
         command = [sys.executable, "-P", str(script), _HOST, str(self._port), role]  # -P: our folder names no modules
         self._process = subprocess.Popen(command, stdin=subprocess.PIPE, env={**os.environ, **environment})
 
@@ -77,23 +83,32 @@ class EmbeddedServer:
 
 
 @cache
-def start_server(*, keeps_schedules: bool = False) -> EmbeddedServer | None:
-    """Start a server that ends with this process; none where Prefect's settings name one."""
+def start_server(schedules_port: int | None = None) -> EmbeddedServer | None:
+    """Start a server that ends with this process; none where Prefect's settings name one.
+
+    Raises
+    ------
+    InputError
+        Its port is taken.
+    """
     from prefect.settings import get_current_settings  # noqa: PLC0415
 
     settings = get_current_settings()
     if settings.api.url or not settings.server.ephemeral.enabled:
         return None
-    server = EmbeddedServer(settings.to_environment_variables(exclude_unset=True), keeps_schedules=keeps_schedules)
+    server = EmbeddedServer(settings.to_environment_variables(exclude_unset=True), schedules_port)
     atexit.register(server.stop)  # not before: Prefect still tells it of logs and events
     return server
 
 
 def _free_port(wanted: int) -> int:
+    """Return a port that is free; a port of the last server may be taken again, as that does."""
     with socket.socket() as free:
+        free.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:
             free.bind((_HOST, wanted))
-        except OSError:
-            free.bind((_HOST, 0))
+        except OSError as error:
+            reason = error.strerror or error
+            raise InputError(f"--port: {wanted}: {reason}; expected a free port, or 0 for any") from None
         port: int = free.getsockname()[1]
         return port

@@ -13,6 +13,7 @@ from loky import ProcessPoolExecutor, cpu_count
 from platformdirs import user_cache_path
 
 from charts.gallery import ChartEntry
+from flows.lifeline import end_with
 
 RENDERER = version("vl-convert-python")
 _MOST_PROCESSES = 8
@@ -44,8 +45,14 @@ def _processes() -> Executor:
     # where a run is cut off, loky's tracker frees what was left, but would say so after the command has ended
     os.environ["PYTHONWARNINGS"] = ",".join(filter(None, [os.environ.get("PYTHONWARNINGS"), "ignore:resource_tracker"]))
     count = min(cpu_count(), _MOST_PROCESSES)
-    executor: Executor = ProcessPoolExecutor(max_workers=count, timeout=_IDLE_S, initializer=_load_renderer)
+    executor: Executor = ProcessPoolExecutor(count, timeout=_IDLE_S, initializer=_begin, initargs=(os.getpid(),))
     return executor
+
+
+def _begin(parent: int) -> None:
+    """Begin as a process that draws: it would outlive a parent that was killed until it was idle for a while."""
+    end_with(parent)
+    _load_renderer()
 
 
 def _load_renderer() -> None:

@@ -10,7 +10,9 @@ from prefect.cache_policies import NO_CACHE
 from prefect.events import emit_event
 
 from flows import steps
+from flows.alerts import tell_of_failed_run
 from flows.ingest.catalog import SourceFile, list_sources
+from flows.lifeline import end_with_server
 from flows.missed import skip_missed_runs
 from flows.publish import SiteReport, made_from, publish_site
 from flows.readers import READERS
@@ -88,7 +90,7 @@ def _run_name() -> str:
     return f"refresh {counts['hardware']} devices, {counts['model']} models, {counts['workload']} workloads"
 
 
-@flow(name="publish")
+@flow(name="publish", on_failure=[tell_of_failed_run], on_crashed=[tell_of_failed_run])
 def publish(out: Path | None = None, home: Path | None = None) -> SiteReport:
     """Put the site of the published snapshot into a folder, at once, in the place of an earlier one.
 
@@ -104,6 +106,7 @@ def publish(out: Path | None = None, home: Path | None = None) -> SiteReport:
     InputError
         There is no snapshot, or the folder holds something else or cannot be written.
     """
+    end_with_server()
     place = Home.at(home)
     site = (out or place.path / "public").absolute()
     report = publish_site(place, site, get_run_logger().info)
@@ -111,7 +114,7 @@ def publish(out: Path | None = None, home: Path | None = None) -> SiteReport:
     return report
 
 
-@flow(name="refresh", flow_run_name=_run_name)
+@flow(name="refresh", flow_run_name=_run_name, on_failure=[tell_of_failed_run], on_crashed=[tell_of_failed_run])
 def refresh(
     home: Path | None = None, catalog: Path | None = None, publish_to: Path | None = None, keep: int = KEPT_SNAPSHOTS
 ) -> Summary:
@@ -135,6 +138,7 @@ def refresh(
     RunError
         Another run is writing, or a rule does not hold. The published snapshot stays as it was.
     """
+    end_with_server()
     skip_missed_runs()
     log = get_run_logger()
     place = Home.at(home)
@@ -150,7 +154,8 @@ def refresh(
     create_markdown_artifact(summary.markdown(place), key="refresh", description="What the run did")
     create_link_artifact(f"{place.site.as_uri()}/index.html", link_text="Rooflines", key="site")
     if summary.status == "succeeded":
-        emit_event("rooflines.published", {"prefect.resource.id": "rooflines.snapshot"}, payload={"run_id": run.run_id})
+        told = {"run_id": run.run_id, "home": str(place.path)}
+        emit_event("rooflines.published", {"prefect.resource.id": "rooflines.snapshot"}, payload=told)
     if publish_to is not None and made_from(publish_to) != run.inputs_sha256:
         publish(out=publish_to, home=place.path)
     return summary

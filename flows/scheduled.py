@@ -1,24 +1,30 @@
 """What runs on schedules: the flows of flows/prefect.yaml, and the two-line start without it."""
 
+import os
 from pathlib import Path
 from typing import Any
 
-from prefect import flow, get_run_logger, serve
+from prefect import flow, get_run_logger, runtime, serve
 from prefect.artifacts import create_table_artifact
 from prefect.client.schemas.schedules import CronSchedule
 from prefect.deployments.runner import RunnerDeployment
+from prefect.events import emit_event
 from prefect.schedules import Cron, Interval
 from prefect.types.entrypoint import EntrypointType
 from pydantic import ValidationError
 
+from flows.alerts import Trouble, tell, tell_of_failed_run
 from flows.incoming import Arrival, take_in
+from flows.lifeline import SERVED_BY, end_with_server
 from flows.missed import skip_missed_runs
 from flows.refresh import refresh
 from warehouse.errors import InputError, RunError
 from warehouse.home import Home
 
+_WORKING_FOLDER = ".serve"  # of the home, which may hold a folder that is named as a package is
 
-@flow(name="ingest-incoming")
+
+@flow(name="ingest-incoming", on_failure=[tell_of_failed_run], on_crashed=[tell_of_failed_run])
 def ingest_incoming(
     home: Path | None = None, catalog: Path | None = None, publish_to: Path | None = None, then_refresh: bool = True
 ) -> list[Arrival]:
@@ -33,6 +39,7 @@ def ingest_incoming(
     then_refresh
         Whether it follows.
     """
+    end_with_server()
     skip_missed_runs()
     log, place = get_run_logger(), Home.at(home)
     try:
@@ -42,12 +49,21 @@ def ingest_incoming(
         return []
     for arrival in arrivals:
         log.info("%s: %s", arrival.name, arrival.reason or f"{arrival.kind} {', '.join(arrival.entries)}")
+        if arrival.reason:
+            _tell_of_rejected_file(place, arrival)
     if arrivals:
         rows = [{"file": a.name, "kind": a.kind, "entries": ", ".join(a.entries), "reason": a.reason} for a in arrivals]
         create_table_artifact(rows, key="incoming", description="Files that came in, and what became of them")
     if then_refresh and any(arrival.reason is None for arrival in arrivals):
         refresh(home=place.path, catalog=catalog, publish_to=publish_to)
     return arrivals
+
+
+def _tell_of_rejected_file(home: Home, arrival: Arrival) -> None:
+    told = {"home": str(home.path), "file": arrival.name, "reason": arrival.reason or ""}
+    emit_event("rooflines.rejected", {"prefect.resource.id": "rooflines.incoming"}, payload=told)
+    run = {"flow": "ingest-incoming", "run": runtime.flow_run.name, "flow_run_id": runtime.flow_run.id}
+    tell(Trouble(event="file-rejected", **told, **run))
 
 
 def refuse_bad_schedule(cron: str, timezone: str) -> None:
@@ -65,6 +81,8 @@ def serve_here(
 ) -> None:
     """Keep the schedules running in this process, until it is stopped; one run at a time.
 
+    Runs begin in the folder of the process, and find modules there first. So that becomes one that holds none.
+
     Parameters
     ----------
     home
@@ -76,6 +94,10 @@ def serve_here(
     publish_to
         Folder that the site is put into where anything changed.
     """
+    working_folder = home / _WORKING_FOLDER
+    working_folder.mkdir(exist_ok=True)
+    os.chdir(working_folder)
+    os.environ[SERVED_BY] = str(os.getpid())
     parameters = {"home": str(home), "publish_to": publish_to and str(publish_to)}
     nightly = _deployment(refresh, Cron(cron, timezone=timezone), parameters)
     incoming = _deployment(ingest_incoming, Interval(incoming_every_s), parameters)

@@ -4,12 +4,14 @@ import os
 import signal
 import sys
 import threading
+import time
 from socket import socket
 
 import uvicorn
 from filelock import FileLock
 
 _FAILED = 3
+_STOP_S = 5  # it may wait for those who still call it
 
 
 class LockedServer(uvicorn.Server):
@@ -28,6 +30,8 @@ class LockedServer(uvicorn.Server):
 def _end_with_the_command() -> None:
     sys.stdin.read()
     os.kill(os.getpid(), signal.SIGTERM)
+    time.sleep(_STOP_S)
+    os._exit(_FAILED)
 
 
 def _serve(host: str, port: int, *, ephemeral: bool) -> None:

@@ -21,8 +21,7 @@ def staged(
     build: Callable[[], Mapping[str, pl.DataFrame | pl.LazyFrame]],
 ) -> dict[str, Staged]:
     """Return the files of some frames, calling `build` only where one of them is not there yet."""
-    digest = digest_of([*made_from, code_version()])
-    files = {name: Staged(folder / f"{name}-{digest[:16]}.parquet", digest) for name in names}
+    files = staged_files(folder, names, made_from)
     if not all(is_whole(file.path) for file in files.values()):
         folder.mkdir(parents=True, exist_ok=True)
         frames = build()
@@ -32,6 +31,12 @@ def staged(
             sync_file(partial)
             partial.replace(file.path)
     return files
+
+
+def staged_files(folder: Path, names: Sequence[str], made_from: Iterable[str]) -> dict[str, Staged]:
+    """Return the files of some frames, whether they are there or not."""
+    digest = digest_of([*made_from, code_version()])
+    return {name: Staged(folder / f"{name}-{digest[:16]}.parquet", digest) for name in names}
 
 
 def is_whole(path: Path) -> bool:

@@ -21,7 +21,7 @@ from flows.intensity.costs import op_costs
 from flows.intensity.custom import custom_costs, custom_shapes
 from flows.intensity.shapes import model_shards, op_shapes
 from flows.readers import READERS, Frames, read_kind, refuse_unknown_names
-from flows.stage import forget_others, staged
+from flows.stage import forget_others, is_whole, staged, staged_files
 from warehouse import snapshot, store
 from warehouse.digest import digest_of
 from warehouse.errors import RunError, disk_trouble, one_line
@@ -135,6 +135,24 @@ def is_published(home: Home, run: Run) -> bool:
     return inputs_sha256 == run.inputs_sha256 == publish.made_from(home.site)
 
 
+def record_unchanged(home: Home, run: Run) -> Summary | None:
+    """Put the home right, and record the run if it has nothing to do; None if it has.
+
+    Raises
+    ------
+    InputError, RunError
+        As of `recorded`.
+    """
+    with _in_one_line(home):
+        altered = mend(home)
+        publish.refuse_foreign_folder(home.site)
+        if altered or not is_published(home, run):
+            return None
+        with store.open_build(home) as connection:
+            store.start_run(connection, run, snapshot.last_published(home)[0])
+            return finish_unchanged(home, run)
+
+
 def finish_unchanged(home: Home, run: Run) -> Summary:
     """Record that there was nothing to do."""
     with store.open_build(home) as connection:
@@ -144,19 +162,32 @@ def finish_unchanged(home: Home, run: Run) -> Summary:
 
 def ingest(home: Home, kind: str, sources: Sequence[SourceFile]) -> dict[str, Staged]:
     """Validate the files of a kind and stage their frames, one a table and one with the files' origins."""
-    _, tables = READERS[kind]
 
     def build() -> Frames:
         frames = read_kind(kind, sources)
         return {**frames, f"origin_{kind}": frames["origin"]}
 
-    return staged(home.stage, [*tables, f"origin_{kind}"], [kind, digest_of_sources(sources)], build)
+    return staged(home.stage, *_names_and_digests(kind, sources), build)
+
+
+def read(home: Home, kind: str, sources: Sequence[SourceFile]) -> Frames:
+    """Return the frames of a kind without writing any: of files that no run has staged, read and validated now."""
+    files = staged_files(home.stage, *_names_and_digests(kind, sources))
+    if not all(is_whole(file.path) for file in files.values()):
+        return read_kind(kind, sources)
+    return {name: pl.scan_parquet(file.path, glob=False) for name, file in files.items()}
+
+
+def _names_and_digests(kind: str, sources: Sequence[SourceFile]) -> tuple[list[str], list[str]]:
+    """Return the names of the frames of a kind, and what they are made from."""
+    _, tables = READERS[kind]
+    return [*tables, f"origin_{kind}"], [kind, digest_of_sources(sources)]
 
 
 def compute(home: Home, inputs: Mapping[str, Staged], sources: Sequence[SourceFile]) -> dict[str, Staged]:
     """Stage the shapes of the ops of every model at every setting, and what they cost."""
     names = ("model", "workload", "precision", "elementwise", "op", "op_set")
-    _refuse_unknown_charts(inputs, sources)
+    refuse_unknown_charts({name: pl.scan_parquet(file.path, glob=False) for name, file in inputs.items()}, sources)
 
     def build() -> dict[str, pl.DataFrame]:
         frames = {name: pl.read_parquet(inputs[name].path, glob=False) for name in names}
@@ -177,13 +208,13 @@ def compute(home: Home, inputs: Mapping[str, Staged], sources: Sequence[SourceFi
     return computed | _with_measured_ceilings(home, inputs, sources) | _with_relatives(home, inputs)
 
 
-def _refuse_unknown_charts(inputs: Mapping[str, Staged], sources: Sequence[SourceFile]) -> None:
+def refuse_unknown_charts(frames: Frames, sources: Sequence[SourceFile]) -> None:
     """Raise `InputError` where the user's own gallery names what is not in the catalog."""
-    charts = pl.read_parquet(inputs["own_chart"].path, glob=False)
+    charts = frames["own_chart"].collect()
     if charts.is_empty():
         return
     ids = {
-        name: pl.read_parquet(inputs[name].path, glob=False)[column].to_list()
+        name: frames[name].select(column).collect()[column].to_list()
         for name, column in (
             ("hardware", "hardware_id"), ("model", "model_id"), ("op_set", "op_set_id"), ("precision", "precision_id")
         )

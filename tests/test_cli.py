@@ -88,7 +88,17 @@ def test_a_person_sees_progress_and_nothing_else(home: Home, prefect_home: str) 
     shown = {line for line in lines if not line.startswith(("published ", "  snapshot", "  site", "next: "))}
     assert process.returncode == 0
     assert any(line.startswith("querying ") for line in shown)
-    words = ("starting Prefect", "reading ", "computing ", "loading ", "checking", "writing ", "querying ", "drawn ")
+    words = (
+        "looking for changes",
+        "starting Prefect",
+        "reading ",
+        "computing ",
+        "loading ",
+        "checking",
+        "writing ",
+        "querying ",
+        "drawn ",
+    )
     assert [line for line in shown if not line.startswith(words)] == []
 
 

@@ -15,7 +15,9 @@ import httpx
 import pytest
 
 from flows.ingest.catalog import SHIPPED
+from tests.listener import Listener, listening
 from tests.postgresql import free_port, postgresql
+from tests.test_ahead import is_there
 from warehouse.home import Home
 from warehouse.snapshot import last_published
 
@@ -36,12 +38,14 @@ def until(question: Callable[[], T], patience_s: float = PATIENCE_S) -> T:
 
 
 @contextmanager
-def running(command: list[str], environment: dict[str, str], log: Path) -> Iterator[subprocess.Popen[bytes]]:
+def running(
+    command: list[str], environment: dict[str, str], log: Path, folder: Path = ROOT
+) -> Iterator[subprocess.Popen[bytes]]:
     """Run a command beside the test; end it, and what it started, at last."""
     with (
         log.open("ab") as said,
         subprocess.Popen(
-            command, env=environment, cwd=ROOT, stdout=said, stderr=said, stdin=subprocess.DEVNULL,
+            command, env=environment, cwd=folder, stdout=said, stderr=said, stdin=subprocess.DEVNULL,
             start_new_session=True,
         ) as process,
     ):  # fmt: skip
@@ -97,8 +101,21 @@ def runs(environment: dict[str, str], flow: str, **state: list[str]) -> list[dic
     return found
 
 
+def rename_a_device(home: Home) -> None:
+    """Change something that a run publishes."""
+    folder = home.catalog / "hardware"
+    folder.mkdir(parents=True)
+    text = (SHIPPED / "hardware" / "a40.toml").read_text("utf-8")
+    (folder / "mine.toml").write_text(text.replace('"a40"', '"mine"').replace('"A40"', '"Mine"'), "utf-8")
+
+
 def test_deployments(environment: dict[str, str], home: Home, tmp_path: Path) -> None:
-    environment = {**environment, "ROOFLINES_HOME": str(home.path)}
+    with listening() as listener:
+        environment = {**environment, "ROOFLINES_HOME": str(home.path), "ROOFLINES_ALERT_URL": listener.url}
+        _deploy_and_follow(environment, home, tmp_path, listener)
+
+
+def _deploy_and_follow(environment: dict[str, str], home: Home, tmp_path: Path, listener: Listener) -> None:
     prefect = [sys.executable, "-m", "prefect"]
     worker = [*prefect, "worker", "start", "--type", "process", "--pool", "rooflines", "--limit", "1"]
     deployments = (ROOT / "flows" / "prefect.yaml").read_text("utf-8")
@@ -130,7 +147,20 @@ def test_deployments(environment: dict[str, str], home: Home, tmp_path: Path) ->
         (failed, *_) = until(lambda: runs(environment, "refresh", type=["FAILED"]))
         assert "a40.toml: bandwidth[0].gb_per_s = -696: expected" in failed["state"]["message"]
         assert last_published(home)[0] == second
+        until(lambda: listener.documents)
+        assert (
+            listener.documents[0].items() >= {"event": "run-failed", "flow": "refresh", "home": str(home.path)}.items()
+        )
+        assert "a40.toml: bandwidth[0].gb_per_s = -696: expected" in listener.documents[0]["reason"]
         device.unlink()
+
+        # a run in another home is followed by the publication of that home
+        shutil.copytree(home.path, tmp_path / "other home", ignore=shutil.ignore_patterns("public", "catalog"))
+        other = Home(tmp_path / "other home")
+        rename_a_device(other)
+        command = [sys.executable, "-m", "flows.cli", "run", "--home", str(other.path)]
+        subprocess.run(command, env=environment, cwd=ROOT, check=True, stdin=subprocess.DEVNULL, capture_output=True)
+        until((other.path / "public" / "devices" / "mine" / "index.html").exists)
         process.terminate()
         process.wait(60)
 
@@ -154,6 +184,7 @@ def test_deployments(environment: dict[str, str], home: Home, tmp_path: Path) ->
 
 
 def test_serving(home: Home, tmp_path: Path) -> None:
+    """From a folder and on a home that hold other modules of our names."""
     variables = {name: value for name, value in os.environ.items() if not name.startswith("PREFECT_")}
     variables |= {"PREFECT_HOME": str(tmp_path / "prefect"), "PYTHONPATH": str(ROOT)}
     shutil.copytree(home.path, tmp_path / "my home")
@@ -163,10 +194,38 @@ def test_serving(home: Home, tmp_path: Path) -> None:
     for name, content in (("mine.toml", text), ("bad.toml", "x ="), (".half.toml", "x =")):
         (place.incoming / name).write_text(content, "utf-8")
     first, _ = last_published(place)
-    command = [sys.executable, "-m", "flows.cli", "serve", "--incoming-every", "5", "--home", str(place.path)]
-    with running(command, variables, tmp_path / "log"):
-        until(lambda: last_published(place)[0] != first)
+    for folder in (tmp_path / "elsewhere" / "flows", place.path / "flows"):
+        folder.mkdir(parents=True)
+        (folder / "__init__.py").write_text("raise RuntimeError('not these')", "utf-8")
+    script = "import sys; sys.path.remove(''); from flows.cli import main; main()"
+    log = tmp_path / "log"
+    with listening() as listener:
+        options = ["--incoming-every", "5", "--port", "0", "--alert-url", listener.url, "--home", str(place.path)]
+        command = [sys.executable, "-c", script, "serve", *options]
+        with running(command, variables, log, tmp_path / "elsewhere") as process:
+            until(lambda: last_published(place)[0] != first)
+
+            # what the next one starts fails
+            (place.catalog / "gallery.toml").write_text("[[chart", "utf-8")
+            (place.incoming / "hardware").mkdir()
+            (place.incoming / "hardware" / "ours.toml").write_text(text.replace("ine", "ours"), "utf-8")
+            until(lambda: len(listener.documents) > 1)
+
+            # killed, it leaves no process behind
+            children = subprocess.run(["pgrep", "-P", str(process.pid)], capture_output=True, text=True, check=False)
+            assert children.stdout
+            process.kill()
+            until(lambda: not any(map(is_there, map(int, children.stdout.split()))), 30)
     assert (place.catalog / "hardware" / "mine.toml").read_text("utf-8") == text
-    assert sorted(path.name for path in place.incoming.iterdir()) == [".half.toml", "accepted", "rejected"]
+    assert {path.name for path in place.incoming.iterdir()} == {".half.toml", "accepted", "hardware", "rejected"}
     reason = (place.incoming / "rejected" / "bad.toml.reason.txt").read_text("utf-8")
     assert "bad.toml: broken TOML" in reason
+    rejected, failed = listener.documents
+    assert rejected.items() >= {"event": "file-rejected", "file": "bad.toml", "home": str(place.path)}.items()
+    assert failed.items() >= {"event": "run-failed", "home": str(place.path)}.items()
+    said = [line for line in log.read_text("utf-8").splitlines() if not line.startswith("serving ")]
+    assert said == [
+        f"rooflines: bad.toml rejected: {rejected['reason']}",
+        f"rooflines: {failed['flow']} failed: {failed['reason']} (run {failed['run']})",
+    ]
+    assert "gallery.toml: broken TOML" in failed["reason"]

@@ -13,6 +13,9 @@ from warehouse.errors import InputError, RunError
 
 _PACKAGE = Path(__file__).resolve().parent
 
+# homes that this process holds for a run that has not begun
+_held_ahead: set[Path] = set()
+
 
 @dataclass(frozen=True)
 class Home:
@@ -89,7 +92,7 @@ class Home:
 
     @contextmanager
     def writing(self) -> Iterator[None]:
-        """Hold the home for one writer.
+        """Hold the home for one writer, which may take over what `held_ahead` holds.
 
         Raises
         ------
@@ -98,6 +101,13 @@ class Home:
         RunError
             Another run holds the home.
         """
+        if self.path in _held_ahead:
+            _held_ahead.remove(self.path)
+            try:
+                yield
+            finally:
+                _held_ahead.add(self.path)
+            return
         self.refuse_unusable_path()
         lock = FileLock(self.path / "run.lock", timeout=0)
         try:
@@ -114,6 +124,22 @@ class Home:
             yield
         finally:
             lock.release()
+
+    @contextmanager
+    def held_ahead(self) -> Iterator[None]:
+        """Hold the home for a writer of this process that is yet to come: one after the other takes it over.
+
+        Raises
+        ------
+        InputError, RunError
+            As of `writing`.
+        """
+        with self.writing():
+            _held_ahead.add(self.path)
+            try:
+                yield
+            finally:
+                _held_ahead.discard(self.path)
 
 
 def refuse_unnameable(what: str, path: Path) -> None:
