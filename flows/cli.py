@@ -280,7 +280,7 @@ def calibrate(*, common: Common = Common()) -> int:
     """Fit calibrated roofs to what was measured: how far below its roof each device runs, by kind of op and dtype.
 
     Reads the measurements of the published snapshot and writes catalog/calibrations.toml in the home; the next run
-    reads it. To undo, delete that file.
+    reads it. To undo, delete that file. Needs the extra calibrate.
     """
     from flows.calibrate import calibrate as fit_all
 
