@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from cyclopts import App, CycloptsError, Parameter
 
-from warehouse.errors import InputError, RunError, one_line
+from warehouse.errors import InputError, RunError, lines_of
 from warehouse.home import Home, refuse_no_text
 from warehouse.version import package_version
 
@@ -667,7 +667,8 @@ def run_command(tokens: Sequence[str]) -> int:
 def _fail(reason: BaseException | str, code: int, debug: bool = False) -> int:
     if debug:
         traceback.print_exc()
-    print(f"rooflines: {one_line(reason)}", file=sys.stderr)
+    for line in lines_of(reason):
+        print(f"rooflines: {line}", file=sys.stderr)
     return code
 
 
