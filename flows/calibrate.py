@@ -25,7 +25,7 @@ def calibrate(home: Home) -> tuple[Path, pl.DataFrame]:
     Raises
     ------
     InputError
-        Nothing was measured, or the file cannot be written.
+        Nothing was measured, the extra `calibrate` is not installed, or the file cannot be written.
     """
     with open_snapshot(home.snapshot) as connection:
         measured = read_frame(connection, (sql_folder() / "calibration" / "measured.sql").read_text("utf-8"))

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from cyclopts import App, CycloptsError, Parameter
 
-from warehouse.errors import InputError, RunError, one_line
+from warehouse.errors import InputError, RunError, lines_of
 from warehouse.home import Home, refuse_no_text
 from warehouse.version import package_version
 
@@ -300,7 +300,7 @@ def calibrate(*, common: Common = Common()) -> int:
     """Fit calibrated roofs to what was measured: how far below its roof each device runs, by kind of op and dtype.
 
     Reads the measurements of the published snapshot and writes catalog/calibrations.toml in the home; the next run
-    reads it. To undo, delete that file.
+    reads it. To undo, delete that file. Needs the extra calibrate.
     """
     from flows.calibrate import calibrate as fit_all
 
@@ -687,7 +687,8 @@ def run_command(tokens: Sequence[str]) -> int:
 def _fail(reason: BaseException | str, code: int, debug: bool = False) -> int:
     if debug:
         traceback.print_exc()
-    print(f"rooflines: {one_line(reason)}", file=sys.stderr)
+    for line in lines_of(reason):
+        print(f"rooflines: {line}", file=sys.stderr)
     return code
 
 

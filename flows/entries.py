@@ -6,8 +6,8 @@ import re
 import shutil
 import tempfile
 from collections import Counter
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from contextlib import nullcontext
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager, nullcontext
 from dataclasses import dataclass
 from hashlib import sha256
 from pathlib import Path
@@ -19,15 +19,15 @@ from flows.ingest import aiconfigurator
 from flows.ingest.aiconfigurator import read_aiconfigurator
 from flows.ingest.catalog import SHIPPED, SourceFile, digest_of_file, list_sources
 from flows.ingest.devices_csv import devices_of_csv
-from flows.ingest.document import ID_PATTERN, parse, shown
+from flows.ingest.document import ID_PATTERN, load_json, parse, shown
 from flows.ingest.hub import download_config, is_hub_name
-from flows.ingest.limits import quiet_panics, refuse_too_large
+from flows.ingest.limits import quiet_panics, refuse_too_large, refuse_utf_16
 from flows.ingest.measurement import refuse_unknown_devices
 from flows.ingest.nsight import read_nsight
 from flows.ingest.torch_profiler import read_torch_profiler
 from flows.ingest.vidur import read_vidur
-from flows.readers import READERS, read_kind, refuse_unknown_names
-from warehouse.errors import InputError, one_line
+from flows.readers import read_every_kind, read_kind, refuse_unknown_names
+from warehouse.errors import LITTLE_SPACE, Each, InputError, RunError, cannot_write, one_line, refused_together
 from warehouse.home import Home
 
 Kind = Literal[
@@ -102,35 +102,56 @@ def add(
     Raises
     ------
     InputError
-        A file cannot be used, or is there already.
+        Files cannot be used, or are there already: a line for each.
+    RunError
+        Another run holds the home, or the disk is full.
     """
     written = "measurement" if kind in _FOREIGN else kind
     folder, suffixes, _ = _PLACES[written]
-    with home.writing(), tempfile.TemporaryDirectory(prefix=".ingest-", dir=home.path) as scratch:
-        if kind in _FOREIGN:
-            sources = list_sources(home)
-            paths = [path for name in names for path in _foreign_files(kind, _expanded(name))]
-            entries: list[Entry] = []
-            for path in paths:
-                progress(f"reading {path}")
-                target = Path(scratch) / f"{len(entries)}.parquet"
-                entries.append(_of_foreign(kind, path, target, sources, hardware_id, model_id))
-        else:
-            entries = [entry for name in names for entry in _entries(kind, name)]
-        progress("checking")
-        _refuse_bad(home, written, entries)
-        target = home.catalog / folder
-        for entry in entries:
-            standing = [path for path in _same_entry(target, entry.entry_id, suffixes) if path.exists()]
-            if standing and not replace:
-                raise InputError(
-                    f"{entry.origin}: {entry.entry_id} is in the catalog, {standing[0]}; --replace takes its place"
-                )
+    target = home.catalog / folder
+    with home.writing(), _scratch(home) as scratch:
+        entries: list[Entry] = []
+        with refused_together() as each:
+            if kind in _FOREIGN:
+                sources = list_sources(home)
+                for number, path in enumerate(_foreign_files(kind, names, each)):
+                    progress(f"reading {path}")
+                    with each():
+                        file = scratch / f"{number}.parquet"
+                        entries.append(_of_foreign(kind, path, file, sources, hardware_id, model_id))
+            else:
+                for name in names:
+                    with each():
+                        entries += _entries(kind, name)
+            progress("checking")
+            for entry in entries:
+                with each():
+                    _refuse_standing(target, entry, suffixes, replace=replace)
+            _refuse_bad(home, written, entries)
         try:
-            target.mkdir(parents=True, exist_ok=True)
-            return [_write(target, entry, suffixes) for entry in entries]
+            return _write_all(target, entries, suffixes)
         except OSError as error:
-            raise InputError(f"{target}: {error.strerror or error}; expected a folder that can be written") from None
+            raise cannot_write(target, error, "a folder") from None
+
+
+@contextmanager
+def _scratch(home: Home) -> Iterator[Path]:
+    """Make a folder in the home for what is not in the catalog yet."""
+    try:
+        scratch = tempfile.TemporaryDirectory(prefix=".ingest-", dir=home.path, ignore_cleanup_errors=True)
+    except OSError as error:
+        raise cannot_write(f"home: {home.path}", error, "a folder") from None
+    with scratch as folder:
+        yield Path(folder)
+
+
+def _refuse_standing(folder: Path, entry: Entry, suffixes: Iterable[str], *, replace: bool) -> None:
+    """Raise `InputError` where an entry would take the place of another, unless it may."""
+    for path in _same_entry(folder, entry.entry_id, suffixes):
+        if path.is_dir():
+            raise InputError(f"{entry.origin}: {entry.entry_id}: {path} is a folder; move it away")
+        if path.exists() and not replace:
+            raise InputError(f"{entry.origin}: {entry.entry_id} is in the catalog, {path}; --replace takes its place")
 
 
 def _expanded(name: str) -> Path:
@@ -146,18 +167,30 @@ def _same_entry(folder: Path, entry_id: str, suffixes: Iterable[str]) -> list[Pa
     return [folder / f"{entry_id}{suffix}" for suffix in suffixes]
 
 
-def _write(folder: Path, entry: Entry, suffixes: Iterable[str]) -> Added:
-    path = folder / f"{entry.entry_id}{entry.suffix}"
-    partial = path.with_name(f".{path.name}.partial")
-    if entry.stored_at is None:
-        partial.write_bytes(entry.content)
-    else:
-        shutil.copyfile(entry.stored_at, partial)
+def _write_all(folder: Path, entries: Sequence[Entry], suffixes: Iterable[str]) -> list[Added]:
+    """Write every entry under another name first, so that a full disk keeps all of them out."""
+    folder.mkdir(parents=True, exist_ok=True)
+    paths = [folder / f"{entry.entry_id}{entry.suffix}" for entry in entries]
+    partials = [path.with_name(f".{path.name}.partial") for path in paths]
+    try:
+        for entry, partial in zip(entries, partials, strict=True):
+            if entry.stored_at is None:
+                partial.write_bytes(entry.content)
+            else:
+                shutil.copyfile(entry.stored_at, partial)
+        return [_put(*each, suffixes) for each in zip(entries, partials, paths, strict=True)]
+    finally:
+        for partial in partials:
+            partial.unlink(missing_ok=True)
+
+
+def _put(entry: Entry, partial: Path, path: Path, suffixes: Iterable[str]) -> Added:
     partial.replace(path)
-    for other in _same_entry(folder, entry.entry_id, suffixes):
+    same = [_same_entry(folder, entry.entry_id, suffixes) for folder in (path.parent, SHIPPED / path.parent.name)]
+    for other in same[0]:
         if other != path:
             other.unlink(missing_ok=True)
-    return Added(path, any(path.exists() for path in _same_entry(SHIPPED / folder.name, entry.entry_id, suffixes)))
+    return Added(path, any(shipped.exists() for shipped in same[1]))
 
 
 def _entries(kind: str, name: str) -> list[Entry]:
@@ -167,10 +200,9 @@ def _entries(kind: str, name: str) -> list[Entry]:
     _, suffixes, field = _PLACES[kind]
     if kind == "hardware" and path.suffix == ".csv":
         devices = devices_of_csv(_source(path, kind))
-        entries = [Entry(device_id, ".toml", path, text.encode()) for device_id, text in devices]
-        if not entries:
+        if not devices:
             raise InputError(f"{path}: 0 rows; expected one a device")
-        return entries
+        return [Entry(device_id, ".toml", path, text.encode()) for device_id, text in devices]
     if path.suffix not in suffixes:
         endings = ", ".join((*suffixes, ".csv") if kind == "hardware" else suffixes)
         raise InputError(f"{path}: expected a file that ends in {endings}")
@@ -186,7 +218,16 @@ def _entries(kind: str, name: str) -> list[Entry]:
     return [Entry(entry_id, path.suffix, path, source.content())]
 
 
-def _foreign_files(kind: str, path: Path) -> list[Path]:
+def _foreign_files(kind: str, names: Sequence[str], each: Each) -> list[Path]:
+    """Return the files that paths stand for; `each` takes what is wrong with one."""
+    paths: list[Path] = []
+    for name in names:
+        with each():
+            paths += _foreign_files_of(kind, _expanded(name))
+    return paths
+
+
+def _foreign_files_of(kind: str, path: Path) -> list[Path]:
     """Return the files that a path stands for: itself, or the tables in a folder of AIConfigurator's."""
     if kind != "aiconfigurator" or not path.is_dir():
         return [path]
@@ -205,6 +246,8 @@ def _of_foreign(
         with quiet_panics() if kind == "aiconfigurator" else nullcontext():  # its tables are Parquet
             return _stored(kind, source, target, sources, hardware_id, model_id)
     except (pl.exceptions.PolarsError, pl.exceptions.PanicException) as error:
+        if shutil.disk_usage(target.parent).free < LITTLE_SPACE:  # polars does not always say so
+            raise RunError(f"no space on the disk: {target.parent}; free some, then run again") from None
         raise InputError(f"{path}: not as {kind} writes it: {one_line(error)[:200]}") from None
 
 
@@ -264,8 +307,8 @@ def _id_of(name: str) -> str:
 def _with_origin(config: bytes, hub_name: str) -> bytes:
     """Return a config that says where on the hub it comes from."""
     try:
-        content: Any = json.loads(config)
-    except ValueError as error:
+        content: Any = load_json(config.decode("utf-8-sig"), Path(hub_name))
+    except (ValueError, RecursionError) as error:
         raise InputError(f"{hub_name}: broken JSON: {error}") from None
     if not isinstance(content, dict):
         raise InputError(f"{hub_name}: expected a config, a table of fields")
@@ -277,31 +320,63 @@ def _source(path: Path, kind: str) -> SourceFile:
         size = path.stat().st_size
         if not path.is_file():
             raise InputError(f"{path}: expected a file")
+        with path.open("rb") as file:
+            head = file.read(2)
     except OSError as error:
         raise InputError(f"{path}: {error.strerror or error}; expected a file") from None
     except ValueError as error:  # a null byte
         raise InputError(f"{shown(str(path))}: {error}; expected a file") from None
     refuse_too_large(kind, path, size)
+    refuse_utf_16(head, path)
     return SourceFile(f"new/{kind}/{path.stem}", kind, path.stem, path, path.name, digest_of_file(path), size)
 
 
 def _refuse_bad(home: Home, kind: str, entries: Sequence[Entry]) -> None:
-    """Read the catalog as it would be, and raise `InputError` where a run could not use it."""
+    """Read the catalog as it would be, and raise `InputError` if a run could not use it."""
     new = [_Unwritten.of(entry, kind) for entry in entries]
     times = Counter(entry.entry_id for entry in entries)
-    for entry in entries:
-        if times[entry.entry_id] > 1:
-            raise InputError(f"{entry.origin}: {entry.entry_id} stands twice in what is given; expected once")
-    others = [source for source in list_sources(home) if source.kind != kind or source.entry_id not in times]
-    added = read_kind(kind, new)
+    with refused_together() as each:
+        good: list[SourceFile] = []
+        for source in new:
+            with each():
+                if times[source.entry_id] > 1:
+                    raise InputError(f"{source.path}: {source.entry_id} stands twice in what is given; expected once")
+                good.append(source)
+        good = good and _good_by_themselves(kind, good, each)
+        if good:
+            _refuse_beside_others(home, kind, good)
+
+
+def _good_by_themselves(kind: str, sources: list[SourceFile], each: Each) -> list[SourceFile]:
+    """Return the files that can be read; `each` takes what is wrong with the others."""
+    try:
+        _read_whole(kind, sources)
+    except InputError:  # one by one, to tell which they are
+        good = []
+        for source in sources:
+            with each():
+                _read_whole(kind, [source])
+                good.append(source)
+        return good
+    return sources
+
+
+def _read_whole(kind: str, sources: Sequence[SourceFile]) -> None:
+    frames = read_kind(kind, sources)
     if kind == "measurement":
-        for _ in added["measurement"].collect_batches():
+        for _ in frames["measurement"].collect_batches():
             pass  # each is checked where it is read
+
+
+def _refuse_beside_others(home: Home, kind: str, new: Sequence[SourceFile]) -> None:
+    """Raise `InputError` where files, each good by itself, do not fit to each other or to those of the catalog."""
+    taken = {source.entry_id for source in new}
+    others = [source for source in list_sources(home) if source.kind != kind or source.entry_id not in taken]
     sources = [*others, *new]
-    frames = {name: frame for each in READERS for name, frame in read_kind(each, sources).items()}
+    frames = read_every_kind(sources)
     refuse_unknown_names(frames, sources)
     if kind == "measurement":
-        refuse_unknown_devices(added["measurement"], frames["hardware"].collect(), new)
+        refuse_unknown_devices(read_kind(kind, new)["measurement"], frames["hardware"].collect(), new)
 
 
 @dataclass(frozen=True)

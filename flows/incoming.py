@@ -1,23 +1,27 @@
 """Files that others put into HOME/incoming become entries of the catalog, or are set aside with the reason."""
 
 import gzip
+import os
+import stat
 import time
 import tomllib
 import zlib
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import get_args
+from typing import NamedTuple, get_args
 
 import polars as pl
 
 from flows.entries import Kind, add
-from flows.ingest.limits import quiet_panics, refuse_long_keys, refuse_too_large
-from warehouse.errors import InputError, one_line
-from warehouse.home import Home
+from flows.ingest.limits import quiet_panics, refuse_long_keys, refuse_too_large, refuse_utf_16
+from warehouse.errors import InputError, RunError, disk_trouble, one_line
+from warehouse.home import Home, refuse_no_text
 
 ACCEPTED, REJECTED = "accepted", "rejected"
+_REASON = ".reason.txt"  # ending of the file beside a rejected one
+_LONGEST_NAME = 255  # bytes of a file's name
 _STILL_S = 2.0  # a file that changed within this time may still be being written
 _HEAD = 65_536
 _KINDS: tuple[Kind, ...] = get_args(Kind)
@@ -30,9 +34,18 @@ _COLUMNS: tuple[tuple[frozenset[str], Kind], ...] = (
 )
 
 
+class _State(NamedTuple):
+    """What is another once a file was written, or another one is in its place."""
+
+    mode: int
+    inode: int
+    size: int
+    changed_ns: int
+
+
 @dataclass(frozen=True)
 class Arrival:
-    """A file that came in: where it went, what it became, or why it could not."""
+    """A file that came in: what it became, or why it could not; its name is what a table can hold."""
 
     name: str
     kind: str | None
@@ -54,27 +67,56 @@ def take_in(home: Home, progress: Callable[[str], None] = lambda _: None) -> lis
     """Put the files of HOME/incoming into the catalog, each on its own.
 
     A folder named after a kind of `rooflines ingest` says what its files are; of other files, their content does. A
-    good file goes to incoming/accepted and takes the place of an entry of its name; a bad one goes to
-    incoming/rejected, with the reason in a text file beside it. A file that is being written waits for the next time.
+    good file goes to incoming/accepted and takes the place of an entry of its name; a bad one, whatever is wrong with
+    it, goes to incoming/rejected, with the reason in a text file beside it. A file that is being written waits for the
+    next time, and so do all that another run or a full disk keeps out.
 
     Raises
     ------
+    InputError
+        The folder cannot be read.
     RunError
-        Another run holds the home; the files wait.
+        Another run holds the home, or its disk is full, and no file was looked at; they wait.
     """
-    arrivals = []
-    for path, kind in _waiting(home.incoming):
-        name = path.relative_to(home.incoming).as_posix()
+    arrivals: list[Arrival] = []
+    hindrance: RunError | None = None
+    for path, kind in _waiting(home.incoming, arrivals):
+        name = one_line(path.relative_to(home.incoming).as_posix())
         progress(f"taking in {name}")
+        before = _state(path)
         try:
-            known = kind or recognized(path)
-            entries = add(home, known, [str(path)], replace=True)
-        except InputError as error:
-            arrivals.append(Arrival(name, kind, reason=one_line(error)))
+            arrival = _taken_in(home, path, kind, name)
+        except RunError as error:
+            hindrance = hindrance or error
+            progress(f"{name} waits: {one_line(error)}")
+            continue
+        after = _state(path)
+        if after is None:
+            arrivals.append(arrival if arrival.entries else replace(arrival, reason="it is not there any more"))
+        elif after != before:
+            progress(f"{name} waits: it changed while it was read")
         else:
-            arrivals.append(Arrival(name, known, tuple(added.path.name for added in entries)))
-        _set_aside(home.incoming, path, arrivals[-1])
+            arrivals.append(_set_aside(home.incoming, path, arrival))
+    if hindrance and not arrivals:
+        raise hindrance
     return arrivals
+
+
+def _taken_in(home: Home, path: Path, kind: Kind | None, name: str) -> Arrival:
+    """Put a file into the catalog, and return what became of it, whatever is wrong with it, or with us."""
+    try:
+        refuse_no_text("incoming", path)
+        known = kind or recognized(path)
+        entries = add(home, known, [str(path)], replace=True)
+    except RunError:
+        raise
+    except InputError as error:
+        return Arrival(name, kind, reason=one_line(error))
+    except (Exception, pl.exceptions.PanicException) as error:
+        if isinstance(trouble := disk_trouble(error), RunError):
+            raise trouble from None
+        return Arrival(name, kind, reason=one_line(f"{type(error).__name__}: {error}"))
+    return Arrival(name, known, tuple(added.path.name for added in entries))
 
 
 def recognized(path: Path) -> Kind:
@@ -87,6 +129,8 @@ def recognized(path: Path) -> Kind:
     """
     name = path.name.lower()
     kind: Kind | None = None
+    if not path.is_file():
+        raise InputError(f"{path}: expected a file")
     if name.endswith(".toml"):
         kind = _of_keys(_toml_keys(path), {"hardware_id": "hardware", "workload_id": "workload"})
     elif name.endswith((".json", ".json.gz")):
@@ -108,22 +152,75 @@ def recognized(path: Path) -> Kind:
     return kind
 
 
-def _waiting(incoming: Path) -> Iterator[tuple[Path, Kind | None]]:
+def _waiting(incoming: Path, arrivals: list[Arrival]) -> Iterator[tuple[Path, Kind | None]]:
+    """Yield the files to be taken in; what is told of a folder of a kind that cannot be read is put to the arrivals."""
     folders: list[tuple[Path, Kind | None]] = [(incoming, None), *((incoming / kind, kind) for kind in _KINDS)]
     for folder, kind in folders:
-        for path in sorted(folder.glob("*")):
-            is_partial = path.name.startswith(".") or path.suffix in {".part", ".partial", ".tmp"}
-            if path.is_file() and not is_partial and abs(time.time() - path.stat().st_mtime) > _STILL_S:
-                yield path, kind
+        try:
+            paths = sorted(folder.iterdir())
+        except (FileNotFoundError, NotADirectoryError):
+            continue
+        except OSError as error:
+            reason = f"{folder}: {error.strerror or error}; expected a folder that can be read"
+            if kind is None:
+                raise InputError(reason) from None
+            arrivals.append(Arrival(kind, kind, reason=reason))
+            continue
+        yield from ((path, kind) for path in paths if _is_whole(path))
 
 
-def _set_aside(incoming: Path, path: Path, arrival: Arrival) -> None:
+def _is_whole(path: Path) -> bool:
+    """Whether a path is a file that nobody is writing any more."""
+    if path.name.startswith(".") or path.suffix in {".part", ".partial", ".tmp"}:
+        return False
+    state = _state(path)
+    return state is not None and stat.S_ISREG(state.mode) and abs(time.time() - state.changed_ns / 1e9) > _STILL_S
+
+
+def _state(path: Path) -> _State | None:
+    """Return the state of a file; None if it is gone."""
+    try:
+        found = path.stat()
+    except OSError:
+        return None
+    return _State(found.st_mode, found.st_ino, found.st_size, found.st_mtime_ns)
+
+
+def _set_aside(incoming: Path, path: Path, arrival: Arrival) -> Arrival:
+    """Move a file to the others of its end, beside one of its name; where it cannot be moved, say so."""
     folder = incoming / (REJECTED if arrival.reason else ACCEPTED)
-    folder.mkdir(exist_ok=True)
-    path.replace(folder / path.name)
-    if arrival.reason:
-        text = f"{datetime.now(UTC):%Y-%m-%d %H:%M:%S} UTC\n{arrival.reason}\n"
-        (folder / f"{path.name}.reason.txt").write_text(text, "utf-8")
+    try:
+        folder.mkdir(exist_ok=True)
+        target = _free_name(folder, path.name)
+        path.rename(target)
+        if arrival.reason:
+            text = f"{datetime.now(UTC):%Y-%m-%d %H:%M:%S} UTC\n{arrival.reason}\n"
+            _reason_of(target).write_text(text, "utf-8")
+    except OSError as error:
+        said = f"it cannot be moved to {one_line(folder)}: {error.strerror or error}"
+        return replace(arrival, reason=f"{arrival.reason}; {said}" if arrival.reason else f"taken in, but {said}")
+    return arrival
+
+
+def _reason_of(path: Path) -> Path:
+    return path.with_name(f"{path.name}{_REASON}")
+
+
+def _free_name(folder: Path, name: str) -> Path:
+    """Return a path in a folder that nothing has yet, by a number in the name if need be, nor its reason."""
+    stem, dot, suffixes = name.partition(".")
+    number, path = 1, folder / name
+    while _is_too_long(path) or os.path.lexists(path) or os.path.lexists(_reason_of(path)):
+        if _is_too_long(path):
+            stem, suffixes = stem[:-1], suffixes if stem else suffixes[1:]
+        else:
+            number += 1
+        path = folder / f"{stem}{f' ({number})' if number > 1 else ''}{dot}{suffixes}"
+    return path
+
+
+def _is_too_long(path: Path) -> bool:
+    return len(os.fsencode(_reason_of(path).name)) > _LONGEST_NAME
 
 
 def _of_keys(keys: set[str], kinds: dict[str, Kind]) -> Kind | None:
@@ -133,7 +230,9 @@ def _of_keys(keys: set[str], kinds: dict[str, Kind]) -> Kind | None:
 def _toml_keys(path: Path) -> set[str]:
     try:
         refuse_too_large("hardware", path, path.stat().st_size)
-        text = path.read_text("utf-8-sig")
+        content = path.read_bytes()
+        refuse_utf_16(content, path)
+        text = content.decode("utf-8-sig")
         refuse_long_keys(text, path)
         return set(tomllib.loads(text))
     except (ValueError, OSError) as error:
@@ -145,7 +244,9 @@ def _toml_keys(path: Path) -> set[str]:
 def _head(path: Path) -> str:
     try:
         with path.open("rb") as file, gzip.GzipFile(fileobj=file) if path.suffix == ".gz" else file as content:
-            return content.read(_HEAD).decode("utf-8", "replace")
+            head = content.read(_HEAD)
+            refuse_utf_16(head[:2], path)
+            return head.decode("utf-8", "replace")
     except (OSError, EOFError, zlib.error) as error:
         raise InputError(f"{path}: {one_line(error)}; expected a file that can be read") from None
 

@@ -7,7 +7,7 @@ import polars as pl
 from flows.ingest import calibration, gallery, hardware, measurement, model, ops, workload
 from flows.ingest.catalog import SourceFile
 from flows.intensity.shapes import with_parameters
-from warehouse.errors import InputError
+from warehouse.errors import InputError, refused_together
 
 _MOST_WEIGHTS = 1e16
 
@@ -22,9 +22,13 @@ def _read_models(sources: Sequence[SourceFile]) -> Mapping[str, pl.DataFrame]:
     size = pl.col("hidden_size").cast(pl.Float64) * (
         pl.col("vocab_size") + pl.col("num_layers") * pl.col("intermediate_size") * pl.col("num_experts").fill_null(1)
     )
-    for model_id, source_id in with_counts.filter(size > _MOST_WEIGHTS).select("model_id", "source_id").iter_rows():
-        path = next(source.path for source in sources if source.source_id == source_id)
-        raise InputError(f"{path}: {model_id} has more than {_MOST_WEIGHTS:.0e} weights; expected a model that can be")
+    too_large = with_counts.filter(size > _MOST_WEIGHTS).select("model_id", "source_id")
+    with refused_together() as each:
+        for model_id, source_id in too_large.iter_rows():
+            with each():
+                path = next(source.path for source in sources if source.source_id == source_id)
+                what = f"{model_id} has more than {_MOST_WEIGHTS:.0e} weights"
+                raise InputError(f"{path}: {what}; expected a model that can be")
     return {**frames, "model": with_counts}
 
 
@@ -48,10 +52,30 @@ def read_kind(kind: str, sources: Sequence[SourceFile]) -> Frames:
     return {name: frame.lazy() for name, frame in frames.items()}
 
 
+def read_every_kind(sources: Sequence[SourceFile]) -> Frames:
+    """Return the frames of files of every kind.
+
+    Raises
+    ------
+    InputError
+        Files cannot be used: a line for each.
+    """
+    frames: dict[str, pl.LazyFrame] = {}
+    with refused_together() as each:
+        for kind in READERS:
+            with each():
+                frames |= read_kind(kind, sources)
+    return frames
+
+
 def refuse_unknown_names(frames: Frames, sources: Sequence[SourceFile]) -> None:
     """Raise `InputError` where a file names what no other file describes, or takes a name that is taken."""
     names = ("model", "precision", "workload", "op", "op_set")
     models, precisions, workloads, own, op_sets = (frames[name].collect() for name in names)
-    workload.refuse_unknown_names(workloads, models, precisions, sources)
-    ops.refuse_unknown_precisions(own, precisions, sources)
-    ops.refuse_names_of_models(op_sets, models, sources)
+    with refused_together() as each:
+        with each():
+            workload.refuse_unknown_names(workloads, models, precisions, sources)
+        with each():
+            ops.refuse_unknown_precisions(own, precisions, sources)
+        with each():
+            ops.refuse_names_of_models(op_sets, models, sources)

@@ -17,7 +17,7 @@ from flows.missed import skip_missed_runs
 from flows.publish import SiteReport, made_from, publish_site
 from flows.readers import READERS
 from flows.steps import Summary
-from warehouse.errors import InputError
+from warehouse.errors import InputError, refused_together
 from warehouse.home import Home
 from warehouse.snapshot import KEPT_SNAPSHOTS
 from warehouse.store import Change, Rule, Run, Staged
@@ -39,8 +39,10 @@ _on_disk: dict[str, Any] = {
 def ingest(home: Home, sources: list[SourceFile]) -> dict[str, Staged]:
     """Validate the files of every kind."""
     inputs: dict[str, Staged] = {}
-    for kind in READERS:
-        inputs |= steps.ingest(home, kind, [source for source in sources if source.kind == kind])
+    with refused_together() as each:
+        for kind in READERS:
+            with each():
+                inputs |= steps.ingest(home, kind, [source for source in sources if source.kind == kind])
     return inputs
 
 

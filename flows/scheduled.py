@@ -54,7 +54,7 @@ def ingest_incoming(
     if arrivals:
         rows = [{"file": a.name, "kind": a.kind, "entries": ", ".join(a.entries), "reason": a.reason} for a in arrivals]
         create_table_artifact(rows, key="incoming", description="Files that came in, and what became of them")
-    if then_refresh and any(arrival.reason is None for arrival in arrivals):
+    if then_refresh and any(arrival.entries for arrival in arrivals):
         refresh(home=place.path, catalog=catalog, publish_to=publish_to)
     return arrivals
 

@@ -24,7 +24,7 @@ from flows.readers import READERS, Frames, read_kind, refuse_unknown_names
 from flows.stage import forget_others, is_whole, staged, staged_files
 from warehouse import snapshot, store
 from warehouse.digest import digest_of
-from warehouse.errors import RunError, disk_trouble, one_line
+from warehouse.errors import LITTLE_SPACE, RunError, disk_trouble, one_line
 from warehouse.frames import read_frame
 from warehouse.home import Home
 from warehouse.mend import forget_unfinished, mend
@@ -51,9 +51,6 @@ class Summary:
             lines += [f"| {c.table} | {c.rows} | {c.inserted} | {c.updated} | {c.deleted} |" for c in self.changes]
         return "\n".join(lines)
 
-
-# free bytes of a disk that is full; polars does not always say so
-_LITTLE = 1_000_000
 
 # devices that a model can be shared by
 _DEGREES = [1, 2, 4, 8]
@@ -105,7 +102,8 @@ def _in_one_line(home: Home) -> Iterator[None]:
     try:
         yield
     except Exception as error:
-        is_full = isinstance(error, pl.exceptions.PolarsError) and shutil.disk_usage(home.path).free < _LITTLE
+        # polars does not always say so
+        is_full = isinstance(error, pl.exceptions.PolarsError) and shutil.disk_usage(home.path).free < LITTLE_SPACE
         said = disk_trouble(OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), home.path) if is_full else error)
         said = said or _damage(home, error)
         if said is None:

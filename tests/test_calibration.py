@@ -1,5 +1,7 @@
 """Calibrated roofs: fitted to what they made, held out honestly, the same in SQL."""
 
+import subprocess
+import sys
 from pathlib import Path
 
 import duckdb
@@ -10,6 +12,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from flows.calibrate import calibrate, to_toml
+from flows.cli import run_command
 from flows.ingest.calibration import read_calibrations, with_relatives
 from flows.intensity.calibration import PARAMETERS, Kernels, calibrations, fit, predicted_s
 from tests.test_ingest import assert_refused, source, written
@@ -19,6 +22,7 @@ from warehouse.frames import read_frame
 from warehouse.home import Home
 from warehouse.objects import sql_folder
 
+ROOT = Path(__file__).resolve().parents[1]
 PEAK, BANDWIDTH = 150e12, 700e9
 PLAIN = {"compute_efficiency": 0.8, "bandwidth_efficiency": 0.75, "overhead_s": 4e-6, "blend": 1.6}
 TILED = {**PLAIN, "tile_limit": 20.0, "wave_exponent": 0.5, "partial_wave_exponent": 0.3, "tile_blend": 12.0}
@@ -197,6 +201,21 @@ def test_calibrating_a_home(home: Home) -> None:
     assert (
         read_calibrations([source(path, "calibration")])["fitted"]["n_points"].to_list() == rows["n_points"].to_list()
     )
+
+
+def test_calibrating_without_its_extra_says_what_to_install(
+    finished: Home, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setitem(sys.modules, "scipy.optimize", None)
+    assert run_command(["calibrate", "--home", str(finished.path)]) == 2
+    said = "rooflines: calibrate: expected the extra calibrate: pip install 'rooflines[calibrate]'\n"
+    assert capsys.readouterr().err == said
+    assert not (finished.catalog / "calibrations.toml").exists()
+
+
+def test_only_a_fit_needs_scipy() -> None:
+    script = "import sys; from flows import calibrate, refresh, steps; sys.exit('scipy' in sys.modules)"
+    subprocess.run([sys.executable, "-c", script], cwd=ROOT, check=True, timeout=120)
 
 
 def test_nothing_to_calibrate(tmp_path: Path) -> None:

@@ -1,6 +1,7 @@
 """`rooflines ingest`: foreign files become entries of the home's catalog, all or none."""
 
 import json
+import os
 import sys
 import tomllib
 import types
@@ -15,10 +16,11 @@ from hypothesis import strategies as st
 
 from flows.cli import run_command
 from flows.entries import add
+from flows.ingest.catalog import list_sources
 from flows.ingest.ops import read_ops
 from tests.plain_run import plain_run
 from tests.test_ingest import CONFIG, DEVICE, WORKLOAD, assert_refused, source, written
-from warehouse.errors import InputError
+from warehouse.errors import InputError, lines_of
 from warehouse.home import Home
 from warehouse.snapshot import open_snapshot
 
@@ -33,6 +35,12 @@ conv,conv,50176,576,64,,,,,fp16
 attention heads,attention,128,64,128,32,2,,,fp16
 fft,fft,,,,,,104857600,33554432,fp32
 everywhere,,1000,1000,1000,,,,,
+"""
+
+
+MEASUREMENT = """\
+hardware_id,op,op_group,kind,dtype,flops,bytes,latency_s,method
+a40,copy,products,copy,fp16,0,1e8,1e-3,by hand
 """
 
 
@@ -83,6 +91,108 @@ def test_one_bad_file_keeps_the_others_out(tmp_path: Path) -> None:
     home = Home(tmp_path / "home")
     assert_refused(lambda: add(home, "hardware", [str(good), str(bad)]), names=["bad.toml", "gb_per_s"])
     assert not home.catalog.exists()
+
+
+def test_every_bad_file_is_named_on_a_line_of_its_own(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """Whatever is wrong: no file, its form, a value, two values together, an id that stands twice."""
+    home = Home(tmp_path / "home")
+    good = written(tmp_path, "good.toml", DEVICE)
+    bad = {
+        tmp_path / "none.toml": "No such file",
+        written(tmp_path, "broken.toml", "x ="): "broken TOML",
+        written(tmp_path, "value.toml", DEVICE.replace('"mine"', '"value"').replace("696", "-1")): "gb_per_s = -1",
+        written(tmp_path, "ridge.toml", DEVICE.replace("ine", "ridge").replace("149.7", "40000")): "ridge",
+        written(tmp_path, "twice.toml", DEVICE.replace("mine", "one").replace("Mine", "One")): "one stands twice",
+        written(tmp_path, "again.toml", DEVICE.replace("mine", "one").replace("Mine", "Two")): "one stands twice",
+        written(tmp_path, "name.toml", DEVICE.replace("mine", "name").replace("Mine", "A40")): "short_name",
+    }
+    assert ingest(home, "hardware", str(good), *map(str, bad)) == 2
+    lines = capsys.readouterr().err.splitlines()
+    assert len(lines) == len(bad)
+    for path, said in bad.items():
+        (line,) = (line for line in lines if line.startswith(f"rooflines: {path}: "))
+        assert said in line
+    assert not home.catalog.exists()
+
+
+BAD_FILES: dict[str, tuple[str, list[str]]] = {
+    "model": ("json", [json.dumps({**CONFIG, "vocab_size": 0}), "{"]),
+    "workload": ("toml", [WORKLOAD.replace("fp16", "fp9"), f'{WORKLOAD}models = ["none"]'.replace("mine", "other")]),
+    "ops": ("csv", ["op,m,k,n\na,0,1,1\n", "op,flops,bytes,precision\na,10,10,fp9\n"]),
+    "measurement": ("csv", [MEASUREMENT.replace("1e-3", "1e9"), "hardware_id\na40\n", MEASUREMENT.replace("a40", "x")]),
+    "vidur": ("csv", ["a,b\n1,2\n", ""]),
+    "nsight": ("csv", ["a,b\n1,2\n", '"ID","Kernel Name"\n']),
+}
+
+
+@pytest.mark.parametrize("kind", BAD_FILES)
+def test_bad_files_of_every_kind_are_named_together(
+    kind: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    suffix, contents = BAD_FILES[kind]
+    paths = [written(tmp_path, f"bad-{number}.{suffix}", content) for number, content in enumerate(contents)]
+    device = ["--hardware-id", "a40"] if kind in {"vidur", "nsight"} else []
+    assert ingest(Home(tmp_path / "home"), kind, *map(str, paths), *device) == 2
+    lines = capsys.readouterr().err.splitlines()
+    named = {path for path in paths for line in lines if line.startswith(f"rooflines: {path}: ")}
+    assert named == {*paths}
+    assert len(lines) == len(paths)
+
+
+def test_a_table_of_devices_names_every_bad_line(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    rows = [("a", "lots", "1"), ("b", "100", "-1"), ("c", "100", "600"), ("d", "", "600"), *[("e", "x", "1")] * 40]
+    text = "".join(f"{device},24,{peak},{bandwidth},me\n" for device, peak, bandwidth in rows)
+    path = written(tmp_path, "many.csv", f"hardware_id,memory_gb,fp16_tflops,bandwidth_gb_per_s,origin\n{text}")
+    assert ingest(Home(tmp_path / "home"), "hardware", str(path)) == 2
+    lines = capsys.readouterr().err.splitlines()
+    for said in ('line 2: fp16_tflops = "lots"', "line 3 (b): bandwidth[0].gb_per_s = -1", "line 5 (d): compute"):
+        assert sum(said in line for line in lines) == 1
+    assert not any("line 4 " in line for line in lines)
+    assert len(lines) == 21
+    assert "lines from 23 on were not looked at" in lines[-1]
+
+
+def test_a_table_of_kernels_names_the_first_row_of_each_mistake(tmp_path: Path) -> None:
+    text = "op,m,k,n\na,1,1,1\nb,1,,\nc,2,,\nd,0,1,1\n,1,1,1\n"
+    with pytest.raises(InputError) as caught:
+        add(Home(tmp_path / "home"), "ops", [str(written(tmp_path, "kernels.csv", text))])
+    rows = [line.partition("kernels.csv: ")[2].partition(":")[0] for line in lines_of(caught.value)]
+    assert sorted(rows) == ['row 2 ("b")', 'row 4 ("d")', "row 5 (null)"]
+
+
+def test_a_run_names_every_bad_file_of_its_catalog(home: Home, capsys: pytest.CaptureFixture[str]) -> None:
+    """Of several kinds; what is published stays."""
+    bad = {
+        "hardware/mine.toml": DEVICE.replace("696", "-1"),
+        "hardware/other.toml": DEVICE,  # under the name of another
+        "models/mine.json": "[]",
+        "ops/mine.csv": "op\n",
+        "measurements/mine.csv": "hardware_id\n",
+        "measurements/rows.csv": MEASUREMENT.replace("1e-3", "-1"),
+    }
+    for name, content in bad.items():
+        (home.catalog / name).parent.mkdir(parents=True, exist_ok=True)
+        written(home.catalog, name, content)
+    before = home.snapshot.read_bytes()
+    with pytest.raises(InputError) as caught:
+        plain_run(home)
+    lines = list(lines_of(caught.value))
+    assert len(lines) == len(bad)
+    assert all(any(line.startswith(f"{home.catalog / name}: ") for line in lines) for name in bad)
+    assert home.snapshot.read_bytes() == before
+
+
+def test_a_full_catalog_of_strange_files_names_all_of_them(tmp_path: Path) -> None:
+    folder = tmp_path / "home" / "catalog" / "hardware"
+    folder.mkdir(parents=True)
+    (folder / "folder.toml").mkdir()
+    os.mkfifo(folder / "pipe.toml")
+    (folder / "lost.toml").symlink_to("nowhere")
+    with pytest.raises(InputError) as caught:
+        list_sources(Home(tmp_path / "home"))
+    assert [line.partition(": ")[0] for line in lines_of(caught.value)] == [
+        str(folder / name) for name in ("folder.toml", "lost.toml", "pipe.toml")
+    ]
 
 
 def test_a_device_file_may_have_any_name(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -307,7 +417,7 @@ def test_the_table_of_the_readme_of_devices(tmp_path: Path) -> None:
     ("kind", "name", "content", "names"),
     [
         ("hardware", "mine.toml", DEVICE.replace('"Mine"', '"A40"'), ["short_name", '"A40"', "a40.toml"]),
-        ("hardware", "mine.toml", DEVICE.replace('"Mine"', '"Mi\\u0001ne"'), ["short_name", "pattern"]),
+        ("hardware", "mine.toml", DEVICE.replace('"Mine"', '"Mi\\u0001ne"'), ["short_name", "control characters"]),
         ("hardware", "none.csv", "hardware_id,origin\n", ["0 rows"]),
         ("hardware", "large.toml", DEVICE + "#" * 1_200_000, ["large.toml", "bytes; expected at most"]),
         ("ops", "k.csv", "op,flops,bytes,precision_id\na\x00b,10,10,fp16\n", ["row 1", "control characters"]),

@@ -1,16 +1,21 @@
 """Files that come in: what they are taken for, where they go."""
 
+import json
 import os
+import tempfile
 import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 
 import polars as pl
 import pytest
 
-from flows import incoming
+from flows import entries, incoming
+from flows.entries import Added, Kind
 from flows.incoming import recognized, take_in
 from tests.test_ingest import DEVICE
-from warehouse.errors import InputError, RunError
+from warehouse.errors import InputError, RunError, one_line
 from warehouse.home import Home
 
 CONFIG = '{"model_type": "llama", "architectures": ["LlamaForCausalLM"]}'
@@ -93,6 +98,183 @@ def test_good_and_bad_ones(home: Home, monkeypatch: pytest.MonkeyPatch) -> None:
     put(home, "mine.toml", DEVICE.replace("149.7", "150.5"))
     assert [arrival.reason for arrival in take_in(home)] == [None]
     assert "150.5" in (home.catalog / "hardware" / "mine.toml").read_text("utf-8")
+
+
+def told(home: Home) -> dict[str, str | None]:
+    """Take in what is there, and return the reason of each file; what is said can stand in a table."""
+    arrivals = take_in(home)
+    for arrival in arrivals:
+        assert arrival.name.isprintable()
+        assert (arrival.reason or "").isprintable()
+    return {arrival.name: arrival.reason for arrival in arrivals}
+
+
+def left(home: Home) -> list[str]:
+    return sorted(one_line(path.relative_to(home.incoming)) for path in home.incoming.rglob("*") if not path.is_dir())
+
+
+def test_a_bad_file_never_stops_the_ones_after_it(home: Home) -> None:
+    """Whatever is wrong with it: half a character, UTF-16, a name that is no text or that only just fits."""
+    put(home, "a.json", json.dumps({**json.loads(CONFIG), "_name_or_path": "\ud800"}))
+    put(home, "b.toml", DEVICE).write_text(DEVICE, "utf-16")
+    put(home, f"{'é' * 124}.toml", "x")
+    put(home, os.fsdecode(b"ops/caf\xe9.csv"), "op,m,k,n\na,1,1,1\n")
+    for path in home.incoming.rglob("*"):
+        os.utime(path, (1, 1))
+    put(home, "z.toml", DEVICE)
+    reasons = told(home)
+    assert reasons.pop("z.toml") is None
+    assert '_name_or_path = "\\ud800": half a character' in (reasons["a.json"] or "")
+    assert "UTF-16" in (reasons["b.toml"] or "")
+    assert "not UTF-8" in (reasons["ops/caf�.csv"] or "")
+    assert len(reasons) == 4
+    assert (home.catalog / "hardware" / "mine.toml").exists()
+    assert len(list((home.incoming / "rejected").glob("*.reason.txt"))) == 4
+    assert not [path for path in left(home) if not path.startswith(("accepted/", "rejected/"))]
+
+
+@pytest.mark.parametrize(
+    "error", [ZeroDivisionError("of ours\nin two lines"), pl.exceptions.PanicException("oh"), MemoryError()]
+)
+def test_a_fault_of_ours_rejects_one_file(home: Home, error: BaseException, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("flows.incoming.add", raising(error, "a.toml"))
+    put(home, "a.toml", DEVICE)
+    put(home, "b.toml", DEVICE)
+    reasons = told(home)
+    assert reasons["b.toml"] is None
+    assert (reasons["a.toml"] or "").startswith(one_line(f"{type(error).__name__}: {error}"))
+    assert f"{reasons['a.toml']}\n" in (home.incoming / "rejected" / "a.toml.reason.txt").read_text("utf-8")
+
+
+@pytest.mark.parametrize("error", [KeyboardInterrupt(), SystemExit(1)])
+def test_what_ends_the_program_ends_it(home: Home, error: BaseException, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("flows.incoming.add", raising(error, "a.toml"))
+    path = put(home, "a.toml", DEVICE)
+    with pytest.raises(type(error)):
+        take_in(home)
+    assert path.exists()
+
+
+def raising(error: BaseException, name: str) -> Callable[..., list[Added]]:
+    def add(home: Home, kind: Kind, paths: list[str], **options: bool) -> list[Added]:
+        if paths[0].endswith(name):
+            raise error
+        return entries.add(home, kind, paths, **options)  # type: ignore[arg-type]
+
+    return add
+
+
+def appended(path: Path) -> None:
+    path.write_text(f"{DEVICE}# more", "utf-8")
+
+
+def a_folder(path: Path) -> None:
+    path.unlink()
+    path.mkdir()
+
+
+@pytest.mark.parametrize("is_before", [True, False])
+@pytest.mark.parametrize(
+    ("change", "reason", "stays"),
+    [(Path.unlink, "it is not there any more", False), (appended, "", True), (a_folder, "", True)],
+)
+def test_a_file_that_changes_while_it_is_read(
+    home: Home,
+    change: Callable[[Path], None],
+    reason: str,
+    stays: bool,
+    is_before: bool,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """It waits for the next time, and what vanished is told of, if it was not taken in before."""
+
+    def add(home: Home, kind: Kind, paths: list[str], **options: bool) -> list[Added]:
+        if paths[0].endswith("b.toml"):
+            return entries.add(home, kind, paths, **options)  # type: ignore[arg-type]
+        if is_before:
+            change(Path(paths[0]))
+        try:
+            return entries.add(home, kind, paths, **options)  # type: ignore[arg-type]
+        finally:
+            if not is_before:
+                change(Path(paths[0]))
+
+    monkeypatch.setattr("flows.incoming.add", add)
+    path = put(home, "a.toml", DEVICE)
+    put(home, "b.toml", DEVICE.replace("mine", "other").replace("Mine", "Other"))
+    reasons = told(home)
+    assert reasons.pop("b.toml") is None
+    assert reasons == ({} if stays else {"a.toml": reason if is_before else None})
+    assert path.exists() == stays
+    assert left(home) == (["a.toml"] if path.is_file() else []) + ["accepted/b.toml"]
+
+
+def test_what_was_rejected_before_is_kept(home: Home) -> None:
+    """And what was accepted: another file of the name gets a number, as has its reason."""
+    for content in ("x", "y", DEVICE, DEVICE.replace("696", "600")):
+        put(home, "a.toml", content)
+        told(home)
+    put(home, "a.json.gz", "x")
+    put(home, "ops/a.json.gz", "y")
+    told(home)
+    assert left(home) == [
+        "accepted/a (2).toml", "accepted/a.toml", "rejected/a (2).json.gz", "rejected/a (2).json.gz.reason.txt",
+        "rejected/a (2).toml", "rejected/a (2).toml.reason.txt", "rejected/a.json.gz",
+        "rejected/a.json.gz.reason.txt", "rejected/a.toml", "rejected/a.toml.reason.txt",
+    ]  # fmt: skip
+    assert [(home.incoming / "rejected" / name).read_text() for name in ("a.toml", "a (2).toml")] == ["x", "y"]
+
+
+def test_a_file_that_cannot_be_moved_is_told_of(home: Home) -> None:
+    (home.incoming / "rejected").write_text("in the way")
+    (home.incoming / "accepted").write_text("in the way")
+    os.utime(home.incoming / "rejected")
+    os.utime(home.incoming / "accepted")
+    put(home, "a.toml", "x")
+    put(home, "b.toml", DEVICE)
+    arrivals = {arrival.name: arrival for arrival in take_in(home)}
+    assert "broken TOML" in (arrivals["a.toml"].reason or "")
+    assert all("it cannot be moved to" in (arrival.reason or "") for arrival in arrivals.values())
+    assert arrivals["b.toml"].entries == ("mine.toml",)
+    assert {"a.toml", "b.toml"} < {*left(home)}
+
+
+@contextmanager
+def nobody() -> Iterator[None]:
+    os.seteuid(65534)
+    try:
+        yield
+    finally:
+        os.seteuid(0)
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="only root can be somebody else")
+def test_what_cannot_be_read_is_told_of() -> None:
+    with tempfile.TemporaryDirectory() as folder:  # pytest's own are root's alone
+        home = Home(Path(folder) / "home")
+        incoming.make_incoming(home)
+        put(home, "a.toml", DEVICE).chmod(0)
+        put(home, "model/a.json", CONFIG)
+        put(home, "z.toml", DEVICE)
+        for path in (Path(folder), home.path, *home.path.rglob("*")):
+            os.chown(path, 65534, 65534)
+        (home.incoming / "model").chmod(0)
+        with nobody():
+            reasons = told(home)
+        assert reasons.pop("z.toml") is None
+        assert all("Permission denied" in (reason or "") for reason in reasons.values())
+        assert reasons.keys() == {"a.toml", "model"}
+        assert (home.incoming / "rejected" / "a.toml.reason.txt").exists()
+
+
+def test_a_full_disk_rejects_nothing(home: Home, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("flows.incoming.add", raising(OSError(28, "No space left on device"), "a.toml"))
+    path = put(home, "a.toml", DEVICE)
+    with pytest.raises(RunError, match="no space"):
+        take_in(home)
+    put(home, "b.toml", DEVICE)
+    assert told(home) == {"b.toml": None}  # which still had room
+    assert path.exists()
 
 
 def test_files_wait_while_another_run_writes(home: Home) -> None:

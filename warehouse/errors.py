@@ -2,11 +2,17 @@
 
 import errno
 import os
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import AbstractContextManager, contextmanager
 
+Each = Callable[[], AbstractContextManager[None]]  # what one of several inputs is looked at within
+
+LITTLE_SPACE = 1_000_000  # free bytes of a disk that is full
 _LONGEST = 4_000  # characters of a message
 _UNPRINTABLE = "\N{REPLACEMENT CHARACTER}"
 # what the system says of a disk, in the words that DuckDB and polars repeat
-_FULL = [os.strerror(number) for number in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)]
+_NO_SPACE = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
+_FULL = [os.strerror(number) for number in _NO_SPACE]
 _CLOSED = [os.strerror(number) for number in (errno.EACCES, errno.EPERM, errno.EROFS)]
 
 
@@ -17,6 +23,13 @@ class InputError(Exception):
     """
 
 
+class SeveralInputsError(InputError):
+    """Several inputs cannot be used; each of its arguments is a line on one of them."""
+
+    def __str__(self) -> str:
+        return "; ".join(self.args)
+
+
 class LaterVersionError(InputError):
     """A later version made the file, which this one would spoil."""
 
@@ -25,10 +38,45 @@ class RunError(Exception):
     """A run or a rule failed although its input was good; the command ends with exit code 1."""
 
 
+@contextmanager
+def refused_together() -> Iterator[Each]:
+    """Let the inputs after a bad one be looked at too, then raise `InputError` with a line for each bad one.
+
+    Yields what each input is looked at within: ``with each(): ...``.
+    """
+    refusals: list[InputError] = []
+
+    @contextmanager
+    def each() -> Iterator[None]:
+        try:
+            yield
+        except InputError as error:
+            refusals.append(error)
+
+    with each():
+        yield each
+    if len(refusals) > 1:
+        raise SeveralInputsError(*dict.fromkeys(line for error in refusals for line in lines_of(error)))
+    if refusals:
+        raise refusals[0]
+
+
+def lines_of(error: object) -> Iterable[str]:
+    """Return the lines that a command prints of an error: one, or one for each input that was refused."""
+    return map(one_line, error.args if isinstance(error, SeveralInputsError) else [error])
+
+
 def one_line(error: object) -> str:
     """Return an error's message without line breaks, and without what a terminal would take for a command."""
     text = " ".join(str(error)[:_LONGEST].split())  # polars repeats what it cannot read, which may be a whole file
     return text if text.isprintable() else "".join(sign if sign.isprintable() else _UNPRINTABLE for sign in text)
+
+
+def cannot_write(what: object, error: OSError, expected: str) -> InputError | RunError:
+    """Return what to say where something cannot be written: the disk is full, or it is the wrong place."""
+    if error.errno in _NO_SPACE:
+        return RunError(f"no space on the disk: {what}: {error.strerror}; free some, then run again")
+    return InputError(f"{what}: {error.strerror or error}; expected {expected} that can be written")
 
 
 def disk_trouble(error: BaseException) -> InputError | RunError | None:

@@ -9,6 +9,7 @@ from pydantic import Field
 from flows.ingest.catalog import SourceFile
 from flows.ingest.document import Count, Document, Id, Text, read_document, refuse_duplicates
 from flows.ingest.hardware import Dtype
+from warehouse.errors import refused_together
 
 Positive = Annotated[float, Field(gt=0, le=1e3)]
 Exponent = Annotated[float, Field(ge=0, le=1e3)]
@@ -58,11 +59,13 @@ _EMPTY = {
 def read_calibrations(sources: Sequence[SourceFile]) -> dict[str, pl.DataFrame]:
     """Return the frames `fitted` (a row a calibration; of a key the last file's) and `origin`."""
     rows = []
-    for source in sources:
-        entries = read_document(source, CalibrationFile).calibration
-        keys = ((f"{entry.hardware_id} {entry.op_kind} {entry.dtype}", source) for entry in entries)
-        refuse_duplicates(keys, "calibration of")
-        rows += [{**entry.model_dump(), "source_id": source.source_id} for entry in entries]
+    with refused_together() as each:
+        for source in sources:
+            with each():
+                entries = read_document(source, CalibrationFile).calibration
+                keys = [(f"{entry.hardware_id} {entry.op_kind} {entry.dtype}", source) for entry in entries]
+                refuse_duplicates(keys, "calibration of")
+                rows += [{**entry.model_dump(), "source_id": source.source_id} for entry in entries]
     fitted = pl.DataFrame(rows, schema=_EMPTY).unique(_KEY, keep="last", maintain_order=True)
     texts = dict.fromkeys(("source_id", "origin", "license"), pl.String)
     said = [{"source_id": s.source_id, "origin": "stated entry by entry", "license": None} for s in sources]

@@ -10,7 +10,7 @@ from typing import NoReturn
 import warehouse
 from flows.ingest.limits import refuse_too_large
 from warehouse.digest import digest_of
-from warehouse.errors import InputError
+from warehouse.errors import InputError, refused_together
 from warehouse.home import Home, refuse_no_text
 
 SHIPPED = Path(warehouse.__file__).resolve().parent / "catalog"
@@ -83,7 +83,7 @@ def list_sources(home: Home, given: Path | None = None) -> list[SourceFile]:
     Raises
     ------
     InputError
-        The given catalog is no folder or has no file of a known name, or a file cannot be read.
+        The given catalog is no folder or has no file of a known name, or files cannot be read.
     """
     layers = [("shipped", SHIPPED, "warehouse/catalog"), ("home", home.catalog, "$ROOFLINES_HOME/catalog")]
     if given is not None:
@@ -91,17 +91,12 @@ def list_sources(home: Home, given: Path | None = None) -> list[SourceFile]:
             raise InputError(f"--catalog: {given}: expected a folder")
         layers.append(("given", given, given.absolute().as_posix()))
     sources: dict[str, SourceFile] = {}
-    for layer, folder, shown in layers:
-        found = list(_list_layer(layer, folder, shown))
-        if layer == "given" and not found:
-            names = ", ".join(pattern for patterns, _ in _FILES.values() for pattern in patterns)
-            raise InputError(f"--catalog: {given}: nothing to read; expected {names}")
-        if len({source.source_id for source in found}) < len(found):
-            twice = next(s for i, s in enumerate(found) if s.source_id in {other.source_id for other in found[:i]})
-            raise InputError(f"{twice.path}: another file of that name, with another ending; expected one")
-        for source in found:
-            key = f"{source.kind}/{source.entry_id}" if source.named_after_entry else source.source_id
-            sources[key] = source
+    with refused_together() as each:
+        for layer, folder, shown in layers:
+            with each():
+                for source in _list_layer(layer, folder, shown):
+                    key = f"{source.kind}/{source.entry_id}" if source.named_after_entry else source.source_id
+                    sources[key] = source
     return list(sources.values())
 
 
@@ -121,22 +116,32 @@ def digest_of_file(path: Path) -> str:
         raise InputError(f"{path}: cannot be read: {error.strerror or error}") from None
 
 
-def _list_layer(layer: str, folder: Path, shown: str) -> Iterable[SourceFile]:
-    for kind, (patterns, _) in _FILES.items():
-        for path in sorted(path for pattern in patterns for path in _matching(folder, pattern)):
-            refuse_no_text(kind, path)
-            size = path.stat().st_size if path.is_file() else 0
-            refuse_too_large(kind, path, size)
-            digest = digest_of_file(path)
-            yield SourceFile(
-                source_id=f"{layer}/{kind}/{path.stem}",
-                kind=kind,
-                entry_id=path.stem,
-                path=path,
-                shown_path=f"{shown}/{path.relative_to(folder).as_posix()}",
-                sha256=digest,
-                size_bytes=size,
-            )
+def _list_layer(layer: str, folder: Path, shown: str) -> list[SourceFile]:
+    """Return the files of one catalog."""
+    found: dict[str, SourceFile] = {}
+    with refused_together() as each:
+        for kind, (patterns, _) in _FILES.items():
+            paths: list[Path] = []
+            for pattern in patterns:
+                with each():
+                    paths += _matching(folder, pattern)
+            for path in sorted(paths):
+                with each():
+                    source = _listed(layer, kind, path, f"{shown}/{path.relative_to(folder).as_posix()}")
+                    if source.source_id in found:
+                        raise InputError(f"{path}: another file of that name, with another ending; expected one")
+                    found[source.source_id] = source
+        if layer == "given" and not found:
+            names = ", ".join(pattern for patterns, _ in _FILES.values() for pattern in patterns)
+            raise InputError(f"--catalog: {folder}: nothing to read; expected {names}")
+    return list(found.values())
+
+
+def _listed(layer: str, kind: str, path: Path, shown_path: str) -> SourceFile:
+    refuse_no_text(kind, path)
+    size = path.stat().st_size if path.is_file() else 0
+    refuse_too_large(kind, path, size)
+    return SourceFile(f"{layer}/{kind}/{path.stem}", kind, path.stem, path, shown_path, digest_of_file(path), size)
 
 
 def _matching(folder: Path, pattern: str) -> list[Path]:

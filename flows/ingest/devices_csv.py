@@ -3,7 +3,8 @@
 import io
 import json
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
+from pathlib import Path
 from typing import Any, get_args
 
 import polars as pl
@@ -12,17 +13,18 @@ from flows.ingest.catalog import SourceFile
 from flows.ingest.document import shown, validated
 from flows.ingest.hardware import Device, Dtype, Level
 from flows.ingest.limits import MOST_DEVICES
-from warehouse.errors import InputError, one_line
+from warehouse.errors import InputError, one_line, refused_together
 
 _DTYPES = get_args(Dtype)
 _PEAK = re.compile(rf"((?:{'|'.join(_DTYPES)})(?:_(?:{'|'.join(_DTYPES)}))*)_(?:tflops|tops)")
 _BANDWIDTHS = {f"{level}_gb_per_s": level for level in get_args(Level)} | {"bandwidth_gb_per_s": "dram"}
 _TEXTS = ("hardware_id", "name", "short_name", "vendor", "architecture", "origin", "license", "basis", "note")
 _NUMBERS = ("memory_gb", "l2_mib", "tdp_w")
+_MOST_LINES = 20  # bad ones that are told of
 
 
-def devices_of_csv(source: SourceFile) -> Iterator[tuple[str, str]]:
-    """Yield id and TOML of each device of a table.
+def devices_of_csv(source: SourceFile) -> list[tuple[str, str]]:
+    """Return id and TOML of each device of a table.
 
     A row has `hardware_id`, `origin`, `memory_gb`, `bandwidth_gb_per_s` and at least one peak, in a
     column such as `fp16_tflops`, `int8_tops`, or `fp16_bf16_tflops` for two dtypes at once. It may
@@ -32,7 +34,7 @@ def devices_of_csv(source: SourceFile) -> Iterator[tuple[str, str]]:
     Raises
     ------
     InputError
-        The table is broken, or a column or value is missing, unknown or absurd.
+        The table is broken, or columns or values are missing, unknown or absurd: a line for each of the first bad rows.
     """
     try:
         frame = pl.read_csv(io.BytesIO(source.content()), infer_schema=False)
@@ -44,18 +46,26 @@ def devices_of_csv(source: SourceFile) -> Iterator[tuple[str, str]]:
         if name not in {*_TEXTS, *_NUMBERS, *_BANDWIDTHS} and not _PEAK.fullmatch(name):
             known = ", ".join((*_TEXTS, *_NUMBERS, *_BANDWIDTHS))
             raise InputError(f"{source.path}: column {shown(name)}: expected one of {known}, or a peak as fp16_tflops")
-    for number, row in enumerate(frame.iter_rows(named=True), start=2):
-        cells = {name: value.strip() for name, value in row.items() if value is not None and value.strip()}
-        try:
-            device = validated(_content(cells), Device, source.path)
-        except ValueError as error:
-            raise InputError(f"{source.path}: line {number}: {error}") from None
-        except InputError as error:
-            text = str(error).removeprefix(f"{source.path}: ")
-            raise InputError(
-                f"{source.path}: line {number} ({one_line(cells.get('hardware_id', '')[:64])}): {text}"
-            ) from None
-        yield device.hardware_id, to_toml(device)
+    devices: list[tuple[str, str]] = []
+    with refused_together() as each:
+        for number, row in enumerate(frame.iter_rows(named=True), start=2):
+            if number - 2 - len(devices) == _MOST_LINES:
+                raise InputError(f"{source.path}: lines from {number} on were not looked at, after so many bad ones")
+            with each():
+                device = _device(row, number, source.path)
+                devices.append((device.hardware_id, to_toml(device)))
+    return devices
+
+
+def _device(row: Mapping[str, str | None], number: int, path: Path) -> Device:
+    cells = {name: value.strip() for name, value in row.items() if value is not None and value.strip()}
+    try:
+        return validated(_content(cells), Device, path)
+    except ValueError as error:
+        raise InputError(f"{path}: line {number}: {error}") from None
+    except InputError as error:
+        text = str(error).removeprefix(f"{path}: ")
+        raise InputError(f"{path}: line {number} ({one_line(cells.get('hardware_id', '')[:64])}): {text}") from None
 
 
 def to_toml(device: Device) -> str:

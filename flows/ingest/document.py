@@ -3,7 +3,7 @@
 import json
 import re
 import tomllib
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Annotated, Any, TypeVar
 
@@ -11,12 +11,13 @@ from pydantic import BaseModel, ConfigDict, Field, StringConstraints, Validation
 
 from flows.ingest.catalog import SourceFile
 from flows.ingest.limits import refuse_long_keys
-from warehouse.errors import InputError, one_line
+from warehouse.errors import Each, InputError, one_line, refused_together
 
 ID_PATTERN = r"^[a-z0-9][a-z0-9._-]{0,63}$"
 Id = Annotated[str, StringConstraints(pattern=ID_PATTERN)]
-# No control characters: they would end the program that draws a text.
-TEXT_PATTERN = r"^[^\x00-\x1f\x7f-\x9f]*$"
+# No control characters, nor what XML does not allow: they would end the program that draws a text. A text is one line.
+TEXT_PATTERN = r"^[^\x00-\x1f\x7f-\x9f\u2028\u2029\ufffe\uffff]*$"
+PLAIN_TEXT = "a text without control characters, and of one line"
 Text = Annotated[str, StringConstraints(min_length=1, max_length=400, strip_whitespace=True, pattern=TEXT_PATTERN)]
 Count = Annotated[int, Field(ge=1, le=2**31)]
 
@@ -42,22 +43,86 @@ def read_document(source: SourceFile, shape: type[D]) -> D:
     return validated(parse(source), shape, source.path)
 
 
+def read_documents(sources: Sequence[SourceFile], shape: type[D], each: Each) -> list[tuple[D, SourceFile]]:
+    """Return the content of every good file beside the file; `each` takes what is wrong with the others."""
+    documents: list[tuple[D, SourceFile]] = []
+    for source in sources:
+        with each():
+            documents.append((read_document(source, shape), source))
+    return documents
+
+
 def parse(source: SourceFile) -> Any:
     """Return the content of a TOML or JSON file."""
     path = source.path
     try:
         text = source.content().decode("utf-8-sig")
         if path.suffix != ".toml":
-            return json.loads(text)
+            return load_json(text, path)
         refuse_long_keys(text, path)
         return tomllib.loads(text)
     except UnicodeDecodeError as error:
         raise InputError(f"{path}: byte {error.start} is not UTF-8; expected a text file") from None
+    except tomllib.TOMLDecodeError as error:
+        raise InputError(f"{path}: broken TOML: {error}{_quoted_line(text, str(error))}") from None
     except ValueError as error:
         kind = path.suffix.removeprefix(".").upper()
-        raise InputError(f"{path}: broken {kind}: {error}") from None
+        said = "a number of thousands of digits" if "int_max_str_digits" in str(error) else error
+        raise InputError(f"{path}: broken {kind}: {said}") from None
     except RecursionError:
         raise InputError(f"{path}: nested too deeply; expected a plain document") from None
+
+
+def load_json(text: str, path: Path) -> Any:
+    """Return the content of a JSON text.
+
+    Raises
+    ------
+    InputError
+        A key stands twice, or a text has half a character: an escape of UTF-16 without the other that belongs to it.
+    ValueError, RecursionError
+        It is no JSON, or nested too deeply.
+    """
+
+    def once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+        content: dict[str, Any] = {}
+        for key, value in pairs:
+            if key in content:
+                what = f"{_field((key,))} = {shown(content[key])} and again {shown(value)}"
+                raise InputError(f"{path}: {what}: expected it once")
+            content[key] = value
+        return content
+
+    content = json.loads(text, object_pairs_hook=once)
+    if "\\ud" in text.lower():
+        _refuse_half_characters(content, path)
+    return content
+
+
+def _refuse_half_characters(content: Any, path: Path, place: tuple[int | str, ...] = ()) -> None:
+    parts: Iterable[tuple[int | str, Any]] = ()
+    if isinstance(content, dict):
+        parts = content.items()
+        for key in content:
+            if _has_half_character(key):
+                raise InputError(f"{path}: key {shown(key)}: half a character; expected a text")
+    elif isinstance(content, list):
+        parts = enumerate(content)
+    elif isinstance(content, str) and _has_half_character(content):
+        raise InputError(f"{path}: {_field(place)} = {shown(content)}: half a character; expected a text")
+    for name, part in parts:
+        _refuse_half_characters(part, path, (*place, name))
+
+
+def _has_half_character(text: str) -> bool:
+    return any("\ud800" <= letter <= "\udfff" for letter in text)
+
+
+def _quoted_line(text: str, message: str) -> str:
+    """Return the line of a text that a message of tomllib tells the number of, or nothing."""
+    number = re.search(r"\(at line (\d+), column \d+\)$", message)
+    line = text.split("\n")[int(number[1]) - 1].strip() if number else ""
+    return f": {one_line(line[:_SHOWN])}" if line else ""
 
 
 def validated(content: Any, shape: type[D], path: Path) -> D:
@@ -71,20 +136,26 @@ def validated(content: Any, shape: type[D], path: Path) -> D:
 def refuse_duplicates(ids: Iterable[tuple[str, SourceFile]], field: str) -> None:
     """Raise `InputError` where an id stands twice in a catalog, or is not the name of its file."""
     first: dict[str, SourceFile] = {}
-    pairs = list(ids)
-    for entry_id, source in pairs:
-        if entry_id in first:
-            raise InputError(f"{source.path}: {field} = {shown(entry_id)}: also the id of {first[entry_id].path}")
-        first[entry_id] = source
-    for entry_id, source in pairs:
-        if source.named_after_entry and entry_id != source.entry_id:
-            name = f"{entry_id}{source.path.suffix}"
-            raise InputError(f"{source.path}: {field} = {shown(entry_id)}: expected a file of that name, {name}")
+    with refused_together() as each:
+        for entry_id, source in ids:
+            with each():
+                what = f"{source.path}: {field} = {shown(entry_id)}"
+                if entry_id in first:
+                    raise InputError(f"{what}: also the id of {first[entry_id].path}")
+                first[entry_id] = source
+                if source.named_after_entry and entry_id != source.entry_id:
+                    raise InputError(f"{what}: expected a file of that name, {entry_id}{source.path.suffix}")
+
+
+def refuse_bad_name(source: SourceFile) -> None:
+    """Raise `InputError` where the name of a file, which becomes an id, is none."""
+    if not re.fullmatch(ID_PATTERN, source.entry_id):
+        raise InputError(f"{source.path}: file name = {shown(source.entry_id)}: expected an id, {ID_PATTERN}")
 
 
 def shown(value: object) -> str:
     """Return a value as it can stand in a one-line message."""
-    text = json.dumps(value, ensure_ascii=False, default=str)
+    text = json.dumps(value, ensure_ascii=False, default=str).encode("utf-8", "backslashreplace").decode()
     return one_line(text if len(text) <= _SHOWN else f"{text[:_SHOWN]}...")
 
 
@@ -99,7 +170,8 @@ def _first_mistake(error: ValidationError, shape: type[BaseModel]) -> str:
         lacking = [str(m["loc"][-1]) for m in mistakes if m["type"] == "missing" and m["loc"][:-1] == place]
         known = lacking or ([] if place else list(shape.model_fields))
         return f"{field}: unknown field; expected {', '.join(known) or 'no such field'}"
-    return f"{field} = {shown(first['input'])}: expected {_expectation(first['msg'])}"
+    expected = PLAIN_TEXT if first.get("ctx", {}).get("pattern") == TEXT_PATTERN else _expectation(first["msg"])
+    return f"{field} = {shown(first['input'])}: expected {expected}"
 
 
 def _expectation(message: str) -> str:

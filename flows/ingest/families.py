@@ -10,7 +10,7 @@ from typing import Annotated, Any, Self
 
 from pydantic import AliasChoices, BaseModel, ConfigDict, Field, model_validator
 
-from flows.ingest.document import Count, shown
+from flows.ingest.document import TEXT_PATTERN, Count, shown
 
 Layers = Annotated[Count, Field(le=10_000)]
 Width = Annotated[Count, Field(le=2**22)]
@@ -33,7 +33,7 @@ class Config(BaseModel):
 
     model_config = ConfigDict(extra="ignore", strict=True, allow_inf_nan=False)
 
-    name_or_path: str | None = _named("_name_or_path")
+    name_or_path: Annotated[str, Field(max_length=400, pattern=TEXT_PATTERN)] | None = _named("_name_or_path")
     hidden_size: Width = _named("hidden_size", "n_embd", default=...)
     num_layers: Layers = _named("num_hidden_layers", "n_layer", default=...)
     num_heads: Heads = _named("num_attention_heads", "n_head", default=...)

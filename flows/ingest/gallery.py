@@ -11,9 +11,9 @@ import polars as pl
 from pydantic import Field, StringConstraints
 
 from flows.ingest.catalog import SourceFile
-from flows.ingest.document import TEXT_PATTERN, Count, Document, Id, read_document, shown
+from flows.ingest.document import TEXT_PATTERN, Count, Document, Id, read_documents, shown
 from flows.ingest.hardware import Dtype
-from warehouse.errors import InputError
+from warehouse.errors import InputError, refused_together
 from warehouse.objects import sql_folder
 
 _Word = Annotated[str, StringConstraints(min_length=1, max_length=400, pattern=TEXT_PATTERN)]
@@ -67,11 +67,14 @@ def read_gallery(sources: Sequence[SourceFile]) -> dict[str, pl.DataFrame]:
         An entry has a template or a parameter that is not known, or lacks one.
     """
     rows = []
-    for source in sources:
-        for number, chart in enumerate(read_document(source, OwnGallery).chart, start=1):
-            entry = chart.model_dump(exclude={"name", "template"}, exclude_none=True)
-            _refuse_bad(chart, entry, f"{source.path}: {_place(number)}")
-            rows.append([source.source_id, number, chart.name, chart.template, json.dumps(entry, sort_keys=True)])
+    with refused_together() as each:
+        for document, source in read_documents(sources, OwnGallery, each):
+            for number, chart in enumerate(document.chart, start=1):
+                with each():
+                    entry = chart.model_dump(exclude={"name", "template"}, exclude_none=True)
+                    _refuse_bad(chart, entry, f"{source.path}: {_place(number)}")
+                    text = json.dumps(entry, sort_keys=True)
+                    rows.append([source.source_id, number, chart.name, chart.template, text])
     texts = dict.fromkeys(("source_id", "name", "template", "entry", "origin", "license"), pl.String)
     columns = {name: texts.get(name, pl.Int32()) for name in ("source_id", "chart_number", "name", "template", "entry")}
     said = [[source.source_id, "the user's own gallery", None] for source in sources]

@@ -8,8 +8,8 @@ import polars as pl
 from pydantic import Field
 
 from flows.ingest.catalog import SourceFile
-from flows.ingest.document import Document, Id, Text, read_document, refuse_duplicates, shown
-from warehouse.errors import InputError
+from flows.ingest.document import Document, Id, Text, read_documents, refuse_duplicates, shown
+from warehouse.errors import InputError, refused_together
 
 Dtype = Literal["fp64", "fp32", "tf32", "fp16", "bf16", "fp8", "fp6", "fp4", "int8", "int4"]
 Level = Literal["dram", "l2", "interconnect"]
@@ -71,11 +71,17 @@ def read_hardware(sources: Sequence[SourceFile]) -> dict[str, pl.DataFrame]:
     Raises
     ------
     InputError
-        A file is broken, an id stands twice, or a value is missing, unknown or absurd.
+        Files are broken, an id stands twice, or a value is missing, unknown or absurd.
     """
-    devices = [(read_document(source, Device), source) for source in sources]
-    refuse_duplicates(((device.hardware_id, source) for device, source in devices), "hardware_id")
-    _refuse_shared_names(devices)
+    ceilings: list[dict[str, Any]] = []
+    with refused_together() as each:
+        devices = read_documents(sources, Device, each)
+        for device, source in devices:
+            with each():
+                ceilings += _ceilings(device, source)
+        with each():
+            refuse_duplicates(((device.hardware_id, source) for device, source in devices), "hardware_id")
+        _refuse_shared_names(devices)
     hardware = [
         {
             **device.model_dump(include={"hardware_id", "name", "short_name", "vendor", "architecture", "tdp_w"}),
@@ -91,7 +97,6 @@ def read_hardware(sources: Sequence[SourceFile]) -> dict[str, pl.DataFrame]:
         for device, _ in devices
         for place, relative in enumerate(device.relatives, start=1)
     ]
-    ceilings = [row for device, source in devices for row in _ceilings(device, source)]
     origins = [
         {"source_id": source.source_id, "origin": device.origin, "license": device.license}
         for device, source in devices
@@ -109,11 +114,13 @@ def read_hardware(sources: Sequence[SourceFile]) -> dict[str, pl.DataFrame]:
 def _refuse_shared_names(devices: Sequence[tuple[Device, SourceFile]]) -> None:
     """Raise `InputError` where two devices bear one name on charts."""
     first: dict[str, SourceFile] = {}
-    for device, source in devices:
-        if device.short_name in first:
-            other = first[device.short_name].path
-            raise InputError(f"{source.path}: short_name = {shown(device.short_name)}: also the one of {other}")
-        first[device.short_name] = source
+    with refused_together() as each:
+        for device, source in devices:
+            with each():
+                other = first.setdefault(device.short_name, source)
+                if other is not source:
+                    name = shown(device.short_name)
+                    raise InputError(f"{source.path}: short_name = {name}: also the one of {other.path}")
 
 
 def _ceilings(device: Device, source: SourceFile) -> list[dict[str, Any]]:

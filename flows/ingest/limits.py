@@ -8,7 +8,7 @@ from pathlib import Path
 
 import polars as pl
 
-from warehouse.errors import InputError
+from warehouse.errors import InputError, one_line
 
 # kind of file -> its most bytes; measurements are read some rows at a time
 _MOST_BYTES: dict[str, int | None] = {"ops": 50_000_000, "measurement": None}
@@ -23,6 +23,11 @@ MOST_UNPACKED = 100  # times the bytes of a gzip; traces have 10 to 30
 SMALL = 20_000_000  # bytes that a gzip may unpack to whatever its size
 
 _PARTS = re.compile(r"[=\n]")
+_SHOWN = 60  # characters of a text that a message repeats
+# an escape of UTF-16 without the other that belongs to it
+_HALF = re.compile(
+    rb"(?<!\\)(?:\\\\)*(?:\\u[dD][89abAB]..(?!\\u[dD][c-fC-F])|(?<!\\u[dD][89abAB]..)\\u[dD][c-fC-F])", re.DOTALL
+)
 _SIGN = re.compile(rb'"(?:[^"\\]|\\.)*+"(\s*+:)?|[][{}]', re.DOTALL)
 
 
@@ -34,23 +39,46 @@ def refuse_too_large(kind: str, path: Path, size_bytes: int) -> None:
 
 
 def refuse_odd_json(content: bytes, path: Path) -> None:
-    """Raise `InputError` where a JSON text is no list of ops: deep, with very many objects or names."""
-    depth, objects = 0, 0
+    """Raise `InputError` where a JSON text is no list of ops: deep, with very many objects or names, or a name twice.
+
+    Half a character, which polars would make another of, is refused too.
+    """
+    objects, name = 0, b""
     names: set[bytes] = set()
+    opened: list[set[bytes]] = []  # the names of each object that is not closed yet
     for found in _SIGN.finditer(content):
         sign = found[0]
         if found[1]:
-            names.add(sign)
+            name = sign[: -len(found[1])]
+            names.add(name)
+            if opened and name in opened[-1]:
+                raise InputError(f"{path}: {_said(name)} stands twice in row {objects - 1}; expected it once")
+            if opened:
+                opened[-1].add(name)
         elif sign in (b"[", b"{"):
-            depth, objects = depth + 1, objects + 1
+            objects += 1
+            opened.append(set())
         elif sign in (b"]", b"}"):
-            depth -= 1
-        if depth > DEEPEST:
+            del opened[-1:]
+        if b"\\u" in sign and _HALF.search(sign):
+            raise InputError(f"{path}: {_said(name)} = {_said(sign)}: half a character; expected a text")
+        if len(opened) > DEEPEST:
             raise InputError(f"{path}: nested too deeply; expected a list of objects")
         if objects > MOST_OPS + 1:
             raise InputError(f"{path}: more than {MOST_OPS} lists and objects; expected one a row")
         if len(names) > MOST_COLUMNS:
             raise InputError(f"{path}: more than {MOST_COLUMNS} names; expected those of columns")
+
+
+def _said(token: bytes) -> str:
+    text = one_line(token.decode("utf-8", "replace").strip('" '))
+    return text if len(text) <= _SHOWN else f"{text[:_SHOWN]}..."
+
+
+def refuse_utf_16(head: bytes, path: Path) -> None:
+    """Raise `InputError` where the first bytes are those of a text in UTF-16, as Excel and PowerShell write it."""
+    if head.startswith((b"\xff\xfe", b"\xfe\xff")):
+        raise InputError(f"{path}: a text in UTF-16; expected UTF-8 (in PowerShell, `| Out-File -Encoding utf8`)")
 
 
 def refuse_long_keys(text: str, path: Path) -> None:
@@ -60,9 +88,11 @@ def refuse_long_keys(text: str, path: Path) -> None:
 
 
 def refuse_long_lines(path: Path) -> None:
-    """Raise `InputError` where a CSV of any size has a line that is no row of a table."""
+    """Raise `InputError` where a CSV of any size has a line that is no row of a table, or is UTF-16."""
     with path.open("rb") as file:
         while block := file.read(LONGEST_LINE):
+            if file.tell() == len(block):
+                refuse_utf_16(block[:2], path)
             if len(block) == LONGEST_LINE and b"\n" not in block:
                 raise InputError(f"{path}: a line of more than {LONGEST_LINE} bytes; expected a table")
 

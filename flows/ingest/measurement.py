@@ -1,6 +1,5 @@
 """Measurement files (CSV, Parquet) into the rows of core.measurement, and the ceilings that they show."""
 
-import re
 from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any, get_args
@@ -8,10 +7,10 @@ from typing import Any, get_args
 import polars as pl
 
 from flows.ingest.catalog import SourceFile
-from flows.ingest.document import ID_PATTERN, shown
+from flows.ingest.document import refuse_bad_name, shown
 from flows.ingest.hardware import Dtype
 from flows.ingest.table import Rule, batches, refuse_broken, rules_of_texts, typed
-from warehouse.errors import InputError
+from warehouse.errors import InputError, refused_together
 from warehouse.frames import lazy
 
 _TEXTS = (
@@ -49,33 +48,51 @@ def read_measurements(sources: Sequence[SourceFile]) -> dict[str, pl.LazyFrame]:
     Raises
     ------
     InputError
-        A file is broken, or a column or value is missing, unknown or out of range.
+        Files are broken, or a column or value is missing, unknown or out of range.
     """
-    for source in sources:
-        if not re.fullmatch(ID_PATTERN, source.entry_id):
-            raise InputError(f"{source.path}: file name = {shown(source.entry_id)}: expected an id, {ID_PATTERN}")
 
     def frames() -> Iterator[pl.DataFrame]:
         yield pl.DataFrame(schema=_SCHEMA)
-        for source in sources:
-            yield from _frames(source)
+        for number, source in enumerate(sources):
+            try:
+                yield from _frames(source)
+            except InputError:
+                _refuse_bad_rows(sources[number:])
+                raise
 
-    return {
-        "measurement": lazy(_SCHEMA, frames),
-        "origin": pl.LazyFrame([_origin(source) for source in sources], schema=_ORIGIN),
-    }
+    origins = []
+    try:
+        for source in sources:
+            refuse_bad_name(source)
+            origins.append(_origin(source))
+    except InputError:
+        _refuse_bad_rows(sources)
+        raise
+    return {"measurement": lazy(_SCHEMA, frames), "origin": pl.LazyFrame(origins, schema=_ORIGIN)}
+
+
+def _refuse_bad_rows(sources: Sequence[SourceFile]) -> None:
+    """Raise `InputError` for all bad files among some, once the first is known to be one."""
+    with refused_together() as each:
+        for source in sources:
+            with each():
+                refuse_bad_name(source)
+                for _ in _frames(source):
+                    pass
 
 
 def refuse_unknown_devices(measurements: pl.LazyFrame, devices: pl.DataFrame, sources: Sequence[SourceFile]) -> None:
     """Raise `InputError` where a measurement names a device that no file describes."""
     named = measurements.select("source_id", "hardware_id").unique().collect()
     unknown = named.filter(~pl.col("hardware_id").is_in(devices["hardware_id"].to_list())).sort(named.columns)
-    for source_id, hardware_id in unknown.head(1).iter_rows():
-        path = next(source.path for source in sources if source.source_id == source_id)
-        raise InputError(
-            f"{path}: hardware_id = {shown(hardware_id)}: expected a device of the catalog, which `rooflines ingest"
-            " hardware` adds to"
-        )
+    with refused_together() as each:
+        for source_id, hardware_id in unknown.unique("source_id", keep="first", maintain_order=True).iter_rows():
+            with each():
+                path = next(source.path for source in sources if source.source_id == source_id)
+                raise InputError(
+                    f"{path}: hardware_id = {shown(hardware_id)}: expected a device of the catalog, which"
+                    " `rooflines ingest hardware` adds to"
+                )
 
 
 def with_measured(ceilings: pl.DataFrame, measurements: pl.LazyFrame, sources: Sequence[SourceFile]) -> pl.DataFrame:

@@ -7,9 +7,9 @@ from typing import Any
 import polars as pl
 
 from flows.ingest.catalog import SourceFile
-from flows.ingest.document import ID_PATTERN, parse, shown, validated
+from flows.ingest.document import parse, refuse_bad_name, shown, validated
 from flows.ingest.families import FAMILIES, Config, Family, describe
-from warehouse.errors import InputError
+from warehouse.errors import InputError, refused_together
 
 _SIZE = re.compile(r"\w?\d[\w.]*")  # 7b, 8x7b, a2.7b, v0.3
 _SPELT = {
@@ -28,24 +28,25 @@ def read_models(sources: Sequence[SourceFile]) -> dict[str, pl.DataFrame]:
     Raises
     ------
     InputError
-        A file is broken, names an architecture that is not known, or lacks a field.
+        Files are broken, name an architecture that is not known, or lack a field.
     """
     rows, origins = [], []
     first: dict[str, SourceFile] = {}
-    for source in sources:
-        content = parse(source)
-        if not re.fullmatch(ID_PATTERN, source.entry_id):
-            raise InputError(f"{source.path}: file name = {shown(source.entry_id)}: expected an id, {ID_PATTERN}")
-        name = short_name(source.entry_id)
-        if name in first:
-            raise InputError(f"{source.path}: the name {shown(name)}: also the one of {first[name].path}")
-        first[name] = source
-        architecture = _architecture(content, source)
-        names = {"model_id": source.entry_id, "short_name": name, "architecture": architecture}
-        hub, described = _described(content, FAMILIES[architecture], source)
-        rows.append({**names, **described, "source_id": source.source_id})
-        origin = f"config.json of {hub} on the Hugging Face hub" if hub else "not stated in the file"
-        origins.append({"source_id": source.source_id, "origin": origin, "license": None})
+    with refused_together() as each:
+        for source in sources:
+            with each():
+                content = parse(source)
+                refuse_bad_name(source)
+                name = short_name(source.entry_id)
+                if name in first:
+                    raise InputError(f"{source.path}: the name {shown(name)}: also the one of {first[name].path}")
+                first[name] = source
+                architecture = _architecture(content, source)
+                names = {"model_id": source.entry_id, "short_name": name, "architecture": architecture}
+                hub, described = _described(content, FAMILIES[architecture], source)
+                rows.append({**names, **described, "source_id": source.source_id})
+                origin = f"config.json of {hub} on the Hugging Face hub" if hub else "not stated in the file"
+                origins.append({"source_id": source.source_id, "origin": origin, "license": None})
     return {
         "model": pl.DataFrame(rows, schema_overrides=dict.fromkeys(_NULLABLE, pl.Int64), infer_schema_length=None),
         "origin": pl.DataFrame(origins, schema_overrides={"license": pl.String}),

@@ -1,6 +1,5 @@
 """Files of ops of one's own (CSV, Parquet, JSON): any kernel whose work and bytes are known or follow from m, k, n."""
 
-import re
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
@@ -8,11 +7,11 @@ from typing import Any
 import polars as pl
 
 from flows.ingest.catalog import SourceFile
-from flows.ingest.document import ID_PATTERN, shown
+from flows.ingest.document import refuse_bad_name, shown
 from flows.ingest.limits import MOST_OPS
 from flows.ingest.model import short_name
 from flows.ingest.table import Rule, read_table, refuse_broken, rules_of_texts, typed
-from warehouse.errors import InputError
+from warehouse.errors import InputError, refused_together
 
 _MAX_COUNT = 2**31  # of a dimension
 
@@ -41,13 +40,15 @@ def read_ops(sources: Sequence[SourceFile]) -> dict[str, pl.DataFrame]:
         A file is broken, or a column or value is missing, unknown or out of range.
     """
     frames, sets, origins = [], [], []
-    for source in sources:
-        if not re.fullmatch(ID_PATTERN, source.entry_id):
-            raise InputError(f"{source.path}: file name = {shown(source.entry_id)}: expected an id, {ID_PATTERN}")
-        frames.append(_checked(_rows(source), source.path).with_columns(op_set_id=pl.lit(source.entry_id)))
-        names = {"op_set_id": source.entry_id, "short_name": short_name(source.entry_id)}
-        sets.append({**names, "source_id": source.source_id})
-        origins.append({"source_id": source.source_id, "origin": f"ops given in {source.path.name}", "license": None})
+    with refused_together() as each:
+        for source in sources:
+            with each():
+                refuse_bad_name(source)
+                frames.append(_checked(_rows(source), source.path).with_columns(op_set_id=pl.lit(source.entry_id)))
+                names = {"op_set_id": source.entry_id, "short_name": short_name(source.entry_id)}
+                sets.append({**names, "source_id": source.source_id})
+                origin = f"ops given in {source.path.name}"
+                origins.append({"source_id": source.source_id, "origin": origin, "license": None})
     empty = pl.DataFrame(schema={**_COLUMNS, "op_set_id": pl.String})
     return {
         "op": pl.concat([empty, *(frame.select(empty.columns) for frame in frames)]),
@@ -60,18 +61,21 @@ def refuse_unknown_precisions(ops: pl.DataFrame, precisions: pl.DataFrame, sourc
     """Raise `InputError` where an op names a precision that no file describes."""
     known = precisions["precision_id"].sort().to_list()
     unknown = ops.filter(~pl.col("precision_id").is_in(known)).select("op_set_id", "op", "precision_id")
-    for op_set_id, op, precision_id in unknown.head(1).iter_rows():
-        path = _path_of(op_set_id, sources)
-        raise InputError(
-            f"{path}: {shown(op)}: precision_id = {shown(precision_id)}: expected one of {', '.join(known)}"
-        )
+    with refused_together() as each:
+        for op_set_id, op, precision_id in unknown.unique("op_set_id", keep="first", maintain_order=True).iter_rows():
+            with each():
+                what = f"{_path_of(op_set_id, sources)}: {shown(op)}: precision_id = {shown(precision_id)}"
+                raise InputError(f"{what}: expected one of {', '.join(known)}")
 
 
 def refuse_names_of_models(op_sets: pl.DataFrame, models: pl.DataFrame, sources: Sequence[SourceFile]) -> None:
     """Raise `InputError` where a file of ops has the name of a model."""
     both = op_sets.filter(pl.col("op_set_id").is_in(models["model_id"].to_list()))
-    for (op_set_id,) in both.select("op_set_id").head(1).iter_rows():
-        raise InputError(f"{_path_of(op_set_id, sources)}: file name = {shown(op_set_id)}: expected no model's id")
+    with refused_together() as each:
+        for (op_set_id,) in both.select("op_set_id").iter_rows():
+            with each():
+                what = f"{_path_of(op_set_id, sources)}: file name = {shown(op_set_id)}"
+                raise InputError(f"{what}: expected no model's id")
 
 
 def _path_of(op_set_id: str, sources: Sequence[SourceFile]) -> object:

@@ -8,9 +8,9 @@ from typing import Any
 import polars as pl
 
 from flows.ingest.catalog import SourceFile
-from flows.ingest.document import TEXT_PATTERN, shown
-from flows.ingest.limits import quiet_panics, refuse_inflated, refuse_long_lines, refuse_odd_json
-from warehouse.errors import InputError, one_line
+from flows.ingest.document import PLAIN_TEXT, TEXT_PATTERN, shown
+from flows.ingest.limits import quiet_panics, refuse_inflated, refuse_long_lines, refuse_odd_json, refuse_utf_16
+from warehouse.errors import InputError, one_line, refused_together
 
 Columns = Mapping[str, Any]  # name -> polars type
 Rule = tuple[pl.Expr, str]  # what must hold of a row, and what to say where it does not
@@ -28,6 +28,7 @@ def read_table(source: SourceFile) -> pl.DataFrame:
         The file is broken.
     """
     content, path = io.BytesIO(source.content()), source.path
+    refuse_utf_16(content.getvalue()[:2], path)
     try:
         if path.suffix == ".csv":
             return pl.read_csv(content, infer_schema=False)
@@ -123,16 +124,20 @@ def typed(
 
 
 def refuse_broken(rows: pl.DataFrame, rules: Sequence[Rule], path: Path, first_row: int = 1) -> None:
-    """Raise `InputError` for the first row that breaks a rule; `op` names it."""
+    """Raise `InputError` for the first row that breaks each rule, a row once; `op` names it."""
     numbered = rows.with_row_index("row", offset=first_row)
-    for rule, message in rules:
-        broken = numbered.filter(~rule)
-        for row, op in broken.select("row", "op").head(1).iter_rows():
-            raise InputError(f"{path}: row {row} ({shown(op)}): {message}")
+    told: set[int] = set()
+    with refused_together() as each:
+        for rule, message in rules:
+            for row, op in numbered.filter(~rule).select("row", "op").head(1).iter_rows():
+                if row not in told:
+                    told.add(row)
+                    with each():
+                        raise InputError(f"{path}: row {row} ({shown(op)}): {message}")
 
 
 def rules_of_texts(longest: Mapping[str, int]) -> list[Rule]:
-    """Return what holds of every text: that it is not too long, and has no control characters."""
+    """Return what holds of every text: that it is not too long, and one line without control characters."""
     return [
         *(
             (
@@ -142,7 +147,7 @@ def rules_of_texts(longest: Mapping[str, int]) -> list[Rule]:
             for name, most in longest.items()
         ),
         *(
-            (pl.col(name).is_null() | pl.col(name).str.contains(TEXT_PATTERN), f"{name}: control characters")
+            (pl.col(name).is_null() | pl.col(name).str.contains(TEXT_PATTERN), f"{name}: expected {PLAIN_TEXT}")
             for name in longest
         ),
     ]

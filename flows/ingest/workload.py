@@ -7,9 +7,9 @@ import polars as pl
 from pydantic import Field, model_validator
 
 from flows.ingest.catalog import SourceFile
-from flows.ingest.document import Count, Document, Id, Text, read_document, refuse_duplicates, shown
+from flows.ingest.document import Count, Document, Id, Text, read_documents, refuse_duplicates, shown
 from flows.ingest.hardware import Dtype
-from warehouse.errors import InputError
+from warehouse.errors import InputError, refused_together
 
 Bits = Annotated[float, Field(ge=1, le=64)]
 PerElement = Annotated[float, Field(ge=0, le=10_000)]
@@ -96,10 +96,11 @@ def read_workloads(sources: Sequence[SourceFile]) -> dict[str, pl.DataFrame]:
     Raises
     ------
     InputError
-        A file is broken, an id stands twice, or a value is missing, unknown or out of range.
+        Files are broken, an id stands twice, or a value is missing, unknown or out of range.
     """
-    workloads = [(read_document(source, Workload), source) for source in sources]
-    refuse_duplicates(((workload.workload_id, source) for workload, source in workloads), "workload_id")
+    with refused_together() as each:
+        workloads = read_documents(sources, Workload, each)
+        refuse_duplicates(((workload.workload_id, source) for workload, source in workloads), "workload_id")
     rows = [
         {
             **workload.model_dump(exclude={"batch_size", "sequence_length", "origin", "license"}),
@@ -122,13 +123,17 @@ def read_workloads(sources: Sequence[SourceFile]) -> dict[str, pl.DataFrame]:
 
 def read_precisions(sources: Sequence[SourceFile]) -> dict[str, pl.DataFrame]:
     """Return the frames `precision` (a row a precision; of an id the last file's) and `origin`."""
-    files = [(read_document(source, PrecisionFile).precision, source) for source in sources]
+    with refused_together() as each:
+        documents = read_documents(sources, PrecisionFile, each)
+    files = [(document.precision, source) for document, source in documents]
     return {"precision": _last_entries("precision_id", files), "origin": _origin_of_lists(sources)}
 
 
 def read_elementwise(sources: Sequence[SourceFile]) -> dict[str, pl.DataFrame]:
     """Return the frames `elementwise` (a row a kind; of a kind the last file's) and `origin`."""
-    files = [(read_document(source, ElementwiseFile).elementwise, source) for source in sources]
+    with refused_together() as each:
+        documents = read_documents(sources, ElementwiseFile, each)
+    files = [(document.elementwise, source) for document, source in documents]
     return {"elementwise": _last_entries("kind", files), "origin": _origin_of_lists(sources)}
 
 
@@ -144,19 +149,25 @@ def refuse_unknown_names(
     )
     for name in ("batch_sizes", "sequence_lengths", "conventions", "precisions"):
         costs = costs * pl.col(name).list.len()
-    for source_id, count in workloads.filter(costs > _MAX_COSTS).select("source_id", costs).iter_rows():
-        raise InputError(f"{paths[source_id]}: {count} settings, models and precisions; expected at most {_MAX_COSTS}")
-    for field, known in (("models", models["model_id"]), ("precisions", precisions["precision_id"])):
-        named = workloads.select("source_id", pl.col(field)).explode(field).drop_nulls()
-        unknown = named.filter(~pl.col(field).is_in(known.to_list()))
-        for source_id, name in unknown.head(1).iter_rows():
-            expected = ", ".join(sorted(known))
-            raise InputError(f"{paths[source_id]}: {field} = {shown(name)}: expected one of {expected}")
+    with refused_together() as each:
+        for source_id, count in workloads.filter(costs > _MAX_COSTS).select("source_id", costs).iter_rows():
+            with each():
+                what = f"{count} settings, models and precisions; expected at most {_MAX_COSTS}"
+                raise InputError(f"{paths[source_id]}: {what}")
+        for field, known in (("models", models["model_id"]), ("precisions", precisions["precision_id"])):
+            named = workloads.select("source_id", pl.col(field)).explode(field).drop_nulls()
+            unknown = named.filter(~pl.col(field).is_in(known.to_list()))
+            for source_id, name in unknown.unique("source_id", keep="first", maintain_order=True).iter_rows():
+                with each():
+                    expected = ", ".join(sorted(known))
+                    raise InputError(f"{paths[source_id]}: {field} = {shown(name)}: expected one of {expected}")
 
 
 def _last_entries(key: str, files: Sequence[tuple[Sequence[Document], SourceFile]]) -> pl.DataFrame:
-    for entries, source in files:
-        refuse_duplicates(((getattr(entry, key), source) for entry in entries), key)
+    with refused_together() as each:
+        for entries, source in files:
+            with each():
+                refuse_duplicates(((getattr(entry, key), source) for entry in entries), key)
     rows = [{**entry.model_dump(), "source_id": source.source_id} for entries, source in files for entry in entries]
     return pl.DataFrame(rows, infer_schema_length=None).unique(key, keep="last", maintain_order=True)
 

@@ -19,13 +19,15 @@ limit of power. Which form a device takes is decided by measurements that are he
 All is fitted in the logarithm of time, with a loss that outliers disturb little.
 """
 
+import importlib
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 import polars as pl
-from scipy.optimize import least_squares
+
+from warehouse.errors import InputError
 
 Vector = Any  # a one-dimensional array of float64
 
@@ -117,7 +119,13 @@ def _cost_of_tile(kernels: Kernels, parameters: Mapping[str, float | None], heig
 
 
 def fit(kernels: Kernels, latency_s: Vector, form: str) -> dict[str, float]:
-    """Return the parameters of a form that fit measured times best."""
+    """Return the parameters of a form that fit measured times best.
+
+    Raises
+    ------
+    InputError
+        The extra `calibrate` is not installed.
+    """
     names = _FORMS[form]
     starts = {**_STARTS, **(_TILED_STARTS if form != "plain" else {})}
     begin = np.log([starts[name] for name in names])
@@ -130,8 +138,16 @@ def fit(kernels: Kernels, latency_s: Vector, form: str) -> dict[str, float]:
     highest = [_HIGHEST_EXPONENTS.get(name, _HIGHEST) for name in names]
     lowest = [_LOWEST_BLEND if name.endswith("blend") else _LOWEST for name in names]
     bounds = (np.log(lowest), np.log(highest))
-    found = least_squares(error, begin, bounds=bounds, loss="soft_l1", f_scale=_LOSS_SCALE, max_nfev=400)
+    found = _least_squares()(error, begin, bounds=bounds, loss="soft_l1", f_scale=_LOSS_SCALE, max_nfev=400)
     return dict(zip(names, map(float, np.exp(found.x)), strict=True))
+
+
+def _least_squares() -> Any:
+    """Return SciPy's solver, which an extra brings: it is large, and nothing else needs it."""
+    try:
+        return importlib.import_module("scipy.optimize").least_squares
+    except ImportError:
+        raise InputError("calibrate: expected the extra calibrate: pip install 'rooflines[calibrate]'") from None
 
 
 def mean_error(kernels: Kernels, latency_s: Vector, parameters: Mapping[str, float | None]) -> float:

@@ -1,0 +1,158 @@
+"""Ids and names in whatever script: those that pass the checks go through a run, the others are refused in one line."""
+
+import csv
+import io
+import itertools
+import json
+import os
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+
+import pytest
+from hypothesis import HealthCheck, example, given, settings
+from hypothesis import strategies as st
+
+from flows import entries, steps
+from flows.entries import Kind, add
+from flows.ingest import catalog
+from flows.ingest.catalog import list_sources
+from flows.ingest.document import ID_PATTERN
+from flows.readers import READERS
+from tests.plain_run import small_catalog
+from tests.test_ingest import CONFIG, DEVICE, WORKLOAD
+from warehouse.errors import InputError, lines_of
+from warehouse.home import Home
+from warehouse.rows import fetch_rows
+from warehouse.store import Staged, open_build
+
+EXAMPLES = int(os.environ.get("ROOFLINES_FUZZ_EXAMPLES", "1"))
+# separators, marks without width, directions, marks that combine, what XML does not allow, what tables and SQL use
+ODD = [
+    "a\u2028b", "a\x85b", "a\u200bb", "\u202eb", "e\u0301", "\u0301", "👩\u200d🚀", "屋顶", "בית", "a\u00a0b",
+    "\ufeffa", "a\ufffeb", "a\uffffb", "'", '"', "a,b;c", "=1+1", "$x", "{x}", "%s", "\\", "--", "NULL", "nan", "null",
+    "\U0010ffff", "|", "<b>", "a\nb", "\x00", " ", "x" * 401, "\U000e0041", "ﬁ", "İ", "1e5", "٣",
+]  # fmt: skip
+REFUSED = ["a\u2028b", "a\x85b", "a\ufffeb", "a\uffffb", "a\nb", "\x00", " ", "x" * 401]
+IDS = ["con", "nul", "index.html", "a..", "0", "1e5", "nan", "null", "true", "a.toml", "x.partial", "a-_.", "z" * 64]
+names = st.one_of(st.sampled_from(ODD), st.text(st.characters(exclude_categories=["Cs"]), min_size=1, max_size=30))
+ids = st.one_of(st.sampled_from(IDS), st.from_regex(ID_PATTERN, fullmatch=True))
+
+
+@pytest.fixture(scope="module")
+def small(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """A small catalog in the place of the shipped one."""
+    shipped = small_catalog(tmp_path_factory.mktemp("shipped"))
+    with pytest.MonkeyPatch.context() as patch:
+        for module in (catalog, entries):
+            patch.setattr(module, "SHIPPED", shipped)
+        yield
+
+
+def quoted(text: str) -> str:
+    return json.dumps(text, ensure_ascii=False).replace("\x7f", "\\u007f")
+
+
+def device(entry_id: str, name: str, number: int) -> str:
+    text = DEVICE.replace('"mine"', quoted(entry_id)).replace('"Mine"', quoted(f"{number} {name}"))
+    for said in ('"My device"', '"Me"', '"my datasheet"'):
+        text = text.replace(said, quoted(name))
+    return text
+
+
+def table(columns: str, row: Sequence[object]) -> str:
+    file = io.StringIO()
+    csv.writer(file).writerows([columns.split(","), row])
+    return file.getvalue()
+
+
+def files(entry_id: str, name: str, number: int) -> dict[tuple[Kind, str], str]:
+    """Return files that have the name wherever it can stand, under an id of their own."""
+    own_id = f"{number}{entry_id}"[:60]
+    ops = [name, name, 1, 2, 3]
+    times = ["a40", name, name, "linear", "fp16", 1e9, 1e6, 1e-3, name, name, name, name]
+    return {
+        ("hardware", f"{number}.toml"): device(own_id, name, number),
+        ("workload", f"{number}.toml"): WORKLOAD.replace('"mine"', quoted(own_id)).replace('"My grid"', quoted(name)),
+        ("model", f"m{own_id}.json"): json.dumps({**CONFIG, "_name_or_path": name}),
+        ("ops", f"o{own_id}.csv"): table("op,op_group,m,k,n", ops),
+        ("ops", f"j{own_id}.json"): json.dumps([dict(zip(("op", "op_group", "m", "k", "n"), ops, strict=True))]),
+        ("measurement", f"t{own_id}.csv"): table(
+            "hardware_id,op,op_group,kind,dtype,flops,bytes,latency_s,method,device_name,software,origin", times
+        ),
+    }
+
+
+def add_good_ones(home: Home, kind: Kind, names: Mapping[Path, str]) -> set[str]:
+    """Put files into the catalog but for those that are refused, each in one line, and return the names in them."""
+    refused: set[Path] = set()
+    try:
+        add(home, kind, [str(path) for path in names])
+    except InputError as error:
+        said = list(lines_of(error))
+        assert all(line.isprintable() for line in said)
+        refused = {path for path in names if any(line.startswith(f"{path}:") for line in said)}
+        assert refused
+        assert all(any(line.startswith(f"{path}:") for path in refused) for line in said)
+        if refused < names.keys():
+            add(home, kind, [str(path) for path in names if path not in refused])
+    return {name.strip() for path, name in names.items() if path not in refused}
+
+
+def load(home: Home) -> None:
+    """Do what a run does, but for charts and pages."""
+    sources = list_sources(home)
+    run = steps.new_run(sources)
+    with steps.recorded(home, run):
+        inputs: dict[str, Staged] = {}
+        for kind in READERS:
+            inputs |= steps.ingest(home, kind, [source for source in sources if source.kind == kind])
+        inputs |= steps.compute(home, inputs, sources)
+        steps.load(home, run, inputs, sources)
+        steps.refuse_offences(steps.check(home))
+
+
+def written(folder: Path, given: Sequence[tuple[str, str]]) -> dict[Kind, dict[Path, str]]:
+    """Write files of every kind, and return which name stands in each."""
+    by_kind: dict[Kind, dict[Path, str]] = {}
+    for number, (entry_id, name) in enumerate(given):
+        for (kind, file), text in files(entry_id, name, number).items():
+            path = folder / kind / file
+            path.parent.mkdir(parents=True, exist_ok=True)
+            path.write_bytes(text.encode())
+            by_kind.setdefault(kind, {})[path] = name
+    return by_kind
+
+
+@settings(max_examples=EXAMPLES, deadline=None, derandomize=True, suppress_health_check=list(HealthCheck))
+@given(given=st.lists(st.tuples(ids, names), min_size=20, max_size=30))
+@example(given=list(zip(itertools.cycle(IDS), ODD)))
+def test_names_that_pass_the_checks_go_through_a_run(
+    given: list[tuple[str, str]], small: None, tmp_path_factory: pytest.TempPathFactory
+) -> None:
+    home = Home(tmp_path_factory.mktemp("home"))
+    by_kind = written(home.path / "given", given)
+    kept = {kind: add_good_ones(home, kind, paths) for kind, paths in by_kind.items()}
+    load(home)
+    with open_build(home) as connection:
+        for query, expected in (
+            ("select name from core.hardware where hardware_id <> 'a40'", kept["hardware"]),
+            ("select name from core.workload where workload_id <> 'small'", kept["workload"]),
+            ("select op from core.op_shape where convention = 'custom'", kept["ops"]),
+            ("select op_group from core.measurement", kept["measurement"]),
+        ):
+            assert {name for (name,) in fetch_rows(connection, query)} == expected
+
+
+def test_a_name_is_refused_only_where_it_is_no_line_of_text(small: None, tmp_path: Path) -> None:
+    by_kind = written(tmp_path / "given", [("x", name) for name in ODD])
+    kept = {name.strip() for name in ODD if name not in REFUSED}
+    assert add_good_ones(Home(tmp_path / "home"), "hardware", by_kind["hardware"]) == kept
+
+
+@pytest.mark.parametrize("entry_id", ["", "-a", "A", "a/b", "..", "a b", "a\n", "é", "z" * 65, "a\u200b", "a\x00"])
+def test_an_id_that_could_be_no_file_is_refused(entry_id: str, small: None, tmp_path: Path) -> None:
+    path = tmp_path / "x.toml"
+    path.write_text(DEVICE.replace('"mine"', json.dumps(entry_id)), "utf-8")
+    with pytest.raises(InputError, match=r"x\.toml: hardware_id = .*: expected an id") as caught:
+        add(Home(tmp_path / "home"), "hardware", [str(path)])
+    assert str(caught.value).isprintable()
