@@ -57,8 +57,6 @@ _KEY = 100  # square pixels of a key, by which the legend places rows and labels
 _LINE_KEY = "M-2.6,0L2.6,0"  # wider than that, so that three dashes fit
 _ASIDE = 8  # pixels by which it is
 
-_LAST_BASELINE, _LINE = -8.8, 14  # pixels: the last line of the subtitle above the plot, and from line to line
-
 
 def paper(frame: pl.DataFrame) -> alt.LayerChart:
     """Return the chart of the rows of sql/charts/paper.sql."""
@@ -68,7 +66,6 @@ def paper(frame: pl.DataFrame) -> alt.LayerChart:
     y = y_axis(domain, "Performance (FLOP/s)", **_fine_grid(*domain))
     chosen, choices = _chosen(frame), _choices(frame)
     title = "Roofline Model ({}, {})".format(*frame.select("model", "hardware").row(0))
-    subtitle = [_say_marks(frame, chosen), *_say_roofs(frame)]
     labels = ceilings["label"].to_list()
     left = _WIDTH - 6.4 * max(len(label) for label in [*labels, *SERIES]) - 50
     layers = [
@@ -77,10 +74,8 @@ def paper(frame: pl.DataFrame) -> alt.LayerChart:
         _ground(left, len(labels) + len(SERIES)),
         *_reference(frame, y),
         _points(x, y, _legend(None, left, len(SERIES)), has_choice=len(choices) > 1),
+        *_lines_of_marks(frame, choices),
     ]
-    for choice in choices:
-        if choice != chosen:
-            layers += _other_subtitle(_say_marks(frame, choice), choice, len(subtitle))
     chart: Any = alt.layer(*layers).resolve_scale(
         color="independent", strokeDash="independent", strokeWidth="independent", shape="independent"
     )
@@ -91,11 +86,11 @@ def paper(frame: pl.DataFrame) -> alt.LayerChart:
     return styled(
         chart,
         cut(frame.sort(order, maintain_order=True), _INTENSITIES),
-        title=alt.TitleParams(title, subtitle=subtitle, anchor="middle"),
+        title=alt.TitleParams(title, subtitle=_say_roofs(frame), anchor="middle"),
         width=_WIDTH,
         height=_HEIGHT,
         description=f"{title}: performance over operational intensity on logarithmic axes. "
-        f"Roofs: {', '.join(labels)}. Marks: {', '.join(SERIES)}, {subtitle[0].removeprefix('Marks: ')}.",
+        f"Roofs: {', '.join(labels)}. Series: {', '.join(SERIES)}. Marks: {_say_marks(frame, chosen)}.",
     )
 
 
@@ -216,13 +211,14 @@ def _say_marks(frame: pl.DataFrame, choice: str) -> str:
     """Say of which kinds the marks of a choice are, and how many of each."""
     points = frame.filter("is_nearest" if choice == _NEAREST else pl.col("layer") == choice)
     parts = [(kind, points.filter(layer=kind)) for kind in KINDS if kind in points["layer"]]
-    return f"Marks: {'; '.join(f'{len(part)} {_say_kind(kind, part, frame)}' for kind, part in parts)}"
+    return "; ".join(f"{len(part)} {_say_kind(kind, part, frame)}" for kind, part in parts)
 
 
 def _say_kind(kind: str, points: pl.DataFrame, frame: pl.DataFrame) -> str:
     """Say how points of one kind were made."""
     if kind == "measured":
-        return f"measured on {points['source'][0].split(', cuda-event')[0]}"
+        device_and_software = points["source"][0].split(", ")[:2]  # the whole stands on the page, and in the data
+        return f"measured ({', '.join(device_and_software)})"
     if kind == "predicted":
         lenders = points.group_by("transferred_from").len().drop_nulls().sort(pl.all())
         lent = " and ".join(f"{lender} ({count})" for lender, count in lenders.iter_rows())
@@ -247,23 +243,18 @@ def _basis(row: dict[str, Any]) -> str:
     return str(row["basis"]).replace("_", " ")
 
 
-def _other_subtitle(said: str, choice: str, lines: int) -> list[alt.Chart]:
-    """Return what stands in the place of the first of the lines of the subtitle when other marks are chosen.
+def _lines_of_marks(frame: pl.DataFrame, choices: list[str]) -> list[alt.Chart]:
+    """Return what is said of each choice of marks, as the last line of the subtitle.
 
-    Vega-Lite's own subtitle cannot change.
+    Vega-Lite's own subtitle cannot change with a choice: this is text right above the plot.
     """
-    shown = rows("ridge").transform_filter(f"datum.is_main && marks == '{choice}'")
-    baseline = _LAST_BASELINE - _LINE * (lines - 1)
+    chosen = "datum.is_main && marks == '{}'" if len(choices) > 1 else "datum.is_main"
     return [
-        shown.mark_rect(color="white").encode(
-            x=alt.XValue(-_WIDTH / 2),
-            x2=alt.X2Value(1.5 * _WIDTH),
-            y=alt.YValue(baseline - _LINE + 3),
-            y2=alt.Y2Value(baseline + 3),
-        ),
-        shown.mark_text(text=said, color=GREY, fontSize=12, baseline="alphabetic").encode(
-            x=alt.XValue(_WIDTH / 2), y=alt.YValue(baseline)
-        ),
+        rows("ridge")
+        .transform_filter(chosen.format(choice))
+        .mark_text(text=f"Marks: {_say_marks(frame, choice)}", baseline="alphabetic", color=GREY, fontSize=12)
+        .encode(x=alt.XValue(_WIDTH / 2), y=alt.YValue(-7))
+        for choice in choices
     ]
 
 

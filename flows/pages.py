@@ -138,7 +138,7 @@ def _card(out: Path, chart: ShownChart, known: _Known) -> Row:
         "hardware": hardware,
         "model_id": model_id if model_id in known.models else None,
         "phases": phases,
-        "text": " ".join([entry.name, title, summary, *said, kind, *names, *hardware]).lower(),
+        "text": " ".join([entry.name, title, summary, *said, spec["description"], kind, *names, *hardware]).lower(),
         "width": size[1] if size else None,
         "height": size[2] if size else None,
         "spec": spec,
