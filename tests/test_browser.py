@@ -266,7 +266,8 @@ def test_a_search_finds_what_is_named_and_can_be_shared(disk: Visitor, finished:
     page = disk.open(INDEX)
     cards, count = page.locator("#cards > li"), page.locator("#count")
     everything = shown_cards(page)
-    assert everything == {path.name for path in (finished.site / "charts").iterdir()}
+    moved = {f"predicted-llama-7b-{device}" for device in ("a40", "a6000")}  # charts that others took in
+    assert everything == {path.name for path in (finished.site / "charts").iterdir()} - moved
     page.get_by_label("Search").press_sequentially("H200")
     texts = cards.evaluate_all("cards => cards.map((card) => [card.checkVisibility(), card.dataset.text])")
     assert [visible for visible, _ in texts] == ["h200" in text for _, text in texts]
