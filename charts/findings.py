@@ -7,9 +7,13 @@ _MOST_NAMES = 3
 
 
 def finding_of_grid(points: pl.DataFrame) -> str:
-    """Say of each phase how many of its marks are compute-bound, where points are computed at many settings."""
+    """Say of each phase how many of its marks are compute-bound, where points are computed at many settings.
+
+    Of measured points and others, say how close the kind of most comes to the roof.
+    """
     if points["layer"].unique().to_list() != ["computed"]:
-        return finding(points)
+        most = points["layer"].mode().sort().first()
+        return finding(points.filter(layer=most))
     shares = points.group_by("phase").agg((pl.col("bound") == "compute").mean()).sort("phase", descending=True)
     said = (f"{share:.0%} of the marks of {phase}" if share else f"none of {phase}" for phase, share in shares.rows())
     return f"Compute-bound: {', '.join(said)}"

@@ -2,17 +2,18 @@
 
 import itertools
 import tomllib
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cache
 from pathlib import Path
 from typing import Any
 
+CHOOSE_MARKS = ("paper",)  # templates that show any kind of marks, and by default the nearest to the truth
+
 _LIST = Path(__file__).resolve().parent / "gallery.toml"
 _DEFAULTS = {
     "reference_flops_per_s": None,
     "reference_label": None,
-    "marks": "computed",
     "batch_size": None,
     "sequence_length": None,
 }
@@ -25,13 +26,17 @@ Known = Mapping[str, Mapping[str, Sequence[Mapping[str, Any]]]]
 
 @dataclass(frozen=True)
 class ChartEntry:
-    """One chart of the gallery: its name, its template, the parameters of its query, and where it is shown."""
+    """One chart of the gallery: its name, its template, the parameters of its query, and where it is shown.
+
+    A chart that another one took in is that chart, `alias_of`, under its old name.
+    """
 
     name: str
     template: str
     parameters: Mapping[str, Any]
     on_site: bool = True
     is_listed: bool = True
+    alias_of: str | None = None
 
 
 def list_charts(known: Known, own: Sequence[Mapping[str, Any]] = ()) -> list[ChartEntry]:
@@ -49,7 +54,9 @@ def list_charts(known: Known, own: Sequence[Mapping[str, Any]] = ()) -> list[Cha
     for row in [*_read_list()["chart"], *own]:
         shown = _shown(row, known)
         can_be_listed = len(shown) < _MANY
-        same = {**_DEFAULTS, **{field: value for field, value in row.items() if field not in _OF_THE_ENTRY}}
+        given = {field: value for field, value in row.items() if field not in _OF_THE_ENTRY}
+        marks = "nearest" if row["template"] in CHOOSE_MARKS else "computed"
+        same = {**_DEFAULTS, "marks": marks, **given}
         fields = [field for field in known if field in row]
         for combination in itertools.product(*(_choices(row, field, known) for field in fields)):
             values = same.copy()
@@ -58,12 +65,21 @@ def list_charts(known: Known, own: Sequence[Mapping[str, Any]] = ()) -> list[Cha
             has = [values.get(field) in chosen for field, chosen in shown.items()]
             name = row["name"].format_map(values)
             entries[name] = ChartEntry(name, row["template"], values, all(has), can_be_listed or any(has))
-    return list(entries.values())
+    return [*entries.values(), *_aliases(entries)]
 
 
 def published_views() -> list[str]:
     """Return the views that are published as Parquet."""
     return list(_read_list()["views"])
+
+
+def _aliases(entries: Mapping[str, ChartEntry]) -> Iterator[ChartEntry]:
+    """Yield charts under the names that they had before."""
+    for alias in _read_list()["alias"]:
+        entry = entries.get(alias["chart"])
+        if entry and entry.template in CHOOSE_MARKS and alias["name"] not in entries:
+            parameters = {**entry.parameters, "marks": alias["marks"]}
+            yield ChartEntry(alias["name"], entry.template, parameters, entry.on_site, False, entry.name)
 
 
 def _choices(row: Mapping[str, Any], field: str, known: Known) -> list[Mapping[str, Any]]:

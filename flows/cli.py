@@ -576,6 +576,7 @@ def chart(
     out: Path | None = None,
     sql: Path | None = None,
     precision: str = "fp16",
+    marks: Literal["computed", "predicted", "measured"] | None = None,
     common: Common = Common(),
 ) -> int:
     """Draw one chart of the gallery, or the rows of a query as a roofline; without either, list the charts.
@@ -591,14 +592,19 @@ def chart(
         performance_flops_per_s, and label, phase and bound where there are any. - is standard input.
     precision
         Of such a query: the precision whose roof is the main one.
+    marks
+        Of a chart in the paper's style: which marks are drawn. Default: those nearest to the truth, which are the
+        measured ones, else the predicted, else the computed.
     """
-    from flows.gallery import chart_frame, find_chart, gallery, is_drawable, roofline_of
+    from flows.gallery import chart_frame, find_chart, gallery, is_drawable, roofline_of, with_marks
     from warehouse.snapshot import open_snapshot
 
     if out and name is None and sql is None:
         raise InputError("chart: expected the name of a chart beside --out; `rooflines chart` lists them")
     if name is not None and sql is not None:
         raise InputError("chart: expected either the name of a chart or --sql FILE")
+    if name is None and marks is not None:
+        raise InputError("--marks: expected beside the name of a chart; `rooflines chart` lists them")
     suffix = out.suffix.removeprefix(".") if out else "json"
     if suffix not in {"json", "html", "svg", "png"}:
         raise InputError(f"--out: {out}: expected a file that ends in .json, .html, .svg or .png")
@@ -610,7 +616,11 @@ def chart(
             return 0
         else:
             entry = find_chart(connection, name)
+            entry = with_marks(entry, marks) if marks else entry
             frame = chart_frame(connection, entry)
+    if marks and not frame.is_empty() and not is_drawable(frame):
+        there = " or ".join(sorted(set(frame["layer"]) & {"computed", "predicted", "measured"})) or "another chart"
+        raise InputError(f"--marks {marks}: {name} has none of these; expected {there}")
     if sql is None and not is_drawable(frame):
         raise InputError(f"chart: {name}: no roof of this dtype, or no points at this setting; expected both")
     from flows.draw import chart_spec, render

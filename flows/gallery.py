@@ -3,12 +3,13 @@
 import json
 import string
 import textwrap
+from dataclasses import replace
 from difflib import get_close_matches
 
 import duckdb
 import polars as pl
 
-from charts.gallery import ChartEntry, list_charts
+from charts.gallery import CHOOSE_MARKS, ChartEntry, list_charts
 from warehouse.errors import InputError, one_line
 from warehouse.frames import read_frame
 from warehouse.objects import sql_files, sql_folder
@@ -58,19 +59,36 @@ def find_chart(connection: duckdb.DuckDBPyConnection, name: str) -> ChartEntry:
     return entries[name]
 
 
+def with_marks(entry: ChartEntry, marks: str) -> ChartEntry:
+    """Return a chart with other marks drawn.
+
+    Raises
+    ------
+    InputError
+        It has no marks to choose from.
+    """
+    if entry.template not in CHOOSE_MARKS or "sql" in entry.parameters:
+        raise InputError(f"--marks: {entry.name} has no marks to choose from; expected a chart of the paper's style")
+    return replace(entry, parameters={**entry.parameters, "marks": marks})
+
+
 def chart_sql(entry: ChartEntry) -> str:
     """Return the query of a chart, its parameters written out.
 
-    Where it asks for `$points`, they are those of the entry's `marks`: computed, measured, predicted or compared.
-    A chart of a query of its own has that.
+    `$points` in it stands for the query in sql/charts/marks that the entry's `marks` name, and the name of such a query
+    for that query. A chart of a query of its own has that.
     """
     if "sql" in entry.parameters:
         return str(entry.parameters["sql"])
     folder = sql_folder() / "charts"
-    points = string.Template((folder / "marks" / f"{entry.parameters['marks']}.sql").read_text("utf-8"))
     template = string.Template((folder / f"{entry.template}.sql").read_text("utf-8"))
     values = {name: literal(value) for name, value in entry.parameters.items()}
-    return template.substitute(values, points=textwrap.indent(points.safe_substitute(values), " " * 4).rstrip())
+    points = {path.stem: path for path in (folder / "marks").glob("*.sql")}
+    points["points"] = points.get(entry.parameters["marks"], points["none"])
+    for name in points.keys() & set(template.get_identifiers()):
+        text = string.Template(points[name].read_text("utf-8")).safe_substitute(values)
+        values[name] = textwrap.indent(text, " " * 4).rstrip()
+    return template.substitute(values)
 
 
 def chart_frame(connection: duckdb.DuckDBPyConnection, entry: ChartEntry) -> pl.DataFrame:
@@ -161,6 +179,8 @@ def is_drawable(frame: pl.DataFrame) -> bool:
     """
     if frame.is_empty() or "layer" not in frame.columns:
         return not frame.is_empty()
+    if "is_shown" in frame.columns and not frame["is_shown"].any():
+        return False
     layers = set(frame["layer"])
     if layers == {"measured"}:
         return True

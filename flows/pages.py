@@ -38,7 +38,6 @@ _KINDS = {
     "history": "Runs",
 }
 _LONG = {"hardware_id", "model_id", "origin"}  # left out of the lists of devices and models
-_POINTS = ("computed", "measured", "predicted")
 _SIZE = re.compile(r'width="([\d.]+)" height="([\d.]+)"')
 
 
@@ -84,9 +83,11 @@ def write_pages(
         for name, key in (("devices", "hardware_id"), ("models", "model_id"))
     )
     known = _Known(frames, devices, models)
-    cards = [_card(out, chart, known) for chart in charts]
-    for card, chart in zip(cards, charts, strict=True):
+    named = [chart for chart in charts if chart.entry.alias_of is None]
+    cards = [_card(out, chart, known) for chart in named]
+    for card, chart in zip(cards, named, strict=True):
         _write_chart(out, card, chart, known)
+    _write_moved(out, {card["name"]: card for card in cards}, charts)
     _write(
         out / "index.html", "index.html.j2", "", "index.html", charts=cards, run_id=run["run"],
         devices=_choices(devices, (id_ for card in cards for id_ in card["hardware"])),
@@ -116,8 +117,7 @@ def _card(out: Path, chart: ShownChart, known: _Known) -> Row:
         size = _SIZE.search(svg.read(1000))
     title, subtitle = spec["title"]["text"], spec["title"]["subtitle"]
     said = [subtitle] if isinstance(subtitle, str) else subtitle
-    is_grid = entry.template == "paper"
-    summary = finding_of_grid(frame.filter(pl.col("layer").is_in(_POINTS))) if is_grid else said[0]
+    summary = finding_of_grid(frame.filter("is_shown")) if entry.template == "paper" else said[0]
     hardware = [entry.parameters.get("hardware_id"), *(entry.parameters.get("devices") or [])]
     if "hardware_id" in frame.columns:
         hardware += frame["hardware_id"].to_list()
@@ -138,7 +138,7 @@ def _card(out: Path, chart: ShownChart, known: _Known) -> Row:
         "hardware": hardware,
         "model_id": model_id if model_id in known.models else None,
         "phases": phases,
-        "text": " ".join([entry.name, title, summary, *said, kind, *names, *hardware]).lower(),
+        "text": " ".join([entry.name, title, summary, *said, spec["description"], kind, *names, *hardware]).lower(),
         "width": size[1] if size else None,
         "height": size[2] if size else None,
         "spec": spec,
@@ -163,6 +163,14 @@ def _write_chart(out: Path, card: Row, chart: ShownChart, known: _Known) -> None
         chart={**card, "setting": setting, "links": links}, spec=card["spec"], sql=chart_sql(chart.entry),
         rows=frame.head(_FIRST_ROWS).to_dicts(), count=len(frame),
     )  # fmt: skip
+
+
+def _write_moved(out: Path, cards: Mapping[str, Row], charts: Iterable[ShownChart]) -> None:
+    """Write a page at the place of each chart that another one took in."""
+    for chart in charts:
+        if card := cards.get(chart.entry.alias_of or ""):
+            path = out / "charts" / chart.entry.name / "index.html"
+            _write(path, "moved.html.j2", "../../", None, name=chart.entry.name, chart=card)
 
 
 def _write_devices(out: Path, known: _Known, cards: Sequence[Row]) -> None:

@@ -2,6 +2,7 @@
 
 import subprocess
 import sys
+import tomllib
 from pathlib import Path
 
 import duckdb
@@ -14,7 +15,9 @@ from hypothesis import strategies as st
 from flows.calibrate import calibrate, to_toml
 from flows.cli import run_command
 from flows.ingest.calibration import read_calibrations, with_relatives
+from flows.ingest.catalog import SHIPPED
 from flows.intensity.calibration import PARAMETERS, Kernels, calibrations, fit, predicted_s
+from tests.benchmark_predictions import main as print_errors
 from tests.test_ingest import assert_refused, source, written
 from tests.test_measure import PROFILE
 from warehouse.errors import InputError
@@ -156,6 +159,32 @@ def test_errors_of_predictions_are_those_of_the_fit(snapshot: duckdb.DuckDBPyCon
     assert len(rows) >= 16
     for *_, found, fitted in rows:
         assert found == pytest.approx(fitted, rel=0.05)
+
+
+def test_the_benchmark_of_predictions_prints_how_far_they_are_off(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Times that are a tenth above what the shipped calibration of the A40 expects, of a model and of its own."""
+    calibrated = tomllib.loads((SHIPPED / "calibrations.toml").read_text("utf-8"))["calibration"]
+    (a40,) = (each for each in calibrated if each["hardware_id"] == "a40")
+    tokens, width = np.array([1.0, 100, 4096]), 4096
+    layers = {"attn_pre_proj": 3 * width, "attn_post_proj": width, "mlp_up_proj": 2 * width, "mlp_down_proj": width}
+    profile = pl.DataFrame({"num_tokens": tokens.astype(int), "num_tensor_parallel_workers": 1, "use_gated_mlp": True})
+    profile = profile.with_columns(n_head=32, n_kv_head=32, n_embd=width, n_expanded_embd=width)
+    for layer, n in layers.items():
+        memory = 2 * (tokens * width + width * n + tokens * n) / 696e9
+        one = Kernels(2 * tokens * width * n / 149.7e12, memory, tokens, np.full(3, float(n)), np.ones(3), np.nan)
+        times = pl.Series(predicted_s(one, a40) * 1e3 * 1.1)
+        profile = profile.with_columns(**{f"time_stats.{layer}.{name}": times for name in ("median", "min", "std")})
+    for name in ("a40/llama-2-7b-mlp.csv", "a40/owner/Other-hf/mlp.csv"):
+        (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
+        profile.write_csv(tmp_path / name)
+    print_errors(tmp_path)
+    own, other = (line.split() for line in capsys.readouterr().out.splitlines()[1:])
+    assert own[:7] == ["a40", "llama-2-7b", "linear", "12", "9.1%", "this", "profile;"]
+    assert other[:6] == ["a40", "other", "linear", "12", "9.1%", "Vidur's"]
+    print_errors(tmp_path / "none")
+    assert capsys.readouterr().out == f"no profiles in {tmp_path / 'none'}: nothing to compare with\n"
 
 
 def test_shipped_calibrations(snapshot: duckdb.DuckDBPyConnection) -> None:

@@ -7,7 +7,9 @@ import os
 import re
 import subprocess
 import sys
+from collections import Counter
 from collections.abc import Iterator
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -21,7 +23,7 @@ from hypothesis import strategies as st
 from charts.axes import INTENSITY, PERFORMANCE
 from charts.gallery import list_charts
 from charts.house_style import spread
-from charts.paper import SERIES
+from charts.paper import KINDS, SERIES
 from charts.templates import TEMPLATES
 from flows.cli import run_command
 from flows.draw import chart_spec, render, use_system_fonts, warm_up
@@ -178,13 +180,190 @@ def test_residuals_say_what_all_kernels_say(snapshot: duckdb.DuckDBPyConnection)
     assert f"{low:+.0%} to {high:+.0%}" in spec["title"]["text"]
 
 
-def test_marks_say_whether_they_are_measured_or_predicted(snapshot: duckdb.DuckDBPyConnection) -> None:
-    for name, layer in ((MEASURED[0], "measured"), (PREDICTED[1], "predicted"), (PAPER[0], "computed")):
+def shown(spec: dict[str, Any]) -> list[dict[str, Any]]:
+    """Return the points that are drawn before anyone chooses others."""
+    return [row for row in spec["data"]["values"] if row.get("is_shown")]
+
+
+def said_of_marks(spec: dict[str, Any]) -> dict[str, str]:
+    """Return the line right above the plot by the choice that it stands for; of no choice, by an empty text."""
+    found = {}
+    for layer in spec["layer"]:
+        if layer["mark"]["type"] == "text" and layer["mark"].get("text", "").startswith("Marks: "):
+            (transform,) = [each["filter"] for each in layer["transform"] if "is_main" in each["filter"]]
+            found["".join(re.findall(r"marks == '(\w+)'", transform))] = layer["mark"]["text"]
+    return found
+
+
+@pytest.mark.parametrize(
+    ("name", "drawn_first", "choices"),
+    [
+        ("roofline-llama-7b-a40", {"predicted": 392}, ["predicted", "computed"]),
+        ("roofline-llama-7b-a6000", {"predicted": 392}, ["predicted", "computed"]),
+        ("roofline-llama-33b-a40", {"predicted": 392}, ["predicted", "computed"]),
+        ("roofline-llama-7b-a100-80gb-pcie", {"predicted": 490}, ["predicted", "computed"]),
+        (
+            "roofline-llama-7b-h100-sxm",
+            {"measured": 252, "predicted": 4},
+            ["nearest", "measured", "predicted", "computed"],
+        ),
+    ],
+)
+def test_a_chart_in_paper_style_shows_the_marks_nearest_to_the_truth_and_offers_the_others(
+    name: str, drawn_first: dict[str, int], choices: list[str], snapshot: duckdb.DuckDBPyConnection
+) -> None:
+    spec, frame = drawn(snapshot, name)
+    assert Counter(row["layer"] for row in shown(spec)) == drawn_first
+    (parameter,) = spec["params"]
+    assert (parameter["name"], parameter["value"]) == ("marks", choices[0])
+    assert (parameter["bind"]["input"], parameter["bind"]["options"]) == ("radio", choices)
+    assert len(parameter["bind"]["labels"]) == len(choices)
+    assert [layer["transform"] for layer in spec["layer"] if layer["mark"]["type"] == "point"] == [
+        [{"filter": "marks == 'nearest' ? datum.is_nearest : datum.layer == marks"}]
+    ]
+    said = said_of_marks(spec)
+    assert list(said) == choices
+    for kind in set(choices) - {"nearest"}:
+        assert said[kind].startswith(f"Marks: {len(frame.filter(layer=kind))} {kind} ")
+    assert all(f"{count} {kind}" in said[choices[0]] for kind, count in drawn_first.items())
+    assert said[choices[0]].removeprefix("Marks: ") in spec["description"]
+
+
+@pytest.mark.parametrize("name", ["roofline-llama-7b-a40", "roofline-llama-7b-a6000", MEASURED[0]])
+def test_the_nearest_mark_of_a_point_is_measured_else_predicted_else_computed(
+    name: str, snapshot: duckdb.DuckDBPyConnection
+) -> None:
+    _, frame = drawn(snapshot, name)
+    points = frame.filter(pl.col("is_nearest").is_not_null())
+    for (_, flops, _), same in points.group_by("label", "flops", "bytes"):
+        kinds = [kind for kind in KINDS if kind in same["layer"]]
+        assert set(same.filter("is_nearest")["layer"]) == {kinds[0]}, flops
+        assert len(same.filter("is_nearest")) == len(same.filter(layer=kinds[0])), flops
+
+
+def test_the_picture_says_of_which_kind_its_marks_are(snapshot: duckdb.DuckDBPyConnection) -> None:
+    for name, line in (
+        ("roofline-llama-7b-a40", "Marks: 392 predicted by a calibrated roof, transferred from h100-sxm (196)"),
+        (
+            "roofline-llama-7b-a6000",
+            "Marks: 392 predicted by a calibrated roof, transferred from a40 (196) and h100-sxm (196)",
+        ),
+        (
+            "roofline-llama-7b-h100-sxm",
+            "Marks: 252 measured (NVIDIA H100 80GB HBM3, torch 2.11.0+cu130); 4 predicted by a calibrated roof",
+        ),
+    ):
+        spec, frame = drawn(snapshot, name)
+        assert re.findall(r">(Marks: [^<]*)<", render(spec, "svg").decode()) == [line]
+        lent = frame.filter("is_shown")["transferred_from"].drop_nulls().value_counts().rows()
+        assert all(f"{lender} ({count})" in line for lender, count in lent)
+
+
+@pytest.mark.parametrize(("marks", "count"), [("predicted", 392), ("computed", 294)])
+def test_the_command_draws_the_marks_that_are_asked_for(marks: str, count: int, finished: Home, tmp_path: Path) -> None:
+    files = {suffix: tmp_path / f"a40.{suffix}" for suffix in ("json", "svg")}
+    for file in files.values():
+        options = ["--marks", marks, "--out", str(file), "--home", str(finished.path)]
+        assert run_command(["chart", "roofline-llama-7b-a40", *options]) == 0
+    spec = json.loads(files["json"].read_text("utf-8"))
+    validate(spec)
+    assert {row["layer"] for row in shown(spec)} == {marks}
+    assert spec["params"][0]["value"] == marks
+    svg = files["svg"].read_text("utf-8")
+    assert f">Marks: {count} {marks} " in svg
+    assert svg.count('aria-roledescription="point"') == count
+
+
+@pytest.mark.parametrize(
+    ("arguments", "said"),
+    [
+        (["roofline-llama-7b-a40", "--marks", "measured"], "--marks measured: roofline-llama-7b-a40 has none of these"),
+        (["device-a40", "--marks", "computed"], "device-a40 has no marks to choose from"),
+        (["--marks", "computed"], "--marks: expected beside the name of a chart"),
+        (["roofline-llama-7b-a40", "--marks", "true"], "--marks"),
+    ],
+)
+def test_marks_that_a_chart_does_not_have_are_refused(
+    arguments: list[str], said: str, finished: Home, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert run_command(["chart", *arguments, "--home", str(finished.path)]) == 2
+    message = capsys.readouterr().err
+    assert said in message
+    assert len(message.splitlines()) == 1
+
+
+@pytest.mark.parametrize("name", ["roofline-llama-7b-a40", "roofline-llama-7b-a6000", MEASURED[0]])
+def test_each_point_is_one_mark(name: str, snapshot: duckdb.DuckDBPyConnection) -> None:
+    spec, frame = drawn(snapshot, name)
+    key = ["layer", "label", "batch_size", "sequence_length", "query_length", INTENSITY, PERFORMANCE]
+    points = frame.filter(pl.col("is_nearest").is_not_null())
+    assert not points.select(key).is_duplicated().any()
+    assert render(spec, "svg").decode().count('aria-roledescription="point"') == len(points.filter("is_shown"))
+
+
+def test_the_six_series_differ_in_colour_shape_and_order(snapshot: duckdb.DuckDBPyConnection) -> None:
+    spec, _ = drawn(snapshot, "roofline-llama-7b-a40")
+    for field in ("colour", "shape", "turn"):
+        assert len({getattr(mark, field) for mark in SERIES.values()}) == len(SERIES)
+    scales = {
+        channel: encoding["scale"]
+        for layer, channel, encoding in encodings(spec)
+        if layer["mark"]["type"] == "point" and channel in {"color", "shape"}
+    }
+    assert all(scale["domain"] == list(SERIES) for scale in scales.values())
+    assert scales["color"]["range"] == [mark.colour for mark in SERIES.values()]
+    assert scales["shape"]["range"] == [mark.shape for mark in SERIES.values()]
+    turns = [SERIES[row["label"]].turn for row in spec["data"]["values"] if row.get("is_shown")]
+    assert turns == sorted(turns)
+    # at one spot the later one is narrower: what is below shows beside it
+    assert SERIES["qkv mlp ar"].turn < SERIES["up/gate/down ar"].turn
+    widths = {name: reach(mark.shape) * math.sqrt(mark.size) for name, mark in SERIES.items()}
+    assert widths["qk/pv ar"] > widths["qkv mlp ar"] > 1.5 * widths["up/gate/down ar"]
+
+
+def reach(shape: str) -> float:
+    """Return how far to the right a symbol reaches."""
+    return max(float(x) for x in re.findall(r"[ML](-?[\d.]+),", shape))
+
+
+def test_dashed_keys_of_the_legend_have_room_for_three_dashes(snapshot: duckdb.DuckDBPyConnection) -> None:
+    svg = render(drawn(snapshot, "roofline-llama-7b-a40")[0], "svg").decode()
+    keys = re.findall(r'<path [^>]*d="M(-[\d.]+),0L([\d.]+),0"[^>]*stroke-dasharray="6,4"', svg)
+    lengths = [float(end) - float(start) for start, end in keys]
+    assert len(lengths) == 2
+    assert all(3 * 6 + 2 * 4 <= length < 40 for length in lengths)
+
+
+def test_a_chart_that_was_taken_in_keeps_its_name(finished: Home, snapshot: duckdb.DuckDBPyConnection) -> None:
+    for name in PREDICTED:
         spec, _ = drawn(snapshot, name)
-        assert {row["layer"] for row in spec["data"]["values"]} & {"measured", "predicted", "computed"} == {layer}
-        assert spec["title"]["subtitle"].startswith(f"× {layer}")
-    predicted, _ = drawn(snapshot, PREDICTED[1])
-    assert "transferred from a40 and h100-sxm" in predicted["title"]["subtitle"]
+        taken_in_by = name.replace("predicted", "roofline")
+        assert spec["title"] == drawn(snapshot, taken_in_by)[0]["title"]
+        assert spec["params"][0]["value"] == "predicted"
+        folder = finished.site / "charts" / name
+        assert {path.name.removeprefix(name) for path in folder.iterdir()} == {
+            "index.html", ".vl.json", ".svg", ".png", ".csv", ".sql",
+        }  # fmt: skip
+        assert f'href="../{taken_in_by}/index.html"' in (folder / "index.html").read_text("utf-8")
+
+
+def test_no_two_charts_of_the_gallery_have_one_title(finished: Home) -> None:
+    for page in ("index.html", "devices/a40/index.html", "models/llama-7b/index.html"):
+        titles = re.findall(r'class="title">([^<]*)<', (finished.site / page).read_text("utf-8"))
+        assert len(titles) > 3
+        assert len(set(titles)) == len(titles), page
+
+
+def test_what_nobody_measured_or_predicts_is_drawn_as_computed_and_says_so(
+    snapshot: duckdb.DuckDBPyConnection,
+) -> None:
+    entry = find_chart(snapshot, "roofline-llama-7b-a40")
+    entry = replace(entry, parameters={**entry.parameters, "hardware_id": "mi300x"})
+    spec = chart_spec(entry, read_frame(snapshot, chart_sql(entry)))
+    assert {row["layer"] for row in shown(spec)} == {"computed"}
+    assert "params" not in spec
+    assert said_of_marks(spec) == {"": "Marks: 294 computed from shapes, on the datasheet roof of 1307.4 TFLOP/s"}
+    assert render(spec, "svg").decode().count('aria-roledescription="point"') == 294
 
 
 def test_a_roof_cut_at_the_edges_is_still_the_roof(snapshot: duckdb.DuckDBPyConnection) -> None:
@@ -220,7 +399,6 @@ def test_paper_style(
 ) -> None:
     spec, _ = drawn(snapshot, name)
     assert spec["title"]["text"] == title
-    assert "computed from shapes" in spec["title"]["subtitle"]
     legends = {
         layer["mark"]["type"]: encoding["scale"]["domain"]
         for layer, channel, encoding in encodings(spec)
@@ -234,7 +412,7 @@ def test_paper_style(
     assert {1e10, 1e11, 1e12, 1e13, 1e14} <= set(axes["y"]["values"])
     assert sorted(row[INTENSITY] for row in marks(spec, "ridge")) == pytest.approx(ridges, abs=5.001e-4)
     assert len(marks(spec, "computed")) == 6 * 49
-    assert {row["label"] for row in marks(spec, "computed")} == set(SERIES)
+    assert {row["label"] for row in marks(spec, "computed")} == {row["label"] for row in shown(spec)} == set(SERIES)
 
 
 def test_only_the_seeds_a40_chart_has_the_line_at_100_tflops(snapshot: duckdb.DuckDBPyConnection) -> None:
@@ -244,19 +422,32 @@ def test_only_the_seeds_a40_chart_has_the_line_at_100_tflops(snapshot: duckdb.Du
         assert lines == ([("100 TFLOP/s", 100e12)] if name == "roofline-llama-7b-a40" else [])
 
 
-def test_both_roofs_of_the_a6000_are_told_apart(snapshot: duckdb.DuckDBPyConnection) -> None:
+def test_the_seeds_roof_of_the_a6000_is_thick_and_the_datasheets_thin_and_both_are_labelled(
+    snapshot: duckdb.DuckDBPyConnection,
+) -> None:
     spec, _ = drawn(snapshot, "roofline-llama-7b-a6000")
-    for channel in ("color", "strokeDash"):
-        (scale,) = [
-            encoding["scale"]["range"]
-            for layer, each, encoding in encodings(spec)
-            if each == channel and layer["mark"]["type"] == "line"
-        ]
-        assert scale[1] != scale[2]
+    scales = {
+        channel: encoding["scale"]["range"]
+        for layer, channel, encoding in encodings(spec)
+        if layer["mark"]["type"] == "line" and "scale" in encoding and channel not in {"x", "y"}
+    }
+    assert scales["color"][1] == "#ff0000"
+    assert scales["strokeDash"][0] == scales["strokeDash"][1] == [6, 4]
+    assert scales["strokeWidth"][1] >= 2 * scales["strokeWidth"][2]
+    assert all(scale[1] != scale[2] for scale in scales.values())
+    assert {row["label"]: row["is_main"] for row in marks(spec, "ridge")} == {"ridge 235.7": True, "ridge 201.6": False}
+    (ridge,) = [layer for layer in spec["layer"] if layer["mark"]["type"] == "rule"]
+    assert ridge["encoding"]["strokeWidth"]["condition"]["test"] == "datum.is_main"
+    texts = re.findall(r"<text[^>]*>([^<]*)</text>", render(spec, "svg").decode())
+    labels = ["181 TFLOP/s (as printed)", "154.8 TFLOP/s (datasheet)", "ridge 235.7", "ridge 201.6"]
+    assert all(texts.count(label) == 1 for label in labels)
+    thick, thin = spec["title"]["subtitle"]
+    assert thick == "fp16; thick: 181 TFLOP/s, as printed (Cai et al. 2024 (arXiv 2401.10774), figure 15)"
+    assert thin == "thin: 154.8 TFLOP/s, datasheet (NVIDIA GA102 whitepaper v2)"
     house, _ = drawn(snapshot, "device-a6000")
-    labels = {row["label"]: row.get("is_main") for row in marks(house, "peak")}
-    assert labels["bf16, fp16 · 154.8 TFLOP/s"] is True
-    assert labels["fp16 · 181 TFLOP/s (as printed)"] is False
+    of_the_house = {row["label"]: row.get("is_main") for row in marks(house, "peak")}
+    assert of_the_house["bf16, fp16 · 154.8 TFLOP/s"] is True
+    assert of_the_house["fp16 · 181 TFLOP/s (as printed)"] is False
 
 
 def test_each_bandwidth_has_its_slope(home: Home) -> None:
@@ -279,8 +470,8 @@ def test_each_bandwidth_has_its_slope(home: Home) -> None:
             if each == "color" and layer["mark"]["type"] == "line"
         ]
     slope_and_peak = [
-        "696GB/s (datasheet)",
         "300GB/s (as printed)",
+        "696GB/s (datasheet)",
         "120 TFLOP/s (as printed)",
         "149.7 TFLOP/s (datasheet)",
     ]
@@ -377,7 +568,8 @@ def test_what_is_published_of_a_chart(finished: Home, snapshot: duckdb.DuckDBPyC
     assert csv[INTENSITY].to_list() == again[INTENSITY].to_list()
     assert (folder / "roofline-llama-7b-a40.png").stat().st_size < 700_000
     index = (finished.site / "index.html").read_text("utf-8")
-    assert all(f"charts/{name}/index.html" in index for name in [*PAPER, *DEVICES, *OTHERS, *OF_STEPS])
+    listed = {*PAPER, *DEVICES, *OTHERS, *OF_STEPS} - set(PREDICTED)
+    assert set(re.findall(r"charts/([\w.-]+)/index.html", index)) >= listed
     assert "http" not in index.replace("http-equiv", "")
 
 

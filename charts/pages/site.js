@@ -51,6 +51,7 @@ async function drawChart(place) {
   const editor = document.getElementById("editor");
   editor.hidden = false;
   editor.addEventListener("click", () => openEditor(spec));
+  if (spec.params?.some((param) => param.name === "marks")) return; // the chart's own choice
   const kinds = ["measured", "predicted", "computed"].filter((kind) => rows.some((row) => row.layer === kind));
   if (kinds.length < 2) return;
   const form = document.getElementById("layers");

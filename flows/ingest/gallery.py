@@ -5,11 +5,13 @@ import re
 import string
 from collections.abc import Iterable, Mapping, Sequence
 from functools import cache
+from pathlib import Path
 from typing import Annotated, Any, Literal
 
 import polars as pl
 from pydantic import Field, StringConstraints
 
+from charts.gallery import CHOOSE_MARKS
 from flows.ingest.catalog import SourceFile
 from flows.ingest.document import TEXT_PATTERN, Count, Document, Id, read_documents, shown
 from flows.ingest.hardware import Dtype
@@ -33,7 +35,7 @@ class OwnChart(Document):
 
     name: _Name
     template: _Word
-    marks: Literal["computed", "measured", "predicted", "compared"] = "computed"
+    marks: Literal["computed", "measured", "predicted", "compared", "nearest"] | None = None
     sql: Annotated[str, StringConstraints(min_length=1, max_length=100_000)] | None = None
     model_id: _Word | _Words | None = None
     hardware_id: _Word | _Words | None = None
@@ -115,7 +117,9 @@ def _refuse_bad(chart: OwnChart, entry: Mapping[str, Any], where: str) -> None:
         raise InputError(f"{where}.template = {shown(chart.template)}: expected {', '.join(templates)}")
     if chart.sql is not None and chart.template != "house":
         raise InputError(f'{where}.template = {shown(chart.template)}: expected "house", which draws the rows of `sql`')
-    asked = {"precision_id", "sql"} if chart.sql is not None else _parameters(chart.template, chart.marks)
+    if chart.marks == "nearest" and chart.template not in CHOOSE_MARKS:
+        raise InputError(f'{where}.marks = "nearest": expected computed, measured, predicted or compared')
+    asked = {"precision_id", "sql"} if chart.sql is not None else _parameters(chart.template, chart.marks or "computed")
     lacking = sorted(asked - _OPTIONAL - entry.keys())
     if lacking:
         raise InputError(f"{where}.{lacking[0]}: missing; expected this parameter of {chart.template}")
@@ -135,13 +139,16 @@ def _refuse_bad(chart: OwnChart, entry: Mapping[str, Any], where: str) -> None:
 
 @cache
 def _parameters(template: str, marks: str) -> frozenset[str]:
-    """Return the parameters that the query of a template asks for."""
+    """Return the parameters that the query of a template asks for, with those of the marks that it draws."""
     folder = sql_folder() / "charts"
-    query, points = ((folder / name).read_text("utf-8") for name in (f"{template}.sql", f"marks/{marks}.sql"))
-    names = set(string.Template(query).get_identifiers())
-    if "points" in names:
-        names |= set(string.Template(points).get_identifiers())
-    return frozenset(names - {"points"})
+    points = {path.stem: path for path in (folder / "marks").glob("*.sql")}
+    asked = _asked(folder / f"{template}.sql")
+    drawn = points.keys() & (asked | ({marks} if "points" in asked else set()))
+    return frozenset(asked.union(*(_asked(points[name]) for name in drawn)) - drawn - {"points", "marks"})
+
+
+def _asked(query: Path) -> set[str]:
+    return set(string.Template(query.read_text("utf-8")).get_identifiers())
 
 
 def _place(number: int) -> str:

@@ -4,11 +4,14 @@ device as (
     select * from core.hardware where hardware_id = $hardware_id
 ),
 
+-- the main roof is of the first of the bases that the device has
 roof as materialized (
     select
         vertex.*,
         count(distinct vertex.basis) over () as roofs,
         count(distinct vertex.bandwidth_bytes_per_s) over () as bandwidths,
+        list_position($bases, vertex.basis)
+        = min(list_position($bases, vertex.basis)) over () as is_main,
     from mart.roof_vertex as vertex
     inner join core.precision as precision on vertex.dtype = precision.compute_dtype
     where
@@ -34,7 +37,7 @@ bandwidth as (
     select
         'bandwidth' as layer,
         bandwidth_label as label,
-        max(is_default) over (partition by bandwidth_label) as is_default,
+        max(is_main) over (partition by bandwidth_label) as is_main,
         intensity_flops_per_byte,
         performance_flops_per_s,
     from vertex
@@ -50,6 +53,7 @@ peak as (
         'peak' as layer,
         peak_label as label,
         basis,
+        is_main,
         is_default,
         peak_origin as origin,
         intensity_flops_per_byte,
@@ -63,6 +67,7 @@ ridge as (
         'ridge' as layer,
         format('ridge {:.1f}', ridge_flops_per_byte) as label,
         basis,
+        is_main,
         is_default,
         intensity_flops_per_byte,
         peak_flops_per_s as performance_flops_per_s,
@@ -78,16 +83,43 @@ reference as (
     where $reference_flops_per_s is not null
 ),
 
-kernel as (
-$points
+computed as (
+$computed
 ),
 
-point as (
-    select *, series as label
+predicted as (
+$predicted
+),
+
+measured as (
+$measured
+),
+
+kernel as (
+    select 3 as distance, * from computed
+    union all by name
+    select 2 as distance, * from predicted
+    union all by name
+    select 1 as distance, * from measured
+),
+
+-- ops of one series with the same work and traffic are one point, whichever way it is known
+nearest as (
+    select
+        * exclude (distance),
+        series as label,
+        distance = min(distance) over (partition by series, flops, bytes) as is_nearest,
     from kernel
     where
         op_group in $op_groups
         and phase in ('prefill', 'decode')
+),
+
+point as (
+    select
+        *,
+        if($marks in ('computed', 'predicted', 'measured'), layer = $marks, is_nearest) as is_shown,
+    from nearest
 ),
 
 mark as (

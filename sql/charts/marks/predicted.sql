@@ -1,19 +1,19 @@
--- one row per op of a model, where a calibrated roof of a device expects it
+-- one row per mark of a model, where a calibrated roof of a device expects it
 select
     'predicted' as layer,
     series,
-    op as ops,
+    string_agg(op, ', ' order by op) as ops,
     op_group,
     phase,
     batch_size,
     sequence_length,
     query_length,
-    flops,
-    bytes,
+    max(flops) as flops,
+    max(bytes) as bytes,
     intensity_flops_per_byte,
     predicted_flops_per_s as performance_flops_per_s,
-    predicted_s as latency_s,
-    lower_bound_s,
+    max(predicted_s) as latency_s,
+    max(lower_bound_s) as lower_bound_s,
     roof_fraction,
     bound,
     calibration_origin as source,
@@ -27,3 +27,4 @@ where
     and ($batch_size is null or batch_size = $batch_size)
     and ($sequence_length is null or sequence_length = $sequence_length)
     and tensor_parallel = 1
+group by all

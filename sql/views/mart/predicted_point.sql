@@ -39,6 +39,7 @@ select
     prediction.transferred_from,
     prediction.calibration_origin,
 from point
-inner join prediction using (hardware_id, shape_id, precision_id);
+-- model and convention are the shape's: a question about one of each predicts no others
+inner join prediction using (hardware_id, model_id, convention, shape_id, precision_id);
 
 comment on view mart.predicted_point is 'one row per hardware, op shape and precision, where a calibration exists: the time that a kernel is expected to take';

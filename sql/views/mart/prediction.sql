@@ -5,6 +5,8 @@ computed as (
     select
         null::varchar as measurement_id,
         hardware_id,
+        model_id,
+        convention,
         shape_id,
         precision_id,
         kind,
@@ -26,6 +28,8 @@ measured as (
     select
         point.measurement_id,
         point.hardware_id,
+        point.model_id,
+        null::varchar as convention,
         null::bigint as shape_id,
         null::varchar as precision_id,
         point.kind,
@@ -125,6 +129,8 @@ reached as (
 select
     measurement_id,
     hardware_id,
+    model_id,
+    convention,
     shape_id,
     precision_id,
     predicted_s,
