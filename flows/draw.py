@@ -16,6 +16,7 @@ from altair.utils.schemapi import debug_mode
 from charts.gallery import ChartEntry
 from charts.templates import TEMPLATES
 from flows.gallery import chart_sql
+from warehouse.spreadsheet import guard_text_cells
 
 _NUMBERED = re.compile(r"(?<=[\"#])(clip|gradient_)(\d+)(?=[\")])")
 _PIXELS_A_UNIT = 1.5
@@ -61,7 +62,7 @@ def write_chart(entry: ChartEntry, frame: pl.DataFrame, files: Mapping[str, Path
         "vl.json": render(spec, "json"),
         "svg": svg,
         "png": vl_convert.svg_to_png(svg.decode(), scale=_PIXELS_A_UNIT),
-        "csv": frame.write_csv().encode(),
+        "csv": guard_text_cells(frame).write_csv().encode(),
         "sql": chart_sql(entry).encode(),
     }
     for suffix, file in files.items():

@@ -20,6 +20,7 @@ from flows import refresh as flow
 from flows import steps
 from flows.gallery import gallery
 from flows.ingest.catalog import SHIPPED
+from flows.pages import ShownChart
 from flows.steps import Summary
 from warehouse.home import Home
 from warehouse.snapshot import open_snapshot
@@ -121,6 +122,9 @@ def drawn_by_nobody() -> Iterator[None]:
         file.write_text("no script", "utf-8")
         return _done()
 
+    def write_chart_page(_out: Path, chart: ShownChart, *_: object) -> dict[str, str]:
+        return {"name": chart.entry.name}
+
     def write_page(out: Path, *_: object) -> None:
         (out / "index.html").write_text("no page", "utf-8")
 
@@ -128,6 +132,8 @@ def drawn_by_nobody() -> Iterator[None]:
         mock.patch("flows.publish.gallery", one_chart),
         mock.patch("flows.publish.submit_chart", write_chart),
         mock.patch("flows.publish.submit_bundle", write_bundle),
+        mock.patch("flows.publish.read_known"),
+        mock.patch("flows.publish.write_chart_page", write_chart_page),
         mock.patch("flows.publish.write_pages", write_page),
         mock.patch("flows.publish.write_explorer"),
     ):

@@ -27,11 +27,11 @@ import pytest
 
 from flows.cli import run_command
 from flows.ingest.catalog import list_sources
-from flows.publish import made_from
 from tests.plain_run import STAGES, ask_for, content, plain_run, run_telling, small_catalog
 from warehouse import snapshot
 from warehouse.errors import InputError, RunError, disk_trouble, one_line
 from warehouse.home import Home
+from warehouse.placing import made_from
 from warehouse.store import Contents, Rule
 
 ROOT = Path(__file__).resolve().parents[1]

@@ -37,6 +37,7 @@ select
     run.code_version,
     run.inputs_sha256,
     run.flow_run_id,
+    run.left_out,
 from run
 left join change using (run_id);
 
