@@ -93,7 +93,7 @@ def place(draft: Draft) -> None:
 def discard(draft: Draft) -> None:
     """Delete a draft."""
     _let_go(draft.folder)
-    shutil.rmtree(draft.folder, ignore_errors=True)
+    _delete(draft.folder)
 
 
 def forget_drafts(site: Path, *, even_unfinished: bool = False) -> None:
@@ -103,7 +103,10 @@ def forget_drafts(site: Path, *, even_unfinished: bool = False) -> None:
     """
     for folder in _draft_folders(site):
         if (even_unfinished or not (folder / _BEGUN).exists()) and not _is_live(folder):
-            shutil.rmtree(folder, ignore_errors=True)
+            _delete(folder)
+    for folder in [*_named(site.parent), *_named(site)]:
+        with suppress(OSError):
+            folder.rmdir()  # an empty one lost its mark, or has none yet
 
 
 def give_up_drafts(site: Path) -> None:
@@ -206,6 +209,9 @@ def _marked_folder(parent: Path, site: Path) -> Path:
     folder.mkdir(mode=0o700)
     try:
         (folder / _MARK).write_text(json.dumps(_mark(site)) + "\n", "utf-8")
+    except FileNotFoundError:  # somebody took the empty folder for one that was left behind
+        return _marked_folder(parent, site)
+    try:
         _held[folder.name] = FileLock(folder / _LOCK, timeout=0, thread_local=False)
         _held[folder.name].acquire()
     except BaseException:
@@ -213,6 +219,18 @@ def _marked_folder(parent: Path, site: Path) -> Path:
         shutil.rmtree(folder, ignore_errors=True)
         raise
     return folder
+
+
+def _delete(folder: Path) -> None:
+    """Delete the folder of a draft, and its mark last: cut off, the next one goes on."""
+    for path in (folder / _NEW, folder / _BEGUN, folder / _LOCK, folder / _MARK):
+        if path.is_dir():
+            shutil.rmtree(path, ignore_errors=True)
+        else:
+            with suppress(OSError):
+                path.unlink()
+    with suppress(OSError):
+        folder.rmdir()
 
 
 def _mark(site: Path) -> dict[str, str]:
