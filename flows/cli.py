@@ -645,7 +645,7 @@ def check(*, common: Common = Common()) -> int:
         if rule.offending_rows:
             print(f"{'':>10}  as {rule.example}")
     for chart in lacking:
-        print(f"{'left out':>10}  {chart}")
+        print(f"{'left out':>10}  {': '.join(chart)}")
     return int(any(rule.offending_rows for rule in rules))
 
 

@@ -4,8 +4,8 @@ import json
 import string
 import textwrap
 from collections.abc import Iterable
-from dataclasses import dataclass
 from difflib import get_close_matches
+from typing import NamedTuple
 
 import duckdb
 import polars as pl
@@ -38,8 +38,7 @@ _WORDS = {
 }
 
 
-@dataclass(frozen=True)
-class LeftOut:
+class LeftOut(NamedTuple):
     """A chart that a site lacks: the file that it stands in, its name, and the reason."""
 
     file: str

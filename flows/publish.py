@@ -51,7 +51,7 @@ from warehouse.store import loaded_digests
 from warehouse.version import code_version
 
 _BUNDLE = "assets/vega.js"
-_OF_RUNS = ("core.run", "core.run_change")  # what a run still writes while it draws
+_OF_RUNS = ("core.run", "core.run_change", "core.run_left_out")  # what a run still writes while it draws
 _LITTLE = 1_000_000  # free bytes of a disk that is full; polars does not always say so
 _NOTHING_TO_DRAW = "no roof of the dtype, or no points at the setting"
 
@@ -175,7 +175,7 @@ def build_site(
         "site_of": "rooflines",
         "run_id": run_id,
         "inputs_sha256": inputs_sha256,
-        "left_out": [[chart.file, chart.name, chart.reason] for chart in album.left_out],
+        "left_out": album.left_out,
         "made_from": dict(sorted(rebuild.made_from.items())),
         "sizes": {file: (out / file).stat().st_size for file in files_of(out)},
     }

@@ -146,7 +146,7 @@ def finish_unchanged(home: Home, run: Run) -> Summary:
     left_out = publish.left_out_of(home.site)
     with store.open_build(home) as connection:
         store.finish_run(connection, run.run_id, "unchanged")
-        store.note_left_out(connection, run.run_id, list(map(str, left_out)))
+        store.note_left_out(connection, run.run_id, left_out)
     return Summary(run.run_id, "unchanged", left_out=left_out)
 
 
@@ -276,11 +276,10 @@ def draw_site(
     """Write the site that the run will publish, and into the tables which charts it leaves out."""
 
     def record(left_out: Sequence[LeftOut]) -> None:
-        lines = list(map(str, left_out))
-        if lines:
-            snapshot.change_candidate(candidate, lambda made: store.note_left_out(made, run.run_id, lines))
+        if left_out:
+            snapshot.change_candidate(candidate, lambda made: store.note_left_out(made, run.run_id, left_out))
             with store.open_build(home) as connection:
-                store.note_left_out(connection, run.run_id, lines)
+                store.note_left_out(connection, run.run_id, left_out)
 
     draft = begin_draft(home.site)
     try:

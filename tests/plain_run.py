@@ -44,7 +44,7 @@ _OF_PREFECT = (
     "skip_missed_runs",
 )  # fmt: skip
 # what the rows of these tables hold depends on when a run was
-_OF_RUNS = {"run", "run_change", "schema_migration", "source"}
+_OF_RUNS = {"run", "run_change", "run_left_out", "schema_migration", "source"}
 
 
 def small_catalog(folder: Path) -> Path:

@@ -12,6 +12,7 @@ import pytest
 
 from warehouse import placing
 from warehouse.errors import InputError, RunError
+from warehouse.exchange import exchange as exchange_folders
 from warehouse.placing import (
     MANIFEST,
     begin_draft,
@@ -144,7 +145,7 @@ def test_what_comes_in_the_last_moment_stays(site: Path, monkeypatch: pytest.Mon
         write(site, MINE)
         return whole(one, other)
 
-    whole = placing.exchange
+    whole = exchange_folders
     monkeypatch.setattr(placing, "exchange", exchange)
     publish(site, SECOND)
     assert content(site) == {**listed(SECOND), **MINE}

@@ -209,11 +209,10 @@ def _marked_folder(parent: Path, site: Path) -> Path:
     folder.mkdir(mode=0o700)
     try:
         (folder / _MARK).write_text(json.dumps(_mark(site)) + "\n", "utf-8")
-    except FileNotFoundError:  # somebody took the empty folder for one that was left behind
-        return _marked_folder(parent, site)
-    try:
         _held[folder.name] = FileLock(folder / _LOCK, timeout=0, thread_local=False)
         _held[folder.name].acquire()
+    except FileNotFoundError:  # somebody took the empty folder for one that was left behind
+        return _marked_folder(parent, site)
     except BaseException:
         _held.pop(folder.name, None)
         shutil.rmtree(folder, ignore_errors=True)

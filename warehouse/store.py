@@ -198,7 +198,7 @@ def start_run(connection: duckdb.DuckDBPyConnection, run: Run, published_run_id:
 
 def time_run(connection: duckdb.DuckDBPyConnection, run_id: str) -> None:
     """Record that a run's rows are ready, whatever becomes of them."""
-    update = "update core.run set finished_at = greatest(?, started_at), left_out = [] where run_id = ?"
+    update = "update core.run set finished_at = greatest(?, started_at) where run_id = ?"
     connection.execute(update, [datetime.now(UTC), run_id])
 
 
@@ -206,19 +206,19 @@ def finish_run(connection: duckdb.DuckDBPyConnection, run_id: str, status: str, 
     """Record how a run ended."""
     update = "update core.run set status = ?, error = ?, finished_at = coalesce(finished_at, greatest(?, started_at))"
     connection.execute(f"{update} where run_id = ?", [status, error, datetime.now(UTC), run_id])
-    if status == "failed":
-        note_left_out(connection, run_id, None)
 
 
-def note_left_out(connection: duckdb.DuckDBPyConnection, run_id: str, charts: Sequence[str] | None) -> None:
-    """Record the charts that a run left out, each with its file and the reason."""
-    connection.execute("update core.run set left_out = ? where run_id = ?", [charts, run_id])
+def note_left_out(connection: duckdb.DuckDBPyConnection, run_id: str, charts: Iterable[tuple[str, str, str]]) -> None:
+    """Record the charts that a run left out, each as its file, its name and the reason."""
+    for place, chart in enumerate(charts, start=1):
+        connection.execute("insert into core.run_left_out values (?, ?, ?, ?, ?)", [run_id, place, *chart])
 
 
-def left_out(connection: duckdb.DuckDBPyConnection) -> list[str]:
-    """Return the charts that the published run left out, each with its file and the reason."""
-    last = "select left_out from core.run where status = 'succeeded' order by run_number desc limit 1"
-    return fetch_value(connection, last) or []
+def left_out(connection: duckdb.DuckDBPyConnection) -> list[tuple[str, str, str]]:
+    """Return the charts that the published run left out, each as its file, its name and the reason."""
+    last = "select run_id from core.run where status = 'succeeded' order by run_number desc limit 1"
+    charts = f"select file, name, reason from core.run_left_out where run_id = ({last}) order by place"
+    return fetch_rows(connection, charts)
 
 
 def loaded_digests(connection: duckdb.DuckDBPyConnection) -> dict[str, str]:
