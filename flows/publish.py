@@ -53,6 +53,7 @@ from warehouse.version import code_version
 _BUNDLE = "assets/vega.js"
 _OF_RUNS = ("core.run", "core.run_change", "core.run_left_out")  # what a run still writes while it draws
 _LITTLE = 1_000_000  # free bytes of a disk that is full; polars does not always say so
+_SHOWN_PATH = 1000  # characters
 _NOTHING_TO_DRAW = "no roof of the dtype, or no points at the setting"
 
 
@@ -295,7 +296,8 @@ def _copied(site: Path, new: Path) -> SiteReport | None:
     if not is_whole:
         shutil.rmtree(new, ignore_errors=True)
         return None
-    return SiteReport(len(list((new / "charts").iterdir())), (), (), left_out_of(new))
+    charts = {file.split("/")[1] for file in read_manifest(new)["sizes"] if file.startswith("charts/")}
+    return SiteReport(len(charts), (), (), left_out_of(new))
 
 
 def _refuse_own_folders(home: Home, site: Path) -> None:
@@ -321,7 +323,8 @@ def _in_one_line(site: Path) -> Iterator[None]:
             raise RunError(f"site: {site}: no space on the disk; free some, then publish again") from error
         if isinstance(error, OSError):
             reason = error.strerror or one_line(error)
-            raise InputError(f"site: {site}: {reason}; expected a folder that can be written") from error
+            path = str(site) if len(str(site)) <= _SHOWN_PATH else f"{str(site)[:_SHOWN_PATH]}…"
+            raise InputError(f"site: {path}: {reason}; expected a folder that can be written") from error
         raise
 
 
