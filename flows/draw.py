@@ -19,6 +19,8 @@ from flows.gallery import chart_sql
 from warehouse.spreadsheet import guard_text_cells
 
 _NUMBERED = re.compile(r"(?<=[\"#])(clip|gradient_)(\d+)(?=[\")])")
+# the renderer would end its process at these, as a query can return them
+_NO_TEXT = "[\\x00-\\x08\\x0b\\x0c\\x0e-\\x1f\\x7f-\\x9f\ufffe\uffff]"
 _PIXELS_A_UNIT = 1.5
 _VEGA_LITE = ".".join(alt.SCHEMA_VERSION.removeprefix("v").split(".")[:2])
 
@@ -32,6 +34,7 @@ _FONT_FOLDERS = ("/usr/share/fonts", "/usr/local/share/fonts", "~/.fonts", "~/.l
 
 def chart_spec(entry: ChartEntry, frame: pl.DataFrame) -> dict[str, Any]:
     """Return the Vega-Lite specification of a chart."""
+    frame = frame.with_columns(pl.col(pl.String).str.replace_all(_NO_TEXT, "\N{REPLACEMENT CHARACTER}"))
     with debug_mode(False):  # tests validate; here it would take most of the time
         chart: Any = TEMPLATES[entry.template](frame)
         values = chart.data.values

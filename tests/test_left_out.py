@@ -52,7 +52,7 @@ BAD = {
     "no-column": (queried("no-column", "select 1 as a"), "no column hardware_id"),
     "slow": (queried("slow", "select count(*) from range(1000000000) a, range(100) b"), "longer than 0.5"),
     "no-point": (queried("no-point", f"select {POINT} from core.hardware".replace("1e12", "0")), "no row with"),
-    "no-roof": (GRID.format(name="no-roof").replace('"fp16"', '"fp4"'), 'precision_id = "fp4": not in the catalog'),
+    "no-roof": (GRID.format(name="no-roof").replace('"fp16"', '"fp4"'), "no roof of the dtype"),
     "no-setting": (GRID.format(name="no-setting").replace("= 1024", "= 777"), "no points at the setting"),
     "device": (GRID.format(name="device").replace('"a40"', '"a41"'), 'hardware_id = "a41": not in the catalog'),
     "model": (GRID.format(name="model").replace('"llama-7b"', '"llama"'), 'model_id = "llama": not in the catalog'),

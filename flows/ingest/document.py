@@ -15,8 +15,8 @@ from warehouse.errors import InputError, one_line
 
 ID_PATTERN = r"^[a-z0-9][a-z0-9._-]{0,63}$"
 Id = Annotated[str, StringConstraints(pattern=ID_PATTERN)]
-# No control characters: they would end the program that draws a text.
-TEXT_PATTERN = r"^[^\x00-\x1f\x7f-\x9f]*$"
+# No control characters, nor what no XML holds: they would end the program that draws a text.
+TEXT_PATTERN = "^[^\\x00-\\x1f\\x7f-\\x9f\ufffe\uffff]*$"
 Text = Annotated[str, StringConstraints(min_length=1, max_length=400, strip_whitespace=True, pattern=TEXT_PATTERN)]
 Count = Annotated[int, Field(ge=1, le=2**31)]
 
