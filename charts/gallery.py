@@ -1,6 +1,7 @@
 """The list of charts (gallery.toml)."""
 
 import itertools
+import re
 import tomllib
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -17,7 +18,8 @@ _DEFAULTS = {
     "batch_size": None,
     "sequence_length": None,
 }
-_OF_THE_ENTRY = {"name", "template", "on_site"}  # the other fields are parameters of the query
+_OF_THE_ENTRY = {"name", "template", "on_site", "source"}  # the other fields are parameters of the query
+_NO_PART_OF_A_NAME = re.compile(r"[^a-z0-9._-]+")
 _MANY = 2  # fields that on_site names from which on there are too many charts to list them all
 
 # What a field can be, by a word that stands for all of it: each a set of parameters of the chart's query.
@@ -28,7 +30,8 @@ Known = Mapping[str, Mapping[str, Sequence[Mapping[str, Any]]]]
 class ChartEntry:
     """One chart of the gallery: its name, its template, the parameters of its query, and where it is shown.
 
-    A chart that another one took in is that chart, `alias_of`, under its old name.
+    A chart that another one took in is that chart, `alias_of`, under its old name. Of a user's own, `source` is the
+    file that it stands in.
     """
 
     name: str
@@ -36,6 +39,7 @@ class ChartEntry:
     parameters: Mapping[str, Any]
     on_site: bool = True
     is_listed: bool = True
+    source: str | None = None
     alias_of: str | None = None
 
 
@@ -48,7 +52,7 @@ def list_charts(known: Known, own: Sequence[Mapping[str, Any]] = ()) -> list[Cha
         By field, `model_id` and `hardware_id`, the words that stand for several of its values, and
         the parameters that each of those brings.
     own
-        Entries like those of the list.
+        Entries like those of the list, each with its `source`.
     """
     entries: dict[str, ChartEntry] = {}
     for row in [*_read_list()["chart"], *own]:
@@ -63,8 +67,9 @@ def list_charts(known: Known, own: Sequence[Mapping[str, Any]] = ()) -> list[Cha
             for choice in combination:
                 values.update(choice)
             has = [values.get(field) in chosen for field, chosen in shown.items()]
-            name = row["name"].format_map(values)
-            entries[name] = ChartEntry(name, row["template"], values, all(has), can_be_listed or any(has))
+            name = row["name"].format_map({field: _part(value) for field, value in {**row, **values}.items()})
+            is_listed = can_be_listed or any(has)
+            entries[name] = ChartEntry(name, row["template"], values, all(has), is_listed, row.get("source"))
     return [*entries.values(), *_aliases(entries)]
 
 
@@ -79,7 +84,15 @@ def _aliases(entries: Mapping[str, ChartEntry]) -> Iterator[ChartEntry]:
         entry = entries.get(alias["chart"])
         if entry and entry.template in CHOOSE_MARKS and alias["name"] not in entries:
             parameters = {**entry.parameters, "marks": alias["marks"]}
-            yield ChartEntry(alias["name"], entry.template, parameters, entry.on_site, False, entry.name)
+            yield ChartEntry(alias["name"], entry.template, parameters, entry.on_site, False, alias_of=entry.name)
+
+
+def _part(value: Any) -> str:
+    """Return the value of a field as it can stand in the name of a chart, which names files."""
+    if isinstance(value, list):
+        return "-".join(map(_part, value))
+    text = f"{value:.15g}" if isinstance(value, float) else str(value)
+    return _NO_PART_OF_A_NAME.sub("-", text.lower()).strip("-")
 
 
 def _choices(row: Mapping[str, Any], field: str, known: Known) -> list[Mapping[str, Any]]:

@@ -15,11 +15,12 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from cyclopts import App, CycloptsError, Parameter
 
-from warehouse.errors import InputError, RunError, lines_of
+from warehouse.errors import InputError, RunError, lines_of, one_line
 from warehouse.home import Home, refuse_no_text
 from warehouse.version import package_version
 
 if TYPE_CHECKING:
+    from flows.gallery import LeftOut
     from flows.steps import Summary as Refreshed
     from flows.sweep import Request, Summary
 
@@ -107,6 +108,7 @@ def run(
         print(f"published {what}: {touched:,} rows changed, {drawn} ({seconds:.1f} s)")
     if summary.site and summary.site.skipped:
         print(f"  left out  {', '.join(summary.site.skipped)}: no roof of the dtype, or no points at the setting")
+    _tell_left_out(summary.left_out)
     print(f"  snapshot  {home.snapshot}")
     print(f"  site      {(shown_at or home.site) / 'index.html'}")
     print('next: rooflines query "select * from mart.roof"    rooflines schema    rooflines chart')
@@ -641,7 +643,7 @@ def publish(*, out: Path | None = None, common: Common = Common()) -> int:
     Parameters
     ----------
     out
-        Folder to put it into, in the place of an earlier site. Default: HOME/site.
+        Folder to put it into, in the place of an earlier site; what else it holds stays. Default: HOME/site.
     """
     from flows import publish as publishing
 
@@ -650,24 +652,30 @@ def publish(*, out: Path | None = None, common: Common = Common()) -> int:
     with _progress("reading the snapshot") as show:
         report = publishing.publish_site(home, site, show.tell)
     print(f"published {report.charts} charts, {len(report.drawn)} of them drawn anew")
+    _tell_left_out(report.left_out)
     print(f"  site  {site / 'index.html'}")
     return 0
 
 
 @app.command
 def check(*, common: Common = Common()) -> int:
-    """Hold the rules of sql/checks against the published snapshot; 1 is returned where one does not hold."""
+    """Hold the rules of sql/checks against the published snapshot; 1 is returned where one does not hold.
+
+    Charts that the site lacks are named too, and no rule: the data are right without them.
+    """
     from warehouse.snapshot import open_snapshot, refuse_earlier_version
-    from warehouse.store import run_checks
+    from warehouse.store import left_out, run_checks
 
     with open_snapshot(common.place.snapshot) as connection:
         refuse_earlier_version(connection)
-        rules = run_checks(connection)
+        rules, lacking = run_checks(connection), left_out(connection)
     for rule in rules:
         verdict = f"{rule.offending_rows} rows" if rule.offending_rows else "ok"
         print(f"{verdict:>10}  {rule.name}: {rule.grain}")
         if rule.offending_rows:
             print(f"{'':>10}  as {rule.example}")
+    for chart in lacking:
+        print(f"{'left out':>10}  {': '.join(chart)}")
     return int(any(rule.offending_rows for rule in rules))
 
 
@@ -702,6 +710,13 @@ def _fail(reason: BaseException | str, code: int, debug: bool = False) -> int:
     return code
 
 
+def _tell_left_out(charts: "Sequence[LeftOut]") -> None:
+    from flows.gallery import told
+
+    for said in told(charts):
+        print(f"  left out  {said}")
+
+
 def _folder(option: str, value: str | None) -> Path | None:
     if value is not None and not value.strip():
         raise InputError(f"{option}: empty; expected a folder")
@@ -722,11 +737,11 @@ def _look_ahead(home: Home, catalog: Path | None, publish_to: Path | None, *, ma
     """Do what a run can do without Prefect; what it refuses is told as a failed flow run is."""
     from flows.alerts import Trouble, tell
 
-    with _progress("looking for changes"):
+    with _progress("looking for changes") as show:
         from flows.ahead import look_ahead
 
         try:
-            return look_ahead(home, catalog, publish_to, may_end=may_end)
+            return look_ahead(home, catalog, publish_to, may_end=may_end, warn=show.warn)
         except (InputError, RunError) as error:
             tell(Trouble(event="run-failed", home=str(home.path), reason=one_line(error), flow="refresh"))
             raise
@@ -854,6 +869,10 @@ class _Progress(logging.Handler):
     def tell(self, message: str) -> None:
         if self._status:
             self._status.update(message)
+
+    def warn(self, message: str) -> None:
+        """Leave a line on the terminal."""
+        print(f"rooflines: {message}", file=sys.stderr)
 
     def stop(self) -> None:
         if self._status:

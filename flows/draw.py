@@ -16,8 +16,11 @@ from altair.utils.schemapi import debug_mode
 from charts.gallery import ChartEntry
 from charts.templates import TEMPLATES
 from flows.gallery import chart_sql
+from warehouse.spreadsheet import guard_text_cells
 
 _NUMBERED = re.compile(r"(?<=[\"#])(clip|gradient_)(\d+)(?=[\")])")
+# the renderer would end its process at these, as a query can return them
+_NO_TEXT = "[\\x00-\\x08\\x0b\\x0c\\x0e-\\x1f\\x7f-\\x9f\ufffe\uffff]"
 _PIXELS_A_UNIT = 1.5
 _VEGA_LITE = ".".join(alt.SCHEMA_VERSION.removeprefix("v").split(".")[:2])
 
@@ -31,6 +34,7 @@ _FONT_FOLDERS = ("/usr/share/fonts", "/usr/local/share/fonts", "~/.fonts", "~/.l
 
 def chart_spec(entry: ChartEntry, frame: pl.DataFrame) -> dict[str, Any]:
     """Return the Vega-Lite specification of a chart."""
+    frame = frame.with_columns(pl.col(pl.String).str.replace_all(_NO_TEXT, "\N{REPLACEMENT CHARACTER}"))
     with debug_mode(False):  # tests validate; here it would take most of the time
         chart: Any = TEMPLATES[entry.template](frame)
         values = chart.data.values
@@ -61,7 +65,7 @@ def write_chart(entry: ChartEntry, frame: pl.DataFrame, files: Mapping[str, Path
         "vl.json": render(spec, "json"),
         "svg": svg,
         "png": vl_convert.svg_to_png(svg.decode(), scale=_PIXELS_A_UNIT),
-        "csv": frame.write_csv().encode(),
+        "csv": guard_text_cells(frame).write_csv().encode(),
         "sql": chart_sql(entry).encode(),
     }
     for suffix, file in files.items():

@@ -9,6 +9,7 @@ import duckdb
 import polars as pl
 
 from flows.markup import page, script_json
+from flows.page_paths import folder_of
 from warehouse.frames import read_frame
 from warehouse.objects import sql_folder
 
@@ -42,9 +43,12 @@ def write_explorer(out: Path, connection: duckdb.DuckDBPyConnection) -> None:
     (assets / "points").mkdir(parents=True, exist_ok=True)
     (assets / _SCRIPT).write_text(resources.files("charts").joinpath("pages", _SCRIPT).read_text("utf-8"), "utf-8")
     known = {name: _encoded(frames[name]) for name in ("roofs", "precisions")}
+    known["files"] = {id_: folder_of(id_) for id_ in frames["models"]["model_id"] if folder_of(id_) != id_}
     (assets / "roofs.js").write_text(f"explorer.know({script_json(known)});\n", "utf-8")
     for model_id, data in _points(frames["points"]):
-        (assets / "points" / f"{model_id}.js").write_text(f"explorer.add({script_json(model_id)},{data});\n", "utf-8")
+        (assets / "points" / f"{folder_of(model_id)}.js").write_text(
+            f"explorer.add({script_json(model_id)},{data});\n", "utf-8"
+        )
 
 
 def _points(points: pl.DataFrame) -> Iterator[tuple[str, str]]:

@@ -3,8 +3,10 @@
 import json
 import string
 import textwrap
+from collections.abc import Iterable
 from dataclasses import replace
 from difflib import get_close_matches
+from typing import NamedTuple
 
 import duckdb
 import polars as pl
@@ -16,6 +18,9 @@ from warehouse.objects import sql_files, sql_folder
 from warehouse.sandbox import ask, limited
 from warehouse.snapshot import refuse_earlier_version
 from warehouse.store import literal
+
+SHIPPED_LIST = "charts/gallery.toml"
+_SHOWN_NAMES = 3
 
 # what is published of a chart
 SUFFIXES = ("vl.json", "svg", "png", "csv", "sql")
@@ -34,6 +39,29 @@ _WORDS = {
 }
 
 
+class LeftOut(NamedTuple):
+    """A chart that a site lacks: the file that it stands in, its name, and the reason."""
+
+    file: str
+    name: str
+    reason: str
+
+    def __str__(self) -> str:
+        return f"{self.file}: {self.name}: {self.reason}"
+
+
+def told(left_out: Iterable[LeftOut]) -> list[str]:
+    """Return what to say of charts that were left out: a line a file and reason."""
+    names: dict[tuple[str, str], list[str]] = {}
+    for chart in left_out:
+        names.setdefault((chart.file, chart.reason), []).append(chart.name)
+    return [
+        f"{file}: {', '.join(alike[:_SHOWN_NAMES])}"
+        f"{f' and {len(alike) - _SHOWN_NAMES} more' if len(alike) > _SHOWN_NAMES else ''}: {reason}"
+        for (file, reason), alike in names.items()
+    ]
+
+
 def gallery(connection: duckdb.DuckDBPyConnection) -> list[ChartEntry]:
     """Return the charts that a snapshot can show, or raise `InputError` where it is of an earlier version."""
     refuse_earlier_version(connection)
@@ -43,16 +71,31 @@ def gallery(connection: duckdb.DuckDBPyConnection) -> list[ChartEntry]:
         for field, words in _WORDS.items()
     }
     own = [
-        {**json.loads(row["entry"]), "name": row["name"], "template": row["template"]}
+        {**json.loads(row["entry"]), "name": row["name"], "template": row["template"], "source": row["file"]}
         for row in read_frame(connection, files["own_charts"]).to_dicts()
+        if row["fault"] is None
     ]
     return list_charts(known, own)
+
+
+def bad_entries(connection: duckdb.DuckDBPyConnection) -> list[LeftOut]:
+    """Return the entries of users' galleries that cannot be used."""
+    rows = read_frame(connection, (sql_folder() / "gallery" / "own_charts.sql").read_text("utf-8")).to_dicts()
+    return [LeftOut(row["file"], row["name"], row["fault"]) for row in rows if row["fault"] is not None]
+
+
+def left_out(entry: ChartEntry, reason: str) -> LeftOut:
+    """Return a chart of the gallery as one that is left out."""
+    return LeftOut(entry.source or SHIPPED_LIST, entry.name, reason)
 
 
 def find_chart(connection: duckdb.DuckDBPyConnection, name: str) -> ChartEntry:
     """Return the chart of a name, or raise `InputError` with the nearest names."""
     entries = {entry.name: entry for entry in gallery(connection)}
     if name not in entries:
+        for bad in bad_entries(connection):
+            if bad.name == name:
+                raise InputError(str(bad))
         listed = sorted(entry.name for entry in entries.values() if entry.is_listed)
         near = ", ".join(get_close_matches(name, listed, n=3, cutoff=0.3) or listed[:3])
         raise InputError(f"chart: {name}: no such chart; expected a name that `rooflines chart` lists, as {near}")
@@ -101,7 +144,7 @@ def chart_frame(connection: duckdb.DuckDBPyConnection, entry: ChartEntry) -> pl.
     """
     if "sql" not in entry.parameters:
         return read_frame(connection, chart_sql(entry))
-    source = f"gallery.toml: {entry.name}"
+    source = f"{entry.source}: {entry.name}"
     return roofline_of(connection, chart_sql(entry), entry.parameters["precision_id"], source)[1]
 
 

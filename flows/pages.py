@@ -15,11 +15,13 @@ from charts.findings import finding_of_grid
 from charts.gallery import ChartEntry
 from flows.gallery import chart_sql
 from flows.markup import page
+from flows.page_paths import folder_of
 from warehouse.frames import read_frame
 from warehouse.objects import sql_folder
 from warehouse.rows import fetch_value
 
 Row = dict[str, Any]
+Card = Row  # what the gallery says of a chart, and what it can be found by
 
 ASSETS = ("site.css", "site.js")
 _FIRST_ROWS = 20
@@ -50,7 +52,7 @@ class ShownChart:
 
 
 @dataclass(frozen=True)
-class _Known:
+class Known:
     """The rows of the queries in sql/site, by query; devices and models by their ids."""
 
     frames: Mapping[str, pl.DataFrame]
@@ -58,10 +60,33 @@ class _Known:
     models: Mapping[str, Row]
 
 
+def read_known(connection: duckdb.DuckDBPyConnection) -> Known:
+    """Return what a snapshot says of devices, models, and what they have in common."""
+    queries = {path.stem: path.read_text("utf-8") for path in (sql_folder() / "site").glob("*.sql")}
+    frames = {name: read_frame(connection, sql) for name, sql in queries.items()}
+    devices, models = (
+        {row[key]: row for row in frames[name].to_dicts()}
+        for name, key in (("devices", "hardware_id"), ("models", "model_id"))
+    )
+    return Known(frames, devices, models)
+
+
+def write_chart_page(out: Path, chart: ShownChart, known: Known) -> Card:
+    """Write the page of a chart that is drawn, and return what the gallery says of it."""
+    card = _card(out, chart, known)
+    _write_chart(out, card, chart, known)
+    return card
+
+
 def write_pages(
-    out: Path, connection: duckdb.DuckDBPyConnection, charts: Sequence[ShownChart], run: Row, files: Mapping[str, str]
+    out: Path,
+    connection: duckdb.DuckDBPyConnection,
+    known: Known,
+    cards: Sequence[Card],
+    run: Row,
+    files: Mapping[str, str],
 ) -> None:
-    """Write every page of a site whose charts are drawn.
+    """Write every page of a site but those of its charts.
 
     Parameters
     ----------
@@ -69,25 +94,16 @@ def write_pages(
         Folder of the site.
     connection
         The snapshot.
-    charts
-        The charts of the site.
+    known
+        What it says of devices and models.
+    cards
+        What the gallery says of each chart.
     run
         What is said of the run.
     files
         The Parquet file of each table and view that has one.
     """
-    queries = {path.stem: path.read_text("utf-8") for path in (sql_folder() / "site").glob("*.sql")}
-    frames = {name: read_frame(connection, sql) for name, sql in queries.items()}
-    devices, models = (
-        {row[key]: row for row in frames[name].to_dicts()}
-        for name, key in (("devices", "hardware_id"), ("models", "model_id"))
-    )
-    known = _Known(frames, devices, models)
-    named = [chart for chart in charts if chart.entry.alias_of is None]
-    cards = [_card(out, chart, known) for chart in named]
-    for card, chart in zip(cards, named, strict=True):
-        _write_chart(out, card, chart, known)
-    _write_moved(out, {card["name"]: card for card in cards}, charts)
+    devices, models = known.devices, known.models
     _write(
         out / "index.html", "index.html.j2", "", "index.html", charts=cards, run_id=run["run"],
         devices=_choices(devices, (id_ for card in cards for id_ in card["hardware"])),
@@ -108,7 +124,7 @@ def write_assets(out: Path) -> None:
         (out / "assets" / name).write_text(text, "utf-8")
 
 
-def _card(out: Path, chart: ShownChart, known: _Known) -> Row:
+def _card(out: Path, chart: ShownChart, known: Known) -> Row:
     """Return what the gallery says of a chart, and what it can be found by."""
     entry, frame = chart.entry, chart.frame
     folder = out / "charts" / entry.name
@@ -145,7 +161,7 @@ def _card(out: Path, chart: ShownChart, known: _Known) -> Row:
     }
 
 
-def _write_chart(out: Path, card: Row, chart: ShownChart, known: _Known) -> None:
+def _write_chart(out: Path, card: Row, chart: ShownChart, known: Known) -> None:
     parameters = chart.entry.parameters
     shown = ("precision_id", "convention", "batch_size", "sequence_length", "marks", "dtype")
     setting = {name.removesuffix("_id"): parameters.get(name) for name in shown}
@@ -155,9 +171,9 @@ def _write_chart(out: Path, card: Row, chart: ShownChart, known: _Known) -> None
     for column, what in (("basis", "basis"), ("origin", "origin of the roofs"), ("source", "measured by")):
         said = frame[column].drop_nulls().unique().sort().to_list() if column in frame.columns else []
         setting[what] = "; ".join(said) or None
-    links = [(f"../../devices/{id_}/index.html", known.devices[id_]["name"]) for id_ in card["hardware"]]
+    links = [(f"../../{_device_page(id_)}", known.devices[id_]["name"]) for id_ in card["hardware"]]
     if model := known.models.get(card["model_id"]):
-        links.append((f"../../models/{card['model_id']}/index.html", model["short_name"]))
+        links.append((f"../../{_model_page(card['model_id'])}", model["short_name"]))
     _write(
         out / "charts" / chart.entry.name / "index.html", "chart.html.j2", "../../", None,
         chart={**card, "setting": setting, "links": links}, spec=card["spec"], sql=chart_sql(chart.entry),
@@ -165,57 +181,54 @@ def _write_chart(out: Path, card: Row, chart: ShownChart, known: _Known) -> None
     )  # fmt: skip
 
 
-def _write_moved(out: Path, cards: Mapping[str, Row], charts: Iterable[ShownChart]) -> None:
-    """Write a page at the place of each chart that another one took in."""
-    for chart in charts:
-        if card := cards.get(chart.entry.alias_of or ""):
-            path = out / "charts" / chart.entry.name / "index.html"
-            _write(path, "moved.html.j2", "../../", None, name=chart.entry.name, chart=card)
+def write_moved_page(out: Path, name: str, card: Card) -> None:
+    """Write a page at the place of a chart that another one took in."""
+    _write(out / "charts" / name / "index.html", "moved.html.j2", "../../", None, name=name, chart=card)
 
 
-def _write_devices(out: Path, known: _Known, cards: Sequence[Row]) -> None:
+def _write_devices(out: Path, known: Known, cards: Sequence[Row]) -> None:
     tables = {
         name: _by(known.frames[f"device_{name}"], "hardware_id")
         for name in ("roofs", "conflicts", "measured", "crossovers")
     }
     steps = _by(known.frames["steps"], "hardware_id", "model_id", "device")
-    links = {row["short_name"]: f"../../models/{id_}/index.html" for id_, row in known.models.items()}
+    links = {row["short_name"]: f"../../{_model_page(id_)}" for id_, row in known.models.items()}
     for hardware_id, device in known.devices.items():
         _write(
-            out / "devices" / hardware_id / "index.html", "device.html.j2", "../../", None, device=device,
+            out / _device_page(hardware_id), "device.html.j2", "../../", None, device=device,
             charts=[card for card in cards if hardware_id in card["hardware"]], links=links,
             steps=steps.get(hardware_id, []), **{name: rows.get(hardware_id, []) for name, rows in tables.items()},
         )  # fmt: skip
     listed = [{k: v for k, v in row.items() if k not in _LONG} for row in known.devices.values()]
-    links = {row["name"]: f"{id_}/index.html" for id_, row in known.devices.items()}
+    pages = [f"{folder_of(id_)}/index.html" for id_ in known.devices]
     _write(
         out / "devices" / "index.html", "list.html.j2", "../", "devices/index.html", title="Devices", rows=listed,
-        link="name", links=links,
+        link="name", pages=pages,
     )  # fmt: skip
 
 
-def _write_models(out: Path, known: _Known, cards: Sequence[Row]) -> None:
+def _write_models(out: Path, known: Known, cards: Sequence[Row]) -> None:
     crossovers = _by(known.frames["model_crossovers"], "model_id")
     steps = _by(known.frames["steps"], "model_id", "hardware_id", "model")
-    links = {row["short_name"]: f"../../devices/{id_}/index.html" for id_, row in known.devices.items()}
+    links = {row["short_name"]: f"../../{_device_page(id_)}" for id_, row in known.devices.items()}
     for model_id, model in known.models.items():
         _write(
-            out / "models" / model_id / "index.html", "model.html.j2", "../../", None, model=model,
+            out / _model_page(model_id), "model.html.j2", "../../", None, model=model,
             charts=[card for card in cards if card["model_id"] == model_id], links=links,
             steps=steps.get(model_id, []), crossovers=crossovers.get(model_id, []),
         )  # fmt: skip
     listed = [{k: v for k, v in row.items() if k not in _LONG} for row in known.models.values()]
-    links = {row["short_name"]: f"{id_}/index.html" for id_, row in known.models.items()}
+    pages = [f"{folder_of(id_)}/index.html" for id_ in known.models]
     _write(
         out / "models" / "index.html", "list.html.j2", "../", "models/index.html", title="Models", rows=listed,
-        link="short_name", links=links,
+        link="short_name", pages=pages,
     )  # fmt: skip
 
 
 def _write_data(
     out: Path,
     connection: duckdb.DuckDBPyConnection,
-    known: _Known,
+    known: Known,
     run: Row,
     files: Mapping[str, str],
 ) -> None:
@@ -230,6 +243,14 @@ def _write_data(
     _write(
         out / "data" / "index.html", "data.html.j2", "../", "data/index.html", objects=objects, run=run, sources=sources
     )
+
+
+def _device_page(hardware_id: str) -> str:
+    return f"devices/{folder_of(hardware_id)}/index.html"
+
+
+def _model_page(model_id: str) -> str:
+    return f"models/{folder_of(model_id)}/index.html"
 
 
 def _choices(known: Mapping[str, Row], ids: Iterable[str | None]) -> list[tuple[str, str]]:

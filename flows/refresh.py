@@ -11,14 +11,16 @@ from prefect.events import emit_event
 
 from flows import steps
 from flows.alerts import tell_of_failed_run
+from flows.gallery import told
 from flows.ingest.catalog import SourceFile, list_sources
 from flows.lifeline import end_with_server
 from flows.missed import skip_missed_runs
-from flows.publish import SiteReport, made_from, publish_site
+from flows.publish import SiteReport, publish_site
 from flows.readers import READERS
 from flows.steps import Summary
 from warehouse.errors import InputError, refused_together
 from warehouse.home import Home
+from warehouse.placing import Draft, made_from
 from warehouse.snapshot import KEPT_SNAPSHOTS
 from warehouse.store import Change, Rule, Run, Staged
 
@@ -71,15 +73,19 @@ def write_snapshot(home: Home, run: Run) -> Path:
 
 
 @task(**_on_disk)
-def draw_site(home: Home, candidate: Path) -> SiteReport:
+def draw_site(home: Home, run: Run, candidate: Path) -> tuple[SiteReport, Draft]:
     """Draw the charts whose data changed, and the pages."""
-    return steps.draw_site(home, candidate, get_run_logger().info)
+    log = get_run_logger()
+    site, draft = steps.draw_site(home, run, candidate, log.info)
+    for said in told(site.left_out):
+        log.warning("left out %s", said)
+    return site, draft
 
 
 @task(cache_policy=NO_CACHE)
-def promote(home: Home, run: Run, candidate: Path, inputs: dict[str, Staged], keep: int) -> None:
+def promote(home: Home, run: Run, candidate: Path, inputs: dict[str, Staged], keep: int, draft: Draft) -> None:
     """Publish snapshot and site."""
-    steps.promote(home, run, candidate, inputs, keep)
+    steps.promote(home, run, candidate, inputs, keep, draft)
 
 
 def _run_name() -> str:
@@ -94,19 +100,19 @@ def _run_name() -> str:
 
 @flow(name="publish", on_failure=[tell_of_failed_run], on_crashed=[tell_of_failed_run])
 def publish(out: Path | None = None, home: Path | None = None) -> SiteReport:
-    """Put the site of the published snapshot into a folder, at once, in the place of an earlier one.
+    """Put the site of the published snapshot into a folder, in the place of an earlier one.
 
     Parameters
     ----------
     out
-        The folder: new, empty, or a site and nothing else; by default `public` in the home.
+        The folder: files of others in it stay; by default `public` in the home.
     home
         Folder of the warehouse; by default `$ROOFLINES_HOME`.
 
     Raises
     ------
     InputError
-        There is no snapshot, or the folder holds something else or cannot be written.
+        There is no snapshot, or the folder holds files of others where the site has some, or cannot be written.
     """
     end_with_server()
     place = Home.at(home)
@@ -178,6 +184,6 @@ def _publish_anew(home: Home, run: Run, sources: list[SourceFile], keep: int, al
     steps.refuse_offences(rules)
     log.info("writing the snapshot")
     candidate = write_snapshot(home, run)
-    site = draw_site(home, candidate)
-    promote(home, run, candidate, inputs, keep)
-    return Summary(run.run_id, "succeeded", tuple(changes), site)
+    site, draft = draw_site(home, run, candidate)
+    promote(home, run, candidate, inputs, keep, draft)
+    return Summary(run.run_id, "succeeded", tuple(changes), site, site.left_out)

@@ -13,9 +13,10 @@ import duckdb
 import polars as pl
 
 from flows import publish
+from flows.gallery import LeftOut, told
 from flows.ingest.calibration import with_relatives
 from flows.ingest.catalog import SourceFile, digest_of_sources
-from flows.ingest.gallery import refuse_unknown_ids
+from flows.ingest.gallery import with_unknown_ids
 from flows.ingest.measurement import refuse_unknown_devices, with_measured
 from flows.intensity.costs import op_costs
 from flows.intensity.custom import custom_costs, custom_shapes
@@ -28,6 +29,7 @@ from warehouse.errors import LITTLE_SPACE, RunError, disk_trouble, one_line
 from warehouse.frames import read_frame
 from warehouse.home import Home
 from warehouse.mend import forget_unfinished, mend
+from warehouse.placing import Draft, begin_draft, discard, made_from, place, refuse_conflicts, refuse_foreign_site
 from warehouse.store import Change, Rule, Run, Staged
 from warehouse.version import code_version
 
@@ -40,12 +42,14 @@ class Summary:
     status: str
     changes: tuple[Change, ...] = ()
     site: publish.SiteReport | None = None
+    left_out: tuple[LeftOut, ...] = ()
 
     def markdown(self, home: Home) -> str:
         """Return the summary as a Markdown page."""
         lines = [f"# Run {self.run_id}: {self.status}", "", f"- snapshot: `{home.snapshot}`", f"- site: `{home.site}`"]
         if self.site:
             lines.append(f"- charts: {self.site.charts}, {len(self.site.drawn)} of them drawn anew")
+        lines += [f"- left out: {said}" for said in told(self.left_out)]
         if self.changes:
             lines += ["", "| table | rows | added | changed | taken out |", "| --- | ---: | ---: | ---: | ---: |"]
             lines += [f"| {c.table} | {c.rows} | {c.inserted} | {c.updated} | {c.deleted} |" for c in self.changes]
@@ -54,6 +58,9 @@ class Summary:
 
 # devices that a model can be shared by
 _DEGREES = [1, 2, 4, 8]
+
+# what charts of users name, and the column that holds the name
+_NAMED_BY_CHARTS = {"hardware": "hardware_id", "model": "model_id", "op_set": "op_set_id", "precision": "precision_id"}
 
 # staged frames that are no tables of core
 _NO_TABLES = {"op", "relative", "fitted", *(f"origin_{kind}" for kind in READERS)}
@@ -81,7 +88,7 @@ def recorded(home: Home, run: Run) -> Iterator[set[str]]:
     """
     with _in_one_line(home):
         altered = mend(home)
-        publish.refuse_foreign_folder(home.site)
+        refuse_foreign_site(home.site)
         published_run_id, _ = snapshot.last_published(home)
         with store.open_build(home) as connection:
             store.start_run(connection, run, published_run_id)
@@ -130,7 +137,7 @@ def _damage(home: Home, error: BaseException) -> RunError | None:
 def is_published(home: Home, run: Run) -> bool:
     """Whether snapshot and site were made from the inputs of this run."""
     _, inputs_sha256 = snapshot.last_published(home)
-    return inputs_sha256 == run.inputs_sha256 == publish.made_from(home.site)
+    return inputs_sha256 == run.inputs_sha256 == made_from(home.site)
 
 
 def record_unchanged(home: Home, run: Run) -> Summary | None:
@@ -143,7 +150,7 @@ def record_unchanged(home: Home, run: Run) -> Summary | None:
     """
     with _in_one_line(home):
         altered = mend(home)
-        publish.refuse_foreign_folder(home.site)
+        refuse_foreign_site(home.site)
         if altered or not is_published(home, run):
             return None
         with store.open_build(home) as connection:
@@ -152,10 +159,12 @@ def record_unchanged(home: Home, run: Run) -> Summary | None:
 
 
 def finish_unchanged(home: Home, run: Run) -> Summary:
-    """Record that there was nothing to do."""
+    """Record that there was nothing to do; charts that were left out before still are."""
+    left_out = publish.left_out_of(home.site)
     with store.open_build(home) as connection:
         store.finish_run(connection, run.run_id, "unchanged")
-    return Summary(run.run_id, "unchanged")
+        store.note_left_out(connection, run.run_id, left_out)
+    return Summary(run.run_id, "unchanged", left_out=left_out)
 
 
 def ingest(home: Home, kind: str, sources: Sequence[SourceFile]) -> dict[str, Staged]:
@@ -185,7 +194,6 @@ def _names_and_digests(kind: str, sources: Sequence[SourceFile]) -> tuple[list[s
 def compute(home: Home, inputs: Mapping[str, Staged], sources: Sequence[SourceFile]) -> dict[str, Staged]:
     """Stage the shapes of the ops of every model at every setting, and what they cost."""
     names = ("model", "workload", "precision", "elementwise", "op", "op_set")
-    refuse_unknown_charts({name: pl.scan_parquet(file.path, glob=False) for name, file in inputs.items()}, sources)
 
     def build() -> dict[str, pl.DataFrame]:
         frames = {name: pl.read_parquet(inputs[name].path, glob=False) for name in names}
@@ -203,23 +211,30 @@ def compute(home: Home, inputs: Mapping[str, Staged], sources: Sequence[SourceFi
 
     tables = ["op_shape", "op_cost", "model_shard"]
     computed = staged(home.stage, tables, [inputs[name].inputs_sha256 for name in names], build)
-    return computed | _with_measured_ceilings(home, inputs, sources) | _with_relatives(home, inputs)
+    computed |= _with_measured_ceilings(home, inputs, sources) | _with_relatives(home, inputs)
+    return computed | _with_faults(home, inputs)
 
 
-def refuse_unknown_charts(frames: Frames, sources: Sequence[SourceFile]) -> None:
-    """Raise `InputError` where the user's own gallery names what is not in the catalog."""
-    charts = frames["own_chart"].collect()
-    if charts.is_empty():
-        return
-    ids = {
-        name: frames[name].select(column).collect()[column].to_list()
-        for name, column in (
-            ("hardware", "hardware_id"), ("model", "model_id"), ("op_set", "op_set_id"), ("precision", "precision_id")
-        )
-    }  # fmt: skip
+def charts_with_faults(frames: Frames) -> pl.DataFrame:
+    """Return the rows of core.own_chart; a chart that names what is not in the catalog has a fault."""
+    ids = {name: frames[name].select(column).collect()[column].to_list() for name, column in _NAMED_BY_CHARTS.items()}
     devices, models = ids["hardware"], [*ids["model"], *ids["op_set"]]
     known = {"hardware_id": devices, "devices": devices, "model_id": models, "precision_id": ids["precision"]}
-    refuse_unknown_ids(charts, known, sources)
+    return with_unknown_ids(frames["own_chart"].collect(), known)
+
+
+def _scan(file: Staged) -> pl.LazyFrame:
+    return pl.scan_parquet(file.path, glob=False)
+
+
+def _with_faults(home: Home, inputs: Mapping[str, Staged]) -> dict[str, Staged]:
+    """Stage core.own_chart anew: a chart that names what is not in the catalog cannot be drawn."""
+    names = ("own_chart", *_NAMED_BY_CHARTS)
+
+    def build() -> dict[str, pl.DataFrame]:
+        return {"own_chart": charts_with_faults({name: _scan(inputs[name]) for name in names})}
+
+    return staged(home.stage, ["own_chart"], ["known", *(inputs[name].inputs_sha256 for name in names)], build)
 
 
 def _with_measured_ceilings(
@@ -290,16 +305,32 @@ def write_snapshot(home: Home, run: Run) -> Path:
     return snapshot.write_candidate(home, run.run_id)
 
 
-def draw_site(home: Home, candidate: Path, progress: Callable[[str], None] = lambda _: None) -> publish.SiteReport:
-    """Write the site that the run will publish beside the one that stands."""
-    return publish.build_site(candidate, home.new_site, home.site, progress)
+def draw_site(
+    home: Home, run: Run, candidate: Path, progress: Callable[[str], None] = lambda _: None
+) -> tuple[publish.SiteReport, Draft]:
+    """Write the site that the run will publish, and into the tables which charts it leaves out."""
+
+    def record(left_out: Sequence[LeftOut]) -> None:
+        if left_out:
+            snapshot.change_candidate(candidate, lambda made: store.note_left_out(made, run.run_id, left_out))
+            with store.open_build(home) as connection:
+                store.note_left_out(connection, run.run_id, left_out)
+
+    draft = begin_draft(home.site)
+    try:
+        report = publish.build_site(candidate, draft.new, home.site, progress, record)
+        refuse_conflicts(draft.new, home.site)
+    except BaseException:
+        discard(draft)
+        raise
+    return report, draft
 
 
-def promote(home: Home, run: Run, candidate: Path, inputs: Mapping[str, Staged], keep: int) -> None:
-    """Publish snapshot and site, each at once; forget the staged files of earlier runs, and old snapshots."""
-    publish.refuse_foreign_folder(home.site)
+def promote(home: Home, run: Run, candidate: Path, inputs: Mapping[str, Staged], keep: int, draft: Draft) -> None:
+    """Publish snapshot and site; forget the staged files of earlier runs, and old snapshots."""
+    refuse_conflicts(draft.new, home.site)
     snapshot.promote(candidate, home, run.run_id, keep)
-    publish.replace_site(home.new_site, home.site)
+    place(draft)
     with suppress(OSError, duckdb.Error):  # it is published: what a full disk leaves undone here, the next run does
         with store.open_build(home) as connection:
             store.finish_run(connection, run.run_id, "succeeded")

@@ -9,6 +9,7 @@ from concurrent.futures import Future
 from contextlib import ExitStack, contextmanager
 from multiprocessing.connection import Connection
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 from unittest import mock
 
@@ -20,6 +21,7 @@ from flows import refresh as flow
 from flows import steps
 from flows.gallery import gallery
 from flows.ingest.catalog import SHIPPED
+from flows.pages import ShownChart
 from flows.steps import Summary
 from warehouse.home import Home
 from warehouse.snapshot import open_snapshot
@@ -43,7 +45,7 @@ _OF_PREFECT = (
     "skip_missed_runs",
 )  # fmt: skip
 # what the rows of these tables hold depends on when a run was
-_OF_RUNS = {"run", "run_change", "schema_migration", "source"}
+_OF_RUNS = {"run", "run_change", "run_left_out", "schema_migration", "source"}
 
 
 def small_catalog(folder: Path) -> Path:
@@ -75,8 +77,12 @@ def plain_run(
     publish_to: Path | None = None,
     *,
     draws: bool = False,
+    drawings: Mapping[str, Future[None]] = MappingProxyType({}),
 ) -> Summary:
-    """Call the flow itself as a function, its tasks too; `begins` is called with the name of each stage."""
+    """Call the flow itself as a function, its tasks too; `begins` is called with the name of each stage.
+
+    Where nobody draws, `drawings` are what becomes of some charts.
+    """
 
     def telling(name: str, function: Callable[..., Any]) -> Callable[..., Any]:
         def call(*given: Any) -> Any:
@@ -95,7 +101,7 @@ def plain_run(
         patches.enter_context(mock.patch(f"{_FLOW}.publish", flow.publish.fn))
         patches.enter_context(mock.patch("flows.ingest.catalog.SHIPPED", shipped))
         if not draws:
-            patches.enter_context(drawn_by_nobody())
+            patches.enter_context(drawn_by_nobody(drawings))
         return flow.refresh.fn(home=home.path, catalog=given, publish_to=publish_to)
 
 
@@ -106,35 +112,41 @@ def run_telling(home: Path, shipped: Path, told: Connection) -> None:
 
 
 @contextmanager
-def drawn_by_nobody() -> Iterator[None]:
-    """Have one chart and one page on the site, both empty."""
+def drawn_by_nobody(drawings: Mapping[str, Future[None]] = MappingProxyType({})) -> Iterator[None]:
+    """Have one chart beside the user's own and one page on the site, all of them empty."""
 
-    def one_chart(connection: duckdb.DuckDBPyConnection) -> list[ChartEntry]:
-        return [entry for entry in gallery(connection) if entry.name == "device-a40"]
+    def few_charts(connection: duckdb.DuckDBPyConnection) -> list[ChartEntry]:
+        return [entry for entry in gallery(connection) if entry.name == "device-a40" or entry.source]
 
-    def write_chart(_entry: ChartEntry, _frame: pl.DataFrame, files: Mapping[str, Path]) -> Future[None]:
+    def write_chart(entry: ChartEntry, _frame: pl.DataFrame, files: Mapping[str, Path]) -> Future[None]:
         for file in files.values():
             file.write_text("no picture", "utf-8")
-        return _done()
+        return drawings.get(entry.name) or done()
 
     def write_bundle(file: Path) -> Future[None]:
         file.write_text("no script", "utf-8")
-        return _done()
+        return done()
+
+    def write_chart_page(_out: Path, chart: ShownChart, *_: object) -> dict[str, str]:
+        return {"name": chart.entry.name}
 
     def write_page(out: Path, *_: object) -> None:
         (out / "index.html").write_text("no page", "utf-8")
 
     with (
-        mock.patch("flows.publish.gallery", one_chart),
+        mock.patch("flows.publish.gallery", few_charts),
         mock.patch("flows.publish.submit_chart", write_chart),
         mock.patch("flows.publish.submit_bundle", write_bundle),
+        mock.patch("flows.publish.read_known"),
+        mock.patch("flows.publish.write_chart_page", write_chart_page),
         mock.patch("flows.publish.write_pages", write_page),
         mock.patch("flows.publish.write_explorer"),
     ):
         yield
 
 
-def _done() -> Future[None]:
+def done(error: BaseException | None = None) -> Future[None]:
+    """Return a drawing that is made, or that failed."""
     future: Future[None] = Future()
-    future.set_result(None)
+    future.set_exception(error) if error else future.set_result(None)
     return future

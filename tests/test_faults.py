@@ -27,12 +27,12 @@ import pytest
 
 from flows.cli import run_command
 from flows.ingest.catalog import list_sources
-from flows.publish import made_from
 from tests.plain_run import STAGES, ask_for, content, plain_run, run_telling, small_catalog
 from warehouse import snapshot
 from warehouse.database_file import STORAGE_NUMBER, storage_version
 from warehouse.errors import InputError, RunError, disk_trouble, one_line
 from warehouse.home import Home
+from warehouse.placing import made_from
 from warehouse.store import Contents, Rule
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -602,17 +602,19 @@ def test_a_pipe_for_a_file(name: str, home: Home, shipped: Path) -> None:
 
 
 def test_what_a_cut_off_run_left_is_taken_away(home: Home, shipped: Path) -> None:
-    for name in ("site.new", "site.new.old", ".ingest-abc", "rooflines.candidate"):
+    for name in (".ingest-abc", "rooflines.candidate"):
         (home.path / name / "folder").mkdir(parents=True)
+    begin = "import os, sys; from pathlib import Path; from warehouse.placing import begin_draft\n"
+    begin += "begin_draft(Path(sys.argv[1])).new.mkdir(); os._exit(0)"
+    subprocess.run([sys.executable, "-c", begin, str(home.site)], check=True, cwd=ROOT)
     (home.snapshots / "20200101.partial").touch()
     (home.stage / "a folder of somebody").mkdir()
+    (draft,) = home.path.glob(".rooflines-site-*")
     before = {path.name for path in home.path.iterdir()}
     ask_for(shipped, 16)
     assert plain_run(home, shipped).status == "succeeded"
     ask_for(shipped, 8)
-    assert {path.name for path in home.path.iterdir()} == before - {
-        "site.new", "site.new.old", ".ingest-abc", "rooflines.candidate"
-    }  # fmt: skip
+    assert {path.name for path in home.path.iterdir()} == before - {".ingest-abc", "rooflines.candidate", draft.name}
     assert {path.suffix for path in home.snapshots.iterdir()} == {".duckdb"}
 
 
@@ -620,6 +622,10 @@ def test_links_for_home_and_site(home: Home, shipped: Path, elsewhere: Contents,
     public = home.path.with_name("public site")
     home.site.rename(public)
     (home.path / "site").symlink_to(public)
+    others = [public.with_name(name) for name in ("public site.new", "public site.new.old")]
+    for other in others:
+        (other / "of another").mkdir(parents=True)
+    (public / "data" / "notes.md").write_text("mine")
     linked = Home(home.path.with_name("linked"))
     linked.path.symlink_to(home.path)
     for batch_size, expected in ((16, elsewhere), (8, whole)):
@@ -628,7 +634,11 @@ def test_links_for_home_and_site(home: Home, shipped: Path, elsewhere: Contents,
         assert content(home.snapshot) == expected
         assert (home.path / "site").is_symlink()
         assert made_from(public) == made_from(linked.site) is not None
-    assert sorted(path.name for path in public.parent.iterdir()) == ["home", "linked", "public site"]
+    assert (public / "data" / "notes.md").read_text() == "mine"
+    assert all((other / "of another").is_dir() for other in others)
+    assert sorted(path.name for path in public.parent.iterdir()) == [
+        "home", "linked", "public site", "public site.new", "public site.new.old"
+    ]  # fmt: skip
 
 
 def test_odd_paths(built: Home, shipped: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

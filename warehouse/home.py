@@ -66,11 +66,6 @@ class Home:
         return site.resolve() if site.is_symlink() else site
 
     @property
-    def new_site(self) -> Path:
-        """Site in the making, until it takes the place of the one before."""
-        return self.site.with_name(f"{self.site.name}.new")
-
-    @property
     def stage(self) -> Path:
         """Frames of the steps of a run, named by the digest of what they were made from."""
         return self.path / "stage"

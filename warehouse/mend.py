@@ -9,6 +9,7 @@ import duckdb
 from warehouse import store
 from warehouse.errors import InputError, LaterVersionError
 from warehouse.home import Home
+from warehouse.placing import give_up_drafts
 from warehouse.snapshot import candidate_of, kept_snapshots, open_snapshot
 
 _log = logging.getLogger(__name__)
@@ -56,11 +57,10 @@ def altered_tables(home: Home) -> set[str]:
 
 def forget_unfinished(home: Home) -> None:
     """Delete what a run that was cut off left half-made."""
-    candidate, old_site = candidate_of(home), home.new_site.with_name(f"{home.new_site.name}.old")
-    if old_site.is_dir() and not home.site.exists():
-        old_site.rename(home.site)  # where a system cannot let folders change places at once
-    unfinished = [candidate, store.write_ahead_log(candidate), home.build.with_suffix(".partial"), home.new_site]
-    for path in [*unfinished, old_site, *home.snapshots.glob("*.partial"), *home.path.glob(".ingest-*")]:
+    give_up_drafts(home.site)
+    candidate = candidate_of(home)
+    unfinished = [candidate, store.write_ahead_log(candidate), home.build.with_suffix(".partial")]
+    for path in [*unfinished, *home.snapshots.glob("*.partial"), *home.path.glob(".ingest-*")]:
         if path.is_dir() and not path.is_symlink():
             shutil.rmtree(path, ignore_errors=True)
         else:

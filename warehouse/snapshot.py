@@ -76,6 +76,13 @@ def _candidate(home: Home, source: Path, change: Callable[[duckdb.DuckDBPyConnec
     return candidate
 
 
+def change_candidate(candidate: Path, change: Callable[[duckdb.DuckDBPyConnection], object]) -> None:
+    """Change a candidate that nobody has open."""
+    with duckdb.connect(str(candidate), config=WRITING) as connection:
+        change(connection)
+    sync_file(candidate)
+
+
 @contextmanager
 def _begun(home: Home) -> Iterator[Path]:
     """Give the path of a candidate, which is gone where the block fails, and on the disk where it ends."""

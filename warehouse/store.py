@@ -198,6 +198,19 @@ def finish_run(connection: duckdb.DuckDBPyConnection, run_id: str, status: str, 
     connection.execute(f"{update} where run_id = ?", [status, error, datetime.now(UTC), run_id])
 
 
+def note_left_out(connection: duckdb.DuckDBPyConnection, run_id: str, charts: Iterable[tuple[str, str, str]]) -> None:
+    """Record the charts that a run left out, each as its file, its name and the reason."""
+    for place, chart in enumerate(charts, start=1):
+        connection.execute("insert into core.run_left_out values (?, ?, ?, ?, ?)", [run_id, place, *chart])
+
+
+def left_out(connection: duckdb.DuckDBPyConnection) -> list[tuple[str, str, str]]:
+    """Return the charts that the published run left out, each as its file, its name and the reason."""
+    last = "select run_id from core.run where status = 'succeeded' order by run_number desc limit 1"
+    charts = f"select file, name, reason from core.run_left_out where run_id = ({last}) order by place"
+    return fetch_rows(connection, charts)
+
+
 def loaded_digests(connection: duckdb.DuckDBPyConnection) -> dict[str, str]:
     """Return by table what its rows were made from when it was last loaded."""
     last = "select table_name, arg_max(change.inputs_sha256, run_number) from core.run_change as change"

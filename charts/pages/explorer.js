@@ -36,6 +36,7 @@
   const byId = (id) => document.getElementById(id);
   const devices = new Map(); // by id: name, vendor, and the roof of each dtype
   const dtypes = new Map(); // of precisions, in their order
+  const files = new Map(); // by id of a model: the name of its script, where that is another
   const models = new Map(); // by id: what is to be done when its data is there, then its settings
   const state = { devices: [] };
   let drawn = 0;
@@ -43,7 +44,8 @@
 
   // What the data scripts call.
   window.explorer = {
-    know({ roofs, precisions }) {
+    know({ roofs, precisions, files: named }) {
+      for (const [id, file] of Object.entries(named)) files.set(id, file);
       for (const row of decode(precisions)) dtypes.set(row.precision_id, row.dtype);
       for (const row of decode(roofs)) {
         const { hardware_id: id, short_name: name, vendor } = row;
@@ -95,7 +97,7 @@
     if (!models.has(id)) {
       const loading = new Promise((resolve, reject) => {
         const script = document.createElement("script");
-        script.src = `../assets/points/${encodeURIComponent(id)}.js`;
+        script.src = `../assets/points/${encodeURIComponent(files.get(id) ?? id)}.js`;
         script.onload = resolve;
         script.onerror = () => reject(new Error(`The data of ${id} could not be loaded.`));
         document.head.append(script);

@@ -130,7 +130,7 @@ def validated(content: Any, shape: type[D], path: Path) -> D:
     try:
         return shape.model_validate(content)
     except ValidationError as error:
-        raise InputError(f"{path}: {_first_mistake(error, shape)}") from None
+        raise InputError(f"{path}: {first_mistake(error, shape)}") from None
 
 
 def refuse_duplicates(ids: Iterable[tuple[str, SourceFile]], field: str) -> None:
@@ -159,7 +159,7 @@ def shown(value: object) -> str:
     return one_line(text if len(text) <= _SHOWN else f"{text[:_SHOWN]}...")
 
 
-def _first_mistake(error: ValidationError, shape: type[BaseModel]) -> str:
+def first_mistake(error: ValidationError, shape: type[BaseModel]) -> str:
     """Say what is wrong with the first field that is; a misspelt field comes before the one it leaves missing."""
     mistakes = sorted(error.errors(include_url=False), key=lambda mistake: mistake["type"] != "extra_forbidden")
     first = mistakes[0]

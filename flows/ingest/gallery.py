@@ -9,13 +9,13 @@ from pathlib import Path
 from typing import Annotated, Any, Literal
 
 import polars as pl
-from pydantic import Field, StringConstraints
+from pydantic import Field, StringConstraints, ValidationError
 
 from charts.gallery import CHOOSE_MARKS
 from flows.ingest.catalog import SourceFile
-from flows.ingest.document import TEXT_PATTERN, Count, Document, Id, read_documents, shown
+from flows.ingest.document import TEXT_PATTERN, Count, Document, Id, first_mistake, read_document, shown
 from flows.ingest.hardware import Dtype
-from warehouse.errors import InputError, refused_together
+from warehouse.errors import one_line
 from warehouse.objects import sql_folder
 
 _Word = Annotated[str, StringConstraints(min_length=1, max_length=400, pattern=TEXT_PATTERN)]
@@ -26,8 +26,14 @@ _Name = Annotated[str, StringConstraints(max_length=100, pattern=rf"^(?:[a-z0-9]
 
 # fields whose lists stand for a chart each, and their words for many
 _MANY = {"model_id": ("*", "op sets"), "hardware_id": ("*", "own", "measured")}
+_NO_PART_OF_A_NAME = {"sql", "on_site"}
 _OPTIONAL = {"reference_flops_per_s", "reference_label", "batch_size", "sequence_length"}
 _SHOWN_IDS = 3
+_LONGEST_NAME = 100
+_COLUMNS: dict[str, type[pl.String] | pl.Int32] = {
+    **dict.fromkeys(("source_id", "chart_number", "name", "template", "entry", "fault"), pl.String),
+    "chart_number": pl.Int32(),
+}
 
 
 class OwnChart(Document):
@@ -54,41 +60,38 @@ class OwnChart(Document):
     reference_label: _Word | None = None
 
 
-class OwnGallery(Document):
-    """A list of charts."""
+class _Gallery(Document):
+    """A list of charts, each looked at on its own."""
 
-    chart: list[OwnChart]
+    chart: list[dict[str, Any]]
+
+
+class _BadEntryError(Exception):
+    """An entry cannot be used; the message says where and why."""
 
 
 def read_gallery(sources: Sequence[SourceFile]) -> dict[str, pl.DataFrame]:
-    """Return the frames `own_chart` (a row an entry) and `origin`.
+    """Return the frames `own_chart` (a row an entry, with what is wrong with it) and `origin`.
 
     Raises
     ------
     InputError
-        An entry has a template or a parameter that is not known, or lacks one.
+        A file cannot be read or parsed, or is no list of charts.
     """
     rows = []
-    with refused_together() as each:
-        for document, source in read_documents(sources, OwnGallery, each):
-            for number, chart in enumerate(document.chart, start=1):
-                with each():
-                    entry = chart.model_dump(exclude={"name", "template"}, exclude_none=True)
-                    _refuse_bad(chart, entry, f"{source.path}: {_place(number)}")
-                    text = json.dumps(entry, sort_keys=True)
-                    rows.append([source.source_id, number, chart.name, chart.template, text])
-    texts = dict.fromkeys(("source_id", "name", "template", "entry", "origin", "license"), pl.String)
-    columns = {name: texts.get(name, pl.Int32()) for name in ("source_id", "chart_number", "name", "template", "entry")}
+    for source in sources:
+        for number, entry in enumerate(read_document(source, _Gallery).chart, start=1):
+            rows.append([source.source_id, number, *_read_entry(entry, _place(number))])
     said = [[source.source_id, "the user's own gallery", None] for source in sources]
-    origins = {name: texts[name] for name in ("source_id", "origin", "license")}
+    origins = dict.fromkeys(("source_id", "origin", "license"), pl.String)
     return {
-        "own_chart": pl.DataFrame(rows, columns, orient="row"),
+        "own_chart": pl.DataFrame(rows, _COLUMNS, orient="row"),
         "origin": pl.DataFrame(said, origins, orient="row"),
     }
 
 
-def refuse_unknown_ids(charts: pl.DataFrame, known: Mapping[str, Sequence[str]], sources: Sequence[SourceFile]) -> None:
-    """Raise `InputError` where a chart names what no file describes.
+def with_unknown_ids(charts: pl.DataFrame, known: Mapping[str, Sequence[str]]) -> pl.DataFrame:
+    """Return the rows of core.own_chart, with a fault where one names what no file describes.
 
     Parameters
     ----------
@@ -96,43 +99,72 @@ def refuse_unknown_ids(charts: pl.DataFrame, known: Mapping[str, Sequence[str]],
         The rows of core.own_chart.
     known
         The ids that each field can have.
-    sources
-        The input files.
     """
-    paths = {source.source_id: source.path for source in sources}
-    for source_id, number, text in charts.select("source_id", "chart_number", "entry").iter_rows():
-        entry = json.loads(text)
-        for field, ids in known.items():
-            for value in _listed(entry.get(field)):
-                if value not in ids and value not in _MANY.get(field, ()):
-                    few = f"{', '.join(sorted(ids)[:_SHOWN_IDS])} …" if len(ids) > _SHOWN_IDS else ", ".join(ids)
-                    what = f"{paths[source_id]}: {_place(number)}.{field} = {shown(value)}"
-                    raise InputError(f"{what}: not in the catalog; expected an id as {few}")
+    faults = [
+        fault or _unknown_id(json.loads(text), known, _place(number))
+        for number, text, fault in charts.select("chart_number", "entry", "fault").iter_rows()
+    ]
+    return charts.with_columns(fault=pl.Series(faults, dtype=pl.String))
+
+
+def _read_entry(entry: Mapping[str, Any], where: str) -> tuple[str, str, str, str | None]:
+    """Return name, template and the other fields of an entry, and what is wrong with it."""
+    try:
+        chart = OwnChart.model_validate(entry)
+        fields = chart.model_dump(exclude={"name", "template"}, exclude_none=True)
+        _refuse_bad(chart, fields, where)
+    except ValidationError as error:
+        fault = f"{where}.{first_mistake(error, OwnChart)}"
+    except _BadEntryError as error:
+        fault = str(error)
+    else:
+        return chart.name, chart.template, json.dumps(fields, sort_keys=True), None
+    name, template = (one_line(str(entry.get(field, "")))[:_LONGEST_NAME] for field in ("name", "template"))
+    return name or where, template, "{}", fault
+
+
+def _unknown_id(entry: Mapping[str, Any], known: Mapping[str, Sequence[str]], where: str) -> str | None:
+    for field, ids in known.items():
+        for value in _listed(entry.get(field)):
+            if value not in ids and value not in _MANY.get(field, ()):
+                few = f"{', '.join(sorted(ids)[:_SHOWN_IDS])} …" if len(ids) > _SHOWN_IDS else ", ".join(ids)
+                return f"{where}.{field} = {shown(value)}: not in the catalog; expected an id as {few}"
+    return None
 
 
 def _refuse_bad(chart: OwnChart, entry: Mapping[str, Any], where: str) -> None:
-    """Raise `InputError` where the entry and the query that it names do not fit."""
+    """Raise `_BadEntryError` where the entry and the query that it names do not fit."""
     templates = sorted(path.stem for path in (sql_folder() / "charts").glob("*.sql"))
     if chart.template not in templates:
-        raise InputError(f"{where}.template = {shown(chart.template)}: expected {', '.join(templates)}")
+        raise _BadEntryError(f"{where}.template = {shown(chart.template)}: expected {', '.join(templates)}")
     if chart.sql is not None and chart.template != "house":
-        raise InputError(f'{where}.template = {shown(chart.template)}: expected "house", which draws the rows of `sql`')
+        raise _BadEntryError(
+            f'{where}.template = {shown(chart.template)}: expected "house", which draws the rows of `sql`'
+        )
     if chart.marks == "nearest" and chart.template not in CHOOSE_MARKS:
-        raise InputError(f'{where}.marks = "nearest": expected computed, measured, predicted or compared')
+        raise _BadEntryError(f'{where}.marks = "nearest": expected computed, measured, predicted or compared')
     asked = {"precision_id", "sql"} if chart.sql is not None else _parameters(chart.template, chart.marks or "computed")
     lacking = sorted(asked - _OPTIONAL - entry.keys())
     if lacking:
-        raise InputError(f"{where}.{lacking[0]}: missing; expected this parameter of {chart.template}")
+        raise _BadEntryError(f"{where}.{lacking[0]}: missing; expected this parameter of {chart.template}")
     foreign = sorted(entry.keys() - asked - {"marks", "on_site"})
     if foreign:
-        raise InputError(f"{where}.{foreign[0]}: no parameter of {chart.template}; expected {', '.join(sorted(asked))}")
+        known = ", ".join(sorted(asked))
+        raise _BadEntryError(f"{where}.{foreign[0]}: no parameter of {chart.template}; expected {known}")
+    _refuse_bad_name(chart, entry, where)
+
+
+def _refuse_bad_name(chart: OwnChart, entry: Mapping[str, Any], where: str) -> None:
+    """Raise `_BadEntryError` where a name has a field that the entry lacks, or lacks one that has several values."""
+    fields = {"template", *entry} - _NO_PART_OF_A_NAME
     named = set(re.findall(r"\{(\w+)\}", chart.name))
-    unknown = sorted(name for name in named if name not in _MANY or name not in entry)
+    unknown = sorted(named - fields)
     if unknown:
-        raise InputError(f"{where}.name = {shown(chart.name)}: no field {unknown[0]}; expected hardware_id or model_id")
+        known = ", ".join(sorted(fields))
+        raise _BadEntryError(f"{where}.name = {shown(chart.name)}: no field {unknown[0]}; expected one of {known}")
     for field, words in _MANY.items():
         if field not in named and (isinstance(entry.get(field), list) or entry.get(field) in words):
-            raise InputError(
+            raise _BadEntryError(
                 f"{where}.name = {shown(chart.name)}: expected {{{field}}} in it, which has several values"
             )
 

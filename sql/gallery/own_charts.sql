@@ -1,2 +1,11 @@
--- one row per chart of the user's own
-select name, template, entry, from core.own_chart order by source_id, chart_number
+-- one row per chart of the user's own, with the file that it stands in
+select
+    own.name,
+    own.template,
+    own.entry,
+    own.chart_number,
+    own.fault,
+    coalesce(source.path, own.source_id) as file,
+from core.own_chart as own
+left join core.source as source using (source_id)
+order by own.source_id, own.chart_number

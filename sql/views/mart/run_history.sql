@@ -19,6 +19,16 @@ change as (
         ) filter (inserted + updated + deleted > 0) as changed,
     from core.run_change
     group by run_id
+),
+
+left_out as (
+    select
+        run_id,
+        string_agg(
+            format('{}: {}: {}', file, name, reason), '; ' order by place
+        ) as left_out,
+    from core.run_left_out
+    group by run_id
 )
 
 select
@@ -37,8 +47,10 @@ select
     run.code_version,
     run.inputs_sha256,
     run.flow_run_id,
+    coalesce(left_out.left_out, 'nothing') as left_out,
 from run
-left join change using (run_id);
+left join change using (run_id)
+left join left_out using (run_id);
 
 comment on view mart.run_history is 'one row per run: how it ended, how long it took and what it changed; a run that published nothing shows from the next publication on';
 comment on column mart.run_history.seconds is 'time from start to end';
@@ -47,3 +59,4 @@ comment on column mart.run_history.rows_inserted is 'rows that the run added';
 comment on column mart.run_history.rows_updated is 'rows that the run changed';
 comment on column mart.run_history.rows_deleted is 'rows that the run took out';
 comment on column mart.run_history.changed is 'the tables that the run changed, with rows added (+), changed (~) and taken out (-)';
+comment on column mart.run_history.left_out is 'the charts that the run left out of the site, each with its file and the reason';

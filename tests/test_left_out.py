@@ -1,0 +1,260 @@
+"""A run is never held up by one chart: what cannot be drawn is left out with its reason, and all else published."""
+
+import os
+import time
+from concurrent.futures import BrokenExecutor, Future
+from pathlib import Path
+
+import polars as pl
+import pytest
+
+from flows import pool
+from flows.cli import run_command
+from flows.gallery import LeftOut, find_chart, told
+from flows.page_paths import can_be_a_folder
+from flows.pool import Drawings
+from flows.publish import left_out_of
+from tests.plain_run import ask_for, done, plain_run, small_catalog
+from tests.test_ingest import written
+from warehouse.errors import InputError, RunError
+from warehouse.home import Home
+from warehouse.placing import made_from
+from warehouse.rows import fetch_rows
+from warehouse.snapshot import open_snapshot
+
+FILE = "$ROOFLINES_HOME/catalog/gallery.toml"
+POINT = "hardware_id, 'x' as label, 10.0 as intensity_flops_per_byte, 1e12 as performance_flops_per_s"
+QUERY = '[[chart]]\nname = "{name}"\ntemplate = "house"\nprecision_id = "fp16"\nsql = """{sql}"""\n'
+GRID = """
+[[chart]]
+name = "{name}"
+template = "house"
+model_id = "llama-7b"
+hardware_id = "a40"
+precision_id = "fp16"
+convention = "paper"
+batch_size = 1
+sequence_length = 1024
+"""
+
+
+def queried(name: str, sql: str) -> str:
+    return QUERY.format(name=name, sql=sql)
+
+
+GOOD = GRID.format(name="good") + queried("good-too", f"select {POINT} from core.hardware")
+# what is wrong with a chart, and the reason that is told
+BAD = {
+    "empty": (queried("empty", f"select {POINT} from core.hardware where false"), "0 values of hardware_id"),
+    "two": (queried("two", f"select {POINT} from core.hardware union all select 'b', 'y', 1, 1"), "2 values of hardw"),
+    "broken": (queried("broken", "selct 1"), "syntax error"),
+    "writes": (queried("writes", "drop table core.run"), "expected"),
+    "no-column": (queried("no-column", "select 1 as a"), "no column hardware_id"),
+    "slow": (queried("slow", "select count(*) from range(1000000000) a, range(100) b"), "longer than 0.5"),
+    "no-point": (queried("no-point", f"select {POINT} from core.hardware".replace("1e12", "0")), "no row with"),
+    "no-roof": (GRID.format(name="no-roof").replace('"fp16"', '"fp4"'), "no roof of the dtype"),
+    "no-setting": (GRID.format(name="no-setting").replace("= 1024", "= 777"), "no points at the setting"),
+    "device": (GRID.format(name="device").replace('"a40"', '"a41"'), 'hardware_id = "a41": not in the catalog'),
+    "model": (GRID.format(name="model").replace('"llama-7b"', '"llama"'), 'model_id = "llama": not in the catalog'),
+    "field": (GRID.format(name="field").replace("batch_size", "batch"), "batch: unknown field"),
+    "template": (GRID.format(name="template").replace('"house"', '"hous"'), 'template = "hous": expected accuracy'),
+    "con": (GRID.format(name="con"), "expected another name"),
+    "x" * 100: (GRID.format(name="x" * 100 + "-{model_id}" * 7), "to at most 100 characters"),
+}
+
+
+@pytest.fixture(scope="module")
+def shipped(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A small catalog in the place of the shipped one."""
+    return small_catalog(tmp_path_factory.mktemp("catalog"))
+
+
+@pytest.fixture
+def home(tmp_path: Path) -> Home:
+    (tmp_path / "home" / "catalog").mkdir(parents=True)
+    return Home(tmp_path / "home")
+
+
+def history(home: Home) -> list[str]:
+    with open_snapshot(home.snapshot) as connection:
+        rows = fetch_rows(connection, "select left_out from mart.run_history order by run_number")
+    return [left_out for (left_out,) in rows]
+
+
+def test_a_bad_chart_holds_nothing_up(
+    home: Home, shipped: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setattr("flows.gallery._MOST_S", 0.5)
+    fails = {"drawing": done(ValueError("no ink\nleft")), "panic": done(pl.exceptions.PanicException("index"))}
+    text = "".join(text for text, _ in BAD.values()) + "".join(GRID.format(name=name) for name in fails)
+    written(home.catalog, "gallery.toml", text + GOOD)
+    summary = plain_run(home, shipped, drawings=fails)
+    assert summary.site
+    assert {path.name for path in (home.site / "charts").iterdir()} == {"good", "good-too", "device-a40"}
+    assert summary.site.charts == 3
+
+    reasons = {name: reason for name, (_, reason) in BAD.items()}
+    reasons |= {"drawing": "ValueError: no ink left", "panic": "PanicException: index"}
+    told_of = {chart.name: chart for chart in summary.left_out}
+    assert told_of.keys() == reasons.keys()
+    for name, reason in reasons.items():
+        assert told_of[name].file == FILE
+        assert reason in told_of[name].reason
+        assert "\n" not in told_of[name].reason
+        assert f"- left out: {FILE}: {name}: {told_of[name].reason}" in summary.markdown(home)
+        assert str(told_of[name]) in history(home)[0]
+    assert (home.site / "data" / "mart.run_history.parquet").exists()
+    published = pl.read_parquet(home.site / "data" / "mart.run_history.parquet")
+    assert published["left_out"].to_list() == history(home)
+    assert left_out_of(home.site) == summary.left_out
+
+    assert run_command(["check", "--home", str(home.path)]) == 0  # the data are right
+    said = capsys.readouterr().out
+    assert all(f"left out  {chart}\n" in said for chart in summary.left_out)
+    with open_snapshot(home.snapshot) as connection, pytest.raises(InputError, match=r"template: chart.*hous"):
+        find_chart(connection, "template")
+
+
+def test_an_unchanged_run_draws_nothing_and_says_what_is_left_out(home: Home, shipped: Path) -> None:
+    written(home.catalog, "gallery.toml", BAD["two"][0] + GOOD)
+    first = plain_run(home, shipped)
+    before = {path: path.stat().st_mtime_ns for path in home.site.rglob("*")}
+    again = plain_run(home, shipped)
+    assert (again.status, again.left_out) == ("unchanged", first.left_out)
+    assert len(again.left_out) == 1
+    assert f"- left out: {FILE}: two: 2 values" in again.markdown(home)
+    assert {path: path.stat().st_mtime_ns for path in home.site.rglob("*")} == before
+    ask_for(shipped, 16)
+    plain_run(home, shipped)
+    ask_for(shipped, 8)
+    assert history(home) == [str(first.left_out[0])] * 3
+
+
+def test_a_chart_that_cannot_be_drawn_any_more_is_not_shown_as_it_was(
+    home: Home, shipped: Path, tmp_path: Path
+) -> None:
+    public = tmp_path / "public"
+    written(home.catalog, "gallery.toml", GOOD)
+    plain_run(home, shipped, publish_to=public)
+    assert (public / "charts" / "good").is_dir()
+    written(home.catalog, "gallery.toml", GOOD.replace("batch_size = 1", "batch_size = 7"))
+    assert [chart.name for chart in plain_run(home, shipped, publish_to=public).left_out] == ["good"]
+    for site in (home.site, public):
+        assert {path.name for path in (site / "charts").iterdir()} == {"good-too", "device-a40"}
+    assert left_out_of(public) == left_out_of(home.site) != ()
+
+
+def test_where_no_chart_can_be_drawn_no_chart_is_at_fault(home: Home, shipped: Path) -> None:
+    with pytest.raises(RunError, match=r"no chart could be drawn, so nothing was published: .*device-a40: .*no pen"):
+        plain_run(home, shipped, drawings={"device-a40": done(ValueError("no pen"))})
+    assert not home.snapshot.exists()
+    written(home.catalog, "gallery.toml", GOOD)
+    (left_out,) = plain_run(home, shipped, drawings={"device-a40": done(ValueError("no pen"))}).left_out
+    assert left_out == ("charts/gallery.toml", "device-a40", "ValueError: no pen")
+
+
+def test_a_full_disk_is_no_fault_of_a_chart(home: Home, shipped: Path) -> None:
+    written(home.catalog, "gallery.toml", GOOD)
+    with pytest.raises(RunError, match="no space on the disk"):
+        plain_run(home, shipped, drawings={"good": done(OSError(28, "No space left on device"))})
+    assert made_from(home.site) is None
+    assert not list(home.path.glob(".rooflines-*"))
+
+
+def test_every_field_works_in_a_name(home: Home, shipped: Path) -> None:
+    grid = GRID.format(name="{template}-{model_id}-{hardware_id}-{precision_id}-{convention}-{batch_size}-{marks}")
+    devices = (
+        '[[chart]]\nname = "{dtype}-{devices}"\ntemplate = "comparison"\ndtype = "fp16"\ndevices = ["a40", "a40"]\n'
+    )
+    paper = """
+[[chart]]
+name = "p-{op_groups}-{bases}-{reference_flops_per_s}-{reference_label}"
+template = "paper"
+model_id = "llama-7b"
+hardware_id = "a40"
+precision_id = "fp16"
+convention = "paper"
+op_groups = ["qkv mlp", "qk/pv"]
+bases = ["datasheet"]
+reference_flops_per_s = 100e12
+reference_label = "100 TFLOP/s «Ŋ»"
+"""
+    written(home.catalog, "gallery.toml", grid + devices + paper)
+    assert plain_run(home, shipped).left_out == ()
+    assert {path.name for path in (home.site / "charts").iterdir()} == {
+        "device-a40", "house-llama-7b-a40-fp16-paper-1-computed", "fp16-a40-a40",
+        "p-qkv-mlp-qk-pv-datasheet-100000000000000-100-tflop-s",
+    }  # fmt: skip
+
+
+def test_many_charts_of_one_reason_are_one_line() -> None:
+    charts = [LeftOut("f", name, "why") for name in "abcde"] + [LeftOut("f", "z", "other")]
+    assert told(charts) == ["f: a, b, c and 2 more: why", "f: z: other"]
+
+
+@pytest.mark.parametrize(
+    "name", ["", "a.", ".a", "-a", "A", "a/b", "con", "nul.x", "com1", "index.html", "x" * 151, "ä"]
+)
+def test_what_cannot_be_a_folder_everywhere(name: str) -> None:
+    assert not can_be_a_folder(name)
+
+
+@pytest.fixture
+def patience(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """Have little of it with drawings that never end; gives what was ended."""
+    ended: list[str] = []
+    monkeypatch.setattr(pool, "_MOST_DRAWING_S", 0.05)
+    monkeypatch.setattr(pool, "_end_processes", lambda: ended.append("processes"))
+    return ended
+
+
+def test_a_drawing_that_never_ends_takes_no_other_with_it(patience: list[str]) -> None:
+    stuck: dict[str, list[Future[None]]] = {"slow": [Future(), Future()], "behind it": [Future(), done()]}
+    with Drawings() as drawings:
+        for name, futures in stuck.items():
+            drawings.begin(name, iter(futures).__next__)
+        drawings.begin("quick", done)
+        failed = drawings.finish(lambda _: None)
+    assert {name: str(error) for name, error in failed.items()} == {
+        "slow": "its drawing ended the process that drew, or took too long"
+    }
+    assert patience == ["processes"] * 2
+
+
+def test_a_drawing_that_ends_its_process_takes_no_other_with_it() -> None:
+    broken = BrokenExecutor("a worker was killed")
+    crashed = {"crash": [done(broken), done(broken)], "behind it": [done(broken), done()]}
+    with Drawings() as drawings:
+        for name, futures in crashed.items():
+            drawings.begin(name, iter(futures).__next__)
+        drawings.begin("bad", lambda: done(ValueError("bad")))
+        failed = drawings.finish(lambda _: None)
+    assert failed.keys() == {"crash", "bad"}
+
+
+def is_running(pid: int) -> bool:
+    try:
+        os.kill(pid, 0)
+    except ProcessLookupError:
+        return False
+    return True
+
+
+def test_processes_that_crash_or_hang_are_replaced() -> None:
+    with Drawings() as drawings:
+        drawings.begin("crash", lambda: pool._submit(os._exit, 3))
+        drawings.begin("fine", lambda: pool._submit(print))
+        failed = drawings.finish(lambda _: None)
+    assert failed.keys() == {"crash"}
+    hanging = pool._submit(time.sleep, 600)
+    while not hanging.running():
+        time.sleep(0.01)
+    ended = pool._processes()
+    pids = list(ended._processes)
+    pool._end_processes()
+    assert hanging.exception(timeout=120) is not None
+    deadline = time.monotonic() + 60
+    while any(is_running(pid) for pid in pids) and time.monotonic() < deadline:
+        time.sleep(0.01)
+    assert not any(is_running(pid) for pid in pids)
+    assert pool._processes() is not ended

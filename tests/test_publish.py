@@ -1,0 +1,168 @@
+"""`rooflines publish --out`, `--publish-to` and HOME/site: what others put there stays, and a failure is one line."""
+
+import os
+import shutil
+import subprocess
+from collections.abc import Iterator
+from pathlib import Path
+
+import pytest
+
+from flows.cli import run_command
+from tests.plain_run import ask_for, drawn_by_nobody, plain_run, small_catalog
+from tests.test_placing import MINE, write
+from warehouse.errors import InputError
+from warehouse.home import Home
+from warehouse.placing import MANIFEST, made_from, read_manifest
+
+Output = pytest.CaptureFixture[str]
+
+
+@pytest.fixture(scope="module")
+def shipped(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A small catalog in the place of the shipped one; tests leave it asking for a batch of 8."""
+    return small_catalog(tmp_path_factory.mktemp("catalog"))
+
+
+@pytest.fixture(scope="module")
+def built(shipped: Path, tmp_path_factory: pytest.TempPathFactory) -> Home:
+    """A home after its first run; tests must not write to it."""
+    home = Home(tmp_path_factory.mktemp("built") / "home")
+    plain_run(home, shipped)
+    return home
+
+
+@pytest.fixture
+def home(built: Home, tmp_path: Path) -> Home:
+    """A copy of that home."""
+    shutil.copytree(built.path, tmp_path / "home", copy_function=shutil.copy2)
+    return Home(tmp_path / "home")
+
+
+def publish(home: Home, out: Path) -> int:
+    return run_command(["publish", "--home", str(home.path), "--out", str(out)])
+
+
+def files(folder: Path) -> dict[str, bytes]:
+    return {path.relative_to(folder).as_posix(): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
+
+
+def mine(**others: str) -> dict[str, bytes]:
+    return {name: text.encode() for name, text in {**MINE, **others}.items()}
+
+
+def test_a_branch_of_github_pages(home: Home, shipped: Path, tmp_path: Path) -> None:
+    """A repository gets the site, and later loses what the site lacks then and nothing else."""
+    pages = write(tmp_path / "pages", MINE)
+    written = '[[chart]]\nname = "mine"\ntemplate = "comparison"\ndtype = "fp16"\ndevices = ["a40"]'
+    write(home.path, {"catalog/gallery.toml": written})
+    plain_run(home, shipped, publish_to=pages)
+    assert files(pages) == {**files(home.site), **mine()}
+    assert "charts/mine/mine.svg" in files(pages)
+    (home.catalog / "gallery.toml").unlink()
+    plain_run(home, shipped, publish_to=pages)
+    assert files(pages) == {**files(home.site), **mine()}
+    assert "charts/mine/mine.svg" not in files(pages)
+    assert publish(home, pages) == 0
+    assert files(pages) == {**files(home.site), **mine()}
+
+
+def test_notes_in_the_homes_own_site_stay_there(home: Home, shipped: Path, tmp_path: Path) -> None:
+    write(home.site, {"data/notes.md": "mine"})
+    ask_for(shipped, 16)
+    assert plain_run(home, shipped).status == "succeeded"
+    ask_for(shipped, 8)
+    assert (home.site / "data" / "notes.md").read_text("utf-8") == "mine"
+    assert made_from(home.site) is not None
+    assert publish(home, tmp_path / "public") == 0
+    assert files(tmp_path / "public").keys() == files(home.site).keys() - {"data/notes.md"}
+    with drawn_by_nobody():
+        assert run_command(["publish", "--home", str(home.path)]) == 0
+    assert (home.site / "data" / "notes.md").read_text("utf-8") == "mine"
+    assert not list(home.path.rglob(".rooflines-*"))
+
+
+def test_a_half_done_publication_is_finished_by_the_next_run(home: Home, shipped: Path, tmp_path: Path) -> None:
+    """Also where nothing changed since."""
+    pages = write(tmp_path / "pages", MINE)
+    assert publish(home, pages) == 0
+    (pages / "index.html").unlink()
+    assert plain_run(home, shipped, publish_to=pages).status == "unchanged"
+    assert files(pages) == {**files(home.site), **mine()}
+
+
+def test_files_of_others_in_the_way_are_one_line(home: Home, tmp_path: Path, capsys: Output) -> None:
+    theirs = write(tmp_path / "pages", {"index.html": "a homepage", "data/notes.md": "notes"})
+    before = files(theirs)
+    assert publish(home, theirs) == 2
+    assert capsys.readouterr().err == (
+        f"rooflines: site: {theirs}: holds index.html, which no site.json there lists; expected a folder without them,"
+        " or with the site.json that was published there\n"
+    )
+    assert files(theirs) == before
+
+
+def test_a_site_whose_list_was_lost_is_taken_for_ours_where_it_is_the_same(home: Home, tmp_path: Path) -> None:
+    assert publish(home, tmp_path / "public") == 0
+    (tmp_path / "public" / MANIFEST).unlink()
+    assert publish(home, tmp_path / "public") == 0
+    assert read_manifest(tmp_path / "public")
+
+
+@pytest.mark.parametrize("name", ["", "catalog", "stage/mine", "site/charts", "/"])
+def test_a_site_among_the_homes_own_files_is_refused(name: str, home: Home, capsys: Output) -> None:
+    (home.path / "run.lock").touch()
+    before = files(home.path)
+    assert publish(home, home.path / name) == 2
+    assert "expected a folder" in capsys.readouterr().err
+    assert files(home.path) == before
+
+
+def test_a_path_that_is_too_long_is_one_line(home: Home, shipped: Path, tmp_path: Path, capsys: Output) -> None:
+    for long in (tmp_path / ("x" * 300), tmp_path.joinpath(*["y" * 200] * 30)):
+        assert publish(home, long) == 2
+        message = capsys.readouterr().err
+        assert len(message.splitlines()) == 1
+        assert "File name too long; expected a folder that can be written" in message
+        with pytest.raises(InputError, match="File name too long"):
+            plain_run(home, shipped, publish_to=long)
+
+
+@pytest.fixture
+def disk(tmp_path: Path) -> Iterator[Path]:
+    """A small disk of its own."""
+    place = tmp_path / "disk"
+    place.mkdir()
+    mounted = subprocess.run(
+        ["mount", "-t", "tmpfs", "-o", "size=40M", "tmpfs", str(place)], capture_output=True, check=False
+    )
+    if mounted.returncode:
+        pytest.skip("no disk can be mounted here")
+    yield place
+    subprocess.run(["umount", "-l", str(place)], check=True)
+
+
+@pytest.mark.parametrize("others", [{}, MINE])
+@pytest.mark.parametrize("is_drawn", [True, False])
+def test_a_full_disk_is_one_line_and_the_old_site_stays(
+    is_drawn: bool, others: dict[str, str], home: Home, disk: Path, capsys: Output
+) -> None:
+    assert publish(home, disk / "site") == 0
+    write(disk / "site", others)
+    before = files(disk / "site")
+    with (disk / "filler").open("wb") as file:
+        stats = os.statvfs(disk)
+        os.posix_fallocate(file.fileno(), 0, stats.f_bavail * stats.f_frsize)
+    if not is_drawn:
+        (home.site / "index.html").unlink()
+    capsys.readouterr()
+    with drawn_by_nobody():
+        assert publish(home, disk / "site") == 1
+    message = f"rooflines: site: {disk / 'site'}: no space on the disk; free some, then publish again\n"
+    assert capsys.readouterr().err == message
+    assert files(disk / "site") == before
+    assert {path.name for path in disk.iterdir()} == {"site", "filler"}
+    (disk / "filler").unlink()
+    with drawn_by_nobody():
+        assert publish(home, disk / "site") == 0
+    assert {name: text.encode() for name, text in others.items()}.items() <= files(disk / "site").items()
