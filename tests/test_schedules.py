@@ -206,9 +206,9 @@ def test_serving(home: Home, tmp_path: Path) -> None:
             until(lambda: last_published(place)[0] != first)
 
             # what the next one starts fails
-            (place.catalog / "gallery.toml").write_text("[[chart", "utf-8")
-            (place.incoming / "hardware").mkdir()
-            (place.incoming / "hardware" / "ours.toml").write_text(text.replace("ine", "ours"), "utf-8")
+            place.sweeps.write_text("in the way", "utf-8")
+            ours = text.replace('"mine"', '"ours"').replace('"Mine"', '"Ours"')
+            (place.incoming / "ours.toml").write_text(ours, "utf-8")
             until(lambda: len(listener.documents) > 1)
 
             # killed, it leaves no process behind
@@ -217,7 +217,7 @@ def test_serving(home: Home, tmp_path: Path) -> None:
             process.kill()
             until(lambda: not any(map(is_there, map(int, children.stdout.split()))), 30)
     assert (place.catalog / "hardware" / "mine.toml").read_text("utf-8") == text
-    assert {path.name for path in place.incoming.iterdir()} == {".half.toml", "accepted", "hardware", "rejected"}
+    assert {path.name for path in place.incoming.iterdir()} == {".half.toml", "accepted", "rejected"}
     reason = (place.incoming / "rejected" / "bad.toml.reason.txt").read_text("utf-8")
     assert "bad.toml: broken TOML" in reason
     rejected, failed = listener.documents
@@ -228,4 +228,4 @@ def test_serving(home: Home, tmp_path: Path) -> None:
         f"rooflines: bad.toml rejected: {rejected['reason']}",
         f"rooflines: {failed['flow']} failed: {failed['reason']} (run {failed['run']})",
     ]
-    assert "gallery.toml: broken TOML" in failed["reason"]
+    assert failed["reason"] == f"InputError: {place.sweeps}: expected a folder; move away what is there, and run again"
