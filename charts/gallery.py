@@ -3,7 +3,7 @@
 import itertools
 import tomllib
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -79,7 +79,7 @@ def _aliases(entries: Mapping[str, ChartEntry]) -> Iterator[ChartEntry]:
         entry = entries.get(alias["chart"])
         if entry and entry.template in CHOOSE_MARKS and alias["name"] not in entries:
             parameters = {**entry.parameters, "marks": alias["marks"]}
-            yield ChartEntry(alias["name"], entry.template, parameters, entry.on_site, False, entry.name)
+            yield replace(entry, name=alias["name"], parameters=parameters, alias_of=entry.name)
 
 
 def _choices(row: Mapping[str, Any], field: str, known: Known) -> list[Mapping[str, Any]]:
