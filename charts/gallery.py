@@ -4,7 +4,7 @@ import itertools
 import re
 import tomllib
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -84,7 +84,7 @@ def _aliases(entries: Mapping[str, ChartEntry]) -> Iterator[ChartEntry]:
         entry = entries.get(alias["chart"])
         if entry and entry.template in CHOOSE_MARKS and alias["name"] not in entries:
             parameters = {**entry.parameters, "marks": alias["marks"]}
-            yield ChartEntry(alias["name"], entry.template, parameters, entry.on_site, False, alias_of=entry.name)
+            yield replace(entry, name=alias["name"], parameters=parameters, alias_of=entry.name)
 
 
 def _part(value: Any) -> str:

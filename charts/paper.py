@@ -217,14 +217,15 @@ def _say_marks(frame: pl.DataFrame, choice: str) -> str:
 def _say_kind(kind: str, points: pl.DataFrame, frame: pl.DataFrame) -> str:
     """Say how points of one kind were made."""
     if kind == "measured":
-        device_and_software = points["source"][0].split(", ")[:2]  # the whole stands on the page, and in the data
-        return f"measured ({', '.join(device_and_software)})"
+        # device and software; the whole stands on the page, and in the data
+        by = sorted({", ".join(source.split(", ")[:2]) for source in points["source"]})
+        return f"measured ({by[0]})" if len(by) == 1 else f"measured ({len(by)} sources)"
     if kind == "predicted":
         lenders = points.group_by("transferred_from").len().drop_nulls().sort(pl.all())
         lent = " and ".join(f"{lender} ({count})" for lender, count in lenders.iter_rows())
         return f"predicted by a calibrated roof{f', transferred from {lent}' if lent else ''}"
-    used = frame.filter("is_default", layer="peak").row(0, named=True)
-    return f"computed from shapes, on the {_basis(used)} roof of {_peak(used)}"
+    roof = frame.filter("is_default", layer="peak").head(1).to_dicts()
+    return f"computed from shapes{f', on the {_basis(roof[0])} roof of {_peak(roof[0])}' if roof else ''}"
 
 
 def _say_roofs(frame: pl.DataFrame) -> list[str]:

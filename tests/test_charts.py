@@ -450,6 +450,21 @@ def test_the_seeds_roof_of_the_a6000_is_thick_and_the_datasheets_thin_and_both_a
     assert of_the_house["fp16 · 181 TFLOP/s (as printed)"] is False
 
 
+def test_the_first_basis_that_a_device_has_is_its_main_roof(snapshot: duckdb.DuckDBPyConnection) -> None:
+    entry = find_chart(snapshot, "roofline-llama-7b-a6000")
+    for bases, main in (
+        (["as_printed"], "181 TFLOP/s"),
+        (["datasheet", "as_printed"], "154.8 TFLOP/s (datasheet)"),
+        (["measured", "as_printed", "datasheet"], "181 TFLOP/s (as printed)"),
+    ):
+        other = replace(entry, parameters={**entry.parameters, "bases": bases})
+        spec = chart_spec(other, read_frame(snapshot, chart_sql(other)))
+        assert {row["label"] for row in marks(spec, "peak") if row["is_main"]} == {main}
+        assert next(row["label"] for row in marks(spec, "ridge") if row["is_main"]) == (
+            "ridge 235.7" if "181" in main else "ridge 201.6"
+        )
+
+
 def test_each_bandwidth_has_its_slope(home: Home) -> None:
     text = (SHIPPED / "hardware" / "a40.toml").read_text("utf-8")
     text += '[[bandwidth]]\nlevel = "dram"\ngb_per_s = 300\nbasis = "as_printed"\norigin = "x"\n'

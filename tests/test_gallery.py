@@ -62,6 +62,7 @@ def test_an_own_gallery_is_read(tmp_path: Path) -> None:
         ('precision_id = "fp16"', "", "chart[0].precision_id: missing"),
         ("batch_size = 8", 'batch_size = "8"', 'chart[0].batch_size = "8": expected'),
         ("batch_size = 8", "batch = 8", "chart[0].batch: unknown field"),
+        ("batch_size = 8", 'batch_size = 8\nmarks = "nearest"', 'chart[0].marks = "nearest": expected computed'),
         ("batch_size = 8", 'dtype = "fp16"', "chart[0].dtype: no parameter of house"),
         ("batch_size = 8", "sql = 'select 1'", "no parameter of house"),
     ],
