@@ -7,7 +7,7 @@ from typing import Any
 import polars as pl
 
 from flows.intensity.calibration import PARAMETERS, calibrations
-from warehouse.errors import InputError
+from warehouse.errors import InputError, cannot_write
 from warehouse.frames import read_frame
 from warehouse.home import Home
 from warehouse.objects import sql_folder
@@ -46,7 +46,7 @@ def calibrate(home: Home) -> tuple[Path, pl.DataFrame]:
             partial.write_text(to_toml(rows), "utf-8")
             partial.replace(path)
         except OSError as error:
-            raise InputError(f"{path}: {error.strerror or error}; expected a file that can be written") from None
+            raise cannot_write(path, error, "a file") from None
     return path, rows
 
 

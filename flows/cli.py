@@ -1,7 +1,9 @@
 """The `rooflines` command. What it does not need for a command, it does not import."""
 
+import errno
 import logging
 import os
+import select
 import shlex
 import signal
 import sys
@@ -11,12 +13,12 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any, Literal
+from typing import TYPE_CHECKING, Annotated, Any, Literal, TextIO
 
 from cyclopts import App, CycloptsError, Parameter
 
-from warehouse.errors import InputError, RunError, lines_of, one_line
-from warehouse.home import Home, refuse_no_text
+from warehouse.errors import InputError, RunError, cannot_write, disk_trouble, lines_of, one_line
+from warehouse.home import Home, refuse_no_path
 from warehouse.version import package_version
 
 if TYPE_CHECKING:
@@ -270,6 +272,7 @@ def measure(
     from flows import measure as measuring
 
     home, rows = common.place, []
+    refuse_no_path("--out", out)
     if workload:
         from flows.ingest.catalog import list_sources
         from flows.plan import plan_of
@@ -279,21 +282,24 @@ def measure(
             {name: "" if value is None else str(value) for name, value in row.items()} for row in planned.to_dicts()
         ]
     try:
-        if plan_only:
-            measuring.write_plan(rows, out)
-            print(f"planned {len(rows)} kernels\n  plan  {out}")
-            return 0
         with _progress("measuring") as show:
-            device = measuring.start_backend(backend)
-            every = [*measuring.ceilings(device), *rows]
-            counts = measuring.measure(every, out, device, hardware_id, seconds=seconds, progress=show.tell)
+            if plan_only:
+                measuring.write_plan(rows, out)
+                counts = {"kernels planned": len(rows)}
+            else:
+                device = measuring.start_backend(backend)
+                every = [*measuring.ceilings(device), *rows]
+                counts = measuring.measure(every, out, device, hardware_id, seconds=seconds, progress=show.tell)
     except OSError as error:
-        raise InputError(f"--out: {out}: {error.strerror or error}; expected a file that can be written") from None
+        raise cannot_write(f"--out: {out}", error, "a file") from None
+    except ValueError as error:
+        raise InputError(f"--out: {out}: {error}") from None
     except measuring.NoBackendError as error:
         raise InputError(f"--backend {backend}: {error}") from None
     print(", ".join(f"{count} {what}" for what, count in counts.items()))
-    print(f"  measurements  {out}")
-    print(f"next: rooflines ingest measurement {out}")
+    print(f"  {'plan' if plan_only else 'measurements'}  {out}")
+    if not plan_only:
+        print(f"next: rooflines ingest measurement {out}")
     return 0
 
 
@@ -607,12 +613,13 @@ def chart(
         raise InputError("chart: expected either the name of a chart or --sql FILE")
     if name is None and marks is not None:
         raise InputError("--marks: expected beside the name of a chart; `rooflines chart` lists them")
+    refuse_no_path("--out", out or "")
     suffix = out.suffix.removeprefix(".") if out else "json"
     if suffix not in {"json", "html", "svg", "png"}:
         raise InputError(f"--out: {out}: expected a file that ends in .json, .html, .svg or .png")
     with open_snapshot(common.place.snapshot) as connection:
         if sql is not None:
-            entry, frame = roofline_of(connection, _statement(None, sql), precision, "chart: --sql")
+            entry, frame = roofline_of(connection, _statement(None, sql, "--sql"), precision, "chart: --sql")
         elif name is None:
             print("\n".join(entry.name for entry in gallery(connection) if entry.is_listed))
             return 0
@@ -629,7 +636,7 @@ def chart(
 
     content = render(chart_spec(entry, frame), suffix)
     if out is None:
-        sys.stdout.buffer.write(content)
+        _print_bytes(content)
     else:
         _write(out, content)
         print(out)
@@ -688,25 +695,63 @@ def run_command(tokens: Sequence[str]) -> int:
     """Run one command line and return its exit code."""
     debug = "--debug" in tokens
     try:
-        return int(app(tokens, exit_on_error=False, print_error=False) or 0)
-    except (InputError, CycloptsError) as error:
-        return _fail(error, 2, debug)
+        code = int(app(tokens, exit_on_error=False, print_error=False) or 0)
+        _flush()
+        return code
     except KeyboardInterrupt:
         return _fail("interrupted", 130)
-    except BrokenPipeError:
-        sys.stdout = None  # or else the interpreter writes to it once more
-        return 0
-    except RunError as error:
-        return _fail(error, 1, debug)
     except Exception as error:
-        return _fail(error if debug else f"{type(error).__name__}: {error} (--debug shows where)", 1, debug)
+        if os.strerror(errno.EPIPE) in str(error) and _is_left(sys.stdout):
+            _drop_output()
+            return 0
+        said = error if isinstance(error, InputError | RunError | CycloptsError) else disk_trouble(error)
+        code = 2 if isinstance(said, InputError | CycloptsError) else 1
+        return _fail(said or _unforeseen(error, debug), code, debug)
+
+
+def _unforeseen(error: Exception, debug: bool) -> str:
+    return str(error) if debug else f"{type(error).__name__}: {error} (--debug shows where)"
+
+
+def _flush() -> None:
+    """Write out what was printed, while it can still be said that this fails."""
+    try:
+        if sys.stdout is not None:  # of a shell that closed it
+            sys.stdout.flush()
+    except OSError:
+        _drop_output()
+        raise
+
+
+def _print_bytes(content: bytes) -> None:
+    if sys.stdout is None:
+        raise InputError("standard output is closed; expected --out FILE")
+    sys.stdout.buffer.write(content)
+
+
+def _is_left(stream: TextIO | None) -> bool:
+    """Whether nobody reads a stream any more, as in `rooflines schema | head -1`."""
+    with suppress(OSError, ValueError, AttributeError):
+        poll = select.poll()
+        poll.register(stream.fileno() if stream else -1, 0)
+        return any(event & (select.POLLERR | select.POLLHUP) for _, event in poll.poll(0))
+    return False
+
+
+def _drop_output() -> None:
+    """Send nowhere what is still to be printed, or else the interpreter tells of it once more where it ends."""
+    with suppress(OSError, ValueError, AttributeError):
+        nowhere = os.open(os.devnull, os.O_WRONLY)
+        os.dup2(nowhere, sys.stdout.fileno())
+        os.close(nowhere)
 
 
 def _fail(reason: BaseException | str, code: int, debug: bool = False) -> int:
     if debug:
         traceback.print_exc()
-    for line in lines_of(reason):
-        print(f"rooflines: {line}", file=sys.stderr)
+    with suppress(OSError):  # nobody reads it
+        for line in lines_of(reason) if sys.stderr else ():
+            print(f"rooflines: {line}", file=sys.stderr)
     return code
 
 
@@ -720,7 +765,7 @@ def _tell_left_out(charts: "Sequence[LeftOut]") -> None:
 def _folder(option: str, value: str | None) -> Path | None:
     if value is not None and not value.strip():
         raise InputError(f"{option}: empty; expected a folder")
-    refuse_no_text(option, value or "")
+    refuse_no_path(option, value or "")
     return Path(value).expanduser().absolute() if value else None
 
 
@@ -792,22 +837,25 @@ def _sweep_on_dask(request: "Request", address: str | None, common: Common) -> "
         return sweep_on_dask(request.name, request, address, common.place.path)
 
 
-def _statement(sql: str | None, file: Path | None) -> str:
+def _statement(sql: str | None, file: Path | None, option: str = "--file") -> str:
     if (sql is None) == (file is None):
         raise InputError('query: expected either SQL, as "select * from mart.roof", or --file FILE')
     if file is None:
         return sql or ""
+    refuse_no_path(option, file)
     try:
-        return sys.stdin.read() if str(file) == "-" else file.read_text("utf-8")
-    except (OSError, UnicodeDecodeError) as error:
-        raise InputError(f"--file: {file}: {error}; expected a text file") from None
+        return sys.stdin.read() if str(file) == "-" else file.read_text("utf-8-sig")
+    except UnicodeDecodeError as error:
+        raise InputError(f"{option}: {file}: byte {error.start} is not UTF-8; expected a text file") from None
+    except OSError as error:
+        raise InputError(f"{option}: {file}: {error.strerror or error}; expected a text file") from None
 
 
 def _write(path: Path, content: bytes) -> None:
     try:
         path.write_bytes(content)
     except OSError as error:
-        raise InputError(f"--out: {path}: {error.strerror or error}; expected a file that can be written") from None
+        raise cannot_write(f"--out: {path}", error, "a file") from None
 
 
 @contextmanager
@@ -882,7 +930,7 @@ class _Progress(logging.Handler):
 @contextmanager
 def _progress(message: str) -> Iterator[_Progress]:
     """Show what is going on where a person looks on, and nothing elsewhere."""
-    if not sys.stderr.isatty():
+    if sys.stderr is None or not sys.stderr.isatty():
         yield _Progress(None)
         return
     from rich.console import Console

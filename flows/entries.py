@@ -28,7 +28,7 @@ from flows.ingest.torch_profiler import read_torch_profiler
 from flows.ingest.vidur import read_vidur
 from flows.readers import read_every_kind, read_kind, refuse_unknown_names
 from warehouse.errors import LITTLE_SPACE, Each, InputError, RunError, cannot_write, one_line, refused_together
-from warehouse.home import Home
+from warehouse.home import Home, refuse_no_path
 
 Kind = Literal[
     "hardware", "model", "workload", "ops", "measurement", "vidur", "aiconfigurator", "nsight", "torch-profiler"
@@ -155,12 +155,8 @@ def _refuse_standing(folder: Path, entry: Entry, suffixes: Iterable[str], *, rep
 
 
 def _expanded(name: str) -> Path:
-    try:
-        path = Path(name).expanduser()
-        path.exists()
-    except (RuntimeError, OSError, ValueError) as error:  # no such user, too long, a null byte
-        raise InputError(f"{shown(name)}: {error}; expected a path") from None
-    return path
+    refuse_no_path("ingest", name)
+    return Path(name).expanduser()
 
 
 def _same_entry(folder: Path, entry_id: str, suffixes: Iterable[str]) -> list[Path]:

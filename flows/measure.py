@@ -335,9 +335,14 @@ def measure(
         The device, by its id in the catalog.
     seconds
         Time that a kernel may take, warm-ups aside.
+
+    Raises
+    ------
+    ValueError
+        The file is there and holds something else; it stays as it is.
     """
     rows = list(plan)
-    done = {_key(row) for row in _read(out)} if out.exists() else set()
+    done = _keys_in(out) if out.exists() else set()
     counts = dict.fromkeys(("measured", "before", "too large", "failed"), 0)
     _mend(out)
     with out.open("a", encoding="utf-8", newline="") as file:
@@ -436,6 +441,17 @@ def _read(path: Path) -> list[dict[str, str]]:
         return [row for row in csv.DictReader(file) if None not in row.values()]
 
 
+def _keys_in(path: Path) -> set[tuple[str, ...]]:
+    """Return what a measurement file holds; raise `ValueError` if it is none."""
+    if not path.is_file():  # a pipe would be waited for
+        raise ValueError("no file; expected a measurement file to go on with, or none")
+    with path.open("rb") as file:
+        header = file.readline(10_000).decode("utf-8", "replace").strip().split(",")
+    if header != [""] and not {*PLANNED} <= {*header}:
+        raise ValueError("holds something else; expected a measurement file to go on with, or none")
+    return {_key(row) for row in _read(path)}
+
+
 def _mend(path: Path) -> None:
     """Cut off a last line that an interruption left unfinished."""
     if not path.exists():
@@ -466,11 +482,11 @@ def main(arguments: Sequence[str] | None = None) -> int:
     try:
         backend = start_backend(options.backend)
         rows = [*ceilings(backend), *(read_plan(options.plan) if options.plan else [])]
+        show = lambda text: print(text, file=sys.stderr, flush=True)  # noqa: E731
+        counts = measure(rows, options.out, backend, options.hardware_id, seconds=options.seconds, progress=show)
     except (OSError, ValueError, NoBackendError) as error:
         print(f"measure: {error}", file=sys.stderr)
         return 2
-    show = lambda text: print(text, file=sys.stderr, flush=True)  # noqa: E731
-    counts = measure(rows, options.out, backend, options.hardware_id, seconds=options.seconds, progress=show)
     print(", ".join(f"{count} {what}" for what, count in counts.items()), options.out)
     return 0
 

@@ -9,6 +9,7 @@ Each = Callable[[], AbstractContextManager[None]]  # what one of several inputs 
 
 LITTLE_SPACE = 1_000_000  # free bytes of a disk that is full
 _LONGEST = 4_000  # characters of a message
+_LONGEST_PATH = 200  # characters of a message about a path that is too long
 _UNPRINTABLE = "\N{REPLACEMENT CHARACTER}"
 # what the system says of a disk, in the words that DuckDB and polars repeat
 _NO_SPACE = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
@@ -86,6 +87,8 @@ def disk_trouble(error: BaseException) -> InputError | RunError | None:
         return None
     if any(word in said for word in _FULL):
         return RunError(f"no space on the disk: {said}; free some, then run again")
+    if os.strerror(errno.ENAMETOOLONG) in said:
+        return InputError(f"{said[:_LONGEST_PATH]}; expected a shorter path")
     if any(word in said for word in _CLOSED):
         return InputError(f"{said}; expected a place that can be written")
     return None

@@ -1,5 +1,6 @@
 """The folder that holds one warehouse: build database, snapshot, site and the user's catalog."""
 
+import errno
 import os
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -12,6 +13,7 @@ from platformdirs import user_data_path
 from warehouse.errors import InputError, RunError
 
 _PACKAGE = Path(__file__).resolve().parent
+_SHOWN = 60  # letters of a path that can be none
 
 # homes that this process holds for a run that has not begun
 _held_ahead: set[Path] = set()
@@ -32,10 +34,10 @@ class Home:
         Raises
         ------
         InputError
-            The path is no text.
+            Nothing can have the path.
         """
         chosen = path or os.environ.get("ROOFLINES_HOME") or _default_path()
-        refuse_no_text("home", chosen)
+        refuse_no_path("home", chosen)
         return cls(Path(chosen).expanduser().absolute())
 
     def refuse_unusable_path(self) -> None:
@@ -149,6 +151,19 @@ def refuse_no_text(what: str, path: str | Path) -> None:
         str(path).encode()
     except UnicodeEncodeError:
         raise InputError(f"{what}: {str(path)!a}: not UTF-8; expected a path that is text") from None
+
+
+def refuse_no_path(what: str, path: str | Path) -> None:
+    """Raise `InputError` if nothing can have a path: it is no text, too long, or of a user who is not there."""
+    refuse_no_text(what, path)
+    try:
+        os.lstat(Path(path).expanduser())
+    except (OSError, ValueError, RuntimeError) as error:  # the latter two: a null byte, no such user
+        if isinstance(error, OSError) and error.errno != errno.ENAMETOOLONG:
+            return
+        shown = str(path) if len(str(path)) <= _SHOWN else f"{str(path)[:_SHOWN]}…"
+        reason = error.strerror if isinstance(error, OSError) else str(error).rstrip(".")
+        raise InputError(f"{what}: {shown}: {reason}; expected a path that can be") from None
 
 
 def _default_path() -> Path:
