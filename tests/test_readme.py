@@ -8,8 +8,10 @@ import duckdb
 import pytest
 
 from flows.cli import run_command
+from flows.gallery import gallery
 from flows.ingest.hardware import read_hardware
 from flows.ingest.workload import read_precisions, read_workloads
+from tests.plain_run import plain_run
 from tests.test_ingest import source, written
 from warehouse.home import Home
 from warehouse.objects import sql_files
@@ -41,13 +43,28 @@ def test_examples(
 
 
 def test_the_device_and_the_workload_can_be_read(tmp_path: Path) -> None:
-    device, grid, precision = re.findall(r"```toml\n(.*?)```", README, re.DOTALL)
+    _, device, grid, precision = re.findall(r"```toml\n(.*?)```", README, re.DOTALL)
     frames = read_hardware([source(written(tmp_path, "my-gpu.toml", device), "hardware")])
     assert frames["ceiling"]["value_per_s"].to_list() == [149.7e12, 696e9]
     workload = read_workloads([source(written(tmp_path, "my-grid.toml", grid), "workload")])["workload"]
     assert workload["models"].to_list() == [["llama-7b"]]
     listed = source(written(tmp_path, "precisions.toml", precision), "precision")
     assert read_precisions([listed])["precision"]["weight_bits"].to_list() == [4.0]
+
+
+def test_the_gallery_is_drawn_on_a_fresh_home(home: Home, monkeypatch: pytest.MonkeyPatch) -> None:
+    """In a run; of the other charts none is drawn, for they take long."""
+    (block,) = (text for text in re.findall(r"```toml\n(.*?)```", README, re.DOTALL) if "[[chart]]" in text)
+    home.catalog.mkdir()
+    written(home.catalog, "gallery.toml", block)
+    monkeypatch.setattr("flows.publish.gallery", lambda opened: [entry for entry in gallery(opened) if entry.source])
+    summary = plain_run(home, draws=True)
+    assert summary.left_out == ()
+    names = ["mine-llama-13b-l40s", "mine-llama-3-8b-l40s", "my-kernels"]
+    assert sorted(path.name for path in (home.site / "charts").iterdir()) == names
+    for name in names:
+        assert "<svg" in (home.site / "charts" / name / f"{name}.svg").read_text("utf-8")
+        assert name in (home.site / "index.html").read_text("utf-8")
 
 
 def test_files_that_are_named_are_there() -> None:

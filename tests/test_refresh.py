@@ -124,8 +124,18 @@ def test_a_device_without_the_dtype_has_no_chart_of_it(
 ) -> None:
     (home.catalog / "hardware").mkdir(parents=True)
     (home.catalog / "hardware" / "mine.toml").write_text(DEVICE.replace('"fp16"', '"fp32"'), "utf-8")
+    two = "select hardware_id, 1 as intensity_flops_per_byte, 1 as performance_flops_per_s from mart.roof"
+    chart = f'[[chart]]\nname = "two"\ntemplate = "house"\nprecision_id = "fp16"\nsql = "{two}"\n'
+    (home.catalog / "gallery.toml").write_text(chart, "utf-8")
+    told = "  left out  $ROOFLINES_HOME/catalog/gallery.toml: two: "
     assert run_command(["run", "--home", str(home.path)]) == 0
-    assert "left out  device-mine: no roof of the dtype" in capsys.readouterr().out
+    said = capsys.readouterr().out
+    assert "left out  device-mine: no roof of the dtype" in said
+    assert told in said
+    assert run_command(["run", "--home", str(home.path)]) == 0
+    said = capsys.readouterr().out
+    assert said.startswith("unchanged: ")
+    assert told in said
     assert not (home.site / "charts" / "device-mine").exists()
 
 
@@ -219,7 +229,7 @@ def test_a_run_that_fails_late_leaves_the_old_snapshot(
         raise RuntimeError("the pen broke")
 
     with monkeypatch.context() as patched:
-        patched.setattr("flows.publish.submit_chart", fail)
+        patched.setattr("flows.publish.write_pages", fail)
         with pytest.raises(RuntimeError, match="the pen broke"):
             run_refresh(home.path)
     assert home.snapshot.read_bytes() == before
