@@ -351,12 +351,11 @@ def main() -> None:
     from warehouse import snapshot, statements  # noqa: PLC0415
 
     with snapshot.open_snapshot(Path(sys.argv[1])) as connection:
-        known = statements.known_to(connection)
-        statements.known_to = lambda connection: known  # the same for each
+        known = statements.Known(connection)
 
         def refusal(sql: str) -> str | None:
             try:
-                return None if list(statements.readable(connection, sql)) else "no statement"
+                return None if list(statements.readable(connection, sql, known)) else "no statement"
             except (duckdb.Error, RuntimeError) as error:
                 return str(error)
 

@@ -7,8 +7,9 @@ reads names, and whoever looks at the text sees other names.
 import json
 import re
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
 from difflib import get_close_matches
+from functools import cached_property
+from pathlib import Path
 from typing import Any
 
 import duckdb
@@ -38,18 +39,48 @@ _HOW = {"analyze", "format", "text", "json", "html", "graphviz", "yaml", "mermai
 _PRAGMA = re.compile(rf"{_BLANK}*pragma{_BLANK}+(?P<what>.*?){_BLANK}*;?{_BLANK}*", re.I | re.S)
 
 
-@dataclass(frozen=True)
 class Known:
-    """Names that a statement may use, in small letters."""
+    """Names that statements on a snapshot may use: its own, and those of the engine that only read."""
 
-    functions: frozenset[str]
-    tables: frozenset[str]  # and views
-    schemas: frozenset[str]  # and databases
+    def __init__(self, connection: duckdb.DuckDBPyConnection) -> None:
+        self._connection = connection
+
+    def has_function(self, name: str) -> bool:
+        """Whether a function is known to read and do nothing else."""
+        return name in self._readers or name in self._own_functions
+
+    @cached_property
+    def tables(self) -> frozenset[str]:
+        """Tables and views."""
+        sql = "select {0}_name from duckdb_{0}s() where not internal"
+        own = [name for kind in ("table", "view") for name in fetch_column(self._connection, sql.format(kind))]
+        return frozenset([*map(str.lower, own), *(name for _, name in self._views)])
+
+    @cached_property
+    def schemas(self) -> frozenset[str]:
+        """Schemas and databases."""
+        own = fetch_rows(self._connection, "select database_name, schema_name from duckdb_schemas()")
+        of_the_engine = [*_OF_THE_ENGINE, *(schema for schema, _ in self._views)]
+        return frozenset([*(name.lower() for row in own for name in row), *of_the_engine])
+
+    @cached_property
+    def _readers(self) -> frozenset[str]:
+        lines = _readers_file(duckdb.__version__).read_text("utf-8").splitlines()
+        return frozenset(line.lower() for line in lines if not line.startswith("# "))
+
+    @cached_property
+    def _views(self) -> list[list[str]]:
+        return [name.split(".", 1) for name in self._readers if re.fullmatch(r"\w+\.\w+", name)]
+
+    @cached_property
+    def _own_functions(self) -> frozenset[str]:
+        sql = "select function_name from duckdb_functions() where not internal"
+        return frozenset(map(str.lower, fetch_column(self._connection, sql)))
 
 
 def refuse_untried_engine() -> None:
     """Raise `duckdb.PermissionException` on a DuckDB on which it was not tried that statements only read."""
-    if not (sql_folder() / "sandbox" / f"readers-{minor_of(duckdb.__version__)}.txt").is_file():
+    if not _readers_file(duckdb.__version__).is_file():
         tried = ", ".join(tried_minors())
         raise duckdb.PermissionException(f"DuckDB {duckdb.__version__} was not tried; expected one of {tried}")
 
@@ -59,29 +90,9 @@ def tried_minors() -> list[str]:
     return sorted(path.stem.removeprefix("readers-") for path in (sql_folder() / "sandbox").glob("readers-*.txt"))
 
 
-def minor_of(version: str) -> str:
-    """Return the minor version, as 1.5, of a version."""
-    return ".".join(version.split(".")[:2])
-
-
-def known_to(connection: duckdb.DuckDBPyConnection) -> Known:
-    """Return the names that statements on a snapshot may use: its own, and those of the engine that only read."""
-    text = (sql_folder() / "sandbox" / f"readers-{minor_of(duckdb.__version__)}.txt").read_text("utf-8")
-    readers = {line for line in text.splitlines() if not line.startswith("# ")}
-    own = fetch_column(connection, "select function_name from duckdb_functions() where not internal")
-    rows = [
-        row
-        for kind in ("table", "view")
-        for row in fetch_rows(connection, f"select schema_name, {kind}_name from duckdb_{kind}s() where not internal")
-    ]
-    views = [name.split(".", 1) for name in readers if re.fullmatch(r"\w+\.\w+", name)]
-    schemas = fetch_rows(connection, "select database_name, schema_name from duckdb_schemas()")
-    places = {*_OF_THE_ENGINE, *(schema for schema, _ in views), *(name for row in schemas for name in row)}
-    return Known(
-        frozenset(name.lower() for name in [*readers, *own]),
-        frozenset(name.lower() for _, name in [*views, *rows]),
-        frozenset(name.lower() for name in places),
-    )
+def _readers_file(version: str) -> Path:
+    """Return the list of what only reads in the minor version, as 1.5, of a DuckDB."""
+    return sql_folder() / "sandbox" / f"readers-{'.'.join(version.split('.')[:2])}.txt"
 
 
 def ask(connection: duckdb.DuckDBPyConnection, sql: str) -> duckdb.DuckDBPyRelation | None:
@@ -95,14 +106,14 @@ def ask(connection: duckdb.DuckDBPyConnection, sql: str) -> duckdb.DuckDBPyRelat
         The statement cannot be run, or does more than read.
     """
     relation = None
-    for text in list(readable(connection, sql)):
+    for text in list(readable(connection, sql, Known(connection))):
         relation = connection.sql(text)
     if relation is not None and len(relation.columns) > MOST_COLUMNS:
         raise duckdb.InvalidInputException(f"{len(relation.columns)} columns; expected at most {MOST_COLUMNS}")
     return relation
 
 
-def readable(connection: duckdb.DuckDBPyConnection, sql: str) -> Iterator[str]:
+def readable(connection: duckdb.DuckDBPyConnection, sql: str, known: Known) -> Iterator[str]:
     """Yield the text of each statement as it is to be run, each decided on as that text.
 
     Raises
@@ -115,7 +126,6 @@ def readable(connection: duckdb.DuckDBPyConnection, sql: str) -> Iterator[str]:
         raise duckdb.PermissionException(f"{len(sql)} characters; expected at most {LONGEST_STATEMENT}")
     if not sql.isprintable() and any("\ud800" <= letter <= "\udfff" for letter in sql):
         raise duckdb.InvalidInputException("the statement is no text; expected UTF-8")
-    known = known_to(connection)
     for statement in connection.extract_statements(sql):
         kind, text = _kind(statement), statement.query
         if kind == "MULTI" or (kind in {"CREATE", "SELECT"} and not text.strip()):
@@ -224,7 +234,7 @@ def _refuse_node(node: Mapping[str, Any], kind: str, known: Known, shadowed: fro
 
 def _refuse_function(node: Mapping[str, Any], known: Known) -> None:
     *schema, name = _path(node, "function_name") or [""]
-    if name.lower() not in known.functions or not {part.lower() for part in schema} <= known.schemas:
+    if not known.has_function(name.lower()) or not {part.lower() for part in schema} <= known.schemas:
         what = f"the function {'.'.join([*schema, name])} is not known to read and do nothing else"
         raise duckdb.PermissionException(f"{what}; expected others")
 
