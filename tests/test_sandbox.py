@@ -18,13 +18,14 @@ from flows.cli import run_command
 from flows.gallery import roofline_of
 from tests import hostile
 from tests.hostile import GOOD, HOSTILE, TOO_LARGE, disguised
-from warehouse import statements
+from warehouse import engine, statements
+from warehouse.engine import tried_minors
 from warehouse.errors import InputError
 from warehouse.home import Home
 from warehouse.objects import sql_folder
 from warehouse.sandbox import bytes_of
 from warehouse.snapshot import open_snapshot
-from warehouse.statements import LONGEST_STATEMENT, ask, tried_minors
+from warehouse.statements import LONGEST_STATEMENT, ask
 
 ROOT = Path(__file__).resolve().parents[1]
 LINUX = pytest.mark.skipif(sys.platform != "linux", reason="what only Linux can promise")
@@ -118,13 +119,35 @@ def test_readers_are_functions_of_the_engine_that_only_read() -> None:
 
 
 def test_only_a_duckdb_on_which_this_was_tried_runs_users_sql(
-    finished: Home, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+    finished: Home, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
+    """All else is done on any, and said once."""
     assert tried_minors() == ["1.5", "2.0"]
     monkeypatch.setattr(duckdb, "__version__", "2.1.0")
-    with open_snapshot(finished.snapshot) as connection, pytest.raises(duckdb.PermissionException) as caught:
-        ask(connection, "select 1")
-    assert str(caught.value) == "DuckDB 2.1.0 was not tried; expected one of 1.5, 2.0"
+    engine.warn_of_untried_engine.cache_clear()
+    for _ in range(2):
+        with open_snapshot(finished.snapshot) as connection:
+            assert connection.sql("select count(*) > 0 from mart.roof").fetchall() == [(True,)]
+            with pytest.raises(duckdb.PermissionException) as caught:
+                ask(connection, "select 1")
+    assert str(caught.value) == "DuckDB 2.1.0 was not tried for users' SQL; expected 1.5 or 2.0"
+    assert caplog.messages == ["DuckDB 2.1.0 was not tried, but 1.5, 2.0; users' SQL is not run on it"]
+
+
+def test_a_command_says_in_one_line_that_its_duckdb_was_not_tried(finished: Home, tmp_path: Path) -> None:
+    (tmp_path / "sitecustomize.py").write_text("import duckdb\nduckdb.__version__ = '2.1.0'\n")
+    path = os.pathsep.join([str(tmp_path), str(ROOT)])
+    (tmp_path / "own.sql").write_text("select 1")
+    for arguments, last in (
+        (["query", "select 1"], "rooflines: query: DuckDB 2.1.0 was not tried for users' SQL; expected 1.5 or 2.0"),
+        (["chart", "--sql", str(tmp_path / "own.sql")], "rooflines: chart: --sql: DuckDB 2.1.0 was not tried"),
+        (["schema", "mart.roof"], "DuckDB 2.1.0 was not tried, but 1.5, 2.0"),
+    ):
+        command = [sys.executable, "-m", "flows.cli", *arguments, "--home", str(finished.path)]
+        environment = {**os.environ, "PYTHONPATH": path}
+        done = subprocess.run(command, cwd=tmp_path, env=environment, capture_output=True, text=True, check=False)
+        assert done.returncode == (0 if arguments[0] == "schema" else 2)
+        assert done.stderr.splitlines()[-1].startswith(last)
 
 
 def test_no_message_repeats_a_file(finished: Home, tmp_path: Path) -> None:

@@ -9,6 +9,7 @@ from pathlib import Path
 import duckdb
 
 from warehouse.bucket import BucketPath, let_use
+from warehouse.engine import warn_of_untried_engine
 from warehouse.errors import InputError, disk_trouble, one_line
 from warehouse.home import Home
 from warehouse.rows import fetch_row, fetch_rows
@@ -155,6 +156,7 @@ def open_snapshot(
         There is no snapshot, or it cannot be read; or this is no amount of memory.
     """
     bytes_of(memory_limit)  # an amount
+    warn_of_untried_engine()
     if not path.exists():
         raise InputError(f"{path}: no such snapshot; `rooflines run` makes it")
     if not path.is_file():

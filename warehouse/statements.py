@@ -9,12 +9,11 @@ import re
 from collections.abc import Iterator, Mapping
 from difflib import get_close_matches
 from functools import cached_property
-from pathlib import Path
 from typing import Any
 
 import duckdb
 
-from warehouse.objects import sql_folder
+from warehouse.engine import readers_file, tried_minors
 from warehouse.rows import fetch_column, fetch_rows, fetch_value
 
 LONGEST_STATEMENT = 100_000  # characters
@@ -65,7 +64,8 @@ class Known:
 
     @cached_property
     def _readers(self) -> frozenset[str]:
-        lines = _readers_file(duckdb.__version__).read_text("utf-8").splitlines()
+        path = readers_file()
+        lines = path.read_text("utf-8").splitlines() if path else []
         return frozenset(line.lower() for line in lines if not line.startswith("# "))
 
     @cached_property
@@ -76,23 +76,6 @@ class Known:
     def _own_functions(self) -> frozenset[str]:
         sql = "select function_name from duckdb_functions() where not internal"
         return frozenset(map(str.lower, fetch_column(self._connection, sql)))
-
-
-def refuse_untried_engine() -> None:
-    """Raise `duckdb.PermissionException` on a DuckDB on which it was not tried that statements only read."""
-    if not _readers_file(duckdb.__version__).is_file():
-        tried = ", ".join(tried_minors())
-        raise duckdb.PermissionException(f"DuckDB {duckdb.__version__} was not tried; expected one of {tried}")
-
-
-def tried_minors() -> list[str]:
-    """Return the minor versions of DuckDB on which users' SQL is run: those that `sql/sandbox` has a list for."""
-    return sorted(path.stem.removeprefix("readers-") for path in (sql_folder() / "sandbox").glob("readers-*.txt"))
-
-
-def _readers_file(version: str) -> Path:
-    """Return the list of what only reads in the minor version, as 1.5, of a DuckDB."""
-    return sql_folder() / "sandbox" / f"readers-{'.'.join(version.split('.')[:2])}.txt"
 
 
 def ask(connection: duckdb.DuckDBPyConnection, sql: str) -> duckdb.DuckDBPyRelation | None:
@@ -121,7 +104,9 @@ def readable(connection: duckdb.DuckDBPyConnection, sql: str, known: Known) -> I
     duckdb.Error
         One is none, or does more than read.
     """
-    refuse_untried_engine()
+    if readers_file() is None:
+        tried = " or ".join(tried_minors())
+        raise duckdb.PermissionException(f"DuckDB {duckdb.__version__} was not tried for users' SQL; expected {tried}")
     if len(sql) > LONGEST_STATEMENT:
         raise duckdb.PermissionException(f"{len(sql)} characters; expected at most {LONGEST_STATEMENT}")
     if not sql.isprintable() and any("\ud800" <= letter <= "\udfff" for letter in sql):
