@@ -525,6 +525,7 @@ def query(
     as_of: str | None = None,
     timeout: float = 300,
     memory: str = "2GB",
+    raw: bool = False,
     common: Common = Common(),
 ) -> int:
     """Run read-only SQL on the published snapshot.
@@ -545,19 +546,22 @@ def query(
         Seconds after which the statement is stopped.
     memory
         Memory that it can take, as 500MB.
+    raw
+        Leave text of CSV that begins with =, +, - or @ as it is; else an apostrophe stands before it, for spreadsheets.
     """
     from flows.query import write_result
-    from warehouse.sandbox import limited
-    from warehouse.snapshot import open_snapshot, snapshot_of
+    from warehouse.sandbox import Question
 
     if not timeout > 0:
         raise InputError(f"--timeout: {timeout:g}; expected seconds")
-    path, statement = snapshot_of(common.place, as_of), _statement(sql, file)
-    with (
-        open_snapshot(path, memory) as connection,
-        limited(connection, timeout, memory, source="query", more="--timeout --memory"),
-    ):
-        write_result(connection, statement, format, out)
+    home, snapshot = common.place, common.place.snapshot
+    if as_of is not None:
+        from warehouse.snapshot import snapshot_of
+
+        snapshot = snapshot_of(home, as_of)
+    more = "--timeout --memory"
+    question = Question(str(snapshot), _statement(sql, file), format, "query", timeout, memory, more, raw=raw)
+    write_result(home, question, out)
     return 0
 
 

@@ -2,6 +2,7 @@
 
 import json
 import string
+import tempfile
 import textwrap
 from collections.abc import Iterable
 from dataclasses import replace
@@ -12,10 +13,11 @@ import duckdb
 import polars as pl
 
 from charts.gallery import CHOOSE_MARKS, ChartEntry, list_charts
-from warehouse.errors import InputError, one_line
+from warehouse.errors import InputError
 from warehouse.frames import read_frame
 from warehouse.objects import sql_files, sql_folder
-from warehouse.sandbox import ask, limited
+from warehouse.rows import fetch_value
+from warehouse.sandbox import Question, answer
 from warehouse.snapshot import refuse_earlier_version
 from warehouse.store import literal
 
@@ -28,9 +30,11 @@ SUFFIXES = ("vl.json", "svg", "png", "csv", "sql")
 # of a chart's own query
 _MOST_S = 60.0
 _MOST_POINTS = 100_000
+_MOST_BYTES = 2**28
 
 # what a query must say of a point
 _OF_A_POINT = ("hardware_id", "intensity_flops_per_byte", "performance_flops_per_s")
+_MAY_BE_SAID = ("label", "op", "op_group", "phase", "bound")
 
 # words of the gallery's list that stand for several values, and the query that says for which
 _WORDS = {
@@ -203,13 +207,16 @@ def roofline_of(
 
 
 def _points(connection: duckdb.DuckDBPyConnection, sql: str, source: str) -> pl.DataFrame:
-    """Return the rows of a user's query."""
-    try:
-        with limited(connection, _MOST_S, source=source):
-            relation = ask(connection, sql)
-            points = pl.DataFrame(relation.limit(_MOST_POINTS + 1)) if relation is not None else pl.DataFrame()
-    except (duckdb.Error, pl.exceptions.ComputeError) as error:
-        raise InputError(f"{source}: {one_line(error)}") from None
+    """Return the rows of a user's query, which a process of its own runs."""
+    snapshot = fetch_value(connection, "select path from duckdb_databases() where path is not null")
+    columns = [*_OF_A_POINT, *_MAY_BE_SAID]
+    question = Question(snapshot, sql, "ipc", source, _MOST_S, columns=columns, most_rows=_MOST_POINTS + 1)
+    with tempfile.TemporaryFile() as rows:
+        answer(question, rows)
+        if rows.tell() > _MOST_BYTES:
+            raise InputError(f"{source}: rows of {rows.tell() / 1e6:.0f} MB; expected at most {_MOST_BYTES / 1e6:.0f}")
+        rows.seek(0)
+        points = pl.read_ipc(rows.read())
     if len(points) > _MOST_POINTS:
         raise InputError(f"{source}: more than {_MOST_POINTS} rows; expected one a point")
     return points

@@ -1,133 +1,91 @@
-"""Results of users' queries, written as they asked."""
+"""Where the result of a user's query goes: to standard output, or to a file that is there when it is whole."""
 
-import contextlib
-import io
 import re
+import secrets
 import shutil
 import sys
-from collections.abc import Iterator
+import tempfile
+from contextlib import suppress
+from dataclasses import replace
 from pathlib import Path
-from typing import IO, TYPE_CHECKING, Literal
 
-import duckdb
+from warehouse.errors import InputError
+from warehouse.home import Home
+from warehouse.sandbox import Question, answer
 
-if TYPE_CHECKING:
-    import polars as pl
-
-from warehouse.errors import InputError, one_line
-from warehouse.extensions import reason_without
-from warehouse.sandbox import ask
-from warehouse.store import lost_files, quoted
-
-Format = Literal["table", "csv", "json", "parquet"]
-
-# Types that polars cannot take over from DuckDB, or cannot write in a format.
-_AS_TEXT: dict[str, tuple[str, ...]] = {
-    "csv": ("INTERVAL", "UNION", "TIME WITH TIME ZONE", "BIT", "BLOB", "LIST", "ARRAY", "STRUCT", "MAP", "[]"),
-    "json": ("INTERVAL", "UNION", "TIME WITH TIME ZONE", "BIT", "BLOB"),
-    "parquet": ("INTERVAL", "UNION", "TIME WITH TIME ZONE", "BIT"),
-}
-_EXACT = re.compile(r"DECIMAL\(\d+,\s*\d+\)|\bU?HUGEINT\b")  # numbers that JSON would hold as text
-_MAX_ROWS = 40
+# what stands in a home: databases, with their logs and what is not yet whole, and folders
+_OWN = re.compile(r"(build|rooflines|run|site|snapshots|stage|sweeps|catalog)(\..*)?", re.IGNORECASE)
 
 
-def write_result(connection: duckdb.DuckDBPyConnection, sql: str, form: Format, out: Path | None = None) -> None:
+def write_result(home: Home, question: Question, out: Path | None = None) -> None:
     """Run a statement and write its rows to a file or to standard output.
 
     Raises
     ------
     InputError
         The statement cannot be run, or its result cannot be written as asked.
+    RunError
+        The disk is full.
+    BrokenPipeError
+        Nobody reads standard output.
     """
-    if form == "parquet" and out is None and sys.stdout.isatty():
+    if question.form == "parquet" and out is None and sys.stdout.isatty():
         raise InputError("--format parquet: expected --out FILE, or standard output sent to a file")
+    width = max(80, shutil.get_terminal_size((160, 0)).columns)
+    if out is None:
+        _write_to_standard_output(replace(question, width=width))
+        return
     try:
-        relation = ask(connection, sql)
-        if relation is None:
-            raise InputError("query: the statement has no result; expected one that returns rows")
-        if form == "table":
-            _write_text(_table(relation), out)
+        target = _refuse_file_of_home(home, out)
+        if target.exists() and not target.is_file():  # a pipe, or what swallows everything
+            with out.open("wb") as file:
+                answer(replace(question, width=width), file)
         else:
-            _write_frame(relation, form, out)
-    except duckdb.OutOfMemoryException:
-        raise
-    except duckdb.Error as error:
-        if ".parquet" in str(error):
-            _refuse_lost_files(connection)
-        if "httpfs" in str(error) and (reason := reason_without("httpfs", "s3")):
-            raise InputError(f"query: sweeps that lie in a bucket: {reason}") from None
-        raise InputError(f"query: {one_line(error)}") from None
+            _write_whole(replace(question, width=width, out=str(target)), out)
     except OSError as error:
-        if out is None:
-            raise
         raise InputError(f"--out: {out}: {error.strerror or error}; expected a file that can be written") from None
 
 
-def _refuse_lost_files(connection: duckdb.DuckDBPyConnection) -> None:
-    """Raise `InputError` where a sweep lacks a file; DuckDB would say that it may not look for it."""
-    for sweep_id, files in lost_files(connection).items():
-        mend = f"the same `rooflines sweep` makes it again, `rooflines sweep --remove {sweep_id}` forgets the sweep"
-        raise InputError(f"query: sweep {sweep_id}: {files[0]} is gone; {mend}")
-
-
-def _table(relation: duckdb.DuckDBPyRelation) -> str:
-    text = io.StringIO()
-    with contextlib.redirect_stdout(text):
-        relation.show(max_width=max(80, shutil.get_terminal_size((160, 0)).columns), max_rows=_MAX_ROWS)
-    return text.getvalue()
-
-
-def _write_frame(relation: duckdb.DuckDBPyRelation, form: Format, out: Path | None) -> None:
-    """Write the rows some at a time, so that there may be any number; a file is there when it is whole."""
-    import polars as pl  # noqa: PLC0415
-
-    rows = pl.scan_arrow_c_stream(_castable(relation, form))
-    is_file = out is not None and (out.is_file() or not out.exists())
-    partial = out.with_name(f".{out.name}.partial") if out is not None and is_file else out
+def _write_to_standard_output(question: Question) -> None:
     try:
-        with partial.open("wb") if partial is not None else contextlib.nullcontext(sys.stdout.buffer) as target:
-            if form == "csv":
-                rows.sink_csv(target)
-            elif form == "parquet":
-                rows.sink_parquet(target)
-            else:
-                _write_json(rows.collect_batches(maintain_order=True), target)
-                target.write(b"" if out else b"\n")
-        if partial is not None and out is not None and is_file:
-            partial.replace(out)
-    except pl.exceptions.ComputeError as error:
-        kind = duckdb.OutOfMemoryException if "Out of Memory Error" in str(error) else duckdb.Error
-        raise kind(str(error).removeprefix("got external error: ")) from None
+        target = sys.stdout.fileno()
+    except OSError:  # what a program that calls this one put in its place
+        with tempfile.TemporaryFile() as rows:
+            answer(question, rows)
+            rows.seek(0)
+            shutil.copyfileobj(rows, sys.stdout.buffer)
+    else:
+        sys.stdout.flush()
+        answer(question, target)
+
+
+def _write_whole(question: Question, out: Path) -> None:
+    """Write a file beside its place, and put it there when it is whole."""
+    with suppress(FileNotFoundError):
+        out.lstat()  # or else too long a name would be told when the rows are there
+    partial = out.with_name(f".rooflines-{secrets.token_hex(4)}.partial")
+    try:
+        with partial.open("xb") as file:
+            answer(question, file)
+        partial.replace(out)
     finally:
-        if partial is not None and is_file:
+        with suppress(OSError):
             partial.unlink(missing_ok=True)
 
 
-def _write_json(batches: Iterator["pl.DataFrame"], target: IO[bytes]) -> None:
-    """Write one list of all rows."""
-    between = b"["
-    for batch in batches:
-        if len(batch):
-            target.write(between + batch.write_json().encode()[1:-1])
-            between = b","
-    target.write(b"]" if between == b"," else b"[]")
+def _refuse_file_of_home(home: Home, out: Path) -> Path:
+    """Return where a path leads, or raise `InputError` where that is a file of the home's own."""
+    target = out.resolve()
+    folders = [home.snapshots, home.stage, home.sweeps, home.catalog, home.site]
+    above = [target, *target.parents]
+    in_home = [path for path in above if _is_same(path.parent, home.path)]
+    is_own = any(_OWN.fullmatch(path.name) for path in in_home) or _is_same(target, home.path)
+    if is_own or any(_is_same(path, folder) for path in above for folder in folders):
+        raise InputError(f"--out: {out}: belongs to the home {home.path}; expected a file of your own")
+    return target
 
 
-def _castable(relation: duckdb.DuckDBPyRelation, form: Format) -> duckdb.DuckDBPyRelation:
-    """Return the relation with columns that have names of their own and types that can be written."""
-    columns: dict[str, str] = {}
-    for place, (name, kind) in enumerate(zip(relation.columns, map(str, relation.types), strict=True), start=1):
-        unique = name if name not in columns else f"{name}_{place}"
-        columns[unique] = f"#{place}"
-        if any(word in kind for word in _AS_TEXT[form]):
-            columns[unique] = f"cast(#{place} as varchar)"
-        elif form == "json" and _EXACT.search(kind):
-            columns[unique] = f"cast(#{place} as {_EXACT.sub('DOUBLE', kind)})"
-    return relation.project(", ".join(f"{column} as {quoted(name)}" for name, column in columns.items()))
-
-
-def _write_text(text: str, out: Path | None) -> None:
-    if out is None:
-        sys.stdout.write(text)
-    else:
-        out.write_text(text, "utf-8")
+def _is_same(path: Path, other: Path) -> bool:
+    with suppress(OSError):
+        return path.samefile(other)
+    return False

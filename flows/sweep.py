@@ -41,6 +41,7 @@ BYTES_PER_ROW = 5  # about, in a file
 _MOST_ROWS_PER_PART = 20_000_000  # of which each thread has one in memory
 _MOST_VALUES = 1_000_000
 _FORMAT: dict[str, Any] = {"compression": "zstd", "compression_level": 1}
+_NAME_IN_FILE = "rooflines.part"  # a key of the metadata: the name of the file, which says what its rows depend on
 _THREADS = 2  # one computes while another writes; each of them uses every core
 _NAME = re.compile(r"[a-z0-9][a-z0-9._-]{0,63}")
 _RANGE = re.compile(r"(?P<first>[0-9]{1,12})(?::(?P<last>[0-9]{1,12}):(?P<times>x?)(?P<step>[0-9]{1,12}))?")
@@ -317,21 +318,29 @@ def _ops_of(
 
 
 def write_part(inputs: Inputs, grid: Grid, folder: Location, part: Part) -> PartFile:
-    """Write the file of a part, unless it is there and whole, and return what is registered of it."""
+    """Write the file of a part, unless it is there and holds that, and return what is registered of it."""
     path = path_of(inputs, grid, part)
     target = folder / path
-    size = _whole_size(target)
+    size = _size_of_part(target)
     if size is None:
         rows = pl.concat(rows_of(inputs, grid, part))
         size = _write_on_disk(rows, target) if isinstance(target, Path) else _write_at_once(rows, target)
     return PartFile(path, part.row_count, size)
 
 
-def _whole_size(file: Location) -> int | None:
-    """Return the size of a file; none where it is not there or not whole."""
+def _size_of_part(file: Location) -> int | None:
+    """Return the size of a file; none where it is not there, or not what its name says. A bucket's are not read."""
     if isinstance(file, Path):
-        return file.stat().st_size if is_whole(file) else None
+        return file.stat().st_size if is_part(file) else None
     return file.size()
+
+
+def is_part(file: Path) -> bool:
+    """Whether a file is there and whole, and was written as the part that its name says."""
+    try:
+        return is_whole(file) and pl.read_parquet_metadata(file).get(_NAME_IN_FILE) == file.name
+    except (OSError, pl.exceptions.PolarsError):
+        return False
 
 
 def _write_on_disk(rows: pl.DataFrame, target: Path) -> int:
@@ -339,7 +348,7 @@ def _write_on_disk(rows: pl.DataFrame, target: Path) -> int:
     target.parent.mkdir(parents=True, exist_ok=True)
     unfinished = target.with_suffix(f".{secrets.token_hex(4)}.partial")
     try:
-        rows.write_parquet(unfinished, **_FORMAT)
+        rows.write_parquet(unfinished, metadata={_NAME_IN_FILE: target.name}, **_FORMAT)
         sync_file(unfinished)
         unfinished.replace(target)
     finally:
@@ -415,7 +424,7 @@ def planned(home: Home, request: Request) -> Planned:
 
 
 def present_parts(folder: Location, paths: Iterable[str]) -> set[str]:
-    """Return those of some files that are there and whole.
+    """Return those of some files that are there and hold what their names say.
 
     Raises
     ------
@@ -423,7 +432,7 @@ def present_parts(folder: Location, paths: Iterable[str]) -> set[str]:
         The bucket cannot be looked into.
     """
     if isinstance(folder, Path):
-        return {path for path in paths if is_whole(folder / path)}
+        return {path for path in paths if is_part(folder / path)}
     try:
         return set(paths) & folder.sizes().keys()
     except OSError as error:

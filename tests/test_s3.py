@@ -130,10 +130,13 @@ def test_keys_are_not_shown(swept: Home) -> None:
 
 
 def test_without_the_extension_the_other_views_work(
-    home: Home, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+    home: Home, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     sweep(home, IN_BUCKET)
     monkeypatch.setattr(extensions, "_folder", lambda _: Path("/nowhere"))
+    (tmp_path / "empty" / "duckdb_extension_httpfs").mkdir(parents=True)
+    (tmp_path / "empty" / "duckdb_extension_httpfs" / "__init__.py").touch()
+    monkeypatch.setenv("PYTHONPATH", str(tmp_path / "empty"))  # for the process of the query
     assert answer(home, "select count(*) > 0 from mart.roofline_point") == [(True,)]
     assert run_command(["schema", "mart.sweep_cost", "--home", str(home.path)]) == 0
     capsys.readouterr()

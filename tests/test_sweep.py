@@ -308,9 +308,26 @@ def test_a_lost_part_is_named_and_can_be_made_again(home: Home, capsys: pytest.C
     assert answer(home, "select count(*) from mart.sweep_cost where sweep_id = 'small'") == [(112,)]
 
 
+@pytest.mark.parametrize("rows", [pl.DataFrame({"x": [1]}), None], ids=["foreign", "of another part"])
+def test_a_part_with_other_content_than_its_name_says_is_made_again(rows: pl.DataFrame | None, home: Home) -> None:
+    sweep(home, SMALL)
+    part, other = sorted(files_of(home))[:2]
+    before = part.read_bytes()
+    if rows is None:
+        part.write_bytes(other.read_bytes())
+    else:
+        rows.write_parquet(part)
+    assert sweep(home, SMALL).parts_before == 3
+    assert part.read_bytes() == before
+    assert answer(home, "select count(*) from mart.sweep_cost") == [(112,)]
+
+
 HOSTILE_TO_PARTS = [
     "copy (select 1 as x) to '{part}' (use_tmp_file false)",
     "explain analyze copy (select 1 as x) to '{part}' (use_tmp_file false)",
+    "explain\N{NO-BREAK SPACE}analyze\N{NO-BREAK SPACE}copy (select 1 as x) to '{part}' (use_tmp_file false)",
+    "with x as (copy (select 1 as x) to '{part}' (use_tmp_file false)) from x",
+    "from read_parquet('{part}')",
     "prepare p as copy (select 1 as x) to '{part}' (use_tmp_file false); execute p",
     "select 1; copy (select 1 as x) to '{part}' (use_tmp_file false)",
     "from '{folder}/x.parquet'",
@@ -324,6 +341,21 @@ def test_the_sandbox_holds_beside_a_sweep(sql: str, swept: Home, capsys: pytest.
     before = part.read_bytes()
     assert run_command(["query", sql.format(part=part, folder=part.parent), "--home", str(swept.path)]) == 2
     assert len(capsys.readouterr().err.splitlines()) == 1
+    assert part.read_bytes() == before
+
+
+def test_a_query_is_never_written_onto_a_part(
+    finished: Home, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    home = Home(tmp_path / "home")
+    home.path.mkdir()
+    home.snapshot.write_bytes(finished.snapshot.read_bytes())
+    sweep(home, replace(SMALL, out=tmp_path / "elsewhere"))
+    part = min((tmp_path / "elsewhere").rglob("*.parquet"))
+    before = part.read_bytes()
+    arguments = ["query", "select 1", "--format", "parquet", "--out", str(part), "--home", str(home.path)]
+    assert run_command(arguments) == 2
+    assert "a file of the sweep small; expected one of your own" in capsys.readouterr().err
     assert part.read_bytes() == before
 
 

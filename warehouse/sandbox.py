@@ -1,38 +1,72 @@
-"""What a statement of a user's may do: read the snapshot, for so long and in so much memory."""
+"""Users' statements, each run in a process of its own that reads the snapshot and can do nothing else."""
 
+import json
 import os
 import re
+import signal
+import subprocess
 import sys
-import threading
-import time
-from collections.abc import Iterator
-from contextlib import contextmanager
+import tempfile
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, suppress
+from dataclasses import asdict, dataclass
 from pathlib import Path
+from typing import IO
 
-import duckdb
-
-from warehouse.errors import InputError
+from warehouse.errors import InputError, RunError
 
 MEMORY_LIMIT = "2GB"
-LONGEST_STATEMENT = 100_000  # characters
-MOST_COLUMNS = 1_000
 
 _AMOUNT = re.compile(r"(\d+(?:\.\d+)?) ?([KMGT])(i?)B")
-_EVERY_S = 0.05  # between two looks at time and memory
-_GRACE_S = 2.0  # for a statement to end after it was told to
-_BESIDE = 512 * 2**20  # bytes that a process takes beside what DuckDB counts
+_KEPT = 64 * 1024  # bytes of what a process says last
+_ENDED_BY: dict[int, str] = {  # signals that mean more than that the engine crashed
+    signal.SIGALRM: "it took longer than {seconds:g} s; {longer}",
+    signal.SIGKILL: "it takes more memory than the machine has; {larger}",
+}
+_TOO_LARGE = "it takes more memory than it may; {larger}"
+_NO_MEMORY = b"memory allocation of"  # what polars says last
 
-_READS = {duckdb.StatementType.SELECT, duckdb.StatementType.EXPLAIN}
-_OF_THE_PARSER = {duckdb.StatementType.CREATE, duckdb.StatementType.TRANSACTION}  # parts of a PIVOT
-_NEVER_EXPLAINED = {"call", "checkpoint", "copy", "export", "import", "pragma"}  # EXPLAIN ANALYZE would do it
-# functions that change what the process does, take a statement as a text or an address of memory, or tell of keys; that
-# a log is to be a file that cannot be written would end the process
-_REFUSED = {
-    "arrow_scan", "arrow_scan_dumb", "checkpoint", "disable_logging", "disable_profiling", "duckdb_secrets",
-    "enable_logging", "enable_profiling", "force_checkpoint", "json_execute_serialized_sql", "pandas_scan",
-    "python_map_function", "query", "truncate_duckdb_logs", "which_secret", "write_log",
-}  # fmt: skip
-_NAME = re.compile(rb'"((?:[^"]|"")*)"|\w+')
+
+@dataclass(frozen=True)
+class Question:
+    """A statement of a user's, what its result is to be, and how much it may take.
+
+    Parameters
+    ----------
+    snapshot
+        The database that it reads.
+    sql
+        The statement.
+    form
+        How its rows are written: table, csv, json, parquet; or ipc for this program to read.
+    source
+        Where it comes from: what messages begin with.
+    more
+        What allows more time and what more memory, as "--timeout --memory"; nothing does by default.
+    columns
+        Of ipc: the columns that are wanted.
+    most_rows
+        Of ipc: how many rows are written.
+    width
+        Of a table: how many characters a line has.
+    raw
+        Of CSV: whether text is left as it is.
+    out
+        The file that the rows will be in, if there is one.
+    """
+
+    snapshot: str
+    sql: str
+    form: str
+    source: str
+    seconds: float
+    memory: str = MEMORY_LIMIT
+    more: str = ""
+    columns: Sequence[str] = ()
+    most_rows: int = 0
+    width: int = 160
+    raw: bool = False
+    out: str | None = None
 
 
 def bytes_of(amount: str) -> float:
@@ -44,122 +78,85 @@ def bytes_of(amount: str) -> float:
     return float(number) * float((1024 if is_binary else 1000) ** ("KMGT".index(prefix) + 1))
 
 
-def ask(connection: duckdb.DuckDBPyConnection, sql: str) -> duckdb.DuckDBPyRelation | None:
-    """Run a user's statement, which must read and do nothing else.
+def answer(question: Question, target: int | IO[bytes]) -> None:
+    """Run a statement in a process of its own, which writes its rows to an open file.
 
-    Raises
-    ------
-    duckdb.Error
-        The statement cannot be run, or does more than read.
-    """
-    if len(sql) > LONGEST_STATEMENT:
-        raise duckdb.PermissionException(f"{len(sql)} characters; expected at most {LONGEST_STATEMENT}")
-    if not sql.isprintable() and any("\ud800" <= letter <= "\udfff" for letter in sql):
-        raise duckdb.InvalidInputException("the statement is no text; expected UTF-8")
-    names = _names(sql)
-    for statement in connection.extract_statements(sql):
-        is_own = statement.type in _OF_THE_PARSER and not statement.query.strip()
-        is_writing = statement.type == duckdb.StatementType.EXPLAIN and names & _NEVER_EXPLAINED
-        if is_writing or not (is_own or statement.type in _READS):
-            raise duckdb.PermissionException("the statement does more than read; expected one that reads")
-    for name in sorted(names & _REFUSED):
-        raise duckdb.PermissionException(f"the function {name} does more than read; expected others")
-    relation = connection.sql(sql)
-    if relation is not None and len(relation.columns) > MOST_COLUMNS:
-        raise duckdb.InvalidInputException(f"{len(relation.columns)} columns; expected at most {MOST_COLUMNS}")
-    return relation
-
-
-def _names(sql: str) -> set[str]:
-    """Return the keywords and names of a statement, in small letters and without quotes."""
-    text = sql.encode()
-    wanted = {duckdb.token_type.identifier, duckdb.token_type.keyword}
-    found = (_NAME.match(text, place) for place, kind in duckdb.tokenize(sql) if kind in wanted)
-    return {(match[1] or match[0]).decode().replace('""', '"').lower() for match in found if match}
-
-
-@contextmanager
-def limited(
-    connection: duckdb.DuckDBPyConnection, seconds: float, memory: str = MEMORY_LIMIT, *, source: str, more: str = ""
-) -> Iterator[None]:
-    """Stop what a connection does after so many seconds, or where the process takes much more memory.
-
-    DuckDB counts most of its memory itself, and looks now and then whether it is to stop. Where it does neither, as
-    within one call of a function, the process ends: with exit code 2 and the line that would have been raised.
-
-    Parameters
-    ----------
-    connection
-        What the statement runs on.
-    seconds
-        How long it may take.
-    memory
-        How much it may take, as DuckDB was told.
-    source
-        Where the statement comes from: what messages begin with.
-    more
-        What allows more time and what more memory, as "--timeout --memory"; nothing does by default.
+    The process ends with this one, whatever ends it.
 
     Raises
     ------
     InputError
-        It took longer, or more memory.
+        The statement does more than read, cannot be run, takes longer or more memory than it may, or crashed.
+    RunError
+        The disk is full.
+    BrokenPipeError
+        Nobody reads the rows.
     """
-    watch = _Watch(connection, seconds, bytes_of(memory), source, more)
-    watch.start()
+    bytes_of(question.memory)  # an amount
+    with tempfile.TemporaryDirectory(prefix="rooflines-") as spill:
+        command = [sys.executable, "-P", "-m", "warehouse.sandboxed", spill, str(os.getpid())]
+        with _process(command, target) as process:
+            with suppress(BrokenPipeError):  # it ended early; why is seen below
+                assert process.stdin is not None
+                process.stdin.write(json.dumps(asdict(question)).encode() + b"\n")
+                process.stdin.flush()
+            said = _last_words(process)
+            _judge(question, process.wait(), said)
+
+
+@contextmanager
+def _process(command: Sequence[str], target: int | IO[bytes]) -> Iterator[subprocess.Popen[bytes]]:
+    """Start a process, and leave none behind."""
+    path = os.pathsep.join(filter(None, [*_import_path(), os.environ.get("PYTHONPATH", "")]))
+    process = subprocess.Popen(
+        command,
+        stdin=subprocess.PIPE,
+        stdout=target,
+        stderr=subprocess.PIPE,
+        env={**os.environ, "PYTHONPATH": path} if path else None,
+    )
     try:
-        yield
-    except Exception as error:
-        if watch.reason is None and isinstance(error, duckdb.OutOfMemoryException):
-            raise InputError(watch.too_large) from None
-        if watch.reason is not None:
-            raise InputError(watch.reason) from None
-        raise
+        yield process
     finally:
-        watch.stop()
+        process.kill()
+        with suppress(BrokenPipeError):
+            process.communicate()
 
 
-class _Watch(threading.Thread):
-    """Tells a connection to stop where it takes too much time or memory, and ends the process where it does not."""
-
-    def __init__(
-        self, connection: duckdb.DuckDBPyConnection, seconds: float, memory: float, source: str, more: str
-    ) -> None:
-        super().__init__(daemon=True)
-        longer, larger = (f"{option} allows more" for option in more.split()) if more else ("expected less",) * 2
-        self.too_long = f"{source}: it took longer than {seconds:g} s; {longer}"
-        self.too_large = f"{source}: it takes more memory than it may; {larger}"
-        self.reason: str | None = None
-        self._connection, self._seconds = connection, seconds
-        self._memory, self._before = memory, _resident_bytes()
-        self._done = threading.Event()
-
-    def run(self) -> None:
-        """Look at time and memory until the statement is done."""
-        started, told = time.monotonic(), 0.0
-        while not self._done.wait(_EVERY_S):
-            now, taken = time.monotonic(), _resident_bytes() - self._before
-            if self.reason is None and (now - started > self._seconds or taken > self._memory + _BESIDE):
-                self.reason, told = self.too_long if now - started > self._seconds else self.too_large, now
-            if self.reason is not None:
-                self._connection.interrupt()
-                if now - told > _GRACE_S or taken > 1.5 * self._memory + 2 * _BESIDE:
-                    self._end()
-
-    def stop(self) -> None:
-        """Watch no more."""
-        self._done.set()
-        self.join()
-
-    def _end(self) -> None:
-        if not self._done.is_set():
-            os.write(sys.__stderr__.fileno() if sys.__stderr__ else 2, f"rooflines: {self.reason}\n".encode())
-            os._exit(2)
+def _import_path() -> list[str]:
+    """Return where this package lies, unless it is installed there, where Python looks anyway."""
+    folder = Path(__file__).resolve().parents[1]
+    return [str(folder)] if (folder / "pyproject.toml").is_file() else []
 
 
-def _resident_bytes() -> float:
-    """Return the memory that the process takes; 0 where the system does not say."""
+def _last_words(process: subprocess.Popen[bytes]) -> bytes:
+    """Wait until a process says no more, and return the last of it."""
+    said = b""
+    assert process.stderr is not None
+    while more := os.read(process.stderr.fileno(), _KEPT):
+        said = (said + more)[-_KEPT:]
+    return said
+
+
+def _judge(question: Question, code: int, said: bytes) -> None:
+    """Raise what a process ended with."""
+    if code == -signal.SIGPIPE:
+        raise BrokenPipeError
+    options = question.more.split()
+    longer, larger = (f"{option} allows more" for option in options) if options else ("expected less",) * 2
+    words = {"seconds": question.seconds, "longer": longer, "larger": larger}
+    lines = said.splitlines()
     try:
-        return float(Path("/proc/self/statm").read_text("ascii").split()[1]) * os.sysconf("SC_PAGE_SIZE")
-    except (OSError, ValueError, IndexError):
-        return 0.0
+        kind, message = json.loads(lines[-1]) if code == 0 else ("crash", "")
+    except (ValueError, IndexError):
+        kind, message = "crash", ""
+    if kind == "memory" or (kind == "crash" and _NO_MEMORY in said):
+        kind, message = "input", f"{question.source}: {_TOO_LARGE.format(**words)}"
+    elif kind == "crash":
+        name = signal.Signals(-code).name if code < 0 else f"exit code {code}"
+        reason = _ENDED_BY.get(-code, f"the engine crashed on it ({name}); expected another statement")
+        kind, message = "input", f"{question.source}: {reason.format(**words)}"
+    if kind == "input":
+        raise InputError(message)
+    if kind == "run":
+        raise RunError(message)

@@ -11,6 +11,7 @@ import duckdb
 from warehouse.bucket import BucketPath, let_use
 from warehouse.database_file import STORAGE, refuse_later_file
 from warehouse.durable import replace_file, sync_file, sync_folder
+from warehouse.engine import warn_of_untried_engine
 from warehouse.errors import InputError, disk_trouble, one_line
 from warehouse.home import Home
 from warehouse.rows import fetch_row, fetch_rows
@@ -149,13 +150,13 @@ def snapshot_of(home: Home, run: str | None) -> Path:
 
 @contextmanager
 def open_snapshot(
-    path: Path, memory_limit: str = MEMORY_LIMIT, threads: int = _THREADS
+    path: Path, memory_limit: str = MEMORY_LIMIT, threads: int = _THREADS, spill: Path | None = None
 ) -> Iterator[duckdb.DuckDBPyConnection]:
     """Open a snapshot for statements of any origin.
 
     They can read this file, the files of its sweeps and nothing else: no other file, no network, no extension, no
-    setting, and take so much memory and so many threads. Users' statements go through `ask`, or else they could write
-    to those files.
+    setting, and take so much memory and so many threads. What does not fit the memory goes to the folder `spill`, else
+    beside the snapshot. Users' statements go through `sandbox.answer`, or else they could write to those files.
 
     Raises
     ------
@@ -163,14 +164,16 @@ def open_snapshot(
         There is no snapshot, or it cannot be read; or this is no amount of memory.
     """
     bytes_of(memory_limit)  # an amount
+    warn_of_untried_engine()
     if not path.exists():
         raise InputError(f"{path}: no such snapshot; `rooflines run` makes it")
     if not path.is_file():
         raise InputError(f"{path}: no file; expected a snapshot, or nothing, and `rooflines run` makes it")
+    config: Config = {**_SANDBOX, "memory_limit": memory_limit, "threads": threads}
+    if spill is not None:
+        config["temp_directory"] = str(spill)
     try:
-        connection = duckdb.connect(
-            str(path), read_only=True, config={**_SANDBOX, "memory_limit": memory_limit, "threads": threads}
-        )
+        connection = duckdb.connect(str(path), read_only=True, config=config)
     except duckdb.Error as error:
         refuse_later_file(path)
         mend = "" if disk_trouble(error) else "; `rooflines run` mends it"

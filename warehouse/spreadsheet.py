@@ -1,14 +1,20 @@
-"""Tables that a spreadsheet opens: a text that it would take for a formula stays a text."""
+"""Text of CSV files, which spreadsheets would take for a formula."""
 
 import polars as pl
+from polars import selectors
 
-_FORMULA = r"^[=+\-@\t\r]"
+_TEXT = selectors.string() | selectors.categorical() | selectors.enum()
+_BEGINS_A_FORMULA = r"^[=+\-@\t\r]"
+
+
+def guarded_text() -> pl.Expr:
+    """Return every column of text, in which what begins as a formula of a spreadsheet has an apostrophe before it."""
+    return _TEXT.cast(pl.String).str.replace(_BEGINS_A_FORMULA, "'${0}")
 
 
 def guard_text_cells(frame: pl.DataFrame) -> pl.DataFrame:
-    """Return a frame whose text cells begin with an apostrophe where a spreadsheet would compute them.
+    """Return a frame in which text that begins as a formula of a spreadsheet has an apostrophe before it.
 
-    Those are cells that begin with =, +, - or @, a tab or a carriage return. Numbers stay as they are.
+    Numbers are not changed: a negative one stays one.
     """
-    text = pl.col(pl.String)
-    return frame.with_columns(pl.when(text.str.contains(_FORMULA)).then("'" + text).otherwise(text).name.keep())
+    return frame.with_columns(guarded_text())

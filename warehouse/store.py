@@ -15,6 +15,7 @@ import duckdb
 
 from warehouse.bucket import Location, let_use, located
 from warehouse.database_file import STORAGE, UPGRADE, refuse_later_file, refuse_unopenable_file
+from warehouse.engine import warn_of_untried_engine
 from warehouse.errors import InputError, LaterVersionError, disk_trouble, one_line
 from warehouse.home import Home
 from warehouse.objects import read_names, sql_files, sql_folder, views_in_order
@@ -90,6 +91,7 @@ def open_build(home: Home) -> Iterator[duckdb.DuckDBPyConnection]:
     RunError
         Another process has the file open, or the disk is full.
     """
+    warn_of_untried_engine()
     if home.build.exists() and not home.build.is_file():
         set_aside(home)
     if not home.build.exists():

@@ -1,0 +1,127 @@
+"""Rows of users' queries, written to standard output in the format that was asked for."""
+
+import re
+import sys
+from collections.abc import Iterator, Sequence
+from typing import IO, TYPE_CHECKING, Literal
+
+import duckdb
+from duckdb.sqltypes import DuckDBPyType
+
+from warehouse.store import literal, quoted
+
+if TYPE_CHECKING:
+    import polars as pl
+
+Format = Literal["table", "csv", "json", "parquet", "ipc"]
+
+# Types that polars cannot take over from DuckDB, or cannot write in a format.
+_AS_TEXT: dict[str, tuple[str, ...]] = {
+    "csv": ("INTERVAL", "UNION", "TIME WITH TIME ZONE", "BIT", "BLOB", "LIST", "ARRAY", "STRUCT", "MAP", "[]"),
+    "json": ("INTERVAL", "UNION", "TIME WITH TIME ZONE", "BIT", "BLOB"),
+    "parquet": ("INTERVAL", "UNION", "TIME WITH TIME ZONE", "BIT"),
+}
+_EXACT = re.compile(r"DECIMAL\(\d+,\s*\d+\)|U?HUGEINT")  # numbers that JSON would hold as text
+_TIMES = re.compile(r"TIMESTAMP(_\w+| WITH TIME ZONE)?|DATE|TIME")
+_NESTED = {"list", "array", "struct", "map"}
+_FARTHEST_YEAR = 262_000  # of polars
+_FORMULA = re.compile(r"[=+\-@]")
+_MAX_ROWS = 40
+
+
+def write_table(relation: duckdb.DuckDBPyRelation, width: int) -> None:
+    """Write the first and the last rows as a table for the terminal."""
+    relation.show(max_width=width, max_rows=_MAX_ROWS)
+
+
+def write_rows(relation: duckdb.DuckDBPyRelation, form: Format, *, raw: bool = False) -> None:
+    """Write the rows some at a time, so that there may be any number.
+
+    Text of CSV that a spreadsheet would take for a formula is guarded, unless it is to be raw.
+    """
+    import polars as pl  # noqa: PLC0415
+
+    from warehouse.spreadsheet import guarded_text  # noqa: PLC0415
+
+    is_guarded = form == "csv" and not raw
+    rows = pl.scan_arrow_c_stream(_writable(relation, form, is_guarded=is_guarded))
+    target = sys.stdout.buffer
+    try:
+        if form == "csv":
+            (rows.with_columns(guarded_text()) if is_guarded else rows).sink_csv(target)
+        elif form == "parquet":
+            rows.sink_parquet(target)
+        else:
+            _write_json(rows.collect_batches(maintain_order=True), target)
+    except pl.exceptions.ComputeError as error:
+        kind = duckdb.OutOfMemoryException if "Out of Memory Error" in str(error) else duckdb.Error
+        raise kind(str(error).removeprefix("got external error: ")) from None
+
+
+def write_columns(relation: duckdb.DuckDBPyRelation, columns: Sequence[str], most_rows: int) -> None:
+    """Write those of some columns that there are, and at most so many rows, for this program to read."""
+    import polars as pl  # noqa: PLC0415
+
+    found = {name: f"#{place}" for place, name in enumerate(relation.columns, start=1) if name in columns}
+    chosen = ", ".join(f"{column} as {quoted(name)}" for name, column in found.items())
+    rows = relation.limit(most_rows)
+    if found:
+        rows = _writable(rows.project(chosen), "parquet")
+        pl.DataFrame(rows).write_ipc(sys.stdout.buffer)
+    else:
+        pl.DataFrame().write_ipc(sys.stdout.buffer)
+
+
+def _write_json(batches: Iterator["pl.DataFrame"], target: IO[bytes]) -> None:
+    """Write one list of all rows."""
+    between = b"["
+    for batch in batches:
+        if len(batch):
+            target.write(between + batch.write_json().encode()[1:-1])
+            between = b","
+    target.write(b"]\n" if between == b"," else b"[]\n")
+
+
+def _writable(relation: duckdb.DuckDBPyRelation, form: Format, *, is_guarded: bool = False) -> duckdb.DuckDBPyRelation:
+    """Return the relation with columns that have names of their own and types that can be written."""
+    columns: dict[str, str] = {}
+    for place, (name, kind) in enumerate(zip(relation.columns, relation.types, strict=True), start=1):
+        shown = f"'{name}" if is_guarded and _FORMULA.match(name) else name
+        unique = shown if shown not in columns else f"{shown}_{place}"
+        columns[unique] = _written(f"#{place}", kind, form, name)
+    return relation.project(", ".join(f"{column} as {quoted(name)}" for name, column in columns.items()))
+
+
+def _written(column: str, kind: DuckDBPyType, form: Format, name: str) -> str:
+    """Return a column as it can be written."""
+    text = str(kind)
+    if any(word in text for word in _AS_TEXT[form]):
+        return f"cast({column} as varchar)"
+    if _TIMES.fullmatch(text) and (form != "parquet" or text == "TIMESTAMP_S"):
+        return _within_range(column, text, name)
+    if form == "json" and (kind.id in _NESTED or _EXACT.fullmatch(text)):
+        return f"cast({column} as {_in_json(kind)})"
+    return column
+
+
+def _in_json(kind: object) -> str:
+    """Return the type that a value is cast to for JSON: numbers are numbers, times are text."""
+    text = str(kind)
+    if isinstance(kind, DuckDBPyType) and kind.id in _NESTED:
+        parts = [(name, _in_json(part)) for name, part in kind.children]
+        if kind.id == "list":
+            return f"{parts[0][1]}[]"
+        if kind.id == "array":
+            return f"{parts[0][1]}[{parts[1][1]}]"
+        fields = [f"{quoted(name)} {part}" if kind.id == "struct" else part for name, part in parts]
+        return f"{kind.id}({', '.join(fields)})"
+    return "double" if _EXACT.fullmatch(text) else "varchar" if _TIMES.fullmatch(text) else text
+
+
+def _within_range(column: str, kind: str, name: str) -> str:
+    """Return a column of dates or times that ends the query where polars could not hold one."""
+    fits = f"{column} < time '24:00:00'"
+    if kind != "TIME":
+        fits = f"isfinite({column}) and abs(year({column})) <= {_FARTHEST_YEAR}"
+    beyond = literal(f"column {name}: a time that this format cannot hold; cast it to varchar")
+    return f"case when {column} is null or ({fits}) then {column} else error({beyond}) end"

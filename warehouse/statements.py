@@ -1,0 +1,257 @@
+"""What a statement of a user's may be: DuckDB's own parse of it, held against what is known to read.
+
+What is not known is refused. The text itself decides nothing: DuckDB turns what looks like a blank into one before it
+reads names, and whoever looks at the text sees other names.
+"""
+
+import json
+import re
+from collections.abc import Iterator, Mapping
+from difflib import get_close_matches
+from functools import cached_property
+from typing import Any
+
+import duckdb
+
+from warehouse.engine import readers_file, tried_minors
+from warehouse.rows import fetch_column, fetch_rows, fetch_value
+
+LONGEST_STATEMENT = 100_000  # characters
+MOST_COLUMNS = 1_000
+
+_QUERIES = {"SELECT_NODE", "SET_OPERATION_NODE", "RECURSIVE_CTE_NODE", "CTE_NODE"}
+_TABLES = {"SUBQUERY", "JOIN", "EXPRESSION_LIST", "EMPTY", "PIVOT", "BASE_TABLE", "TABLE_FUNCTION", "SHOW_REF"}
+_MODIFIERS = {"ORDER_MODIFIER", "LIMIT_MODIFIER", "LIMIT_PERCENT_MODIFIER", "DISTINCT_MODIFIER"}
+_ORDERS = {"ORDER_DEFAULT", "ASCENDING", "DESCENDING"}
+_TYPES = re.compile(r"[A-Z]+(_[A-Z]+)*_TYPE_INFO")  # what a type is made of
+_EXPRESSIONS = {
+    "BETWEEN", "CASE", "CAST", "COLLATE", "COLUMN_REF", "COMPARISON", "CONJUNCTION", "CONSTANT", "FUNCTION", "LAMBDA",
+    "LAMBDA_REF", "OPERATOR", "POSITIONAL_REFERENCE", "STAR", "SUBQUERY", "TYPE", "WINDOW",
+}  # fmt: skip
+_SHOWN = {"", '"databases"', '"schemas"', '"tables"', "__show_tables_expanded"}  # what SHOW names by itself
+_OF_THE_ENGINE = ("system", "temp")  # databases
+_PIVOT = "a PIVOT whose columns are to be found: name the values, as in: pivot mart.roof on dtype in ('fp16', 'bf16')"
+
+_BLANK = r"(?:\s|--[^\n]*(?:\n|$)|/\*.*?\*/)"
+_EXPLAIN = re.compile(rf"{_BLANK}*explain(?P<how>{_BLANK}+analyze\b|{_BLANK}*\([\w\s,]*\))?(?P<what>.*)", re.I | re.S)
+_HOW = {"analyze", "format", "text", "json", "html", "graphviz", "yaml", "mermaid"}
+_PRAGMA = re.compile(rf"{_BLANK}*pragma{_BLANK}+(?P<what>.*?){_BLANK}*;?{_BLANK}*", re.I | re.S)
+
+
+class Known:
+    """Names that statements on a snapshot may use: its own, and those of the engine that only read."""
+
+    def __init__(self, connection: duckdb.DuckDBPyConnection) -> None:
+        self._connection = connection
+
+    def has_function(self, name: str) -> bool:
+        """Whether a function is known to read and do nothing else."""
+        return name in self._readers or name in self._own_functions
+
+    @cached_property
+    def tables(self) -> frozenset[str]:
+        """Tables and views."""
+        sql = "select {0}_name from duckdb_{0}s() where not internal"
+        own = [name for kind in ("table", "view") for name in fetch_column(self._connection, sql.format(kind))]
+        return frozenset([*map(str.lower, own), *(name for _, name in self._views)])
+
+    @cached_property
+    def schemas(self) -> frozenset[str]:
+        """Schemas and databases."""
+        own = fetch_rows(self._connection, "select database_name, schema_name from duckdb_schemas()")
+        of_the_engine = [*_OF_THE_ENGINE, *(schema for schema, _ in self._views)]
+        return frozenset([*(name.lower() for row in own for name in row), *of_the_engine])
+
+    @cached_property
+    def _readers(self) -> frozenset[str]:
+        path = readers_file()
+        lines = path.read_text("utf-8").splitlines() if path else []
+        return frozenset(line.lower() for line in lines if not line.startswith("# "))
+
+    @cached_property
+    def _views(self) -> list[list[str]]:
+        return [name.split(".", 1) for name in self._readers if re.fullmatch(r"\w+\.\w+", name)]
+
+    @cached_property
+    def _own_functions(self) -> frozenset[str]:
+        sql = "select function_name from duckdb_functions() where not internal"
+        return frozenset(map(str.lower, fetch_column(self._connection, sql)))
+
+
+def ask(connection: duckdb.DuckDBPyConnection, sql: str) -> duckdb.DuckDBPyRelation | None:
+    """Run a user's statement, which must read and do nothing else.
+
+    Where there are several, all must, and the result of the last is returned.
+
+    Raises
+    ------
+    duckdb.Error
+        The statement cannot be run, or does more than read.
+    """
+    relation = None
+    for text in list(readable(connection, sql, Known(connection))):
+        relation = connection.sql(text)
+    if relation is not None and len(relation.columns) > MOST_COLUMNS:
+        raise duckdb.InvalidInputException(f"{len(relation.columns)} columns; expected at most {MOST_COLUMNS}")
+    return relation
+
+
+def readable(connection: duckdb.DuckDBPyConnection, sql: str, known: Known) -> Iterator[str]:
+    """Yield the text of each statement as it is to be run, each decided on as that text.
+
+    Raises
+    ------
+    duckdb.Error
+        One is none, or does more than read.
+    """
+    if readers_file() is None:
+        tried = " or ".join(tried_minors())
+        raise duckdb.PermissionException(f"DuckDB {duckdb.__version__} was not tried for users' SQL; expected {tried}")
+    if len(sql) > LONGEST_STATEMENT:
+        raise duckdb.PermissionException(f"{len(sql)} characters; expected at most {LONGEST_STATEMENT}")
+    if not sql.isprintable() and any("\ud800" <= letter <= "\udfff" for letter in sql):
+        raise duckdb.InvalidInputException("the statement is no text; expected UTF-8")
+    for statement in connection.extract_statements(sql):
+        kind, text = _kind(statement), statement.query
+        if kind == "MULTI" or (kind in {"CREATE", "SELECT"} and not text.strip()):
+            raise duckdb.PermissionException(_PIVOT)
+        if kind == "EXPLAIN":
+            yield _explained(connection, text, known)
+        else:
+            text = _rewritten(text) if kind == "PRAGMA" else text
+            _decide(connection, text, known)
+            yield text
+
+
+def _kind(statement: duckdb.Statement) -> str:
+    try:
+        return statement.type.name
+    except ValueError:  # one that DuckDB's own client does not know
+        return ""
+
+
+def _explained(connection: duckdb.DuckDBPyConnection, text: str, known: Known) -> str:
+    """Return an EXPLAIN of a statement that reads, put together anew from its parts."""
+    parts = _EXPLAIN.fullmatch(text)
+    how = re.findall(r"\w+", re.sub(_BLANK, " ", parts["how"] or "")) if parts else ["?"]
+    if parts is None or not {word.lower() for word in how} <= _HOW:
+        raise _refused("this form of EXPLAIN")
+    _decide(connection, parts["what"], known)
+    options = parts["how"].strip() if "(" in (parts["how"] or "") else " ".join(how)
+    whole = f"explain {options} {parts['what']}"
+    if [_kind(each) for each in connection.extract_statements(whole)] != ["EXPLAIN"]:
+        raise _refused("this form of EXPLAIN")
+    return whole
+
+
+def _rewritten(text: str) -> str:
+    """Return a PRAGMA as the query that it stands for, which is decided on and run in its place."""
+    found = _PRAGMA.fullmatch(text)
+    if found is None:
+        raise _refused("this form of PRAGMA")
+    return f"select * from pragma_{found['what']}" + ("" if found["what"].endswith(")") else "()")
+
+
+def _decide(connection: duckdb.DuckDBPyConnection, text: str, known: Known) -> None:
+    """Raise `duckdb.PermissionException` unless a text is one query that only reads."""
+    try:
+        parsed = json.loads(fetch_value(connection, "select json_serialize_sql(?::varchar)", [text]))
+        if parsed["error"] and parsed["error_type"] != "not implemented":
+            raise duckdb.ParserException(f"Parser Error: {parsed['error_message']}")
+        if parsed["error"] or len(parsed["statements"]) != 1:
+            raise duckdb.PermissionException("the statement does more than read; expected one that reads")
+        _visit(parsed["statements"][0], known, frozenset())
+    except RecursionError:
+        raise duckdb.PermissionException("the statement is too deep; expected a simpler one") from None
+
+
+def _visit(node: Any, known: Known, shadowed: frozenset[str]) -> None:
+    """Raise `duckdb.PermissionException` where a part of a parse is not known to read.
+
+    Parameters
+    ----------
+    node
+        The part.
+    known
+        Names that it may use.
+    shadowed
+        Names of the queries of WITH that it can see.
+    """
+    if isinstance(node, list):
+        for part in node:
+            _visit(part, known, shadowed)
+    if not isinstance(node, dict):
+        return
+    kind = node.get("type")
+    if "class" in node:
+        if node["class"] not in _EXPRESSIONS:
+            raise _refused(f"an expression of the class {node['class']}")
+        if node["class"] in {"FUNCTION", "WINDOW"}:
+            _refuse_function(node, known)
+    elif isinstance(kind, str):
+        _refuse_node(node, kind, known, shadowed)
+    if node.get("at_clause"):
+        raise _refused("AT (VERSION …)")
+    shadowed = _visit_with(node, known, shadowed)
+    for name, part in node.items():
+        if name != "cte_map":
+            _visit(part, known, shadowed)
+
+
+def _visit_with(node: Mapping[str, Any], known: Known, shadowed: frozenset[str]) -> frozenset[str]:
+    """Look at the queries of a WITH, each of which sees those before it, and return what the rest can see."""
+    if node.get("type") == "RECURSIVE_CTE_NODE":
+        shadowed |= {node["cte_name"].lower()}
+    for named in (node.get("cte_map") or {}).get("map") or []:
+        _visit(named["value"], known, shadowed)
+        shadowed |= {named["key"].lower()}
+    return shadowed | {node["cte_name"].lower()} if node.get("type") == "CTE_NODE" else shadowed
+
+
+def _refuse_node(node: Mapping[str, Any], kind: str, known: Known, shadowed: frozenset[str]) -> None:
+    if kind == "BASE_TABLE":
+        _refuse_table(_path(node, "table_name"), known, shadowed)
+    elif kind == "SHOW_REF":
+        _refuse_shown(node, known, shadowed)
+    elif kind not in _QUERIES | _TABLES | _MODIFIERS | _ORDERS and not _TYPES.fullmatch(kind):
+        raise _refused(kind.removesuffix("_QUERY_NODE").removesuffix("_NODE").replace("_", " "))
+
+
+def _refuse_function(node: Mapping[str, Any], known: Known) -> None:
+    *schema, name = _path(node, "function_name") or [""]
+    if not known.has_function(name.lower()) or not {part.lower() for part in schema} <= known.schemas:
+        what = f"the function {'.'.join([*schema, name])} is not known to read and do nothing else"
+        raise duckdb.PermissionException(f"{what}; expected others")
+
+
+def _refuse_table(path: list[str], known: Known, shadowed: frozenset[str]) -> None:
+    *schema, name = [part.lower() for part in path] or [""]
+    is_known = name in known.tables and known.schemas.issuperset(schema)
+    if not is_known and (schema or name not in shadowed):
+        near = get_close_matches(name, known.tables | shadowed, n=1)
+        hint = f"did you mean {near[0]}?" if near else "`rooflines schema` lists them"
+        raise duckdb.CatalogException(f"Table with name {'.'.join(path)} does not exist; {hint}")
+
+
+def _refuse_shown(node: Mapping[str, Any], known: Known, shadowed: frozenset[str]) -> None:
+    if node["show_type"] in {"DESCRIBE", "SUMMARY"} or (node["show_type"] == "SHOW" and node.get("query")):
+        return  # of a query, which is looked at by itself
+    name, schema = node.get("table_name") or "", node.get("schema_name") or ""
+    if node["show_type"] == "SHOW":
+        _refuse_table([part for part in (schema, name) if part], known, shadowed)
+    elif schema.lower() not in known.schemas | {""} or name not in _SHOWN:
+        raise _refused(f"SHOW {name}")
+
+
+def _path(node: Mapping[str, Any], field: str) -> list[str]:
+    """Return the name of a table or function with what stands before it: DuckDB 2 gives both twice."""
+    flat = [node.get("catalog_name") or node.get("catalog"), node.get("schema_name") or node.get("schema"), node[field]]
+    names = [name for name in flat if name]
+    qualified = node.get("qualified_name")
+    if qualified and qualified.get("path", []) != names:
+        raise _refused(f"the name {'.'.join(names)}")
+    return names
+
+
+def _refused(what: str) -> duckdb.PermissionException:
+    return duckdb.PermissionException(f"{what} is not known to read and do nothing else; expected a query")
