@@ -1,7 +1,7 @@
 """Prefect's server for the time of one command, however that ends.
 
-One that Prefect starts by itself outlives a command that is killed, keeps no schedules, and takes one to three seconds of
-a processor more.
+One that Prefect starts by itself outlives a command that is killed, keeps no schedules, and takes one to three seconds
+of a processor more.
 """
 
 import atexit
