@@ -107,7 +107,8 @@ def refuse_strange_server() -> None:
     if (url := server_address()) is None:
         return
     try:
-        get_client(sync_client=True).api_version()
+        with get_client(sync_client=True) as client:
+            client.api_version()
     except httpx.HTTPStatusError as error:
         code, reason = error.response.status_code, error.response.reason_phrase
         expected = "PREFECT_API_AUTH_STRING as on the server" if code == _UNAUTHORIZED else "a Prefect server"
