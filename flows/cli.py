@@ -197,7 +197,7 @@ def ingest(
 ) -> int:
     """Put files into the catalog of the home, all or none; the next run reads them.
 
-    To undo, delete the files that the command names.
+    Each file that cannot be used gets a line. To undo, delete the files that the command names.
 
     Parameters
     ----------

@@ -21,7 +21,7 @@ from flows.ingest.catalog import SHIPPED, SourceFile, digest_of_file, list_sourc
 from flows.ingest.devices_csv import devices_of_csv
 from flows.ingest.document import ID_PATTERN, load_json, parse, shown
 from flows.ingest.hub import download_config, is_hub_name
-from flows.ingest.limits import quiet_panics, refuse_too_large, refuse_utf_16
+from flows.ingest.limits import HEAD, quiet_panics, refuse_too_large, refuse_utf_16
 from flows.ingest.measurement import refuse_unknown_devices
 from flows.ingest.nsight import read_nsight
 from flows.ingest.torch_profiler import read_torch_profiler
@@ -317,7 +317,7 @@ def _source(path: Path, kind: str) -> SourceFile:
         if not path.is_file():
             raise InputError(f"{path}: expected a file")
         with path.open("rb") as file:
-            head = file.read(2)
+            head = file.read(HEAD)
     except OSError as error:
         raise InputError(f"{path}: {error.strerror or error}; expected a file") from None
     except ValueError as error:  # a null byte

@@ -245,7 +245,7 @@ def _head(path: Path) -> str:
     try:
         with path.open("rb") as file, gzip.GzipFile(fileobj=file) if path.suffix == ".gz" else file as content:
             head = content.read(_HEAD)
-            refuse_utf_16(head[:2], path)
+            refuse_utf_16(head, path)
             return head.decode("utf-8", "replace")
     except (OSError, EOFError, zlib.error) as error:
         raise InputError(f"{path}: {one_line(error)}; expected a file that can be read") from None

@@ -265,7 +265,7 @@ def as_somebody(home: Path, shipped: Path, said: Connection) -> None:
     try:
         plain_run(Home(home), shipped)
     except (InputError, RunError) as error:
-        said.send((type(error).__name__, str(error)))
+        said.send(((InputError if isinstance(error, InputError) else RunError).__name__, str(error)))
     except BaseException as error:
         said.send((repr(error), ""))
     else:

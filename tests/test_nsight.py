@@ -295,7 +295,6 @@ def test_broken_values(
         "", "\n\n", "a,b\n1,2\n", '{"ID": 1, "Kernel Name": "k"}', b"PAR1\x00\xff" * 99, CHATTER,
         "==WARNING== No kernels were profiled.\n",
         '"Process ID","Kernel Name","Metric Name","Metric Unit","Minimum","Maximum","Average"\n',  # a summary
-        long([("k", FMA)]).encode("utf-16"),
     ],
 )  # fmt: skip
 def test_other_files(tmp_path: Path, content: str | bytes) -> None:

@@ -17,6 +17,7 @@ MOST_OPS = 100_000  # of a file
 MOST_DEVICES = 2_000  # of a table
 MOST_COLUMNS = 1_000  # of a table
 DEEPEST = 100  # of lists and tables in each other
+HEAD = 64  # bytes that tell an encoding
 LONGEST_LINE = 2**24  # bytes, of a table of any size
 LONGEST_TEXT = 1_000_000  # bytes, of a JSON text of any size
 MOST_UNPACKED = 100  # times the bytes of a gzip; traces have 10 to 30
@@ -77,7 +78,7 @@ def _said(token: bytes) -> str:
 
 def refuse_utf_16(head: bytes, path: Path) -> None:
     """Raise `InputError` where the first bytes are those of a text in UTF-16, as Excel and PowerShell write it."""
-    if head.startswith((b"\xff\xfe", b"\xfe\xff")):
+    if head.startswith((b"\xff\xfe", b"\xfe\xff")) and b"\0" in head[:HEAD]:  # bytes of a program may begin alike
         raise InputError(f"{path}: a text in UTF-16; expected UTF-8 (in PowerShell, `| Out-File -Encoding utf8`)")
 
 
@@ -92,7 +93,7 @@ def refuse_long_lines(path: Path) -> None:
     with path.open("rb") as file:
         while block := file.read(LONGEST_LINE):
             if file.tell() == len(block):
-                refuse_utf_16(block[:2], path)
+                refuse_utf_16(block[:HEAD], path)
             if len(block) == LONGEST_LINE and b"\n" not in block:
                 raise InputError(f"{path}: a line of more than {LONGEST_LINE} bytes; expected a table")
 

@@ -9,7 +9,7 @@ import polars as pl
 
 from flows.ingest.catalog import SourceFile
 from flows.ingest.document import PLAIN_TEXT, TEXT_PATTERN, shown
-from flows.ingest.limits import quiet_panics, refuse_inflated, refuse_long_lines, refuse_odd_json, refuse_utf_16
+from flows.ingest.limits import HEAD, quiet_panics, refuse_inflated, refuse_long_lines, refuse_odd_json, refuse_utf_16
 from warehouse.errors import InputError, one_line, refused_together
 
 Columns = Mapping[str, Any]  # name -> polars type
@@ -28,7 +28,7 @@ def read_table(source: SourceFile) -> pl.DataFrame:
         The file is broken.
     """
     content, path = io.BytesIO(source.content()), source.path
-    refuse_utf_16(content.getvalue()[:2], path)
+    refuse_utf_16(content.getvalue()[:HEAD], path)
     try:
         if path.suffix == ".csv":
             return pl.read_csv(content, infer_schema=False)
