@@ -7,7 +7,6 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from filelock import FileLock, Timeout
 from platformdirs import user_data_path
 
 from warehouse.errors import InputError, RunError
@@ -105,6 +104,8 @@ class Home:
             finally:
                 _held_ahead.add(self.path)
             return
+        from filelock import FileLock, Timeout  # noqa: PLC0415  # a reader starts sooner without
+
         self.refuse_unusable_path()
         lock = FileLock(self.path / "run.lock", timeout=0)
         try:

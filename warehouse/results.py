@@ -3,17 +3,16 @@
 import re
 import sys
 from collections.abc import Iterator, Sequence
-from typing import IO, TYPE_CHECKING, Literal
+from typing import IO, Literal
 
 import duckdb
+import polars as pl
 from duckdb.sqltypes import DuckDBPyType
 
+from warehouse.spreadsheet import guarded_text
 from warehouse.store import literal, quoted
 
-if TYPE_CHECKING:
-    import polars as pl
-
-Format = Literal["table", "csv", "json", "parquet", "ipc"]
+Format = Literal["csv", "json", "parquet"]
 
 # Types that polars cannot take over from DuckDB, or cannot write in a format.
 _AS_TEXT: dict[str, tuple[str, ...]] = {
@@ -26,12 +25,6 @@ _TIMES = re.compile(r"TIMESTAMP(_\w+| WITH TIME ZONE)?|DATE|TIME")
 _NESTED = {"list", "array", "struct", "map"}
 _FARTHEST_YEAR = 262_000  # of polars
 _FORMULA = re.compile(r"[=+\-@]")
-_MAX_ROWS = 40
-
-
-def write_table(relation: duckdb.DuckDBPyRelation, width: int) -> None:
-    """Write the first and the last rows as a table for the terminal."""
-    relation.show(max_width=width, max_rows=_MAX_ROWS)
 
 
 def write_rows(relation: duckdb.DuckDBPyRelation, form: Format, *, raw: bool = False) -> None:
@@ -39,10 +32,6 @@ def write_rows(relation: duckdb.DuckDBPyRelation, form: Format, *, raw: bool = F
 
     Text of CSV that a spreadsheet would take for a formula is guarded, unless it is to be raw.
     """
-    import polars as pl  # noqa: PLC0415
-
-    from warehouse.spreadsheet import guarded_text  # noqa: PLC0415
-
     is_guarded = form == "csv" and not raw
     rows = pl.scan_arrow_c_stream(_writable(relation, form, is_guarded=is_guarded))
     target = sys.stdout.buffer
@@ -60,19 +49,14 @@ def write_rows(relation: duckdb.DuckDBPyRelation, form: Format, *, raw: bool = F
 
 def write_columns(relation: duckdb.DuckDBPyRelation, columns: Sequence[str], most_rows: int) -> None:
     """Write those of some columns that there are, and at most so many rows, for this program to read."""
-    import polars as pl  # noqa: PLC0415
-
-    found = {name: f"#{place}" for place, name in enumerate(relation.columns, start=1) if name in columns}
-    chosen = ", ".join(f"{column} as {quoted(name)}" for name, column in found.items())
+    found = {name: relation.columns.index(name) + 1 for name in columns if name in relation.columns}
+    chosen = ", ".join(f"#{place} as {quoted(name)}" for name, place in found.items())
     rows = relation.limit(most_rows)
-    if found:
-        rows = _writable(rows.project(chosen), "parquet")
-        pl.DataFrame(rows).write_ipc(sys.stdout.buffer)
-    else:
-        pl.DataFrame().write_ipc(sys.stdout.buffer)
+    frame = pl.DataFrame(_writable(rows.project(chosen), "parquet")) if found else pl.DataFrame()
+    frame.write_ipc(sys.stdout.buffer)
 
 
-def _write_json(batches: Iterator["pl.DataFrame"], target: IO[bytes]) -> None:
+def _write_json(batches: Iterator[pl.DataFrame], target: IO[bytes]) -> None:
     """Write one list of all rows."""
     between = b"["
     for batch in batches:
