@@ -6,7 +6,7 @@ reads names, and whoever looks at the text sees other names.
 
 import json
 import re
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from difflib import get_close_matches
 from functools import cached_property
 from typing import Any
@@ -20,7 +20,7 @@ LONGEST_STATEMENT = 100_000  # characters
 MOST_COLUMNS = 1_000
 
 _QUERIES = {"SELECT_NODE", "SET_OPERATION_NODE", "RECURSIVE_CTE_NODE", "CTE_NODE"}
-_TABLES = {"SUBQUERY", "JOIN", "EXPRESSION_LIST", "EMPTY", "PIVOT", "BASE_TABLE", "TABLE_FUNCTION", "SHOW_REF"}
+_TABLES = {"SUBQUERY", "JOIN", "EXPRESSION_LIST", "EMPTY", "PIVOT", "BASE_TABLE", "SHOW_REF"}
 _MODIFIERS = {"ORDER_MODIFIER", "LIMIT_MODIFIER", "LIMIT_PERCENT_MODIFIER", "DISTINCT_MODIFIER"}
 _ORDERS = {"ORDER_DEFAULT", "ASCENDING", "DESCENDING"}
 _TYPES = re.compile(r"[A-Z]+(_[A-Z]+)*_TYPE_INFO")  # what a type is made of
@@ -48,6 +48,10 @@ class Known:
         """Whether a function is known to read and do nothing else."""
         return name in self._readers or name in self._own_functions
 
+    def has_table_function(self, name: str) -> bool:
+        """Whether a function that gives a table is known to read and do nothing else."""
+        return self.has_function(f"table {name}")
+
     @cached_property
     def tables(self) -> frozenset[str]:
         """Tables and views."""
@@ -70,7 +74,7 @@ class Known:
 
     @cached_property
     def _views(self) -> list[list[str]]:
-        return [name.split(".", 1) for name in self._readers if re.fullmatch(r"\w+\.\w+", name)]
+        return [line.removeprefix("view ").split(".") for line in self._readers if line.startswith("view ")]
 
     @cached_property
     def _own_functions(self) -> frozenset[str]:
@@ -187,7 +191,10 @@ def _visit(node: Any, known: Known, shadowed: frozenset[str]) -> None:
         if node["class"] not in _EXPRESSIONS:
             raise _refused(f"an expression of the class {node['class']}")
         if node["class"] in {"FUNCTION", "WINDOW"}:
-            _refuse_function(node, known)
+            _refuse_function(node, known, known.has_function)
+    elif kind == "TABLE_FUNCTION":
+        _refuse_function(node["function"], known, known.has_table_function)
+        node = {**node, "function": list(node["function"].values())}  # its arguments
     elif isinstance(kind, str):
         _refuse_node(node, kind, known, shadowed)
     if node.get("at_clause"):
@@ -217,9 +224,9 @@ def _refuse_node(node: Mapping[str, Any], kind: str, known: Known, shadowed: fro
         raise _refused(kind.removesuffix("_QUERY_NODE").removesuffix("_NODE").replace("_", " "))
 
 
-def _refuse_function(node: Mapping[str, Any], known: Known) -> None:
+def _refuse_function(node: Mapping[str, Any], known: Known, is_known: Callable[[str], bool]) -> None:
     *schema, name = _path(node, "function_name") or [""]
-    if not known.has_function(name.lower()) or not {part.lower() for part in schema} <= known.schemas:
+    if not is_known(name.lower()) or not {part.lower() for part in schema} <= known.schemas:
         what = f"the function {'.'.join([*schema, name])} is not known to read and do nothing else"
         raise duckdb.PermissionException(f"{what}; expected others")
 
