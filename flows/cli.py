@@ -3,6 +3,7 @@
 import errno
 import logging
 import os
+import re
 import select
 import shlex
 import signal
@@ -45,6 +46,7 @@ lake = App(
 app.command(lake)
 
 _LEAST_EVERY_S, _MOST_EVERY_S = 5, 7 * 86_400
+_MOST_SECONDS = 3600.0  # for one kernel
 
 
 @Parameter(name="*")
@@ -273,6 +275,10 @@ def measure(
 
     home, rows = common.place, []
     refuse_no_path("--out", out)
+    if not re.fullmatch("[a-z0-9][a-z0-9._-]{0,63}", hardware_id):
+        raise InputError(f"--hardware-id: {hardware_id[:64]}; expected an id as h100-sxm")
+    if not 0 < seconds < _MOST_SECONDS:
+        raise InputError(f"--seconds: {seconds:g}; expected more than 0, and less than {_MOST_SECONDS:g}")
     if workload:
         from flows.ingest.catalog import list_sources
         from flows.plan import plan_of

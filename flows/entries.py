@@ -19,7 +19,7 @@ from flows.ingest import aiconfigurator
 from flows.ingest.aiconfigurator import read_aiconfigurator
 from flows.ingest.catalog import SHIPPED, SourceFile, digest_of_file, list_sources
 from flows.ingest.devices_csv import devices_of_csv
-from flows.ingest.document import ID_PATTERN, load_json, parse, shown
+from flows.ingest.document import ID_PATTERN, TEXT_PATTERN, load_json, parse, shown
 from flows.ingest.hub import download_config, is_hub_name
 from flows.ingest.limits import HEAD, quiet_panics, refuse_too_large, refuse_utf_16
 from flows.ingest.measurement import refuse_unknown_devices
@@ -108,6 +108,8 @@ def add(
     """
     written = "measurement" if kind in _FOREIGN else kind
     folder, suffixes, _ = _PLACES[written]
+    for option, value in (("--hardware-id", hardware_id), ("--model-id", model_id)):
+        _refuse_no_line(option, value or "")
     target = home.catalog / folder
     with home.writing(), _scratch(home) as scratch:
         entries: list[Entry] = []
@@ -132,6 +134,12 @@ def add(
             return _write_all(target, entries, suffixes)
         except OSError as error:
             raise cannot_write(target, error, "a folder") from None
+
+
+def _refuse_no_line(option: str, value: str) -> None:
+    """Raise `InputError` if a value that becomes a text of every row is none that a table can hold."""
+    if not re.fullmatch(TEXT_PATTERN, value) or not value.isprintable():
+        raise InputError(f"{option}: {shown(value)}: expected an id")
 
 
 @contextmanager

@@ -12,6 +12,7 @@ import pytest
 from flows.cli import run_command
 from flows.entries import add
 from tests.test_entries import MEASUREMENT, ingest
+from tests.test_fuzz import MLP
 from tests.test_ingest import CONFIG, DEVICE, WORKLOAD, written
 from warehouse.errors import RunError
 from warehouse.home import Home
@@ -151,6 +152,25 @@ def test_measuring_leaves_the_files_of_others_alone(tmp_path: Path, capsys: pyte
         command = ["measure", "--backend", "numpy", "--hardware-id", "x", "--out", str(out)]
         assert "holds something else" in one_line_of(capsys, *command, "--home", str(tmp_path / "home"))
         assert out.read_bytes() == content
+
+
+@pytest.mark.parametrize("value", [os.fsdecode(b"\xff"), "a\nb", "a\u2028b", "\u202ea"])
+def test_ids_of_options_that_no_table_can_hold_get_one_line(
+    value: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = written(tmp_path, "mlp.csv", MLP)
+    for option, other in (("--hardware-id", "--model-id"), ("--model-id", "--hardware-id")):
+        command = ["ingest", "vidur", str(path), option, value, other, "a40", "--home", str(tmp_path / "home")]
+        assert one_line_of(capsys, *command).startswith(f"rooflines: {option}: ")
+    command = ["measure", "--backend", "numpy", "--out", str(tmp_path / "x.csv"), "--hardware-id", value]
+    assert one_line_of(capsys, *command).startswith("rooflines: --hardware-id: ")
+    assert not (tmp_path / "x.csv").exists()
+
+
+@pytest.mark.parametrize("seconds", ["nan", "inf", "0", "-1", "1e9"])
+def test_seconds_that_are_none_get_one_line(seconds: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    command = ["measure", "--backend", "numpy", "--hardware-id", "x", "--out", str(tmp_path / "x.csv")]
+    assert "--seconds: " in one_line_of(capsys, *command, "--seconds", seconds)
 
 
 def started(arguments: list[str], **streams: object) -> subprocess.Popen[str]:
