@@ -9,6 +9,7 @@ from flows import steps
 from flows.ingest.catalog import SourceFile, list_sources
 from flows.readers import READERS, refuse_unknown_names
 from flows.steps import Summary
+from warehouse.errors import refused_together
 from warehouse.home import Home
 from warehouse.placing import made_from
 
@@ -59,8 +60,10 @@ def look_ahead(
 def _refuse_bad_files(home: Home, sources: list[SourceFile], warn: Callable[[str], None]) -> None:
     """Raise `InputError` if a run would refuse a file of the catalog; files that a run has staged are good."""
     frames: dict[str, pl.LazyFrame] = {}
-    for kind in (kind for kind in READERS if kind not in _LARGE):
-        frames |= steps.read(home, kind, [source for source in sources if source.kind == kind])
+    with refused_together() as each:
+        for kind in (kind for kind in READERS if kind not in _LARGE):
+            with each():
+                frames |= steps.read(home, kind, [source for source in sources if source.kind == kind])
     refuse_unknown_names(frames, sources)
     for name, fault in steps.charts_with_faults(frames).select("name", "fault").drop_nulls().iter_rows():
         warn(f"gallery.toml: {name}: {fault}; the chart is left out")

@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal, TextIO
 
 from cyclopts import App, CycloptsError, Parameter
 
+from warehouse.durable import write_file
 from warehouse.errors import InputError, RunError, cannot_write, disk_trouble, lines_of, one_line
 from warehouse.home import Home, refuse_no_path
 from warehouse.version import package_version
@@ -863,7 +864,7 @@ def _statement(sql: str | None, file: Path | None, option: str = "--file") -> st
 
 def _write(path: Path, content: bytes) -> None:
     try:
-        path.write_bytes(content)
+        write_file(path, content)
     except OSError as error:
         raise cannot_write(f"--out: {path}", error, "a file") from None
 

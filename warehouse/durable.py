@@ -25,6 +25,19 @@ def sync_folder(path: Path) -> None:
             os.close(descriptor)
 
 
+def write_file(path: Path, content: bytes) -> None:
+    """Write a file whole or not at all; what is not a regular file, as /dev/stdout, is written to as it is."""
+    if path.exists() and not path.is_file():
+        path.write_bytes(content)
+        return
+    partial = path.with_name(f".{path.name}.partial")
+    try:
+        partial.write_bytes(content)
+        partial.replace(path)
+    finally:
+        partial.unlink(missing_ok=True)
+
+
 def replace_file(source: Path, target: Path) -> None:
     """Put a file in the place of another; wait a while for readers on Windows, which keeps the place of open files.
 

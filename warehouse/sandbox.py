@@ -1,5 +1,6 @@
 """Users' statements, each run in a process of its own that reads the snapshot and can do nothing else."""
 
+import errno
 import json
 import os
 import re
@@ -141,7 +142,7 @@ def _last_words(process: subprocess.Popen[bytes]) -> bytes:
 def _judge(question: Question, code: int, said: bytes) -> None:
     """Raise what a process ended with."""
     if code == -signal.SIGPIPE:
-        raise BrokenPipeError
+        raise BrokenPipeError(errno.EPIPE, os.strerror(errno.EPIPE))
     options = question.more.split()
     longer, larger = (f"{option} allows more" for option in options) if options else ("expected less",) * 2
     words = {"seconds": question.seconds, "longer": longer, "larger": larger}
