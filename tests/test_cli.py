@@ -282,7 +282,7 @@ def test_publishing_loses_nothing_of_others(finished: Home, tmp_path: Path, caps
             (tmp_path / folder).mkdir(exist_ok=True)
             (tmp_path / folder / name).write_text('{"title": "my blog"}')
     assert publish("blog") == 2
-    assert "holds post.md" in capsys.readouterr().err
+    assert "holds site.json" in capsys.readouterr().err
     (tmp_path / "link").symlink_to(tmp_path / "web")
     assert publish("link") == 0
     (tmp_path / "web" / "CNAME").write_text("example.org")
