@@ -712,8 +712,9 @@ def run_command(tokens: Sequence[str]) -> int:
     except KeyboardInterrupt:
         return _fail("interrupted", 130)
     except Exception as error:
-        if os.strerror(errno.EPIPE) in str(error) and _is_left(sys.stdout):
-            _drop_output()
+        is_left = os.strerror(errno.EPIPE) in str(error) and _is_left(sys.stdout)
+        _flush_or_drop()
+        if is_left:
             return 0
         said = error if isinstance(error, InputError | RunError | CycloptsError) else disk_trouble(error)
         code = 2 if isinstance(said, InputError | CycloptsError) else 1
@@ -726,12 +727,8 @@ def _unforeseen(error: Exception, debug: bool) -> str:
 
 def _flush() -> None:
     """Write out what was printed, while it can still be said that this fails."""
-    try:
-        if sys.stdout is not None:  # of a shell that closed it
-            sys.stdout.flush()
-    except OSError:
-        _drop_output()
-        raise
+    if sys.stdout is not None:  # of a shell that closed it
+        sys.stdout.flush()
 
 
 def _print_bytes(content: bytes) -> None:
@@ -749,20 +746,31 @@ def _is_left(stream: TextIO | None) -> bool:
     return False
 
 
-def _drop_output() -> None:
-    """Send nowhere what is still to be printed, or else the interpreter tells of it once more where it ends."""
+def _flush_or_drop() -> None:
+    """Write out what was printed, or send it nowhere: the interpreter would tell of it once more where it ends."""
+    with suppress(OSError, ValueError, AttributeError):
+        try:
+            _flush()
+        except OSError:
+            _drop(sys.stdout)
+
+
+def _drop(stream: TextIO) -> None:
+    """Send nowhere what is still to be written to a stream, or else the interpreter would fail where it ends."""
     with suppress(OSError, ValueError, AttributeError):
         nowhere = os.open(os.devnull, os.O_WRONLY)
-        os.dup2(nowhere, sys.stdout.fileno())
+        os.dup2(nowhere, stream.fileno())
         os.close(nowhere)
 
 
 def _fail(reason: BaseException | str, code: int, debug: bool = False) -> int:
     if debug:
         traceback.print_exc()
-    with suppress(OSError):  # nobody reads it
+    try:
         for line in lines_of(reason) if sys.stderr else ():
-            print(f"rooflines: {line}", file=sys.stderr)
+            print(f"rooflines: {line}", file=sys.stderr, flush=True)
+    except OSError:  # nobody reads it
+        _drop(sys.stderr)
     return code
 
 

@@ -97,7 +97,10 @@ def test_the_home_is_put_right_even_if_nothing_changed(home: Home) -> None:
 
 def test_the_option_flow_forces_a_flow_run(home: Home, capfd: pytest.CaptureFixture[str]) -> None:
     done = steps.Summary("1", "unchanged")
-    with mock.patch("flows.cli._refresh", return_value=done) as refresh:
+    with (
+        mock.patch("flows.prefect_defaults.server_address", return_value=None),  # other tests may have one
+        mock.patch("flows.cli._refresh", return_value=done) as refresh,
+    ):
         assert run_command(["run", "--home", str(home.path)]) == 0
         assert not refresh.called
         assert run_command(["run", "--flow", "--home", str(home.path)]) == 0
@@ -210,14 +213,22 @@ def test_a_server_that_is_not_ours(
     assert f"expected {expected}" in message
 
 
-def test_a_port_that_is_taken_is_one_line(tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
-    with socket.create_server(("127.0.0.1", 0)) as other, temporary_settings(updates={"home": tmp_path}):
-        port = other.getsockname()[1]
-        assert run_command(["serve", "--port", str(port), "--home", str(tmp_path / "home")]) == 2
-    assert (
-        capfd.readouterr().err
-        == f"rooflines: --port: {port}: Address already in use; expected a free port, or 0 for any\n"
-    )
+def test_a_port_that_is_taken_is_one_line(tmp_path: Path) -> None:
+    """In a process of its own: in this one, other tests may have a server that all commands use."""
+    environment = {name: value for name, value in os.environ.items() if not name.startswith("PREFECT_")}
+    with socket.create_server(("127.0.0.1", 0)) as other:
+        port = str(other.getsockname()[1])
+        done = subprocess.run(
+            [sys.executable, "-m", "flows.cli", "serve", "--port", port, "--home", str(tmp_path / "home")],
+            env={**environment, "PREFECT_HOME": str(tmp_path / "prefect")},
+            cwd=ROOT,
+            capture_output=True,
+            text=True,
+            timeout=120,
+            check=False,
+        )
+    expected = f"rooflines: --port: {port}: Address already in use; expected a free port, or 0 for any\n"
+    assert (done.returncode, done.stderr) == (2, expected)
 
 
 def test_processes_that_draw_end_with_a_run_that_is_killed() -> None:

@@ -156,7 +156,7 @@ def _refuse_bad(chart: OwnChart, entry: Mapping[str, Any], where: str) -> None:
 
 def _refuse_bad_name(chart: OwnChart, entry: Mapping[str, Any], where: str) -> None:
     """Raise `_BadEntryError` where a name has a field that the entry lacks, or lacks one that has several values."""
-    fields = {"template", *entry} - _NO_PART_OF_A_NAME
+    fields = {"template", "marks", *entry} - _NO_PART_OF_A_NAME
     named = set(re.findall(r"\{(\w+)\}", chart.name))
     unknown = sorted(named - fields)
     if unknown:
