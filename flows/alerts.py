@@ -5,6 +5,7 @@ Nothing here fails or holds up a run for long: what cannot be told is said in on
 
 import json
 import os
+import re
 import subprocess
 import sys
 import urllib.request
@@ -20,7 +21,7 @@ from warehouse.home import Home
 
 URL, COMMAND = "ROOFLINES_ALERT_URL", "ROOFLINES_ALERT_COMMAND"
 _PATIENCE_S = 10
-_WORDS_OF_PREFECT = "Flow run encountered an exception: "
+_OF_PREFECT = re.compile("^Flow run encountered an exception: ((Several)?Inputs?Error: |RunError: )?")
 
 
 @dataclass(frozen=True)
@@ -47,7 +48,8 @@ def tell(trouble: Trouble) -> None:
     """Tell whom the environment names: the terminal of `rooflines serve`, a webhook, a command."""
     if SERVED_BY in os.environ:
         _say(trouble.line)
-    document = json.dumps({**asdict(trouble), "told_at": datetime.now(UTC).isoformat(timespec="seconds")}).encode()
+    told = {**asdict(trouble), "told_at": datetime.now(UTC).isoformat(timespec="seconds")}
+    document = f"{json.dumps(told)}\n".encode()
     for variable, send in ((URL, _post), (COMMAND, _run)):
         if target := os.environ.get(variable):
             _try(variable, send, target, document)
@@ -61,7 +63,7 @@ def tell_of_failed_run(flow: Any, flow_run: Any, state: Any) -> None:
         Trouble(
             event="run-failed",
             home=str(Home.at(flow_run.parameters.get("home")).path),
-            reason=one_line(state.message or state.name).removeprefix(_WORDS_OF_PREFECT),
+            reason=_OF_PREFECT.sub("", one_line(state.message or state.name)),
             flow=flow.name,
             run=flow_run.name,
             flow_run_id=str(flow_run.id),

@@ -655,7 +655,7 @@ def chart(
 
 
 @app.command
-def publish(*, out: Path | None = None, common: Common = Common()) -> int:
+def publish(*, out: str | None = None, common: Common = Common()) -> int:
     """Build the site from the published snapshot.
 
     Parameters
@@ -666,7 +666,7 @@ def publish(*, out: Path | None = None, common: Common = Common()) -> int:
     from flows import publish as publishing
 
     home = common.place
-    site = (out or home.site).absolute()
+    site = _folder("--out", out) or home.site.absolute()
     with _progress("reading the snapshot") as show:
         report = publishing.publish_site(home, site, show.tell)
     print(f"published {report.charts} charts, {len(report.drawn)} of them drawn anew")

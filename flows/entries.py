@@ -383,6 +383,16 @@ def _refuse_beside_others(home: Home, kind: str, new: Sequence[SourceFile]) -> N
         refuse_unknown_devices(read_kind(kind, new)["measurement"], frames["hardware"].collect(), new)
 
 
+def fault_of_catalog(home: Home) -> str | None:
+    """Return why the catalog cannot be used as it stands, whatever is to be added to it; None if it can."""
+    try:
+        sources = list_sources(home)
+        refuse_unknown_names(read_every_kind(sources), sources)
+    except InputError as error:
+        return one_line(error)
+    return None
+
+
 @dataclass(frozen=True)
 class _Unwritten(SourceFile):
     """An entry that no file of the catalog holds yet."""

@@ -34,6 +34,8 @@ _MOST_BYTES = 2**28
 
 # what a query must say of a point
 _OF_A_POINT = ("hardware_id", "intensity_flops_per_byte", "performance_flops_per_s")
+# and between what it lies; the fastest machine reaches 1e19 FLOP/s
+_RANGES = {"intensity_flops_per_byte": (1e-9, 1e12), "performance_flops_per_s": (1e-3, 1e24)}
 _MAY_BE_SAID = ("label", "op", "op_group", "phase", "bound")
 
 # words of the gallery's list that stand for several values, and the query that says for which
@@ -181,7 +183,8 @@ def roofline_of(
         raise InputError(f"{source}: no column {lacking[0]}; expected {', '.join(_OF_A_POINT)}")
     devices = points["hardware_id"].unique().to_list()
     if len(devices) != 1:
-        raise InputError(f"{source}: {len(devices)} values of hardware_id; expected rows of one device")
+        count = f"{len(devices)} values of hardware_id" if devices else "no rows"
+        raise InputError(f"{source}: {count}; expected rows of one device")
     parameters = {"hardware_id": devices[0], "precision_id": precision_id, "model_id": None, "convention": None}
     entry = ChartEntry("own", "house", {**parameters, "batch_size": None, "sequence_length": None, "marks": "none"})
     roofs = read_frame(connection, chart_sql(entry))
@@ -202,8 +205,17 @@ def roofline_of(
     shown = shown.sort(pl.all())  # a query need not say in which order its rows come
     if shown.is_empty():
         raise InputError(f"{source}: no row with an intensity and a performance above 0; expected one a point")
+    _refuse_out_of_range(shown, source)
     same = roofs.select("hardware", "precision_id", "dtype").head(1)
     return entry, pl.concat([roofs, shown.join(same, how="cross")], how="diagonal_relaxed")
+
+
+def _refuse_out_of_range(points: pl.DataFrame, source: str) -> None:
+    """Raise `InputError` where a point lies so far off that an axis to it would have hundreds of decades."""
+    for name, (least, most) in _RANGES.items():
+        out = points.filter(~pl.col(name).is_between(least, most))[name]
+        if len(out):
+            raise InputError(f"{source}: {name} = {out[0]:g}: expected {least:g} to {most:g}")
 
 
 def _points(connection: duckdb.DuckDBPyConnection, sql: str, source: str) -> pl.DataFrame:

@@ -14,7 +14,7 @@ from typing import NamedTuple, get_args
 
 import polars as pl
 
-from flows.entries import Kind, add
+from flows.entries import Kind, add, fault_of_catalog
 from flows.ingest.limits import quiet_panics, refuse_long_keys, refuse_too_large, refuse_utf_16
 from warehouse.errors import InputError, RunError, disk_trouble, one_line
 from warehouse.home import Home, refuse_no_text
@@ -111,6 +111,8 @@ def _taken_in(home: Home, path: Path, kind: Kind | None, name: str) -> Arrival:
     except RunError:
         raise
     except InputError as error:
+        if fault := fault_of_catalog(home):
+            raise RunError(f"the catalog cannot be read: {fault}") from None
         return Arrival(name, kind, reason=one_line(error))
     except (Exception, pl.exceptions.PanicException) as error:
         if isinstance(trouble := disk_trouble(error), RunError):

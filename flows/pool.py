@@ -15,9 +15,11 @@ from platformdirs import user_cache_path
 from charts.gallery import ChartEntry
 from flows.lifeline import end_with
 from warehouse.errors import RunError, one_line
+from warehouse.process_limits import limit_memory
 
 RENDERER = version("vl-convert-python")
 _MOST_PROCESSES = 8
+_MOST_BYTES = 4 * 2**30  # of memory that drawing takes; a chart takes a tenth of it
 _IDLE_S = 60
 _MOST_DRAWING_S = 120.0  # without any drawing that ends
 
@@ -122,6 +124,7 @@ def _processes() -> ProcessPoolExecutor:
 def _begin(parent: int) -> None:
     """Begin as a process that draws: it would outlive a parent that was killed until it was idle for a while."""
     end_with(parent)
+    limit_memory(_MOST_BYTES)
     _load_renderer()
 
 

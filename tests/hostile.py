@@ -5,7 +5,8 @@ import sys
 import unicodedata
 from pathlib import Path
 
-from warehouse import landlock, sandboxed
+from warehouse import landlock
+from warehouse.process_limits import limit_memory
 
 FILES = ["/etc/passwd", "~/.bashrc", "file:/etc/passwd", "file:///etc/passwd", "/proc/self/environ", "/dev/stdin"]
 PLACES = [*FILES, "https://example.com/x.csv", "http://127.0.0.1:9/x", "s3://bucket/x.parquet", "hf://datasets/a/b.csv"]
@@ -428,7 +429,7 @@ def disguised(sql: str) -> list[str]:
 def main() -> None:
     """Decide on the statements of standard input as the process of a query does, and print why each was refused."""
     landlock.forbid_writing([Path(sys.argv[2])])
-    sandboxed.limit("1GB")
+    limit_memory(1_400_000_000)
     import duckdb  # noqa: PLC0415
 
     from warehouse import snapshot, statements  # noqa: PLC0415

@@ -281,6 +281,8 @@ def test_publishing_loses_nothing_of_others(finished: Home, tmp_path: Path, caps
         for name in files:
             (tmp_path / folder).mkdir(exist_ok=True)
             (tmp_path / folder / name).write_text('{"title": "my blog"}')
+    assert run_command(["publish", "--out", "", "--home", str(finished.path)]) == 2  # as of a variable that is not set
+    assert capsys.readouterr().err == "rooflines: --out: empty; expected a folder\n"
     assert publish("blog") == 2
     assert "holds site.json" in capsys.readouterr().err
     (tmp_path / "link").symlink_to(tmp_path / "web")

@@ -133,6 +133,19 @@ def test_a_bad_file_never_stops_the_ones_after_it(home: Home) -> None:
     assert not [path for path in left(home) if not path.startswith(("accepted/", "rejected/"))]
 
 
+def test_a_broken_catalog_rejects_no_file(home: Home) -> None:
+    """A file waits until the fault of another one is mended."""
+    broken = home.catalog / "hardware" / "broken.toml"
+    broken.parent.mkdir(parents=True)
+    broken.write_text("[", "utf-8")
+    put(home, "a.toml", DEVICE)
+    with pytest.raises(RunError, match=r"the catalog cannot be read: .*broken\.toml"):
+        take_in(home)
+    assert (home.incoming / "a.toml").exists()
+    broken.unlink()
+    assert told(home) == {"a.toml": None}
+
+
 @pytest.mark.parametrize(
     "error", [ZeroDivisionError("of ours\nin two lines"), pl.exceptions.PanicException("oh"), MemoryError()]
 )

@@ -45,7 +45,11 @@ def queried(name: str, sql: str) -> str:
 GOOD = GRID.format(name="good") + queried("good-too", f"select {POINT} from core.hardware")
 # what is wrong with a chart, and the reason that is told
 BAD = {
-    "empty": (queried("empty", f"select {POINT} from core.hardware where false"), "0 values of hardware_id"),
+    "empty": (queried("empty", f"select {POINT} from core.hardware where false"), "no rows; expected"),
+    "far-off": (
+        queried("far-off", f"select {POINT} from core.hardware".replace("1e12", "1e300")),
+        "= 1e+300: expected",
+    ),
     "two": (queried("two", f"select {POINT} from core.hardware union all select 'b', 'y', 1, 1"), "2 values of hardw"),
     "broken": (queried("broken", "selct 1"), "syntax error"),
     "writes": (queried("writes", "drop table core.run"), "expected"),

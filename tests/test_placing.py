@@ -294,6 +294,22 @@ def test_a_place_that_is_a_disk_of_its_own(tmp_path: Path) -> None:
         subprocess.run(["umount", "-l", str(site)], check=True)
 
 
+def test_a_draft_that_does_not_fit_onto_such_a_disk_leaves_nothing(tmp_path: Path) -> None:
+    site = tmp_path / "disk"
+    site.mkdir()
+    small = ["mount", "-t", "tmpfs", "-o", "size=64k", "tmpfs", str(site)]
+    if subprocess.run(small, capture_output=True, check=False).returncode:
+        pytest.skip("no disk can be mounted here")
+    try:
+        write(site, MINE)
+        with pytest.raises(OSError, match="No space"):
+            publish(site, {**FIRST, "charts/large.svg": "x" * 100_000})
+        assert content(site) == MINE
+        assert not [path for path in site.iterdir() if path.name.startswith(".rooflines-site-")]
+    finally:
+        subprocess.run(["umount", "-l", str(site)], check=True)
+
+
 def test_a_file_is_no_place(tmp_path: Path) -> None:
     (tmp_path / "site").touch()
     with pytest.raises(InputError, match="expected a folder, or nothing"):

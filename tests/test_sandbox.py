@@ -379,6 +379,24 @@ def test_the_process_of_a_query_ends_with_the_command(
     assert end == signal.SIGKILL or list(tmp_path.iterdir()) == []
 
 
+@LINUX
+@pytest.mark.parametrize("end", [signal.SIGTERM, signal.SIGKILL])
+def test_what_a_statement_spilled_goes_with_it_or_with_the_next(
+    end: signal.Signals, finished: Home, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("TMPDIR", str(tmp_path))
+    (tmp_path / "rooflines-spill-0-of-nobody").touch()  # no folder of ours
+    with query(finished, "select pg_sleep(60)") as process:
+        wait_for(lambda: working_child_of(process.pid))
+        process.send_signal(end)
+        process.communicate(timeout=10)
+    spilled = [path for path in tmp_path.iterdir() if path.is_dir()]
+    assert len(spilled) == (end == signal.SIGKILL)
+    with query(finished, "select 1") as process:
+        process.communicate(timeout=60)
+    assert [path.name for path in tmp_path.iterdir()] == ["rooflines-spill-0-of-nobody"]
+
+
 def wait_for(look: Callable[[], int | None]) -> int:
     for _ in range(1000):
         if found := look():
@@ -406,8 +424,8 @@ def test_what_does_not_fit_the_memory_goes_to_a_folder_that_is_removed(
 
 
 def test_amounts_of_memory() -> None:
-    assert [bytes_of(text) for text in ("500MB", "2 GiB", "1.5GB")] == [5e8, 2**31, 1.5e9]
-    for wrong in ("", "2", "2 gb", "-1GB", "1EB"):
+    assert [bytes_of(text) for text in ("500MB", "2 GiB", "1.5gb")] == [5e8, 2**31, 1.5e9]
+    for wrong in ("", "2", "2 g", "-1GB", "1EB", "1KB", "9999TB"):
         with pytest.raises(InputError, match="--memory"):
             bytes_of(wrong)
 

@@ -334,7 +334,11 @@ def _moved_inside(draft: Draft) -> Draft:
         draft.folder.rename(inside.folder)
     except OSError:  # the place is a disk of its own
         inside = Draft(_marked_folder(draft.site, draft.site), draft.site)
-        shutil.copytree(draft.new, inside.new)
+        try:
+            shutil.copytree(draft.new, inside.new)
+        except BaseException:
+            discard(inside)  # others need the space
+            raise
         discard(draft)
     return inside
 

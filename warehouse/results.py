@@ -9,7 +9,7 @@ import duckdb
 import polars as pl
 from duckdb.sqltypes import DuckDBPyType
 
-from warehouse.spreadsheet import guarded_text
+from warehouse.spreadsheet import guarded_sql
 from warehouse.store import literal, quoted
 
 Format = Literal["csv", "json", "parquet"]
@@ -23,6 +23,7 @@ _AS_TEXT: dict[str, tuple[str, ...]] = {
 _EXACT = re.compile(r"DECIMAL\(\d+,\s*\d+\)|U?HUGEINT")  # numbers that JSON would hold as text
 _TIMES = re.compile(r"TIMESTAMP(_\w+| WITH TIME ZONE)?|DATE|TIME")
 _NESTED = {"list", "array", "struct", "map"}
+_ROWS_AT_ONCE = 20_000
 _FARTHEST_YEAR = 262_000  # of polars
 _FORMULA = re.compile(r"[=+\-@]")
 
@@ -37,7 +38,7 @@ def write_rows(relation: duckdb.DuckDBPyRelation, form: Format, *, raw: bool = F
     target = sys.stdout.buffer
     try:
         if form == "csv":
-            (rows.with_columns(guarded_text()) if is_guarded else rows).sink_csv(target)
+            rows.sink_csv(target)
         elif form == "parquet":
             rows.sink_parquet(target)
         else:
@@ -60,8 +61,8 @@ def _write_json(batches: Iterator[pl.DataFrame], target: IO[bytes]) -> None:
     """Write one list of all rows."""
     between = b"["
     for batch in batches:
-        if len(batch):
-            target.write(between + batch.write_json().encode()[1:-1])
+        for some in batch.iter_slices(_ROWS_AT_ONCE) if len(batch) else ():  # the text of a million is a gigabyte
+            target.write(between + some.write_json().encode()[1:-1])
             between = b","
     target.write(b"]\n" if between == b"," else b"[]\n")
 
@@ -72,8 +73,14 @@ def _writable(relation: duckdb.DuckDBPyRelation, form: Format, *, is_guarded: bo
     for place, (name, kind) in enumerate(zip(relation.columns, relation.types, strict=True), start=1):
         shown = f"'{name}" if is_guarded and _FORMULA.match(name) else name
         unique = shown if shown not in columns else f"{shown}_{place}"
-        columns[unique] = _written(f"#{place}", kind, form, name)
+        written = _written(f"#{place}", kind, form, name)
+        columns[unique] = guarded_sql(f"{written}::varchar") if is_guarded and _is_text(kind, written) else written
     return relation.project(", ".join(f"{column} as {quoted(name)}" for name, column in columns.items()))
+
+
+def _is_text(kind: DuckDBPyType, written: str) -> bool:
+    """Whether a column is written as text."""
+    return kind.id in {"varchar", "enum"} or written.endswith("as varchar)")
 
 
 def _written(column: str, kind: DuckDBPyType, form: Format, name: str) -> str:

@@ -4,10 +4,12 @@ import errno
 import json
 import os
 import re
+import shutil
 import signal
 import subprocess
 import sys
 import tempfile
+import threading
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from dataclasses import asdict, dataclass
@@ -18,7 +20,9 @@ from warehouse.errors import InputError, RunError
 
 MEMORY_LIMIT = "2GB"
 
-_AMOUNT = re.compile(r"(\d+(?:\.\d+)?) ?([KMGT])(i?)B")
+_AMOUNT = re.compile(r"(\d+(?:\.\d+)?) ?([KMGT])(i?)B", re.IGNORECASE)
+_LEAST, _MOST = 16e6, 1e15  # bytes of memory
+_SPILL = "rooflines-spill-"  # with the process that it belongs to
 _KEPT = 64 * 1024  # bytes of what a process says last
 _ENDED_BY: dict[int, str] = {  # signals that mean more than that the engine crashed
     signal.SIGALRM: "it took longer than {seconds:g} s; {longer}",
@@ -76,7 +80,10 @@ def bytes_of(amount: str) -> float:
     if found is None:
         raise InputError(f"--memory: {amount}; expected an amount as 500MB or 4GB")
     number, prefix, is_binary = found.groups()
-    return float(number) * float((1024 if is_binary else 1000) ** ("KMGT".index(prefix) + 1))
+    size = float(number) * float((1024 if is_binary else 1000) ** ("KMGT".index(prefix.upper()) + 1))
+    if not _LEAST <= size <= _MOST:
+        raise InputError(f"--memory: {amount}; expected 16MB to 1000TB")
+    return size
 
 
 def answer(question: Question, target: int | IO[bytes]) -> None:
@@ -94,7 +101,8 @@ def answer(question: Question, target: int | IO[bytes]) -> None:
         Nobody reads the rows.
     """
     bytes_of(question.memory)  # an amount
-    with tempfile.TemporaryDirectory(prefix="rooflines-") as spill:
+    _forget_spills()
+    with _ended_by_sigterm(), tempfile.TemporaryDirectory(prefix=f"{_SPILL}{os.getpid()}-") as spill:
         command = [sys.executable, "-P", "-m", "warehouse.sandboxed", spill, str(os.getpid())]
         with _process(command, target) as process:
             with suppress(BrokenPipeError):  # it ended early; why is seen below
@@ -103,6 +111,42 @@ def answer(question: Question, target: int | IO[bytes]) -> None:
                 process.stdin.flush()
             said = _last_words(process)
             _judge(question, process.wait(), said)
+
+
+@contextmanager
+def _ended_by_sigterm() -> Iterator[None]:
+    """Let SIGTERM end the block as an exception does, so that nothing is left behind."""
+
+    def end(number: int, _frame: object) -> None:
+        sys.exit(128 + number)
+
+    if threading.current_thread() is not threading.main_thread() or signal.getsignal(signal.SIGTERM) != signal.SIG_DFL:
+        yield
+        return
+    signal.signal(signal.SIGTERM, end)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, signal.SIG_DFL)
+
+
+def _forget_spills() -> None:
+    """Delete what processes that were killed left of their statements."""
+    for folder in Path(tempfile.gettempdir()).glob(f"{_SPILL}*-*"):
+        owner = folder.name.removeprefix(_SPILL).partition("-")[0]
+        with suppress(OSError, ValueError):
+            if folder.lstat().st_uid == os.getuid() and not _is_alive(int(owner)):
+                shutil.rmtree(folder, ignore_errors=True)
+
+
+def _is_alive(process: int) -> bool:
+    try:
+        os.kill(process, 0)
+    except ProcessLookupError:
+        return False
+    except PermissionError:
+        pass
+    return True
 
 
 @contextmanager

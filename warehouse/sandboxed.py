@@ -7,14 +7,13 @@ question; the last line of standard error is how it ended.
 import ctypes
 import json
 import os
-import resource
 import signal
 import sys
 import threading
-from contextlib import nullcontext, suppress
 from pathlib import Path
 
 from warehouse.landlock import forbid_writing
+from warehouse.process_limits import limit_memory
 from warehouse.sandbox import bytes_of
 
 _BESIDE = 400 * 10**6  # bytes of memory beside what DuckDB counts: of the 512 MB, what libraries take comes off
@@ -29,7 +28,7 @@ def main() -> None:
     _end_with(parent)
     forbid_writing([spill])
     question = json.loads(sys.stdin.buffer.readline())
-    limit(question["memory"])
+    limit_memory(int(bytes_of(question["memory"])) + _BESIDE)
     if sys.platform != "linux":
         threading.Thread(target=_end_with_input, daemon=True).start()
     from warehouse.answering import verdict_on  # noqa: PLC0415  # its libraries start threads, which are limited by now
@@ -37,16 +36,6 @@ def main() -> None:
     verdict = verdict_on(question, spill)
     os.write(sys.stderr.fileno(), f"\n{json.dumps(verdict)}\n".encode())
     os._exit(0)
-
-
-def limit(memory: str) -> None:
-    """Limit the memory that this process takes, as far as the system does, and let a crash leave no file."""
-    most = int(bytes_of(memory)) + _BESIDE
-    for kind, amount in ((resource.RLIMIT_DATA, most), (resource.RLIMIT_CORE, 0)):
-        highest = resource.getrlimit(kind)[1]
-        lower = amount if highest == resource.RLIM_INFINITY else min(amount, highest)
-        with nullcontext() if sys.platform == "linux" else suppress(OSError, ValueError):
-            resource.setrlimit(kind, (lower, lower))
 
 
 def _end_with(parent: int) -> None:
