@@ -164,7 +164,7 @@ def refuse_no_path(what: str, path: str | Path) -> None:
             return
         shown = str(path) if len(str(path)) <= _SHOWN else f"{str(path)[:_SHOWN]}…"
         reason = error.strerror if isinstance(error, OSError) else str(error).rstrip(".")
-        raise InputError(f"{what}: {shown}: {reason}; expected a shorter path, or another") from None
+        raise InputError(f"{what}: {shown}: {reason}; expected a path that the system allows") from None
 
 
 def _default_path() -> Path:
