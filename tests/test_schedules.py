@@ -228,4 +228,4 @@ def test_serving(home: Home, tmp_path: Path) -> None:
         f"rooflines: bad.toml rejected: {rejected['reason']}",
         f"rooflines: {failed['flow']} failed: {failed['reason']} (run {failed['run']})",
     ]
-    assert failed["reason"] == f"InputError: {place.sweeps}: expected a folder; move away what is there, and run again"
+    assert failed["reason"] == f"{place.sweeps}: expected a folder; move away what is there, and run again"
