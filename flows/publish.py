@@ -183,6 +183,7 @@ def build_site(
         "site_of": "rooflines",
         "run_id": run_id,
         "inputs_sha256": inputs_sha256,
+        "charts": list(album.cards),
         "left_out": album.left_out,
         "made_from": dict(sorted(rebuild.made_from.items())),
         "sizes": {file: (out / file).stat().st_size for file in files_of(out)},
@@ -314,8 +315,7 @@ def _copied(site: Path, new: Path) -> SiteReport | None:
     if not is_whole:
         shutil.rmtree(new, ignore_errors=True)
         return None
-    charts = {file.split("/")[1] for file in read_manifest(new)["sizes"] if file.startswith("charts/")}
-    return SiteReport(len(charts), (), (), left_out_of(new))
+    return SiteReport(len(read_manifest(new).get("charts", [])), (), (), left_out_of(new))
 
 
 def _refuse_own_folders(home: Home, site: Path) -> None:

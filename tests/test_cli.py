@@ -260,7 +260,9 @@ def test_charts_are_listed_and_drawn(finished: Home, tmp_path: Path, capfdbinary
 
 
 def test_publishing_elsewhere(finished: Home, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    charts = len(list((finished.site / "charts").iterdir()))
+    pages = [path.read_text("utf-8") for path in (finished.site / "charts").glob("*/index.html")]
+    charts = sum('http-equiv="refresh"' not in page for page in pages)  # pages that lead to another chart are none
+    assert charts < len(pages)
     for _ in range(2):
         assert run_command(["publish", "--out", str(tmp_path / "public"), "--home", str(finished.path)]) == 0
         assert f"published {charts} charts, 0 of them drawn anew" in capsys.readouterr().out
