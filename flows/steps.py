@@ -12,24 +12,32 @@ from pathlib import Path
 import duckdb
 import polars as pl
 
-from flows import publish
-from flows.gallery import LeftOut, told
-from flows.ingest.calibration import with_relatives
 from flows.ingest.catalog import SourceFile, digest_of_sources
-from flows.ingest.gallery import with_unknown_ids
-from flows.ingest.measurement import refuse_unknown_devices, with_measured
+from flows.ingest.kinds import READERS, Frames, read_kind, refuse_unknown_names
+from flows.ingest.readers.calibration import with_relatives
+from flows.ingest.readers.gallery import with_unknown_ids
+from flows.ingest.readers.measurement import refuse_unknown_devices, with_measured
 from flows.intensity.costs import op_costs
 from flows.intensity.custom import custom_costs, custom_shapes
 from flows.intensity.shapes import model_shards, op_shapes
-from flows.readers import READERS, Frames, read_kind, refuse_unknown_names
-from flows.stage import forget_others, is_whole, staged, staged_files
+from flows.site import publish
+from flows.site.gallery import LeftOut, told
 from warehouse import snapshot, store
 from warehouse.digest import digest_of
 from warehouse.errors import LITTLE_SPACE, RunError, disk_trouble, one_line
-from warehouse.frames import read_frame
 from warehouse.home import Home
-from warehouse.mend import forget_unfinished, mend
-from warehouse.placing import Draft, begin_draft, discard, made_from, place, refuse_conflicts, refuse_foreign_site
+from warehouse.polars_frames import read_frame
+from warehouse.repair import forget_unfinished, mend
+from warehouse.site_placement import (
+    Draft,
+    begin_draft,
+    discard,
+    made_from,
+    place,
+    refuse_conflicts,
+    refuse_foreign_site,
+)
+from warehouse.staged_frames import forget_others, is_whole, staged, staged_files
 from warehouse.store import Change, Rule, Run, Staged
 from warehouse.version import code_version
 

@@ -14,11 +14,11 @@ from typing import NamedTuple
 
 import polars as pl
 
-from flows.entries import add
 from flows.ingest.catalog import SHIPPED
+from flows.ingest.user_catalog import add
 from tests.plain_run import plain_run, small_catalog
-from warehouse.frames import read_frame
 from warehouse.home import Home
+from warehouse.polars_frames import read_frame
 from warehouse.snapshot import open_snapshot
 
 PROFILES = Path(__file__).resolve().parents[2] / "shared" / "data" / "vidur"

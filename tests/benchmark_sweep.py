@@ -14,7 +14,7 @@ from pathlib import Path
 import polars as pl
 
 from flows.intensity.grid import PHASES
-from flows.sweep import Grid, Part, in_threads, plan, rows_of, write_part
+from flows.sweep.run import Grid, Part, in_threads, plan, rows_of, write_part
 from tests.test_sweep import shipped_inputs
 from warehouse.sweeps import PartFile
 

@@ -10,7 +10,7 @@ import pytest
 from filelock import FileLock
 
 from flows.ingest.catalog import SHIPPED
-from flows.prefect_defaults import quiet_terminal
+from flows.orchestrate.settings import quiet_terminal
 from warehouse.home import Home
 from warehouse.snapshot import open_snapshot
 
@@ -18,7 +18,7 @@ quiet_terminal()  # before Prefect is imported
 
 from prefect.testing.utilities import prefect_test_harness  # noqa: E402
 
-from flows.refresh import refresh  # noqa: E402
+from flows.orchestrate.refresh import refresh  # noqa: E402
 from flows.steps import Summary  # noqa: E402
 from tests.plain_run import plain_run  # noqa: E402
 

@@ -5,8 +5,8 @@ import sys
 import unicodedata
 from pathlib import Path
 
-from warehouse import landlock
-from warehouse.process_limits import limit_memory
+from warehouse.processes import limit_memory
+from warehouse.sandbox import landlock
 
 FILES = ["/etc/passwd", "~/.bashrc", "file:/etc/passwd", "file:///etc/passwd", "/proc/self/environ", "/dev/stdin"]
 PLACES = [*FILES, "https://example.com/x.csv", "http://127.0.0.1:9/x", "s3://bucket/x.parquet", "hf://datasets/a/b.csv"]
@@ -432,7 +432,8 @@ def main() -> None:
     limit_memory(1_400_000_000)
     import duckdb  # noqa: PLC0415
 
-    from warehouse import snapshot, statements  # noqa: PLC0415
+    from warehouse import snapshot  # noqa: PLC0415
+    from warehouse.sandbox import statements  # noqa: PLC0415
 
     with snapshot.open_snapshot(Path(sys.argv[1])) as connection:
         known = statements.Known(connection)

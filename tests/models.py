@@ -4,7 +4,7 @@ from typing import Any
 
 import polars as pl
 
-from flows.ingest.families import FAMILIES, Config, describe
+from flows.ingest.readers.model_families import FAMILIES, Config, describe
 from flows.intensity.shapes import op_shapes, with_parameters
 
 DENSE: dict[str, Any] = {

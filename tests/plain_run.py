@@ -17,11 +17,11 @@ import duckdb
 import polars as pl
 
 from charts.gallery import ChartEntry
-from flows import refresh as flow
 from flows import steps
-from flows.gallery import gallery
 from flows.ingest.catalog import SHIPPED
-from flows.pages import ShownChart
+from flows.orchestrate import refresh as flow
+from flows.site.gallery import gallery
+from flows.site.pages import ShownChart
 from flows.steps import Summary
 from warehouse.home import Home
 from warehouse.snapshot import open_snapshot
@@ -39,7 +39,7 @@ conventions = ["paper", "llm-viewer"]
 precisions = ["fp16", "bf16"]
 models = ["llama-7b"]
 """
-_FLOW = "flows.refresh"
+_FLOW = "flows.orchestrate.refresh"
 _OF_PREFECT = (
     "create_link_artifact", "create_markdown_artifact", "create_table_artifact", "emit_event", "get_run_logger",
     "skip_missed_runs",
@@ -134,13 +134,13 @@ def drawn_by_nobody(drawings: Mapping[str, Future[None]] = MappingProxyType({}))
         (out / "index.html").write_text("no page", "utf-8")
 
     with (
-        mock.patch("flows.publish.gallery", few_charts),
-        mock.patch("flows.publish.submit_chart", write_chart),
-        mock.patch("flows.publish.submit_bundle", write_bundle),
-        mock.patch("flows.publish.read_known"),
-        mock.patch("flows.publish.write_chart_page", write_chart_page),
-        mock.patch("flows.publish.write_pages", write_page),
-        mock.patch("flows.publish.write_explorer"),
+        mock.patch("flows.site.publish.gallery", few_charts),
+        mock.patch("flows.site.publish.submit_chart", write_chart),
+        mock.patch("flows.site.publish.submit_bundle", write_bundle),
+        mock.patch("flows.site.publish.read_known"),
+        mock.patch("flows.site.publish.write_chart_page", write_chart_page),
+        mock.patch("flows.site.publish.write_pages", write_page),
+        mock.patch("flows.site.publish.write_explorer"),
     ):
         yield
 

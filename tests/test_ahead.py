@@ -14,10 +14,10 @@ import pytest
 from prefect.settings import temporary_settings
 
 from flows import steps
-from flows.ahead import look_ahead
-from flows.cli import run_command
+from flows.cli.app import run_command
 from flows.ingest.catalog import SourceFile
-from flows.readers import Frames, read_kind
+from flows.ingest.kinds import Frames, read_kind
+from flows.look_ahead import look_ahead
 from tests.listener import listening
 from tests.plain_run import plain_run
 from tests.test_ingest import DEVICE
@@ -44,7 +44,7 @@ def device_of_ones_own(home: Home, text: str = DEVICE) -> Path:
 
 def test_a_run_with_nothing_to_do_is_recorded_and_loads_no_prefect(home: Home) -> None:
     before, site = home.snapshot.read_bytes(), files(home.site)
-    script = "import sys; from flows.cli import run_command; code = run_command(sys.argv[1:])\n"
+    script = "import sys; from flows.cli.app import run_command; code = run_command(sys.argv[1:])\n"
     script += (
         "sys.exit('prefect is loaded' if {'prefect', 'uvicorn', 'loky.backend.spawn'} & set(sys.modules) else code)"
     )
@@ -98,8 +98,8 @@ def test_the_home_is_put_right_even_if_nothing_changed(home: Home) -> None:
 def test_the_option_flow_forces_a_flow_run(home: Home, capfd: pytest.CaptureFixture[str]) -> None:
     done = steps.Summary("1", "unchanged")
     with (
-        mock.patch("flows.prefect_defaults.server_address", return_value=None),  # other tests may have one
-        mock.patch("flows.cli._refresh", return_value=done) as refresh,
+        mock.patch("flows.orchestrate.settings.server_address", return_value=None),  # other tests may have one
+        mock.patch("flows.cli.app._refresh", return_value=done) as refresh,
     ):
         assert run_command(["run", "--home", str(home.path)]) == 0
         assert not refresh.called
@@ -155,8 +155,8 @@ def test_only_files_that_no_run_has_read_are_read_and_no_large_ones(home: Home) 
 def test_a_home_that_is_held_is_told_before_anything_is_read(
     home: Home, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.setattr("flows.cli._look_ahead", lambda *_, **__: pytest.fail("the run began"))
-    monkeypatch.setattr("flows.cli._refresh", lambda *_: pytest.fail("Prefect was loaded"))
+    monkeypatch.setattr("flows.cli.app._look_ahead", lambda *_, **__: pytest.fail("the run began"))
+    monkeypatch.setattr("flows.cli.app._refresh", lambda *_: pytest.fail("Prefect was loaded"))
     with home.writing():
         assert run_command(["run", "--home", str(home.path)]) == 1
     assert "another run is writing here" in capfd.readouterr().err
@@ -197,7 +197,7 @@ def test_a_server_that_takes_the_call_and_says_nothing(
 ) -> None:
     with socket.create_server(("127.0.0.1", 0)) as silent:
         monkeypatch.setenv("PREFECT_API_URL", f"http://127.0.0.1:{silent.getsockname()[1]}/api")
-        monkeypatch.setattr("flows.prefect_defaults._ANSWER_S", 0.5)
+        monkeypatch.setattr("flows.orchestrate.settings._ANSWER_S", 0.5)
         assert run_command(["run", "--home", str(home.path)]) == 2
     assert "no answer within 0.5 s" in capfd.readouterr().err
 
@@ -266,7 +266,7 @@ def test_files_of_settings_may_name_a_server(tmp_path: Path, file: str | None, t
     (tmp_path / "home").mkdir()
     if file:
         (tmp_path / file).write_text(text, "utf-8")
-    script = "import sys; from flows.prefect_defaults import server_address\n"
+    script = "import sys; from flows.orchestrate.settings import server_address\n"
     script += "print(server_address(), '' if 'prefect' in sys.modules else 'without Prefect')"
     inherited = {name: value for name, value in os.environ.items() if not name.startswith("PREFECT_")}
     environment = {**inherited, "PYTHONPATH": str(ROOT), "PREFECT_HOME": str(tmp_path / "home")}

@@ -6,8 +6,8 @@ from typing import Any
 import polars as pl
 import pytest
 
-from flows.entries import add
-from flows.ingest.aiconfigurator import read_aiconfigurator
+from flows.ingest.profiles.aiconfigurator import read_aiconfigurator
+from flows.ingest.user_catalog import add
 from tests.test_ingest import assert_refused, source
 from warehouse.errors import InputError
 from warehouse.home import Home

@@ -7,9 +7,9 @@ from types import SimpleNamespace
 
 import pytest
 
-from flows.alerts import COMMAND, URL, Trouble, tell, tell_of_failed_run
-from flows.cli import run_command
-from flows.lifeline import SERVED_BY
+from flows.cli.app import run_command
+from flows.orchestrate.alerts import COMMAND, URL, Trouble, tell, tell_of_failed_run
+from flows.orchestrate.served import SERVED_BY
 from tests.listener import listening
 from warehouse.home import Home
 

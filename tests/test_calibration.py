@@ -12,18 +12,18 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from flows.calibrate import calibrate, to_toml
-from flows.cli import run_command
-from flows.ingest.calibration import read_calibrations, with_relatives
+from flows.cli.app import run_command
 from flows.ingest.catalog import SHIPPED
+from flows.ingest.readers.calibration import read_calibrations, with_relatives
 from flows.intensity.calibration import PARAMETERS, Kernels, calibrations, fit, predicted_s
+from flows.measure.calibrate import calibrate, to_toml
 from tests.benchmark_predictions import main as print_errors
 from tests.test_ingest import assert_refused, source, written
 from tests.test_measure import PROFILE
 from warehouse.errors import InputError
-from warehouse.frames import read_frame
 from warehouse.home import Home
-from warehouse.objects import sql_folder
+from warehouse.polars_frames import read_frame
+from warehouse.sql_files import sql_folder
 
 ROOT = Path(__file__).resolve().parents[1]
 PEAK, BANDWIDTH = 150e12, 700e9
@@ -255,7 +255,7 @@ def test_nothing_to_calibrate(tmp_path: Path) -> None:
 @pytest.mark.skipif(not PROFILE.exists(), reason="no public profiles beside the checkout")
 def test_a_public_profile_is_fitted_as_well_as_published() -> None:
     """The plain form on the A40's products of Llama-2 7B: 0.80 of the peak, 0.79 of the bandwidth."""
-    from flows.ingest.vidur import read_vidur  # noqa: PLC0415
+    from flows.ingest.profiles.vidur import read_vidur  # noqa: PLC0415
 
     rows = read_vidur(source(PROFILE, "measurement"), "a40", "llama-2-7b")
     m, k, n = (rows[name].cast(pl.Float64).to_numpy() for name in "mkn")

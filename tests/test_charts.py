@@ -25,15 +25,15 @@ from charts.gallery import list_charts
 from charts.house_style import spread
 from charts.paper import KINDS, SERIES
 from charts.templates import TEMPLATES
-from flows.cli import run_command
-from flows.draw import chart_spec, render, use_system_fonts, warm_up
-from flows.gallery import chart_sql, find_chart, gallery
+from flows.cli.app import run_command
 from flows.ingest.catalog import SHIPPED
-from flows.publish import build_site
+from flows.site.gallery import chart_sql, find_chart, gallery
+from flows.site.publish import build_site
+from flows.site.render import chart_spec, render, use_system_fonts, warm_up
 from tests.plain_run import plain_run
 from tests.test_ingest import DEVICE
-from warehouse.frames import read_frame
 from warehouse.home import Home
+from warehouse.polars_frames import read_frame
 from warehouse.snapshot import open_snapshot
 
 PAPER = [f"roofline-llama-{size}" for size in ("7b-a40", "7b-a6000", "7b-a100-80gb-pcie", "13b-a40", "33b-a40")]
@@ -562,7 +562,7 @@ def test_fonts_of_the_system_are_for_texts_that_need_them(tmp_path: Path, monkey
 
 
 def test_a_site_is_the_same_in_another_process(finished: Home, tmp_path: Path) -> None:
-    script = "import sys; from pathlib import Path; from flows.publish import build_site\n"
+    script = "import sys; from pathlib import Path; from flows.site.publish import build_site\n"
     script += "build_site(Path(sys.argv[1]), Path(sys.argv[2]), Path('/none'))"
     arguments = [sys.executable, "-c", script, str(finished.snapshot), str(tmp_path / "other")]
     subprocess.run(arguments, check=True, timeout=120)

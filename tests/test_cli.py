@@ -20,10 +20,11 @@ import uvicorn
 from filelock import FileLock
 from prefect.settings import temporary_settings
 
-from flows import embedded_server, prefect_defaults
-from flows.cli import app, run_command
+from flows.cli.app import app, run_command
 from flows.ingest.catalog import SHIPPED
-from flows.server_process import LockedServer
+from flows.orchestrate import embedded_server
+from flows.orchestrate import settings as prefect_defaults
+from flows.orchestrate.server_process import LockedServer
 from tests.test_ingest import DEVICE
 from warehouse.home import Home
 
@@ -121,7 +122,7 @@ def test_there_are_no_other_commands() -> None:
 
 @pytest.mark.parametrize("command", [["query", "select 1"], ["schema"], ["check"]])
 def test_reading_does_not_import_prefect(command: list[str], finished: Home) -> None:
-    script = "import sys; from flows.cli import run_command; code = run_command(sys.argv[1:])\n"
+    script = "import sys; from flows.cli.app import run_command; code = run_command(sys.argv[1:])\n"
     script += "bad = {'prefect', 'pyarrow', 'pandas', 'altair'} & set(sys.modules); sys.exit(str(bad) if bad else code)"
     arguments = [sys.executable, "-c", script, *command, "--home", str(finished.path)]
     done = subprocess.run(arguments, cwd=ROOT, capture_output=True, text=True, timeout=60, check=False)
@@ -342,7 +343,7 @@ def test_no_file_names_a_package_host_or_a_path_of_a_machine() -> None:
 
 
 def test_the_embedded_server_ends_with_the_process(prefect_home: str) -> None:
-    script = "import time; from flows.embedded_server import start_server; server = start_server()\n"
+    script = "import time; from flows.orchestrate.embedded_server import start_server; server = start_server()\n"
     script += "server.wait(60); print(server.api_url, flush=True); time.sleep(60)"
     environment = {name: value for name, value in os.environ.items() if not name.startswith("PREFECT_")}
     environment["PREFECT_HOME"] = prefect_home

@@ -12,10 +12,10 @@ import pytest
 
 pytest.importorskip("distributed", reason="the extra dask is not installed")
 
-from flows import dask_runner
-from flows.cli import run_command
-from flows.dask_runner import on_dask
-from flows.sweep import Part, Request, Runner, sweep
+from flows.cli.app import run_command
+from flows.sweep import dask as dask_runner
+from flows.sweep.dask import on_dask
+from flows.sweep.run import Part, Request, Runner, sweep
 from tests.postgresql import free_port
 from tests.test_schedules import running
 from tests.test_sweep import COST, KEY, answer

@@ -14,10 +14,10 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from flows.cli import run_command
-from flows.entries import add
+from flows.cli.app import run_command
 from flows.ingest.catalog import list_sources
-from flows.ingest.ops import read_ops
+from flows.ingest.readers.ops import read_ops
+from flows.ingest.user_catalog import add
 from tests.plain_run import plain_run
 from tests.test_ingest import CONFIG, DEVICE, WORKLOAD, assert_refused, source, written
 from warehouse.errors import InputError, lines_of

@@ -11,10 +11,10 @@ import polars as pl
 import pytest
 from polars.testing import assert_frame_equal
 
-from flows.explorer import write_explorer
-from flows.markup import script_json
-from warehouse.frames import read_frame
+from flows.site.explorer import write_explorer
+from flows.site.page_templates import script_json
 from warehouse.home import Home
+from warehouse.polars_frames import read_frame
 from warehouse.snapshot import open_snapshot
 
 HOSTILE = "</script><img src=x onerror=alert(1)>&\u2028\u2029]]><!--"

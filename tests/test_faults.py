@@ -25,14 +25,14 @@ from unittest import mock
 import duckdb
 import pytest
 
-from flows.cli import run_command
+from flows.cli.app import run_command
 from flows.ingest.catalog import list_sources
 from tests.plain_run import STAGES, ask_for, content, plain_run, run_telling, small_catalog
 from warehouse import snapshot
 from warehouse.database_file import STORAGE_NUMBER, storage_version
 from warehouse.errors import InputError, RunError, disk_trouble, one_line
 from warehouse.home import Home
-from warehouse.placing import made_from
+from warehouse.site_placement import made_from
 from warehouse.store import Contents, Rule
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -94,7 +94,7 @@ def _content(database: Path, inode: int, changed_ns: int) -> Contents:
 def started(home: Home, shipped: Path) -> tuple[BaseProcess, Connection]:
     """Start a run in a process that has loaded everything and done nothing."""
     spare = multiprocessing.get_context("forkserver")
-    spare.set_forkserver_preload(["flows.refresh", "scipy.optimize", "pytest"])
+    spare.set_forkserver_preload(["flows.orchestrate.refresh", "scipy.optimize", "pytest"])
     telling, told = spare.Pipe(duplex=False)
     process = spare.Process(target=run_telling, args=(home.path, shipped, told), daemon=True)
     process.start()
@@ -604,7 +604,7 @@ def test_a_pipe_for_a_file(name: str, home: Home, shipped: Path) -> None:
 def test_what_a_cut_off_run_left_is_taken_away(home: Home, shipped: Path) -> None:
     for name in (".ingest-abc", "rooflines.candidate"):
         (home.path / name / "folder").mkdir(parents=True)
-    begin = "import os, sys; from pathlib import Path; from warehouse.placing import begin_draft\n"
+    begin = "import os, sys; from pathlib import Path; from warehouse.site_placement import begin_draft\n"
     begin += "begin_draft(Path(sys.argv[1])).new.mkdir(); os._exit(0)"
     subprocess.run([sys.executable, "-c", begin, str(home.site)], check=True, cwd=ROOT)
     (home.snapshots / "20200101.partial").touch()

@@ -23,12 +23,12 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from flows import entries
-from flows.cli import _statement
-from flows.incoming import recognized
+from flows.cli.app import _statement
 from flows.ingest import catalog
+from flows.ingest import user_catalog as entries
 from flows.ingest.catalog import SHIPPED
-from flows.readers import read_kind
+from flows.ingest.incoming import recognized
+from flows.ingest.kinds import read_kind
 from tests.test_aiconfigurator import ATTENTION, PRODUCT
 from tests.test_entries import KERNELS, TABLE
 from tests.test_ingest import CONFIG, DEVICE, WORKLOAD, source
@@ -405,7 +405,7 @@ BOMBS = {
 READ = """
 import re, sys, time
 from pathlib import Path
-from flows.ingest.torch_profiler import read_torch_profiler
+from flows.ingest.profiles.torch_profiler import read_torch_profiler
 from tests.test_ingest import source
 from warehouse.errors import InputError
 def most_bytes():  # getrusage would count what the process took that began this one

@@ -6,8 +6,8 @@ from pathlib import Path
 import pytest
 
 from charts.gallery import list_charts
-from flows.gallery import chart_frame, find_chart, gallery
-from flows.ingest.gallery import read_gallery
+from flows.ingest.readers.gallery import read_gallery
+from flows.site.gallery import chart_frame, find_chart, gallery
 from tests.plain_run import plain_run
 from tests.test_ingest import source, written
 from warehouse.errors import InputError

@@ -11,9 +11,10 @@ from pathlib import Path
 import polars as pl
 import pytest
 
-from flows import entries, incoming
-from flows.entries import Added, Kind
-from flows.incoming import recognized, take_in
+from flows.ingest import incoming
+from flows.ingest import user_catalog as entries
+from flows.ingest.incoming import recognized, take_in
+from flows.ingest.user_catalog import Added, Kind
 from tests.test_ingest import DEVICE
 from warehouse.errors import InputError, RunError, one_line
 from warehouse.home import Home
@@ -75,7 +76,7 @@ def put(home: Home, name: str, content: str, age_s: float = 7200) -> Path:
 
 
 def test_good_and_bad_ones(home: Home, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("flows.incoming._STILL_S", 3600)  # a slow machine must not make what is new old
+    monkeypatch.setattr("flows.ingest.incoming._STILL_S", 3600)  # a slow machine must not make what is new old
     put(home, "mine.toml", DEVICE)
     put(home, "bad.toml", DEVICE.replace("tflops = 149.7", "tflops = 0"))
     put(home, "what.txt", "?")
@@ -150,7 +151,7 @@ def test_a_broken_catalog_rejects_no_file(home: Home) -> None:
     "error", [ZeroDivisionError("of ours\nin two lines"), pl.exceptions.PanicException("oh"), MemoryError()]
 )
 def test_a_fault_of_ours_rejects_one_file(home: Home, error: BaseException, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("flows.incoming.add", raising(error, "a.toml"))
+    monkeypatch.setattr("flows.ingest.incoming.add", raising(error, "a.toml"))
     put(home, "a.toml", DEVICE)
     put(home, "b.toml", DEVICE)
     reasons = told(home)
@@ -161,7 +162,7 @@ def test_a_fault_of_ours_rejects_one_file(home: Home, error: BaseException, monk
 
 @pytest.mark.parametrize("error", [KeyboardInterrupt(), SystemExit(1)])
 def test_what_ends_the_program_ends_it(home: Home, error: BaseException, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("flows.incoming.add", raising(error, "a.toml"))
+    monkeypatch.setattr("flows.ingest.incoming.add", raising(error, "a.toml"))
     path = put(home, "a.toml", DEVICE)
     with pytest.raises(type(error)):
         take_in(home)
@@ -212,7 +213,7 @@ def test_a_file_that_changes_while_it_is_read(
             if not is_before:
                 change(Path(paths[0]))
 
-    monkeypatch.setattr("flows.incoming.add", add)
+    monkeypatch.setattr("flows.ingest.incoming.add", add)
     path = put(home, "a.toml", DEVICE)
     put(home, "b.toml", DEVICE.replace("mine", "other").replace("Mine", "Other"))
     reasons = told(home)
@@ -281,7 +282,7 @@ def test_what_cannot_be_read_is_told_of() -> None:
 
 
 def test_a_full_disk_rejects_nothing(home: Home, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("flows.incoming.add", raising(OSError(28, "No space left on device"), "a.toml"))
+    monkeypatch.setattr("flows.ingest.incoming.add", raising(OSError(28, "No space left on device"), "a.toml"))
     path = put(home, "a.toml", DEVICE)
     with pytest.raises(RunError, match="no space"):
         take_in(home)

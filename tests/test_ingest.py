@@ -13,10 +13,10 @@ from hypothesis import strategies as st
 
 from flows.ingest.catalog import SourceFile, list_sources
 from flows.ingest.document import parse
-from flows.ingest.hardware import read_hardware
-from flows.ingest.model import read_models, short_name
-from flows.ingest.workload import read_precisions, read_workloads
-from flows.readers import READERS, read_kind
+from flows.ingest.kinds import READERS, read_kind
+from flows.ingest.readers.hardware import read_hardware
+from flows.ingest.readers.model import read_models, short_name
+from flows.ingest.readers.workload import read_precisions, read_workloads
 from warehouse.errors import InputError
 from warehouse.home import Home
 

@@ -15,9 +15,9 @@ import duckdb
 import pytest
 
 from flows import steps
-from flows.cli import run_command
+from flows.cli.app import run_command
 from flows.ingest.catalog import SHIPPED, list_sources
-from flows.readers import READERS
+from flows.ingest.kinds import READERS
 from tests.postgresql import Server, postgresql
 from tests.s3 import s3_server
 from warehouse import lake, snapshot, store
@@ -25,8 +25,8 @@ from warehouse.bucket import BucketPath
 from warehouse.errors import InputError
 from warehouse.extensions import reason_without
 from warehouse.home import Home
-from warehouse.objects import sql_files
 from warehouse.snapshot import open_snapshot
+from warehouse.sql_files import sql_files
 
 ROOT = Path(__file__).resolve().parents[1]
 WRITERS = ["ada", "bob", "cyd", "dan"]

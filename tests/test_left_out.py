@@ -8,18 +8,18 @@ from pathlib import Path
 import polars as pl
 import pytest
 
-from flows import pool
-from flows.cli import run_command
-from flows.gallery import LeftOut, find_chart, told
-from flows.page_paths import can_be_a_folder
-from flows.pool import Drawings
-from flows.publish import left_out_of
+from flows.cli.app import run_command
+from flows.site import drawing_processes as pool
+from flows.site.drawing_processes import Drawings
+from flows.site.gallery import LeftOut, find_chart, told
+from flows.site.page_paths import can_be_a_folder
+from flows.site.publish import left_out_of
 from tests.plain_run import ask_for, done, plain_run, small_catalog
 from tests.test_ingest import written
 from warehouse.errors import InputError, RunError
 from warehouse.home import Home
-from warehouse.placing import made_from
 from warehouse.rows import fetch_rows
+from warehouse.site_placement import made_from
 from warehouse.snapshot import open_snapshot
 
 FILE = "$ROOFLINES_HOME/catalog/gallery.toml"
@@ -91,7 +91,7 @@ def history(home: Home) -> list[str]:
 def test_a_bad_chart_holds_nothing_up(
     home: Home, shipped: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.setattr("flows.gallery._MOST_S", 2)
+    monkeypatch.setattr("flows.site.gallery._MOST_S", 2)
     fails = {"drawing": done(ValueError("no ink\nleft")), "panic": done(pl.exceptions.PanicException("index"))}
     text = "".join(text for text, _ in BAD.values()) + "".join(GRID.format(name=name) for name in fails)
     written(home.catalog, "gallery.toml", text + GOOD)

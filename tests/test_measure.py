@@ -9,13 +9,13 @@ import duckdb
 import polars as pl
 import pytest
 
-from flows import measure
-from flows.cli import run_command
-from flows.entries import add
+from flows.cli.app import run_command
 from flows.ingest.catalog import SHIPPED, list_sources
-from flows.ingest.measurement import read_measurements, with_measured
-from flows.ingest.vidur import read_vidur
-from flows.plan import plan_of
+from flows.ingest.profiles.vidur import read_vidur
+from flows.ingest.readers.measurement import read_measurements, with_measured
+from flows.ingest.user_catalog import add
+from flows.measure import standalone as measure
+from flows.measure.plan import plan_of
 from tests.plain_run import plain_run
 from tests.test_ingest import assert_refused, source, written
 from warehouse.home import Home

@@ -8,9 +8,9 @@ import polars as pl
 import pytest
 
 from flows.ingest.catalog import SHIPPED, list_sources
-from flows.ingest.families import FAMILIES
-from flows.ingest.model import read_models
-from flows.readers import read_kind
+from flows.ingest.kinds import read_kind
+from flows.ingest.readers.model import read_models
+from flows.ingest.readers.model_families import FAMILIES
 from tests.models import DENSE, GEMMA, LATENT, MIXTURE, model
 from tests.test_ingest import assert_refused, source, written
 from warehouse.home import Home
@@ -130,7 +130,10 @@ CONFIG = {"architectures": ["LlamaForCausalLM"], **DENSE}
 @pytest.mark.parametrize(
     ("changes", "names"),
     [
-        ({"architectures": ["MambaForCausalLM"]}, ["MambaForCausalLM", *FAMILIES, "flows/ingest/families.py"]),
+        (
+            {"architectures": ["MambaForCausalLM"]},
+            ["MambaForCausalLM", *FAMILIES, "flows/ingest/readers/model_families.py"],
+        ),
         ({"hidden_act": "mish"}, ["hidden_act", "mish", "silu"]),
         ({"layer_types": ["full_attention"]}, ["layer_types", "4 layers"]),
         ({"intermediate_size": None}, ["intermediate_size"]),

@@ -12,12 +12,13 @@ import pytest
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
-from flows import entries, steps
-from flows.entries import Kind, add
+from flows import steps
 from flows.ingest import catalog
+from flows.ingest import user_catalog as entries
 from flows.ingest.catalog import list_sources
 from flows.ingest.document import ID_PATTERN
-from flows.readers import READERS
+from flows.ingest.kinds import READERS
+from flows.ingest.user_catalog import Kind, add
 from tests.plain_run import small_catalog
 from tests.test_ingest import CONFIG, DEVICE, WORKLOAD
 from warehouse.errors import InputError, lines_of

@@ -11,8 +11,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from flows.ingest.measurement import COLUMNS, read_measurements
-from flows.ingest.nsight import COLLECT, read_nsight
+from flows.ingest.profiles.nsight import COLLECT, read_nsight
+from flows.ingest.readers.measurement import COLUMNS, read_measurements
 from tests.test_ingest import assert_refused, source, written
 from warehouse.errors import InputError
 

@@ -9,8 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from flows.cli import run_command
-from flows.entries import add
+from flows.cli.app import run_command
+from flows.ingest.user_catalog import add
 from tests.test_entries import MEASUREMENT, ingest
 from tests.test_fuzz import MLP
 from tests.test_ingest import CONFIG, DEVICE, WORKLOAD, written
@@ -235,7 +235,7 @@ def test_closed_streams_are_no_trouble(finished: Home, tmp_path: Path) -> None:
         ("stdout", ["schema"], 0), ("stdout", ["chart", "device-a40"], 2), ("stderr", ["check"], 0),
         ("stderr", ["ingest", "hardware", "none.toml", "--home", str(tmp_path)], 2),
     ):  # fmt: skip
-        script = f"import sys; sys.{closed} = None; from flows.cli import main; main()"
+        script = f"import sys; sys.{closed} = None; from flows.cli.app import main; main()"
         arguments = [sys.executable, "-c", script, *command, *(home if "--home" not in command else [])]
         done = subprocess.run(arguments, cwd=ROOT, capture_output=True, text=True, timeout=60, check=False)
         assert done.returncode == code
@@ -307,7 +307,7 @@ def test_an_error_of_the_disk_that_nobody_foresaw_is_told_as_one(
         (PermissionError(13, "Permission denied", "/x"), 2, "'/x'; expected a place that can be written"),
         (OSError(36, "File name too long", LONG), 2, "expected a shorter path"),
     ):
-        monkeypatch.setattr("flows.cli.Home.at", lambda *_, error=error: raise_(error))
+        monkeypatch.setattr("flows.cli.app.Home.at", lambda *_, error=error: raise_(error))
         assert said in one_line_of(capsys, "schema", "--home", str(tmp_path), code=code)
 
 

@@ -12,15 +12,15 @@ import pytest
 from hypothesis import example, given, settings
 from hypothesis import strategies as st
 
-from flows.draw import write_chart
-from flows.explorer import write_explorer
-from flows.gallery import SUFFIXES, chart_frame, find_chart
 from flows.ingest.catalog import SHIPPED
 from flows.ingest.document import ID_PATTERN, TEXT_PATTERN
-from flows.ingest.hardware import read_hardware
-from flows.markup import page, script_json
-from flows.page_paths import folder_of
-from flows.pages import read_known, write_pages
+from flows.ingest.readers.hardware import read_hardware
+from flows.site.explorer import write_explorer
+from flows.site.gallery import SUFFIXES, chart_frame, find_chart
+from flows.site.page_paths import folder_of
+from flows.site.page_templates import page, script_json
+from flows.site.pages import read_known, write_pages
+from flows.site.render import write_chart
 from tests.plain_run import plain_run, small_catalog
 from tests.test_ingest import DEVICE, source, written
 from warehouse.errors import InputError

@@ -10,10 +10,10 @@ from pathlib import Path
 
 import pytest
 
-from warehouse import placing
+from warehouse import site_placement as placing
 from warehouse.errors import InputError, RunError
-from warehouse.exchange import exchange as exchange_folders
-from warehouse.placing import (
+from warehouse.folder_swap import exchange as exchange_folders
+from warehouse.site_placement import (
     MANIFEST,
     begin_draft,
     discard,
@@ -36,7 +36,7 @@ _KILLED = """
 import os, shutil, sys
 from pathlib import Path
 from tests.test_placing import SECOND, write_draft
-from warehouse.placing import place
+from warehouse.site_placement import place
 def counted(function):
     def call(*given, **options):
         global left
@@ -256,7 +256,7 @@ def test_a_publication_that_is_killed_is_finished_by_the_next(site: Path, with_o
 
 
 def test_a_draft_that_somebody_makes_is_left_alone(site: Path) -> None:
-    script = "import sys; from pathlib import Path; from warehouse.placing import begin_draft\n"
+    script = "import sys; from pathlib import Path; from warehouse.site_placement import begin_draft\n"
     script += "print(begin_draft(Path(sys.argv[1])).folder, flush=True); sys.stdin.read()"
     arguments = [sys.executable, "-c", script, str(site)]
     with subprocess.Popen(arguments, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, cwd=ROOT) as other:

@@ -8,7 +8,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from flows.ingest.catalog import SHIPPED
-from flows.ingest.workload import read_elementwise
+from flows.ingest.readers.workload import read_elementwise
 from flows.intensity.costs import op_costs
 from tests.models import DENSE, FP16, LATENT, MIXTURE, at, model
 from tests.test_ingest import source

@@ -8,12 +8,12 @@ from pathlib import Path
 
 import pytest
 
-from flows.cli import run_command
+from flows.cli.app import run_command
 from tests.plain_run import ask_for, drawn_by_nobody, plain_run, small_catalog
 from tests.test_placing import MINE, write
 from warehouse.errors import InputError
 from warehouse.home import Home
-from warehouse.placing import MANIFEST, made_from, read_manifest
+from warehouse.site_placement import MANIFEST, made_from, read_manifest
 
 Output = pytest.CaptureFixture[str]
 

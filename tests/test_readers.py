@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from flows.cli import run_command
+from flows.cli.app import run_command
 from warehouse import snapshot, store
 from warehouse.errors import InputError
 from warehouse.home import Home

@@ -7,14 +7,14 @@ from pathlib import Path
 import duckdb
 import pytest
 
-from flows.cli import run_command
-from flows.gallery import gallery
-from flows.ingest.hardware import read_hardware
-from flows.ingest.workload import read_precisions, read_workloads
+from flows.cli.app import run_command
+from flows.ingest.readers.hardware import read_hardware
+from flows.ingest.readers.workload import read_precisions, read_workloads
+from flows.site.gallery import gallery
 from tests.plain_run import plain_run
 from tests.test_ingest import source, written
 from warehouse.home import Home
-from warehouse.objects import sql_files
+from warehouse.sql_files import sql_files
 
 ROOT = Path(__file__).resolve().parents[1]
 README = (ROOT / "README.md").read_text("utf-8")
@@ -57,7 +57,9 @@ def test_the_gallery_is_drawn_on_a_fresh_home(home: Home, monkeypatch: pytest.Mo
     (block,) = (text for text in re.findall(r"```toml\n(.*?)```", README, re.DOTALL) if "[[chart]]" in text)
     home.catalog.mkdir()
     written(home.catalog, "gallery.toml", block)
-    monkeypatch.setattr("flows.publish.gallery", lambda opened: [entry for entry in gallery(opened) if entry.source])
+    monkeypatch.setattr(
+        "flows.site.publish.gallery", lambda opened: [entry for entry in gallery(opened) if entry.source]
+    )
     summary = plain_run(home, draws=True)
     assert summary.left_out == ()
     names = ["mine-llama-13b-l40s", "mine-llama-3-8b-l40s", "my-kernels"]

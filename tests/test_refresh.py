@@ -13,7 +13,7 @@ from prefect.client.orchestration import get_client
 from prefect.client.schemas.filters import FlowRunFilter, FlowRunFilterId
 from prefect.client.schemas.sorting import FlowRunSort, TaskRunSort
 
-from flows.cli import run_command
+from flows.cli.app import run_command
 from flows.ingest.catalog import SHIPPED
 from tests.conftest import Refresh
 from tests.plain_run import plain_run
@@ -229,7 +229,7 @@ def test_a_run_that_fails_late_leaves_the_old_snapshot(
         raise RuntimeError("the pen broke")
 
     with monkeypatch.context() as patched:
-        patched.setattr("flows.publish.write_pages", fail)
+        patched.setattr("flows.site.publish.write_pages", fail)
         with pytest.raises(RuntimeError, match="the pen broke"):
             run_refresh(home.path)
     assert home.snapshot.read_bytes() == before

@@ -9,8 +9,8 @@ from pathlib import Path
 import duckdb
 import pytest
 
-from flows.cli import run_command
-from flows.sweep import sweep
+from flows.cli.app import run_command
+from flows.sweep.run import sweep
 from tests.s3 import s3_server
 from tests.test_sweep import COST, KEY, SMALL, answer, stopping
 from warehouse import bucket, extensions, store

@@ -15,18 +15,19 @@ from pathlib import Path
 import duckdb
 import pytest
 
-from flows.cli import run_command
-from flows.gallery import roofline_of
+from flows.cli.app import run_command
+from flows.site.gallery import roofline_of
 from tests import hostile
 from tests.hostile import GOOD, HOSTILE, TOO_LARGE, disguised
-from warehouse import engine, statements
+from warehouse import engine
 from warehouse.engine import tried_minors
 from warehouse.errors import InputError
 from warehouse.home import Home
-from warehouse.objects import sql_folder
-from warehouse.sandbox import bytes_of
+from warehouse.sandbox import statements
+from warehouse.sandbox.question import bytes_of
+from warehouse.sandbox.statements import LONGEST_STATEMENT, ask
 from warehouse.snapshot import open_snapshot
-from warehouse.statements import LONGEST_STATEMENT, ask
+from warehouse.sql_files import sql_folder
 
 ROOT = Path(__file__).resolve().parents[1]
 LINUX = pytest.mark.skipif(sys.platform != "linux", reason="what only Linux can promise")
@@ -183,7 +184,7 @@ def test_the_process_of_a_query_cannot_write_whatever_its_statement_does(home: H
     script = """
 import os, sys
 from pathlib import Path
-from warehouse.landlock import forbid_writing
+from warehouse.sandbox.landlock import forbid_writing
 home, spill = map(Path, sys.argv[1:])
 if not forbid_writing([spill]):
     sys.exit("no Landlock")
@@ -267,7 +268,7 @@ def test_limits_can_be_raised(
 
 
 def test_a_chart_has_other_limits(finished: Home, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("flows.gallery._MOST_S", 0.01)
+    monkeypatch.setattr("flows.site.gallery._MOST_S", 0.01)
     with open_snapshot(finished.snapshot) as connection, pytest.raises(InputError) as caught:
         roofline_of(connection, LONG, "bf16", "chart: --sql")
     assert str(caught.value) == "chart: --sql: it took longer than 0.01 s; expected less"

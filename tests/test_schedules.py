@@ -197,7 +197,7 @@ def test_serving(home: Home, tmp_path: Path) -> None:
     for folder in (tmp_path / "elsewhere" / "flows", place.path / "flows"):
         folder.mkdir(parents=True)
         (folder / "__init__.py").write_text("raise RuntimeError('not these')", "utf-8")
-    script = "import sys; sys.path.remove(''); from flows.cli import main; main()"
+    script = "import sys; sys.path.remove(''); from flows.cli.app import main; main()"
     log = tmp_path / "log"
     with listening() as listener:
         options = ["--incoming-every", "5", "--port", "0", "--alert-url", listener.url, "--home", str(place.path)]

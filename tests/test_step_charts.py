@@ -9,12 +9,12 @@ import duckdb
 import polars as pl
 import pytest
 
-from flows.cli import run_command
-from flows.draw import chart_spec, render
-from flows.gallery import chart_frame, find_chart, gallery, is_drawable
+from flows.cli.app import run_command
+from flows.site.gallery import chart_frame, find_chart, gallery, is_drawable
+from flows.site.render import chart_spec, render
 from tests.test_charts import OF_STEPS, drawn, encodings, marks, validate
-from warehouse.frames import read_frame
 from warehouse.home import Home
+from warehouse.polars_frames import read_frame
 from warehouse.snapshot import open_snapshot
 
 STEP_TIME, CROSSOVER, THROUGHPUT, RANKING, HISTORY = OF_STEPS

@@ -19,19 +19,19 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from flows.cli import run_command
+from flows.cli.app import run_command
 from flows.ingest.catalog import SHIPPED
+from flows.ingest.kinds import read_kind
 from flows.intensity.grid import PHASES
-from flows.readers import read_kind
-from flows.sweep import Grid, Inputs, Part, Request, in_threads, numbers, path_of, plan, rows_of, sweep
+from flows.sweep.run import Grid, Inputs, Part, Request, in_threads, numbers, path_of, plan, rows_of, sweep
 from tests.plain_run import plain_run
 from tests.test_cli import HOSTILE
 from tests.test_ingest import DEVICE, source
 from tests.test_readme import README, cells
 from warehouse import store
 from warehouse.errors import InputError, RunError
-from warehouse.frames import read_frame
 from warehouse.home import Home
+from warehouse.polars_frames import read_frame
 from warehouse.snapshot import open_snapshot
 from warehouse.sweeps import PartFile, remove
 

@@ -13,8 +13,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from flows.ingest.measurement import read_measurements
-from flows.ingest.torch_profiler import read_torch_profiler
+from flows.ingest.profiles.torch_profiler import read_torch_profiler
+from flows.ingest.readers.measurement import read_measurements
 from tests.test_ingest import assert_refused, source, written
 from warehouse.errors import InputError
 

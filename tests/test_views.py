@@ -7,8 +7,8 @@ import polars as pl
 import pytest
 
 from flows.ingest.catalog import list_sources
+from flows.ingest.kinds import read_kind
 from flows.intensity.costs import op_costs
-from flows.readers import read_kind
 from tests.models import FP16, at
 from tests.test_properties import ELEMENTWISE
 from warehouse.home import Home

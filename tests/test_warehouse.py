@@ -12,11 +12,12 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from warehouse import objects, snapshot, store
+from warehouse import snapshot, store
+from warehouse import sql_files as objects
 from warehouse.errors import InputError, RunError
 from warehouse.home import Home
-from warehouse.objects import sql_folder
 from warehouse.schema import describe
+from warehouse.sql_files import sql_folder
 from warehouse.store import Run, Staged
 
 

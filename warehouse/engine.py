@@ -6,7 +6,7 @@ from pathlib import Path
 
 import duckdb
 
-from warehouse.objects import sql_folder
+from warehouse.sql_files import sql_folder
 
 _log = logging.getLogger(__name__)
 

@@ -24,8 +24,8 @@ from warehouse.digest import digest_of
 from warehouse.errors import InputError, RunError, one_line
 from warehouse.extensions import load_extension, reason_without
 from warehouse.home import Home
-from warehouse.objects import sql_files, sql_folder, views_in_order
 from warehouse.rows import fetch_column, fetch_row, fetch_rows, fetch_value
+from warehouse.sql_files import sql_files, sql_folder, views_in_order
 from warehouse.store import WRITING, Run, literal
 from warehouse.version import code_version, cost_formulas
 

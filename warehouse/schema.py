@@ -4,9 +4,9 @@ from difflib import get_close_matches
 from pathlib import Path
 
 from warehouse.errors import InputError
-from warehouse.objects import sql_folder
 from warehouse.rows import fetch_rows
 from warehouse.snapshot import open_snapshot
+from warehouse.sql_files import sql_folder
 
 
 def describe(snapshot: Path, name: str | None = None) -> str:

@@ -15,7 +15,7 @@ from warehouse.engine import warn_of_untried_engine
 from warehouse.errors import InputError, disk_trouble, one_line
 from warehouse.home import Home
 from warehouse.rows import fetch_row, fetch_rows
-from warehouse.sandbox import MEMORY_LIMIT, bytes_of
+from warehouse.sandbox.question import MEMORY_LIMIT, bytes_of
 from warehouse.store import (
     OFFLINE,
     WRITING,

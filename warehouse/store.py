@@ -18,8 +18,8 @@ from warehouse.database_file import STORAGE, UPGRADE, refuse_later_file, refuse_
 from warehouse.engine import warn_of_untried_engine
 from warehouse.errors import InputError, LaterVersionError, disk_trouble, one_line
 from warehouse.home import Home
-from warehouse.objects import read_names, sql_files, sql_folder, views_in_order
 from warehouse.rows import fetch_column, fetch_row, fetch_rows, fetch_value
+from warehouse.sql_files import read_names, sql_files, sql_folder, views_in_order
 
 # by table of core how many rows it has, and a digest of them
 Contents = dict[str, tuple[int, int | None]]

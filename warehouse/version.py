@@ -7,7 +7,7 @@ from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
 from warehouse.digest import digest_of
-from warehouse.objects import sql_folder
+from warehouse.sql_files import sql_folder
 
 _ROOT = Path(__file__).resolve().parent.parent
 _PATTERNS = ("*.py", "*.toml", "*.j2", "*.css", "*.js", "*.conf")
@@ -30,7 +30,11 @@ def code_version() -> str:
     """
     folders = [_ROOT / name for name in ("flows", "charts")]
     files = [path for folder in folders for pattern in _PATTERNS for path in folder.rglob(pattern)]
-    files += [*(_ROOT / "warehouse").glob("*.py"), *sql_folder().rglob("*.sql")]
+    files += [
+        *(_ROOT / "warehouse").glob("*.py"),
+        *(_ROOT / "warehouse" / "sandbox").glob("*.py"),
+        *sql_folder().rglob("*.sql"),
+    ]
     libraries = [f"{library} {version(library)}" for library in _LIBRARIES]
     return f"{package_version()}+{digest_of([*libraries, *_digests(files)])[:12]}"
 
@@ -38,7 +42,7 @@ def code_version() -> str:
 @cache
 def computing_code() -> str:
     """Return a digest of the code that computes costs, and of nothing else: what the files of sweeps depend on."""
-    files = [*_formula_files(), _ROOT / "flows" / "sweep.py"]
+    files = [*_formula_files(), _ROOT / "flows" / "sweep" / "run.py"]
     return digest_of([f"polars {version('polars')}", *_digests(files)])
 
 

@@ -1,0 +1,1 @@
+"""The `rooflines` command, a module a family of commands."""

@@ -1,0 +1,1 @@
+"""Files of other programs in, measurements out; one module a format."""

@@ -1,0 +1,1 @@
+"""Files of the catalog in, validated frames out; one module a kind of file."""

@@ -1,0 +1,94 @@
+"""Calibration files (TOML) into the rows of core.calibration, and their transfer to relatives of a device."""
+
+from collections.abc import Sequence
+from typing import Annotated
+
+import polars as pl
+from pydantic import Field
+
+from flows.ingest.catalog import SourceFile
+from flows.ingest.document import Count, Document, Id, Text, read_document, refuse_duplicates
+from flows.ingest.readers.hardware import Dtype
+from warehouse.errors import refused_together
+
+Positive = Annotated[float, Field(gt=0, le=1e3)]
+Exponent = Annotated[float, Field(ge=0, le=1e3)]
+
+
+class Calibration(Document):
+    """A roof fitted to measurements, for one kind of op and one dtype."""
+
+    hardware_id: Id
+    op_kind: Id
+    dtype: Dtype
+    compute_efficiency: Positive
+    bandwidth_efficiency: Positive
+    overhead_s: Annotated[float, Field(ge=0, le=1)]
+    blend: Positive
+    tile_limit: Exponent | None = None
+    wave_exponent: Exponent | None = None
+    partial_wave_exponent: Exponent | None = None
+    tile_blend: Positive | None = None
+    sustained_exponent: Exponent | None = None
+    n_points: Count
+    fit_mape: Exponent
+    holdout_mape: Exponent | None = None
+    origin: Text
+
+
+class CalibrationFile(Document):
+    """A list of calibrations."""
+
+    calibration: list[Calibration]
+
+
+_KEY = ["hardware_id", "op_kind", "dtype"]
+_EMPTY = {
+    **dict.fromkeys(("hardware_id", "op_kind", "dtype", "origin", "source_id"), pl.String),
+    **dict.fromkeys(
+        (
+            "compute_efficiency", "bandwidth_efficiency", "overhead_s", "blend", "tile_limit", "wave_exponent",
+            "partial_wave_exponent", "tile_blend", "sustained_exponent", "fit_mape", "holdout_mape",
+        ),
+        pl.Float64,
+    ),
+    "n_points": pl.Int64,
+}  # fmt: skip
+
+
+def read_calibrations(sources: Sequence[SourceFile]) -> dict[str, pl.DataFrame]:
+    """Return the frames `fitted` (a row a calibration; of a key the last file's) and `origin`."""
+    rows = []
+    with refused_together() as each:
+        for source in sources:
+            with each():
+                entries = read_document(source, CalibrationFile).calibration
+                keys = [(f"{entry.hardware_id} {entry.op_kind} {entry.dtype}", source) for entry in entries]
+                refuse_duplicates(keys, "calibration of")
+                rows += [{**entry.model_dump(), "source_id": source.source_id} for entry in entries]
+    fitted = pl.DataFrame(rows, schema=_EMPTY).unique(_KEY, keep="last", maintain_order=True)
+    texts = dict.fromkeys(("source_id", "origin", "license"), pl.String)
+    said = [{"source_id": s.source_id, "origin": "stated entry by entry", "license": None} for s in sources]
+    return {"fitted": fitted, "origin": pl.DataFrame(said, schema=texts)}
+
+
+def with_relatives(fitted: pl.DataFrame, relatives: pl.DataFrame) -> pl.DataFrame:
+    """Return the rows of core.calibration: of a device without its own, those of its nearest relative.
+
+    Parameters
+    ----------
+    fitted
+        The frame of `read_calibrations`.
+    relatives
+        hardware_id, relative, and place: 1 for the nearest.
+    """
+    own = fitted.with_columns(transferred_from=pl.lit(None, pl.String))
+    lent = (
+        fitted.rename({"hardware_id": "relative"})
+        .join(relatives, on="relative", how="inner", maintain_order="left")
+        .join(fitted, on=_KEY, how="anti", maintain_order="left")
+        .sort("place", maintain_order=True)
+        .unique(_KEY, keep="first", maintain_order=True)
+        .with_columns(transferred_from="relative")
+    )
+    return pl.concat([own, lent.select(own.columns)])

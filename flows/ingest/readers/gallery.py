@@ -1,0 +1,191 @@
+"""The user's own gallery (gallery.toml) into the rows of core.own_chart."""
+
+import json
+import re
+import string
+from collections.abc import Iterable, Mapping, Sequence
+from functools import cache
+from pathlib import Path
+from typing import Annotated, Any, Literal
+
+import polars as pl
+from pydantic import Field, StringConstraints, ValidationError
+
+from charts.gallery import CHOOSE_MARKS
+from flows.ingest.catalog import SourceFile
+from flows.ingest.document import TEXT_PATTERN, Count, Document, Id, first_mistake, read_document, shown
+from flows.ingest.readers.hardware import Dtype
+from warehouse.errors import one_line
+from warehouse.sql_files import sql_folder
+
+_Word = Annotated[str, StringConstraints(min_length=1, max_length=400, pattern=TEXT_PATTERN)]
+_Words = Annotated[list[_Word], Field(min_length=1)]
+# ids, and fields in braces: it becomes the name of a folder
+_PART = r"\{[a-z_]+\}"
+_Name = Annotated[str, StringConstraints(max_length=100, pattern=rf"^(?:[a-z0-9]|{_PART})(?:[a-z0-9._-]|{_PART})*$")]
+
+# fields whose lists stand for a chart each, and their words for many
+_MANY = {"model_id": ("*", "op sets"), "hardware_id": ("*", "own", "measured")}
+_NO_PART_OF_A_NAME = {"sql", "on_site"}
+_OPTIONAL = {"reference_flops_per_s", "reference_label", "batch_size", "sequence_length"}
+_SHOWN_IDS = 3
+_LONGEST_NAME = 100
+_COLUMNS: dict[str, type[pl.String] | pl.Int32] = {
+    **dict.fromkeys(("source_id", "chart_number", "name", "template", "entry", "fault"), pl.String),
+    "chart_number": pl.Int32(),
+}
+
+
+class OwnChart(Document):
+    """An entry as in charts/gallery.toml: a name, a template, and the parameters of its query."""
+
+    name: _Name
+    template: _Word
+    marks: Literal["computed", "measured", "predicted", "compared", "nearest"] | None = None
+    sql: Annotated[str, StringConstraints(min_length=1, max_length=100_000)] | None = None
+    model_id: _Word | _Words | None = None
+    hardware_id: _Word | _Words | None = None
+    devices: _Words | None = None
+    on_site: list[_Word] | None = None
+    precision_id: Id | None = None
+    convention: Id | None = None
+    dtype: Dtype | None = None
+    batch_size: Count | None = None
+    sequence_length: Count | None = None
+    batch_sizes: Annotated[list[Count], Field(min_length=1)] | None = None
+    sequence_lengths: Annotated[list[Count], Field(min_length=1)] | None = None
+    op_groups: _Words | None = None
+    bases: _Words | None = None
+    reference_flops_per_s: Annotated[float, Field(gt=0)] | None = None
+    reference_label: _Word | None = None
+
+
+class _Gallery(Document):
+    """A list of charts, each looked at on its own."""
+
+    chart: list[dict[str, Any]]
+
+
+class _BadEntryError(Exception):
+    """An entry cannot be used; the message says where and why."""
+
+
+def read_gallery(sources: Sequence[SourceFile]) -> dict[str, pl.DataFrame]:
+    """Return the frames `own_chart` (a row an entry, with what is wrong with it) and `origin`.
+
+    Raises
+    ------
+    InputError
+        A file cannot be read or parsed, or is no list of charts.
+    """
+    rows = []
+    for source in sources:
+        for number, entry in enumerate(read_document(source, _Gallery).chart, start=1):
+            rows.append([source.source_id, number, *_read_entry(entry, _place(number))])
+    said = [[source.source_id, "the user's own gallery", None] for source in sources]
+    origins = dict.fromkeys(("source_id", "origin", "license"), pl.String)
+    return {
+        "own_chart": pl.DataFrame(rows, _COLUMNS, orient="row"),
+        "origin": pl.DataFrame(said, origins, orient="row"),
+    }
+
+
+def with_unknown_ids(charts: pl.DataFrame, known: Mapping[str, Sequence[str]]) -> pl.DataFrame:
+    """Return the rows of core.own_chart, with a fault where one names what no file describes.
+
+    Parameters
+    ----------
+    charts
+        The rows of core.own_chart.
+    known
+        The ids that each field can have.
+    """
+    faults = [
+        fault or _unknown_id(json.loads(text), known, _place(number))
+        for number, text, fault in charts.select("chart_number", "entry", "fault").iter_rows()
+    ]
+    return charts.with_columns(fault=pl.Series(faults, dtype=pl.String))
+
+
+def _read_entry(entry: Mapping[str, Any], where: str) -> tuple[str, str, str, str | None]:
+    """Return name, template and the other fields of an entry, and what is wrong with it."""
+    try:
+        chart = OwnChart.model_validate(entry)
+        fields = chart.model_dump(exclude={"name", "template"}, exclude_none=True)
+        _refuse_bad(chart, fields, where)
+    except ValidationError as error:
+        fault = f"{where}.{first_mistake(error, OwnChart)}"
+    except _BadEntryError as error:
+        fault = str(error)
+    else:
+        return chart.name, chart.template, json.dumps(fields, sort_keys=True), None
+    name, template = (one_line(str(entry.get(field, "")))[:_LONGEST_NAME] for field in ("name", "template"))
+    return name or where, template, "{}", fault
+
+
+def _unknown_id(entry: Mapping[str, Any], known: Mapping[str, Sequence[str]], where: str) -> str | None:
+    for field, ids in known.items():
+        for value in _listed(entry.get(field)):
+            if value not in ids and value not in _MANY.get(field, ()):
+                few = f"{', '.join(sorted(ids)[:_SHOWN_IDS])} …" if len(ids) > _SHOWN_IDS else ", ".join(ids)
+                return f"{where}.{field} = {shown(value)}: not in the catalog; expected an id as {few}"
+    return None
+
+
+def _refuse_bad(chart: OwnChart, entry: Mapping[str, Any], where: str) -> None:
+    """Raise `_BadEntryError` where the entry and the query that it names do not fit."""
+    templates = sorted(path.stem for path in (sql_folder() / "charts").glob("*.sql"))
+    if chart.template not in templates:
+        raise _BadEntryError(f"{where}.template = {shown(chart.template)}: expected {', '.join(templates)}")
+    if chart.sql is not None and chart.template != "house":
+        raise _BadEntryError(
+            f'{where}.template = {shown(chart.template)}: expected "house", which draws the rows of `sql`'
+        )
+    if chart.marks == "nearest" and chart.template not in CHOOSE_MARKS:
+        raise _BadEntryError(f'{where}.marks = "nearest": expected computed, measured, predicted or compared')
+    asked = {"precision_id", "sql"} if chart.sql is not None else _parameters(chart.template, chart.marks or "computed")
+    lacking = sorted(asked - _OPTIONAL - entry.keys())
+    if lacking:
+        raise _BadEntryError(f"{where}.{lacking[0]}: missing; expected this parameter of {chart.template}")
+    foreign = sorted(entry.keys() - asked - {"marks", "on_site"})
+    if foreign:
+        known = ", ".join(sorted(asked))
+        raise _BadEntryError(f"{where}.{foreign[0]}: no parameter of {chart.template}; expected {known}")
+    _refuse_bad_name(chart, entry, where)
+
+
+def _refuse_bad_name(chart: OwnChart, entry: Mapping[str, Any], where: str) -> None:
+    """Raise `_BadEntryError` where a name has a field that the entry lacks, or lacks one that has several values."""
+    fields = {"template", "marks", *entry} - _NO_PART_OF_A_NAME
+    named = set(re.findall(r"\{(\w+)\}", chart.name))
+    unknown = sorted(named - fields)
+    if unknown:
+        known = ", ".join(sorted(fields))
+        raise _BadEntryError(f"{where}.name = {shown(chart.name)}: no field {unknown[0]}; expected one of {known}")
+    for field, words in _MANY.items():
+        if field not in named and (isinstance(entry.get(field), list) or entry.get(field) in words):
+            raise _BadEntryError(
+                f"{where}.name = {shown(chart.name)}: expected {{{field}}} in it, which has several values"
+            )
+
+
+@cache
+def _parameters(template: str, marks: str) -> frozenset[str]:
+    """Return the parameters that the query of a template asks for, with those of the marks that it draws."""
+    folder = sql_folder() / "charts"
+    points = {path.stem: path for path in (folder / "marks").glob("*.sql")}
+    asked = _asked(folder / f"{template}.sql")
+    drawn = points.keys() & (asked | ({marks} if "points" in asked else set()))
+    return frozenset(asked.union(*(_asked(points[name]) for name in drawn)) - drawn - {"points", "marks"})
+
+
+def _asked(query: Path) -> set[str]:
+    return set(string.Template(query.read_text("utf-8")).get_identifiers())
+
+
+def _place(number: int) -> str:
+    return f"chart[{number - 1}]"
+
+
+def _listed(value: str | Iterable[str] | None) -> list[str]:
+    return [value] if isinstance(value, str) else list(value or [])

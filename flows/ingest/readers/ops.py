@@ -1,0 +1,119 @@
+"""Files of ops of one's own (CSV, Parquet, JSON): any kernel whose work and bytes are known or follow from m, k, n."""
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import polars as pl
+
+from flows.ingest.catalog import SourceFile
+from flows.ingest.document import refuse_bad_name, shown
+from flows.ingest.limits import MOST_OPS
+from flows.ingest.readers.model import short_name
+from flows.ingest.table import Rule, read_table, refuse_broken, rules_of_texts, typed
+from warehouse.errors import InputError, refused_together
+
+_MAX_COUNT = 2**31  # of a dimension
+
+_TEXTS = {"op": 200, "op_group": 200, "precision_id": 64}  # column -> longest text
+_COUNTS = ("m", "k", "n", "batch", "repeat")
+_AMOUNTS = ("flops", "bytes")
+_COLUMNS: dict[str, Any] = {
+    **dict.fromkeys(_TEXTS, pl.String),
+    **dict.fromkeys(_COUNTS, pl.Int64),
+    **dict.fromkeys(_AMOUNTS, pl.Float64),
+}
+_OTHER_NAMES = {"name": "op", "group": "op_group", "flop": "flops", "precision": "precision_id"}
+_SHAPED, _GIVEN = ("m", "k", "n"), _AMOUNTS
+
+
+def read_ops(sources: Sequence[SourceFile]) -> dict[str, pl.DataFrame]:
+    """Return the frames `op_set` (a row a file), `op` (a row an op) and `origin`.
+
+    An op has a name (`op` or `name`), and either m, k and n of a product (and `batch`, if there are
+    several of them), or `flops` and `bytes`. It may have a group, a `repeat` and a precision; where
+    FLOP and bytes are given it must have a precision, since the peak hangs on it.
+
+    Raises
+    ------
+    InputError
+        A file is broken, or a column or value is missing, unknown or out of range.
+    """
+    frames, sets, origins = [], [], []
+    with refused_together() as each:
+        for source in sources:
+            with each():
+                refuse_bad_name(source)
+                frames.append(_checked(_rows(source), source.path).with_columns(op_set_id=pl.lit(source.entry_id)))
+                names = {"op_set_id": source.entry_id, "short_name": short_name(source.entry_id)}
+                sets.append({**names, "source_id": source.source_id})
+                origin = f"ops given in {source.path.name}"
+                origins.append({"source_id": source.source_id, "origin": origin, "license": None})
+    empty = pl.DataFrame(schema={**_COLUMNS, "op_set_id": pl.String})
+    return {
+        "op": pl.concat([empty, *(frame.select(empty.columns) for frame in frames)]),
+        "op_set": pl.DataFrame(sets, schema=dict.fromkeys(("op_set_id", "short_name", "source_id"), pl.String)),
+        "origin": pl.DataFrame(origins, schema={"source_id": pl.String, "origin": pl.String, "license": pl.String}),
+    }
+
+
+def refuse_unknown_precisions(ops: pl.DataFrame, precisions: pl.DataFrame, sources: Sequence[SourceFile]) -> None:
+    """Raise `InputError` where an op names a precision that no file describes."""
+    known = precisions["precision_id"].sort().to_list()
+    unknown = ops.filter(~pl.col("precision_id").is_in(known)).select("op_set_id", "op", "precision_id")
+    with refused_together() as each:
+        for op_set_id, op, precision_id in unknown.unique("op_set_id", keep="first", maintain_order=True).iter_rows():
+            with each():
+                what = f"{_path_of(op_set_id, sources)}: {shown(op)}: precision_id = {shown(precision_id)}"
+                raise InputError(f"{what}: expected one of {', '.join(known)}")
+
+
+def refuse_names_of_models(op_sets: pl.DataFrame, models: pl.DataFrame, sources: Sequence[SourceFile]) -> None:
+    """Raise `InputError` where a file of ops has the name of a model."""
+    both = op_sets.filter(pl.col("op_set_id").is_in(models["model_id"].to_list()))
+    with refused_together() as each:
+        for (op_set_id,) in both.select("op_set_id").iter_rows():
+            with each():
+                what = f"{_path_of(op_set_id, sources)}: file name = {shown(op_set_id)}"
+                raise InputError(f"{what}: expected no model's id")
+
+
+def _path_of(op_set_id: str, sources: Sequence[SourceFile]) -> object:
+    return next(source.path for source in sources if (source.kind, source.entry_id) == ("ops", op_set_id))
+
+
+def _rows(source: SourceFile) -> pl.DataFrame:
+    rows = typed(read_table(source), _COLUMNS, source.path, needed=["op"], other_names=_OTHER_NAMES)
+    if not 1 <= len(rows) <= MOST_OPS:
+        raise InputError(f"{source.path}: {len(rows)} rows; expected 1 to {MOST_OPS}")
+    return rows
+
+
+def _checked(ops: pl.DataFrame, path: Path) -> pl.DataFrame:
+    """Return the ops with defaults filled in; refuse the first row that cannot be placed on a roofline."""
+    shaped, given = (pl.all_horizontal(pl.col(names).is_not_null()) for names in (_SHAPED, _GIVEN))
+    any_shaped, any_given = (pl.any_horizontal(pl.col(names).is_not_null()) for names in (_SHAPED, _GIVEN))
+    flops, moved = pl.col("flops"), pl.col("bytes")
+    rules: list[Rule] = [
+        (pl.col("op").is_not_null(), "op: missing; expected a name"),
+        ((shaped & ~any_given) | (given & ~any_shaped), "expected either m, k and n, or flops and bytes"),
+        (shaped | pl.col("precision_id").is_not_null(), "precision_id: missing; expected one beside flops and bytes"),
+        (shaped | pl.col("batch").is_null(), "batch: expected only beside m, k and n"),
+        *(
+            (pl.col(name).is_null() | pl.col(name).is_between(1, _MAX_COUNT), f"{name}: expected 1 to {_MAX_COUNT}")
+            for name in _COUNTS
+        ),
+        (flops.is_null() | (flops == 0) | flops.is_between(1, 1e30), "flops: expected 0, or 1 to 1e30"),
+        (moved.is_null() | moved.is_between(1, 1e30), "bytes: expected 1 to 1e30"),
+        *rules_of_texts(_TEXTS),
+        (pl.struct("op", "precision_id").is_first_distinct(), "op: a second row of this name and precision"),
+        (
+            pl.struct(*_COUNTS, "op_group").n_unique().over("op") == 1,
+            "op: rows of this name differ in more than precision, flops and bytes",
+        ),
+        (pl.col("m") * pl.col("batch").fill_null(1) <= _MAX_COUNT, f"batch times m: expected at most {_MAX_COUNT}"),
+    ]
+    refuse_broken(ops, rules, path)
+    return ops.with_columns(
+        pl.col("op_group").fill_null("custom"), pl.col("batch").fill_null(1), pl.col("repeat").fill_null(1)
+    )

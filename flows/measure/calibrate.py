@@ -1,0 +1,67 @@
+"""Calibrated roofs of everything that was measured, as a file of the home's catalog."""
+
+import json
+from pathlib import Path
+from typing import Any
+
+import polars as pl
+
+from flows.intensity.calibration import PARAMETERS, calibrations
+from warehouse.errors import InputError, cannot_write
+from warehouse.home import Home
+from warehouse.polars_frames import read_frame
+from warehouse.snapshot import open_snapshot
+from warehouse.sql_files import sql_folder
+
+_DIGITS = 6  # of a parameter
+_KEY = ("hardware_id", "op_kind", "dtype")
+
+
+def calibrate(home: Home) -> tuple[Path, pl.DataFrame]:
+    """Fit a calibrated roof to the measurements of each device, kind of op and dtype, and write them down.
+
+    Return the file, and its rows.
+
+    Raises
+    ------
+    InputError
+        Nothing was measured, the extra `calibrate` is not installed, or the file cannot be written.
+    """
+    with open_snapshot(home.snapshot) as connection:
+        measured = read_frame(connection, (sql_folder() / "calibration" / "measured.sql").read_text("utf-8"))
+    if measured.is_empty():
+        raise InputError("calibrate: no measurements; expected some, from `rooflines ingest measurement` and a run")
+    fitted = calibrations(measured)
+    if fitted.is_empty():
+        raise InputError("calibrate: too few measurements; expected 20 of one device, kind of op and dtype")
+    origins = measured.group_by("source_id").agg(pl.col("source").first())
+    rows = fitted.join(origins, on="source_id", how="left", maintain_order="left").with_columns(
+        origin=pl.col("source").fill_null(pl.col("source_id")).str.slice(0, 300)
+    )
+    path = home.catalog / "calibrations.toml"
+    with home.writing():
+        try:
+            path.parent.mkdir(parents=True, exist_ok=True)
+            partial = path.with_name(f".{path.name}.partial")
+            partial.write_text(to_toml(rows), "utf-8")
+            partial.replace(path)
+        except OSError as error:
+            raise cannot_write(path, error, "a file") from None
+    return path, rows
+
+
+def to_toml(rows: pl.DataFrame) -> str:
+    """Return calibrations as the text of their file."""
+    lines = ["# Roofs fitted to measurements by `rooflines calibrate`."]
+    for row in rows.iter_rows(named=True):
+        fields = (*_KEY, *PARAMETERS, "n_points", "fit_mape", "holdout_mape", "origin")
+        stated = {name: row[name] for name in fields if row[name] is not None}
+        lines += ["", "[[calibration]]", *(f"{name} = {_literal(value)}" for name, value in stated.items())]
+    return "\n".join(lines) + "\n"
+
+
+def _literal(value: Any) -> str:
+    if isinstance(value, float):
+        text = f"{value:.{_DIGITS}g}"
+        return text if any(mark in text for mark in ".en") else f"{text}.0"
+    return json.dumps(value, ensure_ascii=False).replace("\x7f", "\\u007f")

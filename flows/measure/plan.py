@@ -1,0 +1,82 @@
+"""Plans of what to measure: the kernels of a catalog's models, each once."""
+
+from collections.abc import Sequence
+
+import polars as pl
+
+from flows.ingest.catalog import SourceFile
+from flows.ingest.kinds import READERS, read_kind, refuse_unknown_names
+from flows.intensity.costs import op_costs
+from flows.intensity.shapes import op_shapes
+from flows.measure.standalone import KINDS, PLANNED
+from warehouse.errors import InputError
+
+_KERNEL = [
+    "model_id", "op_group", "phase", "kind", "dtype", "m", "k", "n", "batch_size", "sequence_length", "query_length",
+    "heads", "kv_heads", "head_dim",
+]  # fmt: skip
+_SETTING = ["batch_size", "sequence_length", "query_length"]
+
+
+def plan_of(
+    sources: Sequence[SourceFile],
+    workload_ids: Sequence[str],
+    model_ids: Sequence[str] = (),
+    precision_ids: Sequence[str] = (),
+) -> pl.DataFrame:
+    """Return a row a kernel, with the columns that `flows.measure.standalone` reads.
+
+    Ops of one group that are one and the same kernel are one row; so are, of products, settings that
+    give the same m, k and n.
+
+    Parameters
+    ----------
+    sources
+        The files of the catalog.
+    workload_ids
+        Workloads whose ops are measured.
+    model_ids
+        Models to keep; none means those of the workloads.
+    precision_ids
+        Precisions to keep; none means those of the workloads, where all operands have the width of
+        the arithmetic.
+
+    Raises
+    ------
+    InputError
+        There is no such workload, model or precision, or nothing is left to measure.
+    """
+    scanned = {name: frame for kind in READERS for name, frame in read_kind(kind, sources).items()}
+    refuse_unknown_names(scanned, sources)
+    names = ("workload", "model", "precision", "elementwise")
+    frames = {name: scanned[name].collect() for name in names}
+    workloads = _chosen(frames["workload"], "workload_id", workload_ids)
+    models = _chosen(frames["model"], "model_id", model_ids)
+    precisions = _chosen(frames["precision"], "precision_id", precision_ids)
+    shapes = op_shapes(models, workloads)
+    costs = op_costs(shapes, precisions, frames["elementwise"])
+    is_product = pl.col("kind") == "linear"
+    has_one_width = (pl.col("weight_bits") == pl.col("activation_bits")) & (
+        is_product | (pl.col("kv_bits") == pl.col("activation_bits"))
+    )
+    kernels = (
+        shapes.drop("precisions")
+        .join(costs, on="shape_id", how="inner", maintain_order="left")
+        .join(precisions.rename({"compute_dtype": "dtype"}), on="precision_id", how="inner", maintain_order="left")
+        .filter(has_one_width, pl.col("kind").is_in(KINDS), pl.col("matrices") == 1, pl.col("flops") > 0)
+        .with_columns(pl.col("matrices", "flops", "bytes").cast(pl.Int64))
+        .sort("flops", *_KERNEL, "op", nulls_last=True)
+        .with_columns(pl.when(is_product).then(None).otherwise(pl.col(name)).alias(f"of_{name}") for name in _SETTING)
+        .unique([f"of_{name}" if name in _SETTING else name for name in _KERNEL], keep="first", maintain_order=True)
+    )
+    if kernels.is_empty():
+        raise InputError("measure: nothing to measure; expected a workload with products, attention, softmax or norms")
+    return kernels.select(PLANNED)
+
+
+def _chosen(frame: pl.DataFrame, column: str, ids: Sequence[str]) -> pl.DataFrame:
+    known = frame[column].to_list()
+    for each in ids:
+        if each not in known:
+            raise InputError(f"measure: {column} = {each}: expected one of {', '.join(sorted(known))}")
+    return frame.filter(pl.col(column).is_in(list(ids))) if ids else frame

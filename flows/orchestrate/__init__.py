@@ -1,0 +1,1 @@
+"""All that knows Prefect: flows, schedules, the embedded server, settings."""

@@ -1,0 +1,14 @@
+"""Runs that `rooflines serve` started: they end soon after it, however it ended."""
+
+import os
+
+from warehouse.processes import end_with
+
+SERVED_BY = "ROOFLINES_SERVED_BY"  # id of the process of `rooflines serve`, for the runs that it starts
+
+
+def end_with_server() -> None:
+    """End this process with `rooflines serve`, if that started it."""
+    served_by = os.environ.get(SERVED_BY, "")
+    if served_by == str(os.getppid()):
+        end_with(int(served_by))

@@ -1,0 +1,1 @@
+"""The static site: charts and pages drawn from a snapshot."""

@@ -1,0 +1,1 @@
+"""Large grids of op costs, written as Parquet files on one machine or on many."""

@@ -1,0 +1,33 @@
+"""What the system does with processes: limits that it keeps for one, and an end that comes with its parent's."""
+
+import os
+import sys
+import threading
+import time
+from contextlib import nullcontext, suppress
+
+_LOOK_S = 1.0
+
+
+def limit_memory(most_bytes: int) -> None:
+    """Limit the memory that this process takes, and let a crash leave no file; only Linux promises to keep to it."""
+    try:
+        import resource  # noqa: PLC0415
+    except ImportError:  # Windows
+        return
+    for kind, amount in ((resource.RLIMIT_DATA, most_bytes), (resource.RLIMIT_CORE, 0)):
+        highest = resource.getrlimit(kind)[1]
+        lower = amount if highest == resource.RLIM_INFINITY else min(amount, highest)
+        with nullcontext() if sys.platform == "linux" else suppress(OSError, ValueError):
+            resource.setrlimit(kind, (lower, lower))
+
+
+def end_with(parent: int) -> None:
+    """End this process when its parent is gone; call it with the parent's id, which it may have lost already."""
+    threading.Thread(target=_wait, args=(parent,), name="lifeline", daemon=True).start()
+
+
+def _wait(parent: int) -> None:
+    while os.getppid() == parent:
+        time.sleep(_LOOK_S)
+    os._exit(1)

@@ -1,0 +1,104 @@
+"""What other hands, cut-off runs and failing disks left in a home is put right before the next run."""
+
+import logging
+import shutil
+from pathlib import Path
+
+import duckdb
+
+from warehouse import store
+from warehouse.errors import InputError, LaterVersionError
+from warehouse.home import Home
+from warehouse.site_placement import give_up_drafts
+from warehouse.snapshot import candidate_of, kept_snapshots, open_snapshot
+
+_log = logging.getLogger(__name__)
+
+
+def mend(home: Home) -> set[str]:
+    """Put a home right, and return the tables that were altered since they were published.
+
+    A build database whose rows cannot all be read makes place for a copy of the last snapshot that can. Call it with
+    the home held for writing.
+
+    Raises
+    ------
+    InputError
+        Something else stands where a file or folder of the home belongs, or a later version made the databases.
+    """
+    _refuse_strangers(home)
+    forget_unfinished(home)
+    return altered_tables(home)
+
+
+def altered_tables(home: Home) -> set[str]:
+    """Return the tables whose rows differ between build database and snapshot, although made from the same inputs.
+
+    Where there is no snapshot that can be read, all of them: nothing says that they are as they were.
+    """
+    rows, loaded = _built(home)
+    try:
+        with open_snapshot(home.snapshot) as connection:
+            store.refuse_later_migrations(home.snapshot, connection)
+            published, published_rows = store.loaded_digests(connection), store.contents(connection)
+    except LaterVersionError:
+        raise
+    except (duckdb.Error, InputError):
+        if home.snapshot.exists():
+            _log.warning("%s cannot be read and is published anew", home.snapshot.name)
+            _set_unreadable_aside(home)
+        return set(loaded)
+    same = {table for table, digest in loaded.items() if digest == published.get(table)}
+    altered = {table for table in same if rows.get(table) != published_rows.get(table)}
+    if altered:
+        _log.warning("altered since they were published, and published anew: %s", ", ".join(sorted(altered)))
+    return altered
+
+
+def forget_unfinished(home: Home) -> None:
+    """Delete what a run that was cut off left half-made."""
+    give_up_drafts(home.site)
+    candidate = candidate_of(home)
+    unfinished = [candidate, store.write_ahead_log(candidate), home.build.with_suffix(".partial")]
+    for path in [*unfinished, *home.snapshots.glob("*.partial"), *home.path.glob(".ingest-*")]:
+        if path.is_dir() and not path.is_symlink():
+            shutil.rmtree(path, ignore_errors=True)
+        else:
+            path.unlink(missing_ok=True)
+
+
+def _built(home: Home) -> tuple[store.Contents, dict[str, str]]:
+    """Return the rows of the build database, and what they were made from; from a snapshot where they are spoilt."""
+    for _ in range(2):
+        with store.open_build(home) as connection:
+            try:
+                return store.contents(connection), store.loaded_digests(connection)
+            except duckdb.Error as error:
+                damage = error
+        store.set_aside(home)
+    raise damage
+
+
+def _set_unreadable_aside(home: Home) -> None:
+    """Move kept snapshots that cannot be read out of the way; the published one is among those that are kept, too."""
+    for path in kept_snapshots(home):
+        try:
+            with open_snapshot(path) as connection:
+                store.contents(connection)
+        except LaterVersionError:
+            raise
+        except (duckdb.Error, InputError):
+            broken = path.with_suffix(".broken")
+            path.replace(broken)
+            _log.warning("%s cannot be read and was moved to %s", path.name, broken.name)
+
+
+def _refuse_strangers(home: Home) -> None:
+    folders = [home.catalog, home.snapshots, home.stage, home.site, home.sweeps, home.incoming]
+    files = [home.snapshot, store.write_ahead_log(home.build)]
+    for path, is_right, expected in [
+        *((folder, Path.is_dir, "a folder") for folder in folders),
+        *((file, Path.is_file, "a file") for file in files),
+    ]:
+        if path.exists() and not is_right(path):
+            raise InputError(f"{path}: expected {expected}; move away what is there, and run again")

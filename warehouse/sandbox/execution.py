@@ -1,0 +1,90 @@
+"""The answer to one user's statement, in a process that is limited already."""
+
+import signal
+import sys
+from pathlib import Path
+from typing import Any
+
+import duckdb
+
+from warehouse.errors import InputError, RunError, disk_trouble, one_line
+from warehouse.extensions import reason_without
+from warehouse.sandbox.statements import ask
+from warehouse.snapshot import open_snapshot
+from warehouse.store import lost_files, registered_files
+
+_SHORTEST_S, _LONGEST_S = 0.001, 1e8  # of a timer
+_DEEPEST = 10_000
+_MOST_ROWS_OF_A_TABLE = 40
+_NO_MEMORY = ("bad_alloc", "Out of Memory Error")
+
+
+def verdict_on(question: dict[str, Any], spill: Path) -> tuple[str, str]:
+    """Answer a question; return what kind of end that was, and the message of one that is bad."""
+    source = question["source"]
+    try:
+        _answer(question, spill)
+    except InputError as error:
+        return "input", str(error)
+    except BaseException as error:  # a panic of polars is no Exception
+        trouble = disk_trouble(error)
+        is_memory = isinstance(error, MemoryError | duckdb.OutOfMemoryException)
+        if is_memory or any(word in str(error) for word in _NO_MEMORY):
+            return "memory", ""
+        if isinstance(error, RunError) or isinstance(trouble, RunError):
+            return "run", f"{source}: {trouble or error}"
+        return "input", f"{source}: {one_line(error)}"
+    return "good", ""
+
+
+def _answer(question: dict[str, Any], spill: Path) -> None:
+    with open_snapshot(Path(question["snapshot"]), question["memory"], spill=spill) as connection:
+        _refuse_part_of_sweep(connection, question["out"])
+        try:
+            _write(connection, question)
+        except duckdb.OutOfMemoryException:
+            raise
+        except duckdb.Error as error:
+            _refuse_lack_of_files(connection, str(error), question["source"])
+            raise
+
+
+def _write(connection: duckdb.DuckDBPyConnection, question: dict[str, Any]) -> None:
+    sys.setrecursionlimit(_DEEPEST)
+    signal.setitimer(signal.ITIMER_REAL, min(max(question["seconds"], _SHORTEST_S), _LONGEST_S))
+    relation = ask(connection, question["sql"])
+    if relation is None:
+        raise InputError(f"{question['source']}: the statement has no result; expected one that returns rows")
+    if question["form"] == "table":
+        relation.show(max_width=question["width"], max_rows=_MOST_ROWS_OF_A_TABLE)
+    else:
+        _write_rows(relation, question)
+    sys.stdout.flush()
+    signal.setitimer(signal.ITIMER_REAL, 0)
+
+
+def _write_rows(relation: duckdb.DuckDBPyRelation, question: dict[str, Any]) -> None:
+    from warehouse.sandbox.results import write_columns, write_rows  # noqa: PLC0415  # a table needs no polars
+
+    if question["form"] == "ipc":
+        write_columns(relation, question["columns"], question["most_rows"])
+    else:
+        write_rows(relation, question["form"], raw=question["raw"])
+
+
+def _refuse_part_of_sweep(connection: duckdb.DuckDBPyConnection, out: str | None) -> None:
+    """Raise `InputError` where the rows would take the place of a sweep's file."""
+    if out is None:
+        return
+    for sweep_id, files in registered_files(connection).items():
+        if any(isinstance(file, Path) and str(file.resolve()) == out for file in files):
+            raise InputError(f"--out: {out}: a file of the sweep {sweep_id}; expected one of your own")
+
+
+def _refuse_lack_of_files(connection: duckdb.DuckDBPyConnection, said: str, source: str) -> None:
+    """Raise `InputError` where a sweep lacks a file; DuckDB would say that it may not look for it."""
+    for sweep_id, files in lost_files(connection).items() if ".parquet" in said else ():
+        mend = f"the same `rooflines sweep` makes it again, `rooflines sweep --remove {sweep_id}` forgets the sweep"
+        raise InputError(f"{source}: sweep {sweep_id}: {files[0]} is gone; {mend}")
+    if "httpfs" in said and (reason := reason_without("httpfs", "s3")):
+        raise InputError(f"{source}: sweeps that lie in a bucket: {reason}")

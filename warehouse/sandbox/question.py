@@ -1,0 +1,207 @@
+"""Users' statements, each run in a process of its own that reads the snapshot and can do nothing else."""
+
+import errno
+import json
+import os
+import re
+import shutil
+import signal
+import subprocess
+import sys
+import tempfile
+import threading
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager, suppress
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import IO
+
+from warehouse.errors import InputError, RunError
+
+MEMORY_LIMIT = "2GB"
+
+_AMOUNT = re.compile(r"(\d+(?:\.\d+)?) ?([KMGT])(i?)B", re.IGNORECASE)
+_LEAST, _MOST = 16e6, 1e15  # bytes of memory
+_SPILL = "rooflines-spill-"  # with the process that it belongs to
+_KEPT = 64 * 1024  # bytes of what a process says last
+_ENDED_BY: dict[int, str] = {  # signals that mean more than that the engine crashed
+    signal.SIGALRM: "it took longer than {seconds:g} s; {longer}",
+    signal.SIGKILL: "it takes more memory than the machine has; {larger}",
+}
+_TOO_LARGE = "it takes more memory than it may; {larger}"
+_NO_MEMORY = b"memory allocation of"  # what polars says last
+
+
+@dataclass(frozen=True)
+class Question:
+    """A statement of a user's, what its result is to be, and how much it may take.
+
+    Parameters
+    ----------
+    snapshot
+        The database that it reads.
+    sql
+        The statement.
+    form
+        How its rows are written: table, csv, json, parquet; or ipc for this program to read.
+    source
+        Where it comes from: what messages begin with.
+    more
+        What allows more time and what more memory, as "--timeout --memory"; nothing does by default.
+    columns
+        Of ipc: the columns that are wanted.
+    most_rows
+        Of ipc: how many rows are written.
+    width
+        Of a table: how many characters a line has.
+    raw
+        Of CSV: whether text is left as it is.
+    out
+        The file that the rows will be in, if there is one.
+    """
+
+    snapshot: str
+    sql: str
+    form: str
+    source: str
+    seconds: float
+    memory: str = MEMORY_LIMIT
+    more: str = ""
+    columns: Sequence[str] = ()
+    most_rows: int = 0
+    width: int = 160
+    raw: bool = False
+    out: str | None = None
+
+
+def bytes_of(amount: str) -> float:
+    """Return the bytes of an amount of memory, as 500MB or 2 GiB, or raise `InputError`."""
+    found = _AMOUNT.fullmatch(amount)
+    if found is None:
+        raise InputError(f"--memory: {amount}; expected an amount as 500MB or 4GB")
+    number, prefix, is_binary = found.groups()
+    size = float(number) * float((1024 if is_binary else 1000) ** ("KMGT".index(prefix.upper()) + 1))
+    if not _LEAST <= size <= _MOST:
+        raise InputError(f"--memory: {amount}; expected 16MB to 1000TB")
+    return size
+
+
+def answer(question: Question, target: int | IO[bytes]) -> None:
+    """Run a statement in a process of its own, which writes its rows to an open file.
+
+    The process ends with this one, whatever ends it.
+
+    Raises
+    ------
+    InputError
+        The statement does more than read, cannot be run, takes longer or more memory than it may, or crashed.
+    RunError
+        The disk is full.
+    BrokenPipeError
+        Nobody reads the rows.
+    """
+    bytes_of(question.memory)  # an amount
+    _forget_spills()
+    with _ended_by_sigterm(), tempfile.TemporaryDirectory(prefix=f"{_SPILL}{os.getpid()}-") as spill:
+        command = [sys.executable, "-P", "-m", "warehouse.sandbox.process", spill, str(os.getpid())]
+        with _process(command, target) as process:
+            with suppress(BrokenPipeError):  # it ended early; why is seen below
+                assert process.stdin is not None
+                process.stdin.write(json.dumps(asdict(question)).encode() + b"\n")
+                process.stdin.flush()
+            said = _last_words(process)
+            _judge(question, process.wait(), said)
+
+
+@contextmanager
+def _ended_by_sigterm() -> Iterator[None]:
+    """Let SIGTERM end the block as an exception does, so that nothing is left behind."""
+
+    def end(number: int, _frame: object) -> None:
+        sys.exit(128 + number)
+
+    if threading.current_thread() is not threading.main_thread() or signal.getsignal(signal.SIGTERM) != signal.SIG_DFL:
+        yield
+        return
+    signal.signal(signal.SIGTERM, end)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, signal.SIG_DFL)
+
+
+def _forget_spills() -> None:
+    """Delete what processes that were killed left of their statements."""
+    for folder in Path(tempfile.gettempdir()).glob(f"{_SPILL}*-*"):
+        owner = folder.name.removeprefix(_SPILL).partition("-")[0]
+        with suppress(OSError, ValueError):
+            if folder.lstat().st_uid == os.getuid() and not _is_alive(int(owner)):
+                shutil.rmtree(folder, ignore_errors=True)
+
+
+def _is_alive(process: int) -> bool:
+    try:
+        os.kill(process, 0)
+    except ProcessLookupError:
+        return False
+    except PermissionError:
+        pass
+    return True
+
+
+@contextmanager
+def _process(command: Sequence[str], target: int | IO[bytes]) -> Iterator[subprocess.Popen[bytes]]:
+    """Start a process, and leave none behind."""
+    path = os.pathsep.join(filter(None, [*_import_path(), os.environ.get("PYTHONPATH", "")]))
+    process = subprocess.Popen(
+        command,
+        stdin=subprocess.PIPE,
+        stdout=target,
+        stderr=subprocess.PIPE,
+        env={**os.environ, "PYTHONPATH": path} if path else None,
+    )
+    try:
+        yield process
+    finally:
+        process.kill()
+        with suppress(BrokenPipeError):
+            process.communicate()
+
+
+def _import_path() -> list[str]:
+    """Return where this package lies, unless it is installed there, where Python looks anyway."""
+    folder = Path(__file__).resolve().parents[2]
+    return [str(folder)] if (folder / "pyproject.toml").is_file() else []
+
+
+def _last_words(process: subprocess.Popen[bytes]) -> bytes:
+    """Wait until a process says no more, and return the last of it."""
+    said = b""
+    assert process.stderr is not None
+    while more := os.read(process.stderr.fileno(), _KEPT):
+        said = (said + more)[-_KEPT:]
+    return said
+
+
+def _judge(question: Question, code: int, said: bytes) -> None:
+    """Raise what a process ended with."""
+    if code == -signal.SIGPIPE:
+        raise BrokenPipeError(errno.EPIPE, os.strerror(errno.EPIPE))
+    options = question.more.split()
+    longer, larger = (f"{option} allows more" for option in options) if options else ("expected less",) * 2
+    words = {"seconds": question.seconds, "longer": longer, "larger": larger}
+    lines = said.splitlines()
+    try:
+        kind, message = json.loads(lines[-1]) if code == 0 else ("crash", "")
+    except (ValueError, IndexError):
+        kind, message = "crash", ""
+    if kind == "memory" or (kind == "crash" and _NO_MEMORY in said):
+        kind, message = "input", f"{question.source}: {_TOO_LARGE.format(**words)}"
+    elif kind == "crash":
+        name = signal.Signals(-code).name if code < 0 else f"exit code {code}"
+        reason = _ENDED_BY.get(-code, f"the engine crashed on it ({name}); expected another statement")
+        kind, message = "input", f"{question.source}: {reason.format(**words)}"
+    if kind == "input":
+        raise InputError(message)
+    if kind == "run":
+        raise RunError(message)
