@@ -22,12 +22,16 @@ from flows.intensity.custom import custom_costs, custom_shapes
 from flows.intensity.shapes import model_shards, op_shapes
 from flows.site import publish
 from flows.site.gallery import LeftOut, told
-from warehouse import snapshot, store
+from warehouse import snapshot
+from warehouse.build import open_build
+from warehouse.checks import Rule, run_checks
 from warehouse.digest import digest_of
 from warehouse.errors import LITTLE_SPACE, RunError, disk_trouble, one_line
 from warehouse.home import Home
+from warehouse.load import Change, Staged, load_tables
 from warehouse.polars_frames import read_frame
 from warehouse.repair import forget_unfinished, mend
+from warehouse.runs import Run, finish_run, new_run_id, note_left_out, start_run, time_run
 from warehouse.site_placement import (
     Draft,
     begin_draft,
@@ -38,7 +42,6 @@ from warehouse.site_placement import (
     refuse_foreign_site,
 )
 from warehouse.staged_frames import forget_others, is_whole, staged, staged_files
-from warehouse.store import Change, Rule, Run, Staged
 from warehouse.version import code_version
 
 
@@ -78,7 +81,7 @@ def new_run(sources: Sequence[SourceFile], flow_run_id: str | None = None) -> Ru
     """Return a run of these inputs that starts now."""
     now = datetime.now(UTC)
     inputs = digest_of([digest_of_sources(sources), code_version()])
-    return Run(store.new_run_id(now), now, code_version(), inputs, flow_run_id)
+    return Run(new_run_id(now), now, code_version(), inputs, flow_run_id)
 
 
 @contextmanager
@@ -98,8 +101,8 @@ def recorded(home: Home, run: Run) -> Iterator[set[str]]:
         altered = mend(home)
         refuse_foreign_site(home.site)
         published_run_id, _ = snapshot.last_published(home)
-        with store.open_build(home) as connection:
-            store.start_run(connection, run, published_run_id)
+        with open_build(home) as connection:
+            start_run(connection, run, published_run_id)
     try:
         with _in_one_line(home):
             yield altered
@@ -129,8 +132,8 @@ def _in_one_line(home: Home) -> Iterator[None]:
 def _finish_failed(home: Home, run: Run, reason: str) -> None:
     """Record why a run failed; where that was after its snapshot was published, the run succeeded."""
     status = "succeeded" if snapshot.last_published(home)[0] == run.run_id else "failed"
-    with store.open_build(home) as connection:
-        store.finish_run(connection, run.run_id, status, reason)
+    with open_build(home) as connection:
+        finish_run(connection, run.run_id, status, reason)
 
 
 def _damage(home: Home, error: BaseException) -> RunError | None:
@@ -161,17 +164,17 @@ def record_unchanged(home: Home, run: Run) -> Summary | None:
         refuse_foreign_site(home.site)
         if altered or not is_published(home, run):
             return None
-        with store.open_build(home) as connection:
-            store.start_run(connection, run, snapshot.last_published(home)[0])
+        with open_build(home) as connection:
+            start_run(connection, run, snapshot.last_published(home)[0])
             return finish_unchanged(home, run)
 
 
 def finish_unchanged(home: Home, run: Run) -> Summary:
     """Record that there was nothing to do; charts that were left out before still are."""
     left_out = publish.left_out_of(home.site)
-    with store.open_build(home) as connection:
-        store.finish_run(connection, run.run_id, "unchanged")
-        store.note_left_out(connection, run.run_id, left_out)
+    with open_build(home) as connection:
+        finish_run(connection, run.run_id, "unchanged")
+        note_left_out(connection, run.run_id, left_out)
     return Summary(run.run_id, "unchanged", left_out=left_out)
 
 
@@ -280,7 +283,7 @@ def load(
 ) -> list[Change]:
     """Make the tables of the build database equal to the staged frames, those that were altered too."""
     tables = {name: file for name, file in inputs.items() if name not in _NO_TABLES}
-    with store.open_build(home) as connection:
+    with open_build(home) as connection:
 
         def build() -> dict[str, pl.DataFrame]:
             origins = [pl.read_parquet(inputs[f"origin_{kind}"].path, glob=False) for kind in READERS]
@@ -288,13 +291,13 @@ def load(
             return {"source": _source_frame(sources, pl.concat(origins), known, run.started_at)}
 
         tables |= staged(home.stage, ["source"], ["source", digest_of_sources(sources)], build)
-        return store.load(connection, run.run_id, tables, altered)
+        return load_tables(connection, run.run_id, tables, altered)
 
 
 def check(home: Home) -> list[Rule]:
     """Hold the rules against the build database."""
-    with store.open_build(home) as connection:
-        return store.run_checks(connection)
+    with open_build(home) as connection:
+        return run_checks(connection)
 
 
 def refuse_offences(rules: Sequence[Rule]) -> None:
@@ -307,8 +310,8 @@ def refuse_offences(rules: Sequence[Rule]) -> None:
 
 def write_snapshot(home: Home, run: Run) -> Path:
     """Write the snapshot that the run will publish, and return its file."""
-    with store.open_build(home) as connection:
-        store.time_run(connection, run.run_id)
+    with open_build(home) as connection:
+        time_run(connection, run.run_id)
         connection.execute("force checkpoint")  # or else the last of it may be in a file beside
     return snapshot.write_candidate(home, run.run_id)
 
@@ -320,9 +323,9 @@ def draw_site(
 
     def record(left_out: Sequence[LeftOut]) -> None:
         if left_out:
-            snapshot.change_candidate(candidate, lambda made: store.note_left_out(made, run.run_id, left_out))
-            with store.open_build(home) as connection:
-                store.note_left_out(connection, run.run_id, left_out)
+            snapshot.change_candidate(candidate, lambda made: note_left_out(made, run.run_id, left_out))
+            with open_build(home) as connection:
+                note_left_out(connection, run.run_id, left_out)
 
     draft = begin_draft(home.site)
     try:
@@ -340,8 +343,8 @@ def promote(home: Home, run: Run, candidate: Path, inputs: Mapping[str, Staged],
     snapshot.promote(candidate, home, run.run_id, keep)
     place(draft)
     with suppress(OSError, duckdb.Error):  # it is published: what a full disk leaves undone here, the next run does
-        with store.open_build(home) as connection:
-            store.finish_run(connection, run.run_id, "succeeded")
+        with open_build(home) as connection:
+            finish_run(connection, run.run_id, "succeeded")
         forget_others(home.stage, inputs.values())
 
 

@@ -24,8 +24,8 @@ from flows.site.gallery import gallery
 from flows.site.pages import ShownChart
 from flows.steps import Summary
 from warehouse.home import Home
+from warehouse.load import Contents, contents
 from warehouse.snapshot import open_snapshot
-from warehouse.store import Contents, contents
 
 STAGES = ("recorded", "ingest", "compute", "load", "check", "write_snapshot", "draw_site", "promote")
 _WORKLOAD = """

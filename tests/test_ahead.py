@@ -22,7 +22,7 @@ from tests.listener import listening
 from tests.plain_run import plain_run
 from tests.test_ingest import DEVICE
 from tests.test_refresh import bad_catalogs, files
-from warehouse import store
+from warehouse.build import open_build
 from warehouse.errors import InputError, RunError
 from warehouse.home import Home
 from warehouse.rows import fetch_rows
@@ -78,7 +78,7 @@ def test_a_flow_run_is_due_where_anything_changed(home: Home, tmp_path: Path) ->
     page.write_bytes(content + b"!")
     assert look_ahead(home, None, None) is None
     page.write_bytes(content)
-    with store.open_build(home) as connection:
+    with open_build(home) as connection:
         connection.execute("update core.hardware set tdp_w = 1 where hardware_id = 'a40'")
     assert look_ahead(home, None, None) is None
     assert len(runs(home)) == 1

@@ -29,11 +29,12 @@ from flows.cli.app import run_command
 from flows.ingest.catalog import list_sources
 from tests.plain_run import STAGES, ask_for, content, plain_run, run_telling, small_catalog
 from warehouse import snapshot
+from warehouse.checks import Rule
 from warehouse.database_file import STORAGE_NUMBER, storage_version
 from warehouse.errors import InputError, RunError, disk_trouble, one_line
 from warehouse.home import Home
+from warehouse.load import Contents
 from warehouse.site_placement import made_from
-from warehouse.store import Contents, Rule
 
 ROOT = Path(__file__).resolve().parents[1]
 KILLS = 50
@@ -422,7 +423,7 @@ def test_a_rule_that_does_not_hold_stops_the_run(
     home: Home, shipped: Path, whole: Contents, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     found = [Rule("good", "one row", 0, ""), Rule("duplicate_key", "one row", 2, "object core.hardware")]
-    monkeypatch.setattr("warehouse.store.run_checks", lambda _: found)
+    monkeypatch.setattr("flows.steps.run_checks", lambda _: found)
     ask_for(shipped, 16)
     with pytest.raises(RunError, match=r"1 of 2 rules do not hold.*duplicate_key \(2 rows, as object core.hardware"):
         plain_run(home, shipped)

@@ -20,8 +20,10 @@ from flows.ingest.catalog import SHIPPED, list_sources
 from flows.ingest.kinds import READERS
 from tests.postgresql import Server, postgresql
 from tests.s3 import s3_server
-from warehouse import lake, snapshot, store
+from warehouse import lake, snapshot
 from warehouse.bucket import BucketPath
+from warehouse.checks import run_checks
+from warehouse.connection import OFFLINE
 from warehouse.errors import InputError
 from warehouse.extensions import reason_without
 from warehouse.home import Home
@@ -80,7 +82,7 @@ class Place:
 
     def ask(self, *questions: str) -> list[list[tuple[Any, ...]]]:
         """Ask the lake itself, as any client of DuckDB can."""
-        with duckdb.connect(config=store.OFFLINE) as connection:
+        with duckdb.connect(config=OFFLINE) as connection:
             lake._attach(connection, self.address, ["read_only"])
             connection.execute("use lake")
             return [connection.sql(question).fetchall() for question in questions]
@@ -188,7 +190,7 @@ def test_every_writers_rows_are_there_and_shared_ones_once(pulled: Home, homes: 
         for table in ("op_shape", "op_cost", "run_change"):
             assert set(rows(home, f"from core.{table}")) <= set(rows(pulled, f"from core.{table}")), (writer, table)
     with open_snapshot(pulled.snapshot) as connection:
-        assert [rule for rule in store.run_checks(connection) if rule.offending_rows] == []
+        assert [rule for rule in run_checks(connection) if rule.offending_rows] == []
 
 
 def test_the_same_question_has_the_same_answer(full: Place, pulled: Home, homes: dict[str, Home]) -> None:
@@ -276,7 +278,7 @@ def test_of_what_writers_describe_differently_the_last_push_is_shown(own: Home, 
     assert place.ask(*questions) == [[(690e9,)], [(16,)], [([1, 8, 64],)]]
     lake.pull(home, place.address)
     with open_snapshot(home.snapshot) as connection:
-        assert [rule for rule in store.run_checks(connection) if rule.offending_rows] == []
+        assert [rule for rule in run_checks(connection) if rule.offending_rows] == []
 
 
 def test_a_killed_push_changes_nothing_and_a_removal_one_writer(

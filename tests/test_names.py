@@ -21,10 +21,11 @@ from flows.ingest.kinds import READERS
 from flows.ingest.user_catalog import Kind, add
 from tests.plain_run import small_catalog
 from tests.test_ingest import CONFIG, DEVICE, WORKLOAD
+from warehouse.build import open_build
 from warehouse.errors import InputError, lines_of
 from warehouse.home import Home
+from warehouse.load import Staged
 from warehouse.rows import fetch_rows
-from warehouse.store import Staged, open_build
 
 EXAMPLES = int(os.environ.get("ROOFLINES_FUZZ_EXAMPLES", "1"))
 # separators, marks without width, directions, marks that combine, what XML does not allow, what tables and SQL use

@@ -10,11 +10,12 @@ from pathlib import Path
 import pytest
 
 from flows.cli.app import run_command
-from warehouse import snapshot, store
+from warehouse import snapshot
+from warehouse.build import open_build
 from warehouse.errors import InputError
 from warehouse.home import Home
+from warehouse.runs import Run, finish_run, start_run, time_run
 from warehouse.snapshot import kept_snapshots, open_snapshot, snapshot_of
-from warehouse.store import Run
 
 ROOT = Path(__file__).resolve().parents[1]
 PUBLICATIONS = 100
@@ -42,13 +43,13 @@ def publish_a_run(home: Home, number: int) -> str:
     """Publish a run that changes nothing but the history, without Prefect and without charts."""
     run = Run(f"run-{number:04}", datetime.now(UTC), "test", None, None)
     with home.writing():
-        with store.open_build(home) as connection:
-            store.start_run(connection, run)
-            store.time_run(connection, run.run_id)
+        with open_build(home) as connection:
+            start_run(connection, run)
+            time_run(connection, run.run_id)
             connection.execute("force checkpoint")
         snapshot.promote(snapshot.write_candidate(home, run.run_id), home, run.run_id)
-        with store.open_build(home) as connection:
-            store.finish_run(connection, run.run_id, "succeeded")
+        with open_build(home) as connection:
+            finish_run(connection, run.run_id, "succeeded")
     return run.run_id
 
 

@@ -19,8 +19,8 @@ from tests.conftest import Refresh
 from tests.plain_run import plain_run
 from tests.test_ingest import CONFIG, DEVICE, WORKLOAD
 from warehouse.home import Home
+from warehouse.load import contents
 from warehouse.snapshot import open_snapshot
-from warehouse.store import contents
 
 DEVICES, MODELS, WORKLOADS = (len(list((SHIPPED / name).iterdir())) for name in ("hardware", "models", "workloads"))
 MANY = 5000  # rows

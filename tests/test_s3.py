@@ -13,11 +13,13 @@ from flows.cli.app import run_command
 from flows.sweep.run import sweep
 from tests.s3 import s3_server
 from tests.test_sweep import COST, KEY, SMALL, answer, stopping
-from warehouse import bucket, extensions, store
+from warehouse import bucket, extensions
 from warehouse.bucket import BucketPath
+from warehouse.build import open_build
 from warehouse.errors import InputError, RunError
 from warehouse.home import Home
 from warehouse.sweeps import remove
+from warehouse.views import create_views
 
 OUT = BucketPath("s3://sweeps/team.a/b=1")
 KEPT = BucketPath("s3://kept/team.a")
@@ -145,8 +147,8 @@ def test_without_the_extension_the_other_views_work(
     assert re.fullmatch(
         r"rooflines: query: sweeps that lie in a bucket: duckdb-extension-httpfs is not installed; .*\n", said
     )
-    with store.open_build(home) as build:  # as a run would
-        store.create_views(build)
+    with open_build(home) as build:  # as a run would
+        create_views(build)
         assert build.sql("select count(*) from mart.sweep_cost").fetchall() == [(0,)]
         assert build.sql("select count(*) from mart.sweep").fetchall() == [(1,)]
 

@@ -28,12 +28,13 @@ from tests.plain_run import plain_run
 from tests.test_cli import HOSTILE
 from tests.test_ingest import DEVICE, source
 from tests.test_readme import README, cells
-from warehouse import store
+from warehouse.build import open_build
 from warehouse.errors import InputError, RunError
 from warehouse.home import Home
 from warehouse.polars_frames import read_frame
 from warehouse.snapshot import open_snapshot
 from warehouse.sweeps import PartFile, remove
+from warehouse.views import create_views
 
 ROOT = Path(__file__).resolve().parents[1]
 SMALL = Request("small", ["llama-7b"], batch="1,2", sequence="128,256", rows_per_part=40)
@@ -200,7 +201,7 @@ def test_a_sweep_outlives_later_runs(home: Home) -> None:
 
 
 def test_a_sweep_publishes_no_run_that_was_not_published(home: Home) -> None:
-    with store.open_build(home) as build:
+    with open_build(home) as build:
         build.execute("delete from core.hardware where hardware_id = 'a40'")
     sweep(home, SMALL)
     assert answer(home, "select count(*) from core.hardware where hardware_id = 'a40'") == [(1,)]
@@ -301,8 +302,8 @@ def test_a_lost_part_is_named_and_can_be_made_again(home: Home, capsys: pytest.C
     assert lost.name in said
     assert "rooflines sweep" in said
     assert len(said.splitlines()) == 1
-    with store.open_build(home) as build:  # as a run would
-        store.create_views(build)
+    with open_build(home) as build:  # as a run would
+        create_views(build)
         assert build.sql("select distinct sweep_id from mart.sweep_cost").fetchall() == [("other",)]
     assert sweep(home, SMALL).parts_before == 3
     assert answer(home, "select count(*) from mart.sweep_cost where sweep_id = 'small'") == [(112,)]

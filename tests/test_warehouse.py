@@ -12,19 +12,25 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from warehouse import snapshot, store
+from warehouse import snapshot
 from warehouse import sql_files as objects
+from warehouse.build import open_build
+from warehouse.checks import run_checks
 from warehouse.errors import InputError, RunError
 from warehouse.home import Home
+from warehouse.load import Staged, load_tables
+from warehouse.migrations import migrate
+from warehouse.runs import Run, finish_run, start_run
 from warehouse.schema import describe
 from warehouse.sql_files import sql_folder
-from warehouse.store import Run, Staged
+from warehouse.sql_values import literal, quoted
+from warehouse.views import create_views
 
 
 @pytest.fixture
 def build(home: Home) -> Iterator[duckdb.DuckDBPyConnection]:
     """The build database of a finished run, to be damaged."""
-    with store.open_build(home) as connection:
+    with open_build(home) as connection:
         yield connection
 
 
@@ -41,7 +47,7 @@ DAMAGE = {
 
 
 def test_the_rules_hold(build: duckdb.DuckDBPyConnection) -> None:
-    assert not any(found.offending_rows for found in store.run_checks(build))
+    assert not any(found.offending_rows for found in run_checks(build))
 
 
 def test_every_rule_is_tried() -> None:
@@ -51,7 +57,7 @@ def test_every_rule_is_tried() -> None:
 @pytest.mark.parametrize("rule", DAMAGE)
 def test_a_rule_finds_the_rows_that_offend_it(rule: str, build: duckdb.DuckDBPyConnection) -> None:
     build.execute(DAMAGE[rule])
-    found = {each.name: each for each in store.run_checks(build)}
+    found = {each.name: each for each in run_checks(build)}
     assert found[rule].offending_rows > 0
     assert found[rule].example
 
@@ -68,7 +74,7 @@ def test_an_orphan_of_any_table_is_found(table: str, column: str, build: duckdb.
     is_keyed = table != "op_cost"
     conflict = f" on conflict do update set {column} = 'nobody'" if is_keyed else ""
     build.execute(f"insert into core.{table} select * from copied{conflict}")
-    found = {each.name: each for each in store.run_checks(build)}
+    found = {each.name: each for each in run_checks(build)}
     references = build.sql((sql_folder() / "checks" / "orphan_row.sql").read_text("utf-8")).fetchall()
     assert found["orphan_row"].offending_rows == len(references)
     assert f"core.{table}.{column}" in {reference for reference, *_ in references}
@@ -76,24 +82,24 @@ def test_an_orphan_of_any_table_is_found(table: str, column: str, build: duckdb.
 
 def test_a_missing_setting_of_any_precision_is_found(build: duckdb.DuckDBPyConnection) -> None:
     build.execute("update core.workload set batch_sizes = list_append(batch_sizes, 128)")
-    found = {each.name: each for each in store.run_checks(build)}
+    found = {each.name: each for each in run_checks(build)}
     assert found["missing_setting"].offending_rows > 0
 
 
 def test_migrations_are_applied_once(tmp_path: Path) -> None:
     with duckdb.connect(str(tmp_path / "new.duckdb")) as connection:
-        applied = store.migrate(connection)
+        applied = migrate(connection)
         assert applied == [path.name for path in objects.sql_files("migrations")]
-        assert store.migrate(connection) == []
+        assert migrate(connection) == []
 
 
 def test_a_migration_that_fails_leaves_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     bad = tmp_path / "001_bad.sql"
     bad.write_text("create schema core; create table core.schema_migration (a int); select no_such_column")
-    monkeypatch.setattr(store, "sql_files", lambda _: [bad])
+    monkeypatch.setattr("warehouse.migrations.sql_files", lambda _: [bad])
     with duckdb.connect(str(tmp_path / "new.duckdb")) as connection:
         with pytest.raises(duckdb.Error):
-            store.migrate(connection)
+            migrate(connection)
         schemas = connection.sql("select count(*) from duckdb_schemas() where schema_name = 'core'").fetchall()[0]
     assert schemas == (0,)
 
@@ -104,7 +110,7 @@ def stage(folder: Path, name: str, digest: str, **columns: list[Any]) -> dict[st
 
 
 def started(connection: duckdb.DuckDBPyConnection, run_id: str) -> str:
-    store.start_run(connection, Run(run_id, datetime.now(UTC), "1", "a" * 64, None))
+    start_run(connection, Run(run_id, datetime.now(UTC), "1", "a" * 64, None))
     return run_id
 
 
@@ -118,19 +124,19 @@ def test_a_load_touches_only_rows_that_differ(tmp_path: Path) -> None:
         "origin": ["x", "x"],
         "source_id": ["s", "s"],
     }
-    with store.open_build(Home(tmp_path)) as connection:
-        first = store.load(connection, started(connection, "1"), stage(tmp_path, "elementwise", "a", **columns))
+    with open_build(Home(tmp_path)) as connection:
+        first = load_tables(connection, started(connection, "1"), stage(tmp_path, "elementwise", "a", **columns))
         columns["flops_per_element"] = [8.0, 1.0]
-        second = store.load(connection, started(connection, "2"), stage(tmp_path, "elementwise", "b", **columns))
+        second = load_tables(connection, started(connection, "2"), stage(tmp_path, "elementwise", "b", **columns))
         columns = {name: values[:1] for name, values in columns.items()}
-        third = store.load(connection, started(connection, "3"), stage(tmp_path, "elementwise", "c", **columns))
-        fourth = store.load(connection, started(connection, "4"), stage(tmp_path, "elementwise", "c", kind=["gone"]))
+        third = load_tables(connection, started(connection, "3"), stage(tmp_path, "elementwise", "c", **columns))
+        fourth = load_tables(connection, started(connection, "4"), stage(tmp_path, "elementwise", "c", kind=["gone"]))
     counts = [(c.rows, c.inserted, c.updated, c.deleted) for (c,) in (first, second, third, fourth)]
     assert counts == [(2, 2, 0, 0), (2, 0, 1, 0), (1, 0, 0, 1), (1, 0, 0, 0)]
 
 
 def test_a_load_that_fails_changes_no_table(home: Home, tmp_path: Path) -> None:
-    with store.open_build(home) as connection:
+    with open_build(home) as connection:
         run_id = started(connection, "9")
         before = connection.sql("select * from core.precision order by all").fetchall()
         good = stage(
@@ -139,7 +145,7 @@ def test_a_load_that_fails_changes_no_table(home: Home, tmp_path: Path) -> None:
         )  # fmt: skip
         bad = stage(tmp_path, "hardware", "a", hardware_id=["h"], memory_bytes=[float("nan")])
         with pytest.raises(duckdb.Error):
-            store.load(connection, run_id, {**good, **bad})
+            load_tables(connection, run_id, {**good, **bad})
         assert connection.sql("select * from core.precision order by all").fetchall() == before
         assert connection.execute("select count(*) from core.run_change where run_id = '9'").fetchall()[0] == (0,)
 
@@ -151,7 +157,7 @@ def test_values_that_are_not_finite_cannot_be_stored(build: duckdb.DuckDBPyConne
 
 
 def test_an_interrupted_run_does_not_count_as_running(tmp_path: Path) -> None:
-    with store.open_build(Home(tmp_path)) as connection:
+    with open_build(Home(tmp_path)) as connection:
         started(connection, "1")
         started(connection, "2")
         rows = connection.sql("select run_id, status, error from core.run order by 1").fetchall()
@@ -159,9 +165,9 @@ def test_an_interrupted_run_does_not_count_as_running(tmp_path: Path) -> None:
 
 
 def test_a_run_that_was_killed_after_it_published_counts_as_succeeded(tmp_path: Path) -> None:
-    with store.open_build(Home(tmp_path)) as connection:
+    with open_build(Home(tmp_path)) as connection:
         started(connection, "1")
-        store.start_run(connection, Run("0", datetime.now(UTC), "1", "a" * 64, None), "1")
+        start_run(connection, Run("0", datetime.now(UTC), "1", "a" * 64, None), "1")
         rows = connection.sql("select run_id, run_number, status from core.run order by run_number").fetchall()
     assert rows == [("1", 1, "succeeded"), ("0", 2, "running")]
 
@@ -170,21 +176,21 @@ def test_the_order_of_runs_does_not_hang_on_the_clock(tmp_path: Path) -> None:
     columns: dict[str, list[Any]] = {"kind": ["norm"], "origin": ["x"], "source_id": ["s"], "flops_per_element": [1.0]}
     columns |= {f"{name}_per_element": [1.0] for name in ("reads", "writes", "weight_reads")}
     counts = []
-    with store.open_build(Home(tmp_path)) as connection:
+    with open_build(Home(tmp_path)) as connection:
         for run_id, digest in (("9", "a"), ("1", "b"), ("5", "a")):
             columns["flops_per_element"] = [float(ord(digest))]
             files = stage(tmp_path, "elementwise", digest, **columns)
-            store.load(connection, started(connection, run_id), files)
+            load_tables(connection, started(connection, run_id), files)
             row = connection.sql("select flops_per_element from core.elementwise").fetchall()[0]
             counts.append(row and row[0])
     assert counts == [97.0, 98.0, 97.0]
 
 
 def test_a_clock_that_steps_back_does_not_fail_a_run(tmp_path: Path) -> None:
-    with store.open_build(Home(tmp_path)) as connection:
+    with open_build(Home(tmp_path)) as connection:
         later = datetime.now(UTC) + timedelta(hours=1)
-        store.start_run(connection, Run("1", later, "1", "a" * 64, None))
-        store.finish_run(connection, "1", "succeeded")
+        start_run(connection, Run("1", later, "1", "a" * 64, None))
+        finish_run(connection, "1", "succeeded")
         assert connection.sql(
             "select seconds from (select finished_at - started_at as seconds from core.run)"
         ).fetchall()[0] == (timedelta(0),)
@@ -255,8 +261,8 @@ def test_no_point_of_the_view_lies_above_its_roof(
 def empty() -> Iterator[duckdb.DuckDBPyConnection]:
     """A database in memory with tables and views, and no row in them."""
     with duckdb.connect() as connection:
-        store.migrate(connection)
-        store.create_views(connection)
+        migrate(connection)
+        create_views(connection)
         yield connection
 
 
@@ -285,7 +291,7 @@ def test_every_table_has_a_key(build: duckdb.DuckDBPyConnection) -> None:
     keyless = build.sql("select table_name from duckdb_tables() where not has_primary_key").fetchall()
     assert keyless == [("op_cost",)]  # an index would be most of the file: a rule holds its key
     build.execute("insert into core.op_cost select * from core.op_cost limit 1")
-    found = {each.name: each for each in store.run_checks(build)}
+    found = {each.name: each for each in run_checks(build)}
     assert found["duplicate_key"].offending_rows == 1
     assert "core.op_cost" in found["duplicate_key"].example
 
@@ -385,6 +391,6 @@ def test_literals_cannot_be_broken_out_of(tmp_path: Path) -> None:
     values = ["it's", "a'; drop table x; --", 1.5, None, True, ["a'b", "c"]]
     with duckdb.connect() as connection:
         for value in values:
-            assert connection.sql(f"select {store.literal(value)}").fetchall()[0] == (value,)
+            assert connection.sql(f"select {literal(value)}").fetchall()[0] == (value,)
         name = 'a"b'
-        assert connection.sql(f"select 1 as {store.quoted(name)}").columns == [name]
+        assert connection.sql(f"select 1 as {quoted(name)}").columns == [name]

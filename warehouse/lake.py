@@ -18,16 +18,22 @@ from typing import Any, TypeVar
 
 import duckdb
 
-from warehouse import snapshot, store
+from warehouse import snapshot
 from warehouse.bucket import is_bucket, let_use
+from warehouse.build import is_pulled
+from warehouse.connection import WRITING, transaction
 from warehouse.digest import digest_of
 from warehouse.errors import InputError, RunError, one_line
 from warehouse.extensions import load_extension, reason_without
 from warehouse.home import Home
+from warehouse.load import core_columns, core_keys
+from warehouse.migrations import migrate
 from warehouse.rows import fetch_column, fetch_row, fetch_rows, fetch_value
+from warehouse.runs import Run, finish_run, new_run_id, start_run, time_run
 from warehouse.sql_files import sql_files, sql_folder, views_in_order
-from warehouse.store import WRITING, Run, literal
+from warehouse.sql_values import literal
 from warehouse.version import code_version, cost_formulas
+from warehouse.views import create_views
 
 T = TypeVar("T")
 
@@ -150,7 +156,7 @@ def pull(home: Home, address: str) -> Pulled:
             if snapshot.last_published(home)[1] == inputs_sha256:
                 return Pulled(None, writers)
             now = datetime.now(UTC)
-            run = Run(store.new_run_id(now), now, code_version(), inputs_sha256, None)
+            run = Run(new_run_id(now), now, code_version(), inputs_sha256, None)
             candidate = snapshot.new_candidate(home, connection, lambda: _fill(connection, address, version, run))
         snapshot.promote(candidate, home, run.run_id)
         return Pulled(run.run_id, writers)
@@ -194,7 +200,7 @@ class _Layout:
 def _fit_to_push(home: Home) -> tuple[str, _Layout]:
     """Return the run of a home's snapshot and the layout of its tables, where it can be pushed."""
     with snapshot.open_snapshot(home.snapshot) as connection:
-        if store.is_pulled(connection):
+        if is_pulled(connection):
             raise InputError(f"{home.snapshot}: was pulled from a lake; expected a home with runs of its own")
         run_id, _ = snapshot.published_run(connection)
         if (
@@ -204,10 +210,10 @@ def _fit_to_push(home: Home) -> tuple[str, _Layout]:
             raise InputError(f"{home.snapshot}: was made by another version of this program; `rooflines run` first")
         elementwise = fetch_rows(connection, "select * exclude (origin, note, source_id) from core.elementwise")
         comments = "select table_name, comment from duckdb_tables() where schema_name = 'core'"
-        columns = {name: each for name, each in store.core_columns(connection).items() if name != "schema_migration"}
+        columns = {name: each for name, each in core_columns(connection).items() if name != "schema_migration"}
         return run_id, _Layout(
             columns,
-            store.core_keys(connection),
+            core_keys(connection),
             dict(fetch_rows(connection, comments)),
             digest_of([cost_formulas(), *map(str, elementwise)]),
         )
@@ -217,7 +223,7 @@ def _refuse_own_runs(home: Home) -> None:
     is_own = home.build.exists()
     if not is_own and home.snapshot.exists():
         with snapshot.open_snapshot(home.snapshot) as connection:
-            is_own = not store.is_pulled(connection)
+            is_own = not is_pulled(connection)
     if is_own:
         raise InputError(f"home: {home.path}: has runs of its own; expected --home with a folder for the lake alone")
 
@@ -240,9 +246,9 @@ def _changed(
             with _opened(address, options, data or "") as connection:
                 if home is not None:
                     connection.execute(f"attach {literal(home.snapshot)} as home (read_only)")
-                with store.transaction(connection):
+                with transaction(connection):
                     prepare(connection)
-                with store.transaction(connection):
+                with transaction(connection):
                     return change(connection)
         except duckdb.Error as error:
             if attempt == _TRIES or not _CONFLICT.search(str(error)):
@@ -416,12 +422,12 @@ def _writers(connection: duckdb.DuckDBPyConnection) -> list[str]:
 def _fill(connection: duckdb.DuckDBPyConnection, address: str, version: int, run: Run) -> None:
     """Fill the new database in use with what the lake shows at one of its versions."""
     connection.execute("detach lake")
-    store.migrate(connection)
-    keys, tables = store.core_keys(connection), store.core_columns(connection).keys() - {"schema_migration"} - _STAYING
+    migrate(connection)
+    keys, tables = core_keys(connection), core_columns(connection).keys() - {"schema_migration"} - _STAYING
     connection.execute("delete from core.phase")  # what a migration put there
     connection.execute(_sql("writer").format(schema="core"))
     _attach(connection, address, ["read_only", f"snapshot_version {version}"])
-    with store.transaction(connection):
+    with transaction(connection):
         for table in sorted(tables):
             rows = f"select * from lake.core.{table} order by {', '.join(keys[table])}"
             connection.execute(f"insert into core.{table} by name {rows}")
@@ -432,16 +438,16 @@ def _fill(connection: duckdb.DuckDBPyConnection, address: str, version: int, run
 
 def _record_pull(connection: duckdb.DuckDBPyConnection, run: Run) -> None:
     """Record a pull as a run that loaded every table, and create the views."""
-    store.start_run(connection, run)
-    with store.transaction(connection):
-        for table in store.core_columns(connection):
+    start_run(connection, run)
+    with transaction(connection):
+        for table in core_columns(connection):
             content = f"select count(*), coalesce(bit_xor(hash(content)), 0) from core.{table} as content"
             rows, digest = _row(connection, content)
             row = [run.run_id, table, rows, rows, 0, 0, digest_of([str(digest)])]
             connection.execute("insert into core.run_change values (?, ?, ?, ?, ?, ?, ?)", row)
-        store.create_views(connection)
-    store.time_run(connection, run.run_id)
-    store.finish_run(connection, run.run_id, "succeeded")
+        create_views(connection)
+    time_run(connection, run.run_id)
+    finish_run(connection, run.run_id, "succeeded")
 
 
 def _sql(name: str) -> str:

@@ -6,9 +6,12 @@ from pathlib import Path
 
 import duckdb
 
-from warehouse import store
+from warehouse.build import open_build, set_aside
+from warehouse.connection import write_ahead_log
 from warehouse.errors import InputError, LaterVersionError
 from warehouse.home import Home
+from warehouse.load import Contents, contents, loaded_digests
+from warehouse.migrations import refuse_later_migrations
 from warehouse.site_placement import give_up_drafts
 from warehouse.snapshot import candidate_of, kept_snapshots, open_snapshot
 
@@ -39,8 +42,8 @@ def altered_tables(home: Home) -> set[str]:
     rows, loaded = _built(home)
     try:
         with open_snapshot(home.snapshot) as connection:
-            store.refuse_later_migrations(home.snapshot, connection)
-            published, published_rows = store.loaded_digests(connection), store.contents(connection)
+            refuse_later_migrations(home.snapshot, connection)
+            published, published_rows = loaded_digests(connection), contents(connection)
     except LaterVersionError:
         raise
     except (duckdb.Error, InputError):
@@ -59,7 +62,7 @@ def forget_unfinished(home: Home) -> None:
     """Delete what a run that was cut off left half-made."""
     give_up_drafts(home.site)
     candidate = candidate_of(home)
-    unfinished = [candidate, store.write_ahead_log(candidate), home.build.with_suffix(".partial")]
+    unfinished = [candidate, write_ahead_log(candidate), home.build.with_suffix(".partial")]
     for path in [*unfinished, *home.snapshots.glob("*.partial"), *home.path.glob(".ingest-*")]:
         if path.is_dir() and not path.is_symlink():
             shutil.rmtree(path, ignore_errors=True)
@@ -67,15 +70,15 @@ def forget_unfinished(home: Home) -> None:
             path.unlink(missing_ok=True)
 
 
-def _built(home: Home) -> tuple[store.Contents, dict[str, str]]:
+def _built(home: Home) -> tuple[Contents, dict[str, str]]:
     """Return the rows of the build database, and what they were made from; from a snapshot where they are spoilt."""
     for _ in range(2):
-        with store.open_build(home) as connection:
+        with open_build(home) as connection:
             try:
-                return store.contents(connection), store.loaded_digests(connection)
+                return contents(connection), loaded_digests(connection)
             except duckdb.Error as error:
                 damage = error
-        store.set_aside(home)
+        set_aside(home)
     raise damage
 
 
@@ -84,7 +87,7 @@ def _set_unreadable_aside(home: Home) -> None:
     for path in kept_snapshots(home):
         try:
             with open_snapshot(path) as connection:
-                store.contents(connection)
+                contents(connection)
         except LaterVersionError:
             raise
         except (duckdb.Error, InputError):
@@ -95,7 +98,7 @@ def _set_unreadable_aside(home: Home) -> None:
 
 def _refuse_strangers(home: Home) -> None:
     folders = [home.catalog, home.snapshots, home.stage, home.site, home.sweeps, home.incoming]
-    files = [home.snapshot, store.write_ahead_log(home.build)]
+    files = [home.snapshot, write_ahead_log(home.build)]
     for path, is_right, expected in [
         *((folder, Path.is_dir, "a folder") for folder in folders),
         *((file, Path.is_file, "a file") for file in files),

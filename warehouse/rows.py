@@ -32,3 +32,8 @@ def fetch_value(connection: duckdb.DuckDBPyConnection, sql: str, parameters: Par
 def fetch_column(connection: duckdb.DuckDBPyConnection, sql: str, parameters: Parameters | None = None) -> list[Any]:
     """Return the first column of every row of a query."""
     return [row[0] for row in fetch_rows(connection, sql, parameters)]
+
+
+def fetch_count(connection: duckdb.DuckDBPyConnection, sql: str) -> int:
+    """Return the whole number that a query gives, 0 where it gives none."""
+    return int(fetch_value(connection, sql) or 0)

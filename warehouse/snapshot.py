@@ -9,23 +9,17 @@ from pathlib import Path
 import duckdb
 
 from warehouse.bucket import BucketPath, let_use
+from warehouse.connection import OFFLINE, WRITING, Config, write_ahead_log
 from warehouse.database_file import STORAGE, refuse_later_file
 from warehouse.durable import replace_file, sync_file, sync_folder
 from warehouse.engine import warn_of_untried_engine
 from warehouse.errors import InputError, disk_trouble, one_line
 from warehouse.home import Home
+from warehouse.migrations import pending_migrations
 from warehouse.rows import fetch_row, fetch_rows
 from warehouse.sandbox.question import MEMORY_LIMIT, bytes_of
-from warehouse.store import (
-    OFFLINE,
-    WRITING,
-    Config,
-    file_pattern,
-    literal,
-    pending_migrations,
-    registered_files,
-    write_ahead_log,
-)
+from warehouse.sql_values import file_pattern, literal
+from warehouse.sweep_files import registered_files
 
 KEPT_SNAPSHOTS = 3
 _THREADS = min(4, os.cpu_count() or 1)

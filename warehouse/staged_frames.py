@@ -8,7 +8,7 @@ import polars as pl
 
 from warehouse.digest import digest_of
 from warehouse.durable import sync_file
-from warehouse.store import Staged
+from warehouse.load import Staged
 from warehouse.version import code_version
 
 _END = b"PAR1"

@@ -9,11 +9,15 @@ from pathlib import Path
 
 import duckdb
 
-from warehouse import snapshot, store
+from warehouse import snapshot
 from warehouse.bucket import Location, located
+from warehouse.build import open_build
+from warehouse.connection import transaction
 from warehouse.errors import InputError, RunError, one_line
 from warehouse.home import Home
 from warehouse.rows import fetch_column
+from warehouse.sweep_files import registered_files
+from warehouse.views import create_views
 
 
 @dataclass(frozen=True)
@@ -114,7 +118,7 @@ def _forget(connection: duckdb.DuckDBPyConnection, sweep_id: str) -> None:
 
 def _files(home: Home, sweep_id: str) -> list[Location]:
     with snapshot.open_snapshot(home.snapshot) as connection:
-        return store.registered_files(connection).get(sweep_id, [])
+        return registered_files(connection).get(sweep_id, [])
 
 
 def _publish(home: Home, change: Callable[[duckdb.DuckDBPyConnection], None]) -> None:
@@ -124,11 +128,11 @@ def _publish(home: Home, change: Callable[[duckdb.DuckDBPyConnection], None]) ->
     """
 
     def apply(connection: duckdb.DuckDBPyConnection) -> None:
-        with store.transaction(connection):
+        with transaction(connection):
             change(connection)
-            store.create_views(connection)
+            create_views(connection)
 
-    with store.open_build(home) as connection:
+    with open_build(home) as connection:
         apply(connection)
     run_id, _ = snapshot.last_published(home)
     kept = len(snapshot.kept_snapshots(home)) + 1  # no run, so none goes

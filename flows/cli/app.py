@@ -681,8 +681,9 @@ def check(*, common: Common = Common()) -> int:
 
     Charts that the site lacks are named too, and no rule: the data are right without them.
     """
+    from warehouse.checks import run_checks
+    from warehouse.runs import left_out
     from warehouse.snapshot import open_snapshot, refuse_earlier_version
-    from warehouse.store import left_out, run_checks
 
     with open_snapshot(common.place.snapshot) as connection:
         refuse_earlier_version(connection)

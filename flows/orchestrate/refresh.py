@@ -18,11 +18,13 @@ from flows.orchestrate.served import end_with_server
 from flows.site.gallery import told
 from flows.site.publish import SiteReport, publish_site
 from flows.steps import Summary
+from warehouse.checks import Rule
 from warehouse.errors import InputError, refused_together
 from warehouse.home import Home
+from warehouse.load import Change, Staged
+from warehouse.runs import Run
 from warehouse.site_placement import Draft, made_from
 from warehouse.snapshot import KEPT_SNAPSHOTS
-from warehouse.store import Change, Rule, Run, Staged
 
 
 def _is_disk_trouble(_task: object, _run: object, state: Any) -> bool:

@@ -19,7 +19,7 @@ from warehouse.rows import fetch_value
 from warehouse.sandbox.question import Question, answer
 from warehouse.snapshot import refuse_earlier_version
 from warehouse.sql_files import sql_files, sql_folder
-from warehouse.store import literal
+from warehouse.sql_values import literal
 
 SHIPPED_LIST = "charts/gallery.toml"
 _SHOWN_NAMES = 3

@@ -41,6 +41,7 @@ from flows.site.pages import (
 from warehouse.digest import digest_of
 from warehouse.errors import InputError, RunError, disk_trouble, one_line
 from warehouse.home import Home
+from warehouse.load import loaded_digests
 from warehouse.polars_frames import scan_object
 from warehouse.rows import fetch_column
 from warehouse.site_placement import (
@@ -56,7 +57,6 @@ from warehouse.site_placement import (
 )
 from warehouse.snapshot import last_published, open_snapshot, published_run
 from warehouse.sql_files import read_names, sql_folder
-from warehouse.store import loaded_digests
 from warehouse.version import code_version
 
 _BUNDLE = "assets/vega.js"

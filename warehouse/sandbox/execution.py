@@ -11,7 +11,7 @@ from warehouse.errors import InputError, RunError, disk_trouble, one_line
 from warehouse.extensions import reason_without
 from warehouse.sandbox.statements import ask
 from warehouse.snapshot import open_snapshot
-from warehouse.store import lost_files, registered_files
+from warehouse.sweep_files import lost_files, registered_files
 
 _SHORTEST_S, _LONGEST_S = 0.001, 1e8  # of a timer
 _DEEPEST = 10_000

@@ -10,7 +10,7 @@ import polars as pl
 from duckdb.sqltypes import DuckDBPyType
 
 from warehouse.spreadsheet import guarded_sql
-from warehouse.store import literal, quoted
+from warehouse.sql_values import literal, quoted
 
 Format = Literal["csv", "json", "parquet"]
 

@@ -1,0 +1,32 @@
+"""How databases are opened: settings, transactions, and the file of what is not yet in their own."""
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+
+import duckdb
+
+from warehouse.database_file import STORAGE
+
+Config = dict[str, str | bool | int | float | list[str]]
+
+OFFLINE: Config = {"autoinstall_known_extensions": False, "autoload_known_extensions": False}
+
+WRITING: Config = {**OFFLINE, "storage_compatibility_version": STORAGE, "memory_limit": "1500MB"}
+
+
+def write_ahead_log(database: Path) -> Path:
+    """Return the file that holds what was committed to a database and is not yet in its own file."""
+    return database.with_name(f"{database.name}.wal")
+
+
+@contextmanager
+def transaction(connection: duckdb.DuckDBPyConnection) -> Iterator[None]:
+    """Commit what the block does, or nothing of it."""
+    connection.begin()
+    try:
+        yield
+    except BaseException:
+        connection.rollback()
+        raise
+    connection.commit()
