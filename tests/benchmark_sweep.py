@@ -14,7 +14,8 @@ from pathlib import Path
 import polars as pl
 
 from flows.intensity.grid import PHASES
-from flows.sweep.run import Grid, Part, in_threads, plan, rows_of, write_part
+from flows.sweep.grid import Grid, Part, compute_rows, cut_into_parts
+from flows.sweep.parts import run_in_threads, write_part
 from tests.test_sweep import shipped_inputs
 from warehouse.sweeps import PartFile
 
@@ -34,13 +35,13 @@ _GRID = Grid(
 def main() -> None:
     """Print rows a second and ratios."""
     inputs = shipped_inputs()
-    parts = plan(inputs, _GRID)
+    parts = cut_into_parts(inputs, _GRID)
     rows = sum(part.row_count for part in parts)
     sample = parts[:: len(parts) // 3]  # finished rows that lie in memory at once
-    finished = {part: pl.concat(rows_of(inputs, _GRID, part), rechunk=True) for part in sample}
+    finished = {part: pl.concat(compute_rows(inputs, _GRID, part), rechunk=True) for part in sample}
 
     def compute(part: Part) -> PartFile:
-        return PartFile("", len(pl.concat(rows_of(inputs, _GRID, part))), 0)
+        return PartFile("", len(pl.concat(compute_rows(inputs, _GRID, part))), 0)
 
     def write_finished(folder: Path, part: Part) -> PartFile:
         finished[part].write_parquet(folder / f"{id(part)}.parquet", compression="zstd", compression_level=1)
@@ -69,7 +70,7 @@ def main() -> None:
 def _rates(work: Callable[[Part], PartFile], parts: Sequence[Part]) -> tuple[float, float]:
     """Return million rows a second, and a second of processor time, which other programs do not disturb."""
     started, used = time.perf_counter(), time.process_time()
-    rows = sum(part.row_count for part in in_threads(work, parts)) / 1e6
+    rows = sum(part.row_count for part in run_in_threads(work, parts)) / 1e6
     return rows / (time.perf_counter() - started), rows / (time.process_time() - used)
 
 

@@ -13,9 +13,12 @@ import pytest
 pytest.importorskip("distributed", reason="the extra dask is not installed")
 
 from flows.cli.app import run_command
-from flows.sweep import dask as dask_runner
-from flows.sweep.dask import on_dask
-from flows.sweep.run import Part, Request, Runner, sweep
+from flows.sweep import dask as dask_module
+from flows.sweep.dask import dask_runner
+from flows.sweep.grid import Part
+from flows.sweep.parts import Runner
+from flows.sweep.request import Request
+from flows.sweep.run import run_sweep
 from tests.postgresql import free_port
 from tests.test_schedules import running
 from tests.test_sweep import COST, KEY, answer
@@ -88,18 +91,18 @@ def test_from_the_command(
 def test_a_killed_worker_costs_no_part(
     cluster: tuple[str, list[Started]], home: Home, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(dask_runner, "_AHEAD", 8)
+    monkeypatch.setattr(dask_module, "_AHEAD", 8)
     address, workers = cluster
     request = replace(GRID, out=tmp_path / "shared")
     _, folder = folder_of(home, request.name, request.out)
-    done = sweep(home, request, runner=after(HALF, on_dask(address, folder), workers[0].kill))
+    done = run_sweep(home, request, runner=after(HALF, dask_runner(address, folder), workers[0].kill))
     assert workers[0].wait(5) == -9
     assert HALF < done.part_count < 3 * HALF
     files = [path for path in (tmp_path / "shared").rglob("*") if path.is_file()]
     assert {path.suffix for path in files} == {".parquet"}
     assert len(files) == done.part_count
 
-    sweep(home, replace(GRID, name="alone"))
+    run_sweep(home, replace(GRID, name="alone"))
     columns = ", ".join([*KEY, *COST])
     rows = {name: f"select {columns} from mart.sweep_cost where sweep_id = '{name}'" for name in ("many", "alone")}
     for one, other in (("many", "alone"), ("alone", "many")):
@@ -110,14 +113,14 @@ def test_a_killed_worker_costs_no_part(
 def test_storage_that_a_worker_does_not_see(
     cluster: tuple[str, list[Started]], home: Home, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(dask_runner, "_put_mark", lambda _mark: None)
+    monkeypatch.setattr(dask_module, "_put_mark", lambda _mark: None)
     with pytest.raises(InputError, match=r"--out: worker tcp://.* does not see this folder; expected one of shared"):
-        sweep(home, replace(GRID, out=tmp_path), runner=on_dask(cluster[0], tmp_path))
+        run_sweep(home, replace(GRID, out=tmp_path), runner=dask_runner(cluster[0], tmp_path))
 
 
 def test_what_a_cluster_can_lack(home: Home, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """No worker, one without the package, one of another version; at last the scheduler goes."""
-    monkeypatch.setattr(dask_runner, "_PATIENCE_S", 1)
+    monkeypatch.setattr(dask_module, "_PATIENCE_S", 1)
     request, shared = replace(GRID, out=tmp_path / "shared"), tmp_path / "shared" / GRID.name
     without, other = tmp_path / "without", tmp_path / "other"
     (without / "flows").mkdir(parents=True)
@@ -127,10 +130,10 @@ def test_what_a_cluster_can_lack(home: Home, tmp_path: Path, monkeypatch: pytest
     with (other / "flows" / "sweep.py").open("a") as code:
         code.write("# changed\n")
     with scheduler(tmp_path) as (address, process):
-        runner = on_dask(address, shared)
+        runner = dask_runner(address, shared)
         with pytest.raises(InputError, match=r"--address: .*: no worker; expected one within 1 s"):
-            sweep(home, request, runner=runner)
-        monkeypatch.setattr(dask_runner, "_PATIENCE_S", 30)
+            run_sweep(home, request, runner=runner)
+        monkeypatch.setattr(dask_module, "_PATIENCE_S", 30)
         for code_of_worker, reason in (
             (without, "No module named .*flows.*expected this version of rooflines"),
             (other, "other versions of rooflines or polars"),
@@ -139,15 +142,15 @@ def test_what_a_cluster_can_lack(home: Home, tmp_path: Path, monkeypatch: pytest
                 worker(address, tmp_path, code_of_worker) as unfit,
                 pytest.raises(InputError, match=rf"worker tcp://.*{reason}"),
             ):
-                sweep(home, request, runner=runner)
+                run_sweep(home, request, runner=runner)
             unfit.kill()
-        monkeypatch.setattr(dask_runner, "_PATIENCE_S", 5)
+        monkeypatch.setattr(dask_module, "_PATIENCE_S", 5)
         with worker(address, tmp_path) as only, pytest.raises(RunError, match=r"no worker is left; .* parts are there"):
-            sweep(home, request, runner=after(3, runner, only.kill))
+            run_sweep(home, request, runner=after(3, runner, only.kill))
         with worker(address, tmp_path), pytest.raises(RunError, match=r"scheduler at tcp://.* is gone; .* parts are"):
-            sweep(home, request, runner=after(3, runner, process.kill))
+            run_sweep(home, request, runner=after(3, runner, process.kill))
     assert answer(home, "select count(*) from mart.sweep") == [(0,)]
-    assert sweep(home, request).parts_before > 0
+    assert run_sweep(home, request).parts_before > 0
 
 
 @pytest.mark.parametrize(
@@ -168,7 +171,7 @@ def test_what_is_no_cluster(
     capsys: pytest.CaptureFixture[str],
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    monkeypatch.setattr(dask_runner, "_CONNECT_S", 1)
+    monkeypatch.setattr(dask_module, "_CONNECT_S", 1)
     given = [argument.format(tmp=tmp_path / "shared") for argument in arguments]
     request = ["--name", "few", "--model", "gpt2", "--batch", "1", "--sequence", "128", "--runner", "dask"]
     assert run_command(["sweep", *request, *given, "--home", str(home.path)]) == 2

@@ -10,7 +10,7 @@ import duckdb
 import pytest
 
 from flows.cli.app import run_command
-from flows.sweep.run import sweep
+from flows.sweep.run import run_sweep
 from tests.s3 import s3_server
 from tests.test_sweep import COST, KEY, SMALL, answer, stopping
 from warehouse import bucket, extensions
@@ -45,16 +45,16 @@ def swept(server: str, finished: Home, tmp_path_factory: pytest.TempPathFactory)
     """A home with a sweep in a bucket; tests must not write to it."""
     home = Home(tmp_path_factory.mktemp("swept"))
     home.snapshot.write_bytes(finished.snapshot.read_bytes())
-    sweep(home, replace(IN_BUCKET, out=KEPT))
+    run_sweep(home, replace(IN_BUCKET, out=KEPT))
     duckdb.sql("select 1 as x").write_parquet(str(home.path / "x.parquet"))
     BucketPath("s3://kept/secret.parquet").write_bytes((home.path / "x.parquet").read_bytes())
     return home
 
 
 def test_a_sweep_in_a_bucket_is_read_as_one_on_a_disk(home: Home) -> None:
-    sweep(home, SMALL)
-    sweep(home, replace(IN_BUCKET, name="beside"))
-    done = sweep(home, IN_BUCKET)
+    run_sweep(home, SMALL)
+    run_sweep(home, replace(IN_BUCKET, name="beside"))
+    done = run_sweep(home, IN_BUCKET)
     assert (done.row_count, done.part_count, done.parts_before) == (112, 4, 0)
     assert done.size_bytes == sum((OUT / "there").sizes().values())
     assert answer(home, "select folder from mart.sweep where sweep_id = 'there'") == [(f"{OUT}/there",)]
@@ -67,11 +67,11 @@ def test_a_sweep_in_a_bucket_is_read_as_one_on_a_disk(home: Home) -> None:
 
 def test_an_interrupted_sweep_goes_on(home: Home) -> None:
     with pytest.raises(KeyboardInterrupt):
-        sweep(home, IN_BUCKET, runner=stopping(3))
+        run_sweep(home, IN_BUCKET, runner=stopping(3))
     assert len(OUT.sizes()) == 3
     (OUT / "there" / "x.partial").write_bytes(b"what a run that was ended has left")
     assert answer(home, "select count(*) from mart.sweep_cost") == [(0,)]
-    assert sweep(home, IN_BUCKET).parts_before == 3
+    assert run_sweep(home, IN_BUCKET).parts_before == 3
     assert {Path(path).suffix for path in OUT.sizes()} == {".parquet"}
     assert answer(home, "select count(*) from mart.sweep_cost") == [(112,)]
 
@@ -79,9 +79,9 @@ def test_an_interrupted_sweep_goes_on(home: Home) -> None:
 def test_what_is_replaced_or_taken_away_leaves_the_bucket(home: Home) -> None:
     other = OUT / "other.txt"
     other.write_bytes(b"not ours")
-    sweep(home, IN_BUCKET)
+    run_sweep(home, IN_BUCKET)
     before = OUT.sizes().keys() - {"other.txt"}
-    sweep(home, replace(IN_BUCKET, batch="4"))
+    run_sweep(home, replace(IN_BUCKET, batch="4"))
     assert not before & OUT.sizes().keys()
     assert remove(home, "there") == 2
     assert OUT.sizes() == {"other.txt": 8}
@@ -134,7 +134,7 @@ def test_keys_are_not_shown(swept: Home) -> None:
 def test_without_the_extension_the_other_views_work(
     home: Home, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    sweep(home, IN_BUCKET)
+    run_sweep(home, IN_BUCKET)
     monkeypatch.setattr(extensions, "_folder", lambda _: Path("/nowhere"))
     (tmp_path / "empty" / "duckdb_extension_httpfs").mkdir(parents=True)
     (tmp_path / "empty" / "duckdb_extension_httpfs" / "__init__.py").touch()
@@ -156,17 +156,17 @@ def test_without_the_extension_the_other_views_work(
 def test_a_bucket_that_does_not_answer(
     home: Home, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    sweep(home, SMALL)
-    sweep(home, IN_BUCKET)
+    run_sweep(home, SMALL)
+    run_sweep(home, IN_BUCKET)
     monkeypatch.setenv("AWS_ENDPOINT_URL", "http://127.0.0.1:1")
     bucket._store.cache_clear()
     assert run_command(["query", "from mart.sweep_cost", "--home", str(home.path)]) == 2
     assert len(capsys.readouterr().err.splitlines()) == 1
     with pytest.raises(InputError, match=r"--out: .*s3://sweeps/team.a/b=1/there: .*expected a bucket"):
-        sweep(home, IN_BUCKET)
+        run_sweep(home, IN_BUCKET)
     with pytest.raises(RunError, match=r"--remove: there: .*it stays until its files can be deleted"):
         remove(home, "there")
-    sweep(home, replace(SMALL, batch="8"))  # is not held up
+    run_sweep(home, replace(SMALL, batch="8"))  # is not held up
     assert answer(home, "select count(*) from mart.sweep_cost") == [(56,)]
 
 
@@ -192,4 +192,4 @@ def test_without_the_extra(swept: Home, monkeypatch: pytest.MonkeyPatch) -> None
     bucket._store.cache_clear()
     monkeypatch.setitem(sys.modules, "obstore.store", None)
     with pytest.raises(InputError, match=r"s3://sweeps/.*: expected the extra s3: pip install 'rooflines\[s3\]'"):
-        sweep(swept, IN_BUCKET)
+        run_sweep(swept, IN_BUCKET)

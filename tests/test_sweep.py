@@ -23,7 +23,10 @@ from flows.cli.app import run_command
 from flows.ingest.catalog import SHIPPED
 from flows.ingest.kinds import read_kind
 from flows.intensity.grid import PHASES
-from flows.sweep.run import Grid, Inputs, Part, Request, in_threads, numbers, path_of, plan, rows_of, sweep
+from flows.sweep.grid import Grid, Inputs, Part, compute_rows, cut_into_parts
+from flows.sweep.parts import part_path, run_in_threads
+from flows.sweep.request import Request, parse_range
+from flows.sweep.run import run_sweep
 from tests.plain_run import plain_run
 from tests.test_cli import HOSTILE
 from tests.test_ingest import DEVICE, source
@@ -82,7 +85,7 @@ def shipped_inputs() -> Inputs:
     ],
 )
 def test_ranges(text: str, expected: list[int]) -> None:
-    assert numbers("--batch", text) == expected
+    assert parse_range("--batch", text) == expected
 
 
 @pytest.mark.parametrize(
@@ -91,7 +94,7 @@ def test_ranges(text: str, expected: list[int]) -> None:
 )
 def test_what_is_no_range(text: str) -> None:
     with pytest.raises(InputError, match=r"--batch: .*expected"):
-        numbers("--batch", text)
+        parse_range("--batch", text)
 
 
 few = st.lists(st.integers(1, 300), min_size=1, max_size=4, unique=True).map(sorted)
@@ -112,14 +115,14 @@ def every_row(grid: Grid, rows_per_part: int) -> pl.DataFrame:
     """The rows of all parts, sorted."""
     inputs = shipped_inputs()
     frames = []
-    parts = plan(inputs, grid, rows_per_part)
+    parts = cut_into_parts(inputs, grid, rows_per_part)
     for part in parts:
-        rows = pl.concat(rows_of(inputs, grid, part)).with_columns(
+        rows = pl.concat(compute_rows(inputs, grid, part)).with_columns(
             pl.lit(part.model_id).alias("model_id"), pl.lit(part.convention).alias("convention")
         )
         assert len(rows) == part.row_count
         frames.append(rows)
-    assert len({path_of(inputs, grid, part) for part in parts}) == len(parts)
+    assert len({part_path(inputs, grid, part) for part in parts}) == len(parts)
     names = pl.col("phase", "op", "op_group", "level", "precision_id").cast(pl.String)
     return pl.concat(frames).with_columns(names).sort(KEY) if frames else pl.DataFrame()
 
@@ -135,9 +138,9 @@ def test_the_rows_do_not_depend_on_how_they_are_parted(grid: Grid, rows_per_part
 
 def test_a_part_holds_as_many_rows_as_it_may() -> None:
     grid = Grid(["llama-7b"], ["engine"], ["decode", "prefill"], ["fp16"], [1], [1, 2, 3], [128, 256])
-    counts = [part.row_count for part in plan(shipped_inputs(), grid, 56)]
+    counts = [part.row_count for part in cut_into_parts(shipped_inputs(), grid, 56)]
     assert counts == [56, 56, 56]
-    assert {part.row_count for part in plan(shipped_inputs(), grid, 1)} == {14}  # one setting is not cut
+    assert {part.row_count for part in cut_into_parts(shipped_inputs(), grid, 1)} == {14}  # one setting is not cut
 
 
 def test_the_figures_are_those_of_the_warehouse(home: Home) -> None:
@@ -152,7 +155,7 @@ def test_the_figures_are_those_of_the_warehouse(home: Home) -> None:
             *(workload[name] for name in ("conventions", "phases", "precisions")),
             *(listed(workload[name]) for name in ("tensor_parallel", "batch_sizes", "sequence_lengths", "candidates")),
         )
-        sweep(home, replace(request, rows_per_part=50_000))
+        run_sweep(home, replace(request, rows_per_part=50_000))
     names = ", ".join(f"'{name}'" for name in models)
     columns = ", ".join([*KEY, "op_group", "level", "repeat", *COST])
     cost = f"select {columns} from core.op_cost inner join core.op_shape using (shape_id) where model_id in ({names})"
@@ -167,7 +170,7 @@ def test_the_figures_are_those_of_the_warehouse(home: Home) -> None:
 
 
 def test_a_sweep_is_seen_by_every_reader(home: Home) -> None:
-    done = sweep(home, SMALL)
+    done = run_sweep(home, SMALL)
     assert (done.row_count, done.parts_before) == (2 * 2 * 2 * 14, 0)
     assert done.part_count == len(files_of(home)) == 4
     assert answer(home, "select sweep_id, row_count, part_count, batch_range, folder from mart.sweep") == [
@@ -181,7 +184,7 @@ def test_a_sweep_is_seen_by_every_reader(home: Home) -> None:
 
 
 def test_only_the_files_of_a_model_are_read(home: Home) -> None:
-    sweep(home, Request("two", ["llama-7b", "gpt2"], batch="1", sequence="128"))
+    run_sweep(home, Request("two", ["llama-7b", "gpt2"], batch="1", sequence="128"))
     with open_snapshot(home.snapshot) as connection:
         where = "where sweep_id = 'two' and model_id = 'gpt2'"
         said = connection.sql(f"explain analyze select sum(flops) from mart.sweep_point {where}").fetchall()
@@ -189,7 +192,7 @@ def test_only_the_files_of_a_model_are_read(home: Home) -> None:
 
 
 def test_a_sweep_outlives_later_runs(home: Home) -> None:
-    sweep(home, SMALL)
+    run_sweep(home, SMALL)
     (home.catalog / "hardware").mkdir(parents=True)
     (home.catalog / "hardware" / "mine.toml").write_text(DEVICE, "utf-8")
     assert plain_run(home).status == "succeeded"
@@ -203,7 +206,7 @@ def test_a_sweep_outlives_later_runs(home: Home) -> None:
 def test_a_sweep_publishes_no_run_that_was_not_published(home: Home) -> None:
     with open_build(home) as build:
         build.execute("delete from core.hardware where hardware_id = 'a40'")
-    sweep(home, SMALL)
+    run_sweep(home, SMALL)
     assert answer(home, "select count(*) from core.hardware where hardware_id = 'a40'") == [(1,)]
 
 
@@ -219,14 +222,14 @@ def stopping(after: int) -> Callable[..., Iterator[PartFile]]:
 
 def test_an_interrupted_sweep_goes_on(home: Home) -> None:
     with pytest.raises(KeyboardInterrupt):
-        sweep(home, SMALL, runner=stopping(3))
+        run_sweep(home, SMALL, runner=stopping(3))
     begun = {path: path.stat().st_mtime_ns for path in files_of(home)}
     assert len(begun) == 3
     assert answer(home, "select count(*) from mart.sweep_cost") == [(0,)]
-    assert sweep(home, SMALL).parts_before == 3
+    assert run_sweep(home, SMALL).parts_before == 3
     assert {path: path.stat().st_mtime_ns for path in begun} == begun
     assert answer(home, "select count(*) from mart.sweep_cost") == [(112,)]
-    again = sweep(home, SMALL)
+    again = run_sweep(home, SMALL)
     assert again.parts_before == again.part_count == 4
     assert answer(home, "select count(*) from mart.sweep_cost") == [(112,)]
 
@@ -247,7 +250,7 @@ def test_a_killed_sweep_leaves_whole_parts(sent: signal.Signals, home: Home) -> 
     before = list(home.sweeps.rglob("*.parquet"))
     assert all(len(pl.read_parquet(path)) for path in before)
     request = Request("small", ["llama-7b"], batch="1:256:1", sequence="1:256:1", rows_per_part=20_000)
-    done = sweep(home, request)
+    done = run_sweep(home, request)
     assert 3 <= done.parts_before == len(before) < done.part_count
     assert {path.suffix for path in files_of(home)} == {".parquet"}
     distinct = f"select count(*), count(distinct ({', '.join(KEY)})) from mart.sweep_cost"
@@ -255,12 +258,12 @@ def test_a_killed_sweep_leaves_whole_parts(sent: signal.Signals, home: Home) -> 
 
 
 def test_a_sweep_of_the_same_name_takes_the_place_of_the_first(home: Home) -> None:
-    sweep(home, SMALL)
+    run_sweep(home, SMALL)
     before = files_of(home)
     with pytest.raises(KeyboardInterrupt):
-        sweep(home, replace(SMALL, batch="3,4"), runner=stopping(2))
+        run_sweep(home, replace(SMALL, batch="3,4"), runner=stopping(2))
     assert len(files_of(home)) == len(before) + 2
-    sweep(home, Request("small", ["gpt2"], batch="1", sequence="128"))
+    run_sweep(home, Request("small", ["gpt2"], batch="1", sequence="128"))
     assert answer(home, "select distinct model_id from mart.sweep_cost") == [("gpt2",)]
     assert not before & files_of(home)
     assert len(files_of(home)) == 1
@@ -268,8 +271,8 @@ def test_a_sweep_of_the_same_name_takes_the_place_of_the_first(home: Home) -> No
 
 def test_a_sweep_can_be_taken_away(home: Home, tmp_path: Path) -> None:
     shared = tmp_path / "shared [disk]=it's"
-    sweep(home, SMALL)
-    sweep(home, Request("elsewhere", ["gpt2"], batch="1", sequence="128", out=shared))
+    run_sweep(home, SMALL)
+    run_sweep(home, Request("elsewhere", ["gpt2"], batch="1", sequence="128", out=shared))
     assert answer(home, "select sweep_id, count(*) from mart.sweep_cost group by 1 order by 1") == [
         ("elsewhere", 26), ("small", 112)
     ]  # fmt: skip
@@ -287,14 +290,14 @@ def test_a_sweep_can_be_taken_away(home: Home, tmp_path: Path) -> None:
 
 def test_a_sweep_that_was_only_begun_can_be_taken_away(home: Home) -> None:
     with pytest.raises(KeyboardInterrupt):
-        sweep(home, SMALL, runner=stopping(2))
+        run_sweep(home, SMALL, runner=stopping(2))
     assert remove(home, "small") == 2
     assert not (home.sweeps / "small").exists()
 
 
 def test_a_lost_part_is_named_and_can_be_made_again(home: Home, capsys: pytest.CaptureFixture[str]) -> None:
-    sweep(home, SMALL)
-    sweep(home, Request("other", ["gpt2"], batch="1", sequence="128"))
+    run_sweep(home, SMALL)
+    run_sweep(home, Request("other", ["gpt2"], batch="1", sequence="128"))
     lost = min(files_of(home))
     lost.unlink()
     assert run_command(["query", "from mart.sweep_cost", "--home", str(home.path)]) == 2
@@ -305,20 +308,20 @@ def test_a_lost_part_is_named_and_can_be_made_again(home: Home, capsys: pytest.C
     with open_build(home) as build:  # as a run would
         create_views(build)
         assert build.sql("select distinct sweep_id from mart.sweep_cost").fetchall() == [("other",)]
-    assert sweep(home, SMALL).parts_before == 3
+    assert run_sweep(home, SMALL).parts_before == 3
     assert answer(home, "select count(*) from mart.sweep_cost where sweep_id = 'small'") == [(112,)]
 
 
 @pytest.mark.parametrize("rows", [pl.DataFrame({"x": [1]}), None], ids=["foreign", "of another part"])
 def test_a_part_with_other_content_than_its_name_says_is_made_again(rows: pl.DataFrame | None, home: Home) -> None:
-    sweep(home, SMALL)
+    run_sweep(home, SMALL)
     part, other = sorted(files_of(home))[:2]
     before = part.read_bytes()
     if rows is None:
         part.write_bytes(other.read_bytes())
     else:
         rows.write_parquet(part)
-    assert sweep(home, SMALL).parts_before == 3
+    assert run_sweep(home, SMALL).parts_before == 3
     assert part.read_bytes() == before
     assert answer(home, "select count(*) from mart.sweep_cost") == [(112,)]
 
@@ -351,7 +354,7 @@ def test_a_query_is_never_written_onto_a_part(
     home = Home(tmp_path / "home")
     home.path.mkdir()
     home.snapshot.write_bytes(finished.snapshot.read_bytes())
-    sweep(home, replace(SMALL, out=tmp_path / "elsewhere"))
+    run_sweep(home, replace(SMALL, out=tmp_path / "elsewhere"))
     part = min((tmp_path / "elsewhere").rglob("*.parquet"))
     before = part.read_bytes()
     arguments = ["query", "select 1", "--format", "parquet", "--out", str(part), "--home", str(home.path)]
@@ -365,7 +368,7 @@ def swept(finished: Home, tmp_path_factory: pytest.TempPathFactory) -> Home:
     """A home with a sweep; tests must not write to it."""
     home = Home(tmp_path_factory.mktemp("swept"))
     home.snapshot.write_bytes(finished.snapshot.read_bytes())
-    sweep(home, SMALL)
+    run_sweep(home, SMALL)
     return home
 
 
@@ -406,9 +409,9 @@ def test_a_full_disk_is_one_line(home: Home, monkeypatch: pytest.MonkeyPatch) ->
     with monkeypatch.context() as patched:
         patched.setattr(pl.DataFrame, "write_parquet", full)
         with pytest.raises(RunError, match=r"No space left on device; 0 of 4 parts are there"):
-            sweep(home, SMALL)
+            run_sweep(home, SMALL)
     assert not files_of(home)
-    assert sweep(home, SMALL).parts_before == 0
+    assert run_sweep(home, SMALL).parts_before == 0
 
 
 def test_a_dry_run_writes_nothing(swept: Home, capsys: pytest.CaptureFixture[str]) -> None:
@@ -426,9 +429,9 @@ def test_another_runner_can_take_the_parts(home: Home) -> None:
 
     def backwards(work: Callable[[Part], PartFile], parts: Sequence[Part]) -> Iterator[PartFile]:
         seen.extend(parts)
-        yield from in_threads(work, [*reversed(parts)])
+        yield from run_in_threads(work, [*reversed(parts)])
 
-    sweep(home, SMALL, runner=backwards)
+    run_sweep(home, SMALL, runner=backwards)
     assert answer(home, "select count(*) from mart.sweep_cost") == [(112,)]
     assert len(seen) == len(set(seen)) == 4
 

@@ -42,7 +42,7 @@ def code_version() -> str:
 @cache
 def computing_code() -> str:
     """Return a digest of the code that computes costs, and of nothing else: what the files of sweeps depend on."""
-    files = [*_formula_files(), _ROOT / "flows" / "sweep" / "run.py"]
+    files = [*_formula_files(), _ROOT / "flows" / "sweep" / "grid.py"]
     return digest_of([f"polars {version('polars')}", *_digests(files)])
 
 

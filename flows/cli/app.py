@@ -26,7 +26,8 @@ from warehouse.version import package_version
 if TYPE_CHECKING:
     from flows.site.gallery import LeftOut
     from flows.steps import Summary as Refreshed
-    from flows.sweep.run import Request, Summary
+    from flows.sweep.request import Request
+    from flows.sweep.run import Summary
 
 app = App(
     name="rooflines",
@@ -404,11 +405,13 @@ def sweep(
         raise InputError("--runner dask: expected --out, a folder of storage that every worker sees, or s3://…")
     if runner == "threads" and address is not None:
         raise InputError("--address: expected beside --runner dask")
-    from flows.sweep import run as sweeping
+
+    from flows.sweep.request import Request
+    from flows.sweep.run import run_sweep
     from warehouse.bucket import location
 
     asked = {"conventions": convention, "precisions": precision}
-    request = sweeping.Request(
+    request = Request(
         name or "",
         models=model or [],
         phases=phase or [],
@@ -425,7 +428,7 @@ def sweep(
         done = _sweep_on_dask(request, address, common)
     else:
         with _progress("planning") as show:
-            done = sweeping.sweep(home, request, dry_run=dry_run, progress=show.tell)
+            done = run_sweep(home, request, dry_run=dry_run, progress=show.tell)
     seconds = time.monotonic() - started
     there = f"{done.parts_before} of {done.part_count} parts were there"
     if dry_run:

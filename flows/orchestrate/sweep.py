@@ -11,22 +11,23 @@ from prefect.artifacts import create_markdown_artifact
 from prefect.cache_policies import NO_CACHE
 
 from flows.sweep import run as sweeping
-from flows.sweep.dask import on_dask
-from flows.sweep.run import Planned, Request, Summary
+from flows.sweep.dask import dask_runner
+from flows.sweep.request import Request
+from flows.sweep.run import Plan, Summary
 from warehouse.home import Home
 from warehouse.sweeps import PartFile
 
 
 @task(cache_policy=NO_CACHE)
-def write_parts(plan: Planned, address: str) -> list[PartFile]:
+def write_parts(plan: Plan, address: str) -> list[PartFile]:
     """Have the workers write every part that is not there."""
-    return sweeping.written(plan, on_dask(address, plan.folder), get_run_logger().info)
+    return sweeping.write_parts(plan, dask_runner(address, plan.folder), get_run_logger().info)
 
 
 @task(cache_policy=NO_CACHE)
-def register_parts(home: Home, plan: Planned, files: list[PartFile]) -> Summary:
+def register_parts(home: Home, plan: Plan, files: list[PartFile]) -> Summary:
     """Let readers see all parts: the one commit."""
-    return sweeping.register(home, plan, files)
+    return sweeping.register_sweep(home, plan, files)
 
 
 @flow(name="sweep", flow_run_name="sweep {name}", validate_parameters=False)
@@ -52,7 +53,7 @@ def sweep_on_dask(name: str, request: Request, address: str, home: Path | None =
         The scheduler or all workers are gone, or storage is full. Parts that are there stay.
     """
     place = Home.at(home)
-    plan = sweeping.planned(place, request)
+    plan = sweeping.plan_sweep(place, request)
     files = write_parts(plan, address)
     get_run_logger().info("registering the parts")
     done = register_parts(place, plan, files)

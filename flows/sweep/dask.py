@@ -11,7 +11,8 @@ from typing import TypeVar
 
 from distributed import Client, Future, wait
 
-from flows.sweep.run import Part, Runner
+from flows.sweep.grid import Part
+from flows.sweep.parts import Runner
 from warehouse.bucket import Location
 from warehouse.errors import InputError, RunError, one_line
 from warehouse.sweeps import PartFile
@@ -26,22 +27,22 @@ Work = Callable[[Part], PartFile]
 T = TypeVar("T")
 
 
-def on_dask(address: str, folder: Location) -> Runner:
+def dask_runner(address: str, folder: Location) -> Runner:
     """Return what has parts worked on by the workers of a scheduler, which all see the folder.
 
     A part whose worker dies goes to another one.
     """
 
     def run(work: Work, parts: Sequence[Part]) -> Iterator[PartFile]:
-        with _connected(address) as client, _mark(folder) as mark:
+        with _connect(address) as client, _put_mark_beside(folder) as mark:
             _refuse_unfit_workers(client, address, mark)
-            yield from _worked_on(client, work, parts)
+            yield from _work_on_parts(client, work, parts)
 
     return run
 
 
 @contextmanager
-def _connected(address: str) -> Iterator[Client]:
+def _connect(address: str) -> Iterator[Client]:
     """Connect to a scheduler.
 
     Raises
@@ -74,7 +75,7 @@ def _is_lost(error: Exception) -> bool:
 
 
 @contextmanager
-def _mark(folder: Location) -> Iterator[Location]:
+def _put_mark_beside(folder: Location) -> Iterator[Location]:
     """Put a file into the folder for as long as the workers need it to show that they see the same folder."""
     mark = folder / f"{secrets.token_hex(8)}.partial"
     _put_mark(mark)
@@ -126,12 +127,12 @@ def _refuse_other_code(worker: str, code: str, expected: str | None = None) -> N
         raise InputError(f"worker {worker}: other versions of rooflines or polars; expected those of this machine")
 
 
-def _worked_on(client: Client, work: Work, parts: Sequence[Part]) -> Iterator[PartFile]:
+def _work_on_parts(client: Client, work: Work, parts: Sequence[Part]) -> Iterator[PartFile]:
     """Yield what comes of every part, with as many of them on their way as keep the workers busy."""
     waiting, pending = iter(parts), set[Future[PartFile]]()
     run = secrets.token_hex(4)
     # a task, not data: where its worker dies, the scheduler has another one hold it
-    shared = client.submit(_same, work, key=f"sweep-{run}", pure=False)
+    shared = client.submit(_hand_on, work, key=f"sweep-{run}", pure=False)
     submit = partial(client.submit, _work_here, shared, computing_code(), retries=_RETRIES, pure=False)
     numbered = enumerate(waiting)
     try:
@@ -139,10 +140,10 @@ def _worked_on(client: Client, work: Work, parts: Sequence[Part]) -> Iterator[Pa
             pending |= {submit(part, key=f"part-{run}-{n}") for n, part in islice(numbered, _AHEAD - len(pending))}
             if not pending:
                 return
-            done = _patiently(client, partial(_first_done, pending))
+            done = _ask_patiently(client, partial(_first_done, pending))
             pending -= done
             for future in done:
-                yield _result(client, future)
+                yield _fetch_result(client, future)
     finally:
         client.cancel([*pending, shared])
 
@@ -152,7 +153,7 @@ def _first_done(pending: set[Future[PartFile]], timeout_s: float) -> set[Future[
     return set(wait(pending, timeout=timeout_s, return_when="FIRST_COMPLETED").done)
 
 
-def _patiently(client: Client, ask: Callable[[float], T]) -> T:
+def _ask_patiently(client: Client, ask: Callable[[float], T]) -> T:
     """Ask for something that workers bring about, for as long as there are any.
 
     Raises
@@ -173,7 +174,7 @@ def _is_import(error: BaseException) -> bool:
     return isinstance(error, ImportError) or "ModuleNotFoundError" in str(error)
 
 
-def _same(work: Work) -> Work:
+def _hand_on(work: Work) -> Work:
     return work
 
 
@@ -185,7 +186,7 @@ def _work_here(work: Work, code: str, part: Part) -> PartFile:
     return work(part)
 
 
-def _result(client: Client, future: Future[PartFile]) -> PartFile:
+def _fetch_result(client: Client, future: Future[PartFile]) -> PartFile:
     """Return what came of a part, which is worked on once more where its worker died with the result."""
 
     def ask(timeout_s: float) -> PartFile:
@@ -200,4 +201,4 @@ def _result(client: Client, future: Future[PartFile]) -> PartFile:
             raise RunError(f"a part ended several workers, one after another; {hint}")
         raise ConnectionError(one_line(error)) if isinstance(error, TimeoutError) else error  # or it is taken for ours
 
-    return _patiently(client, ask)
+    return _ask_patiently(client, ask)

@@ -1,0 +1,150 @@
+"""The rows of a grid: every combination of its settings, cut into parts that depend on nothing but themselves."""
+
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from dataclasses import dataclass
+from functools import lru_cache
+from itertools import product
+from math import prod
+from typing import Any
+
+import polars as pl
+
+from flows.intensity.grid import fixed_ops, grid_costs
+
+ROWS_PER_PART = 4_000_000
+
+_DEGREES = (1, 2, 4, 8)
+
+
+@dataclass(frozen=True, eq=False)
+class Inputs:
+    """What costs are computed from: rows of core.model, core.precision and core.elementwise."""
+
+    models: pl.DataFrame
+    precisions: pl.DataFrame
+    elementwise: pl.DataFrame
+
+
+@dataclass(frozen=True)
+class Grid:
+    """The settings of a sweep: every combination, in each phase."""
+
+    models: Sequence[str]
+    conventions: Sequence[str]
+    phases: Sequence[str]
+    precisions: Sequence[str]
+    tensor_parallel: Sequence[int]
+    batch_size: Sequence[int]
+    sequence_length: Sequence[int]
+    candidates: Sequence[int] = ()
+
+    def axes(self, phase: str) -> dict[str, Sequence[int]]:
+        """Return the numbers that a phase is computed at, by column; the last one changes fastest."""
+        axes = {"batch_size": self.batch_size, "sequence_length": self.sequence_length}
+        return {"query_length": self.candidates, **axes} if phase == "speculative" else axes
+
+    def size(self, phase: str) -> int:
+        """Return how many settings a phase has, for each model, convention, precision and number of devices."""
+        return prod(map(len, self.axes(phase).values()))
+
+    def settings(self, phase: str, start: int, stop: int) -> pl.DataFrame:
+        """Return a row a setting of a phase, from one place in their order to another."""
+        place = pl.int_range(start, stop, eager=True)
+        columns: dict[str, pl.Series] = {}
+        for name, numbers in reversed(self.axes(phase).items()):
+            columns[name] = pl.Series(numbers, dtype=pl.Int64).gather(place % len(numbers))
+            place //= len(numbers)
+        if phase != "speculative":
+            decoded = pl.repeat(1, stop - start, dtype=pl.Int64, eager=True)
+            columns["query_length"] = columns["sequence_length"] if phase == "prefill" else decoded
+        return pl.DataFrame(columns)
+
+
+@dataclass(frozen=True)
+class Piece:
+    """Settings of one phase, from one place to another, at one precision on one number of devices."""
+
+    precision_id: str
+    phase: str
+    tensor_parallel: int
+    start: int
+    stop: int
+
+
+@dataclass(frozen=True)
+class Part:
+    """What one file holds."""
+
+    model_id: str
+    convention: str
+    pieces: Sequence[Piece]
+    row_count: int
+
+
+def cut_into_parts(inputs: Inputs, grid: Grid, rows_per_part: int = ROWS_PER_PART) -> list[Part]:
+    """Return the parts of a sweep, none of more rows than asked for, unless one setting has more."""
+    ops = _fixed_ops(inputs, grid).group_by("model_id", "convention", "phase", "tensor_parallel").len()
+    counts = {tuple(key): count for *key, count in ops.iter_rows()}
+    parts: list[Part] = []
+    for model_id, convention in product(grid.models, grid.conventions):
+        blocks = [
+            (Piece(precision_id, phase, degree, 0, grid.size(phase)), counts[model_id, convention, phase, degree])
+            for precision_id, phase, degree in product(grid.precisions, grid.phases, grid.tensor_parallel)
+            if (model_id, convention, phase, degree) in counts
+        ]
+        parts += _pack(model_id, convention, blocks, rows_per_part)
+    return parts
+
+
+def _pack(model_id: str, convention: str, blocks: Iterable[tuple[Piece, int]], rows_per_part: int) -> Iterator[Part]:
+    """Yield parts of blocks, each with the number of its ops, cut where a part is full."""
+    pieces: list[Piece] = []
+    rows = 0
+    for block, ops in blocks:
+        start = block.start
+        while start < block.stop:
+            fits = (rows_per_part - rows) // ops
+            if fits < 1 and pieces:
+                yield Part(model_id, convention, tuple(pieces), rows)
+                pieces, rows = [], 0
+                continue
+            stop = min(block.stop, start + max(fits, 1))
+            pieces.append(Piece(block.precision_id, block.phase, block.tensor_parallel, start, stop))
+            rows, start = rows + (stop - start) * ops, stop
+    if pieces:
+        yield Part(model_id, convention, tuple(pieces), rows)
+
+
+def _fixed_ops(inputs: Inputs, grid: Grid) -> pl.DataFrame:
+    models = inputs.models.filter(pl.col("model_id").is_in(list(grid.models)))
+    return fixed_ops(models, grid.conventions, grid.phases, grid.tensor_parallel)
+
+
+def compute_rows(inputs: Inputs, grid: Grid, part: Part) -> Iterator[pl.DataFrame]:
+    """Yield the rows of a part, a frame a piece."""
+    model = inputs.models.filter(model_id=part.model_id)
+    ops = _compute_fixed_ops(inputs, part.model_id, part.convention, tuple(grid.phases), tuple(grid.tensor_parallel))
+    precisions, counts = _by(inputs.precisions, "precision_id"), _by(inputs.elementwise, "kind")
+    precision_ids = pl.Enum(sorted(precisions))
+    for piece in part.pieces:
+        settings = grid.settings(piece.phase, piece.start, piece.stop)
+        yield grid_costs(
+            ops[piece.phase, piece.tensor_parallel],
+            model,
+            precisions[piece.precision_id],
+            counts,
+            settings.with_columns(precision_id=pl.lit(piece.precision_id, precision_ids)),
+        )
+
+
+@lru_cache(maxsize=16)
+def _compute_fixed_ops(
+    inputs: Inputs, model_id: str, convention: str, phases: tuple[str, ...], degrees: tuple[int, ...]
+) -> dict[tuple[Any, ...], pl.DataFrame]:
+    """Return the ops of a model by phase and number of devices: parts that follow each other share them."""
+    ops = fixed_ops(inputs.models.filter(model_id=model_id), [convention], phases, degrees)
+    return ops.partition_by("phase", "tensor_parallel", as_dict=True)
+
+
+def _by(frame: pl.DataFrame, key: str) -> Mapping[str, Mapping[str, Any]]:
+    return {row[key]: row for row in frame.iter_rows(named=True)}

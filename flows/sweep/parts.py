@@ -1,0 +1,124 @@
+"""Parts as Parquet files, each named by a digest of all that its rows are computed from.
+
+So it does not matter which machine writes a part, when, or how often.
+"""
+
+import hashlib
+import io
+import json
+import secrets
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor, as_completed
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import polars as pl
+
+from flows.sweep.grid import Grid, Inputs, Part, compute_rows
+from warehouse.bucket import BucketPath, Location
+from warehouse.durable import sync_file
+from warehouse.errors import InputError, one_line
+from warehouse.staged_frames import is_whole
+from warehouse.sweeps import PartFile
+from warehouse.version import computing_code
+
+_FORMAT: dict[str, Any] = {"compression": "zstd", "compression_level": 1}
+
+_NAME_IN_FILE = "rooflines.part"  # a key of the metadata: the name of the file, which says what its rows depend on
+
+_THREADS = 2  # one computes while another writes; each of them uses every core
+
+# Applies a function to every part, in any order and anywhere, and yields each result.
+Runner = Callable[[Callable[[Part], PartFile], Sequence[Part]], Iterator[PartFile]]
+
+
+def part_path(inputs: Inputs, grid: Grid, part: Part) -> str:
+    """Return the file of a part inside the sweep's folder, named by all that its rows depend on."""
+    precision_ids = [piece.precision_id for piece in part.pieces]
+    used = {
+        "models": inputs.models.filter(model_id=part.model_id).drop("source_id").to_dicts(),
+        "precisions": inputs.precisions.filter(pl.col("precision_id").is_in(precision_ids))
+        .drop("source_id")
+        .to_dicts(),
+        "elementwise": inputs.elementwise.drop("source_id").to_dicts(),
+    }
+    phases = {piece.phase for piece in part.pieces}
+    axes = {phase: {name: list(axis) for name, axis in grid.axes(phase).items()} for phase in phases}
+    text = json.dumps([asdict(part), axes, used, computing_code()], sort_keys=True)
+    digest = hashlib.sha256(text.encode()).hexdigest()
+    return f"model_id={part.model_id}/convention={part.convention}/{digest[:32]}.parquet"
+
+
+def write_part(inputs: Inputs, grid: Grid, folder: Location, part: Part) -> PartFile:
+    """Write the file of a part, unless it is there and holds that, and return what is registered of it."""
+    path = part_path(inputs, grid, part)
+    target = folder / path
+    size = _part_size(target)
+    if size is None:
+        rows = pl.concat(compute_rows(inputs, grid, part))
+        size = _write_to_disk(rows, target) if isinstance(target, Path) else _write_to_bucket(rows, target)
+    return PartFile(path, part.row_count, size)
+
+
+def _part_size(file: Location) -> int | None:
+    """Return the size of a file; none where it is not there, or not what its name says. A bucket's are not read."""
+    if isinstance(file, Path):
+        return file.stat().st_size if is_whole_part(file) else None
+    return file.size()
+
+
+def is_whole_part(file: Path) -> bool:
+    """Whether a file is there and whole, and was written as the part that its name says."""
+    try:
+        return is_whole(file) and pl.read_parquet_metadata(file).get(_NAME_IN_FILE) == file.name
+    except (OSError, pl.exceptions.PolarsError):
+        return False
+
+
+def _write_to_disk(rows: pl.DataFrame, target: Path) -> int:
+    """Write a file beside its place, and put it there when it is whole; return its size."""
+    target.parent.mkdir(parents=True, exist_ok=True)
+    unfinished = target.with_suffix(f".{secrets.token_hex(4)}.partial")
+    try:
+        rows.write_parquet(unfinished, metadata={_NAME_IN_FILE: target.name}, **_FORMAT)
+        sync_file(unfinished)
+        unfinished.replace(target)
+    finally:
+        unfinished.unlink(missing_ok=True)
+    return target.stat().st_size
+
+
+def _write_to_bucket(rows: pl.DataFrame, target: BucketPath) -> int:
+    """Write a file into a bucket, where none is seen before all of it has arrived; return its size."""
+    content = io.BytesIO()
+    rows.write_parquet(content, **_FORMAT)
+    target.write_bytes(content.getbuffer())
+    return content.getbuffer().nbytes
+
+
+def run_in_threads(work: Callable[[Part], PartFile], parts: Sequence[Part]) -> Iterator[PartFile]:
+    """Work on several parts at once on this machine; where it is interrupted, those begun are finished."""
+    with ThreadPoolExecutor(_THREADS) as pool:
+        try:
+            for done in as_completed([pool.submit(work, part) for part in parts]):
+                yield done.result()
+        finally:
+            pool.shutdown(wait=True, cancel_futures=True)
+
+
+def find_parts(folder: Location, paths: Iterable[str]) -> set[str]:
+    """Return those of some files that are there and hold what their names say.
+
+    Raises
+    ------
+    InputError
+        The bucket cannot be looked into.
+    """
+    if isinstance(folder, Path):
+        return {path for path in paths if is_whole_part(folder / path)}
+    try:
+        return set(paths) & folder.sizes().keys()
+    except OSError as error:
+        expected = "a bucket that can be written, its keys in AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY"
+        raise InputError(f"--out: {one_line(error)}; expected {expected}") from None

@@ -1,0 +1,114 @@
+"""What a sweep is asked for, in the words of its command, and the grid that it spans."""
+
+import re
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+
+from flows.intensity.conventions import CONVENTIONS
+from flows.intensity.grid import PHASES
+from flows.sweep.grid import _DEGREES, ROWS_PER_PART, Grid, Inputs
+from warehouse.bucket import Location
+from warehouse.errors import InputError
+
+_MOST_VALUES = 1_000_000
+
+_RANGE = re.compile(r"(?P<first>[0-9]{1,12})(?::(?P<last>[0-9]{1,12}):(?P<times>x?)(?P<step>[0-9]{1,12}))?")
+
+# option -> the most that a number of it can be, as in workloads
+_MOST = {"--tensor-parallel": 8, "--batch": 10**6, "--sequence": 10**8, "--candidates": 10**5}
+
+
+@dataclass(frozen=True)
+class Request:
+    """What a sweep is asked for, in the words of its command."""
+
+    name: str
+    models: Sequence[str] = ()
+    conventions: Sequence[str] = ("engine",)
+    phases: Sequence[str] = ()
+    precisions: Sequence[str] = ("fp16",)
+    tensor_parallel: str = "1"
+    batch: str = "1:256:x2"
+    sequence: str = "128:32768:x2"
+    candidates: str | None = None
+    rows_per_part: int = ROWS_PER_PART
+    out: Location | None = None
+
+
+def parse_range(option: str, text: str) -> list[int]:
+    """Return the numbers that an option names, each once, in order.
+
+    Parameters
+    ----------
+    option
+        The option, as --batch.
+    text
+        Numbers and ranges with commas between them: 1,2,4 or 1:64:1 (steps) or 1:512:x2 (factors).
+
+    Raises
+    ------
+    InputError
+        The text says something else, or a number is out of range.
+    """
+    expected = f"numbers from 1 to {_MOST[option]}, as 1,2,4 or 1:64:1 (steps of 1) or 1:512:x2 (times 2)"
+    found: set[int] = set()
+    for piece in map(str.strip, text.split(",")):
+        match = _RANGE.fullmatch(piece)
+        if not match:
+            raise InputError(f"{option}: {text}: expected {expected}")
+        first, last, step = (int(match[name] or match["first"]) for name in ("first", "last", "step"))
+        is_range, times = match["last"] is not None, match["times"] == "x"
+        if is_range and (first > last or step < 1 + times):
+            raise InputError(f"{option}: {piece}: expected {expected}, the first number the smaller one")
+        if not 1 <= first <= last <= _MOST[option]:
+            raise InputError(f"{option}: {piece}: expected {expected}")
+        if is_range and not times and (last - first) // step >= _MOST_VALUES:
+            raise InputError(f"{option}: {piece}: expected at most {_MOST_VALUES} numbers")
+        found.update(_powers(first, last, step) if times else range(first, last + 1, step))
+    if option == "--tensor-parallel" and not found <= set(_DEGREES):
+        raise InputError(f"{option}: {text}: expected some of {', '.join(map(str, _DEGREES))}")
+    return sorted(found)
+
+
+def _powers(first: int, last: int, factor: int) -> Iterator[int]:
+    while first <= last:
+        yield first
+        first *= factor
+
+
+def choose_names(option: str, names: Sequence[str], known: Sequence[str]) -> list[str]:
+    """Return the names that an option gives, in the order of the known ones; all where it gives none.
+
+    Raises
+    ------
+    InputError
+        A name is not known.
+    """
+    given = {name.strip() for text in names for name in text.split(",")}
+    if unknown := sorted(given - set(known)):
+        raise InputError(f"{option}: {unknown[0]}: expected one of {', '.join(known)}")
+    return [name for name in known if name in given or not given]
+
+
+def make_grid(request: Request, inputs: Inputs) -> Grid:
+    """Return the grid that a request spans.
+
+    Raises
+    ------
+    InputError
+        A name is not known, a range is no range, or a number is out of range.
+    """
+    phases = request.phases or [phase for phase in PHASES if phase != "speculative" or request.candidates]
+    grid = Grid(
+        models=choose_names("--model", request.models, inputs.models["model_id"].to_list()),
+        conventions=choose_names("--convention", request.conventions, list(CONVENTIONS)),
+        phases=choose_names("--phase", phases, PHASES),
+        precisions=choose_names("--precision", request.precisions, inputs.precisions["precision_id"].to_list()),
+        tensor_parallel=parse_range("--tensor-parallel", request.tensor_parallel),
+        batch_size=parse_range("--batch", request.batch),
+        sequence_length=parse_range("--sequence", request.sequence),
+        candidates=parse_range("--candidates", request.candidates) if request.candidates else [],
+    )
+    if "speculative" in grid.phases and not grid.candidates:
+        raise InputError("--candidates: none; expected numbers beside the phase speculative")
+    return grid
