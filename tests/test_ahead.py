@@ -99,7 +99,7 @@ def test_the_option_flow_forces_a_flow_run(home: Home, capfd: pytest.CaptureFixt
     done = steps.Summary("1", "unchanged")
     with (
         mock.patch("flows.orchestrate.settings.server_address", return_value=None),  # other tests may have one
-        mock.patch("flows.cli.app._refresh", return_value=done) as refresh,
+        mock.patch("flows.cli.run._refresh", return_value=done) as refresh,
     ):
         assert run_command(["run", "--home", str(home.path)]) == 0
         assert not refresh.called
@@ -155,8 +155,8 @@ def test_only_files_that_no_run_has_read_are_read_and_no_large_ones(home: Home) 
 def test_a_home_that_is_held_is_told_before_anything_is_read(
     home: Home, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.setattr("flows.cli.app._look_ahead", lambda *_, **__: pytest.fail("the run began"))
-    monkeypatch.setattr("flows.cli.app._refresh", lambda *_: pytest.fail("Prefect was loaded"))
+    monkeypatch.setattr("flows.cli.run._look_ahead", lambda *_, **__: pytest.fail("the run began"))
+    monkeypatch.setattr("flows.cli.run._refresh", lambda *_: pytest.fail("Prefect was loaded"))
     with home.writing():
         assert run_command(["run", "--home", str(home.path)]) == 1
     assert "another run is writing here" in capfd.readouterr().err
