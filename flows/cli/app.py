@@ -157,7 +157,7 @@ def serve(
     alert_command
         Command of the shell that gets the same on its standard input. Default: $ROOFLINES_ALERT_COMMAND.
     """
-    from flows.ingest.incoming import make_incoming
+    from flows.ingest.incoming import make_incoming_folder
     from flows.orchestrate import alerts
     from flows.orchestrate.embedded_server import start_server
     from flows.orchestrate.settings import answering
@@ -174,7 +174,7 @@ def serve(
         from flows.orchestrate.schedules import refuse_bad_schedule, serve_here
 
         refuse_bad_schedule(cron, timezone)
-        make_incoming(common.place)
+        make_incoming_folder(common.place)
         server = start_server(port)
         with answering(server):
             show.stop()
@@ -222,11 +222,11 @@ def ingest(
     model_id
         The model of such measurements.
     """
-    from flows.ingest.user_catalog import add
+    from flows.ingest.user_catalog import add_files
 
     home = common.place
     with _progress("reading") as show:
-        entries = add(
+        entries = add_files(
             home, kind, paths, replace=replace, hardware_id=hardware_id, model_id=model_id, progress=show.tell
         )
     for added in entries:
@@ -283,9 +283,9 @@ def measure(
         raise InputError(f"--seconds: {seconds:g}; expected more than 0, and less than {_MOST_SECONDS:g}")
     if workload:
         from flows.ingest.catalog import list_sources
-        from flows.measure.plan import plan_of
+        from flows.measure.plan import plan_kernels
 
-        planned = plan_of(list_sources(home), workload, model or [], precision or [])
+        planned = plan_kernels(list_sources(home), workload, model or [], precision or [])
         rows = [
             {name: "" if value is None else str(value) for name, value in row.items()} for row in planned.to_dicts()
         ]
@@ -296,7 +296,7 @@ def measure(
                 counts = {"kernels planned": len(rows)}
             else:
                 device = measuring.start_backend(backend)
-                every = [*measuring.ceilings(device), *rows]
+                every = [*measuring.plan_ceilings(device), *rows]
                 counts = measuring.measure(every, out, device, hardware_id, seconds=seconds, progress=show.tell)
     except OSError as error:
         raise cannot_write(f"--out: {out}", error, "a file") from None
@@ -318,7 +318,7 @@ def calibrate(*, common: Common = Common()) -> int:
     Reads the measurements of the published snapshot and writes catalog/calibrations.toml in the home; the next run
     reads it. To undo, delete that file. Needs the extra calibrate.
     """
-    from flows.measure.calibrate import calibrate as fit_all
+    from flows.measure.calibrate import calibrate_home as fit_all
 
     with _progress("fitting calibrated roofs"):
         path, rows = fit_all(common.place)
