@@ -232,8 +232,8 @@ def test_a_port_that_is_taken_is_one_line(tmp_path: Path) -> None:
 
 
 def test_processes_that_draw_end_with_a_run_that_is_killed() -> None:
-    script = "import time; from flows import pool; pool.start(); print(*pool._processes()._processes, flush=True)\n"
-    script += "time.sleep(60)"
+    script = "import time; from flows.site import drawing_processes as pool; pool.start()\n"
+    script += "print(*pool._start_executor()._processes, flush=True); time.sleep(60)"
     with subprocess.Popen([sys.executable, "-c", script], cwd=ROOT, stdout=subprocess.PIPE, text=True) as process:
         assert process.stdout
         drawing = [int(pid) for pid in process.stdout.readline().split()]

@@ -22,14 +22,14 @@ from hypothesis import strategies as st
 
 from charts.axes import INTENSITY, PERFORMANCE
 from charts.gallery import list_charts
-from charts.house_style import spread
 from charts.paper import KINDS, SERIES
+from charts.roofline import spread
 from charts.templates import TEMPLATES
 from flows.cli.app import run_command
 from flows.ingest.catalog import SHIPPED
-from flows.site.gallery import chart_sql, find_chart, gallery
 from flows.site.publish import build_site
-from flows.site.render import chart_spec, render, use_system_fonts, warm_up
+from flows.site.render import build_spec, render, use_system_fonts, warm_up
+from flows.site.snapshot_charts import compose_sql, find_chart, list_snapshot_charts
 from tests.plain_run import plain_run
 from tests.test_ingest import DEVICE
 from warehouse.home import Home
@@ -56,8 +56,8 @@ def drawn(snapshot: duckdb.DuckDBPyConnection, name: str) -> tuple[dict[str, Any
     ((_, _, file),) = snapshot.execute("pragma database_list").fetchall()
     if (file, name) not in DRAWN:
         entry = find_chart(snapshot, name)
-        frame = read_frame(snapshot, chart_sql(entry))
-        DRAWN[file, name] = chart_spec(entry, frame), frame
+        frame = read_frame(snapshot, compose_sql(entry))
+        DRAWN[file, name] = build_spec(entry, frame), frame
     return DRAWN[file, name]
 
 
@@ -78,7 +78,7 @@ def marks(spec: dict[str, Any], layer: str) -> list[dict[str, Any]]:
 
 
 def test_the_gallery_is_the_issued_one(snapshot: duckdb.DuckDBPyConnection) -> None:
-    entries = gallery(snapshot)
+    entries = list_snapshot_charts(snapshot)
     shown = {*PAPER, *DEVICES, *OTHERS, *OF_MEASUREMENTS, *OF_STEPS}
     assert {entry.name for entry in entries if entry.on_site} == shown
     devices = snapshot.sql("select 'device-' || hardware_id from core.hardware").fetchall()
@@ -359,7 +359,7 @@ def test_what_nobody_measured_or_predicts_is_drawn_as_computed_and_says_so(
 ) -> None:
     entry = find_chart(snapshot, "roofline-llama-7b-a40")
     entry = replace(entry, parameters={**entry.parameters, "hardware_id": "mi300x"})
-    spec = chart_spec(entry, read_frame(snapshot, chart_sql(entry)))
+    spec = build_spec(entry, read_frame(snapshot, compose_sql(entry)))
     assert {row["layer"] for row in shown(spec)} == {"computed"}
     assert "params" not in spec
     assert said_of_marks(spec) == {"": "Marks: 294 computed from shapes, on the datasheet roof of 1307.4 TFLOP/s"}
@@ -458,7 +458,7 @@ def test_the_first_basis_that_a_device_has_is_its_main_roof(snapshot: duckdb.Duc
         (["measured", "as_printed", "datasheet"], "181 TFLOP/s (as printed)"),
     ):
         other = replace(entry, parameters={**entry.parameters, "bases": bases})
-        spec = chart_spec(other, read_frame(snapshot, chart_sql(other)))
+        spec = build_spec(other, read_frame(snapshot, compose_sql(other)))
         assert {row["label"] for row in marks(spec, "peak") if row["is_main"]} == {main}
         assert next(row["label"] for row in marks(spec, "ridge") if row["is_main"]) == (
             "ridge 235.7" if "181" in main else "ridge 201.6"

@@ -24,7 +24,7 @@ from warehouse.home import Home, refuse_no_path
 from warehouse.version import package_version
 
 if TYPE_CHECKING:
-    from flows.site.gallery import LeftOut
+    from flows.site.snapshot_charts import LeftOut
     from flows.steps import Summary as Refreshed
     from flows.sweep.request import Request
     from flows.sweep.run import Summary
@@ -618,7 +618,8 @@ def chart(
         Of a chart in the paper's style: which marks are drawn. Default: those nearest to the truth, which are the
         measured ones, else the predicted, else the computed.
     """
-    from flows.site.gallery import chart_frame, find_chart, gallery, is_drawable, roofline_of, with_marks
+    from flows.site.chart_rows import build_own_roofline, is_drawable, query_chart
+    from flows.site.snapshot_charts import choose_marks, find_chart, list_snapshot_charts
     from warehouse.snapshot import open_snapshot
 
     if out and name is None and sql is None:
@@ -633,22 +634,22 @@ def chart(
         raise InputError(f"--out: {out}: expected a file that ends in .json, .html, .svg or .png")
     with open_snapshot(common.place.snapshot) as connection:
         if sql is not None:
-            entry, frame = roofline_of(connection, _statement(None, sql, "--sql"), precision, "chart: --sql")
+            entry, frame = build_own_roofline(connection, _statement(None, sql, "--sql"), precision, "chart: --sql")
         elif name is None:
-            print("\n".join(entry.name for entry in gallery(connection) if entry.is_listed))
+            print("\n".join(entry.name for entry in list_snapshot_charts(connection) if entry.is_listed))
             return 0
         else:
             entry = find_chart(connection, name)
-            entry = with_marks(entry, marks) if marks else entry
-            frame = chart_frame(connection, entry)
+            entry = choose_marks(entry, marks) if marks else entry
+            frame = query_chart(connection, entry)
     if marks and not frame.is_empty() and not is_drawable(frame):
         there = " or ".join(sorted(set(frame["layer"]) & {"computed", "predicted", "measured"})) or "another chart"
         raise InputError(f"--marks {marks}: {name} has none of these; expected {there}")
     if sql is None and not is_drawable(frame):
         raise InputError(f"chart: {name}: no roof of this dtype, or no points at this setting; expected both")
-    from flows.site.render import chart_spec, render
+    from flows.site.render import build_spec, render
 
-    content = render(chart_spec(entry, frame), suffix)
+    content = render(build_spec(entry, frame), suffix)
     if out is None:
         _print_bytes(content)
     else:
@@ -779,9 +780,9 @@ def _fail(reason: BaseException | str, code: int, debug: bool = False) -> int:
 
 
 def _tell_left_out(charts: "Sequence[LeftOut]") -> None:
-    from flows.site.gallery import told
+    from flows.site.snapshot_charts import summarize_left_out
 
-    for said in told(charts):
+    for said in summarize_left_out(charts):
         print(f"  left out  {said}")
 
 
