@@ -18,8 +18,9 @@ from flows import steps
 from flows.cli.app import run_command
 from flows.ingest.catalog import SHIPPED, list_sources
 from flows.ingest.kinds import READERS
-from tests.postgresql import Server, postgresql
-from tests.s3 import s3_server
+from tests.support.files import ROOT
+from tests.support.postgresql import Server, start_postgresql
+from tests.support.s3 import s3_server
 from warehouse import lake, snapshot
 from warehouse.bucket import BucketPath
 from warehouse.checks import run_checks
@@ -30,7 +31,6 @@ from warehouse.home import Home
 from warehouse.snapshot import open_snapshot
 from warehouse.sql_files import sql_files
 
-ROOT = Path(__file__).resolve().parents[1]
 WRITERS = ["ada", "bob", "cyd", "dan"]
 KEPT = {"hardware/a40", "hardware/h100-sxm", "model/llama-7b", "precision/precisions", "elementwise/elementwise"}
 GRID = """
@@ -109,7 +109,7 @@ def places(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Places]:
     for extension in ("ducklake", "postgres_scanner"):
         if reason := reason_without(extension, "lake"):
             pytest.skip(reason)
-    with postgresql() as server:
+    with start_postgresql() as server:
         if server is None:
             pytest.skip("PostgreSQL is not installed")
         yield Places(server, tmp_path_factory.mktemp("data"))
