@@ -21,7 +21,7 @@ from flows.intensity.costs import op_costs
 from flows.intensity.custom import custom_costs, custom_shapes
 from flows.intensity.shapes import model_shards, op_shapes
 from flows.site import publish
-from flows.site.gallery import LeftOut, told
+from flows.site.snapshot_charts import LeftOut, summarize_left_out
 from warehouse import snapshot
 from warehouse.build import open_build
 from warehouse.checks import Rule, run_checks
@@ -60,7 +60,7 @@ class Summary:
         lines = [f"# Run {self.run_id}: {self.status}", "", f"- snapshot: `{home.snapshot}`", f"- site: `{home.site}`"]
         if self.site:
             lines.append(f"- charts: {self.site.charts}, {len(self.site.drawn)} of them drawn anew")
-        lines += [f"- left out: {said}" for said in told(self.left_out)]
+        lines += [f"- left out: {said}" for said in summarize_left_out(self.left_out)]
         if self.changes:
             lines += ["", "| table | rows | added | changed | taken out |", "| --- | ---: | ---: | ---: | ---: |"]
             lines += [f"| {c.table} | {c.rows} | {c.inserted} | {c.updated} | {c.deleted} |" for c in self.changes]
@@ -171,7 +171,7 @@ def record_unchanged(home: Home, run: Run) -> Summary | None:
 
 def finish_unchanged(home: Home, run: Run) -> Summary:
     """Record that there was nothing to do; charts that were left out before still are."""
-    left_out = publish.left_out_of(home.site)
+    left_out = publish.read_left_out(home.site)
     with open_build(home) as connection:
         finish_run(connection, run.run_id, "unchanged")
         note_left_out(connection, run.run_id, left_out)

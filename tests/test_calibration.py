@@ -243,7 +243,8 @@ def test_calibrating_without_its_extra_says_what_to_install(
 
 
 def test_only_a_fit_needs_scipy() -> None:
-    script = "import sys; import flows.measure.calibrate, flows.orchestrate.refresh; sys.exit('scipy' in sys.modules)"
+    script = "import sys; from flows.measure import calibrate; from flows.orchestrate import refresh\n"
+    script += "sys.exit('scipy' in sys.modules)"
     subprocess.run([sys.executable, "-c", script], cwd=ROOT, check=True, timeout=120)
 
 

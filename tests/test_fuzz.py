@@ -23,7 +23,7 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from flows.cli.app import _statement
+from flows.cli.options import read_statement
 from flows.ingest import catalog
 from flows.ingest import user_catalog as entries
 from flows.ingest.catalog import SHIPPED
@@ -153,7 +153,7 @@ class Reader:
     def read(self, path: Path, home: Home) -> None:
         """Read a file as a command would."""
         if self.kind == "statement":
-            _statement(None, path)
+            read_statement(None, path)
         elif self.kind in get_args(entries.Kind):
             device = "a40" if self.kind in {"vidur", "nsight", "torch-profiler"} else None
             entries.add_files(home, self.kind, [str(path)], replace=True, hardware_id=device)  # type: ignore[arg-type]

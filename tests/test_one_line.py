@@ -306,7 +306,7 @@ def test_an_error_of_the_disk_that_nobody_foresaw_is_told_as_one(
         (PermissionError(13, "Permission denied", "/x"), 2, "'/x'; expected a place that can be written"),
         (OSError(36, "File name too long", LONG), 2, "expected a shorter path"),
     ):
-        monkeypatch.setattr("flows.cli.app.Home.at", lambda *_, error=error: raise_(error))
+        monkeypatch.setattr("flows.cli.options.Home.at", lambda *_, error=error: raise_(error))
         assert said in one_line_of(capsys, "schema", "--home", str(tmp_path), code=code)
 
 
