@@ -98,7 +98,7 @@ def test_the_option_flow_forces_a_flow_run(home: Home, capfd: pytest.CaptureFixt
     done = steps.Summary("1", "unchanged")
     with (
         mock.patch("flows.orchestrate.settings.server_address", return_value=None),  # other tests may have one
-        mock.patch("flows.cli.app._refresh", return_value=done) as refresh,
+        mock.patch("flows.cli.run._refresh", return_value=done) as refresh,
     ):
         assert run_command(["run", "--home", str(home.path)]) == 0
         assert not refresh.called
@@ -154,8 +154,8 @@ def test_only_files_that_no_run_has_read_are_read_and_no_large_ones(home: Home) 
 def test_a_home_that_is_held_is_told_before_anything_is_read(
     home: Home, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.setattr("flows.cli.app._look_ahead", lambda *_, **__: pytest.fail("the run began"))
-    monkeypatch.setattr("flows.cli.app._refresh", lambda *_: pytest.fail("Prefect was loaded"))
+    monkeypatch.setattr("flows.cli.run._look_ahead", lambda *_, **__: pytest.fail("the run began"))
+    monkeypatch.setattr("flows.cli.run._refresh", lambda *_: pytest.fail("Prefect was loaded"))
     with home.writing():
         assert run_command(["run", "--home", str(home.path)]) == 1
     assert "another run is writing here" in capfd.readouterr().err
@@ -231,8 +231,8 @@ def test_a_port_that_is_taken_is_one_line(tmp_path: Path) -> None:
 
 
 def test_processes_that_draw_end_with_a_run_that_is_killed() -> None:
-    script = "import time; from flows import pool; pool.start(); print(*pool._processes()._processes, flush=True)\n"
-    script += "time.sleep(60)"
+    script = "import time; from flows.site import drawing_processes as drawing; drawing.start()\n"
+    script += "print(*drawing._start_executor()._processes, flush=True); time.sleep(60)"
     with subprocess.Popen([sys.executable, "-c", script], cwd=ROOT, stdout=subprocess.PIPE, text=True) as process:
         assert process.stdout
         drawing = [int(pid) for pid in process.stdout.readline().split()]

@@ -19,7 +19,7 @@ from pydantic import AliasChoices, BaseModel
 
 from flows.cli.app import app, run_command
 from flows.ingest.catalog import list_sources
-from flows.ingest.incoming import recognized
+from flows.ingest.incoming import recognize_kind
 from flows.ingest.kinds import read_kind
 from flows.ingest.profiles import aiconfigurator, nsight, torch_profiler, vidur
 from flows.ingest.readers import device_table, measurement, ops
@@ -29,7 +29,7 @@ from flows.ingest.readers.hardware import Bandwidth, Compute, Device
 from flows.ingest.readers.model_families import Config
 from flows.ingest.readers.workload import Elementwise, Precision, Workload
 from flows.measure import standalone
-from flows.site.gallery import gallery
+from flows.site.snapshot_charts import list_snapshot_charts
 from tests.support.documents import (
     README,
     Block,
@@ -138,7 +138,7 @@ def test_files_of_the_catalog(block: Block, folder: Path, tmp_path: Path) -> Non
         if kind == "gallery":
             assert frames["own_chart"].collect()["fault"].to_list() == [None] * block.text.count("[[chart]]")
     if not lists:
-        kind = "model" if block.language == "json" else recognized(path)
+        kind = "model" if block.language == "json" else recognize_kind(path)
         assert run_command(["ingest", kind, str(path), "--home", str(tmp_path / "home")]) == 0
 
 
@@ -180,7 +180,8 @@ def test_the_gallery_is_drawn_on_a_fresh_home(home: Home, monkeypatch: pytest.Mo
     home.catalog.mkdir()
     (home.catalog / "gallery.toml").write_text(block.text, "utf-8")
     monkeypatch.setattr(
-        "flows.site.publish.gallery", lambda opened: [entry for entry in gallery(opened) if entry.source]
+        "flows.site.publish.list_snapshot_charts",
+        lambda opened: [entry for entry in list_snapshot_charts(opened) if entry.source],
     )
     summary = plain_run(home, draws=True)
     assert summary.left_out == ()
