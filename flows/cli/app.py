@@ -18,8 +18,8 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal, TextIO
 
 from cyclopts import App, CycloptsError, Parameter
 
-from warehouse.durable import write_file
-from warehouse.errors import InputError, RunError, cannot_write, disk_trouble, lines_of, one_line
+from warehouse.errors import InputError, RunError, error_lines, explain_disk_error, explain_write_error, one_line
+from warehouse.files.atomic import write_file
 from warehouse.home import Home, refuse_no_path
 from warehouse.version import package_version
 
@@ -100,7 +100,7 @@ def run(
         raise InputError(f"--keep: {keep}; expected at least 1, which is the published one")
     given, shown_at = _folder("--catalog", catalog), _folder("--publish-to", publish_to)
     started, home = time.monotonic(), common.place
-    with home.held_ahead():
+    with home.lock_ahead():
         ahead = None if server_address() else _look_ahead(home, given, shown_at, may_end=not flow)
         summary = ahead or _refresh(common, given, shown_at, keep)
     seconds = time.monotonic() - started
@@ -299,7 +299,7 @@ def measure(
                 every = [*measuring.ceilings(device), *rows]
                 counts = measuring.measure(every, out, device, hardware_id, seconds=seconds, progress=show.tell)
     except OSError as error:
-        raise cannot_write(f"--out: {out}", error, "a file") from None
+        raise explain_write_error(f"--out: {out}", error, "a file") from None
     except ValueError as error:
         raise InputError(f"--out: {out}: {error}") from None
     except measuring.NoBackendError as error:
@@ -396,7 +396,7 @@ def sweep(
     if (name is None) == (remove is None):
         raise InputError("sweep: expected either --name NAME or --remove NAME")
     if remove is not None:
-        from warehouse.sweeps import remove as take_away
+        from warehouse.sweeps.registry import remove_sweep as take_away
 
         count = take_away(home, remove)
         print(f"removed {remove}: {count} parts")
@@ -408,7 +408,7 @@ def sweep(
 
     from flows.sweep.request import Request
     from flows.sweep.run import run_sweep
-    from warehouse.bucket import location
+    from warehouse.files.bucket import parse_location
 
     asked = {"conventions": convention, "precisions": precision}
     request = Request(
@@ -420,7 +420,7 @@ def sweep(
         sequence=sequence,
         candidates=candidates,
         rows_per_part=rows_per_part,
-        out=None if _folder("--out", out) is None else location("--out", out or ""),
+        out=None if _folder("--out", out) is None else parse_location("--out", out or ""),
         **{field: names for field, names in asked.items() if names},
     )
     started = time.monotonic()
@@ -465,11 +465,11 @@ def push(
     replace
         Take the place of what another home pushed under this name.
     """
-    from warehouse import lake as lakes
+    from warehouse.lake.push import default_writer, push_home
 
-    home, name, started = common.place, writer or lakes.default_writer(), time.monotonic()
+    home, name, started = common.place, writer or default_writer(), time.monotonic()
     with _progress("pushing"):
-        pushed = lakes.push(home, _lake_address("--to", to), name, data, replace=replace)
+        pushed = push_home(home, _lake_address("--to", to), name, data, replace=replace)
     seconds = time.monotonic() - started
     if pushed.touched:
         print(f"pushed as {name}: {pushed.put_in:,} rows put in, {pushed.taken_out:,} taken out ({seconds:.1f} s)")
@@ -490,11 +490,11 @@ def pull(*, from_: Annotated[str | None, Parameter(name="--from")] = None, commo
     from_
         The lake, as for `rooflines lake push --to`. Default: $ROOFLINES_LAKE.
     """
-    from warehouse import lake as lakes
+    from warehouse.lake.pull import pull_lake
 
     home, started = common.place, time.monotonic()
     with _progress("pulling"):
-        pulled = lakes.pull(home, _lake_address("--from", from_))
+        pulled = pull_lake(home, _lake_address("--from", from_))
     seconds = time.monotonic() - started
     verb = "unchanged since the last pull" if pulled.run_id is None else "pulled"
     print(f"{verb}: what {', '.join(pulled.writers) or 'nobody'} pushed ({seconds:.1f} s)")
@@ -516,10 +516,10 @@ def remove(
     from_
         The lake, as for `rooflines lake push --to`. Default: $ROOFLINES_LAKE.
     """
-    from warehouse import lake as lakes
+    from warehouse.lake.push import remove_writer
 
     with _progress("removing"):
-        count = lakes.remove(_lake_address("--from", from_), writer)
+        count = remove_writer(_lake_address("--from", from_), writer)
     print(f"removed {writer}: {count:,} rows")
     return 0
 
@@ -566,9 +566,9 @@ def query(
         raise InputError(f"--timeout: {timeout:g}; expected seconds")
     home, snapshot = common.place, common.place.snapshot
     if as_of is not None:
-        from warehouse.snapshot import snapshot_of
+        from warehouse.snapshot import find_snapshot
 
-        snapshot = snapshot_of(home, as_of)
+        snapshot = find_snapshot(home, as_of)
     more = "--timeout --memory"
     question = Question(str(snapshot), _statement(sql, file), format, "query", timeout, memory, more, raw=raw)
     write_result(home, question, out)
@@ -685,12 +685,12 @@ def check(*, common: Common = Common()) -> int:
     Charts that the site lacks are named too, and no rule: the data are right without them.
     """
     from warehouse.checks import run_checks
-    from warehouse.runs import left_out
+    from warehouse.runs import read_left_out
     from warehouse.snapshot import open_snapshot, refuse_earlier_version
 
     with open_snapshot(common.place.snapshot) as connection:
         refuse_earlier_version(connection)
-        rules, lacking = run_checks(connection), left_out(connection)
+        rules, lacking = run_checks(connection), read_left_out(connection)
     for rule in rules:
         verdict = f"{rule.offending_rows} rows" if rule.offending_rows else "ok"
         print(f"{verdict:>10}  {rule.name}: {rule.grain}")
@@ -720,7 +720,7 @@ def run_command(tokens: Sequence[str]) -> int:
         _flush_or_drop()
         if is_left:
             return 0
-        said = error if isinstance(error, InputError | RunError | CycloptsError) else disk_trouble(error)
+        said = error if isinstance(error, InputError | RunError | CycloptsError) else explain_disk_error(error)
         code = 2 if isinstance(said, InputError | CycloptsError) else 1
         return _fail(said or _unforeseen(error, debug), code, debug)
 
@@ -771,7 +771,7 @@ def _fail(reason: BaseException | str, code: int, debug: bool = False) -> int:
     if debug:
         traceback.print_exc()
     try:
-        for line in lines_of(reason) if sys.stderr else ():
+        for line in error_lines(reason) if sys.stderr else ():
             print(f"rooflines: {line}", file=sys.stderr, flush=True)
     except OSError:  # nobody reads it
         _drop(sys.stderr)
@@ -878,7 +878,7 @@ def _write(path: Path, content: bytes) -> None:
     try:
         write_file(path, content)
     except OSError as error:
-        raise cannot_write(f"--out: {path}", error, "a file") from None
+        raise explain_write_error(f"--out: {path}", error, "a file") from None
 
 
 @contextmanager
