@@ -16,7 +16,7 @@ import polars as pl
 from flows.intensity.grid import PHASES
 from flows.sweep.grid import Grid, Part, compute_rows, cut_into_parts
 from flows.sweep.parts import run_in_threads, write_part
-from tests.test_sweep import shipped_inputs
+from tests.support.sweeps import read_shipped_inputs
 from warehouse.sweeps.registry import PartFile
 
 _ROUNDS = 3
@@ -34,7 +34,7 @@ _GRID = Grid(
 
 def main() -> None:
     """Print rows a second and ratios."""
-    inputs = shipped_inputs()
+    inputs = read_shipped_inputs()
     parts = cut_into_parts(inputs, _GRID)
     rows = sum(part.row_count for part in parts)
     sample = parts[:: len(parts) // 3]  # finished rows that lie in memory at once

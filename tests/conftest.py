@@ -20,7 +20,7 @@ from prefect.testing.utilities import prefect_test_harness  # noqa: E402
 
 from flows.orchestrate.refresh import refresh  # noqa: E402
 from flows.steps import Summary  # noqa: E402
-from tests.plain_run import plain_run  # noqa: E402
+from tests.support.plain_run import plain_run  # noqa: E402
 
 Refresh = Callable[..., Summary]
 

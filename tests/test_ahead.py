@@ -18,16 +18,15 @@ from flows.cli.app import run_command
 from flows.ingest.catalog import SourceFile
 from flows.ingest.kinds import Frames, read_kind
 from flows.look_ahead import look_ahead
-from tests.listener import listening
-from tests.plain_run import plain_run
-from tests.test_ingest import DEVICE
-from tests.test_refresh import bad_catalogs, files
+from tests.support.files import ROOT, stat_files
+from tests.support.inputs import DEVICE, bad_catalogs
+from tests.support.listener import listen
+from tests.support.plain_run import plain_run
+from tests.support.processes import is_running
 from warehouse.build import open_build
 from warehouse.errors import InputError, RunError
 from warehouse.home import Home
 from warehouse.rows import fetch_rows
-
-ROOT = Path(__file__).resolve().parents[1]
 
 
 def runs(home: Home) -> list[tuple[str, str | None, str | None]]:
@@ -43,7 +42,7 @@ def device_of_ones_own(home: Home, text: str = DEVICE) -> Path:
 
 
 def test_a_run_with_nothing_to_do_is_recorded_and_loads_no_prefect(home: Home) -> None:
-    before, site = home.snapshot.read_bytes(), files(home.site)
+    before, site = home.snapshot.read_bytes(), stat_files(home.site)
     script = "import sys; from flows.cli.app import run_command; code = run_command(sys.argv[1:])\n"
     script += (
         "sys.exit('prefect is loaded' if {'prefect', 'uvicorn', 'loky.backend.spawn'} & set(sys.modules) else code)"
@@ -56,7 +55,7 @@ def test_a_run_with_nothing_to_do_is_recorded_and_loads_no_prefect(home: Home) -
         )
         assert (done.returncode, done.stderr) == (0, "")
         assert done.stdout.startswith("unchanged: everything is up to date")
-    assert (home.snapshot.read_bytes(), files(home.site)) == (before, site)
+    assert (home.snapshot.read_bytes(), stat_files(home.site)) == (before, site)
     assert runs(home)[1:] == [("unchanged", None, None)] * 2
 
 
@@ -99,7 +98,7 @@ def test_the_option_flow_forces_a_flow_run(home: Home, capfd: pytest.CaptureFixt
     done = steps.Summary("1", "unchanged")
     with (
         mock.patch("flows.orchestrate.settings.server_address", return_value=None),  # other tests may have one
-        mock.patch("flows.cli.app._refresh", return_value=done) as refresh,
+        mock.patch("flows.cli.run._refresh", return_value=done) as refresh,
     ):
         assert run_command(["run", "--home", str(home.path)]) == 0
         assert not refresh.called
@@ -155,8 +154,8 @@ def test_only_files_that_no_run_has_read_are_read_and_no_large_ones(home: Home) 
 def test_a_home_that_is_held_is_told_before_anything_is_read(
     home: Home, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.setattr("flows.cli.app._look_ahead", lambda *_, **__: pytest.fail("the run began"))
-    monkeypatch.setattr("flows.cli.app._refresh", lambda *_: pytest.fail("Prefect was loaded"))
+    monkeypatch.setattr("flows.cli.run._look_ahead", lambda *_, **__: pytest.fail("the run began"))
+    monkeypatch.setattr("flows.cli.run._refresh", lambda *_: pytest.fail("Prefect was loaded"))
     with home.lock_for_writing():
         assert run_command(["run", "--home", str(home.path)]) == 1
     assert "another run is writing here" in capfd.readouterr().err
@@ -207,7 +206,7 @@ def test_a_server_that_is_not_ours(
     status: int, expected: str, home: Home, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.delenv("PREFECT_API_URL", raising=False)
-    with listening(status) as server, temporary_settings(updates={"api.url": f"{server.url}/api"}):
+    with listen(status) as server, temporary_settings(updates={"api.url": f"{server.url}/api"}):
         assert run_command(["run", "--home", str(home.path)]) == 2
     assert f"PREFECT_API_URL: {server.url}/api: {status} " in (message := capfd.readouterr().err)
     assert f"expected {expected}" in message
@@ -232,24 +231,18 @@ def test_a_port_that_is_taken_is_one_line(tmp_path: Path) -> None:
 
 
 def test_processes_that_draw_end_with_a_run_that_is_killed() -> None:
-    script = "import time; from flows import pool; pool.start(); print(*pool._processes()._processes, flush=True)\n"
-    script += "time.sleep(60)"
+    script = "import time; from flows.site import drawing_processes as drawing; drawing.start()\n"
+    script += "print(*drawing._processes()._processes, flush=True); time.sleep(60)"
     with subprocess.Popen([sys.executable, "-c", script], cwd=ROOT, stdout=subprocess.PIPE, text=True) as process:
         assert process.stdout
         drawing = [int(pid) for pid in process.stdout.readline().split()]
         assert drawing
-        assert all(map(is_there, drawing))
+        assert all(map(is_running, drawing))
         process.send_signal(signal.SIGKILL)
     end = time.monotonic() + 30
-    while any(map(is_there, drawing)):
+    while any(map(is_running, drawing)):
         assert time.monotonic() < end, "they draw for nobody"
         time.sleep(0.2)
-
-
-def is_there(pid: int) -> bool:
-    """Whether a process runs; one that has ended and that nobody asks after counts as ended."""
-    found = subprocess.run(["ps", "-o", "stat=", "-p", str(pid)], capture_output=True, text=True, check=False)
-    return not found.stdout.strip().startswith("Z") and found.stdout.strip() != ""
 
 
 @pytest.mark.parametrize(

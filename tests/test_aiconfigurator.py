@@ -8,17 +8,9 @@ import pytest
 
 from flows.ingest.profiles.aiconfigurator import read_aiconfigurator
 from flows.ingest.user_catalog import add
-from tests.test_ingest import assert_refused, source
+from tests.support.inputs import ATTENTION, PRODUCT, assert_refused, make_source
 from warehouse.errors import InputError
 from warehouse.home import Home
-
-SAID = {"framework": "TRTLLM", "version": "1.2.0", "device": "NVIDIA H100 80GB HBM3", "kernel_source": "torch_flow"}
-PRODUCT = {**SAID, "op_name": "gemm", "gemm_dtype": "bfloat16", "m": 16, "n": 4096, "k": 1024, "latency": 0.01}
-ATTENTION = {
-    **SAID, "op_name": "context_attention", "batch_size": 2, "isl": 512, "num_heads": 32, "num_key_value_heads": 8,
-    "head_dim": 128, "beam_width": 1, "attn_dtype": "bfloat16", "kv_cache_dtype": "bfloat16", "step": 0,
-    "window_size": 0, "latency": 0.5,
-}  # fmt: skip
 
 
 def table(folder: Path, *rows: dict[str, Any], name: str = "gemm_perf.parquet") -> Path:
@@ -28,7 +20,7 @@ def table(folder: Path, *rows: dict[str, Any], name: str = "gemm_perf.parquet") 
 
 
 def read(path: Path) -> dict[str, Any]:
-    return read_aiconfigurator(source(path, "measurement"), "h100-sxm", None).collect().row(0, named=True)
+    return read_aiconfigurator(make_source(path, "measurement"), "h100-sxm", None).collect().row(0, named=True)
 
 
 @pytest.mark.parametrize(

@@ -10,7 +10,7 @@ import pytest
 from flows.cli.app import run_command
 from flows.orchestrate.alerts import COMMAND, URL, Trouble, tell, tell_of_failed_run
 from flows.orchestrate.served import SERVED_BY
-from tests.listener import listening
+from tests.support.listener import listen
 from warehouse.home import Home
 
 REJECTED = Trouble(event="file-rejected", home="/srv/home", reason="broken TOML", file="bad.toml", flow_run_id="7")
@@ -24,7 +24,7 @@ def _nobody_is_told(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_a_webhook_and_a_command_get_the_same_document(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     out = tmp_path / "told it"
-    with listening() as listener:
+    with listen() as listener:
         monkeypatch.setenv(URL, listener.url)
         monkeypatch.setenv(COMMAND, f"cat > {shlex.quote(str(out))}")
         tell(REJECTED)
@@ -58,7 +58,7 @@ def test_an_alert_that_nobody_takes_is_one_line_and_no_error(
 def test_a_webhook_that_answers_with_an_error_did_not_take_the_alert(
     monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
 ) -> None:
-    with listening(500) as listener:
+    with listen(500) as listener:
         monkeypatch.setenv(URL, listener.url)
         tell(REJECTED)
     assert "HTTP Error 500" in capfd.readouterr().err
@@ -77,7 +77,7 @@ def test_serving_says_a_line_and_nothing_else_does(
 def test_of_runs_within_each_other_the_outer_one_tells(monkeypatch: pytest.MonkeyPatch) -> None:
     state = SimpleNamespace(name="Failed", message="Flow run encountered an exception: InputError: no\nsuch file")
     flow = SimpleNamespace(name="refresh")
-    with listening() as listener:
+    with listen() as listener:
         monkeypatch.setenv(URL, listener.url)
         for parent in ("a task", None):
             run = SimpleNamespace(name="night", id=1, parameters={"home": "/srv/home"}, parent_task_run_id=parent)
@@ -92,7 +92,7 @@ def test_a_run_that_fails_before_prefect_is_there_tells_too(
 ) -> None:
     home.catalog.mkdir()
     (home.catalog / "gallery.toml").write_text("[[chart", "utf-8")
-    with listening() as listener:
+    with listen() as listener:
         monkeypatch.setenv(URL, listener.url)
         assert run_command(["run", "--home", str(home.path)]) == 2
     (document,) = listener.documents

@@ -18,14 +18,13 @@ from flows.ingest.readers.calibration import read_calibrations, with_relatives
 from flows.intensity.calibration import PARAMETERS, Kernels, calibrations, fit, predicted_s
 from flows.measure.calibrate import calibrate, to_toml
 from tests.benchmark_predictions import main as print_errors
-from tests.test_ingest import assert_refused, source, written
-from tests.test_measure import PROFILE
+from tests.support.files import ROOT, write_file
+from tests.support.inputs import PROFILE, assert_refused, make_source
 from warehouse.errors import InputError
 from warehouse.home import Home
 from warehouse.polars_frames import read_frame
 from warehouse.sql_files import sql_folder
 
-ROOT = Path(__file__).resolve().parents[1]
 PEAK, BANDWIDTH = 150e12, 700e9
 PLAIN = {"compute_efficiency": 0.8, "bandwidth_efficiency": 0.75, "overhead_s": 4e-6, "blend": 1.6}
 TILED = {**PLAIN, "tile_limit": 20.0, "wave_exponent": 0.5, "partial_wave_exponent": 0.3, "tile_blend": 12.0}
@@ -98,20 +97,20 @@ def test_the_form_is_the_one_that_predicts_what_is_held_out() -> None:
 def test_a_file_of_calibrations_reads_as_it_was_written(tmp_path: Path) -> None:
     models = [f"m{i % 3}" for i in range(len(GRID))]
     rows = calibrations(frame(predicted_s(kernels(GRID), TILED), models)).with_columns(origin=pl.lit("me"))
-    path = written(tmp_path, "calibrations.toml", to_toml(rows))
-    again = read_calibrations([source(path, "calibration")])["fitted"]
+    path = write_file(tmp_path, "calibrations.toml", to_toml(rows))
+    again = read_calibrations([make_source(path, "calibration")])["fitted"]
     for name in PARAMETERS:
         assert again[name].null_count() == rows[name].null_count()
         assert again[name].drop_nulls().to_list() == pytest.approx(rows[name].drop_nulls().to_list(), rel=1e-5)
-    bad = written(tmp_path, "calibrations.toml", to_toml(rows).replace("blend = ", "blend = -", 1))
-    assert_refused(lambda: read_calibrations([source(bad, "calibration")]), names=["blend", "greater"])
+    bad = write_file(tmp_path, "calibrations.toml", to_toml(rows).replace("blend = ", "blend = -", 1))
+    assert_refused(lambda: read_calibrations([make_source(bad, "calibration")]), names=["blend", "greater"])
 
 
 def test_relatives_lend_what_a_device_lacks(tmp_path: Path) -> None:
     models = [f"m{i % 3}" for i in range(len(GRID))]
     one = calibrations(frame(predicted_s(kernels(GRID), PLAIN), models)).with_columns(origin=pl.lit("me"))
-    path = written(tmp_path, "calibrations.toml", to_toml(one))
-    mine = read_calibrations([source(path, "calibration")])["fitted"]
+    path = write_file(tmp_path, "calibrations.toml", to_toml(one))
+    mine = read_calibrations([make_source(path, "calibration")])["fitted"]
     fitted = pl.concat([mine, mine.with_columns(hardware_id=pl.lit("e"), op_kind=pl.lit("qk"))])
     named = [("x", "d", 1), ("x", "e", 2), ("d", "e", 1)]
     relatives = pl.DataFrame(named, schema=["hardware_id", "relative", "place"], orient="row")
@@ -228,7 +227,8 @@ def test_calibrating_a_home(home: Home) -> None:
     assert path == home.catalog / "calibrations.toml"
     assert len(rows) >= 18
     assert (
-        read_calibrations([source(path, "calibration")])["fitted"]["n_points"].to_list() == rows["n_points"].to_list()
+        read_calibrations([make_source(path, "calibration")])["fitted"]["n_points"].to_list()
+        == rows["n_points"].to_list()
     )
 
 
@@ -243,7 +243,8 @@ def test_calibrating_without_its_extra_says_what_to_install(
 
 
 def test_only_a_fit_needs_scipy() -> None:
-    script = "import sys; from flows import calibrate, refresh, steps; sys.exit('scipy' in sys.modules)"
+    script = "import sys; from flows.measure import calibrate; from flows.orchestrate import refresh\n"
+    script += "sys.exit('scipy' in sys.modules)"
     subprocess.run([sys.executable, "-c", script], cwd=ROOT, check=True, timeout=120)
 
 
@@ -257,7 +258,7 @@ def test_a_public_profile_is_fitted_as_well_as_published() -> None:
     """The plain form on the A40's products of Llama-2 7B: 0.80 of the peak, 0.79 of the bandwidth."""
     from flows.ingest.profiles.vidur import read_vidur  # noqa: PLC0415
 
-    rows = read_vidur(source(PROFILE, "measurement"), "a40", "llama-2-7b")
+    rows = read_vidur(make_source(PROFILE, "measurement"), "a40", "llama-2-7b")
     m, k, n = (rows[name].cast(pl.Float64).to_numpy() for name in "mkn")
     given = Kernels(2 * m * k * n / 149.7e12, 2 * (m * k + k * n + m * n) / 696e9, m, n, np.ones(len(m)), 84)
     found = fit(given, rows["latency_s"].to_numpy(), "plain")

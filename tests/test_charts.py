@@ -8,7 +8,6 @@ import re
 import subprocess
 import sys
 from collections import Counter
-from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -30,8 +29,9 @@ from flows.ingest.catalog import SHIPPED
 from flows.site.gallery import chart_sql, find_chart, gallery
 from flows.site.publish import build_site
 from flows.site.render import chart_spec, render, use_system_fonts, warm_up
-from tests.plain_run import plain_run
-from tests.test_ingest import DEVICE
+from tests.support.charts import OF_STEPS, draw, list_encodings, select_marks, validate
+from tests.support.inputs import DEVICE
+from tests.support.plain_run import plain_run
 from warehouse.home import Home
 from warehouse.polars_frames import read_frame
 from warehouse.snapshot import open_snapshot
@@ -43,38 +43,6 @@ OF_MEASUREMENTS = ["share-of-roof-h100-sxm", "predicted-times-h100-sxm"]
 PREDICTED = ["predicted-llama-7b-a40", "predicted-llama-7b-a6000"]
 COMPARED = "measured-llama-7b-h100-sxm"
 OTHERS = ["devices-fp16", "speculative-llama-33b-a100-80gb-pcie", *MEASURED, *PREDICTED, COMPARED]
-
-OF_STEPS = ["step-time-llama-3-8b-h100-sxm", "crossover-llama-3-8b-h100-sxm", "throughput-llama-3-8b"]
-OF_STEPS += ["devices-llama-3-8b-bf16", "run-history"]  # see test_step_charts.py
-
-
-DRAWN: dict[tuple[str, str], tuple[dict[str, Any], pl.DataFrame]] = {}
-
-
-def drawn(snapshot: duckdb.DuckDBPyConnection, name: str) -> tuple[dict[str, Any], pl.DataFrame]:
-    """Draw a chart, once for all tests that look at it."""
-    ((_, _, file),) = snapshot.execute("pragma database_list").fetchall()
-    if (file, name) not in DRAWN:
-        entry = find_chart(snapshot, name)
-        frame = read_frame(snapshot, chart_sql(entry))
-        DRAWN[file, name] = chart_spec(entry, frame), frame
-    return DRAWN[file, name]
-
-
-def validate(spec: dict[str, Any]) -> None:
-    """Hold a specification against Vega-Lite's schema. Of the rows, which take most of the time, some are enough."""
-    alt.LayerChart.from_dict({**spec, "data": {"values": spec["data"]["values"][:20]}}, validate=True)
-
-
-def encodings(spec: dict[str, Any]) -> Iterator[tuple[dict[str, Any], str, dict[str, Any]]]:
-    for layer in spec["layer"]:
-        for channel, value in layer.get("encoding", {}).items():
-            for each in value if isinstance(value, list) else [value]:
-                yield layer, channel, each
-
-
-def marks(spec: dict[str, Any], layer: str) -> list[dict[str, Any]]:
-    return [row for row in spec["data"]["values"] if row["layer"] == layer]
 
 
 def test_the_gallery_is_the_issued_one(snapshot: duckdb.DuckDBPyConnection) -> None:
@@ -93,10 +61,10 @@ def test_names_are_unique_and_templates_known() -> None:
 
 @pytest.mark.parametrize("name", [*PAPER, *DEVICES, *OTHERS])
 def test_every_encoded_field_is_a_column(name: str, snapshot: duckdb.DuckDBPyConnection) -> None:
-    spec, frame = drawn(snapshot, name)
-    fields = {encoding["field"] for _, _, encoding in encodings(spec) if "field" in encoding}
+    spec, frame = draw(snapshot, name)
+    fields = {encoding["field"] for _, _, encoding in list_encodings(spec) if "field" in encoding}
     assert fields <= set(frame.columns)
-    for _, channel, encoding in encodings(spec):
+    for _, channel, encoding in list_encodings(spec):
         if channel in {"x", "y"} and "field" in encoding:
             assert encoding["field"] == {"x": INTENSITY, "y": PERFORMANCE}[channel]
             assert encoding["type"] == "quantitative"
@@ -105,7 +73,7 @@ def test_every_encoded_field_is_a_column(name: str, snapshot: duckdb.DuckDBPyCon
 
 @pytest.mark.parametrize("name", [PAPER[0], PAPER[1], DEVICES[1], *OTHERS])
 def test_specifications_are_valid_and_describe_themselves(name: str, snapshot: duckdb.DuckDBPyConnection) -> None:
-    spec, _ = drawn(snapshot, name)
+    spec, _ = draw(snapshot, name)
     validate(spec)
     assert spec["$schema"].endswith(f"{alt.SCHEMA_VERSION}.json")
     assert len(spec["description"]) > 50
@@ -114,7 +82,7 @@ def test_specifications_are_valid_and_describe_themselves(name: str, snapshot: d
 
 @pytest.mark.parametrize("name", [PAPER[0], PAPER[1], DEVICES[1], OTHERS[1]])
 def test_points_are_the_views(name: str, snapshot: duckdb.DuckDBPyConnection) -> None:
-    spec, _ = drawn(snapshot, name)
+    spec, _ = draw(snapshot, name)
     entry = find_chart(snapshot, name)
     points = read_frame(
         snapshot,
@@ -123,7 +91,7 @@ def test_points_are_the_views(name: str, snapshot: duckdb.DuckDBPyConnection) ->
         f" and hardware_id = '{entry.parameters['hardware_id']}' and model_id = '{entry.parameters['model_id']}'",
     )
     known = set(points.rows())
-    found = marks(spec, "computed")
+    found = select_marks(spec, "computed")
     keys = ("op_group", "phase", "batch_size", "sequence_length", "query_length", INTENSITY, PERFORMANCE)
     assert found
     assert {tuple(row[key] for key in keys) for row in found} <= known
@@ -131,8 +99,10 @@ def test_points_are_the_views(name: str, snapshot: duckdb.DuckDBPyConnection) ->
 
 @pytest.mark.parametrize("name", [*PAPER, *DEVICES, *OTHERS])
 def test_everything_drawn_lies_inside_the_axes(name: str, snapshot: duckdb.DuckDBPyConnection) -> None:
-    spec, _ = drawn(snapshot, name)
-    domains = {channel: encoding["scale"]["domain"] for _, channel, encoding in encodings(spec) if "scale" in encoding}
+    spec, _ = draw(snapshot, name)
+    domains = {
+        channel: encoding["scale"]["domain"] for _, channel, encoding in list_encodings(spec) if "scale" in encoding
+    }
     for row in spec["data"]["values"]:
         for channel, field in (("x", INTENSITY), ("y", PERFORMANCE)):
             if field in row:
@@ -142,18 +112,18 @@ def test_everything_drawn_lies_inside_the_axes(name: str, snapshot: duckdb.DuckD
 
 @pytest.mark.parametrize("name", [*OF_MEASUREMENTS, "residuals-h100-sxm"])
 def test_charts_of_measurements(name: str, snapshot: duckdb.DuckDBPyConnection) -> None:
-    spec, frame = drawn(snapshot, name)
+    spec, frame = draw(snapshot, name)
     validate(spec)
     made = {"percent", "upper_s", "lower_s", "low", "high"}  # in the chart
-    fields = {encoding["field"] for _, _, encoding in encodings(spec) if "field" in encoding}
+    fields = {encoding["field"] for _, _, encoding in list_encodings(spec) if "field" in encoding}
     assert fields <= {*frame.columns, *made}
-    assert len(marks(spec, "measured")) == len(frame) > 300
+    assert len(select_marks(spec, "measured")) == len(frame) > 300
     assert "H100 SXM" in spec["title"]["text"]
 
 
 def test_predictions_are_drawn_beside_a_band_of_ten_percent(snapshot: duckdb.DuckDBPyConnection) -> None:
-    spec, frame = drawn(snapshot, "predicted-times-h100-sxm")
-    for row in marks(spec, "band"):
+    spec, frame = draw(snapshot, "predicted-times-h100-sxm")
+    for row in select_marks(spec, "band"):
         assert row["upper_s"] / row["predicted_s"] == pytest.approx(1.1)
         assert row["predicted_s"] / row["lower_s"] == pytest.approx(1.1)
     inside = frame.filter(pl.col("relative_error").abs() <= 0.1)
@@ -161,13 +131,13 @@ def test_predictions_are_drawn_beside_a_band_of_ten_percent(snapshot: duckdb.Duc
 
 
 def test_measured_kernels_hang_below_the_roof_by_their_headroom(snapshot: duckdb.DuckDBPyConnection) -> None:
-    spec, frame = drawn(snapshot, COMPARED)
+    spec, frame = draw(snapshot, COMPARED)
     measured, predicted = frame.filter(layer="measured"), frame.filter(layer="predicted")
     assert len(measured) == len(predicted) > 10
     assert set(measured["op_group"]) >= {"qkv mlp", "up/gate/down", "qk/pv"}
     headroom = measured["attainable_flops_per_s"] / measured[PERFORMANCE]
     assert (headroom * measured["roof_fraction"]).to_list() == pytest.approx([1.0] * len(measured))
-    rules = [encoding for _, channel, encoding in encodings(spec) if channel == "y2"]
+    rules = [encoding for _, channel, encoding in list_encodings(spec) if channel == "y2"]
     assert {"field": "attainable_flops_per_s"} in rules
     share = measured.filter(phase="decode").select(pl.col("roof_fraction").median()).item()
     assert f"decode reaches {share:.0%} of the roof" in spec["title"]["text"]
@@ -175,7 +145,7 @@ def test_measured_kernels_hang_below_the_roof_by_their_headroom(snapshot: duckdb
 
 
 def test_residuals_say_what_all_kernels_say(snapshot: duckdb.DuckDBPyConnection) -> None:
-    spec, frame = drawn(snapshot, "residuals-h100-sxm")
+    spec, frame = draw(snapshot, "residuals-h100-sxm")
     low, high = (frame["relative_error"].quantile(q, "linear") for q in (0.1, 0.9))
     assert f"{low:+.0%} to {high:+.0%}" in spec["title"]["text"]
 
@@ -212,7 +182,7 @@ def said_of_marks(spec: dict[str, Any]) -> dict[str, str]:
 def test_a_chart_in_paper_style_shows_the_marks_nearest_to_the_truth_and_offers_the_others(
     name: str, drawn_first: dict[str, int], choices: list[str], snapshot: duckdb.DuckDBPyConnection
 ) -> None:
-    spec, frame = drawn(snapshot, name)
+    spec, frame = draw(snapshot, name)
     assert Counter(row["layer"] for row in shown(spec)) == drawn_first
     (parameter,) = spec["params"]
     assert (parameter["name"], parameter["value"]) == ("marks", choices[0])
@@ -233,7 +203,7 @@ def test_a_chart_in_paper_style_shows_the_marks_nearest_to_the_truth_and_offers_
 def test_the_nearest_mark_of_a_point_is_measured_else_predicted_else_computed(
     name: str, snapshot: duckdb.DuckDBPyConnection
 ) -> None:
-    _, frame = drawn(snapshot, name)
+    _, frame = draw(snapshot, name)
     points = frame.filter(pl.col("is_nearest").is_not_null())
     for (_, flops, _), same in points.group_by("label", "flops", "bytes"):
         kinds = [kind for kind in KINDS if kind in same["layer"]]
@@ -253,7 +223,7 @@ def test_the_picture_says_of_which_kind_its_marks_are(snapshot: duckdb.DuckDBPyC
             "Marks: 252 measured (NVIDIA H100 80GB HBM3, torch 2.11.0+cu130); 4 predicted by a calibrated roof",
         ),
     ):
-        spec, frame = drawn(snapshot, name)
+        spec, frame = draw(snapshot, name)
         assert re.findall(r">(Marks: [^<]*)<", render(spec, "svg").decode()) == [line]
         lent = frame.filter("is_shown")["transferred_from"].drop_nulls().value_counts().rows()
         assert all(f"{lender} ({count})" in line for lender, count in lent)
@@ -294,7 +264,7 @@ def test_marks_that_a_chart_does_not_have_are_refused(
 
 @pytest.mark.parametrize("name", ["roofline-llama-7b-a40", "roofline-llama-7b-a6000", MEASURED[0]])
 def test_each_point_is_one_mark(name: str, snapshot: duckdb.DuckDBPyConnection) -> None:
-    spec, frame = drawn(snapshot, name)
+    spec, frame = draw(snapshot, name)
     key = ["layer", "label", "batch_size", "sequence_length", "query_length", INTENSITY, PERFORMANCE]
     points = frame.filter(pl.col("is_nearest").is_not_null())
     assert not points.select(key).is_duplicated().any()
@@ -302,12 +272,12 @@ def test_each_point_is_one_mark(name: str, snapshot: duckdb.DuckDBPyConnection) 
 
 
 def test_the_six_series_differ_in_colour_shape_and_order(snapshot: duckdb.DuckDBPyConnection) -> None:
-    spec, _ = drawn(snapshot, "roofline-llama-7b-a40")
+    spec, _ = draw(snapshot, "roofline-llama-7b-a40")
     for field in ("colour", "shape", "turn"):
         assert len({getattr(mark, field) for mark in SERIES.values()}) == len(SERIES)
     scales = {
         channel: encoding["scale"]
-        for layer, channel, encoding in encodings(spec)
+        for layer, channel, encoding in list_encodings(spec)
         if layer["mark"]["type"] == "point" and channel in {"color", "shape"}
     }
     assert all(scale["domain"] == list(SERIES) for scale in scales.values())
@@ -327,7 +297,7 @@ def reach(shape: str) -> float:
 
 
 def test_dashed_keys_of_the_legend_have_room_for_three_dashes(snapshot: duckdb.DuckDBPyConnection) -> None:
-    svg = render(drawn(snapshot, "roofline-llama-7b-a40")[0], "svg").decode()
+    svg = render(draw(snapshot, "roofline-llama-7b-a40")[0], "svg").decode()
     keys = re.findall(r'<path [^>]*d="M(-[\d.]+),0L([\d.]+),0"[^>]*stroke-dasharray="6,4"', svg)
     lengths = [float(end) - float(start) for start, end in keys]
     assert len(lengths) == 2
@@ -336,9 +306,9 @@ def test_dashed_keys_of_the_legend_have_room_for_three_dashes(snapshot: duckdb.D
 
 def test_a_chart_that_was_taken_in_keeps_its_name(finished: Home, snapshot: duckdb.DuckDBPyConnection) -> None:
     for name in PREDICTED:
-        spec, _ = drawn(snapshot, name)
+        spec, _ = draw(snapshot, name)
         taken_in_by = name.replace("predicted", "roofline")
-        assert spec["title"] == drawn(snapshot, taken_in_by)[0]["title"]
+        assert spec["title"] == draw(snapshot, taken_in_by)[0]["title"]
         assert spec["params"][0]["value"] == "predicted"
         folder = finished.site / "charts" / name
         assert {path.name.removeprefix(name) for path in folder.iterdir()} == {
@@ -367,13 +337,13 @@ def test_what_nobody_measured_or_predicts_is_drawn_as_computed_and_says_so(
 
 
 def test_a_roof_cut_at_the_edges_is_still_the_roof(snapshot: duckdb.DuckDBPyConnection) -> None:
-    spec, _ = drawn(snapshot, "roofline-llama-7b-a40")
-    (left, low), (ridge, top) = ((row[INTENSITY], row[PERFORMANCE]) for row in marks(spec, "bandwidth"))
+    spec, _ = draw(snapshot, "roofline-llama-7b-a40")
+    (left, low), (ridge, top) = ((row[INTENSITY], row[PERFORMANCE]) for row in select_marks(spec, "bandwidth"))
     assert (left, ridge) == (0.6, pytest.approx(149.7e12 / 696e9))
     assert low / left == pytest.approx(696e9)
     assert top == 149.7e12
-    assert {row[PERFORMANCE] for row in marks(spec, "peak")} == {149.7e12}
-    assert max(row[INTENSITY] for row in marks(spec, "peak")) == 1e4
+    assert {row[PERFORMANCE] for row in select_marks(spec, "peak")} == {149.7e12}
+    assert max(row[INTENSITY] for row in select_marks(spec, "peak")) == 1e4
 
 
 @pytest.mark.parametrize(
@@ -397,45 +367,50 @@ def test_a_roof_cut_at_the_edges_is_still_the_roof(snapshot: duckdb.DuckDBPyConn
 def test_paper_style(
     name: str, title: str, lines: list[str], ridges: list[float], snapshot: duckdb.DuckDBPyConnection
 ) -> None:
-    spec, _ = drawn(snapshot, name)
+    spec, _ = draw(snapshot, name)
     assert spec["title"]["text"] == title
     legends = {
         layer["mark"]["type"]: encoding["scale"]["domain"]
-        for layer, channel, encoding in encodings(spec)
+        for layer, channel, encoding in list_encodings(spec)
         if channel == "color"
     }
     assert legends == {"line": lines, "point": list(SERIES)}
-    axes = {channel: encoding["axis"] for _, channel, encoding in encodings(spec) if encoding.get("axis")}
+    axes = {channel: encoding["axis"] for _, channel, encoding in list_encodings(spec) if encoding.get("axis")}
     assert axes["x"]["title"] == "Operational Intensity (FLOP/Byte)"
     assert axes["y"]["title"] == "Performance (FLOP/s)"
     assert {1, 10, 100, 1000, 10000} <= set(axes["x"]["values"])
     assert {1e10, 1e11, 1e12, 1e13, 1e14} <= set(axes["y"]["values"])
-    assert sorted(row[INTENSITY] for row in marks(spec, "ridge")) == pytest.approx(ridges, abs=5.001e-4)
-    assert len(marks(spec, "computed")) == 6 * 49
-    assert {row["label"] for row in marks(spec, "computed")} == {row["label"] for row in shown(spec)} == set(SERIES)
+    assert sorted(row[INTENSITY] for row in select_marks(spec, "ridge")) == pytest.approx(ridges, abs=5.001e-4)
+    assert len(select_marks(spec, "computed")) == 6 * 49
+    assert (
+        {row["label"] for row in select_marks(spec, "computed")} == {row["label"] for row in shown(spec)} == set(SERIES)
+    )
 
 
 def test_only_the_seeds_a40_chart_has_the_line_at_100_tflops(snapshot: duckdb.DuckDBPyConnection) -> None:
     for name in [*PAPER, *MEASURED]:
-        spec, _ = drawn(snapshot, name)
-        lines = [(row["label"], row[PERFORMANCE]) for row in marks(spec, "reference")]
+        spec, _ = draw(snapshot, name)
+        lines = [(row["label"], row[PERFORMANCE]) for row in select_marks(spec, "reference")]
         assert lines == ([("100 TFLOP/s", 100e12)] if name == "roofline-llama-7b-a40" else [])
 
 
 def test_the_seeds_roof_of_the_a6000_is_thick_and_the_datasheets_thin_and_both_are_labelled(
     snapshot: duckdb.DuckDBPyConnection,
 ) -> None:
-    spec, _ = drawn(snapshot, "roofline-llama-7b-a6000")
+    spec, _ = draw(snapshot, "roofline-llama-7b-a6000")
     scales = {
         channel: encoding["scale"]["range"]
-        for layer, channel, encoding in encodings(spec)
+        for layer, channel, encoding in list_encodings(spec)
         if layer["mark"]["type"] == "line" and "scale" in encoding and channel not in {"x", "y"}
     }
     assert scales["color"][1] == "#ff0000"
     assert scales["strokeDash"][0] == scales["strokeDash"][1] == [6, 4]
     assert scales["strokeWidth"][1] >= 2 * scales["strokeWidth"][2]
     assert all(scale[1] != scale[2] for scale in scales.values())
-    assert {row["label"]: row["is_main"] for row in marks(spec, "ridge")} == {"ridge 235.7": True, "ridge 201.6": False}
+    assert {row["label"]: row["is_main"] for row in select_marks(spec, "ridge")} == {
+        "ridge 235.7": True,
+        "ridge 201.6": False,
+    }
     (ridge,) = [layer for layer in spec["layer"] if layer["mark"]["type"] == "rule"]
     assert ridge["encoding"]["strokeWidth"]["condition"]["test"] == "datum.is_main"
     texts = re.findall(r"<text[^>]*>([^<]*)</text>", render(spec, "svg").decode())
@@ -444,8 +419,8 @@ def test_the_seeds_roof_of_the_a6000_is_thick_and_the_datasheets_thin_and_both_a
     thick, thin = spec["title"]["subtitle"]
     assert thick == "fp16; thick: 181 TFLOP/s, as printed (Cai et al. 2024 (arXiv 2401.10774), figure 15)"
     assert thin == "thin: 154.8 TFLOP/s, datasheet (NVIDIA GA102 whitepaper v2)"
-    house, _ = drawn(snapshot, "device-a6000")
-    of_the_house = {row["label"]: row.get("is_main") for row in marks(house, "peak")}
+    house, _ = draw(snapshot, "device-a6000")
+    of_the_house = {row["label"]: row.get("is_main") for row in select_marks(house, "peak")}
     assert of_the_house["bf16, fp16 · 154.8 TFLOP/s"] is True
     assert of_the_house["fp16 · 181 TFLOP/s (as printed)"] is False
 
@@ -459,8 +434,8 @@ def test_the_first_basis_that_a_device_has_is_its_main_roof(snapshot: duckdb.Duc
     ):
         other = replace(entry, parameters={**entry.parameters, "bases": bases})
         spec = chart_spec(other, read_frame(snapshot, chart_sql(other)))
-        assert {row["label"] for row in marks(spec, "peak") if row["is_main"]} == {main}
-        assert next(row["label"] for row in marks(spec, "ridge") if row["is_main"]) == (
+        assert {row["label"] for row in select_marks(spec, "peak") if row["is_main"]} == {main}
+        assert next(row["label"] for row in select_marks(spec, "ridge") if row["is_main"]) == (
             "ridge 235.7" if "181" in main else "ridge 201.6"
         )
 
@@ -474,14 +449,14 @@ def test_each_bandwidth_has_its_slope(home: Home) -> None:
     plain_run(home)
     with open_snapshot(home.snapshot) as connection:
         for name in ("roofline-llama-7b-a40", "device-a40"):
-            spec, _ = drawn(connection, name)
-            slopes = {round(row[PERFORMANCE] / row[INTENSITY] / 1e9) for row in marks(spec, "bandwidth")}
+            spec, _ = draw(connection, name)
+            slopes = {round(row[PERFORMANCE] / row[INTENSITY] / 1e9) for row in select_marks(spec, "bandwidth")}
             assert {300, 696} <= slopes
             assert name == "device-a40" or slopes == {300, 696}
-        spec, _ = drawn(connection, "roofline-llama-7b-a40")
+        spec, _ = draw(connection, "roofline-llama-7b-a40")
         (scale,) = [
             encoding["scale"]
-            for layer, each, encoding in encodings(spec)
+            for layer, each, encoding in list_encodings(spec)
             if each == "color" and layer["mark"]["type"] == "line"
         ]
     slope_and_peak = [
@@ -504,8 +479,8 @@ def test_a_chart_without_marks_is_not_published(home: Home) -> None:
 
 
 def test_house_style_shows_every_ceiling(snapshot: duckdb.DuckDBPyConnection) -> None:
-    spec, _ = drawn(snapshot, "device-h100-sxm")
-    labels = [row["label"] for row in marks(spec, "ceiling label")]
+    spec, _ = draw(snapshot, "device-h100-sxm")
+    labels = [row["label"] for row in select_marks(spec, "ceiling label")]
     published = {"fp32, fp64": 67, "tf32": 494.7, "bf16, fp16": 989.4, "fp8, int8": 1978.9}
     assert [each for each in labels if "measured" not in each] == [f"{d} · {p} TFLOP/s" for d, p in published.items()]
     assert {"bf16 · 794.5 TFLOP/s (measured)", "fp8 · 1402.6 TFLOP/s (measured)"} <= set(labels)
@@ -518,9 +493,9 @@ def test_house_style_shows_every_ceiling(snapshot: duckdb.DuckDBPyConnection) ->
 
 
 def test_comparison_has_every_device_once(snapshot: duckdb.DuckDBPyConnection) -> None:
-    spec, _ = drawn(snapshot, "devices-fp16")
+    spec, _ = draw(snapshot, "devices-fp16")
     entry = find_chart(snapshot, "devices-fp16")
-    assert len(marks(spec, "ceiling label")) == len(entry.parameters["devices"])
+    assert len(select_marks(spec, "ceiling label")) == len(entry.parameters["devices"])
     assert spec["title"]["text"] == "fp16 ridges run from 161 FLOP/byte (A100 80GB PCIe) to 419 (L40S)"
     (parameter,) = spec["params"]
     assert parameter["bind"] == "legend"
@@ -528,8 +503,8 @@ def test_comparison_has_every_device_once(snapshot: duckdb.DuckDBPyConnection) -
 
 
 def test_speculative_shows_each_number_of_candidates(snapshot: duckdb.DuckDBPyConnection) -> None:
-    spec, _ = drawn(snapshot, "speculative-llama-33b-a100-80gb-pcie")
-    points = marks(spec, "computed")
+    spec, _ = draw(snapshot, "speculative-llama-33b-a100-80gb-pcie")
+    points = select_marks(spec, "computed")
     assert {row["label"] for row in points} == {"qk/pv", "up/gate/down"}
     assert {row["query_length"] for row in points} == {1, 16, 32, 48, 64, 80, 96, 112}
     assert spec["title"]["text"] == (
@@ -538,11 +513,11 @@ def test_speculative_shows_each_number_of_candidates(snapshot: duckdb.DuckDBPyCo
 
 
 def test_a_chart_is_the_same_however_many_were_drawn_before(snapshot: duckdb.DuckDBPyConnection) -> None:
-    specs = [drawn(snapshot, name)[0] for name in OF_MEASUREMENTS]
+    specs = [draw(snapshot, name)[0] for name in OF_MEASUREMENTS]
     first = [render(spec, suffix) for spec in specs for suffix in ("json", "svg")]
     for name in (*DEVICES, *OTHERS):
-        render(drawn(snapshot, name)[0], "svg")
-    specs = [drawn(snapshot, name)[0] for name in reversed(OF_MEASUREMENTS)]
+        render(draw(snapshot, name)[0], "svg")
+    specs = [draw(snapshot, name)[0] for name in reversed(OF_MEASUREMENTS)]
     assert [render(spec, suffix) for spec in reversed(specs) for suffix in ("json", "svg")] == first
 
 
@@ -651,8 +626,8 @@ def test_a_query_of_ones_own_becomes_a_roofline(finished: Home, tmp_path: Path) 
     assert chart_of(OWN, finished, tmp_path, "--precision", "bf16") == 0
     spec = json.loads((tmp_path / "own.json").read_text("utf-8"))
     validate(spec)
-    assert len(marks(spec, "computed")) == 5
-    assert {row["label"] for row in marks(spec, "computed")} == {"attention"}
+    assert len(select_marks(spec, "computed")) == 5
+    assert {row["label"] for row in select_marks(spec, "computed")} == {"attention"}
     assert spec["title"]["subtitle"][0] == "Points of a query"
     assert spec["title"]["text"] == "H100 SXM: 5 points"
 

@@ -25,12 +25,14 @@ from flows.ingest.catalog import SHIPPED
 from flows.orchestrate import embedded_server
 from flows.orchestrate import settings as prefect_defaults
 from flows.orchestrate.server_process import LockedServer
-from tests.test_ingest import DEVICE
+from tests.support.files import ROOT
+from tests.support.hostile import REFUSED
+from tests.support.inputs import DEVICE
 from warehouse.home import Home
 
-ROOT = Path(__file__).resolve().parents[1]
 DEVICES, MODELS = (len(list((SHIPPED / name).iterdir())) for name in ("hardware", "models"))
 COMMANDS = ["run", "ingest", "measure", "calibrate", "sweep", "query", "schema", "chart", "publish", "check", "serve"]
+COMMANDS += ["questions"]
 COMMANDS += ["lake push", "lake pull", "lake remove"]
 
 
@@ -189,17 +191,7 @@ def test_a_statement_from_a_file(finished: Home, tmp_path: Path, capfdbinary: py
     assert b"42" in query(finished, capfdbinary, "--file", str(tmp_path / "q.sql"), "--format", "csv")
 
 
-HOSTILE = [
-    "select * from read_csv('/etc/passwd')", "select * from read_text('/etc/passwd')", "select * from '/etc/passwd'",
-    "select * from glob('/*')", "copy (select 1) to '/tmp/rooflines-test-out.csv'", "attach '/tmp/x.duckdb'",
-    "attach ':memory:' as m", "install httpfs", "load httpfs", "select * from read_csv('http://127.0.0.1:9/x.csv')",
-    "set memory_limit = '100GB'", "set enable_external_access = true", "pragma enable_external_access", "reset all",
-    "drop view mart.roof", "delete from core.run", "create table core.x (a int)", "export database '/tmp/x'",
-    "create secret (type s3)", "select 1; drop table core.run", "import database '/tmp/x'",
-]  # fmt: skip
-
-
-@pytest.mark.parametrize("sql", HOSTILE)
+@pytest.mark.parametrize("sql", REFUSED)
 def test_the_sandbox_refuses(sql: str, finished: Home, capsys: pytest.CaptureFixture[str]) -> None:
     before = finished.snapshot.read_bytes()
     code = run_command(["query", sql, "--home", str(finished.path)])

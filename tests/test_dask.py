@@ -10,6 +10,8 @@ from pathlib import Path
 
 import pytest
 
+from tests.support.files import ROOT
+
 pytest.importorskip("distributed", reason="the extra dask is not installed")
 
 from flows.cli.app import run_command
@@ -19,14 +21,13 @@ from flows.sweep.grid import Part
 from flows.sweep.parts import Runner
 from flows.sweep.request import Request
 from flows.sweep.run import run_sweep
-from tests.postgresql import free_port
-from tests.test_schedules import running
-from tests.test_sweep import COST, KEY, answer
+from tests.support.postgresql import find_free_port
+from tests.support.processes import run_beside
+from tests.support.sweeps import COST, KEY, query_snapshot
 from warehouse.errors import InputError, RunError
 from warehouse.home import Home
 from warehouse.sweeps.registry import PartFile, sweep_folder
 
-ROOT = Path(__file__).resolve().parents[1]
 GRID = Request("many", ["llama-7b", "gpt2"], batch="1:8:1", sequence="128:1024:128", rows_per_part=100)
 HALF = 20  # about, of its parts
 DASK = [sys.executable, "-P", "-m", "distributed.cli.dask_{}", "--no-dashboard"]
@@ -40,16 +41,16 @@ def command(program: str, *arguments: str) -> list[str]:
 
 @contextmanager
 def scheduler(folder: Path) -> Iterator[tuple[str, Started]]:
-    port = free_port()
+    port = find_free_port()
     run = command("scheduler", "--host", "127.0.0.1", "--port", str(port))
-    with running(run, {"PYTHONPATH": str(ROOT)}, folder / "scheduler.log") as process:
+    with run_beside(run, {"PYTHONPATH": str(ROOT)}, folder / "scheduler.log") as process:
         yield f"tcp://127.0.0.1:{port}", process
 
 
 @contextmanager
 def worker(address: str, folder: Path, code: Path = ROOT) -> Iterator[Started]:
     options = ["--no-nanny", "--nthreads", "1", "--local-directory", str(folder / "scratch")]
-    with running(command("worker", address, *options), {"PYTHONPATH": str(code)}, folder / "worker.log") as process:
+    with run_beside(command("worker", address, *options), {"PYTHONPATH": str(code)}, folder / "worker.log") as process:
         yield process
 
 
@@ -85,7 +86,7 @@ def test_from_the_command(
     arguments += ["--runner", "dask", "--address", cluster[0], "--out", str(tmp_path / "shared")]
     assert run_command(["sweep", *arguments, "--home", str(home.path)]) == 0
     assert "swept 52 rows, 0 MB: 0 of 2 parts were there" in capsys.readouterr().out
-    assert answer(home, "select count(*), count(distinct op) > 9 from mart.sweep_cost") == [(52, True)]
+    assert query_snapshot(home, "select count(*), count(distinct op) > 9 from mart.sweep_cost") == [(52, True)]
 
 
 def test_a_killed_worker_costs_no_part(
@@ -106,8 +107,8 @@ def test_a_killed_worker_costs_no_part(
     columns = ", ".join([*KEY, *COST])
     rows = {name: f"select {columns} from mart.sweep_cost where sweep_id = '{name}'" for name in ("many", "alone")}
     for one, other in (("many", "alone"), ("alone", "many")):
-        assert answer(home, f"select count(*) from ({rows[one]})") == [(done.row_count,)]
-        assert answer(home, f"select count(*) from ({rows[one]} except all {rows[other]})") == [(0,)]
+        assert query_snapshot(home, f"select count(*) from ({rows[one]})") == [(done.row_count,)]
+        assert query_snapshot(home, f"select count(*) from ({rows[one]} except all {rows[other]})") == [(0,)]
 
 
 def test_storage_that_a_worker_does_not_see(
@@ -149,7 +150,7 @@ def test_what_a_cluster_can_lack(home: Home, tmp_path: Path, monkeypatch: pytest
             run_sweep(home, request, runner=after(3, runner, only.kill))
         with worker(address, tmp_path), pytest.raises(RunError, match=r"scheduler at tcp://.* is gone; .* parts are"):
             run_sweep(home, request, runner=after(3, runner, process.kill))
-    assert answer(home, "select count(*) from mart.sweep") == [(0,)]
+    assert query_snapshot(home, "select count(*) from mart.sweep") == [(0,)]
     assert run_sweep(home, request).parts_before > 0
 
 

@@ -14,38 +14,16 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from flows.cli.app import run_command
 from flows.ingest.catalog import list_sources
 from flows.ingest.readers.ops import read_ops
 from flows.ingest.user_catalog import add
-from tests.plain_run import plain_run
-from tests.test_ingest import CONFIG, DEVICE, WORKLOAD, assert_refused, source, written
+from tests.support.commands import ingest
+from tests.support.files import write_file
+from tests.support.inputs import CONFIG, DEVICE, KERNELS, MEASUREMENT, TABLE, WORKLOAD, assert_refused, make_source
+from tests.support.plain_run import plain_run
 from warehouse.errors import InputError, error_lines
 from warehouse.home import Home
 from warehouse.snapshot import open_snapshot
-
-TABLE = """\
-hardware_id,short_name,vendor,fp16_bf16_tflops,int8_tops,memory_gb,l2_mib,bandwidth_gb_per_s,interconnect_gb_per_s,tdp_w,origin,note
-one,One,Me,100,200,24,6,600,32,150,my datasheet,
-two,Two,Me,300.5,,80,,2000,,,their datasheet,"halved, it says"
-"""
-KERNELS = """\
-name,group,m,k,n,batch,repeat,flops,bytes,precision
-conv,conv,50176,576,64,,,,,fp16
-attention heads,attention,128,64,128,32,2,,,fp16
-fft,fft,,,,,,104857600,33554432,fp32
-everywhere,,1000,1000,1000,,,,,
-"""
-
-
-MEASUREMENT = """\
-hardware_id,op,op_group,kind,dtype,flops,bytes,latency_s,method
-a40,copy,products,copy,fp16,0,1e8,1e-3,by hand
-"""
-
-
-def ingest(home: Home, *arguments: str) -> int:
-    return run_command(["ingest", *arguments, "--home", str(home.path)])
 
 
 def entries(home: Home) -> set[str]:
@@ -54,13 +32,13 @@ def entries(home: Home) -> set[str]:
 
 def test_a_table_of_devices(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     home = Home(tmp_path / "home")
-    assert ingest(home, "hardware", str(written(tmp_path, "devices.csv", TABLE))) == 0
+    assert ingest(home, "hardware", str(write_file(tmp_path, "devices.csv", TABLE))) == 0
     assert str(home.catalog / "hardware" / "two.toml") in capsys.readouterr().out
     assert entries(home) == {"hardware/one.toml", "hardware/two.toml"}
     text = (home.catalog / "hardware" / "two.toml").read_text("utf-8")
     assert 'note = "halved, it says"' in text
     assert text.count("tflops = 300.5") == 2
-    assert ingest(home, "hardware", str(written(tmp_path, "again.csv", TABLE))) == 2
+    assert ingest(home, "hardware", str(write_file(tmp_path, "again.csv", TABLE))) == 2
     assert "--replace takes its place" in capsys.readouterr().err
     assert ingest(home, "hardware", str(tmp_path / "again.csv"), "--replace") == 0
 
@@ -80,14 +58,14 @@ def test_a_table_of_devices(tmp_path: Path, capsys: pytest.CaptureFixture[str]) 
     ],
 )
 def test_a_bad_table_adds_nothing(tmp_path: Path, old: str, new: str, names: list[str]) -> None:
-    home, path = Home(tmp_path / "home"), written(tmp_path, "devices.csv", TABLE.replace(old, new, 1))
+    home, path = Home(tmp_path / "home"), write_file(tmp_path, "devices.csv", TABLE.replace(old, new, 1))
     assert_refused(lambda: add(home, "hardware", [str(path)]), names=["devices.csv", *names])
     assert not home.catalog.exists()
 
 
 def test_one_bad_file_keeps_the_others_out(tmp_path: Path) -> None:
-    good = written(tmp_path, "good.toml", DEVICE)
-    bad = written(tmp_path, "bad.toml", DEVICE.replace("mine", "other").replace("696", "-1"))
+    good = write_file(tmp_path, "good.toml", DEVICE)
+    bad = write_file(tmp_path, "bad.toml", DEVICE.replace("mine", "other").replace("696", "-1"))
     home = Home(tmp_path / "home")
     assert_refused(lambda: add(home, "hardware", [str(good), str(bad)]), names=["bad.toml", "gb_per_s"])
     assert not home.catalog.exists()
@@ -96,15 +74,15 @@ def test_one_bad_file_keeps_the_others_out(tmp_path: Path) -> None:
 def test_every_bad_file_is_named_on_a_line_of_its_own(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """Whatever is wrong: no file, its form, a value, two values together, an id that stands twice."""
     home = Home(tmp_path / "home")
-    good = written(tmp_path, "good.toml", DEVICE)
+    good = write_file(tmp_path, "good.toml", DEVICE)
     bad = {
         tmp_path / "none.toml": "No such file",
-        written(tmp_path, "broken.toml", "x ="): "broken TOML",
-        written(tmp_path, "value.toml", DEVICE.replace('"mine"', '"value"').replace("696", "-1")): "gb_per_s = -1",
-        written(tmp_path, "ridge.toml", DEVICE.replace("ine", "ridge").replace("149.7", "40000")): "ridge",
-        written(tmp_path, "twice.toml", DEVICE.replace("mine", "one").replace("Mine", "One")): "one stands twice",
-        written(tmp_path, "again.toml", DEVICE.replace("mine", "one").replace("Mine", "Two")): "one stands twice",
-        written(tmp_path, "name.toml", DEVICE.replace("mine", "name").replace("Mine", "A40")): "short_name",
+        write_file(tmp_path, "broken.toml", "x ="): "broken TOML",
+        write_file(tmp_path, "value.toml", DEVICE.replace('"mine"', '"value"').replace("696", "-1")): "gb_per_s = -1",
+        write_file(tmp_path, "ridge.toml", DEVICE.replace("ine", "ridge").replace("149.7", "40000")): "ridge",
+        write_file(tmp_path, "twice.toml", DEVICE.replace("mine", "one").replace("Mine", "One")): "one stands twice",
+        write_file(tmp_path, "again.toml", DEVICE.replace("mine", "one").replace("Mine", "Two")): "one stands twice",
+        write_file(tmp_path, "name.toml", DEVICE.replace("mine", "name").replace("Mine", "A40")): "short_name",
     }
     assert ingest(home, "hardware", str(good), *map(str, bad)) == 2
     lines = capsys.readouterr().err.splitlines()
@@ -130,7 +108,7 @@ def test_bad_files_of_every_kind_are_named_together(
     kind: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     suffix, contents = BAD_FILES[kind]
-    paths = [written(tmp_path, f"bad-{number}.{suffix}", content) for number, content in enumerate(contents)]
+    paths = [write_file(tmp_path, f"bad-{number}.{suffix}", content) for number, content in enumerate(contents)]
     device = ["--hardware-id", "a40"] if kind in {"vidur", "nsight"} else []
     assert ingest(Home(tmp_path / "home"), kind, *map(str, paths), *device) == 2
     lines = capsys.readouterr().err.splitlines()
@@ -142,7 +120,7 @@ def test_bad_files_of_every_kind_are_named_together(
 def test_a_table_of_devices_names_every_bad_line(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     rows = [("a", "lots", "1"), ("b", "100", "-1"), ("c", "100", "600"), ("d", "", "600"), *[("e", "x", "1")] * 40]
     text = "".join(f"{device},24,{peak},{bandwidth},me\n" for device, peak, bandwidth in rows)
-    path = written(tmp_path, "many.csv", f"hardware_id,memory_gb,fp16_tflops,bandwidth_gb_per_s,origin\n{text}")
+    path = write_file(tmp_path, "many.csv", f"hardware_id,memory_gb,fp16_tflops,bandwidth_gb_per_s,origin\n{text}")
     assert ingest(Home(tmp_path / "home"), "hardware", str(path)) == 2
     lines = capsys.readouterr().err.splitlines()
     for said in ('line 2: fp16_tflops = "lots"', "line 3 (b): bandwidth[0].gb_per_s = -1", "line 5 (d): compute"):
@@ -155,7 +133,7 @@ def test_a_table_of_devices_names_every_bad_line(tmp_path: Path, capsys: pytest.
 def test_a_table_of_kernels_names_the_first_row_of_each_mistake(tmp_path: Path) -> None:
     text = "op,m,k,n\na,1,1,1\nb,1,,\nc,2,,\nd,0,1,1\n,1,1,1\n"
     with pytest.raises(InputError) as caught:
-        add(Home(tmp_path / "home"), "ops", [str(written(tmp_path, "kernels.csv", text))])
+        add(Home(tmp_path / "home"), "ops", [str(write_file(tmp_path, "kernels.csv", text))])
     rows = [line.partition("kernels.csv: ")[2].partition(":")[0] for line in error_lines(caught.value)]
     assert sorted(rows) == ['row 2 ("b")', 'row 4 ("d")', "row 5 (null)"]
 
@@ -172,7 +150,7 @@ def test_a_run_names_every_bad_file_of_its_catalog(home: Home, capsys: pytest.Ca
     }
     for name, content in bad.items():
         (home.catalog / name).parent.mkdir(parents=True, exist_ok=True)
-        written(home.catalog, name, content)
+        write_file(home.catalog, name, content)
     before = home.snapshot.read_bytes()
     with pytest.raises(InputError) as caught:
         plain_run(home)
@@ -197,9 +175,9 @@ def test_a_full_catalog_of_strange_files_names_all_of_them(tmp_path: Path) -> No
 
 def test_a_device_file_may_have_any_name(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     home = Home(tmp_path / "home")
-    assert ingest(home, "hardware", str(written(tmp_path, "download (1).toml", DEVICE))) == 0
+    assert ingest(home, "hardware", str(write_file(tmp_path, "download (1).toml", DEVICE))) == 0
     assert entries(home) == {"hardware/mine.toml"}
-    path = written(tmp_path, "a40.toml", DEVICE.replace('"mine"', '"a40"').replace('"Mine"', '"A40"'))
+    path = write_file(tmp_path, "a40.toml", DEVICE.replace('"mine"', '"a40"').replace('"Mine"', '"A40"'))
     assert ingest(home, "hardware", str(path)) == 0
     assert "in the place of the shipped one" in capsys.readouterr().out
 
@@ -207,9 +185,9 @@ def test_a_device_file_may_have_any_name(tmp_path: Path, capsys: pytest.CaptureF
 def test_a_model_from_a_file_or_a_folder(tmp_path: Path) -> None:
     home = Home(tmp_path / "home")
     (tmp_path / "My Model 8B").mkdir()
-    written(tmp_path / "My Model 8B", "config.json", json.dumps(CONFIG))
-    written(tmp_path, "Other-7B.json", json.dumps(CONFIG))
-    named = written(tmp_path, "config.json", json.dumps({**CONFIG, "_name_or_path": "org/Third-1.5B"}))
+    write_file(tmp_path / "My Model 8B", "config.json", json.dumps(CONFIG))
+    write_file(tmp_path, "Other-7B.json", json.dumps(CONFIG))
+    named = write_file(tmp_path, "config.json", json.dumps({**CONFIG, "_name_or_path": "org/Third-1.5B"}))
     assert ingest(home, "model", str(tmp_path / "My Model 8B"), str(tmp_path / "Other-7B.json"), str(named)) == 0
     assert entries(home) == {"models/my-model-8b.json", "models/other-7b.json", "models/third-1.5b.json"}
 
@@ -233,7 +211,7 @@ def fake_hub(monkeypatch: pytest.MonkeyPatch, answer: Path | Exception) -> list[
 
 def test_a_model_from_the_hub(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     home = Home(tmp_path / "home")
-    asked = fake_hub(monkeypatch, written(tmp_path, "cached.json", json.dumps(CONFIG)))
+    asked = fake_hub(monkeypatch, write_file(tmp_path, "cached.json", json.dumps(CONFIG)))
     assert ingest(home, "model", "some-org/Some-Model-8B") == 0
     assert asked == ["some-org/Some-Model-8B config.json"]
     config = json.loads((home.catalog / "models" / "some-model-8b.json").read_text("utf-8"))
@@ -272,24 +250,24 @@ def test_a_hub_that_nobody_can_reach(
 
 def test_a_workload_and_what_it_names(tmp_path: Path) -> None:
     home = Home(tmp_path / "home")
-    bad = written(tmp_path, "bad.toml", WORKLOAD.replace("fp16", "fp9"))
+    bad = write_file(tmp_path, "bad.toml", WORKLOAD.replace("fp16", "fp9"))
     assert_refused(lambda: add(home, "workload", [str(bad)]), names=["bad.toml", '"fp9"', "expected one of"])
-    assert ingest(home, "workload", str(written(tmp_path, "good.toml", WORKLOAD))) == 0
+    assert ingest(home, "workload", str(write_file(tmp_path, "good.toml", WORKLOAD))) == 0
     assert entries(home) == {"workloads/mine.toml"}
 
 
 @pytest.mark.parametrize("suffix", ["json", "parquet"])
 def test_kernels_may_come_in_any_format(suffix: str, tmp_path: Path) -> None:
-    text = written(tmp_path, "kernels.csv", KERNELS)
+    text = write_file(tmp_path, "kernels.csv", KERNELS)
     path = tmp_path / f"kernels.{suffix}"
     frame = pl.read_csv(text)
     _ = frame.write_json(path) if suffix == "json" else frame.write_parquet(path)
-    ours, theirs = (read_ops([source(each, "ops")])["op"] for each in (path, text))
+    ours, theirs = (read_ops([make_source(each, "ops")])["op"] for each in (path, text))
     assert ours.equals(theirs)
 
 
 def test_kernels_stand_beside_the_ops_of_models(home: Home, tmp_path: Path) -> None:
-    assert ingest(home, "ops", str(written(tmp_path, "kernels.csv", KERNELS))) == 0
+    assert ingest(home, "ops", str(write_file(tmp_path, "kernels.csv", KERNELS))) == 0
     plain_run(home, draws=True)
     with open_snapshot(home.snapshot) as connection:
         rows = connection.sql(
@@ -338,7 +316,7 @@ def test_kernels_stand_beside_the_ops_of_models(home: Home, tmp_path: Path) -> N
     ],
 )
 def test_bad_kernels(tmp_path: Path, old: str, new: str, names: list[str]) -> None:
-    home, path = Home(tmp_path / "home"), written(tmp_path, "kernels.csv", KERNELS.replace(old, new, 1))
+    home, path = Home(tmp_path / "home"), write_file(tmp_path, "kernels.csv", KERNELS.replace(old, new, 1))
     assert_refused(lambda: add(home, "ops", [str(path)]), names=["kernels.csv", *names])
     assert not home.catalog.exists()
 
@@ -346,19 +324,19 @@ def test_bad_kernels(tmp_path: Path, old: str, new: str, names: list[str]) -> No
 def test_one_op_may_run_at_several_precisions(tmp_path: Path) -> None:
     text = "op,flops,bytes,precision_id\nfft,100,50,fp32\nfft,100,25,fp16\n"
     home = Home(tmp_path / "home")
-    assert ingest(home, "ops", str(written(tmp_path, "fft.csv", text))) == 0
-    twice = written(tmp_path, "twice.csv", text.replace("fp16", "fp32"))
+    assert ingest(home, "ops", str(write_file(tmp_path, "fft.csv", text))) == 0
+    twice = write_file(tmp_path, "twice.csv", text.replace("fp16", "fp32"))
     assert_refused(lambda: add(home, "ops", [str(twice)]), names=["row 2", "second row of this name and precision"])
 
 
 def test_kernels_that_take_the_name_of_a_model(tmp_path: Path) -> None:
-    home, path = Home(tmp_path / "home"), written(tmp_path, "llama-7b.csv", KERNELS)
+    home, path = Home(tmp_path / "home"), write_file(tmp_path, "llama-7b.csv", KERNELS)
     assert_refused(lambda: add(home, "ops", [str(path)]), names=["llama-7b.csv", "expected no model's id"])
 
 
 def test_a_file_takes_the_place_of_one_with_another_ending(tmp_path: Path) -> None:
     home = Home(tmp_path / "home")
-    path = written(tmp_path, "kernels.csv", KERNELS)
+    path = write_file(tmp_path, "kernels.csv", KERNELS)
     pl.read_csv(path).write_parquet(tmp_path / "kernels.parquet")
     assert ingest(home, "ops", str(path)) == 0
     assert ingest(home, "ops", str(tmp_path / "kernels.parquet"), "--replace") == 0
@@ -393,10 +371,10 @@ def test_bad_arguments(
 @settings(max_examples=100, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
 @given(content=st.binary(max_size=300), suffix=st.sampled_from(["csv", "json", "parquet"]))
 def test_no_bytes_get_more_than_one_line(tmp_path: Path, content: bytes, suffix: str) -> None:
-    path = written(tmp_path, f"fuzz.{suffix}", content)
+    path = write_file(tmp_path, f"fuzz.{suffix}", content)
     try:
         refused = ""
-        read_ops([source(path, "ops")])
+        read_ops([make_source(path, "ops")])
     except InputError as error:
         refused = str(error)
     assert refused == "" or ("fuzz" in refused and "\n" not in refused)
@@ -406,7 +384,7 @@ def test_the_table_of_the_readme_of_devices(tmp_path: Path) -> None:
     """A table needs few columns: two dtypes may share one, and integers count operations."""
     text = "hardware_id,memory_gb,bandwidth_gb_per_s,fp16_bf16_tflops,int8_tops,origin\nmine,48,696,149.7,299.3,me\n"
     home = Home(tmp_path / "home")
-    assert ingest(home, "hardware", str(written(tmp_path, "few.csv", text))) == 0
+    assert ingest(home, "hardware", str(write_file(tmp_path, "few.csv", text))) == 0
     device = tomllib.loads((home.catalog / "hardware" / "mine.toml").read_text("utf-8"))
     assert [(entry["dtype"], entry["tflops"]) for entry in device["compute"]] == [
         ("fp16", 149.7), ("bf16", 149.7), ("int8", 299.3),
@@ -442,7 +420,7 @@ def test_the_table_of_the_readme_of_devices(tmp_path: Path) -> None:
     ],
 )  # fmt: skip
 def test_what_would_fail_a_run_is_refused(tmp_path: Path, kind: Any, name: str, content: str, names: list[str]) -> None:
-    home, path = Home(tmp_path / "home"), written(tmp_path, name, content)
+    home, path = Home(tmp_path / "home"), write_file(tmp_path, name, content)
     assert_refused(lambda: add(home, kind, [str(path)]), names=names)
     assert not home.catalog.exists()
 
@@ -466,7 +444,7 @@ def test_a_workload_of_ones_own_takes_no_crossover_away(home: Home, tmp_path: Pa
     with open_snapshot(home.snapshot) as connection:
         before = connection.sql(count).fetchall()[0]
     text = WORKLOAD.replace("[128]", "[100]").replace('["paper"]', '["engine", "paper"]')
-    add(home, "workload", [str(written(tmp_path, "mine.toml", text))])
+    add(home, "workload", [str(write_file(tmp_path, "mine.toml", text))])
     plain_run(home)
     with open_snapshot(home.snapshot) as connection:
         assert connection.sql(count).fetchall()[0] == before

@@ -27,7 +27,8 @@ import pytest
 
 from flows.cli.app import run_command
 from flows.ingest.catalog import list_sources
-from tests.plain_run import STAGES, ask_for, content, plain_run, run_telling, small_catalog
+from tests.support.files import ROOT
+from tests.support.plain_run import STAGES, ask_for, content, plain_run, run_telling, small_catalog
 from warehouse import snapshot
 from warehouse.checks import Rule
 from warehouse.engine.file_format import STORAGE_NUMBER, read_storage_version
@@ -36,7 +37,6 @@ from warehouse.home import Home
 from warehouse.load import Fingerprints
 from warehouse.site_folder.manifest import read_inputs_digest
 
-ROOT = Path(__file__).resolve().parents[1]
 KILLS = 50
 _HEADER, _BLOCK = 12_288, 262_144  # bytes of a DuckDB file
 
@@ -682,9 +682,10 @@ def test_homes_that_cannot_be(name: str, built: Home, tmp_path: Path, capsys: py
 
 def test_two_homes_at_once(shipped: Path, tmp_path: Path) -> None:
     """Two commands with servers of their own, and one home of Prefect's for both."""
-    script = "import sys; from pathlib import Path; from flows import cli, pool; from flows.ingest import catalog\n"
-    script += "from tests.plain_run import drawn_by_nobody; pool.start = lambda: None\n"
-    script += "catalog.SHIPPED = Path(sys.argv.pop())\nwith drawn_by_nobody(): cli.main()"
+    script = "import sys; from pathlib import Path; from flows.cli.app import main; from flows.ingest import catalog\n"
+    script += "from flows.site import drawing_processes; drawing_processes.start = lambda: None\n"
+    script += "from tests.support.plain_run import drawn_by_nobody\n"
+    script += "catalog.SHIPPED = Path(sys.argv.pop())\nwith drawn_by_nobody(): main()"
     environment = {name: value for name, value in os.environ.items() if not name.startswith("PREFECT_")}
     environment |= {"PREFECT_HOME": str(tmp_path / "prefect"), "PYTHONPATH": str(ROOT)}
     homes = [Home(tmp_path / name) for name in ("one", "other")]

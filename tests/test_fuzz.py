@@ -23,19 +23,28 @@ import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
-from flows.cli.app import _statement
+from flows.cli.options import read_statement
 from flows.ingest import catalog
 from flows.ingest import user_catalog as entries
 from flows.ingest.catalog import SHIPPED
 from flows.ingest.incoming import recognized
 from flows.ingest.kinds import read_kind
-from tests.test_aiconfigurator import ATTENTION, PRODUCT
-from tests.test_entries import KERNELS, TABLE
-from tests.test_ingest import CONFIG, DEVICE, WORKLOAD, source
+from tests.support.files import ROOT
+from tests.support.inputs import (
+    ATTENTION,
+    CONFIG,
+    DEVICE,
+    KERNELS,
+    MLP,
+    PRODUCT,
+    TABLE,
+    WORKLOAD,
+    make_profile,
+    make_source,
+)
 from warehouse.errors import InputError, RunError
 from warehouse.home import Home
 
-ROOT = Path(__file__).resolve().parents[1]
 EXAMPLES = int(os.environ.get("ROOFLINES_FUZZ_EXAMPLES", "5"))  # of each reader
 LONGEST_S = 5.0  # of the processor, for a file of some kilobytes or a bomb
 MOST_BYTES = 500e6  # that reading a bomb takes beside what the program takes anyway
@@ -72,18 +81,7 @@ TRACE = {
 }  # fmt: skip
 
 
-def profile(columns: str, layers: str, values: str) -> bytes:
-    """Return a profile by Vidur of one row."""
-    times = [f"time_stats.{layer}.{name}" for layer in layers.split() for name in ("min", "median", "std")]
-    return f"{columns},{','.join(times)}\n{values}{',0.5' * len(times)}\n".encode()
-
-
-MLP = profile(
-    "n_head,n_kv_head,n_embd,n_expanded_embd,num_tokens,num_tensor_parallel_workers,use_gated_mlp",
-    "attn_pre_proj attn_post_proj mlp_up_proj mlp_down_proj",
-    "32,8,4096,14336,64,1,True",
-)
-CHUNKS = profile(
+CHUNKS = make_profile(
     "n_q_head,n_kv_head,n_embd,batch_size,prefill_chunk_size,kv_cache_size,num_tensor_parallel_workers,is_prefill",
     "attn_prefill attn_decode",
     "32,8,4096,4,64,128,1,True",
@@ -155,12 +153,12 @@ class Reader:
     def read(self, path: Path, home: Home) -> None:
         """Read a file as a command would."""
         if self.kind == "statement":
-            _statement(None, path)
+            read_statement(None, path)
         elif self.kind in get_args(entries.Kind):
             device = "a40" if self.kind in {"vidur", "nsight", "torch-profiler"} else None
             entries.add(home, self.kind, [str(path)], replace=True, hardware_id=device)  # type: ignore[arg-type]
         else:
-            for frame in read_kind(self.kind, [source(path, self.kind)]).values():
+            for frame in read_kind(self.kind, [make_source(path, self.kind)]).values():
                 frame.collect()
 
 
@@ -406,14 +404,14 @@ READ = """
 import re, sys, time
 from pathlib import Path
 from flows.ingest.profiles.torch_profiler import read_torch_profiler
-from tests.test_ingest import source
+from tests.support.inputs import make_source
 from warehouse.errors import InputError
 def most_bytes():  # getrusage would count what the process took that began this one
     return 1024 * int(re.search(r"VmHWM:\\s+(\\d+)", Path("/proc/self/status").read_text())[1])
 path = Path(sys.argv[1])
 before, started = most_bytes(), time.process_time()
 try:
-    read_torch_profiler(source(path, "measurement"), "a40", None)
+    read_torch_profiler(make_source(path, "measurement"), "a40", None)
 except InputError as error:
     print(error)
 print(time.process_time() - started, most_bytes() - before)

@@ -8,8 +8,9 @@ import pytest
 from charts.gallery import list_charts
 from flows.ingest.readers.gallery import read_gallery
 from flows.site.gallery import chart_frame, find_chart, gallery
-from tests.plain_run import plain_run
-from tests.test_ingest import source, written
+from tests.support.files import write_file
+from tests.support.inputs import make_source
+from tests.support.plain_run import plain_run
 from warehouse.errors import InputError
 from warehouse.home import Home
 from warehouse.snapshot import open_snapshot
@@ -40,7 +41,7 @@ where model_id = 'llama-3-8b' and hardware_id = 'h100-sxm' and convention = 'eng
 
 
 def read(folder: Path, text: str) -> list[dict[str, object]]:
-    return read_gallery([source(written(folder, "gallery.toml", text), "gallery")])["own_chart"].to_dicts()
+    return read_gallery([make_source(write_file(folder, "gallery.toml", text), "gallery")])["own_chart"].to_dicts()
 
 
 def test_an_own_gallery_is_read(tmp_path: Path) -> None:
@@ -79,7 +80,7 @@ def test_a_bad_entry_is_named_and_the_others_are_read(old: str, new: str, said: 
 def test_a_file_that_is_no_gallery_is_refused(text: str, tmp_path: Path) -> None:
     (tmp_path / "gallery.toml").write_bytes(text.encode("latin-1"))
     with pytest.raises(InputError, match=r"gallery\.toml: ") as caught:
-        read_gallery([source(tmp_path / "gallery.toml", "gallery")])
+        read_gallery([make_source(tmp_path / "gallery.toml", "gallery")])
     assert "\n" not in str(caught.value)
 
 
@@ -106,7 +107,7 @@ def test_an_own_chart_takes_the_place_of_a_shipped_one() -> None:
 
 def test_own_charts_are_published(home: Home, tmp_path: Path) -> None:
     home.catalog.mkdir()
-    written(home.catalog, "gallery.toml", CHART + QUERY)
+    write_file(home.catalog, "gallery.toml", CHART + QUERY)
     public = tmp_path / "public"
     summary = plain_run(home, publish_to=public, draws=True)
     mine = {"mine-llama-3-8b-l40s", "mine-llama-13b-l40s", "my-kernels"}

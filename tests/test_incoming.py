@@ -15,7 +15,7 @@ from flows.ingest import incoming
 from flows.ingest import user_catalog as entries
 from flows.ingest.incoming import recognized, take_in
 from flows.ingest.user_catalog import Added, Kind
-from tests.test_ingest import DEVICE
+from tests.support.inputs import DEVICE
 from warehouse.errors import InputError, RunError, one_line
 from warehouse.home import Home
 

@@ -1,87 +1,27 @@
 """Input files: what is read of them, and the one line that a bad one gets."""
 
-import hashlib
 import json
 import re
-from collections.abc import Callable
 from pathlib import Path
-from typing import Any
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from flows.ingest.catalog import SourceFile, list_sources
+from flows.ingest.catalog import list_sources
 from flows.ingest.document import parse
 from flows.ingest.kinds import READERS, read_kind
 from flows.ingest.readers.hardware import read_hardware
 from flows.ingest.readers.model import read_models, short_name
 from flows.ingest.readers.workload import read_precisions, read_workloads
+from tests.support.files import write_file
+from tests.support.inputs import CONFIG, DEVICE, WORKLOAD, assert_refused, make_source
 from warehouse.errors import InputError
 from warehouse.home import Home
 
-DEVICE = """\
-hardware_id = "mine"
-name = "My device"
-short_name = "Mine"
-vendor = "Me"
-architecture = "Own"
-memory_gb = 48
-tdp_w = 300
-origin = "my datasheet"
-[[compute]]
-dtype = "fp16"
-tflops = 149.7
-basis = "datasheet"
-origin = "my datasheet"
-[[bandwidth]]
-level = "dram"
-gb_per_s = 696
-basis = "datasheet"
-origin = "my datasheet"
-"""
-CONFIG: dict[str, Any] = {
-    "architectures": ["LlamaForCausalLM"],
-    "hidden_size": 4096,
-    "intermediate_size": 11008,
-    "num_hidden_layers": 32,
-    "num_attention_heads": 32,
-    "vocab_size": 32000,
-}
-WORKLOAD = """\
-workload_id = "mine"
-name = "My grid"
-origin = "me"
-phases = ["decode"]
-batch_size = [1]
-sequence_length = [128]
-conventions = ["paper"]
-precisions = ["fp16"]
-"""
-
-
-def source(path: Path, kind: str) -> SourceFile:
-    digest = hashlib.sha256(path.read_bytes()).hexdigest()
-    return SourceFile(f"given/{kind}/{path.stem}", kind, path.stem, path, path.name, digest, path.stat().st_size)
-
-
-def written(folder: Path, name: str, content: str | bytes) -> Path:
-    path = folder / name
-    path.write_bytes(content.encode() if isinstance(content, str) else content)
-    return path
-
-
-def assert_refused(read: Callable[[], object], *, names: list[str]) -> None:
-    with pytest.raises(InputError) as caught:
-        read()
-    message = str(caught.value)
-    assert "\n" not in message
-    for part in names:
-        assert part in message
-
 
 def test_device(tmp_path: Path) -> None:
-    frames = read_hardware([source(written(tmp_path, "mine.toml", DEVICE), "hardware")])
+    frames = read_hardware([make_source(write_file(tmp_path, "mine.toml", DEVICE), "hardware")])
     assert frames["hardware"].row(0, named=True)["memory_bytes"] == 48e9
     values = dict(frames["ceiling"].select("name", "value_per_s").iter_rows())
     assert values == {"fp16": 149.7e12, "dram": 696e9}
@@ -116,32 +56,32 @@ def test_device(tmp_path: Path) -> None:
 )
 def test_bad_device(tmp_path: Path, old: str, new: str, names: list[str]) -> None:
     assert DEVICE.replace(old, new, 1) != DEVICE
-    path = written(tmp_path, "mine.toml", DEVICE.replace(old, new, 1))
-    assert_refused(lambda: read_hardware([source(path, "hardware")]), names=[str(path), *names])
+    path = write_file(tmp_path, "mine.toml", DEVICE.replace(old, new, 1))
+    assert_refused(lambda: read_hardware([make_source(path, "hardware")]), names=[str(path), *names])
 
 
 def test_bytes_that_are_no_text(tmp_path: Path) -> None:
-    path = written(tmp_path, "mine.toml", b"\xff\xfe\x00")
-    assert_refused(lambda: read_hardware([source(path, "hardware")]), names=[str(path), "UTF-8"])
+    path = write_file(tmp_path, "mine.toml", b"\xff\xfe\x00")
+    assert_refused(lambda: read_hardware([make_source(path, "hardware")]), names=[str(path), "UTF-8"])
 
 
 def test_an_id_that_stands_twice(tmp_path: Path) -> None:
-    files = [written(tmp_path, name, DEVICE) for name in ("copy.toml", "mine.toml")]
-    read = lambda: read_hardware([source(path, "hardware") for path in files])  # noqa: E731
+    files = [write_file(tmp_path, name, DEVICE) for name in ("copy.toml", "mine.toml")]
+    read = lambda: read_hardware([make_source(path, "hardware") for path in files])  # noqa: E731
     assert_refused(read, names=[str(files[1]), "hardware_id", '"mine"', f"also the id of {files[0]}"])
 
 
 def test_a_second_default(tmp_path: Path) -> None:
     second = '[[compute]]\ndtype = "fp16"\ntflops = 140\nbasis = "measured"\norigin = "x"\ndefault = true\n'
     text = DEVICE.replace("tflops = 149.7", "tflops = 149.7\ndefault = true") + second
-    path = written(tmp_path, "mine.toml", text)
-    assert_refused(lambda: read_hardware([source(path, "hardware")]), names=["default", "fp16", "2 defaults"])
+    path = write_file(tmp_path, "mine.toml", text)
+    assert_refused(lambda: read_hardware([make_source(path, "hardware")]), names=["default", "fp16", "2 defaults"])
 
 
 def test_the_datasheet_is_the_default_where_none_is_marked(tmp_path: Path) -> None:
     second = '[[compute]]\ndtype = "fp16"\ntflops = 140\nbasis = "measured"\norigin = "x"\n'
-    path = written(tmp_path, "mine.toml", DEVICE + second)
-    ceiling = read_hardware([source(path, "hardware")])["ceiling"].filter(name="fp16")
+    path = write_file(tmp_path, "mine.toml", DEVICE + second)
+    ceiling = read_hardware([make_source(path, "hardware")])["ceiling"].filter(name="fp16")
     assert dict(ceiling.select("basis", "is_default").iter_rows()) == {"datasheet": True, "measured": False}
 
 
@@ -150,8 +90,8 @@ def config(**changes: object) -> str:
 
 
 def test_config(tmp_path: Path) -> None:
-    path = written(tmp_path, "my-model-8b.json", config(num_key_value_heads=8, _name_or_path="me/my-model"))
-    frames = read_models([source(path, "model")])
+    path = write_file(tmp_path, "my-model-8b.json", config(num_key_value_heads=8, _name_or_path="me/my-model"))
+    frames = read_models([make_source(path, "model")])
     row = frames["model"].row(0, named=True)
     assert (row["short_name"], row["num_kv_heads"], row["head_dim"]) == ("My Model 8B", 8, 128)
     assert frames["origin"]["origin"][0] == "config.json of me/my-model on the Hugging Face hub"
@@ -175,8 +115,8 @@ def test_config(tmp_path: Path) -> None:
     ],
 )
 def test_bad_config(tmp_path: Path, text: str, names: list[str]) -> None:
-    path = written(tmp_path, "mine.json", text)
-    assert_refused(lambda: read_models([source(path, "model")]), names=[str(path), *names])
+    path = write_file(tmp_path, "mine.json", text)
+    assert_refused(lambda: read_models([make_source(path, "model")]), names=[str(path), *names])
 
 
 @pytest.mark.parametrize(
@@ -191,23 +131,23 @@ def test_bad_config(tmp_path: Path, text: str, names: list[str]) -> None:
     ],
 )
 def test_bad_workload(tmp_path: Path, old: str, new: str, names: list[str]) -> None:
-    path = written(tmp_path, "mine.toml", WORKLOAD.replace(old, new))
-    assert_refused(lambda: read_workloads([source(path, "workload")]), names=[str(path), *names])
+    path = write_file(tmp_path, "mine.toml", WORKLOAD.replace(old, new))
+    assert_refused(lambda: read_workloads([make_source(path, "workload")]), names=[str(path), *names])
 
 
 def test_a_precision_that_stands_twice_in_a_file(tmp_path: Path) -> None:
     entry = '[[precision]]\nprecision_id = "p"\nweight_bits = 4\nactivation_bits = 16\nkv_bits = 8\n'
     text = 2 * f'{entry}compute_dtype = "fp16"\norigin = "x"\n'
-    path = written(tmp_path, "precisions.toml", text)
-    assert_refused(lambda: read_precisions([source(path, "precision")]), names=["precision_id", '"p"'])
+    path = write_file(tmp_path, "precisions.toml", text)
+    assert_refused(lambda: read_precisions([make_source(path, "precision")]), names=["precision_id", '"p"'])
 
 
 def test_later_catalogs_add_and_override(tmp_path: Path) -> None:
     home, given = Home(tmp_path / "home"), tmp_path / "given"
     for folder, text in ((home.catalog, DEVICE), (given, DEVICE.replace("696", "700"))):
         (folder / "hardware").mkdir(parents=True)
-        written(folder / "hardware", "mine.toml", text)
-    written(home.catalog / "hardware", "a40.toml", DEVICE.replace('"mine"', '"a40"'))
+        write_file(folder / "hardware", "mine.toml", text)
+    write_file(home.catalog / "hardware", "a40.toml", DEVICE.replace('"mine"', '"a40"'))
     found = {source.entry_id: source.source_id for source in list_sources(home, given) if source.kind == "hardware"}
     assert found["mine"] == "given/hardware/mine"
     assert found["a40"] == "home/hardware/a40"
@@ -230,14 +170,14 @@ def test_the_shipped_catalog_says_where_every_value_comes_from(tmp_path: Path) -
 
 
 def test_a_config_that_says_nothing_of_its_origin(tmp_path: Path) -> None:
-    path = written(tmp_path, "mine-8b.json", config(_name_or_path="", tie_word_embeddings=None))
-    assert read_models([source(path, "model")])["origin"]["origin"][0] == "not stated in the file"
+    path = write_file(tmp_path, "mine-8b.json", config(_name_or_path="", tie_word_embeddings=None))
+    assert read_models([make_source(path, "model")])["origin"]["origin"][0] == "not stated in the file"
 
 
 @pytest.mark.parametrize("name", ["My Model's <b>.json", "-.json", "Llama-7B.json"])
 def test_a_config_whose_file_name_is_no_id(tmp_path: Path, name: str) -> None:
-    path = written(tmp_path, name, config())
-    assert_refused(lambda: read_models([source(path, "model")]), names=[name, "file name", "expected an id"])
+    path = write_file(tmp_path, name, config())
+    assert_refused(lambda: read_models([make_source(path, "model")]), names=[name, "file name", "expected an id"])
 
 
 def test_names_of_models() -> None:
@@ -255,16 +195,16 @@ def test_no_text_gets_more_than_one_line(tmp_path_factory: pytest.TempPathFactor
     path = tmp_path_factory.getbasetemp() / f"fuzz-{kind}.{suffix}"
     path.write_text(text, "utf-8", errors="replace")
     with pytest.raises(InputError, match=re.escape(path.name)) as caught:
-        READERS[kind][0]([source(path, kind)])
+        READERS[kind][0]([make_source(path, kind)])
     assert "Traceback" not in str(caught.value)
 
 
 def test_parse_reads_what_it_should(tmp_path: Path) -> None:
-    assert parse(source(written(tmp_path, "x.toml", "a = 1"), "hardware")) == {"a": 1}
-    assert parse(source(written(tmp_path, "x.json", '\ufeff{"a": 1}'), "model")) == {"a": 1}
+    assert parse(make_source(write_file(tmp_path, "x.toml", "a = 1"), "hardware")) == {"a": 1}
+    assert parse(make_source(write_file(tmp_path, "x.json", '\ufeff{"a": 1}'), "model")) == {"a": 1}
 
 
 def test_a_file_that_changes_while_it_is_read_is_refused(tmp_path: Path) -> None:
-    listed = source(written(tmp_path, "mine.toml", DEVICE), "hardware")
-    written(tmp_path, "mine.toml", DEVICE.replace("696", "600"))
+    listed = make_source(write_file(tmp_path, "mine.toml", DEVICE), "hardware")
+    write_file(tmp_path, "mine.toml", DEVICE.replace("696", "600"))
     assert_refused(lambda: read_hardware([listed]), names=["mine.toml", "changed while"])

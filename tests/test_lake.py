@@ -18,8 +18,9 @@ from flows import steps
 from flows.cli.app import run_command
 from flows.ingest.catalog import SHIPPED, list_sources
 from flows.ingest.kinds import READERS
-from tests.postgresql import Server, postgresql
-from tests.s3 import s3_server
+from tests.support.files import ROOT
+from tests.support.postgresql import Server, start_postgresql
+from tests.support.s3 import s3_server
 from warehouse import snapshot
 from warehouse.checks import run_checks
 from warehouse.connection import OFFLINE
@@ -33,7 +34,6 @@ from warehouse.lake.push import push_home, remove_writer
 from warehouse.snapshot import open_snapshot
 from warehouse.sql_files import sql_files
 
-ROOT = Path(__file__).resolve().parents[1]
 WRITERS = ["ada", "bob", "cyd", "dan"]
 KEPT = {"hardware/a40", "hardware/h100-sxm", "model/llama-7b", "precision/precisions", "elementwise/elementwise"}
 GRID = """
@@ -112,7 +112,7 @@ def places(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Places]:
     for extension in ("ducklake", "postgres_scanner"):
         if reason := explain_missing_extension(extension, "lake"):
             pytest.skip(reason)
-    with postgresql() as server:
+    with start_postgresql() as server:
         if server is None:
             pytest.skip("PostgreSQL is not installed")
         yield Places(server, tmp_path_factory.mktemp("data"))
@@ -318,12 +318,12 @@ def test_a_killed_push_changes_nothing_and_a_removal_one_writer(
 def test_a_lake_of_another_version(
     homes: dict[str, Home], full: Place, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    def push_again() -> object:
+    def push() -> object:
         return push_home(homes["ada"], full.address, "ada")
 
     monkeypatch.setattr("warehouse.lake.tables._schema_version", lambda: 1)
     with pytest.raises(InputError, match="tables of a newer version"):
-        push_again()
+        push()
     monkeypatch.setattr("warehouse.lake.tables._schema_version", lambda: 1000)
     with pytest.raises(InputError, match="tables of an older version"):
         pull_lake(Home(tmp_path / "pulled"), full.address)
@@ -332,7 +332,7 @@ def test_a_lake_of_another_version(
     monkeypatch.undo()
     monkeypatch.setattr("warehouse.lake.push.code_version", lambda: "another")
     with pytest.raises(InputError, match="`rooflines run` first"):
-        push_again()
+        push()
 
 
 def test_what_cannot_be_reached_or_breaks_off(

@@ -14,8 +14,8 @@ from flows.site.drawing_processes import Drawings
 from flows.site.gallery import LeftOut, find_chart, told
 from flows.site.page_paths import can_be_a_folder
 from flows.site.publish import left_out_of
-from tests.plain_run import ask_for, done, plain_run, small_catalog
-from tests.test_ingest import written
+from tests.support.files import write_file
+from tests.support.plain_run import ask_for, done, plain_run, small_catalog
 from warehouse.errors import InputError, RunError
 from warehouse.home import Home
 from warehouse.rows import fetch_rows
@@ -94,7 +94,7 @@ def test_a_bad_chart_holds_nothing_up(
     monkeypatch.setattr("flows.site.gallery._MOST_S", 2)
     fails = {"drawing": done(ValueError("no ink\nleft")), "panic": done(pl.exceptions.PanicException("index"))}
     text = "".join(text for text, _ in BAD.values()) + "".join(GRID.format(name=name) for name in fails)
-    written(home.catalog, "gallery.toml", text + GOOD)
+    write_file(home.catalog, "gallery.toml", text + GOOD)
     summary = plain_run(home, shipped, drawings=fails)
     assert summary.site
     assert {path.name for path in (home.site / "charts").iterdir()} == {"good", "good-too", "device-a40"}
@@ -122,7 +122,7 @@ def test_a_bad_chart_holds_nothing_up(
 
 
 def test_an_unchanged_run_draws_nothing_and_says_what_is_left_out(home: Home, shipped: Path) -> None:
-    written(home.catalog, "gallery.toml", BAD["two"][0] + GOOD)
+    write_file(home.catalog, "gallery.toml", BAD["two"][0] + GOOD)
     first = plain_run(home, shipped)
     before = {path: path.stat().st_mtime_ns for path in home.site.rglob("*")}
     again = plain_run(home, shipped)
@@ -140,10 +140,10 @@ def test_a_chart_that_cannot_be_drawn_any_more_is_not_shown_as_it_was(
     home: Home, shipped: Path, tmp_path: Path
 ) -> None:
     public = tmp_path / "public"
-    written(home.catalog, "gallery.toml", GOOD)
+    write_file(home.catalog, "gallery.toml", GOOD)
     plain_run(home, shipped, publish_to=public)
     assert (public / "charts" / "good").is_dir()
-    written(home.catalog, "gallery.toml", GOOD.replace("batch_size = 1", "batch_size = 7"))
+    write_file(home.catalog, "gallery.toml", GOOD.replace("batch_size = 1", "batch_size = 7"))
     assert [chart.name for chart in plain_run(home, shipped, publish_to=public).left_out] == ["good"]
     for site in (home.site, public):
         assert {path.name for path in (site / "charts").iterdir()} == {"good-too", "device-a40"}
@@ -154,13 +154,13 @@ def test_where_no_chart_can_be_drawn_no_chart_is_at_fault(home: Home, shipped: P
     with pytest.raises(RunError, match=r"no chart could be drawn, so nothing was published: .*device-a40: .*no pen"):
         plain_run(home, shipped, drawings={"device-a40": done(ValueError("no pen"))})
     assert not home.snapshot.exists()
-    written(home.catalog, "gallery.toml", GOOD)
+    write_file(home.catalog, "gallery.toml", GOOD)
     (left_out,) = plain_run(home, shipped, drawings={"device-a40": done(ValueError("no pen"))}).left_out
     assert left_out == ("charts/gallery.toml", "device-a40", "ValueError: no pen")
 
 
 def test_a_full_disk_is_no_fault_of_a_chart(home: Home, shipped: Path) -> None:
-    written(home.catalog, "gallery.toml", GOOD)
+    write_file(home.catalog, "gallery.toml", GOOD)
     with pytest.raises(RunError, match="no space on the disk"):
         plain_run(home, shipped, drawings={"good": done(OSError(28, "No space left on device"))})
     assert read_inputs_digest(home.site) is None
@@ -185,7 +185,7 @@ bases = ["datasheet"]
 reference_flops_per_s = 100e12
 reference_label = "100 TFLOP/s «Ŋ»"
 """
-    written(home.catalog, "gallery.toml", grid + devices + paper)
+    write_file(home.catalog, "gallery.toml", grid + devices + paper)
     assert plain_run(home, shipped).left_out == ()
     assert {path.name for path in (home.site / "charts").iterdir()} == {
         "device-a40", "house-llama-7b-a40-fp16-paper-1-computed", "fp16-a40-a40",

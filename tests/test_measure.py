@@ -16,12 +16,12 @@ from flows.ingest.readers.measurement import read_measurements, with_measured
 from flows.ingest.user_catalog import add
 from flows.measure import standalone as measure
 from flows.measure.plan import plan_of
-from tests.plain_run import plain_run
-from tests.test_ingest import assert_refused, source, written
+from tests.support.files import ROOT, write_file
+from tests.support.inputs import PROFILE, assert_refused, make_source
+from tests.support.plain_run import plain_run
 from warehouse.home import Home
 from warehouse.snapshot import open_snapshot
 
-ROOT = Path(__file__).resolve().parents[1]
 TINY = """\
 workload_id = "tiny"
 name = "Tiny"
@@ -33,13 +33,12 @@ conventions = ["paper", "llm-viewer"]
 precisions = ["fp32"]
 models = ["gpt2"]
 """
-PROFILE = ROOT.parent / "shared" / "data" / "vidur" / "a40" / "llama-2-7b-mlp.csv"
 
 
 @pytest.fixture
 def tiny(tmp_path: Path) -> Home:
     home = Home(tmp_path / "home")
-    add(home, "workload", [str(written(tmp_path, "tiny.toml", TINY))])
+    add(home, "workload", [str(write_file(tmp_path, "tiny.toml", TINY))])
     return home
 
 
@@ -176,7 +175,7 @@ GOOD = f"{HEADER}\na40,gemm,custom,linear,fp16,1e12,1e9,0.01,clock\n"
 def test_points_above_their_roof_are_kept_and_explained(home: Home, tmp_path: Path) -> None:
     text = f"{GOOD}a40,small,custom,norm,fp16,100,1e5,1e-8,clock\na40,fast,custom,linear,fp16,1e12,1e8,0.001,clock\n"
     text += "a40,large,custom,norm,fp16,100,1e9,1e-4,clock\n"
-    add(home, "measurement", [str(written(tmp_path, "mine.csv", text))])
+    add(home, "measurement", [str(write_file(tmp_path, "mine.csv", text))])
     plain_run(home)
     with open_snapshot(home.snapshot) as connection:
         rows = connection.sql(
@@ -208,14 +207,14 @@ def test_points_above_their_roof_are_kept_and_explained(home: Home, tmp_path: Pa
     ],
 )
 def test_bad_measurements(tmp_path: Path, old: str, new: str, names: list[str]) -> None:
-    home, path = Home(tmp_path / "home"), written(tmp_path, "mine.csv", GOOD.replace(old, new, 1))
+    home, path = Home(tmp_path / "home"), write_file(tmp_path, "mine.csv", GOOD.replace(old, new, 1))
     assert_refused(lambda: add(home, "measurement", [str(path)]), names=["mine.csv", *names])
     assert not home.catalog.exists()
 
 
 def test_measured_ceilings_stand_after_those_of_device_files(tmp_path: Path) -> None:
     text = f"{HEADER}\na40,copy,ceiling,copy,fp32,0,1e9,0.002,clock\na40,gemm,ceiling,linear,int4,1e12,1e9,0.01,clock\n"
-    sources = [source(written(tmp_path, "mine.csv", text), "measurement")]
+    sources = [make_source(write_file(tmp_path, "mine.csv", text), "measurement")]
     measured = read_measurements(sources)["measurement"]
     row = {"hardware_id": "a40", "kind": "bandwidth", "name": "dram", "basis": "measured", "origin": "o", "note": None}
     own = pl.DataFrame([{**row, "value_per_s": 570e9, "is_default": True, "preference": 1, "source_id": "s"}])
@@ -243,7 +242,7 @@ def vidur(folder: Path, name: str = "mlp.csv") -> Path:
 
 
 def test_profiles_of_vidur(tmp_path: Path) -> None:
-    rows = read_vidur(source(vidur(tmp_path), "measurement"), "a40", "llama-3-8b")
+    rows = read_vidur(make_source(vidur(tmp_path), "measurement"), "a40", "llama-3-8b")
     shared = rows.filter(tensor_parallel=2).select("op", "m", "k", "n", "latency_s").rows()
     assert [row[:4] for row in shared] == [
         ("qkv_proj", 64, 4096, 3072), ("o_proj", 64, 2048, 4096), ("gate_up_proj", 64, 4096, 14336),
@@ -266,7 +265,7 @@ def test_attention_in_profiles_of_vidur(tmp_path: Path) -> None:
             {**sizes, **times, **token, "time_stats.attn_decode.median": 0.25},
         ]
     ).write_csv(path)
-    rows = read_vidur(source(path, "measurement"), "a40", "llama-3-8b").sort("phase")
+    rows = read_vidur(make_source(path, "measurement"), "a40", "llama-3-8b").sort("phase")
     assert rows.select("phase", "query_length", "sequence_length", "heads", "kv_heads", "head_dim").rows() == [
         ("decode", 1, 1024, 16, 4, 128),
         ("prefill", 64, 96, 16, 4, 128),
@@ -288,14 +287,14 @@ def test_profiles_of_vidur_in_the_catalog(tmp_path: Path, capsys: pytest.Capture
     nameless = vidur(tmp_path, "x.csv")
     assert run_command(["ingest", "vidur", str(nameless), "--home", str(home.path)]) == 2
     assert "names no device of the catalog; expected --hardware-id" in capsys.readouterr().err
-    other = written(folder, "other.csv", "a,b\n1,2\n")
+    other = write_file(folder, "other.csv", "a,b\n1,2\n")
     assert run_command(["ingest", "vidur", str(other), "--home", str(home.path)]) == 2
     assert "expected a profile by Vidur, mlp.csv or attention.csv" in capsys.readouterr().err
 
 
 @pytest.mark.skipif(not PROFILE.exists(), reason="no public profiles beside the checkout")
 def test_a_public_profile_of_vidur() -> None:
-    rows = read_vidur(source(PROFILE, "measurement"), "a40", "llama-2-7b")
+    rows = read_vidur(make_source(PROFILE, "measurement"), "a40", "llama-2-7b")
     assert len(rows) == 4 * (1044 - 8)  # four products, two profiles of 4096 and of 128 tokens each
     best = rows.filter(tensor_parallel=1).select((pl.col("flops") / pl.col("latency_s")).max()).item()
     assert 0.82 < best / 149.7e12 < 0.84

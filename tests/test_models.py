@@ -11,8 +11,9 @@ from flows.ingest.catalog import SHIPPED, list_sources
 from flows.ingest.kinds import read_kind
 from flows.ingest.readers.model import read_models
 from flows.ingest.readers.model_families import FAMILIES
-from tests.models import DENSE, GEMMA, LATENT, MIXTURE, model
-from tests.test_ingest import assert_refused, source, written
+from tests.support.files import write_file
+from tests.support.inputs import assert_refused, make_source
+from tests.support.models import DENSE, GEMMA, LATENT, MIXTURE, make_model
 from warehouse.home import Home
 
 # Weights of each shipped model as its authors, or the hub, publish them: exactly, or rounded to a last digit.
@@ -55,15 +56,15 @@ def test_the_papers_three_models_are_there(shipped_models: pl.DataFrame) -> None
 
 
 def test_a_mixture_counts_all_experts_and_passes_few() -> None:
-    row = model(MIXTURE, "MixtralForCausalLM").row(0, named=True)
+    row = make_model(MIXTURE, "MixtralForCausalLM").row(0, named=True)
     one = 3 * 256 * 512
-    dense = model(DENSE).row(0, named=True)["parameters"]
+    dense = make_model(DENSE).row(0, named=True)["parameters"]
     assert row["parameters"] == dense + 4 * (7 * one + 256 * 8)
     assert row["active_parameters"] == dense + 4 * (one + 256 * 8)
 
 
 def test_latent_attention_counts_its_ranks() -> None:
-    row = model(LATENT, "DeepseekV2ForCausalLM").row(0, named=True)
+    row = make_model(LATENT, "DeepseekV2ForCausalLM").row(0, named=True)
     attention = 256 * 96 + 96 + 96 * 8 * 48 + 256 * (64 + 16) + 64 + 64 * 8 * (32 + 32) + 8 * 32 * 256
     dense, expert = 3 * 256 * 512, 3 * 256 * 128
     layers = 4 * (attention + 2 * 256) + dense + 3 * (256 * 16 + (16 + 2) * expert)
@@ -109,7 +110,7 @@ def test_latent_attention_counts_its_ranks() -> None:
 )  # fmt: skip
 def test_traits_of_families(architecture: str, config: dict[str, Any], expected: dict[str, object]) -> None:
     sizes = {name: value for name, value in DENSE.items() if name != "num_key_value_heads"}
-    row = model({**sizes, **config}, architecture).row(0, named=True)
+    row = make_model({**sizes, **config}, architecture).row(0, named=True)
     assert {name: row[name] for name in expected} == expected
 
 
@@ -117,9 +118,9 @@ def test_a_config_of_text_and_pictures(tmp_path: Path) -> None:
     """What the hub carries of Gemma 3 4B: most fields are the class's defaults."""
     text = {"hidden_size": 2560, "intermediate_size": 10240, "num_hidden_layers": 34, "sliding_window": 1024}
     content = {"architectures": ["Gemma3ForConditionalGeneration"], "text_config": text, "vision_config": {}}
-    frame = read_models([source(written(tmp_path, "g.json", json.dumps(content)), "model")])["model"]
+    frame = read_models([make_source(write_file(tmp_path, "g.json", json.dumps(content)), "model")])["model"]
     shipped = SHIPPED / "models" / "gemma-3-4b.json"
-    other = read_models([source(shipped, "model")])["model"]
+    other = read_models([make_source(shipped, "model")])["model"]
     names = ["num_heads", "num_kv_heads", "head_dim", "vocab_size", "num_local_layers", "hidden_size"]
     assert frame.select(names).rows() == other.select(names).rows()
 
@@ -147,5 +148,5 @@ CONFIG = {"architectures": ["LlamaForCausalLM"], **DENSE}
     ],
 )
 def test_bad_configs_of_families(tmp_path: Path, changes: dict[str, Any], names: list[str]) -> None:
-    path = written(tmp_path, "mine.json", json.dumps({**CONFIG, **changes}))
-    assert_refused(lambda: read_models([source(path, "model")]), names=[str(path), *names])
+    path = write_file(tmp_path, "mine.json", json.dumps({**CONFIG, **changes}))
+    assert_refused(lambda: read_models([make_source(path, "model")]), names=[str(path), *names])

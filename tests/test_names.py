@@ -19,8 +19,8 @@ from flows.ingest.catalog import list_sources
 from flows.ingest.document import ID_PATTERN
 from flows.ingest.kinds import READERS
 from flows.ingest.user_catalog import Kind, add
-from tests.plain_run import small_catalog
-from tests.test_ingest import CONFIG, DEVICE, WORKLOAD
+from tests.support.inputs import CONFIG, DEVICE, WORKLOAD
+from tests.support.plain_run import small_catalog
 from warehouse.build import open_build
 from warehouse.errors import InputError, error_lines
 from warehouse.home import Home

@@ -13,7 +13,8 @@ from hypothesis import strategies as st
 
 from flows.ingest.profiles.nsight import COLLECT, read_nsight
 from flows.ingest.readers.measurement import COLUMNS, read_measurements
-from tests.test_ingest import assert_refused, source, written
+from tests.support.files import write_file
+from tests.support.inputs import assert_refused, make_source
 from warehouse.errors import InputError
 
 KEYS = ("ID", "Process ID", "Process Name", "Kernel Name", "Block Size", "Grid Size", "Device", "CC")
@@ -65,7 +66,9 @@ def wide(launches: Sequence[Launch], units: Mapping[str, str] = UNITS, **more: s
 
 
 def read(folder: Path, content: str | bytes, name: str = "mine.csv") -> list[dict[str, Any]]:
-    return list(read_nsight(source(written(folder, name, content), "measurement"), "h100-sxm", "gpt2").to_dicts())
+    return list(
+        read_nsight(make_source(write_file(folder, name, content), "measurement"), "h100-sxm", "gpt2").to_dicts()
+    )
 
 
 @pytest.mark.parametrize("layout", [long, wide])
@@ -103,11 +106,11 @@ def test_launches_of_another_grid_are_another_row(tmp_path: Path) -> None:
 def test_a_measurement_file_takes_the_rows(tmp_path: Path) -> None:
     launches = [("copy", {TIME: "5,000", DRAM: "2,048", OP.format("ffma"): "0"}), ("fma", FMA)]
     device = {"device__attribute_display_name": "NVIDIA H100"}
-    path = written(tmp_path, "mine.csv", wide([(kernel, {**metrics, **device}) for kernel, metrics in launches]))
-    rows = read_nsight(source(path, "measurement"), "h100-sxm", None)
+    path = write_file(tmp_path, "mine.csv", wide([(kernel, {**metrics, **device}) for kernel, metrics in launches]))
+    rows = read_nsight(make_source(path, "measurement"), "h100-sxm", None)
     assert {name: COLUMNS[name] for name in rows.columns} == dict(rows.schema)
     rows.write_parquet(tmp_path / "rows.parquet")
-    again = read_measurements([source(tmp_path / "rows.parquet", "measurement")])["measurement"].collect()
+    again = read_measurements([make_source(tmp_path / "rows.parquet", "measurement")])["measurement"].collect()
     assert again.select("op", "flops", "dtype", "level", "device_name").rows() == [
         ("copy", 0.0, "fp32", "dram", "NVIDIA H100"),
         ("fma", 6000.0, "fp32", "dram", "NVIDIA H100"),
@@ -309,7 +312,7 @@ def test_tables_without_metrics(tmp_path: Path, content: str) -> None:
 
 
 def test_files_that_cannot_be_read(tmp_path: Path) -> None:
-    gone = source(written(tmp_path, "mine.csv", ""), "measurement")
+    gone = make_source(write_file(tmp_path, "mine.csv", ""), "measurement")
     gone.path.unlink()
     assert_refused(lambda: read_nsight(gone, "x", None), names=["mine.csv", "No such file"])
     lacking = long([("k", FMA)]).replace("Metric Value", "Value")
@@ -342,10 +345,10 @@ def broken_exports(draw: st.DrawFn) -> bytes:
     | broken_exports()
 )
 def test_no_file_ends_in_a_traceback(tmp_path_factory: pytest.TempPathFactory, content: bytes) -> None:
-    path = written(tmp_path_factory.getbasetemp(), "nsight.csv", content)
+    path = write_file(tmp_path_factory.getbasetemp(), "nsight.csv", content)
     said = ""
     try:
-        rows = read_nsight(source(path, "measurement"), "x", None)
+        rows = read_nsight(make_source(path, "measurement"), "x", None)
     except InputError as error:
         said, rows = (
             str(error),

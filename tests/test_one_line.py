@@ -11,13 +11,12 @@ import pytest
 
 from flows.cli.app import run_command
 from flows.ingest.user_catalog import add
-from tests.test_entries import MEASUREMENT, ingest
-from tests.test_fuzz import MLP
-from tests.test_ingest import CONFIG, DEVICE, WORKLOAD, written
+from tests.support.commands import ingest
+from tests.support.files import ROOT, write_file
+from tests.support.inputs import CONFIG, DEVICE, MEASUREMENT, MLP, WORKLOAD
 from warehouse.errors import RunError
 from warehouse.home import Home
 
-ROOT = Path(__file__).resolve().parents[1]
 OF_CONFIG = json.dumps(CONFIG)[:-1]
 LONG, DEEP = "x" * 5000, "/".join(["y" * 200] * 30)
 
@@ -79,7 +78,7 @@ def test_a_file_with_one_thing_wrong_gets_one_line(
     what: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     kind, name, content, said = FILES[what]
-    path = written(tmp_path, name, content)
+    path = write_file(tmp_path, name, content)
     line = one_line_of(capsys, "ingest", kind, str(path), "--home", str(tmp_path / "home"))
     assert line.startswith(f"rooflines: {path}: ")
     assert said in line
@@ -97,7 +96,7 @@ def test_whole_characters_and_marks_of_order_are_read(tmp_path: Path) -> None:
         ("ops", "j.json", ops.encode()),
         ("measurement", "t.csv", MEASUREMENT.encode("utf-8-sig")),
     ):
-        assert ingest(home, kind, str(written(tmp_path, name, content))) == 0
+        assert ingest(home, kind, str(write_file(tmp_path, name, content))) == 0
 
 
 PATHS = [
@@ -148,7 +147,7 @@ def test_what_is_no_file_gets_one_line(finished: Home, tmp_path: Path, capsys: p
 
 def test_measuring_leaves_the_files_of_others_alone(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     for content in (b"no line, and no measurement", b"\xff\xfe\x00a", b"op,m\na,1\n"):
-        out = written(tmp_path, "notes.csv", content)
+        out = write_file(tmp_path, "notes.csv", content)
         command = ["measure", "--backend", "numpy", "--hardware-id", "x", "--out", str(out)]
         assert "holds something else" in one_line_of(capsys, *command, "--home", str(tmp_path / "home"))
         assert out.read_bytes() == content
@@ -158,7 +157,7 @@ def test_measuring_leaves_the_files_of_others_alone(tmp_path: Path, capsys: pyte
 def test_ids_of_options_that_no_table_can_hold_get_one_line(
     value: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    path = written(tmp_path, "mlp.csv", MLP)
+    path = write_file(tmp_path, "mlp.csv", MLP)
     for option, other in (("--hardware-id", "--model-id"), ("--model-id", "--hardware-id")):
         command = ["ingest", "vidur", str(path), option, value, other, "a40", "--home", str(tmp_path / "home")]
         assert one_line_of(capsys, *command).startswith(f"rooflines: {option}: ")
@@ -195,7 +194,7 @@ def test_a_command_that_nobody_reads_ends_quietly(command: list[str], finished: 
 
 
 def test_ingest_measure_and_errors_that_nobody_reads_end_quietly(tmp_path: Path) -> None:
-    device, home = written(tmp_path, "mine.toml", DEVICE), ["--home", str(tmp_path / "home")]
+    device, home = write_file(tmp_path, "mine.toml", DEVICE), ["--home", str(tmp_path / "home")]
     plan = ["measure", "--hardware-id", "x", "--plan-only", "--out", str(tmp_path / "plan.csv")]
     for command, code in ((["ingest", "hardware", str(device)], 0), (plan, 0), (["nonsense"], 2)):
         reads, writes = os.pipe()
@@ -260,7 +259,7 @@ def test_a_full_disk_keeps_all_entries_out(full_disk: Path, tmp_path: Path) -> N
     """The first would find its place, the second does not; as one file it is told alike."""
     home = Home(full_disk / "home")
     row = MEASUREMENT.splitlines()[1]
-    small, large = (written(tmp_path, f"{n}.csv", MEASUREMENT + f"{row}\n" * n) for n in (10, 20_000))
+    small, large = (write_file(tmp_path, f"{n}.csv", MEASUREMENT + f"{row}\n" * n) for n in (10, 20_000))
     with pytest.raises(RunError, match=r"no space on the disk: .*; free some, then run again"):
         add(home, "measurement", [str(small), str(large)])
     left = {path.name for path in home.path.rglob("*")}
@@ -280,7 +279,7 @@ def test_a_disk_that_fills_up_while_others_measurements_are_read(full_disk: Path
         for what in ("min", "median", "std")
     ]
     rows = "".join(f"32,8,4096,14336,{n},1,True{f',0.{n}' * len(times)}\n" for n in range(1, 3000))
-    profile = written(tmp_path, "mlp.csv", f"{columns},{','.join(times)}\n{rows}")
+    profile = write_file(tmp_path, "mlp.csv", f"{columns},{','.join(times)}\n{rows}")
     with pytest.raises(RunError, match="no space on the disk"):
         add(home, "vidur", [str(profile)], hardware_id="a40", model_id="llama-2-7b")
     assert {path.name for path in home.path.iterdir()} == {"run.lock"}
@@ -307,7 +306,7 @@ def test_an_error_of_the_disk_that_nobody_foresaw_is_told_as_one(
         (PermissionError(13, "Permission denied", "/x"), 2, "'/x'; expected a place that can be written"),
         (OSError(36, "File name too long", LONG), 2, "expected a shorter path"),
     ):
-        monkeypatch.setattr("flows.cli.app.Home.at", lambda *_, error=error: raise_(error))
+        monkeypatch.setattr("flows.cli.options.Home.at", lambda *_, error=error: raise_(error))
         assert said in one_line_of(capsys, "schema", "--home", str(tmp_path), code=code)
 
 

@@ -21,8 +21,9 @@ from flows.site.page_paths import folder_of
 from flows.site.page_templates import page, script_json
 from flows.site.pages import read_known, write_pages
 from flows.site.render import write_chart
-from tests.plain_run import plain_run, small_catalog
-from tests.test_ingest import DEVICE, source, written
+from tests.support.files import write_file
+from tests.support.inputs import DEVICE, make_source
+from tests.support.plain_run import plain_run, small_catalog
 from warehouse.errors import InputError
 from warehouse.files.spreadsheet import guard_text_cells
 from warehouse.home import Home
@@ -114,7 +115,7 @@ def test_names_that_end_the_renderer_are_refused(bad: str, tmp_path: Path) -> No
     escaped = "".join(f"\\u{ord(sign):04x}" for sign in bad)
     text = DEVICE.replace('"Mine"', f'"{escaped}"')
     with pytest.raises(InputError, match="name"):
-        read_hardware([source(written(tmp_path, "mine.toml", text), "hardware")])
+        read_hardware([make_source(write_file(tmp_path, "mine.toml", text), "hardware")])
 
 
 @given(names)
@@ -156,12 +157,12 @@ def test_odd_ids_have_pages_and_the_lists_keep_theirs(tmp_path: Path) -> None:
     for id_ in ODD_IDS:
         named = DEVICE.replace('"mine"', f'"{id_}"').replace('"Mine"', f'"{id_}"')
         (home.catalog / "hardware").mkdir(parents=True, exist_ok=True)
-        written(home.catalog / "hardware", f"{id_}.toml", named)
+        write_file(home.catalog / "hardware", f"{id_}.toml", named)
         (home.catalog / "models").mkdir(exist_ok=True)
         config = (SHIPPED / "models" / "llama-7b.json").read_text("utf-8")
-        written(home.catalog / "models", f"{id_}.json", config)
+        write_file(home.catalog / "models", f"{id_}.json", config)
     workload = (shipped / "workloads" / "small.toml").read_text("utf-8").replace('["llama-7b"]', '["llama-7b", "con"]')
-    written(shipped / "workloads", "small.toml", workload)
+    write_file(shipped / "workloads", "small.toml", workload)
     plain_run(home, shipped)
     site = tmp_path / "site"
     with open_snapshot(home.snapshot) as connection:

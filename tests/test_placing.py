@@ -10,24 +10,21 @@ from pathlib import Path
 
 import pytest
 
+from tests.support.files import ROOT, write_tree
+from tests.support.sites import FIRST, MINE, SECOND, add_manifest, write_draft
 from warehouse.errors import InputError, RunError
 from warehouse.site_folder import placement as placing
-from warehouse.site_folder.drafts import Draft, delete_abandoned_drafts, discard_draft, give_up_drafts
+from warehouse.site_folder.drafts import delete_abandoned_drafts, discard_draft, give_up_drafts
 from warehouse.site_folder.manifest import MANIFEST, read_inputs_digest, read_manifest, seal_manifest
-from warehouse.site_folder.ownership import list_owned_files  # fmt: skip
+from warehouse.site_folder.ownership import list_owned_files
 from warehouse.site_folder.placement import begin_draft, place_site
 from warehouse.site_folder.swap import swap_folders as exchange_folders
-
-FIRST = {"index.html": "first", "charts/a/a.svg": "a", "charts/b/b.svg": "b", "data/roof.parquet": "roof"}
-SECOND = {"index.html": "second", "charts/a/a.svg": "a again", "charts/c/c.svg": "c", "data/roof.parquet": "roof"}
-MINE = {".git/HEAD": "ref", ".nojekyll": "", "CNAME": "roofs.example", "data/notes.md": "mine", "charts/b/why.md": "x"}
-ROOT = Path(__file__).resolve().parents[1]
 
 # puts SECOND in place of a copy, and ends before so many renames and deletions are done: 0, 1, 2 … until it is whole
 _KILLED = """
 import os, shutil, sys
 from pathlib import Path
-from tests.test_placing import SECOND, write_draft
+from tests.support.sites import SECOND, write_draft
 from warehouse.site_folder.placement import place_site
 def counted(function):
     def call(*given, **options):
@@ -48,26 +45,6 @@ for after in range(100):
     if os.wait()[1] == 0:
         break
 """
-
-
-def write(folder: Path, files: Mapping[str, str]) -> Path:
-    for name, text in files.items():
-        (folder / name).parent.mkdir(parents=True, exist_ok=True)
-        (folder / name).write_text(text, "utf-8")
-    return folder
-
-
-def listed(files: Mapping[str, str]) -> dict[str, str]:
-    """Return the files of a site with its list."""
-    sizes = {name: len(text) for name, text in files.items()}
-    manifest = seal_manifest({"site_of": "rooflines", "inputs_sha256": files["index.html"], "sizes": sizes})
-    return {**files, MANIFEST: json.dumps(manifest)}
-
-
-def write_draft(site: Path, files: Mapping[str, str]) -> Draft:
-    draft = begin_draft(site)
-    write(draft.new, listed(files))
-    return draft
 
 
 def publish(site: Path, files: Mapping[str, str]) -> None:
@@ -92,7 +69,7 @@ def site(tmp_path: Path) -> Path:
 
 
 def test_a_new_folder_gets_the_site_and_nothing_is_left_beside_it(site: Path) -> None:
-    assert content(site) == listed(FIRST)
+    assert content(site) == add_manifest(FIRST)
     assert [path.name for path in site.parent.iterdir()] == ["site"]
     assert read_inputs_digest(site) == "first"
 
@@ -100,7 +77,7 @@ def test_a_new_folder_gets_the_site_and_nothing_is_left_beside_it(site: Path) ->
 def test_a_folder_of_ours_alone_changes_in_one_step(site: Path) -> None:
     before = site.stat().st_ino
     publish(site, SECOND)
-    assert content(site) == listed(SECOND)
+    assert content(site) == add_manifest(SECOND)
     assert site.stat().st_ino != before  # the folders changed places
     assert [path.name for path in site.parent.iterdir()] == ["site"]
 
@@ -110,37 +87,37 @@ def test_without_an_exchange_of_folders_the_files_change_one_by_one(
 ) -> None:
     monkeypatch.setattr(placing, "swap_folders", lambda *_: False)
     publish(site, SECOND)
-    assert content(site) == listed(SECOND)
+    assert content(site) == add_manifest(SECOND)
     assert [path.name for path in site.parent.iterdir()] == ["site"]
     assert not (site / "charts" / "b").exists()
 
 
 def test_what_others_put_there_stays(site: Path) -> None:
-    write(site, MINE)
+    write_tree(site, MINE)
     (site / "empty").mkdir()
     (site / "link").symlink_to("nowhere")
     publish(site, SECOND)
-    assert content(site) == {**listed(SECOND), **MINE}
+    assert content(site) == {**add_manifest(SECOND), **MINE}
     assert (site / "empty").is_dir()
     assert (site / "link").is_symlink()
     assert [path.name for path in site.parent.iterdir()] == ["site"]
 
 
 def test_a_repository_without_a_site_gets_one(tmp_path: Path) -> None:
-    write(tmp_path / "pages", MINE)
+    write_tree(tmp_path / "pages", MINE)
     publish(tmp_path / "pages", FIRST)
-    assert content(tmp_path / "pages") == {**listed(FIRST), **MINE}
+    assert content(tmp_path / "pages") == {**add_manifest(FIRST), **MINE}
 
 
 def test_what_comes_in_the_last_moment_stays(site: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     def exchange(one: Path, other: Path) -> bool:
-        write(site, MINE)
+        write_tree(site, MINE)
         return whole(one, other)
 
     whole = exchange_folders
     monkeypatch.setattr(placing, "swap_folders", exchange)
     publish(site, SECOND)
-    assert content(site) == {**listed(SECOND), **MINE}
+    assert content(site) == {**add_manifest(SECOND), **MINE}
 
 
 def edit(manifest: Path) -> None:
@@ -151,20 +128,20 @@ def edit(manifest: Path) -> None:
 
 @pytest.mark.parametrize("spoil", [Path.unlink, edit])
 def test_without_its_list_only_what_is_equal_is_ours(site: Path, spoil: object) -> None:
-    write(site, MINE)
+    write_tree(site, MINE)
     spoil(site / MANIFEST)  # type: ignore[operator]
     before = content(site)
     with pytest.raises(InputError, match=r"holds charts/a/a\.svg, index\.html, which no site\.json there lists"):
         publish(site, SECOND)
     assert content(site) == before
     publish(site, FIRST)
-    assert content(site) == {**listed(FIRST), **MINE}
+    assert content(site) == {**add_manifest(FIRST), **MINE}
 
 
 def test_a_list_that_was_only_spaced_anew_counts(site: Path) -> None:
     (site / MANIFEST).write_text(json.dumps(json.loads((site / MANIFEST).read_text("utf-8")), indent=7), "utf-8")
     publish(site, SECOND)
-    assert content(site) == listed(SECOND)
+    assert content(site) == add_manifest(SECOND)
 
 
 def test_the_list_of_an_earlier_version_counts(site: Path) -> None:
@@ -172,14 +149,14 @@ def test_the_list_of_an_earlier_version_counts(site: Path) -> None:
     del told["digest"]
     (site / MANIFEST).write_text(json.dumps(told), "utf-8")
     publish(site, SECOND)
-    assert content(site) == listed(SECOND)
+    assert content(site) == add_manifest(SECOND)
 
 
 @pytest.mark.parametrize("odd", ["../outside", "/etc/hostname", "a/../../outside", "", "..\\outside"])
 def test_a_list_never_names_what_is_outside(odd: str, tmp_path: Path) -> None:
     (tmp_path / "outside").touch()
     manifest = seal_manifest({"site_of": "rooflines", "inputs_sha256": "x", "sizes": {odd: 0, "a": 1}})
-    write(tmp_path / "site", {MANIFEST: json.dumps(manifest), "a": "a"})
+    write_tree(tmp_path / "site", {MANIFEST: json.dumps(manifest), "a": "a"})
     assert list_owned_files(tmp_path / "site") == {"a", MANIFEST}
     publish(tmp_path / "site", FIRST)
     assert (tmp_path / "outside").exists()
@@ -208,8 +185,8 @@ def test_a_folder_or_link_of_others_in_the_way_is_named(site: Path, tmp_path: Pa
 def test_folders_that_only_look_like_drafts_stay(site: Path) -> None:
     others = ["site.new", "site.new.old", ".rooflines-mine", ".rooflines-site-mine", ".rooflines-site-0123456789abcdef"]
     for name in others:
-        write(site.parent / name, {"thesis.tex": "years of work"})
-    write(site / ".rooflines-site-0123456789abcdef", {"thesis.tex": "years of work"})
+        write_tree(site.parent / name, {"thesis.tex": "years of work"})
+    write_tree(site / ".rooflines-site-0123456789abcdef", {"thesis.tex": "years of work"})
     publish(site, SECOND)
     give_up_drafts(site)
     for name in others:
@@ -228,22 +205,22 @@ def test_drafts_of_another_place_stay(site: Path) -> None:
 def test_a_publication_that_is_killed_is_finished_by_the_next(site: Path, with_others: bool, tmp_path: Path) -> None:
     """Killed before each of its steps, index and list tell of one site, and the next one leaves nothing behind."""
     mine = MINE if with_others else {}
-    write(site, mine)
+    write_tree(site, mine)
     subprocess.run([sys.executable, "-c", _KILLED, str(site), str(tmp_path / "killed")], check=True, cwd=ROOT)
     places = [folder / "site" for folder in (tmp_path / "killed").iterdir()]
     assert len(places) >= (12 if with_others else 6)
     for there in places:
         now = content(there)
         assert now["index.html"] in {"first", "second"}
-        if now[MANIFEST] == listed(SECOND)[MANIFEST]:
-            assert {**listed(SECOND), **mine}.items() <= now.items()
+        if now[MANIFEST] == add_manifest(SECOND)[MANIFEST]:
+            assert {**add_manifest(SECOND), **mine}.items() <= now.items()
         if now["index.html"] == "second":
             assert SECOND.items() <= now.items()
         assert mine.items() <= now.items()
         third = {"index.html": "third", "charts/c/c.svg": "another c"}
         delete_abandoned_drafts(there)  # as the next run does first
         publish(there, third)
-        assert content(there) == {**listed(third), **mine}
+        assert content(there) == {**add_manifest(third), **mine}
         assert [path.name for path in there.parent.iterdir()] == ["site"]
 
 
@@ -268,7 +245,7 @@ def test_a_draft_that_somebody_makes_is_left_alone(site: Path) -> None:
 def test_a_place_whose_parent_cannot_be_written(site: Path) -> None:
     site.parent.chmod(0o555)
     publish(site, SECOND)
-    assert content(site) == listed(SECOND)
+    assert content(site) == add_manifest(SECOND)
 
 
 def test_a_place_that_is_a_disk_of_its_own(tmp_path: Path) -> None:
@@ -280,7 +257,7 @@ def test_a_place_that_is_a_disk_of_its_own(tmp_path: Path) -> None:
     try:
         for files in (FIRST, SECOND):
             publish(site, files)
-            assert content(site) == listed(files)
+            assert content(site) == add_manifest(files)
         assert [path.name for path in tmp_path.iterdir()] == ["disk"]
     finally:
         subprocess.run(["umount", "-l", str(site)], check=True)

@@ -7,13 +7,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from flows.ingest.catalog import SHIPPED
-from flows.ingest.readers.workload import read_elementwise
 from flows.intensity.costs import op_costs
-from tests.models import DENSE, FP16, LATENT, MIXTURE, at, model
-from tests.test_ingest import source
+from tests.support.models import DENSE, ELEMENTWISE, FP16, LATENT, MIXTURE, make_model, make_shapes
 
-ELEMENTWISE = read_elementwise([source(SHIPPED / "elementwise.toml", "elementwise")])["elementwise"]
 FAMILIES = {"LlamaForCausalLM": DENSE, "MixtralForCausalLM": MIXTURE, "DeepseekV3ForCausalLM": LATENT}
 PARTS = ["flops", "weight_bytes", "activation_bytes", "kv_bytes", "bytes"]
 
@@ -43,8 +39,10 @@ def dense(h: int, i: int, heads: int, kv_heads: int, layers: int = 2) -> dict[st
 @few
 @given(architecture=architectures, convention=conventions, phase=phases, b=batches, s=contexts)
 def test_every_op_has_work_or_bytes_that_add_up(architecture: str, convention: str, phase: str, b: int, s: int) -> None:
-    found = costs(at(model(FAMILIES[architecture], architecture), phase, b, s, convention=convention))
-    assert len(found) == len(at(model(FAMILIES[architecture], architecture), phase, b, s, convention=convention))
+    found = costs(make_shapes(make_model(FAMILIES[architecture], architecture), phase, b, s, convention=convention))
+    assert len(found) == len(
+        make_shapes(make_model(FAMILIES[architecture], architecture), phase, b, s, convention=convention)
+    )
     assert found.select((pl.col("bytes") > 0).all() & (pl.col("flops") >= 0).all()).item()
     assert found.filter(pl.col("flops") == 0)["op"].to_list() in ([], ["embedding"])
     assert (found["weight_bytes"] + found["activation_bytes"] + found["kv_bytes"]).to_list() == pytest.approx(
@@ -64,10 +62,10 @@ def test_every_op_has_work_or_bytes_that_add_up(architecture: str, convention: s
 def test_a_step_grows_with_batch_and_context(
     architecture: str, convention: str, phase: str, b: int, s: int, grown: str
 ) -> None:
-    one = model(FAMILIES[architecture], architecture)
-    before = totals(at(one, phase, b, s, convention=convention), "flops", "bytes")
+    one = make_model(FAMILIES[architecture], architecture)
+    before = totals(make_shapes(one, phase, b, s, convention=convention), "flops", "bytes")
     more = (b + 1, s) if grown == "batch" else (b, s + 1)
-    after = totals(at(one, phase, *more, convention=convention), "flops", "bytes")
+    after = totals(make_shapes(one, phase, *more, convention=convention), "flops", "bytes")
     assert all(y > x for x, y in zip(before, after, strict=True))
 
 
@@ -82,7 +80,7 @@ def test_a_step_grows_with_the_model(architecture: str, convention: str, phase: 
     small = FAMILIES[architecture]
     large = {**small, field: small[field] + 64}
     before, after = (
-        totals(at(model(each, architecture), phase, 4, 100, convention=convention), "flops", "bytes")
+        totals(make_shapes(make_model(each, architecture), phase, 4, 100, convention=convention), "flops", "bytes")
         for each in (small, large)
     )
     assert all(y > x for x, y in zip(before, after, strict=True))
@@ -91,10 +89,12 @@ def test_a_step_grows_with_the_model(architecture: str, convention: str, phase: 
 @few
 @given(h=widths, i=widths, heads=st.sampled_from([1, 2, 4, 8]), phase=phases, b=batches, s=contexts)
 def test_fused_products_never_move_more(h: int, i: int, heads: int, phase: str, b: int, s: int) -> None:
-    one = model(dense(h, i, heads, heads))
+    one = make_model(dense(h, i, heads, heads))
     products = ["qkv mlp", "out", "up/gate/down", "lm_head"]
     unfused, fused = (
-        totals(at(one, phase, b, s, convention=each).filter(pl.col("op_group").is_in(products)), "flops", "bytes")
+        totals(
+            make_shapes(one, phase, b, s, convention=each).filter(pl.col("op_group").is_in(products)), "flops", "bytes"
+        )
         for each in ("paper", "engine")
     )
     assert fused[0] == unfused[0]
@@ -104,9 +104,9 @@ def test_fused_products_never_move_more(h: int, i: int, heads: int, phase: str, 
 @few
 @given(heads=st.sampled_from([1, 2, 4, 8]), phase=phases, b=batches, s=contexts)
 def test_fused_attention_never_moves_more_nor_works_more(heads: int, phase: str, b: int, s: int) -> None:
-    one = model(dense(256, 512, 8, heads))
-    unfused = totals(at(one, phase, b, s, convention="paper").filter(op_group="qk/pv"), "flops", "bytes")
-    fused = totals(at(one, phase, b, s, convention="engine").filter(op_group="attention"), "flops", "bytes")
+    one = make_model(dense(256, 512, 8, heads))
+    unfused = totals(make_shapes(one, phase, b, s, convention="paper").filter(op_group="qk/pv"), "flops", "bytes")
+    fused = totals(make_shapes(one, phase, b, s, convention="engine").filter(op_group="attention"), "flops", "bytes")
     assert fused[0] <= unfused[0] * (1 + 1e-12)
     assert fused[1] <= unfused[1]
     if phase != "prefill":
@@ -121,8 +121,8 @@ SPLIT = ["qkv mlp", "qk/pv", "attention", "out", "up/gate/down", "lm_head"]
 def test_shards_sum_to_the_whole(t: int, convention: str, phase: str, b: int, s: int, mixed: bool) -> None:
     """What is split even adds up in work, in weights and in cache; routers, norms and latents are not split."""
     architecture = "MixtralForCausalLM" if mixed else "LlamaForCausalLM"
-    one = model(FAMILIES[architecture], architecture)
-    whole, shard = (at(one, phase, b, s, convention=convention, t=each) for each in (1, t))
+    one = make_model(FAMILIES[architecture], architecture)
+    whole, shard = (make_shapes(one, phase, b, s, convention=convention, t=each) for each in (1, t))
     mine, ours = (
         totals(shapes.filter(pl.col("op_group").is_in(SPLIT)), "flops", "weight_bytes", "kv_bytes")
         for shapes in (shard, whole)
@@ -134,20 +134,20 @@ def test_shards_sum_to_the_whole(t: int, convention: str, phase: str, b: int, s:
 @given(phase=phases, convention=conventions, b=batches, s=contexts)
 def test_as_many_key_heads_as_heads_is_plain_attention(phase: str, convention: str, b: int, s: int) -> None:
     unsaid = {name: value for name, value in DENSE.items() if name != "num_key_value_heads"}
-    grouped, plain = (model({**each, "head_dim": 32}) for each in (DENSE, unsaid))
-    assert totals(at(grouped, phase, b, s, convention=convention)) == totals(
-        at(plain, phase, b, s, convention=convention)
+    grouped, plain = (make_model({**each, "head_dim": 32}) for each in (DENSE, unsaid))
+    assert totals(make_shapes(grouped, phase, b, s, convention=convention)) == totals(
+        make_shapes(plain, phase, b, s, convention=convention)
     )
 
 
 @few
 @given(phase=phases, convention=conventions, b=batches, s=contexts)
 def test_a_mixture_of_one_expert_is_dense(phase: str, convention: str, b: int, s: int) -> None:
-    one = model({**DENSE, "num_local_experts": 1, "num_experts_per_tok": 1}, "MixtralForCausalLM")
+    one = make_model({**DENSE, "num_local_experts": 1, "num_experts_per_tok": 1}, "MixtralForCausalLM")
     groups = ["router", "elementwise"]  # what a mixture has beside the products of its experts
     mixture, plain = (
-        totals(at(each, phase, b, s, convention=convention).filter(~pl.col("op_group").is_in(groups)))
-        for each in (one, model(DENSE))
+        totals(make_shapes(each, phase, b, s, convention=convention).filter(~pl.col("op_group").is_in(groups)))
+        for each in (one, make_model(DENSE))
     )
     assert mixture == pytest.approx(plain, rel=1e-12)
 
@@ -155,9 +155,9 @@ def test_a_mixture_of_one_expert_is_dense(phase: str, convention: str, b: int, s
 @few
 @given(architecture=architectures, convention=conventions, b=batches, s=contexts)
 def test_speculation_with_one_candidate_is_decode(architecture: str, convention: str, b: int, s: int) -> None:
-    one = model(FAMILIES[architecture], architecture)
-    assert totals(at(one, "speculative", b, s, convention=convention, q=1)) == totals(
-        at(one, "decode", b, s, convention=convention)
+    one = make_model(FAMILIES[architecture], architecture)
+    assert totals(make_shapes(one, "speculative", b, s, convention=convention, q=1)) == totals(
+        make_shapes(one, "decode", b, s, convention=convention)
     )
 
 
@@ -165,6 +165,6 @@ def test_speculation_with_one_candidate_is_decode(architecture: str, convention:
 @given(b=batches, s=contexts)
 def test_absorbed_attention_reads_less_than_expanded(b: int, s: int) -> None:
     """The latent of all heads together is smaller than the keys and values of one each."""
-    latent = model(LATENT, "DeepseekV3ForCausalLM")
-    (cache,) = totals(at(latent, "decode", b, s).filter(op_group="attention"), "kv_bytes")
+    latent = make_model(LATENT, "DeepseekV3ForCausalLM")
+    (cache,) = totals(make_shapes(latent, "decode", b, s).filter(op_group="attention"), "kv_bytes")
     assert cache == 4 * b * s * (64 + 16) * 2

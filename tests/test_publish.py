@@ -9,8 +9,9 @@ from pathlib import Path
 import pytest
 
 from flows.cli.app import run_command
-from tests.plain_run import ask_for, drawn_by_nobody, plain_run, small_catalog
-from tests.test_placing import MINE, write
+from tests.support.files import write_tree
+from tests.support.plain_run import ask_for, drawn_by_nobody, plain_run, small_catalog
+from tests.support.sites import MINE
 from warehouse.errors import InputError
 from warehouse.home import Home
 from warehouse.site_folder.manifest import MANIFEST, read_inputs_digest, read_manifest
@@ -53,9 +54,9 @@ def mine(**others: str) -> dict[str, bytes]:
 
 def test_a_branch_of_github_pages(home: Home, shipped: Path, tmp_path: Path) -> None:
     """A repository gets the site, and later loses what the site lacks then and nothing else."""
-    pages = write(tmp_path / "pages", MINE)
+    pages = write_tree(tmp_path / "pages", MINE)
     written = '[[chart]]\nname = "mine"\ntemplate = "comparison"\ndtype = "fp16"\ndevices = ["a40"]'
-    write(home.path, {"catalog/gallery.toml": written})
+    write_tree(home.path, {"catalog/gallery.toml": written})
     plain_run(home, shipped, publish_to=pages)
     assert files(pages) == {**files(home.site), **mine()}
     assert "charts/mine/mine.svg" in files(pages)
@@ -68,7 +69,7 @@ def test_a_branch_of_github_pages(home: Home, shipped: Path, tmp_path: Path) -> 
 
 
 def test_notes_in_the_homes_own_site_stay_there(home: Home, shipped: Path, tmp_path: Path) -> None:
-    write(home.site, {"data/notes.md": "mine"})
+    write_tree(home.site, {"data/notes.md": "mine"})
     ask_for(shipped, 16)
     assert plain_run(home, shipped).status == "succeeded"
     ask_for(shipped, 8)
@@ -84,7 +85,7 @@ def test_notes_in_the_homes_own_site_stay_there(home: Home, shipped: Path, tmp_p
 
 def test_a_half_done_publication_is_finished_by_the_next_run(home: Home, shipped: Path, tmp_path: Path) -> None:
     """Also where nothing changed since."""
-    pages = write(tmp_path / "pages", MINE)
+    pages = write_tree(tmp_path / "pages", MINE)
     assert publish(home, pages) == 0
     (pages / "index.html").unlink()
     assert plain_run(home, shipped, publish_to=pages).status == "unchanged"
@@ -92,7 +93,7 @@ def test_a_half_done_publication_is_finished_by_the_next_run(home: Home, shipped
 
 
 def test_files_of_others_in_the_way_are_one_line(home: Home, tmp_path: Path, capsys: Output) -> None:
-    theirs = write(tmp_path / "pages", {"index.html": "a homepage", "data/notes.md": "notes"})
+    theirs = write_tree(tmp_path / "pages", {"index.html": "a homepage", "data/notes.md": "notes"})
     before = files(theirs)
     assert publish(home, theirs) == 2
     assert capsys.readouterr().err == (
@@ -148,7 +149,7 @@ def test_a_full_disk_is_one_line_and_the_old_site_stays(
     is_drawn: bool, others: dict[str, str], home: Home, disk: Path, capsys: Output
 ) -> None:
     assert publish(home, disk / "site") == 0
-    write(disk / "site", others)
+    write_tree(disk / "site", others)
     before = files(disk / "site")
     with (disk / "filler").open("wb") as file:
         stats = os.statvfs(disk)

@@ -10,6 +10,7 @@ from pathlib import Path
 import pytest
 
 from flows.cli.app import run_command
+from tests.support.files import ROOT
 from warehouse import snapshot
 from warehouse.build import open_build
 from warehouse.errors import InputError
@@ -17,7 +18,6 @@ from warehouse.home import Home
 from warehouse.runs import Run, finish_run, mark_rows_ready, start_run
 from warehouse.snapshot import find_snapshot, list_snapshots, open_snapshot
 
-ROOT = Path(__file__).resolve().parents[1]
 PUBLICATIONS = 100
 NEWEST = "select max(run_number) from core.run"
 # reads the newest run and two counts that a run changes together; ends when told to, and says how often it read

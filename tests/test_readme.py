@@ -11,19 +11,14 @@ from flows.cli.app import run_command
 from flows.ingest.readers.hardware import read_hardware
 from flows.ingest.readers.workload import read_precisions, read_workloads
 from flows.site.gallery import gallery
-from tests.plain_run import plain_run
-from tests.test_ingest import source, written
+from tests.support.documents import README, split_cells
+from tests.support.files import ROOT, write_file
+from tests.support.inputs import make_source
+from tests.support.plain_run import plain_run
 from warehouse.home import Home
 from warehouse.sql_files import sql_files
 
-ROOT = Path(__file__).resolve().parents[1]
-README = (ROOT / "README.md").read_text("utf-8")
 CONSOLE = re.findall(r"```console\n\$ (.*)\n((?:(?!```).*\n)+)```", README)
-
-
-def cells(text: str) -> list[str]:
-    """What a table says, however its lines are drawn."""
-    return re.findall(r"[^\s│┌┐└┘├┤┬┴┼─]+", text)
 
 
 def test_there_are_examples() -> None:
@@ -39,16 +34,16 @@ def test_examples(
     program, *arguments = shlex.split(command)
     assert program == "rooflines"
     assert run_command([*arguments, "--home", str(finished.path)]) == 0
-    assert cells(capsys.readouterr().out) == cells(output)
+    assert split_cells(capsys.readouterr().out) == split_cells(output)
 
 
 def test_the_device_and_the_workload_can_be_read(tmp_path: Path) -> None:
     _, device, grid, precision = re.findall(r"```toml\n(.*?)```", README, re.DOTALL)
-    frames = read_hardware([source(written(tmp_path, "my-gpu.toml", device), "hardware")])
+    frames = read_hardware([make_source(write_file(tmp_path, "my-gpu.toml", device), "hardware")])
     assert frames["ceiling"]["value_per_s"].to_list() == [149.7e12, 696e9]
-    workload = read_workloads([source(written(tmp_path, "my-grid.toml", grid), "workload")])["workload"]
+    workload = read_workloads([make_source(write_file(tmp_path, "my-grid.toml", grid), "workload")])["workload"]
     assert workload["models"].to_list() == [["llama-7b"]]
-    listed = source(written(tmp_path, "precisions.toml", precision), "precision")
+    listed = make_source(write_file(tmp_path, "precisions.toml", precision), "precision")
     assert read_precisions([listed])["precision"]["weight_bits"].to_list() == [4.0]
 
 
@@ -56,7 +51,7 @@ def test_the_gallery_is_drawn_on_a_fresh_home(home: Home, monkeypatch: pytest.Mo
     """In a run; of the other charts none is drawn, for they take long."""
     (block,) = (text for text in re.findall(r"```toml\n(.*?)```", README, re.DOTALL) if "[[chart]]" in text)
     home.catalog.mkdir()
-    written(home.catalog, "gallery.toml", block)
+    write_file(home.catalog, "gallery.toml", block)
     monkeypatch.setattr(
         "flows.site.publish.gallery", lambda opened: [entry for entry in gallery(opened) if entry.source]
     )

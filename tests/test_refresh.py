@@ -16,8 +16,9 @@ from prefect.client.schemas.sorting import FlowRunSort, TaskRunSort
 from flows.cli.app import run_command
 from flows.ingest.catalog import SHIPPED
 from tests.conftest import Refresh
-from tests.plain_run import plain_run
-from tests.test_ingest import CONFIG, DEVICE, WORKLOAD
+from tests.support.files import stat_files
+from tests.support.inputs import CONFIG, DEVICE, WORKLOAD, bad_catalogs
+from tests.support.plain_run import plain_run
 from warehouse.home import Home
 from warehouse.load import fingerprint_tables
 from warehouse.snapshot import open_snapshot
@@ -36,12 +37,6 @@ def tables(home: Home) -> Tables:
         }
 
 
-def files(folder: Path) -> dict[str, tuple[int, bytes]]:
-    """Bytes and time of change of every file."""
-    paths = [path for path in folder.rglob("*") if path.is_file()]
-    return {str(path.relative_to(folder)): (path.stat().st_mtime_ns, path.read_bytes()) for path in paths}
-
-
 def test_a_first_run_publishes_snapshot_and_site(finished: Home) -> None:
     found = tables(finished)
     assert [row[4] for row in found["run"]] == ["succeeded"]
@@ -56,10 +51,10 @@ def test_a_first_run_publishes_snapshot_and_site(finished: Home) -> None:
 
 
 def test_the_same_inputs_change_nothing(home: Home) -> None:
-    before, site, rows = home.snapshot.stat().st_mtime_ns, files(home.site), tables(home)
+    before, site, rows = home.snapshot.stat().st_mtime_ns, stat_files(home.site), tables(home)
     assert plain_run(home, draws=True).status == "unchanged"
     assert home.snapshot.stat().st_mtime_ns == before
-    assert files(home.site) == site
+    assert stat_files(home.site) == site
     assert tables(home) == rows
 
 
@@ -74,7 +69,7 @@ def test_the_same_inputs_give_the_same_rows_elsewhere(finished: Home, tmp_path: 
 
 
 def test_one_changed_device_changes_only_what_depends_on_it(home: Home, run_refresh: Refresh) -> None:
-    before, site = tables(home), files(home.site)
+    before, site = tables(home), stat_files(home.site)
     (home.catalog / "hardware").mkdir(parents=True)
     text = (SHIPPED / "hardware" / "a40.toml").read_text("utf-8").replace("gb_per_s = 696", "gb_per_s = 700")
     (home.catalog / "hardware" / "a40.toml").write_text(text, "utf-8")
@@ -87,7 +82,7 @@ def test_one_changed_device_changes_only_what_depends_on_it(home: Home, run_refr
     for name in ("model", "op_shape", "op_cost", "precision", "workload"):
         assert after[name] == before[name]
     assert {row[0] for row in set(after["ceiling"]) ^ set(before["ceiling"])} == {"a40"}
-    changed = {name for name, content in files(home.site).items() if site.get(name) != content}
+    changed = {name for name, content in stat_files(home.site).items() if site.get(name) != content}
     pictures = {Path(name).parent.name for name in changed if name.endswith(".svg")}
     assert pictures == {
         "roofline-llama-7b-a40", "roofline-llama-13b-a40", "roofline-llama-33b-a40", "device-a40", "devices-fp16",
@@ -139,26 +134,10 @@ def test_a_device_without_the_dtype_has_no_chart_of_it(
     assert not (home.site / "charts" / "device-mine").exists()
 
 
-def bad_catalogs() -> dict[str, tuple[str, str, str]]:
-    """Name -> file, content and what the message must hold."""
-    return {
-        "missing field": ("hardware/mine.toml", DEVICE.replace("memory_gb = 48\n", ""), "memory_gb: missing"),
-        "unknown dtype": ("hardware/mine.toml", DEVICE.replace('"fp16"', '"fp17"'), 'compute[0].dtype = "fp17"'),
-        "negative value": ("hardware/mine.toml", DEVICE.replace("696", "-696"), "gb_per_s = -696"),
-        "MB taken as GB": ("hardware/mine.toml", DEVICE.replace("696", "696000"), "gb_per_s = 696000"),
-        "duplicate id": ("hardware/mine.toml", DEVICE.replace('"mine"', '"a40"'), 'hardware_id = "a40"'),
-        "broken TOML": ("hardware/mine.toml", DEVICE + "[", "broken TOML"),
-        "broken JSON": ("models/mine.json", "{", "broken JSON"),
-        "unknown architecture": ("models/mine.json", '{"architectures": ["MyLM"]}', '["MyLM"]: expected one of Llama'),
-        "unknown precision": ("workloads/mine.toml", WORKLOAD.replace("fp16", "fp9"), 'precisions = "fp9"'),
-        "short name of another": ("hardware/mine.toml", DEVICE.replace('"Mine"', '"A40"'), 'short_name = "A40"'),
-    }
-
-
 def test_bad_input_is_one_line_and_loses_nothing(
     home: Home, catalog: Path, prefect_server: None, capfd: pytest.CaptureFixture[str]
 ) -> None:
-    before, site = home.snapshot.read_bytes(), files(home.site)
+    before, site = home.snapshot.read_bytes(), stat_files(home.site)
     for mistake, (name, content, expected) in bad_catalogs().items():
         (catalog / name).write_text(content, "utf-8")
         code = run_command(["run", "--home", str(home.path), "--catalog", str(catalog)])
@@ -169,7 +148,7 @@ def test_bad_input_is_one_line_and_loses_nothing(
         assert expected in captured.err
         assert str(catalog / name) in captured.err
         assert home.snapshot.read_bytes() == before
-        assert files(home.site) == site
+        assert stat_files(home.site) == site
         (catalog / name).unlink()
     assert run_command(["run", "--home", str(home.path)]) == 0
 
@@ -221,7 +200,7 @@ def test_a_second_run_while_one_is_running(home: Home, prefect_server: None, cap
 def test_a_run_that_fails_late_leaves_the_old_snapshot(
     home: Home, run_refresh: Refresh, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    before, site = home.snapshot.read_bytes(), files(home.site)
+    before, site = home.snapshot.read_bytes(), stat_files(home.site)
     (home.catalog / "hardware").mkdir(parents=True)
     (home.catalog / "hardware" / "mine.toml").write_text(DEVICE, "utf-8")
 
@@ -233,7 +212,7 @@ def test_a_run_that_fails_late_leaves_the_old_snapshot(
         with pytest.raises(RuntimeError, match="the pen broke"):
             run_refresh(home.path)
     assert home.snapshot.read_bytes() == before
-    assert files(home.site) == site
+    assert stat_files(home.site) == site
 
     assert plain_run(home).status == "succeeded"
     with open_snapshot(home.snapshot) as connection:
@@ -290,14 +269,14 @@ def test_a_killed_run_leaves_the_snapshot_and_the_next_one_mends(
     home: Home, tmp_path_factory: pytest.TempPathFactory
 ) -> None:
     """With its server and the processes that draw; see test_faults for other moments."""
-    before, site = home.snapshot.read_bytes(), files(home.site)
+    before, site = home.snapshot.read_bytes(), stat_files(home.site)
     (home.catalog / "hardware").mkdir(parents=True)
     (home.catalog / "hardware" / "mine.toml").write_text(DEVICE, "utf-8")
     with started_run(home, tmp_path_factory) as process:
         wait_for(home.path, ".rooflines-site-*/new", process)
         os.killpg(process.pid, signal.SIGKILL)
     assert home.snapshot.read_bytes() == before
-    assert files(home.site) == site
+    assert stat_files(home.site) == site
     assert plain_run(home, draws=True).status == "succeeded"
     with open_snapshot(home.snapshot) as connection:
         assert connection.sql("select count(*) from core.hardware").fetchall()[0] == (DEVICES + 1,)

@@ -6,9 +6,8 @@ from pathlib import Path
 import duckdb
 import pytest
 
+from tests.support.files import ROOT
 from warehouse.rows import fetch_column, fetch_row, fetch_rows, fetch_value
-
-ROOT = Path(__file__).resolve().parents[1]
 
 
 def fetches(path: Path) -> list[str]:

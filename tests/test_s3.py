@@ -11,8 +11,8 @@ import pytest
 
 from flows.cli.app import run_command
 from flows.sweep.run import run_sweep
-from tests.s3 import s3_server
-from tests.test_sweep import COST, KEY, SMALL, answer, stopping
+from tests.support.s3 import s3_server
+from tests.support.sweeps import COST, KEY, SMALL, interrupt_after, query_snapshot
 from warehouse.build import open_build
 from warehouse.engine import extensions
 from warehouse.errors import InputError, RunError
@@ -58,23 +58,23 @@ def test_a_sweep_in_a_bucket_is_read_as_one_on_a_disk(home: Home) -> None:
     done = run_sweep(home, IN_BUCKET)
     assert (done.row_count, done.part_count, done.parts_before) == (112, 4, 0)
     assert done.size_bytes == sum((OUT / "there").list_sizes().values())
-    assert answer(home, "select folder from mart.sweep where sweep_id = 'there'") == [(f"{OUT}/there",)]
+    assert query_snapshot(home, "select folder from mart.sweep where sweep_id = 'there'") == [(f"{OUT}/there",)]
     columns = ", ".join([*KEY, *COST])
     on_disk, there = (f"select {columns} from mart.sweep_cost where sweep_id = '{name}'" for name in ("small", "there"))
-    assert answer(home, f"select count(*) from ({there})") == [(112,)]
-    assert answer(home, f"select count(*) from ({on_disk} except all {there})") == [(0,)]
-    assert answer(home, "select count(*) > 112 from mart.sweep_point where sweep_id = 'there'") == [(True,)]
+    assert query_snapshot(home, f"select count(*) from ({there})") == [(112,)]
+    assert query_snapshot(home, f"select count(*) from ({on_disk} except all {there})") == [(0,)]
+    assert query_snapshot(home, "select count(*) > 112 from mart.sweep_point where sweep_id = 'there'") == [(True,)]
 
 
 def test_an_interrupted_sweep_goes_on(home: Home) -> None:
     with pytest.raises(KeyboardInterrupt):
-        run_sweep(home, IN_BUCKET, runner=stopping(3))
+        run_sweep(home, IN_BUCKET, runner=interrupt_after(3))
     assert len(OUT.list_sizes()) == 3
     (OUT / "there" / "x.partial").write_bytes(b"what a run that was ended has left")
-    assert answer(home, "select count(*) from mart.sweep_cost") == [(0,)]
+    assert query_snapshot(home, "select count(*) from mart.sweep_cost") == [(0,)]
     assert run_sweep(home, IN_BUCKET).parts_before == 3
     assert {Path(path).suffix for path in OUT.list_sizes()} == {".parquet"}
-    assert answer(home, "select count(*) from mart.sweep_cost") == [(112,)]
+    assert query_snapshot(home, "select count(*) from mart.sweep_cost") == [(112,)]
 
 
 def test_what_is_replaced_or_taken_away_leaves_the_bucket(home: Home) -> None:
@@ -86,7 +86,7 @@ def test_what_is_replaced_or_taken_away_leaves_the_bucket(home: Home) -> None:
     assert not before & OUT.list_sizes().keys()
     assert remove_sweep(home, "there") == 2
     assert OUT.list_sizes() == {"other.txt": 8}
-    assert answer(home, "select count(*) from mart.sweep") == [(0,)]
+    assert query_snapshot(home, "select count(*) from mart.sweep") == [(0,)]
 
 
 def test_from_the_command(home: Home, capsys: pytest.CaptureFixture[str]) -> None:
@@ -127,9 +127,9 @@ def test_the_sandbox_lets_nothing_else_be_read(
 
 
 def test_keys_are_not_shown(swept: Home) -> None:
-    assert answer(swept, "select count(*) from mart.sweep_cost") == [(112,)]
+    assert query_snapshot(swept, "select count(*) from mart.sweep_cost") == [(112,)]
     for sql in ("from duckdb_secrets()", "from duckdb_settings()", "from mart.sweep"):
-        assert "o'hara" not in str(answer(swept, sql))
+        assert "o'hara" not in str(query_snapshot(swept, sql))
 
 
 def test_without_the_extension_the_other_views_work(
@@ -140,7 +140,7 @@ def test_without_the_extension_the_other_views_work(
     (tmp_path / "empty" / "duckdb_extension_httpfs").mkdir(parents=True)
     (tmp_path / "empty" / "duckdb_extension_httpfs" / "__init__.py").touch()
     monkeypatch.setenv("PYTHONPATH", str(tmp_path / "empty"))  # for the process of the query
-    assert answer(home, "select count(*) > 0 from mart.roofline_point") == [(True,)]
+    assert query_snapshot(home, "select count(*) > 0 from mart.roofline_point") == [(True,)]
     assert run_command(["schema", "mart.sweep_cost", "--home", str(home.path)]) == 0
     capsys.readouterr()
     assert run_command(["query", "from mart.sweep_point", "--home", str(home.path)]) == 2
@@ -168,7 +168,7 @@ def test_a_bucket_that_does_not_answer(
     with pytest.raises(RunError, match=r"--remove: there: .*it stays until its files can be deleted"):
         remove_sweep(home, "there")
     run_sweep(home, replace(SMALL, batch="8"))  # is not held up
-    assert answer(home, "select count(*) from mart.sweep_cost") == [(56,)]
+    assert query_snapshot(home, "select count(*) from mart.sweep_cost") == [(56,)]
 
 
 @pytest.mark.parametrize(

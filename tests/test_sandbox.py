@@ -17,8 +17,9 @@ import pytest
 
 from flows.cli.app import run_command
 from flows.site.gallery import roofline_of
-from tests import hostile
-from tests.hostile import GOOD, HOSTILE, TOO_LARGE, disguised
+from tests.support import hostile
+from tests.support.files import ROOT
+from tests.support.hostile import GOOD, HOSTILE, TOO_LARGE, disguise
 from warehouse.engine import tested_versions as engine
 from warehouse.engine.tested_versions import list_tested_minors
 from warehouse.errors import InputError
@@ -29,7 +30,6 @@ from warehouse.sandbox.statements import LONGEST_STATEMENT, ask
 from warehouse.snapshot import open_snapshot
 from warehouse.sql_files import sql_folder
 
-ROOT = Path(__file__).resolve().parents[1]
 LINUX = pytest.mark.skipif(sys.platform != "linux", reason="what only Linux can promise")
 # of functions: what touches files, settings, secrets, logs or other statements, and what is of the engine alone
 NO_READERS = re.compile(
@@ -43,7 +43,7 @@ NO_READERS = re.compile(
 
 def refusals(sql: list[str], home: Home, folder: Path) -> list[str | None]:
     """Why each statement is refused, as a process says that is limited as that of a query is."""
-    command = [sys.executable, "-m", "tests.hostile", str(home.snapshot), str(folder)]
+    command = [sys.executable, "-m", "tests.support.hostile", str(home.snapshot), str(folder)]
     done = subprocess.run(
         command, cwd=ROOT, input=json.dumps(sql), capture_output=True, text=True, timeout=300, check=True
     )
@@ -67,7 +67,7 @@ def test_hostile_statements_are_refused(finished: Home, tmp_path: Path) -> None:
 def test_no_other_blank_hides_a_statement(kind: str, finished: Home, tmp_path: Path) -> None:
     """Any Unicode space, a comment or a line break in the place of each space, of all at once and of one alone."""
     few = [sql for sql in getattr(hostile, kind) if "bashrc" not in sql and "proc" not in sql and "http" not in sql]
-    attempts = [each for sql in few for each in disguised(sql)]
+    attempts = [each for sql in few for each in disguise(sql)]
     assert len(attempts) > 30 * len(few)
     assert answered(attempts, finished, tmp_path) == []
 

@@ -2,12 +2,10 @@
 
 import os
 import shutil
-import signal
 import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -15,13 +13,13 @@ import httpx
 import pytest
 
 from flows.ingest.catalog import SHIPPED
-from tests.listener import Listener, listening
-from tests.postgresql import free_port, postgresql
-from tests.test_ahead import is_there
+from tests.support.files import ROOT
+from tests.support.listener import Listener, listen
+from tests.support.postgresql import find_free_port, start_postgresql
+from tests.support.processes import is_running, run_beside
 from warehouse.home import Home
 from warehouse.snapshot import find_published_run
 
-ROOT = Path(__file__).resolve().parents[1]
 EVERY_S = 15
 PATIENCE_S = 240
 
@@ -37,40 +35,17 @@ def until(question: Callable[[], T], patience_s: float = PATIENCE_S) -> T:
     return answer
 
 
-@contextmanager
-def running(
-    command: list[str], environment: dict[str, str], log: Path, folder: Path = ROOT
-) -> Iterator[subprocess.Popen[bytes]]:
-    """Run a command beside the test; end it, and what it started, at last."""
-    with (
-        log.open("ab") as said,
-        subprocess.Popen(
-            command, env=environment, cwd=folder, stdout=said, stderr=said, stdin=subprocess.DEVNULL,
-            start_new_session=True,
-        ) as process,
-    ):  # fmt: skip
-        try:
-            yield process
-        finally:
-            if process.poll() is None:
-                os.killpg(process.pid, signal.SIGTERM)
-                try:
-                    process.wait(20)
-                except subprocess.TimeoutExpired:
-                    os.killpg(process.pid, signal.SIGKILL)
-
-
 @pytest.fixture(scope="module")
 def database() -> Iterator[str | None]:
     """A database of PostgreSQL; None where that is not installed, and Prefect keeps its records in SQLite."""
-    with postgresql() as server:
+    with start_postgresql() as server:
         yield f"postgresql+asyncpg://{server.user}@127.0.0.1:{server.port}/postgres" if server else None
 
 
 @pytest.fixture(scope="module")
 def environment(database: str | None, tmp_path_factory: pytest.TempPathFactory) -> Iterator[dict[str, str]]:
     """What a server's users have in their environment, while it runs."""
-    folder, port = tmp_path_factory.mktemp("server"), free_port()
+    folder, port = tmp_path_factory.mktemp("server"), find_free_port()
     variables = {name: value for name, value in os.environ.items() if not name.startswith("PREFECT_")}
     variables |= {"PREFECT_HOME": str(folder), "PYTHONPATH": str(ROOT), "DO_NOT_TRACK": "1"}
     served = {"PREFECT_SERVER_ANALYTICS_ENABLED": "false"}
@@ -78,7 +53,7 @@ def environment(database: str | None, tmp_path_factory: pytest.TempPathFactory) 
         served["PREFECT_SERVER_DATABASE_CONNECTION_URL"] = database
     url = f"http://127.0.0.1:{port}/api"
     command = [sys.executable, "-m", "prefect", "server", "start", "--port", str(port), "--no-ui"]
-    with running(command, variables | served, folder / "server.log"):
+    with run_beside(command, variables | served, folder / "server.log"):
         until(lambda: answers(f"{url}/health"))
         yield {**variables, "PREFECT_API_URL": url}
 
@@ -110,7 +85,7 @@ def rename_a_device(home: Home) -> None:
 
 
 def test_deployments(environment: dict[str, str], home: Home, tmp_path: Path) -> None:
-    with listening() as listener:
+    with listen() as listener:
         environment = {**environment, "ROOFLINES_HOME": str(home.path), "ROOFLINES_ALERT_URL": listener.url}
         _deploy_and_follow(environment, home, tmp_path, listener)
 
@@ -129,7 +104,7 @@ def _deploy_and_follow(environment: dict[str, str], home: Home, tmp_path: Path, 
     device.parent.mkdir(parents=True)
     text = (SHIPPED / "hardware" / "a40.toml").read_text("utf-8")
     device.write_text(text.replace("gb_per_s = 696", "gb_per_s = 690"), "utf-8")
-    with running(worker, environment, tmp_path / "worker.log") as process:
+    with run_beside(worker, environment, tmp_path / "worker.log") as process:
         pool = f"{environment['PREFECT_API_URL']}/work_pools/rooflines"
         until(lambda: answers(pool))
         deploy = [*prefect, "--no-prompt", "deploy", "--all", "--prefect-file", str(often)]
@@ -176,7 +151,7 @@ def _deploy_and_follow(environment: dict[str, str], home: Home, tmp_path: Path, 
     before = ended()
     until(lambda: len(late()) > 1)
     missed = late()
-    with running(worker, environment, tmp_path / "worker.log"):
+    with run_beside(worker, environment, tmp_path / "worker.log"):
         until(lambda: set(missed) <= ended().keys())
     assert sorted(ended()[run] for run in missed) == ["CANCELLED"] * (len(missed) - 1) + ["COMPLETED"]
     assert not before.keys() & set(missed)
@@ -199,10 +174,10 @@ def test_serving(home: Home, tmp_path: Path) -> None:
         (folder / "__init__.py").write_text("raise RuntimeError('not these')", "utf-8")
     script = "import sys; sys.path.remove(''); from flows.cli.app import main; main()"
     log = tmp_path / "log"
-    with listening() as listener:
+    with listen() as listener:
         options = ["--incoming-every", "5", "--port", "0", "--alert-url", listener.url, "--home", str(place.path)]
         command = [sys.executable, "-c", script, "serve", *options]
-        with running(command, variables, log, tmp_path / "elsewhere") as process:
+        with run_beside(command, variables, log, tmp_path / "elsewhere") as process:
             until(lambda: find_published_run(place)[0] != first)
 
             # what the next one starts fails
@@ -215,7 +190,7 @@ def test_serving(home: Home, tmp_path: Path) -> None:
             children = subprocess.run(["pgrep", "-P", str(process.pid)], capture_output=True, text=True, check=False)
             assert children.stdout
             process.kill()
-            until(lambda: not any(map(is_there, map(int, children.stdout.split()))), 30)
+            until(lambda: not any(map(is_running, map(int, children.stdout.split()))), 30)
     assert (place.catalog / "hardware" / "mine.toml").read_text("utf-8") == text
     assert {path.name for path in place.incoming.iterdir()} == {".half.toml", "accepted", "rejected"}
     reason = (place.incoming / "rejected" / "bad.toml.reason.txt").read_text("utf-8")

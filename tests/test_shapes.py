@@ -5,13 +5,13 @@ import pytest
 
 from flows.intensity.conventions import CONVENTIONS
 from flows.intensity.shapes import model_shards, op_shapes, settings_of, with_shape_id
-from tests.models import DENSE, GEMMA, LATENT, MIXTURE, at, model, workload
+from tests.support.models import DENSE, GEMMA, LATENT, MIXTURE, make_model, make_shapes, make_workload
 
 LLAMA_3_8B = {
     **DENSE, "hidden_size": 4096, "intermediate_size": 14336, "num_hidden_layers": 32, "num_attention_heads": 32,
     "num_key_value_heads": 8, "head_dim": 128, "vocab_size": 128256,
 }  # fmt: skip
-GQA = model(LLAMA_3_8B, name="gqa")
+GQA = make_model(LLAMA_3_8B, name="gqa")
 
 
 def sizes(shapes: pl.DataFrame, op: str, *columns: str) -> tuple[object, ...]:
@@ -19,7 +19,7 @@ def sizes(shapes: pl.DataFrame, op: str, *columns: str) -> tuple[object, ...]:
 
 
 def test_every_combination_of_a_workload_is_a_setting() -> None:
-    settings = settings_of(workload(), ["gqa"])
+    settings = settings_of(make_workload(), ["gqa"])
     counts = dict(settings.group_by("phase").len().iter_rows())
     assert counts == {"prefill": 4, "decode": 4, "speculative": 8}
     assert settings.filter(phase="prefill").select((pl.col("query_length") == pl.col("sequence_length")).all()).item()
@@ -28,15 +28,15 @@ def test_every_combination_of_a_workload_is_a_setting() -> None:
 
 
 def test_workloads_that_overlap_share_settings_and_join_precisions() -> None:
-    both = pl.concat([workload(), workload(workload_id="v", precisions=["bf16", "fp16"])])
+    both = pl.concat([make_workload(), make_workload(workload_id="v", precisions=["bf16", "fp16"])])
     settings = settings_of(both, ["gqa"])
-    assert len(settings) == len(settings_of(workload(), ["gqa"]))
+    assert len(settings) == len(settings_of(make_workload(), ["gqa"]))
     assert set(settings["precisions"][0]) == {"fp16", "bf16"}
 
 
 def test_a_workload_can_name_its_models() -> None:
-    assert settings_of(workload(models=["gqa"]), ["gqa", "other"])["model_id"].unique().to_list() == ["gqa"]
-    assert set(settings_of(workload(), ["gqa", "other"])["model_id"]) == {"gqa", "other"}
+    assert settings_of(make_workload(models=["gqa"]), ["gqa", "other"])["model_id"].unique().to_list() == ["gqa"]
+    assert set(settings_of(make_workload(), ["gqa", "other"])["model_id"]) == {"gqa", "other"}
 
 
 @pytest.mark.parametrize(
@@ -53,11 +53,11 @@ def test_a_workload_can_name_its_models() -> None:
     ],
 )
 def test_dimensions(op: str, phase: str, m: int, k: int, n: int, repeat: int) -> None:
-    assert sizes(at(GQA, phase, 2, 128, convention="paper", q=16), op) == (m, k, n, repeat)
+    assert sizes(make_shapes(GQA, phase, 2, 128, convention="paper", q=16), op) == (m, k, n, repeat)
 
 
 def test_an_engine_fuses_products_and_runs_everything_else() -> None:
-    shapes = at(GQA, "prefill", 2, 128)
+    shapes = make_shapes(GQA, "prefill", 2, 128)
     assert sizes(shapes, "qkv_proj") == (256, 4096, 4096 + 2 * 1024, 32)
     assert sizes(shapes, "gate_up_proj") == (256, 4096, 2 * 14336, 32)
     assert sizes(shapes, "rope", "m", "n", "repeat") == (256 * (32 + 8), 128, 32)
@@ -67,11 +67,11 @@ def test_an_engine_fuses_products_and_runs_everything_else() -> None:
         "embedding", "attn_norm", "qkv_proj", "rope", "attention", "o_proj", "attn_add", "mlp_norm", "gate_up_proj",
         "activation", "down_proj", "mlp_add", "final_norm", "lm_head",
     }  # fmt: skip
-    assert at(GQA, "decode", 2, 128).filter(op="attention")["attended_tokens"].item() == 128
+    assert make_shapes(GQA, "decode", 2, 128).filter(op="attention")["attended_tokens"].item() == 128
 
 
 def test_attention_keeps_the_heads_of_grouped_queries() -> None:
-    shapes = op_shapes(GQA, workload())
+    shapes = op_shapes(GQA, make_workload())
     heads = shapes.filter(op_group="qk/pv").select("heads", "kv_heads", "head_dim").unique()
     assert heads.rows() == [(32, 8, 128)]
 
@@ -83,35 +83,35 @@ def test_products_are_the_same_in_both_conventions() -> None:
 
 @pytest.mark.parametrize("convention", ["paper", "engine"])
 def test_local_layers_see_their_window(convention: str) -> None:
-    gemma = model(GEMMA, "Gemma2ForCausalLM")
+    gemma = make_model(GEMMA, "Gemma2ForCausalLM")
     op = "qk" if convention == "paper" else "attention"
-    decode = at(gemma, "decode", 1, 1000, convention=convention)
+    decode = make_shapes(gemma, "decode", 1, 1000, convention=convention)
     assert sizes(decode, op, "cached_tokens", "attended_tokens", "repeat") == (1000, 1000, 2)
     assert sizes(decode, f"{op}_local", "cached_tokens", "attended_tokens", "repeat") == (128, 128, 2)
-    short = at(gemma, "decode", 1, 100, convention=convention)
+    short = make_shapes(gemma, "decode", 1, 100, convention=convention)
     assert sizes(short, f"{op}_local", "cached_tokens") == (100,)
 
 
 @pytest.mark.parametrize("context", [1, 100, 128, 129, 1000])
 def test_a_causal_window_is_summed_over_positions(context: int) -> None:
-    shapes = at(model(GEMMA, "Gemma2ForCausalLM"), "prefill", 1, context)
+    shapes = make_shapes(make_model(GEMMA, "Gemma2ForCausalLM"), "prefill", 1, context)
     (seen,) = sizes(shapes, "attention_local", "attended_tokens")
     assert seen == pytest.approx(sum(min(i, 128) for i in range(1, context + 1)) / context, rel=1e-12)
     assert sizes(shapes, "attention_local", "cached_tokens") == (context,)
 
 
 def test_a_mixture_meets_the_experts_that_its_tokens_choose() -> None:
-    mixture = model(MIXTURE, "MixtralForCausalLM")
-    one = at(mixture, "decode", 1, 64)
+    mixture = make_model(MIXTURE, "MixtralForCausalLM")
+    one = make_shapes(mixture, "decode", 1, 64)
     assert sizes(one, "expert_gate_up_proj", "m", "k", "n", "matrices", "experts") == (2, 256, 1024, 2.0, 8)
-    many = at(mixture, "decode", 3, 64)
+    many = make_shapes(mixture, "decode", 3, 64)
     assert sizes(many, "expert_down_proj", "m", "matrices") == (6, pytest.approx(8 * (1 - 0.75**3)))
     assert sizes(many, "router", "m", "k", "n") == (3, 256, 8)
     assert sizes(many, "expert_sum", "m", "n", "matrices") == (3, 256, 2)
 
 
 def test_dense_layers_come_before_mixtures() -> None:
-    shapes = at(model(LATENT, "DeepseekV3ForCausalLM"), "decode", 1, 64)
+    shapes = make_shapes(make_model(LATENT, "DeepseekV3ForCausalLM"), "decode", 1, 64)
     assert sizes(shapes, "gate_up_proj") == (1, 256, 1024, 1)
     assert sizes(shapes, "expert_gate_up_proj", "repeat") == (3,)
     assert sizes(shapes, "shared_gate_up_proj") == (1, 256, 2 * 256, 3)
@@ -119,9 +119,9 @@ def test_dense_layers_come_before_mixtures() -> None:
 
 @pytest.mark.parametrize("convention", ["paper", "engine"])
 def test_latent_attention_is_expanded_in_prefill_and_absorbed_in_decode(convention: str) -> None:
-    latent = model(LATENT, "DeepseekV3ForCausalLM")
+    latent = make_model(LATENT, "DeepseekV3ForCausalLM")
     op = "qk" if convention == "paper" else "attention"
-    prefill, decode = (at(latent, phase, 2, 64, convention=convention) for phase in ("prefill", "decode"))
+    prefill, decode = (make_shapes(latent, phase, 2, 64, convention=convention) for phase in ("prefill", "decode"))
     assert sizes(prefill, "kv_b_proj") == (128, 64, 8 * (32 + 32), 4)
     assert sizes(prefill, op, "heads", "kv_heads", "head_dim", "value_dim") == (8, 8, 48, 32)
     assert "kv_b_proj" not in decode["op"].to_list()
@@ -132,14 +132,14 @@ def test_latent_attention_is_expanded_in_prefill_and_absorbed_in_decode(conventi
 
 
 def test_queries_without_a_latent_are_projected_at_once() -> None:
-    shapes = at(model({**LATENT, "q_lora_rank": None}, "DeepseekV2ForCausalLM"), "decode", 1, 64)
+    shapes = make_shapes(make_model({**LATENT, "q_lora_rank": None}, "DeepseekV2ForCausalLM"), "decode", 1, 64)
     assert sizes(shapes, "q_proj") == (1, 256, 8 * 48, 4)
     assert sizes(shapes, "kv_a_proj") == (1, 256, 80, 4)
     assert not {"qkv_a_proj", "q_b_proj"} & set(shapes["op"])
 
 
 def test_devices_share_heads_and_widths() -> None:
-    shared = at(GQA, "decode", 2, 128, t=4)
+    shared = make_shapes(GQA, "decode", 2, 128, t=4)
     assert sizes(shared, "qkv_proj") == (2, 4096, 1024 + 2 * 256, 32)
     assert sizes(shared, "o_proj") == (2, 1024, 4096, 32)
     assert sizes(shared, "down_proj") == (2, 3584, 4096, 32)
@@ -152,18 +152,18 @@ def test_devices_share_heads_and_widths() -> None:
         4096,
         32,
     )
-    assert "mlp_all_reduce" not in at(GQA, "decode", 2, 128)["op"].to_list()
+    assert "mlp_all_reduce" not in make_shapes(GQA, "decode", 2, 128)["op"].to_list()
 
 
 def test_few_key_heads_are_replicated() -> None:
-    multi_query = model({**DENSE, "num_key_value_heads": 1})
-    assert sizes(at(multi_query, "decode", 1, 64, t=8), "attention", "heads", "kv_heads") == (1, 1)
-    assert sizes(at(multi_query, "decode", 1, 64, t=8), "qkv_proj", "n") == (32 + 2 * 32,)
+    multi_query = make_model({**DENSE, "num_key_value_heads": 1})
+    assert sizes(make_shapes(multi_query, "decode", 1, 64, t=8), "attention", "heads", "kv_heads") == (1, 1)
+    assert sizes(make_shapes(multi_query, "decode", 1, 64, t=8), "qkv_proj", "n") == (32 + 2 * 32,)
 
 
 def test_heads_that_do_not_come_out_even_are_not_shared() -> None:
-    odd = model({**DENSE, "num_attention_heads": 6, "num_key_value_heads": 6})
-    assert set(op_shapes(odd, workload(tensor_parallel=[1, 2, 4]))["tensor_parallel"]) == {1, 2}
+    odd = make_model({**DENSE, "num_attention_heads": 6, "num_key_value_heads": 6})
+    assert set(op_shapes(odd, make_workload(tensor_parallel=[1, 2, 4]))["tensor_parallel"]) == {1, 2}
     assert model_shards(odd, [1, 2, 4, 8])["tensor_parallel"].to_list() == [1, 2]
 
 
@@ -174,19 +174,19 @@ def test_what_devices_hold() -> None:
     assert weights[1] == GQA["parameters"].item() == 8_030_261_248
     assert weights[2] - norms == (weights[1] - norms) / 2
     assert shards["kv_elements_per_token"].to_list() == [2 * 32 * 8 * 128, 2 * 32 * 4 * 128, 2 * 32 * 128]
-    latent = model_shards(model(LATENT, "DeepseekV3ForCausalLM"), [1, 8])
+    latent = model_shards(make_model(LATENT, "DeepseekV3ForCausalLM"), [1, 8])
     assert latent["kv_elements_per_token"].to_list() == [4 * 80, 4 * 80]
-    gemma = model_shards(model(GEMMA, "Gemma2ForCausalLM"), [1])
+    gemma = model_shards(make_model(GEMMA, "Gemma2ForCausalLM"), [1])
     assert gemma.select("kv_elements_per_token", "local_kv_elements_per_token").row(0) == (2 * 512, 2 * 512)
 
 
 def test_a_tied_embedding_is_held_once() -> None:
-    tied = model({**LLAMA_3_8B, "tie_word_embeddings": True})
+    tied = make_model({**LLAMA_3_8B, "tie_word_embeddings": True})
     assert tied["parameters"].item() == 8_030_261_248 - 128256 * 4096
 
 
 def test_shape_ids_are_unique_and_stable() -> None:
-    shapes = op_shapes(GQA, workload())
+    shapes = op_shapes(GQA, make_workload())
     assert shapes["shape_id"].is_unique().all()
     assert shapes["shape_id"].min() >= 0  # type: ignore[operator]
     one = shapes.filter(op="q_proj", phase="decode", batch_size=2, sequence_length=128)

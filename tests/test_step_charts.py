@@ -12,7 +12,7 @@ import pytest
 from flows.cli.app import run_command
 from flows.site.gallery import chart_frame, find_chart, gallery, is_drawable
 from flows.site.render import chart_spec, render
-from tests.test_charts import OF_STEPS, drawn, encodings, marks, validate
+from tests.support.charts import OF_STEPS, draw, list_encodings, select_marks, validate
 from warehouse.home import Home
 from warehouse.polars_frames import read_frame
 from warehouse.snapshot import open_snapshot
@@ -36,11 +36,11 @@ def defaults(spec: dict[str, Any]) -> dict[str, Any]:
 
 @pytest.mark.parametrize("name", [*OF_STEPS, *OTHER_MODELS])
 def test_they_are_valid_and_name_columns(name: str, snapshot: duckdb.DuckDBPyConnection) -> None:
-    spec, frame = drawn(snapshot, name)
+    spec, frame = draw(snapshot, name)
     validate(spec)
     json.dumps(spec, allow_nan=False)
     columns = {*frame.columns, "layer"}
-    for _, channel, encoding in encodings(spec):
+    for _, channel, encoding in list_encodings(spec):
         assert encoding.get("field", "layer") in columns, channel
     assert spec["title"]["text"] in spec["description"]
     assert len(spec["title"]["subtitle"]) == len(set(spec["title"]["subtitle"])) >= 1
@@ -50,7 +50,7 @@ def test_they_are_valid_and_name_columns(name: str, snapshot: duckdb.DuckDBPyCon
 def test_the_context_is_chosen_by_words_and_the_shortest_is_drawn(
     name: str, snapshot: duckdb.DuckDBPyConnection
 ) -> None:
-    spec, frame = drawn(snapshot, name)
+    spec, frame = draw(snapshot, name)
     (choice,) = [each for each in spec["params"] if each["name"] == "context"]
     contexts = frame["sequence_length"].drop_nulls().unique().sort().to_list()
     assert choice["bind"]["name"] == "context, tokens"
@@ -63,7 +63,7 @@ def test_the_context_is_chosen_by_words_and_the_shortest_is_drawn(
 
 
 def test_bars_add_up_to_the_steps(snapshot: duckdb.DuckDBPyConnection) -> None:
-    _, frame = drawn(snapshot, STEP_TIME)
+    _, frame = draw(snapshot, STEP_TIME)
     keys = ["batch_size", "sequence_length"]
     steps = read_frame(snapshot, f"{STEPS} and hardware_id = 'h100-sxm'")
     tops = frame.filter("is_top").join(steps, on=keys, suffix="_of_view", validate="1:1")
@@ -78,7 +78,7 @@ def test_bars_add_up_to_the_steps(snapshot: duckdb.DuckDBPyConnection) -> None:
 
 
 def test_the_op_group_that_takes_the_most_time_is_named(snapshot: duckdb.DuckDBPyConnection) -> None:
-    spec, frame = drawn(snapshot, STEP_TIME)
+    spec, frame = draw(snapshot, STEP_TIME)
     steps = read_frame(snapshot, f"{STEPS} and hardware_id = 'h100-sxm' and sequence_length = 1024 and fits_in_memory")
     most = dict(steps.select("batch_size", "dominant_op_group").sort("batch_size").rows())
     last = most[max(most)]
@@ -91,20 +91,20 @@ def test_the_op_group_that_takes_the_most_time_is_named(snapshot: duckdb.DuckDBP
 
 
 def test_a_model_that_fits_nowhere_is_drawn_and_said_to_be(snapshot: duckdb.DuckDBPyConnection) -> None:
-    spec, frame = drawn(snapshot, OTHER_MODELS[0])
+    spec, frame = draw(snapshot, OTHER_MODELS[0])
     assert frame["is_shown"].all()
     assert not frame["fits_in_memory"].any()
     assert spec["title"]["subtitle"][-1].startswith("The model does not fit in memory")
-    nowhere, _ = drawn(snapshot, "throughput-llama-3.1-405b")
+    nowhere, _ = draw(snapshot, "throughput-llama-3.1-405b")
     assert "fits in the memory of none" in nowhere["title"]["text"]
 
 
 def test_ops_cross_the_ridge_where_the_view_says(snapshot: duckdb.DuckDBPyConnection) -> None:
-    spec, frame = drawn(snapshot, CROSSOVER)
+    spec, frame = draw(snapshot, CROSSOVER)
     view = read_frame(snapshot, f"select * from mart.crossover where {OF_LLAMA} and hardware_id = 'h100-sxm'")
     since = dict(view.select("op", "critical_tokens").rows())
-    (ridge,) = marks(spec, "ridge")
-    crossings = {row["op"]: row for row in marks(spec, "crossing")}
+    (ridge,) = select_marks(spec, "ridge")
+    crossings = {row["op"]: row for row in select_marks(spec, "crossing")}
     assert {op: row["batch_size"] for op, row in crossings.items()} == {
         op: tokens for op, tokens in since.items() if tokens is not None
     }
@@ -122,11 +122,11 @@ def test_ops_cross_the_ridge_where_the_view_says(snapshot: duckdb.DuckDBPyConnec
 
 @pytest.mark.parametrize("name", [CROSSOVER, *OTHER_MODELS[2:4]])
 def test_labels_of_lines_lie_apart_and_inside(name: str, snapshot: duckdb.DuckDBPyConnection) -> None:
-    spec, _ = drawn(snapshot, name)
-    (low, high) = next(e["scale"]["domain"] for _, c, e in encodings(spec) if c == "y" and "scale" in e)
+    spec, _ = draw(snapshot, name)
+    (low, high) = next(e["scale"]["domain"] for _, c, e in list_encodings(spec) if c == "y" and "scale" in e)
     context = defaults(spec)["context"]
     places = sorted(
-        row["intensity_flops_per_byte"] for row in marks(spec, "label") if row["sequence_length"] == context
+        row["intensity_flops_per_byte"] for row in select_marks(spec, "label") if row["sequence_length"] == context
     )
     assert low < places[0] < places[-1] < high
     gap = (high / low) ** (14 / spec["height"])  # pixels
@@ -134,7 +134,7 @@ def test_labels_of_lines_lie_apart_and_inside(name: str, snapshot: duckdb.DuckDB
 
 
 def test_attention_is_compute_bound_by_context_not_by_batch(snapshot: duckdb.DuckDBPyConnection) -> None:
-    _, frame = drawn(snapshot, "crossover-deepseek-v2-a100-80gb-sxm")
+    _, frame = draw(snapshot, "crossover-deepseek-v2-a100-80gb-sxm")
     attention = frame.filter(op_group="attention")
     assert attention["answer"].unique().to_list() == ["at every batch"]
     assert attention["bound"].unique().to_list() == ["compute"]
@@ -142,7 +142,7 @@ def test_attention_is_compute_bound_by_context_not_by_batch(snapshot: duckdb.Duc
 
 
 def test_batches_beyond_memory_are_marked(snapshot: duckdb.DuckDBPyConnection) -> None:
-    spec, frame = drawn(snapshot, THROUGHPUT)
+    spec, frame = draw(snapshot, THROUGHPUT)
     keys = ["hardware_id", "sequence_length", "batch_size"]
     shown = frame.join(read_frame(snapshot, STEPS), on=keys, suffix="_of_view", validate="1:1")
     assert len(shown) == len(frame)
@@ -161,7 +161,7 @@ def test_batches_beyond_memory_are_marked(snapshot: duckdb.DuckDBPyConnection) -
 
 @pytest.mark.parametrize(("name", "model_id"), [(RANKING, "llama-3-8b"), (OTHER_MODELS[5], "llama-3-70b")])
 def test_every_device_is_ranked_or_says_why_not(name: str, model_id: str, snapshot: duckdb.DuckDBPyConnection) -> None:
-    spec, frame = drawn(snapshot, name)
+    spec, frame = draw(snapshot, name)
     steps = read_frame(
         snapshot, f"{STEPS.replace('llama-3-8b', model_id)} and batch_size = 8 and sequence_length = 1024"
     )
@@ -186,12 +186,12 @@ def test_every_device_is_ranked_or_says_why_not(name: str, model_id: str, snapsh
 
 
 def test_one_run_is_a_history(snapshot: duckdb.DuckDBPyConnection) -> None:
-    spec, frame = drawn(snapshot, HISTORY)
+    spec, frame = draw(snapshot, HISTORY)
     assert len(frame) == 1
     assert spec["title"]["text"].startswith("1 run (1 succeeded); the last took ")
-    (low, high) = next(e["scale"]["domain"] for _, c, e in encodings(spec) if c == "x" and "scale" in e)
+    (low, high) = next(e["scale"]["domain"] for _, c, e in list_encodings(spec) if c == "x" and "scale" in e)
     assert low < high
-    assert render(spec, "svg") == render(drawn(snapshot, HISTORY)[0], "svg")
+    assert render(spec, "svg") == render(draw(snapshot, HISTORY)[0], "svg")
 
 
 def test_a_history_of_failed_and_unchanged_runs(home: Home) -> None:
@@ -205,11 +205,11 @@ def test_a_history_of_failed_and_unchanged_runs(home: Home) -> None:
         )
         connection.execute("update core.run set finished_at = null where status = 'running'")
     with open_snapshot(home.snapshot) as connection:
-        spec, frame = drawn(connection, HISTORY)
+        spec, frame = draw(connection, HISTORY)
     assert frame["status"].to_list() == ["succeeded", "failed", "unchanged"]  # one that did not end took no time
     assert frame["error"].to_list() == [None, "no space", None]
     (colours, shapes) = (
-        next(e["scale"] for _, c, e in encodings(spec) if c == channel) for channel in ("color", "shape")
+        next(e["scale"] for _, c, e in list_encodings(spec) if c == channel) for channel in ("color", "shape")
     )
     assert colours["domain"] == shapes["domain"] == ["succeeded", "unchanged", "failed"]
     assert len(set(colours["range"])) == len(set(shapes["range"])) == 3

@@ -10,7 +10,6 @@ import sys
 import time
 from collections.abc import Callable, Iterator, Sequence
 from dataclasses import replace
-from functools import cache
 from pathlib import Path
 
 import duckdb
@@ -20,17 +19,17 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from flows.cli.app import run_command
-from flows.ingest.catalog import SHIPPED
-from flows.ingest.kinds import read_kind
 from flows.intensity.grid import PHASES
-from flows.sweep.grid import Grid, Inputs, Part, compute_rows, cut_into_parts
+from flows.sweep.grid import Grid, Part, compute_rows, cut_into_parts
 from flows.sweep.parts import part_path, run_in_threads
 from flows.sweep.request import Request, parse_range
 from flows.sweep.run import run_sweep
-from tests.plain_run import plain_run
-from tests.test_cli import HOSTILE
-from tests.test_ingest import DEVICE, source
-from tests.test_readme import README, cells
+from tests.support.documents import README, split_cells
+from tests.support.files import ROOT
+from tests.support.hostile import REFUSED
+from tests.support.inputs import DEVICE
+from tests.support.plain_run import plain_run
+from tests.support.sweeps import COST, KEY, SMALL, interrupt_after, query_snapshot, read_shipped_inputs
 from warehouse.build import open_build
 from warehouse.errors import InputError, RunError
 from warehouse.home import Home
@@ -39,20 +38,6 @@ from warehouse.snapshot import open_snapshot
 from warehouse.sweeps.registry import PartFile, remove_sweep
 from warehouse.views import create_views
 
-ROOT = Path(__file__).resolve().parents[1]
-SMALL = Request("small", ["llama-7b"], batch="1,2", sequence="128,256", rows_per_part=40)
-KEY = [
-    "model_id", "convention", "phase", "batch_size", "sequence_length", "query_length", "tensor_parallel", "op",
-    "precision_id",
-]  # fmt: skip
-COST = ["flops", "weight_bytes", "activation_bytes", "kv_bytes", "bytes", "intensity_flops_per_byte"]
-
-
-def answer(home: Home, sql: str) -> list[tuple[object, ...]]:
-    """What a reader sees."""
-    with open_snapshot(home.snapshot) as connection:
-        return connection.sql(sql).fetchall()
-
 
 def listed(values: Sequence[int]) -> str:
     return ",".join(map(str, values))
@@ -60,16 +45,6 @@ def listed(values: Sequence[int]) -> str:
 
 def files_of(home: Home, name: str = "small") -> set[Path]:
     return {path for path in (home.sweeps / name).rglob("*") if path.is_file()}
-
-
-@cache
-def shipped_inputs() -> Inputs:
-    """What ships, without a warehouse."""
-    models = [source(path, "model") for path in sorted((SHIPPED / "models").glob("*.json"))]
-    frames = {**read_kind("model", models)}
-    for kind, file in (("precision", "precisions.toml"), ("elementwise", "elementwise.toml")):
-        frames |= read_kind(kind, [source(SHIPPED / file, kind)])
-    return Inputs(*(frames[name].collect() for name in ("model", "precision", "elementwise")))
 
 
 @pytest.mark.parametrize(
@@ -113,7 +88,7 @@ grids = st.builds(
 
 def every_row(grid: Grid, rows_per_part: int) -> pl.DataFrame:
     """The rows of all parts, sorted."""
-    inputs = shipped_inputs()
+    inputs = read_shipped_inputs()
     frames = []
     parts = cut_into_parts(inputs, grid, rows_per_part)
     for part in parts:
@@ -138,9 +113,9 @@ def test_the_rows_do_not_depend_on_how_they_are_parted(grid: Grid, rows_per_part
 
 def test_a_part_holds_as_many_rows_as_it_may() -> None:
     grid = Grid(["llama-7b"], ["engine"], ["decode", "prefill"], ["fp16"], [1], [1, 2, 3], [128, 256])
-    counts = [part.row_count for part in cut_into_parts(shipped_inputs(), grid, 56)]
+    counts = [part.row_count for part in cut_into_parts(read_shipped_inputs(), grid, 56)]
     assert counts == [56, 56, 56]
-    assert {part.row_count for part in cut_into_parts(shipped_inputs(), grid, 1)} == {14}  # one setting is not cut
+    assert {part.row_count for part in cut_into_parts(read_shipped_inputs(), grid, 1)} == {14}  # one setting is not cut
 
 
 def test_the_figures_are_those_of_the_warehouse(home: Home) -> None:
@@ -164,23 +139,23 @@ def test_the_figures_are_those_of_the_warehouse(home: Home) -> None:
     point = f"select {columns} from mart.roofline_point where hardware_id = 'h100-sxm' and model_id in ({names})"
     swept_point = f"select distinct {columns} from mart.sweep_point where hardware_id = 'h100-sxm'"
     for one, other in ((cost, swept), (point, swept_point)):
-        assert answer(home, f"select count(*) > 10_000 from ({one})") == [(True,)]
-        assert answer(home, f"select count(*) from ({one} except {other})") == [(0,)]
-        assert answer(home, f"select count(*) from ({other} except {one})") == [(0,)]
+        assert query_snapshot(home, f"select count(*) > 10_000 from ({one})") == [(True,)]
+        assert query_snapshot(home, f"select count(*) from ({one} except {other})") == [(0,)]
+        assert query_snapshot(home, f"select count(*) from ({other} except {one})") == [(0,)]
 
 
 def test_a_sweep_is_seen_by_every_reader(home: Home) -> None:
     done = run_sweep(home, SMALL)
     assert (done.row_count, done.parts_before) == (2 * 2 * 2 * 14, 0)
     assert done.part_count == len(files_of(home)) == 4
-    assert answer(home, "select sweep_id, row_count, part_count, batch_range, folder from mart.sweep") == [
+    assert query_snapshot(home, "select sweep_id, row_count, part_count, batch_range, folder from mart.sweep") == [
         ("small", 112, 4, "1,2", "sweeps/small")
     ]
     count = "select count(*) from mart.sweep_cost where sweep_id = 'small' and model_id = 'llama-7b'"
-    assert answer(home, count) == [(112,)]
+    assert query_snapshot(home, count) == [(112,)]
     with duckdb.connect(str(home.snapshot), read_only=True) as plain:
         assert plain.sql(count).fetchall() == [(112,)]
-    assert answer(home, "select count(*) from mart.sweep_cost where sweep_id = 'other'") == [(0,)]
+    assert query_snapshot(home, "select count(*) from mart.sweep_cost where sweep_id = 'other'") == [(0,)]
 
 
 def test_only_the_files_of_a_model_are_read(home: Home) -> None:
@@ -196,8 +171,10 @@ def test_a_sweep_outlives_later_runs(home: Home) -> None:
     (home.catalog / "hardware").mkdir(parents=True)
     (home.catalog / "hardware" / "mine.toml").write_text(DEVICE, "utf-8")
     assert plain_run(home).status == "succeeded"
-    assert answer(home, "select count(*), count(distinct hardware_id) > 1 from mart.sweep_point") != [(0, False)]
-    assert answer(home, "select count(*) from mart.sweep_cost") == [(112,)]
+    assert query_snapshot(home, "select count(*), count(distinct hardware_id) > 1 from mart.sweep_point") != [
+        (0, False)
+    ]
+    assert query_snapshot(home, "select count(*) from mart.sweep_cost") == [(112,)]
     assert {path.name for path in (home.site / "data").glob("core.sweep*")} == {
         "core.sweep.parquet", "core.sweep_part.parquet"
     }  # fmt: skip
@@ -207,31 +184,21 @@ def test_a_sweep_publishes_no_run_that_was_not_published(home: Home) -> None:
     with open_build(home) as build:
         build.execute("delete from core.hardware where hardware_id = 'a40'")
     run_sweep(home, SMALL)
-    assert answer(home, "select count(*) from core.hardware where hardware_id = 'a40'") == [(1,)]
-
-
-def stopping(after: int) -> Callable[..., Iterator[PartFile]]:
-    """A runner that is interrupted."""
-
-    def run(work: Callable[[Part], PartFile], parts: Sequence[Part]) -> Iterator[PartFile]:
-        yield from map(work, parts[:after])
-        raise KeyboardInterrupt
-
-    return run
+    assert query_snapshot(home, "select count(*) from core.hardware where hardware_id = 'a40'") == [(1,)]
 
 
 def test_an_interrupted_sweep_goes_on(home: Home) -> None:
     with pytest.raises(KeyboardInterrupt):
-        run_sweep(home, SMALL, runner=stopping(3))
+        run_sweep(home, SMALL, runner=interrupt_after(3))
     begun = {path: path.stat().st_mtime_ns for path in files_of(home)}
     assert len(begun) == 3
-    assert answer(home, "select count(*) from mart.sweep_cost") == [(0,)]
+    assert query_snapshot(home, "select count(*) from mart.sweep_cost") == [(0,)]
     assert run_sweep(home, SMALL).parts_before == 3
     assert {path: path.stat().st_mtime_ns for path in begun} == begun
-    assert answer(home, "select count(*) from mart.sweep_cost") == [(112,)]
+    assert query_snapshot(home, "select count(*) from mart.sweep_cost") == [(112,)]
     again = run_sweep(home, SMALL)
     assert again.parts_before == again.part_count == 4
-    assert answer(home, "select count(*) from mart.sweep_cost") == [(112,)]
+    assert query_snapshot(home, "select count(*) from mart.sweep_cost") == [(112,)]
 
 
 @pytest.mark.parametrize("sent", [signal.SIGINT, signal.SIGKILL])
@@ -254,17 +221,17 @@ def test_a_killed_sweep_leaves_whole_parts(sent: signal.Signals, home: Home) -> 
     assert 3 <= done.parts_before == len(before) < done.part_count
     assert {path.suffix for path in files_of(home)} == {".parquet"}
     distinct = f"select count(*), count(distinct ({', '.join(KEY)})) from mart.sweep_cost"
-    assert answer(home, distinct) == [(done.row_count, done.row_count)]
+    assert query_snapshot(home, distinct) == [(done.row_count, done.row_count)]
 
 
 def test_a_sweep_of_the_same_name_takes_the_place_of_the_first(home: Home) -> None:
     run_sweep(home, SMALL)
     before = files_of(home)
     with pytest.raises(KeyboardInterrupt):
-        run_sweep(home, replace(SMALL, batch="3,4"), runner=stopping(2))
+        run_sweep(home, replace(SMALL, batch="3,4"), runner=interrupt_after(2))
     assert len(files_of(home)) == len(before) + 2
     run_sweep(home, Request("small", ["gpt2"], batch="1", sequence="128"))
-    assert answer(home, "select distinct model_id from mart.sweep_cost") == [("gpt2",)]
+    assert query_snapshot(home, "select distinct model_id from mart.sweep_cost") == [("gpt2",)]
     assert not before & files_of(home)
     assert len(files_of(home)) == 1
 
@@ -273,24 +240,24 @@ def test_a_sweep_can_be_taken_away(home: Home, tmp_path: Path) -> None:
     shared = tmp_path / "shared [disk]=it's"
     run_sweep(home, SMALL)
     run_sweep(home, Request("elsewhere", ["gpt2"], batch="1", sequence="128", out=shared))
-    assert answer(home, "select sweep_id, count(*) from mart.sweep_cost group by 1 order by 1") == [
+    assert query_snapshot(home, "select sweep_id, count(*) from mart.sweep_cost group by 1 order by 1") == [
         ("elsewhere", 26), ("small", 112)
     ]  # fmt: skip
     assert remove_sweep(home, "elsewhere") == 1
     assert shared.exists()
     assert not list(shared.iterdir())
-    assert answer(home, "select distinct sweep_id from mart.sweep_cost") == [("small",)]
+    assert query_snapshot(home, "select distinct sweep_id from mart.sweep_cost") == [("small",)]
     assert remove_sweep(home, "small") == 4
     assert not (home.sweeps / "small").exists()
-    assert answer(home, "select count(*) from mart.sweep_cost") == [(0,)]
-    assert answer(home, "select count(*) from mart.sweep") == [(0,)]
+    assert query_snapshot(home, "select count(*) from mart.sweep_cost") == [(0,)]
+    assert query_snapshot(home, "select count(*) from mart.sweep") == [(0,)]
     with pytest.raises(InputError, match=r"--remove: small: no such sweep; expected one of none"):
         remove_sweep(home, "small")
 
 
 def test_a_sweep_that_was_only_begun_can_be_taken_away(home: Home) -> None:
     with pytest.raises(KeyboardInterrupt):
-        run_sweep(home, SMALL, runner=stopping(2))
+        run_sweep(home, SMALL, runner=interrupt_after(2))
     assert remove_sweep(home, "small") == 2
     assert not (home.sweeps / "small").exists()
 
@@ -309,7 +276,7 @@ def test_a_lost_part_is_named_and_can_be_made_again(home: Home, capsys: pytest.C
         create_views(build)
         assert build.sql("select distinct sweep_id from mart.sweep_cost").fetchall() == [("other",)]
     assert run_sweep(home, SMALL).parts_before == 3
-    assert answer(home, "select count(*) from mart.sweep_cost where sweep_id = 'small'") == [(112,)]
+    assert query_snapshot(home, "select count(*) from mart.sweep_cost where sweep_id = 'small'") == [(112,)]
 
 
 @pytest.mark.parametrize("rows", [pl.DataFrame({"x": [1]}), None], ids=["foreign", "of another part"])
@@ -323,7 +290,7 @@ def test_a_part_with_other_content_than_its_name_says_is_made_again(rows: pl.Dat
         rows.write_parquet(part)
     assert run_sweep(home, SMALL).parts_before == 3
     assert part.read_bytes() == before
-    assert answer(home, "select count(*) from mart.sweep_cost") == [(112,)]
+    assert query_snapshot(home, "select count(*) from mart.sweep_cost") == [(112,)]
 
 
 HOSTILE_TO_PARTS = [
@@ -339,7 +306,7 @@ HOSTILE_TO_PARTS = [
 ]
 
 
-@pytest.mark.parametrize("sql", [*HOSTILE, *HOSTILE_TO_PARTS])
+@pytest.mark.parametrize("sql", [*REFUSED, *HOSTILE_TO_PARTS])
 def test_the_sandbox_holds_beside_a_sweep(sql: str, swept: Home, capsys: pytest.CaptureFixture[str]) -> None:
     part = min(files_of(swept))
     before = part.read_bytes()
@@ -432,7 +399,7 @@ def test_another_runner_can_take_the_parts(home: Home) -> None:
         yield from run_in_threads(work, [*reversed(parts)])
 
     run_sweep(home, SMALL, runner=backwards)
-    assert answer(home, "select count(*) from mart.sweep_cost") == [(112,)]
+    assert query_snapshot(home, "select count(*) from mart.sweep_cost") == [(112,)]
     assert len(seen) == len(set(seen)) == 4
 
 
@@ -443,6 +410,6 @@ def test_the_readme_tells_the_truth(
     (block,) = re.findall(r"```text\n(\$ rooflines sweep .*?)```", README, re.DOTALL)
     (sweeping, line), (asking, table) = re.findall(r"\$ rooflines (.*)\n((?:[^$].*\n)*)", block)
     assert run_command([*shlex.split(sweeping), "--home", str(home.path)]) == 0
-    assert cells(capsys.readouterr().out)[:3] == cells(line)[:3]  # then sizes and times
+    assert split_cells(capsys.readouterr().out)[:3] == split_cells(line)[:3]  # then sizes and times
     assert run_command([*shlex.split(asking), "--home", str(home.path)]) == 0
-    assert cells(capsys.readouterr().out) == cells(table)
+    assert split_cells(capsys.readouterr().out) == split_cells(table)

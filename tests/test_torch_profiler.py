@@ -15,7 +15,8 @@ from hypothesis import strategies as st
 
 from flows.ingest.profiles.torch_profiler import read_torch_profiler
 from flows.ingest.readers.measurement import read_measurements
-from tests.test_ingest import assert_refused, source, written
+from tests.support.files import write_file
+from tests.support.inputs import assert_refused, make_source
 from warehouse.errors import InputError
 
 MM = "aten::mm", [[64, 32], [32, 48]]
@@ -38,11 +39,11 @@ def kernel(external_id: int = 1, us: float = 5, name: str = "gemm", category: st
 
 
 def trace(folder: Path, events: Sequence[object], **head: object) -> Path:
-    return written(folder, "t.json", json.dumps({**HEAD, **head, "traceEvents": events, "traceName": "t.json"}))
+    return write_file(folder, "t.json", json.dumps({**HEAD, **head, "traceEvents": events, "traceName": "t.json"}))
 
 
 def read(path: Path) -> pl.DataFrame:
-    return read_torch_profiler(source(path, "torch_profiler"), "a100", "gpt2")
+    return read_torch_profiler(make_source(path, "torch_profiler"), "a100", "gpt2")
 
 
 def only(folder: Path, *events: Event, **head: object) -> dict[str, Any]:
@@ -89,7 +90,7 @@ def test_a_product(tmp_path: Path) -> None:
         "origin": "PyTorch profiler trace t.json",
     }
     read(path).write_csv(tmp_path / "mine.csv")
-    frames = read_measurements([source(tmp_path / "mine.csv", "measurement")])
+    frames = read_measurements([make_source(tmp_path / "mine.csv", "measurement")])
     assert len(frames["measurement"].lazy().collect()) == 1
 
 
@@ -262,9 +263,9 @@ def test_an_id_that_stands_twice_is_of_no_op(tmp_path: Path) -> None:
 def test_forms_of_a_file(tmp_path: Path) -> None:
     events = [kernel(), op(*MM)]
     whole = read(trace(tmp_path, events))
-    packed = written(tmp_path, "t.json.gz", gzip.compress((tmp_path / "t.json").read_bytes()))
+    packed = write_file(tmp_path, "t.json.gz", gzip.compress((tmp_path / "t.json").read_bytes()))
     assert read(packed).drop("origin").equals(whole.drop("origin"))
-    row = read(written(tmp_path, "list.json", json.dumps(events))).row(0, named=True)
+    row = read(write_file(tmp_path, "list.json", json.dumps(events))).row(0, named=True)
     assert (row["device_name"], row["software"], row["latency_s"]) == (None, "PyTorch profiler", pytest.approx(5e-6))
 
 
@@ -273,7 +274,7 @@ def test_traces_before_pytorch_1_11(tmp_path: Path) -> None:
     args = {"external id": 1, "Input dims": MM[1], "Input type": ["c10::Half", "c10::Half"]}
     content = {"computeProperties": [{"name": "Tesla V100"}], "traceEvents": [{**old, "cat": "Operator", "args": args}]}
     content["traceEvents"].append({**kernel(), "cat": "Kernel", "args": {"external id": 1}})
-    row = read(written(tmp_path, "t.json", json.dumps(content))).row(0, named=True)
+    row = read(write_file(tmp_path, "t.json", json.dumps(content))).row(0, named=True)
     assert (row["device_name"], row["m"], row["latency_s"]) == ("Tesla V100", 64, pytest.approx(5e-6))
 
 
@@ -313,12 +314,12 @@ def test_large_numbers_beside_what_is_needed(tmp_path: Path) -> None:
     ],
 )
 def test_other_files_are_refused(tmp_path: Path, content: str | bytes, names: list[str]) -> None:
-    path = written(tmp_path, "t.json", content)
+    path = write_file(tmp_path, "t.json", content)
     assert_refused(lambda: read(path), names=[str(path), *names])
 
 
 def test_a_file_that_is_gone_is_refused(tmp_path: Path) -> None:
-    given = source(trace(tmp_path, []), "torch_profiler")
+    given = make_source(trace(tmp_path, []), "torch_profiler")
     given.path.unlink()
     assert_refused(lambda: read_torch_profiler(given, "a100", None), names=["t.json: cannot be read: No such file"])
 
@@ -369,14 +370,14 @@ def test_whatever_stands_in_the_events(
 ) -> None:
     sound = [op(*MM, external_id=9, at=1000), kernel(9)]
     content = json.dumps({**head, "traceEvents": [*events, *sound]})
-    assert_read_or_refused(written(tmp_path_factory.getbasetemp(), "events.json", content))
+    assert_read_or_refused(write_file(tmp_path_factory.getbasetemp(), "events.json", content))
 
 
 @settings(deadline=None, max_examples=100)
 @given(content=st.binary(max_size=60) | st.text(alphabet='[]{}",:\\ 1e-.tnu', max_size=60).map(str.encode))
 def test_whatever_stands_in_the_file(tmp_path_factory: pytest.TempPathFactory, content: bytes) -> None:
     for start in (b"", b"\x1f\x8b\x08", b'{"traceEvents":[', b'[{"cat":"cpu_op","args":'):
-        assert_read_or_refused(written(tmp_path_factory.getbasetemp(), "bytes.json", start + content))
+        assert_read_or_refused(write_file(tmp_path_factory.getbasetemp(), "bytes.json", start + content))
 
 
 def assert_read_or_refused(path: Path) -> None:
@@ -404,7 +405,7 @@ def test_a_large_trace_takes_little_memory(tmp_path: Path) -> None:
             file.write(f",{json.dumps(op(*MM, external_id=each, at=10 * each))},{json.dumps(kernel(each))}")
         file.write("]}")
     assert path.stat().st_size > 50_000_000
-    given = source(path, "torch_profiler")
+    given = make_source(path, "torch_profiler")
     start = time.monotonic()
     tracemalloc.start()
     try:

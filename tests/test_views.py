@@ -9,8 +9,7 @@ import pytest
 from flows.ingest.catalog import list_sources
 from flows.ingest.kinds import read_kind
 from flows.intensity.costs import op_costs
-from tests.models import FP16, at
-from tests.test_properties import ELEMENTWISE
+from tests.support.models import ELEMENTWISE, FP16, make_shapes
 from warehouse.home import Home
 
 
@@ -134,7 +133,7 @@ def test_a_crossover_is_the_first_compute_bound_batch(
 
     @cache
     def intensities(batch: int) -> dict[str, float]:
-        shapes = at(one, "decode", batch, 1024)
+        shapes = make_shapes(one, "decode", batch, 1024)
         costs = shapes.select("op", "shape_id").join(op_costs(shapes, FP16, ELEMENTWISE), on="shape_id", validate="1:1")
         return dict(costs.select("op", "intensity_flops_per_byte").iter_rows())
 

@@ -18,7 +18,7 @@ class Listener:
 
 
 @contextmanager
-def listening(status: int = 204) -> Iterator[Listener]:
+def listen(status: int = 204) -> Iterator[Listener]:
     """Listen on a free port, and answer every request with this status."""
 
     class Handler(BaseHTTPRequestHandler):

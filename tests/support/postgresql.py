@@ -25,14 +25,14 @@ class Server:
         subprocess.run(command, check=True, cwd="/", stdout=subprocess.DEVNULL)
 
 
-def free_port() -> int:
+def find_free_port() -> int:
     with socket.socket() as free:
         free.bind(("127.0.0.1", 0))
         return int(free.getsockname()[1])
 
 
 @contextmanager
-def postgresql() -> Iterator[Server | None]:
+def start_postgresql() -> Iterator[Server | None]:
     """Start a server; None where PostgreSQL is not installed and need not be."""
     found = sorted(Path("/usr/lib/postgresql").glob("*/bin/initdb"))
     if not found:
@@ -42,7 +42,7 @@ def postgresql() -> Iterator[Server | None]:
     # as its own user, which its server insists on
     as_user = ["runuser", "-u", "postgres", "--"] if os.geteuid() == 0 else []
     folder = Path(subprocess.check_output([*as_user, "mktemp", "-d"], text=True).strip())
-    server = Server(free_port(), folder, found[-1].parent)
+    server = Server(find_free_port(), folder, found[-1].parent)
     run = [*as_user, str(server.programs / "pg_ctl"), "-D", str(folder / "data"), "-s", "-w"]
     options = f"-p {server.port} -k {folder} -c listen_addresses=127.0.0.1 -c fsync=off"
     subprocess.run([*run, "init", "-o", f"-A trust -U {server.user}"], check=True, cwd="/")

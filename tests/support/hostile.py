@@ -413,7 +413,7 @@ def other_blanks() -> list[str]:
     return [*spaces, *others, "\u200d", "\u2060", "\ufeff", "/**/", "/* x */", "--\n", " -- x\n"]
 
 
-def disguised(sql: str) -> list[str]:
+def disguise(sql: str) -> list[str]:
     """A statement with its blanks replaced: all of them, or one alone, by each other kind."""
     whole = [sql.replace(" ", blank) for blank in other_blanks()]
     words = sql.split(" ")
@@ -449,3 +449,11 @@ def main() -> None:
 
 if __name__ == "__main__":
     main()
+REFUSED = [
+    "select * from read_csv('/etc/passwd')", "select * from read_text('/etc/passwd')", "select * from '/etc/passwd'",
+    "select * from glob('/*')", "copy (select 1) to '/tmp/rooflines-test-out.csv'", "attach '/tmp/x.duckdb'",
+    "attach ':memory:' as m", "install httpfs", "load httpfs", "select * from read_csv('http://127.0.0.1:9/x.csv')",
+    "set memory_limit = '100GB'", "set enable_external_access = true", "pragma enable_external_access", "reset all",
+    "drop view mart.roof", "delete from core.run", "create table core.x (a int)", "export database '/tmp/x'",
+    "create secret (type s3)", "select 1; drop table core.run", "import database '/tmp/x'",
+]  # fmt: skip

@@ -4,8 +4,11 @@ from typing import Any
 
 import polars as pl
 
+from flows.ingest.catalog import SHIPPED
 from flows.ingest.readers.model_families import FAMILIES, Config, describe
+from flows.ingest.readers.workload import read_elementwise
 from flows.intensity.shapes import op_shapes, with_parameters
+from tests.support.inputs import make_source
 
 DENSE: dict[str, Any] = {
     "hidden_size": 256,
@@ -42,7 +45,7 @@ FP16 = pl.DataFrame(
 )
 
 
-def model(config: dict[str, Any], architecture: str = "LlamaForCausalLM", name: str = "m") -> pl.DataFrame:
+def make_model(config: dict[str, Any], architecture: str = "LlamaForCausalLM", name: str = "m") -> pl.DataFrame:
     """One model, as a config of that class describes it."""
     family = FAMILIES[architecture]
     row = describe(Config.model_validate({**family.defaults, **config}), family)
@@ -50,7 +53,7 @@ def model(config: dict[str, Any], architecture: str = "LlamaForCausalLM", name: 
     return with_parameters(frame.with_columns(pl.col(pl.Null).cast(pl.Int64)))
 
 
-def workload(**changes: object) -> pl.DataFrame:
+def make_workload(**changes: object) -> pl.DataFrame:
     """A workload of few settings."""
     row = {
         "workload_id": "w",
@@ -68,9 +71,12 @@ def workload(**changes: object) -> pl.DataFrame:
     return pl.DataFrame([row], schema_overrides=lists)
 
 
-def at(
+def make_shapes(
     models: pl.DataFrame, phase: str, b: int, s: int, *, convention: str = "engine", t: int = 1, q: int = 4
 ) -> pl.DataFrame:
     """The shapes of a model's ops at one setting."""
     lists: dict[str, object] = {"phases": [phase], "batch_sizes": [b], "sequence_lengths": [s], "candidates": [q]}
-    return op_shapes(models, workload(**lists, conventions=[convention], tensor_parallel=[t]))
+    return op_shapes(models, make_workload(**lists, conventions=[convention], tensor_parallel=[t]))
+
+
+ELEMENTWISE = read_elementwise([make_source(SHIPPED / "elementwise.toml", "elementwise")])["elementwise"]

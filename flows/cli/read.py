@@ -1,0 +1,250 @@
+"""Commands that read the published snapshot: query, questions, schema, chart, publish, check."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Literal
+
+from flows.cli.options import Common, Format, read_folder, read_statement, write_output
+from flows.cli.terminal import print_bytes, show_progress
+from warehouse.errors import InputError
+from warehouse.home import refuse_no_path
+
+if TYPE_CHECKING:
+    import duckdb
+    import polars as pl
+
+    from charts.gallery import ChartEntry
+
+_SUFFIXES = ("json", "html", "svg", "png")
+
+
+def query(
+    sql: str | None = None,
+    /,
+    *,
+    file: Path | None = None,
+    format: Format = "table",  # noqa: A002
+    out: Path | None = None,
+    as_of: str | None = None,
+    timeout: float = 300,
+    memory: str = "2GB",
+    raw: bool = False,
+    common: Common = Common(),
+) -> int:
+    """Run read-only SQL on the published snapshot.
+
+    Parameters
+    ----------
+    sql
+        The statement, e.g. "select * from mart.roof".
+    file
+        Read the statement from this file instead; - is standard input.
+    format
+        How rows are written. A table shows the first and the last rows; the other formats write all of them.
+    out
+        File to write instead of standard output.
+    as_of
+        Read the snapshot of this run instead: its id, or the beginning of it, e.g. 20261122 (see mart.run_history).
+    timeout
+        Seconds after which the statement is stopped.
+    memory
+        Memory limit, e.g. 500MB.
+    raw
+        In CSV, leave text that begins with =, +, - or @ as it is. Default: prefix it with an apostrophe, for
+        spreadsheets.
+    """
+    from flows.cli.query_result import write_result
+    from warehouse.sandbox.question import Question
+
+    if not timeout > 0:
+        raise InputError(f"--timeout: {timeout:g}; expected seconds")
+    home, snapshot = common.place, common.place.snapshot
+    if as_of is not None:
+        from warehouse.snapshot import find_snapshot
+
+        snapshot = find_snapshot(home, as_of)
+    more = "--timeout --memory"
+    question = Question(str(snapshot), read_statement(sql, file), format, "query", timeout, memory, more, raw=raw)
+    write_result(home, question, out)
+    return 0
+
+
+def questions(
+    name: str | None = None,
+    /,
+    *,
+    format: Format = "table",  # noqa: A002
+    out: Path | None = None,
+    sql: bool = False,
+    common: Common = Common(),
+) -> int:
+    """List the worked questions, or answer one of them from the published snapshot.
+
+    Parameters
+    ----------
+    name
+        Name of the question, e.g. compute_bound_from.
+    format
+        How rows are written, as in `rooflines query`.
+    out
+        File to write instead of standard output.
+    sql
+        Print the SQL instead of running it, to start a query from.
+    """
+    from warehouse.questions import find_question, list_questions
+
+    if name is None:
+        width = max(len(question.name) for question in list_questions())
+        print("\n".join(f"{question.name:<{width}}  {question.asks}" for question in list_questions()))
+        return 0
+    asked = find_question(name)
+    if sql:
+        print(asked.sql, end="")
+        return 0
+    return query(asked.sql, format=format, out=out, common=common)
+
+
+def schema(name: str | None = None, /, *, common: Common = Common()) -> int:
+    """List tables and views, or the columns of one, with their comments.
+
+    Parameters
+    ----------
+    name
+        A table or view, e.g. mart.roof; `mart.` may be left out.
+    """
+    from warehouse.schema import describe
+
+    print(describe(common.place.snapshot, name))
+    return 0
+
+
+def chart(
+    name: str | None = None,
+    /,
+    *,
+    out: Path | None = None,
+    sql: Path | None = None,
+    precision: str = "fp16",
+    marks: Literal["computed", "predicted", "measured"] | None = None,
+    common: Common = Common(),
+) -> int:
+    """Draw a chart of the gallery, or the rows of a query as a roofline; without either, list the charts.
+
+    Parameters
+    ----------
+    name
+        Name of the chart, e.g. roofline-llama-7b-a40.
+    out
+        File to write: .json (Vega-Lite), .html, .svg or .png. Default: Vega-Lite on standard output.
+    sql
+        File with a query whose rows are points on the roofline of one device: hardware_id, intensity_flops_per_byte,
+        performance_flops_per_s, and optionally label, phase and bound. - is standard input.
+    precision
+        For such a query: the precision whose roof is the main one.
+    marks
+        For charts of template paper: which marks are drawn. Default: measured if there are any, else predicted, else
+        computed.
+    """
+    _refuse_odd_arguments(name, out, sql, marks)
+    from flows.site.gallery import gallery
+    from warehouse.snapshot import open_snapshot
+
+    with open_snapshot(common.place.snapshot) as connection:
+        if name is None and sql is None:
+            print("\n".join(entry.name for entry in gallery(connection) if entry.is_listed))
+            return 0
+        entry, frame = _read_chart(connection, name, sql, precision, marks)
+    from flows.site.render import chart_spec, render
+
+    content = render(chart_spec(entry, frame), _suffix(out))
+    if out is None:
+        print_bytes(content)
+    else:
+        write_output(out, content)
+        print(out)
+    return 0
+
+
+def publish(*, out: str | None = None, common: Common = Common()) -> int:
+    """Build the site from the published snapshot.
+
+    Parameters
+    ----------
+    out
+        Folder to publish to. It replaces an earlier site there and keeps all other files. Default: HOME/site.
+    """
+    from flows.site.gallery import told
+    from flows.site.publish import publish_site
+
+    home = common.place
+    site = read_folder("--out", out) or home.site.absolute()
+    with show_progress("reading the snapshot") as show:
+        report = publish_site(home, site, show.tell)
+    print(f"published {report.charts} charts, {len(report.drawn)} of them drawn anew")
+    for line in told(report.left_out):
+        print(f"  left out  {line}")
+    print(f"  site  {site / 'index.html'}")
+    return 0
+
+
+def check(*, common: Common = Common()) -> int:
+    """Check the published snapshot against the rules of sql/checks; exit code 1 if a rule does not hold.
+
+    Also lists the charts that the site leaves out. They break no rule: the data are right without them.
+    """
+    from warehouse.checks import run_checks
+    from warehouse.runs import read_left_out
+    from warehouse.snapshot import open_snapshot, refuse_earlier_version
+
+    with open_snapshot(common.place.snapshot) as connection:
+        refuse_earlier_version(connection)
+        rules, missing = run_checks(connection), read_left_out(connection)
+    for rule in rules:
+        verdict = f"{rule.offending_rows} rows" if rule.offending_rows else "ok"
+        print(f"{verdict:>10}  {rule.name}: {rule.grain}")
+        if rule.offending_rows:
+            print(f"{'':>10}  e.g. {rule.example}")
+    for line in missing:
+        print(f"{'left out':>10}  {': '.join(line)}")
+    return int(any(rule.offending_rows for rule in rules))
+
+
+def _refuse_odd_arguments(name: str | None, out: Path | None, sql: Path | None, marks: str | None) -> None:
+    """Raise `InputError` if the arguments of `chart` do not fit each other."""
+    if out and name is None and sql is None:
+        raise InputError("chart: expected the name of a chart with --out; `rooflines chart` lists them")
+    if name is not None and sql is not None:
+        raise InputError("chart: expected either the name of a chart or --sql FILE")
+    if name is None and marks is not None:
+        raise InputError("--marks: expected with the name of a chart; `rooflines chart` lists them")
+    refuse_no_path("--out", out or "")
+    if _suffix(out) not in _SUFFIXES:
+        raise InputError(f"--out: {out}: expected a file that ends in .json, .html, .svg or .png")
+
+
+def _suffix(out: Path | None) -> str:
+    return out.suffix.removeprefix(".") if out else "json"
+
+
+def _read_chart(
+    connection: "duckdb.DuckDBPyConnection", name: str | None, sql: Path | None, precision: str, marks: str | None
+) -> tuple["ChartEntry", "pl.DataFrame"]:
+    """Return a chart and its rows.
+
+    Raises
+    ------
+    InputError
+        There is no such chart, or nothing to draw.
+    """
+    from flows.site.gallery import chart_frame, find_chart, is_drawable, roofline_of, with_marks
+
+    if sql is not None:
+        return roofline_of(connection, read_statement(None, sql, "--sql"), precision, "chart: --sql")
+    entry = find_chart(connection, name or "")
+    entry = with_marks(entry, marks) if marks else entry
+    frame = chart_frame(connection, entry)
+    if marks and not frame.is_empty() and not is_drawable(frame):
+        available = " or ".join(sorted(set(frame["layer"]) & {"computed", "predicted", "measured"})) or "another chart"
+        raise InputError(f"--marks {marks}: {name} has none of these; expected {available}")
+    if not is_drawable(frame):
+        raise InputError(f"chart: {name}: no roof of this dtype, or no points at this setting; expected both")
+    return entry, frame
