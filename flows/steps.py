@@ -14,14 +14,14 @@ import polars as pl
 
 from flows.ingest.catalog import SourceFile, digest_of_sources
 from flows.ingest.kinds import READERS, Frames, read_kind, refuse_unknown_names
-from flows.ingest.readers.calibration import with_relatives
-from flows.ingest.readers.gallery import with_unknown_ids
-from flows.ingest.readers.measurement import refuse_unknown_devices, with_measured
+from flows.ingest.readers.calibration import transfer_to_relatives
+from flows.ingest.readers.gallery import mark_unknown_ids
+from flows.ingest.readers.measurement import add_measured_ceilings, refuse_unknown_devices
 from flows.intensity.costs import op_costs
 from flows.intensity.custom import custom_costs, custom_shapes
 from flows.intensity.shapes import model_shards, op_shapes
 from flows.site import publish
-from flows.site.gallery import LeftOut, told
+from flows.site.snapshot_charts import LeftOut, summarize_left_out
 from warehouse import snapshot
 from warehouse.build import open_build
 from warehouse.checks import Rule, run_checks
@@ -55,7 +55,7 @@ class Summary:
         lines = [f"# Run {self.run_id}: {self.status}", "", f"- snapshot: `{home.snapshot}`", f"- site: `{home.site}`"]
         if self.site:
             lines.append(f"- charts: {self.site.charts}, {len(self.site.drawn)} of them drawn anew")
-        lines += [f"- left out: {said}" for said in told(self.left_out)]
+        lines += [f"- left out: {said}" for said in summarize_left_out(self.left_out)]
         if self.changes:
             lines += ["", "| table | rows | added | changed | taken out |", "| --- | ---: | ---: | ---: | ---: |"]
             lines += [f"| {c.table} | {c.rows} | {c.inserted} | {c.updated} | {c.deleted} |" for c in self.changes]
@@ -166,7 +166,7 @@ def record_unchanged(home: Home, run: Run) -> Summary | None:
 
 def finish_unchanged(home: Home, run: Run) -> Summary:
     """Record that there was nothing to do; charts that were left out before still are."""
-    left_out = publish.left_out_of(home.site)
+    left_out = publish.read_left_out(home.site)
     with open_build(home) as connection:
         finish_run(connection, run.run_id, "unchanged")
         record_left_out(connection, run.run_id, left_out)
@@ -226,7 +226,7 @@ def charts_with_faults(frames: Frames) -> pl.DataFrame:
     ids = {name: frames[name].select(column).collect()[column].to_list() for name, column in _NAMED_BY_CHARTS.items()}
     devices, models = ids["hardware"], [*ids["model"], *ids["op_set"]]
     known = {"hardware_id": devices, "devices": devices, "model_id": models, "precision_id": ids["precision"]}
-    return with_unknown_ids(frames["own_chart"].collect(), known)
+    return mark_unknown_ids(frames["own_chart"].collect(), known)
 
 
 def _scan(file: StagedFile) -> pl.LazyFrame:
@@ -253,7 +253,7 @@ def _with_measured_ceilings(
         devices, ceilings = (pl.read_parquet(inputs[name].path, glob=False) for name in names[:2])
         measurements = pl.scan_parquet(inputs["measurement"].path, glob=False)
         refuse_unknown_devices(measurements, devices, sources)
-        return {"ceiling": with_measured(ceilings, measurements, sources)}
+        return {"ceiling": add_measured_ceilings(ceilings, measurements, sources)}
 
     return stage_frames(home.stage, ["ceiling"], ["measured", *(inputs[name].inputs_sha256 for name in names)], build)
 
@@ -264,7 +264,7 @@ def _with_relatives(home: Home, inputs: Mapping[str, StagedFile]) -> dict[str, S
 
     def build() -> dict[str, pl.DataFrame]:
         fitted, relatives = (pl.read_parquet(inputs[name].path, glob=False) for name in names)
-        return {"calibration": with_relatives(fitted, relatives)}
+        return {"calibration": transfer_to_relatives(fitted, relatives)}
 
     return stage_frames(home.stage, ["calibration"], [inputs[name].inputs_sha256 for name in names], build)
 
@@ -350,7 +350,7 @@ def _source_frame(
         {
             "source_id": source.source_id,
             "kind": source.kind,
-            "path": source.shown_path,
+            "path": source.display_path,
             "sha256": source.sha256,
             "size_bytes": source.size_bytes,
         }

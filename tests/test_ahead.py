@@ -232,7 +232,7 @@ def test_a_port_that_is_taken_is_one_line(tmp_path: Path) -> None:
 
 def test_processes_that_draw_end_with_a_run_that_is_killed() -> None:
     script = "import time; from flows.site import drawing_processes as drawing; drawing.start()\n"
-    script += "print(*drawing._processes()._processes, flush=True); time.sleep(60)"
+    script += "print(*drawing._start_executor()._processes, flush=True); time.sleep(60)"
     with subprocess.Popen([sys.executable, "-c", script], cwd=ROOT, stdout=subprocess.PIPE, text=True) as process:
         assert process.stdout
         drawing = [int(pid) for pid in process.stdout.readline().split()]

@@ -10,7 +10,7 @@ import pytest
 from flows.cli.app import run_command
 from flows.ingest.readers.hardware import read_hardware
 from flows.ingest.readers.workload import read_precisions, read_workloads
-from flows.site.gallery import gallery
+from flows.site.snapshot_charts import list_snapshot_charts
 from tests.support.documents import README, split_cells
 from tests.support.files import ROOT, write_file
 from tests.support.inputs import make_source
@@ -53,7 +53,8 @@ def test_the_gallery_is_drawn_on_a_fresh_home(home: Home, monkeypatch: pytest.Mo
     home.catalog.mkdir()
     write_file(home.catalog, "gallery.toml", block)
     monkeypatch.setattr(
-        "flows.site.publish.gallery", lambda opened: [entry for entry in gallery(opened) if entry.source]
+        "flows.site.publish.list_snapshot_charts",
+        lambda opened: [entry for entry in list_snapshot_charts(opened) if entry.source],
     )
     summary = plain_run(home, draws=True)
     assert summary.left_out == ()

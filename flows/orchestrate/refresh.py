@@ -15,8 +15,8 @@ from flows.ingest.kinds import READERS
 from flows.orchestrate.alerts import tell_of_failed_run
 from flows.orchestrate.missed_runs import skip_missed_runs
 from flows.orchestrate.served import end_with_server
-from flows.site.gallery import told
 from flows.site.publish import SiteReport, publish_site
+from flows.site.snapshot_charts import summarize_left_out
 from flows.steps import Summary
 from warehouse.checks import Rule
 from warehouse.errors import InputError, collect_refusals
@@ -82,7 +82,7 @@ def draw_site(home: Home, run: Run, candidate: Path) -> tuple[SiteReport, Draft]
     """Draw the charts whose data changed, and the pages."""
     log = get_run_logger()
     site, draft = steps.draw_site(home, run, candidate, log.info)
-    for said in told(site.left_out):
+    for said in summarize_left_out(site.left_out):
         log.warning("left out %s", said)
     return site, draft
 

@@ -20,8 +20,8 @@ from charts.gallery import ChartEntry
 from flows import steps
 from flows.ingest.catalog import SHIPPED
 from flows.orchestrate import refresh as flow
-from flows.site.gallery import gallery
 from flows.site.pages import ShownChart
+from flows.site.snapshot_charts import list_snapshot_charts
 from flows.steps import Summary
 from warehouse.home import Home
 from warehouse.load import Fingerprints, fingerprint_tables
@@ -116,7 +116,7 @@ def drawn_by_nobody(drawings: Mapping[str, Future[None]] = MappingProxyType({}))
     """Have one chart beside the user's own and one page on the site, all of them empty."""
 
     def few_charts(connection: duckdb.DuckDBPyConnection) -> list[ChartEntry]:
-        return [entry for entry in gallery(connection) if entry.name == "device-a40" or entry.source]
+        return [entry for entry in list_snapshot_charts(connection) if entry.name == "device-a40" or entry.source]
 
     def write_chart(entry: ChartEntry, _frame: pl.DataFrame, files: Mapping[str, Path]) -> Future[None]:
         for file in files.values():
@@ -134,10 +134,10 @@ def drawn_by_nobody(drawings: Mapping[str, Future[None]] = MappingProxyType({}))
         (out / "index.html").write_text("no page", "utf-8")
 
     with (
-        mock.patch("flows.site.publish.gallery", few_charts),
+        mock.patch("flows.site.publish.list_snapshot_charts", few_charts),
         mock.patch("flows.site.publish.submit_chart", write_chart),
         mock.patch("flows.site.publish.submit_bundle", write_bundle),
-        mock.patch("flows.site.publish.read_known"),
+        mock.patch("flows.site.publish.read_site_rows"),
         mock.patch("flows.site.publish.write_chart_page", write_chart_page),
         mock.patch("flows.site.publish.write_pages", write_page),
         mock.patch("flows.site.publish.write_explorer"),
