@@ -22,9 +22,9 @@ from flows.ingest.user_catalog import Kind, add_files
 from tests.support.inputs import CONFIG, DEVICE, WORKLOAD
 from tests.support.plain_run import small_catalog
 from warehouse.build import open_build
-from warehouse.errors import InputError, lines_of
+from warehouse.errors import InputError, error_lines
 from warehouse.home import Home
-from warehouse.load import Staged
+from warehouse.load import StagedFile
 from warehouse.rows import fetch_rows
 
 EXAMPLES = int(os.environ.get("ROOFLINES_FUZZ_EXAMPLES", "1"))
@@ -90,7 +90,7 @@ def add_good_ones(home: Home, kind: Kind, names: Mapping[Path, str]) -> set[str]
     try:
         add_files(home, kind, [str(path) for path in names])
     except InputError as error:
-        said = list(lines_of(error))
+        said = list(error_lines(error))
         assert all(line.isprintable() for line in said)
         refused = {path for path in names if any(line.startswith(f"{path}:") for line in said)}
         assert refused
@@ -105,7 +105,7 @@ def load(home: Home) -> None:
     sources = list_sources(home)
     run = steps.new_run(sources)
     with steps.recorded(home, run):
-        inputs: dict[str, Staged] = {}
+        inputs: dict[str, StagedFile] = {}
         for kind in READERS:
             inputs |= steps.ingest(home, kind, [source for source in sources if source.kind == kind])
         inputs |= steps.compute(home, inputs, sources)

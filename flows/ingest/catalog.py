@@ -10,7 +10,7 @@ from typing import NoReturn
 import warehouse
 from flows.ingest.limits import refuse_too_large
 from warehouse.digest import digest_of
-from warehouse.errors import InputError, refused_together
+from warehouse.errors import InputError, collect_refusals
 from warehouse.home import Home, refuse_no_text
 
 SHIPPED = Path(warehouse.__file__).resolve().parent / "catalog"
@@ -91,7 +91,7 @@ def list_sources(home: Home, given: Path | None = None) -> list[SourceFile]:
             raise InputError(f"--catalog: {given}: expected a folder")
         layers.append(("given", given, given.absolute().as_posix()))
     sources: dict[str, SourceFile] = {}
-    with refused_together() as each:
+    with collect_refusals() as each:
         for layer, folder, shown in layers:
             with each():
                 for source in _list_layer(layer, folder, shown):
@@ -119,7 +119,7 @@ def digest_of_file(path: Path) -> str:
 def _list_layer(layer: str, folder: Path, shown: str) -> list[SourceFile]:
     """Return the files of one catalog."""
     found: dict[str, SourceFile] = {}
-    with refused_together() as each:
+    with collect_refusals() as each:
         for kind, (patterns, _) in _FILES.items():
             paths: list[Path] = []
             for pattern in patterns:
