@@ -7,8 +7,8 @@ import altair as alt
 import duckdb
 import polars as pl
 
-from flows.site.gallery import chart_sql, find_chart
-from flows.site.render import chart_spec
+from flows.site.render import build_spec
+from flows.site.snapshot_charts import compose_sql, find_chart
 from warehouse.polars_frames import read_frame
 
 STEP_CHARTS = ["step-time-llama-3-8b-h100-sxm", "crossover-llama-3-8b-h100-sxm", "throughput-llama-3-8b"]
@@ -21,8 +21,8 @@ def draw(snapshot: duckdb.DuckDBPyConnection, name: str) -> tuple[dict[str, Any]
     ((_, _, file),) = snapshot.execute("pragma database_list").fetchall()
     if (file, name) not in _drawn:
         entry = find_chart(snapshot, name)
-        frame = read_frame(snapshot, chart_sql(entry))
-        _drawn[file, name] = chart_spec(entry, frame), frame
+        frame = read_frame(snapshot, compose_sql(entry))
+        _drawn[file, name] = build_spec(entry, frame), frame
     return _drawn[file, name]
 
 

@@ -20,11 +20,11 @@ from charts.gallery import ChartEntry
 from flows import steps
 from flows.ingest.catalog import SHIPPED
 from flows.orchestrate import refresh as flow
-from flows.site.gallery import gallery
 from flows.site.pages import ShownChart
+from flows.site.snapshot_charts import list_snapshot_charts
 from flows.steps import Summary
 from warehouse.home import Home
-from warehouse.load import Contents, contents
+from warehouse.load import Fingerprints, fingerprint_tables
 from warehouse.snapshot import open_snapshot
 
 STAGES = ("recorded", "ingest", "compute", "load", "check", "write_snapshot", "draw_site", "promote")
@@ -63,10 +63,10 @@ def ask_for(catalog: Path, batch_size: int) -> None:
     (catalog / "workloads" / "small.toml").write_text(_WORKLOAD.format(batch_size=batch_size), "utf-8")
 
 
-def content(snapshot: Path) -> Contents:
+def content(snapshot: Path) -> Fingerprints:
     """Return digests of all tables that depend on nothing but the inputs."""
     with open_snapshot(snapshot) as connection:
-        return {table: rows for table, rows in contents(connection).items() if table not in _OF_RUNS}
+        return {table: rows for table, rows in fingerprint_tables(connection).items() if table not in _OF_RUNS}
 
 
 def plain_run(
@@ -116,7 +116,7 @@ def drawn_by_nobody(drawings: Mapping[str, Future[None]] = MappingProxyType({}))
     """Have one chart beside the user's own and one page on the site, all of them empty."""
 
     def few_charts(connection: duckdb.DuckDBPyConnection) -> list[ChartEntry]:
-        return [entry for entry in gallery(connection) if entry.name == "device-a40" or entry.source]
+        return [entry for entry in list_snapshot_charts(connection) if entry.name == "device-a40" or entry.source]
 
     def write_chart(entry: ChartEntry, _frame: pl.DataFrame, files: Mapping[str, Path]) -> Future[None]:
         for file in files.values():
@@ -134,10 +134,10 @@ def drawn_by_nobody(drawings: Mapping[str, Future[None]] = MappingProxyType({}))
         (out / "index.html").write_text("no page", "utf-8")
 
     with (
-        mock.patch("flows.site.publish.gallery", few_charts),
+        mock.patch("flows.site.publish.list_snapshot_charts", few_charts),
         mock.patch("flows.site.publish.submit_chart", write_chart),
         mock.patch("flows.site.publish.submit_bundle", write_bundle),
-        mock.patch("flows.site.publish.read_known"),
+        mock.patch("flows.site.publish.read_site_rows"),
         mock.patch("flows.site.publish.write_chart_page", write_chart_page),
         mock.patch("flows.site.publish.write_pages", write_page),
         mock.patch("flows.site.publish.write_explorer"),
