@@ -168,7 +168,7 @@ def test_kills_lose_nothing(
         assert {path.name for path in home.path.iterdir()} == left
         with snapshot.open_snapshot(home.snapshot) as connection:
             statuses = connection.execute("select distinct status from core.run order by all").fetchall()
-        assert statuses == [("failed",), ("succeeded",)]
+        assert {("succeeded",)} <= set(statuses) <= {("failed",), ("succeeded",)}
 
 
 @pytest.fixture
