@@ -5,8 +5,8 @@ from typing import Any
 import altair as alt
 import polars as pl
 
-from charts.axes import BLUE, GREEN, GREY, INK, ORANGE, PURPLE, SKY, VERMILION, Layer, log_axis, styled
-from charts.house_style import HEIGHT, WIDTH
+from charts.axes import Layer, log_axis
+from charts.style import BLUE, GREEN, GREY, HEIGHT, INK, ORANGE, PURPLE, SKY, VERMILION, WIDTH, style_chart
 
 BAND = 0.1
 _COLOURS = [BLUE, VERMILION, GREEN, PURPLE, ORANGE, SKY, INK, GREY]
@@ -26,7 +26,7 @@ KIND_TOOLTIP = [
 ]
 
 
-def accuracy(frame: pl.DataFrame) -> alt.LayerChart:
+def draw_accuracy(frame: pl.DataFrame) -> alt.LayerChart:
     """Return the chart of the rows of sql/charts/accuracy.sql."""
     low = 0.7 * min(frame["latency_s"].to_list() + frame["predicted_s"].to_list())
     high = 1.4 * max(frame["latency_s"].to_list() + frame["predicted_s"].to_list())
@@ -57,9 +57,9 @@ def accuracy(frame: pl.DataFrame) -> alt.LayerChart:
     share, kernels = of_all["within_ten_percent"], of_all["kernels"]
     title = f"{of_all['hardware']}: {share:.0%} of {kernels:,} kernels are predicted to ten percent"
     errors = f"median error {of_all['median_absolute_error']:.1%}, mean {of_all['mean_absolute_error']:.1%}"
-    subtitle = [f"Calibrated roofs: {errors}{sampled(frame)}"]
+    subtitle = [f"Calibrated roofs: {errors}{describe_sample(frame)}"]
     chart: Any = alt.layer(*layers)
-    return styled(
+    return style_chart(
         chart,
         pl.concat([band, frame], how="diagonal"),
         title=alt.TitleParams(title, subtitle=subtitle),
@@ -79,6 +79,6 @@ def kind_colour(frame: pl.DataFrame) -> alt.Color:
     )
 
 
-def sampled(frame: pl.DataFrame) -> str:
+def describe_sample(frame: pl.DataFrame) -> str:
     """Say where a frame holds a sample of the kernels alone."""
     return f". A sample of {len(frame):,} is shown" if len(frame) < frame["kernels"][0] else ""

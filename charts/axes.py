@@ -11,44 +11,6 @@ INTENSITY = "intensity_flops_per_byte"
 PERFORMANCE = "performance_flops_per_s"
 Domain = tuple[float, float]
 
-# Okabe and Ito's palette, which holds apart for every kind of colour vision, and two inks.
-BLUE, ORANGE, GREEN, VERMILION = "#0072b2", "#e69f00", "#009e73", "#d55e00"
-SKY, PURPLE, INK, GREY, PALE = "#56b4e9", "#cc79a7", "#222222", "#6b6b6b", "#e4e7ea"
-_LOOK = alt.Config(
-    font="Liberation Sans, Arial, Helvetica, sans-serif",
-    background="white",
-    padding=12,
-    view=alt.ViewConfig(stroke=None),
-    title=alt.TitleConfig(anchor="start", fontSize=17, subtitleFontSize=12, subtitleColor=GREY, subtitlePadding=4),
-    axis=alt.AxisConfig(gridColor=PALE, labelFontSize=12, titleFontSize=12, titleFontWeight="normal", titlePadding=8),
-    legend=alt.LegendConfig(labelFontSize=12, titleFontSize=12, titleFontWeight="normal"),
-)
-# Typed channels throughout: Altair takes 10 ms to find out what a plain text or a condition stands for.
-LABEL = alt.Text("label:N")
-# drawn below a text, it keeps lines from running through it
-HALO: dict[str, Any] = {"stroke": "white", "strokeWidth": 3, "strokeOpacity": 0.85}
-CROSS = "M-0.7,-0.7L0.7,0.7M-0.7,0.7L0.7,-0.7"
-
-TOOLTIP = [
-    alt.Tooltip("label:N", title="series"),
-    alt.Tooltip("ops:N", title="ops"),
-    alt.Tooltip("phase:N", title="phase"),
-    alt.Tooltip("batch_size:Q", title="batch"),
-    alt.Tooltip("sequence_length:Q", title="sequence"),
-    alt.Tooltip("query_length:Q", title="query tokens"),
-    alt.Tooltip("flops:Q", title="FLOP", format=".4~s"),
-    alt.Tooltip("bytes:Q", title="bytes", format=".4~s"),
-    alt.Tooltip(f"{INTENSITY}:Q", title="FLOP/byte", format=".5~g"),
-    alt.Tooltip(f"{PERFORMANCE}:Q", title="FLOP/s", format=".4~s"),
-    alt.Tooltip("lower_bound_s:Q", title="time at the roof, s", format=".3~s"),
-    alt.Tooltip("bound:N", title="bound"),
-]
-MEASURED_TOOLTIP = [
-    *TOOLTIP,
-    alt.Tooltip("latency_s:Q", title="time, s", format=".3~s"),
-    alt.Tooltip("roof_fraction:Q", title="share of the roof", format=".1%"),
-]
-
 
 class Layer(alt.Chart):
     """A layer in the making.
@@ -61,7 +23,7 @@ class Layer(alt.Chart):
         return super().copy(deep=False if deep is True else deep, ignore=ignore)
 
 
-def rows(layer: str) -> alt.Chart:
+def select_layer(layer: str) -> alt.Chart:
     """Return the rows of one layer of the data."""
     return Layer().transform_filter(f"datum.layer == '{layer}'")
 
@@ -76,7 +38,7 @@ def y_axis(domain: Domain, title: str, **axis: Any) -> alt.Y:
     return alt.Y(f"{PERFORMANCE}:Q", **log_axis(domain, title, **axis))
 
 
-def cut(frame: pl.DataFrame, domain: Domain) -> pl.DataFrame:
+def clip_roofs(frame: pl.DataFrame, domain: Domain) -> pl.DataFrame:
     """Return the rows with the far ends of roofs moved along them to the edges of the chart.
 
     Left of a ridge a roof has slope one on logarithmic axes, right of it none.
@@ -91,27 +53,16 @@ def cut(frame: pl.DataFrame, domain: Domain) -> pl.DataFrame:
     )
 
 
-def styled(chart: alt.LayerChart, frame: pl.DataFrame, **properties: Any) -> alt.LayerChart:
-    """Give the chart the look that all of them share, these properties, and the frame's rows as its data.
-
-    They are set in place: each of Altair's own methods copies the whole chart.
-    """
-    values = [{key: value for key, value in row.items() if value is not None} for row in frame.iter_rows(named=True)]
-    for name, value in {**properties, "config": _LOOK, "data": alt.InlineData(values=values, name="marks")}.items():
-        setattr(chart, name, value)
-    return chart
-
-
 def log_axis(domain: Domain, title: str, mantissas: tuple[int, ...] = (1,), **axis: Any) -> dict[str, Any]:
     """Return scale and axis of a logarithmic channel, with ticks at these multiples of the powers of ten."""
     scale = alt.Scale(type="log", domain=list(domain), nice=False)
     return {
         "scale": scale,
-        "axis": alt.Axis(**{"title": title, "values": _ticks(domain, mantissas), "format": "~s", **axis}),
+        "axis": alt.Axis(**{"title": title, "values": _list_ticks(domain, mantissas), "format": "~s", **axis}),
     }
 
 
-def _ticks(domain: Domain, mantissas: tuple[int, ...]) -> list[float]:
+def _list_ticks(domain: Domain, mantissas: tuple[int, ...]) -> list[float]:
     low, high = (end * (1 + nudge) for end, nudge in zip(domain, (-1e-9, 1e-9), strict=True))
     first, last = (math.floor(math.log10(end)) for end in (low, high))
     ticks = [mantissa * 10.0**exponent for exponent in range(first, last + 1) for mantissa in mantissas]

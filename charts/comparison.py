@@ -3,8 +3,9 @@
 import altair as alt
 import polars as pl
 
-from charts.axes import BLUE, GREEN, GREY, INK, INTENSITY, LABEL, ORANGE, PURPLE, SKY, VERMILION, cut, rows
-from charts.house_style import WIDTH, Frame, finished
+from charts.axes import INTENSITY, clip_roofs, select_layer
+from charts.roofline import RooflineAxes, assemble_roofline
+from charts.style import BLUE, GREEN, GREY, INK, LABEL, ORANGE, PURPLE, SKY, VERMILION, WIDTH
 
 _COLOURS = [BLUE, VERMILION, GREEN, PURPLE, ORANGE, SKY, INK, GREY]
 _DASHES = [[1, 0], [8, 3], [3, 2], [8, 3, 2, 3]]
@@ -18,9 +19,9 @@ _TOOLTIP = [
 ]
 
 
-def comparison(frame: pl.DataFrame) -> alt.LayerChart:
+def draw_comparison(frame: pl.DataFrame) -> alt.LayerChart:
     """Return the chart of the rows of sql/charts/comparison.sql."""
-    axes = Frame(frame)
+    axes = RooflineAxes(frame)
     devices = frame["hardware"].unique(maintain_order=True).to_list()
     colours = [_COLOURS[i % len(_COLOURS)] for i in range(len(devices))]
     dashes = [_DASHES[(i + i // len(_COLOURS)) % len(_DASHES)] for i in range(len(devices))]
@@ -35,29 +36,29 @@ def comparison(frame: pl.DataFrame) -> alt.LayerChart:
     )
     dash = alt.StrokeDash("hardware:N", scale=alt.Scale(domain=devices, range=dashes), legend=None)
     layers = [
-        rows("roof")
+        select_layer("roof")
         .mark_line(strokeWidth=2)
         .encode(axes.x, axes.y, color=colour, strokeDash=dash, strokeOpacity=faded)
         .add_params(chosen),
-        rows("roof")
+        select_layer("roof")
         .transform_filter("datum.vertex == 2")
         .mark_point(shape="diamond", filled=True, size=70, opacity=1)
         .encode(axes.x, axes.y, color=colour, fillOpacity=faded, tooltip=_TOOLTIP),
-        rows("ceiling label")
+        select_layer("ceiling label")
         .mark_text(align="left", dx=8, fontSize=11, color=INK)
         .encode(axes.y, x=alt.XValue(WIDTH), text=LABEL, fillOpacity=faded),
     ]
-    labels = axes.end_labels(frame.filter(vertex=3))
+    labels = axes.place_end_labels(frame.filter(vertex=3))
     dtype, bases = frame["dtype"][0], ", ".join(frame["basis"].unique().sort())
-    return finished(
+    return assemble_roofline(
         layers,
-        pl.concat([cut(frame, axes.x_domain), labels], how="diagonal"),
-        f"{dtype} {_finding(frame.filter(vertex=2).sort(INTENSITY))}",
+        pl.concat([clip_roofs(frame, axes.x_domain), labels], how="diagonal"),
+        f"{dtype} {_compose_title(frame.filter(vertex=2).sort(INTENSITY))}",
         [f"Default {dtype} roofs, dense peaks over DRAM bandwidth, basis {bases}"],
     )
 
 
-def _finding(ridges: pl.DataFrame) -> str:
+def _compose_title(ridges: pl.DataFrame) -> str:
     """Say between which devices the ridges lie."""
     low, high = ridges.row(0, named=True), ridges.row(-1, named=True)
     least = f"{low[INTENSITY]:.0f} FLOP/byte ({low['hardware']})"

@@ -6,18 +6,19 @@ from typing import Any
 import altair as alt
 import polars as pl
 
-from charts.axes import GREY, HALO, INK, INTENSITY, ORANGE, log_axis, rows, styled
-from charts.groups import (
-    at_the_roof,
-    choice_of_context,
-    context_label,
-    in_context,
-    looks_of,
-    setting,
-    shortest_context,
-    with_choice,
+from charts.axes import INTENSITY, log_axis, select_layer
+from charts.decode_steps import (
+    add_parameters,
+    describe_roof,
+    describe_setting,
+    draw_context_label,
+    list_looks,
+    make_context_choice,
+    select_context,
+    select_shortest_context,
 )
-from charts.house_style import HEIGHT, WIDTH, spread
+from charts.roofline import spread
+from charts.style import GREY, HALO, HEIGHT, INK, ORANGE, WIDTH, style_chart
 
 _LINE_HEIGHT = 15  # pixels from one label at the right to the next
 _MOST_NAMES = 2
@@ -35,12 +36,12 @@ _TOOLTIP = [
 ]
 
 
-def crossover(frame: pl.DataFrame) -> alt.LayerChart:
+def draw_crossover(frame: pl.DataFrame) -> alt.LayerChart:
     """Return the chart of the rows of sql/charts/crossover.sql."""
     points = frame.filter(layer="computed")
     batches = points["batch_size"].unique().sort().to_list()
     groups = points["op_group"].unique().sort().to_list()
-    colours, shapes = looks_of(groups)
+    colours, shapes = list_looks(groups)
     x_domain = (batches[0] / 1.15, batches[-1] * 1.15)
     y_domain = (0.6 * min(frame[INTENSITY].to_list()), 2.2 * max(frame[INTENSITY].to_list()))
     x = alt.X("batch_size:Q", **log_axis(x_domain, "Batch (sequences decoded at once)", values=batches, format=","))
@@ -50,25 +51,25 @@ def crossover(frame: pl.DataFrame) -> alt.LayerChart:
     scale = alt.Scale(domain=groups, range=colours)
     colour = alt.Color("op_group:N", scale=scale, legend=alt.Legend(title="op group", orient="bottom", columns=6))
     shape = alt.Shape("op_group:N", scale=alt.Scale(domain=groups, range=shapes))
-    of_ridge, crossing = rows("ridge"), rows("crossing")
+    of_ridge, crossing = select_layer("ridge"), select_layer("crossing")
     layers = [
         of_ridge.mark_rect(color=ORANGE, fillOpacity=0.06).encode(y, y2=alt.Y2Value(0)),
         of_ridge.mark_rule(color=INK, strokeWidth=1.5, strokeDash=[6, 3]).encode(y),
         of_ridge.mark_text(
             text="compute-bound", align="left", dx=6, dy=12, fontStyle="italic", color=GREY, fontSize=12
         ).encode(x=alt.XValue(0), y=alt.YValue(0)),
-        context_label(of_ridge, WIDTH / 2 - 40),
-        in_context("datum.layer == 'computed'")
+        draw_context_label(of_ridge, WIDTH / 2 - 40),
+        select_context("datum.layer == 'computed'")
         .mark_line(strokeWidth=1.5)
         .encode(x, y, detail=alt.Detail("op:N"), color=colour, strokeOpacity=faded)
         .add_params(chosen),
-        in_context("datum.layer == 'computed'")
+        select_context("datum.layer == 'computed'")
         .mark_point(fill="white", strokeWidth=1.5, size=40, opacity=1)
         .encode(x, y, color=colour, shape=shape, strokeOpacity=faded, fillOpacity=faded, tooltip=_TOOLTIP),
         crossing.mark_point(filled=True, size=75, stroke="white", strokeWidth=0.75, opacity=1).encode(
             x, y, color=colour, shape=shape, fillOpacity=faded, tooltip=_TOOLTIP
         ),
-        in_context("datum.layer == 'label'")
+        select_context("datum.layer == 'label'")
         .mark_text(align="left", dx=8, fontSize=11, color=INK)
         .encode(y, x=alt.XValue(WIDTH), text=_ANSWER, fillOpacity=faded),
         *(
@@ -77,23 +78,23 @@ def crossover(frame: pl.DataFrame) -> alt.LayerChart:
         ),
     ]
     up = HEIGHT / math.log10(y_domain[1] / y_domain[0])
-    shown = shortest_context(points)
-    title, subtitle = _finding(shown), _subtitle(shown)
+    shown = select_shortest_context(points)
+    title, subtitle = _compose_title(shown), _compose_subtitle(shown)
     chart: Any = alt.layer(*layers)
-    return with_choice(
-        styled(
+    return add_parameters(
+        style_chart(
             chart,
-            pl.concat([frame, _labels(points, _LINE_HEIGHT / up, math.log10(y_domain[1]))], how="diagonal"),
+            pl.concat([frame, _place_labels(points, _LINE_HEIGHT / up, math.log10(y_domain[1]))], how="diagonal"),
             title=alt.TitleParams(title, subtitle=subtitle),
             width=WIDTH,
             height=HEIGHT,
             description=f"Intensity of ops over batch. {title}. {'. '.join(subtitle)}.",
         ),
-        choice_of_context(points),
+        make_context_choice(points),
     )
 
 
-def _labels(points: pl.DataFrame, gap: float, top: float) -> pl.DataFrame:
+def _place_labels(points: pl.DataFrame, gap: float, top: float) -> pl.DataFrame:
     """Return a row a label at the end of each line, `gap` decades apart and below the `top` of the chart."""
     ends = points.filter(pl.col("batch_size") == pl.col("batch_size").max()).sort("sequence_length", INTENSITY, "op")
     placed = []
@@ -106,7 +107,7 @@ def _labels(points: pl.DataFrame, gap: float, top: float) -> pl.DataFrame:
     )
 
 
-def _finding(shown: pl.DataFrame) -> str:
+def _compose_title(shown: pl.DataFrame) -> str:
     """Say from which batches on ops are compute-bound, and which never are."""
     what = "{} on {}".format(*shown.select("model", "hardware").row(0))
     ops = shown.unique("op")
@@ -121,6 +122,6 @@ def _finding(shown: pl.DataFrame) -> str:
     return f"{said}, {' and '.join(never) if len(never) <= _MOST_NAMES else f'{len(never)} of {len(ops)} ops'} never"
 
 
-def _subtitle(shown: pl.DataFrame) -> list[str]:
-    said = f"{setting(shown)}; filled: the fewest tokens at once that are compute-bound"
-    return [said, *at_the_roof(shown, "Ridge")]
+def _compose_subtitle(shown: pl.DataFrame) -> list[str]:
+    said = f"{describe_setting(shown)}; filled: the fewest tokens at once that are compute-bound"
+    return [said, *describe_roof(shown, "Ridge")]

@@ -5,8 +5,8 @@ from typing import Any
 import altair as alt
 import polars as pl
 
-from charts.axes import INK, Layer, styled
-from charts.house_style import WIDTH
+from charts.axes import Layer
+from charts.style import INK, WIDTH, style_chart
 
 _ROW_HEIGHT = 20
 _TOOLTIP = [
@@ -18,7 +18,7 @@ _TOOLTIP = [
 ]
 
 
-def heat(frame: pl.DataFrame) -> alt.LayerChart:
+def draw_heat(frame: pl.DataFrame) -> alt.LayerChart:
     """Return the chart of the rows of sql/charts/heat.sql."""
     labels = frame["label"].unique().sort().to_list()
     x = alt.X("least_flops:O", axis=alt.Axis(title="Work of one kernel (FLOP, from)", format=".2~s", labelAngle=-90))
@@ -44,7 +44,7 @@ def heat(frame: pl.DataFrame) -> alt.LayerChart:
     title = f"{frame['hardware'][0]}: {best['label']} comes closest to the roof, {best['roof_fraction']:.0%}"
     subtitle = ["Median share of the roof in percent, measured kernels by op group, phase, dtype and work"]
     chart: Any = alt.layer(*layers)
-    return styled(
+    return style_chart(
         chart,
         frame,
         title=alt.TitleParams(title, subtitle=subtitle),

@@ -5,8 +5,8 @@ from typing import Any
 import altair as alt
 import polars as pl
 
-from charts.axes import BLUE, GREEN, GREY, VERMILION, Layer, styled
-from charts.house_style import HEIGHT, WIDTH
+from charts.axes import Layer
+from charts.style import BLUE, GREEN, GREY, HEIGHT, VERMILION, WIDTH, style_chart
 
 _LOOKS = {
     "succeeded": (BLUE, "circle"),
@@ -30,7 +30,7 @@ _TOOLTIP = [
 ]
 
 
-def history(frame: pl.DataFrame) -> alt.LayerChart:
+def draw_history(frame: pl.DataFrame) -> alt.LayerChart:
     """Return the chart of the rows of sql/charts/history.sql."""
     shown = {status: look for status, look in _LOOKS.items() if status in frame["status"]}
     chosen = alt.selection_point(fields=["status"], bind="legend", name="ended")
@@ -64,9 +64,9 @@ def history(frame: pl.DataFrame) -> alt.LayerChart:
         )
         .add_params(chosen),
     ]
-    title, subtitle = _finding(frame), ["From start until the rows are ready for readers or the run failed, UTC"]
+    title, subtitle = _compose_title(frame), ["From start until the rows are ready for readers or the run failed, UTC"]
     chart: Any = alt.layer(*layers)
-    return styled(
+    return style_chart(
         chart,
         frame,
         title=alt.TitleParams(title, subtitle=subtitle),
@@ -76,7 +76,7 @@ def history(frame: pl.DataFrame) -> alt.LayerChart:
     )
 
 
-def _finding(frame: pl.DataFrame) -> str:
+def _compose_title(frame: pl.DataFrame) -> str:
     """Say how the runs ended, and what the last one did."""
     counts = dict(frame["status"].value_counts().rows())
     ended = ", ".join(f"{counts[status]:,} {status}" for status in _LOOKS if status in counts)

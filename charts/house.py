@@ -6,26 +6,24 @@ from typing import Any
 import altair as alt
 import polars as pl
 
-from charts.axes import (
+from charts.axes import INTENSITY, PERFORMANCE, clip_roofs, select_layer
+from charts.roofline import RooflineAxes, assemble_roofline
+from charts.style import (
     BLUE,
     GREEN,
     GREY,
     HALO,
     INK,
-    INTENSITY,
     LABEL,
     MEASURED_TOOLTIP,
     ORANGE,
-    PERFORMANCE,
     PURPLE,
     SKY,
     TOOLTIP,
     VERMILION,
-    cut,
-    rows,
+    WIDTH,
 )
-from charts.findings import finding
-from charts.house_style import WIDTH, Frame, finished
+from charts.summaries import summarize_points
 
 # Points of both phases can lie on one spot: decode is drawn smaller, on top.
 _PHASES = {
@@ -36,33 +34,36 @@ _PHASES = {
 _MOST_LABELS = 40
 
 
-def house(frame: pl.DataFrame) -> alt.LayerChart:
+def draw_house(frame: pl.DataFrame) -> alt.LayerChart:
     """Return the chart of the rows of sql/charts/house.sql."""
-    axes = Frame(frame)
+    axes = RooflineAxes(frame)
     points = frame.filter(pl.col("layer").is_in(["computed", "measured"]))
     is_measured = "measured" in points["layer"]
     peaks = frame.filter(layer="peak").unique("label", maintain_order=True)
     shown = {phase: style for phase, style in _PHASES.items() if phase in points["phase"]} or _PHASES
     phases, styles = list(shown), list(zip(*shown.values(), strict=True))
     layers = [
-        *_regions(axes),
-        *_ceilings(axes),
-        *axes.ridge(),
-        *_points(axes, phases, styles, is_measured=is_measured),
-        *_point_labels(axes),
+        *_draw_regions(axes),
+        *_draw_ceilings(axes),
+        *axes.draw_ridge(),
+        *_draw_points(axes, phases, styles, is_measured=is_measured),
+        *_draw_point_labels(axes),
     ]
-    labels = [_slope_label(frame, axes), axes.end_labels(peaks)]
+    labels = [_place_slope_labels(frame, axes), axes.place_end_labels(peaks)]
     if len(points) <= _MOST_LABELS:
-        labels.append(axes.point_labels(points))
-    return finished(
+        labels.append(axes.place_point_labels(points))
+    finding = summarize_points(points) or (f"{len(points)} points" if len(points) else "roofs by dtype")
+    return assemble_roofline(
         layers,
-        pl.concat([cut(frame.sort("phase", descending=True, nulls_last=True), axes.x_domain), *labels], how="diagonal"),
-        f"{frame['hardware'][0]}: {finding(points) or (f'{len(points)} points' if len(points) else 'roofs by dtype')}",
-        _subtitle(frame, points, peaks),
+        pl.concat(
+            [clip_roofs(frame.sort("phase", descending=True, nulls_last=True), axes.x_domain), *labels], how="diagonal"
+        ),
+        f"{frame['hardware'][0]}: {finding}",
+        _compose_subtitle(frame, points, peaks),
     )
 
 
-def _points(axes: Frame, phases: list[str], styles: list[Any], *, is_measured: bool) -> list[alt.Chart]:
+def _draw_points(axes: RooflineAxes, phases: list[str], styles: list[Any], *, is_measured: bool) -> list[alt.Chart]:
     """Return computed points hollow, or measured ones filled and predicted ones dotted, with lines up to the roof."""
     colour = alt.Color(
         "phase:N",
@@ -72,9 +73,9 @@ def _points(axes: Frame, phases: list[str], styles: list[Any], *, is_measured: b
     shape = alt.Shape("phase:N", scale=alt.Scale(domain=phases, range=list(styles[1])))
     size = alt.Size("phase:N", scale=alt.Scale(type="ordinal", domain=phases, range=list(styles[2])), legend=None)
     if not is_measured:
-        computed = rows("computed").mark_point(strokeWidth=2, fill="white", opacity=1)
+        computed = select_layer("computed").mark_point(strokeWidth=2, fill="white", opacity=1)
         return [computed.encode(axes.x, axes.y, color=colour, shape=shape, size=size, tooltip=TOOLTIP)]
-    measured, predicted = rows("measured"), rows("predicted")
+    measured, predicted = select_layer("measured"), select_layer("predicted")
     return [
         measured.mark_rule(strokeWidth=1, opacity=1).encode(
             axes.x, axes.y, y2=alt.Y2("attainable_flops_per_s:Q"), color=colour
@@ -88,8 +89,8 @@ def _points(axes: Frame, phases: list[str], styles: list[Any], *, is_measured: b
     ]
 
 
-def _regions(axes: Frame) -> list[alt.Chart]:
-    ridge = rows("ridge")
+def _draw_regions(axes: RooflineAxes) -> list[alt.Chart]:
+    ridge = select_layer("ridge")
     top = alt.YValue(14)
     memory = ridge.mark_text(text="memory-bound", align="right", dx=-10, fontStyle="italic", color=GREY, fontSize=12)
     compute = ridge.mark_text(text="compute-bound", align="left", dx=10, fontStyle="italic", color=GREY, fontSize=12)
@@ -101,10 +102,10 @@ def _regions(axes: Frame) -> list[alt.Chart]:
     ]
 
 
-def _ceilings(axes: Frame) -> list[alt.Chart]:
-    main, bandwidth, peak = alt.datum.is_main, rows("bandwidth"), rows("peak")
+def _draw_ceilings(axes: RooflineAxes) -> list[alt.Chart]:
+    main, bandwidth, peak = alt.datum.is_main, select_layer("bandwidth"), select_layer("peak")
     each = alt.Detail("label:N")
-    angle = 360 - math.degrees(math.atan2(axes.up, axes.across))
+    angle = 360 - math.degrees(math.atan2(axes.decade_height, axes.decade_width))
     faint = alt.FillOpacityValue(0.75, condition={"test": main, "value": 1})
     return [
         *(
@@ -119,21 +120,21 @@ def _ceilings(axes: Frame) -> list[alt.Chart]:
         ),
         # the main slope is labelled above it, the others below
         *(
-            rows("slope label")
+            select_layer("slope label")
             .transform_filter(side)
             .mark_text(color=BLUE, fontSize=12, angle=angle, align="left", dx=14, dy=dy)
             .encode(axes.x, axes.y, text=LABEL, fillOpacity=faint)
             for side, dy in ((main, -9), (~main, 9))
         ),
-        rows("ceiling label")
+        select_layer("ceiling label")
         .mark_text(align="left", dx=8, color=BLUE, fontSize=12)
         .encode(axes.y, x=alt.XValue(WIDTH), text=LABEL, fillOpacity=faint),
     ]
 
 
-def _point_labels(axes: Frame) -> list[alt.Chart]:
+def _draw_point_labels(axes: RooflineAxes) -> list[alt.Chart]:
     """Return the labels of points, in front of a halo that keeps ceilings from running through them."""
-    label = rows("point label").encode(axes.x, axes.y, text=LABEL)
+    label = select_layer("point label").encode(axes.x, axes.y, text=LABEL)
     style: dict[str, Any] = {"align": "left", "baseline": "top", "dx": 9, "dy": 5, "fontSize": 11, "lineBreak": "\n"}
     return [
         label.mark_text(**HALO, **style),
@@ -141,7 +142,7 @@ def _point_labels(axes: Frame) -> list[alt.Chart]:
     ]
 
 
-def _slope_label(frame: pl.DataFrame, axes: Frame) -> pl.DataFrame:
+def _place_slope_labels(frame: pl.DataFrame, axes: RooflineAxes) -> pl.DataFrame:
     """Return the label of each bandwidth ceiling, where the ceiling enters the chart."""
     ends = frame.filter(layer="bandwidth").sort(INTENSITY, ~pl.col("is_main"))
     low = ends.unique("label", keep="first", maintain_order=True)
@@ -150,7 +151,7 @@ def _slope_label(frame: pl.DataFrame, axes: Frame) -> pl.DataFrame:
     return low.with_columns(pl.col(INTENSITY) * along, pl.col(PERFORMANCE) * along, layer=pl.lit("slope label"))
 
 
-def _subtitle(frame: pl.DataFrame, points: pl.DataFrame, peaks: pl.DataFrame) -> list[str]:
+def _compose_subtitle(frame: pl.DataFrame, points: pl.DataFrame, peaks: pl.DataFrame) -> list[str]:
     model, precision, dtype = frame.select("model", "precision_id", "dtype").row(0)
     basis, origin = peaks.filter("is_main").select("basis", "origin").row(0)
     roof = f"Solid: the {dtype} roof, basis {basis} ({origin}); dashed: other dtypes and bases"

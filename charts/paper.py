@@ -5,19 +5,8 @@ from typing import Any, NamedTuple
 import altair as alt
 import polars as pl
 
-from charts.axes import (
-    GREY,
-    INTENSITY,
-    LABEL,
-    MEASURED_TOOLTIP,
-    PERFORMANCE,
-    Layer,
-    cut,
-    rows,
-    styled,
-    x_axis,
-    y_axis,
-)
+from charts.axes import INTENSITY, PERFORMANCE, Layer, clip_roofs, select_layer, x_axis, y_axis
+from charts.style import GREY, LABEL, MEASURED_TOOLTIP, style_chart
 
 
 class Mark(NamedTuple):
@@ -58,7 +47,7 @@ _LINE_KEY = "M-2.6,0L2.6,0"  # wider than that, so that three dashes fit
 _ASIDE = 8  # pixels by which it is
 
 
-def paper(frame: pl.DataFrame) -> alt.LayerChart:
+def draw_paper(frame: pl.DataFrame) -> alt.LayerChart:
     """Return the chart of the rows of sql/charts/paper.sql."""
     ceilings = _ceilings(frame)
     domain = (1e10, 2.5 * frame.filter(layer="peak").select(pl.max(PERFORMANCE)).item())
@@ -83,9 +72,9 @@ def paper(frame: pl.DataFrame) -> alt.LayerChart:
         chart.params = [_parameter(choices, chosen).param]
     turns = {name: mark.turn for name, mark in SERIES.items()}
     order = pl.col("label").replace_strict(turns, default=0, return_dtype=pl.Int64)
-    return styled(
+    return style_chart(
         chart,
-        cut(frame.sort(order, maintain_order=True), _INTENSITIES),
+        clip_roofs(frame.sort(order, maintain_order=True), _INTENSITIES),
         title=alt.TitleParams(title, subtitle=_say_roofs(frame), anchor="middle"),
         width=_WIDTH,
         height=_HEIGHT,
@@ -131,7 +120,7 @@ def _ridges(frame: pl.DataFrame, x: alt.X) -> list[alt.Chart]:
     (dashed, dotted), (thick, thin) = _DASHES, _WIDTHS
     sides: list[tuple[str, Any, int]] = [("==", "right", -5), ("!=", "left", 5)]
     return [
-        rows("ridge")
+        select_layer("ridge")
         .mark_rule(color=_RIDGE)
         .encode(
             x,
@@ -140,7 +129,7 @@ def _ridges(frame: pl.DataFrame, x: alt.X) -> list[alt.Chart]:
             tooltip=[alt.Tooltip("label:N", title="ridge"), alt.Tooltip("basis:N")],
         ),
         *(
-            rows("ridge")
+            select_layer("ridge")
             .transform_filter(f"datum.label {comparison} '{lowest}'")
             .mark_text(align=align, dx=dx, color=_RIDGE)
             .encode(x, y=alt.YValue(200), text=LABEL)
@@ -153,7 +142,7 @@ def _reference(frame: pl.DataFrame, y: alt.Y) -> list[alt.Chart]:
     """Return the horizontal line that a chart may have beside its roofs, and its label."""
     if frame.filter(layer="reference").is_empty():
         return []
-    reference = rows("reference")
+    reference = select_layer("reference")
     return [
         reference.mark_rule(color=_RIDGE, strokeWidth=_WIDTHS[1], strokeDash=_DASHES[0]).encode(y),
         reference.mark_text(align="left", baseline="bottom", dx=4, dy=-2, color=_RIDGE).encode(
@@ -251,7 +240,7 @@ def _lines_of_marks(frame: pl.DataFrame, choices: list[str]) -> list[alt.Chart]:
     """
     chosen = "datum.is_main && marks == '{}'" if len(choices) > 1 else "datum.is_main"
     return [
-        rows("ridge")
+        select_layer("ridge")
         .transform_filter(chosen.format(choice))
         .mark_text(text=f"Marks: {_say_marks(frame, choice)}", baseline="alphabetic", color=GREY, fontSize=12)
         .encode(x=alt.XValue(_WIDTH / 2), y=alt.YValue(-7))
@@ -262,7 +251,7 @@ def _lines_of_marks(frame: pl.DataFrame, choices: list[str]) -> list[alt.Chart]:
 def _ground(left: float, count: int) -> alt.Chart:
     """Return the ground of both legends; it reads one row, and no field of it."""
     ground: alt.Chart = (
-        rows("ridge")
+        select_layer("ridge")
         .transform_filter("datum.is_main")
         .mark_rect(fill="white", stroke="#cccccc", strokeWidth=0.6)
         .encode(

@@ -5,9 +5,9 @@ from typing import Any
 import altair as alt
 import polars as pl
 
-from charts.axes import BLUE, GREY, INK, LABEL, VERMILION, Layer, styled
-from charts.groups import at_the_roof
-from charts.house_style import WIDTH
+from charts.axes import Layer
+from charts.decode_steps import describe_roof
+from charts.style import BLUE, GREY, INK, LABEL, VERMILION, WIDTH, style_chart
 
 _ROW_HEIGHT = 15
 _BESIDE = 72  # pixels from the plot to the end of the numbers at its right
@@ -26,7 +26,7 @@ _TOOLTIP = [
 ]
 
 
-def ranking(frame: pl.DataFrame) -> alt.LayerChart:
+def draw_ranking(frame: pl.DataFrame) -> alt.LayerChart:
     """Return the chart of the rows of sql/charts/ranking.sql."""
     devices = frame["hardware"].to_list()
     x = alt.X(
@@ -54,9 +54,9 @@ def ranking(frame: pl.DataFrame) -> alt.LayerChart:
         .mark_text(color=INK, text=["tokens", "a joule"], dy=-28, **beside)
         .encode(y, x=alt.XValue(WIDTH)),
     ]
-    title, subtitle = _finding(frame), _subtitle(frame)
+    title, subtitle = _compose_title(frame), _compose_subtitle(frame)
     chart: Any = alt.layer(*layers)
-    return styled(
+    return style_chart(
         chart,
         frame,
         title=alt.TitleParams(title, subtitle=subtitle),
@@ -66,7 +66,7 @@ def ranking(frame: pl.DataFrame) -> alt.LayerChart:
     )
 
 
-def _finding(frame: pl.DataFrame) -> str:
+def _compose_title(frame: pl.DataFrame) -> str:
     """Say which device is the fastest, and which makes the most of its power."""
     model = frame["model"][0]
     held = frame.filter(status="fits")
@@ -82,7 +82,7 @@ def _finding(frame: pl.DataFrame) -> str:
     return f"{said}, most a joule on {thrifty['hardware'][0]}"
 
 
-def _subtitle(frame: pl.DataFrame) -> list[str]:
+def _compose_subtitle(frame: pl.DataFrame) -> list[str]:
     row = frame.row(0, named=True)
     counts = dict(frame["status"].value_counts().rows())
     left = [
@@ -92,4 +92,4 @@ def _subtitle(frame: pl.DataFrame) -> list[str]:
     ]
     at = f"Decode in {row['precision_id']}, {row['convention']} convention, batch {row['batch_size']}"
     fit = ", ".join([f"{counts.get('fits', 0)} fit", *left])
-    return [f"{at}, context {row['sequence_length']:,}, one device: {fit}", *at_the_roof(frame)]
+    return [f"{at}, context {row['sequence_length']:,}, one device: {fit}", *describe_roof(frame)]

@@ -5,14 +5,14 @@ from typing import Any
 import altair as alt
 import polars as pl
 
-from charts.accuracy import BAND, KIND_TOOLTIP, kind_colour, sampled
-from charts.axes import GREY, INK, Layer, styled
-from charts.house_style import HEIGHT, WIDTH
+from charts.accuracy import BAND, KIND_TOOLTIP, describe_sample, kind_colour
+from charts.axes import Layer
+from charts.style import GREY, HEIGHT, INK, WIDTH, style_chart
 
 _WIDEST = 1.0  # errors beyond are drawn at the edge
 
 
-def residuals(frame: pl.DataFrame) -> alt.LayerChart:
+def draw_residuals(frame: pl.DataFrame) -> alt.LayerChart:
     """Return the chart of the rows of sql/charts/residuals.sql."""
     least, most = frame.select(low=pl.col("flops").min(), high=pl.col("flops").max()).row(0)
     x = alt.X(
@@ -37,10 +37,12 @@ def residuals(frame: pl.DataFrame) -> alt.LayerChart:
     of_all = frame.row(0, named=True)
     low, high = of_all["p10_error"], of_all["p90_error"]
     title = f"{of_all['hardware']}: eight in ten predictions are off by {low:+.0%} to {high:+.0%}"
-    subtitle = [f"Calibrated roofs: median {of_all['median_error']:+.1%}; the band is ten percent{sampled(frame)}"]
+    subtitle = [
+        f"Calibrated roofs: median {of_all['median_error']:+.1%}; the band is ten percent{describe_sample(frame)}"
+    ]
     ends = pl.DataFrame({"layer": "zero", "relative_error": [0.0], "low": -BAND, "high": BAND})
     chart: Any = alt.layer(*layers)
-    return styled(
+    return style_chart(
         chart,
         pl.concat([ends, frame], how="diagonal"),
         title=alt.TitleParams(title, subtitle=subtitle),

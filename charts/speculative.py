@@ -3,23 +3,24 @@
 import altair as alt
 import polars as pl
 
-from charts.axes import BLUE, GREEN, INK, LABEL, PURPLE, TOOLTIP, VERMILION, cut, rows
-from charts.house_style import Frame, finished
+from charts.axes import clip_roofs, select_layer
+from charts.roofline import RooflineAxes, assemble_roofline
+from charts.style import BLUE, GREEN, INK, LABEL, PURPLE, TOOLTIP, VERMILION
 
 _COLOURS = [BLUE, VERMILION, GREEN, PURPLE]
 _SHAPES = ["circle", "square", "triangle-up", "diamond"]
 
 
-def speculative(frame: pl.DataFrame) -> alt.LayerChart:
+def draw_speculative(frame: pl.DataFrame) -> alt.LayerChart:
     """Return the chart of the rows of sql/charts/speculative.sql."""
-    axes = Frame(frame)
+    axes = RooflineAxes(frame)
     points = frame.filter(layer="computed")
     groups = points["op_group"].unique().sort().to_list()
-    numbers = rows("point label")
+    numbers = select_layer("point label")
     layers = [
-        rows("roof").mark_line(color=INK, strokeWidth=1.5).encode(axes.x, axes.y),
-        *axes.ridge(),
-        rows("computed")
+        select_layer("roof").mark_line(color=INK, strokeWidth=1.5).encode(axes.x, axes.y),
+        *axes.draw_ridge(),
+        select_layer("computed")
         .mark_point(size=60, strokeWidth=2, fill="white", opacity=1)
         .encode(
             axes.x,
@@ -39,16 +40,16 @@ def speculative(frame: pl.DataFrame) -> alt.LayerChart:
         .mark_text(align="center", baseline="bottom", dy=-8, fontSize=11, color=INK)
         .encode(axes.x, axes.y, text=LABEL),
     ]
-    labels = axes.number_labels(points, "query_length")
-    return finished(
+    labels = axes.place_number_labels(points, "query_length")
+    return assemble_roofline(
         layers,
-        pl.concat([cut(frame, axes.x_domain), labels], how="diagonal"),
-        _finding(points),
-        _subtitle(frame, points),
+        pl.concat([clip_roofs(frame, axes.x_domain), labels], how="diagonal"),
+        _compose_title(points),
+        _compose_subtitle(frame, points),
     )
 
 
-def _subtitle(frame: pl.DataFrame, points: pl.DataFrame) -> list[str]:
+def _compose_subtitle(frame: pl.DataFrame, points: pl.DataFrame) -> list[str]:
     hardware, model, precision = frame.select("hardware", "model", "precision_id").row(0)
     origin, basis, roof = frame.filter(layer="roof").select("origin", "basis", "label").row(0)
     lines = [f"Roof: {roof}, basis {basis} ({origin})"]
@@ -59,7 +60,7 @@ def _subtitle(frame: pl.DataFrame, points: pl.DataFrame) -> list[str]:
     return lines
 
 
-def _finding(points: pl.DataFrame) -> str:
+def _compose_title(points: pl.DataFrame) -> str:
     """Say of each op group from how many candidates on it is compute-bound."""
     sentences = []
     for group in points["op_group"].unique().sort():

@@ -5,18 +5,17 @@ from typing import Any
 import altair as alt
 import polars as pl
 
-from charts.axes import GREY, INK, LABEL, PALE, styled
-from charts.groups import (
-    at_the_roof,
-    choice_of_context,
-    context_label,
-    in_context,
-    looks_of,
-    setting,
-    shortest_context,
-    with_choice,
+from charts.decode_steps import (
+    add_parameters,
+    describe_roof,
+    describe_setting,
+    draw_context_label,
+    list_looks,
+    make_context_choice,
+    select_context,
+    select_shortest_context,
 )
-from charts.house_style import HEIGHT, WIDTH
+from charts.style import GREY, HEIGHT, INK, LABEL, PALE, WIDTH, style_chart
 
 _LEAST_LABELLED = 0.03  # share of a step below which an op group bears no label
 _GAP = 0.25  # of a bar's place between it and the next
@@ -35,7 +34,7 @@ _TOOLTIP = [
 ]
 
 
-def step_time(frame: pl.DataFrame) -> alt.LayerChart:
+def draw_step_time(frame: pl.DataFrame) -> alt.LayerChart:
     """Return the chart of the rows of sql/charts/step_time.sql."""
     batches = frame["batch_size"].unique().sort().to_list()
     groups = frame.sort("layer_number")["op_group"].unique(maintain_order=True).to_list()
@@ -49,14 +48,14 @@ def step_time(frame: pl.DataFrame) -> alt.LayerChart:
     axis = alt.Axis(title="Least time of a decode step (ms)", tickCount=6)
     start, middle, end = (alt.Y(f"{place}_ms:Q", axis=axis) for place in ("start", "middle", "end"))
     layers = [
-        in_context("datum.is_top", "!datum.fits_in_memory")
+        select_context("datum.is_top", "!datum.fits_in_memory")
         .mark_rect(color=PALE, opacity=0.6, width=alt.RelativeBandSize(1 / (1 - _GAP)))
         .encode(x, y=alt.YValue(0), y2=alt.Y2Value(HEIGHT)),
-        in_context("datum.is_top", "datum.is_first_without_room")
+        select_context("datum.is_top", "datum.is_first_without_room")
         .mark_text(text="does not fit", align="left", dx=-24, fontStyle="italic", color=GREY, fontSize=12)
         .encode(x, y=alt.YValue(28)),
-        context_label(in_context("datum.is_top", f"datum.batch_size == {batches[0]}"), 8),
-        in_context("datum.is_shown")
+        draw_context_label(select_context("datum.is_top", f"datum.batch_size == {batches[0]}"), 8),
+        select_context("datum.is_shown")
         .mark_bar(stroke="white", strokeWidth=0.4)
         .encode(
             x,
@@ -64,25 +63,25 @@ def step_time(frame: pl.DataFrame) -> alt.LayerChart:
             alt.Y2("end_ms:Q"),
             color=alt.Color(
                 "op_group:N",
-                scale=alt.Scale(domain=groups, range=looks_of(groups)[0]),
+                scale=alt.Scale(domain=groups, range=list_looks(groups)[0]),
                 legend=alt.Legend(title="op group", orient="bottom", columns=5),
             ),
             opacity=alt.condition(chosen, alt.value(1), alt.value(0.15)),
             tooltip=_TOOLTIP,
         )
         .add_params(chosen),
-        in_context("datum.is_shown", "datum.is_top")
+        select_context("datum.is_shown", "datum.is_top")
         .mark_text(baseline="bottom", dy=-3, fontSize=11, color=INK)
         .encode(x, end, text=alt.Text("step_ms:Q", format=".3~r")),
-        in_context("datum.is_last", f"datum.share >= {_LEAST_LABELLED}")
+        select_context("datum.is_last", f"datum.share >= {_LEAST_LABELLED}")
         .mark_text(align="left", dx=24, fontSize=11, color=INK)
         .encode(x, middle, text=LABEL),
     ]
-    shown = shortest_context(frame)
-    title, subtitle = _finding(shown), _subtitle(shown)
+    shown = select_shortest_context(frame)
+    title, subtitle = _compose_title(shown), _compose_subtitle(shown)
     chart: Any = alt.layer(*layers)
-    return with_choice(
-        styled(
+    return add_parameters(
+        style_chart(
             chart,
             frame,
             title=alt.TitleParams(title, subtitle=subtitle, offset=18),
@@ -91,11 +90,11 @@ def step_time(frame: pl.DataFrame) -> alt.LayerChart:
             description=f"Stacked bars: least time of a decode step by op group over batch. {title}. "
             f"{'. '.join(subtitle)}.",
         ),
-        choice_of_context(frame),
+        make_context_choice(frame),
     )
 
 
-def _finding(shown: pl.DataFrame) -> str:
+def _compose_title(shown: pl.DataFrame) -> str:
     """Say which op group takes the most time, and from which batch on another one does."""
     what = "{} on {}, context {:,}: ".format(*shown.select("model", "hardware", "sequence_length").row(0))
     if not shown["is_shown"].any():
@@ -114,11 +113,11 @@ def _finding(shown: pl.DataFrame) -> str:
     return f"{what}{last} takes the most time from batch {since:,} on"
 
 
-def _subtitle(shown: pl.DataFrame) -> list[str]:
+def _compose_subtitle(shown: pl.DataFrame) -> list[str]:
     steps = shown.filter("is_shown", "is_top")
     most = max(steps["compute_bound_share"].to_list(), default=0)
     bound = f"compute-bound ops take up to {most:.0%} of a step" if most else "every op is memory-bound"
-    lines = [f"{setting(shown)} {bound}; above each bar: milliseconds", *at_the_roof(shown)]
+    lines = [f"{describe_setting(shown)} {bound}; above each bar: milliseconds", *describe_roof(shown)]
     if not shown["fits_in_memory"].any():
         lines.append("The model does not fit in memory at any of these settings: bars are as if there were room")
     return lines

@@ -5,30 +5,30 @@ from collections.abc import Callable, Mapping
 import altair as alt
 import polars as pl
 
-from charts.accuracy import accuracy
-from charts.comparison import comparison
-from charts.crossover import crossover
-from charts.heat import heat
-from charts.history import history
-from charts.house import house
-from charts.paper import paper
-from charts.ranking import ranking
-from charts.residuals import residuals
-from charts.speculative import speculative
-from charts.step_time import step_time
-from charts.throughput import throughput
+from charts.accuracy import draw_accuracy
+from charts.comparison import draw_comparison
+from charts.crossover import draw_crossover
+from charts.heat import draw_heat
+from charts.history import draw_history
+from charts.house import draw_house
+from charts.paper import draw_paper
+from charts.ranking import draw_ranking
+from charts.residuals import draw_residuals
+from charts.speculative import draw_speculative
+from charts.step_time import draw_step_time
+from charts.throughput import draw_throughput
 
 TEMPLATES: Mapping[str, Callable[[pl.DataFrame], alt.LayerChart]] = {
-    "paper": paper,
-    "house": house,
-    "comparison": comparison,
-    "speculative": speculative,
-    "accuracy": accuracy,
-    "heat": heat,
-    "residuals": residuals,
-    "step_time": step_time,
-    "crossover": crossover,
-    "throughput": throughput,
-    "ranking": ranking,
-    "history": history,
+    "paper": draw_paper,
+    "house": draw_house,
+    "comparison": draw_comparison,
+    "speculative": draw_speculative,
+    "accuracy": draw_accuracy,
+    "heat": draw_heat,
+    "residuals": draw_residuals,
+    "step_time": draw_step_time,
+    "crossover": draw_crossover,
+    "throughput": draw_throughput,
+    "ranking": draw_ranking,
+    "history": draw_history,
 }

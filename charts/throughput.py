@@ -5,17 +5,17 @@ from typing import Any
 import altair as alt
 import polars as pl
 
-from charts.axes import BLUE, GREEN, GREY, INK, LABEL, ORANGE, PURPLE, SKY, VERMILION, log_axis, styled
-from charts.groups import (
-    at_the_roof,
-    choice_of_context,
-    context_label,
-    in_context,
-    setting,
-    shortest_context,
-    with_choice,
+from charts.axes import log_axis
+from charts.decode_steps import (
+    add_parameters,
+    describe_roof,
+    describe_setting,
+    draw_context_label,
+    make_context_choice,
+    select_context,
+    select_shortest_context,
 )
-from charts.house_style import HEIGHT, WIDTH
+from charts.style import BLUE, GREEN, GREY, HEIGHT, INK, LABEL, ORANGE, PURPLE, SKY, VERMILION, WIDTH, style_chart
 
 _COLOURS = [BLUE, VERMILION, GREEN, PURPLE, ORANGE, SKY, INK, GREY]
 _SHAPES = ["circle", "square", "triangle-up", "diamond", "cross", "triangle-down", "triangle-right", "triangle-left"]
@@ -34,7 +34,7 @@ _TOOLTIP = [
 ]
 
 
-def throughput(frame: pl.DataFrame) -> alt.LayerChart:
+def draw_throughput(frame: pl.DataFrame) -> alt.LayerChart:
     """Return the chart of the rows of sql/charts/throughput.sql."""
     order = frame.group_by("hardware").agg(pl.col("token_ms").min()).sort("token_ms", "hardware")
     devices = order["hardware"].to_list()
@@ -54,7 +54,7 @@ def throughput(frame: pl.DataFrame) -> alt.LayerChart:
         legend=alt.Legend(title="device", orient="bottom", columns=4),
     )
     shape = alt.Shape("hardware:N", scale=alt.Scale(domain=devices, range=shapes))
-    points = in_context()
+    points = select_context()
     layers = [
         points.mark_line(color=GREY, strokeWidth=0.75, strokeDash=[2, 2]).encode(
             x, y, detail=alt.Detail("batch_size:N")
@@ -62,22 +62,24 @@ def throughput(frame: pl.DataFrame) -> alt.LayerChart:
         points.mark_line(strokeWidth=1.75)
         .encode(x, y, color=colour, order=alt.Order("batch_size:Q"), strokeOpacity=faded)
         .add_params(chosen),
-        in_context("datum.fits_in_memory")
+        select_context("datum.fits_in_memory")
         .mark_point(filled=True, size=60, stroke="white", strokeWidth=0.5, opacity=1)
         .encode(x, y, color=colour, shape=shape, fillOpacity=faded, tooltip=_TOOLTIP),
-        in_context("!datum.fits_in_memory")
+        select_context("!datum.fits_in_memory")
         .mark_point(fill="white", size=70, strokeWidth=1.75, opacity=1)
         .encode(x, y, color=colour, shape=shape, strokeOpacity=faded, fillOpacity=faded, tooltip=_TOOLTIP),
-        in_context("datum.is_fastest")
+        select_context("datum.is_fastest")
         .mark_text(align="right", baseline="bottom", dx=-5, dy=-3, fontSize=11, color=INK)
         .encode(x, y, text=LABEL),
-        context_label(in_context("datum.is_fastest", f"datum.batch_size == {min(frame['batch_size'].to_list())}"), 8),
+        draw_context_label(
+            select_context("datum.is_fastest", f"datum.batch_size == {min(frame['batch_size'].to_list())}"), 8
+        ),
     ]
-    shown = shortest_context(frame)
-    title, subtitle = _finding(shown), _subtitle(shown)
+    shown = select_shortest_context(frame)
+    title, subtitle = _compose_title(shown), _compose_subtitle(shown)
     chart: Any = alt.layer(*layers)
-    return with_choice(
-        styled(
+    return add_parameters(
+        style_chart(
             chart,
             frame,
             title=alt.TitleParams(title, subtitle=subtitle),
@@ -85,11 +87,11 @@ def throughput(frame: pl.DataFrame) -> alt.LayerChart:
             height=HEIGHT,
             description=f"Tokens a second over time of a token. {title}. {'. '.join(subtitle)}.",
         ),
-        choice_of_context(frame),
+        make_context_choice(frame),
     )
 
 
-def _finding(shown: pl.DataFrame) -> str:
+def _compose_title(shown: pl.DataFrame) -> str:
     """Say which device makes the most tokens a second, and at which batch."""
     model = "{}, context {:,}".format(*shown.select("model", "sequence_length").row(0))
     held = shown.filter("fits_in_memory").sort("tokens_per_s", "hardware", descending=[True, False])
@@ -101,8 +103,8 @@ def _finding(shown: pl.DataFrame) -> str:
     return f"{model}: {best['hardware']} leads with {rate}, {at}"
 
 
-def _subtitle(shown: pl.DataFrame) -> list[str]:
+def _compose_subtitle(shown: pl.DataFrame) -> list[str]:
     return [
-        f"{setting(shown)}; one device; numbers: batch; hollow: the first that does not fit",
-        *at_the_roof(shown),
+        f"{describe_setting(shown)}; one device; numbers: batch; hollow: the first that does not fit",
+        *describe_roof(shown),
     ]

@@ -10,9 +10,9 @@ import polars as pl
 
 from flows.ingest.catalog import SourceFile, digest_of_sources
 from flows.ingest.kinds import READERS, Frames, read_kind, refuse_unknown_names
-from flows.ingest.readers.calibration import with_relatives
-from flows.ingest.readers.gallery import with_unknown_ids
-from flows.ingest.readers.measurement import refuse_unknown_devices, with_measured
+from flows.ingest.readers.calibration import transfer_to_relatives
+from flows.ingest.readers.gallery import mark_unknown_ids
+from flows.ingest.readers.measurement import add_measured_ceilings, refuse_unknown_devices
 from flows.intensity.op_tables import INPUTS, TABLES, compute_op_tables
 from warehouse.errors import refused_together
 from warehouse.home import Home
@@ -82,10 +82,10 @@ def stage_sources(
 
     def build() -> dict[str, pl.DataFrame]:
         origins = pl.concat([_read(inputs[f"origin_{kind}"]) for kind in READERS])
-        columns = ("source_id", "kind", "shown_path", "sha256", "size_bytes")
+        columns = ("source_id", "kind", "display_path", "sha256", "size_bytes")
         files = pl.DataFrame({name: getattr(source, name) for name in columns} for source in sources)
         return {
-            "source": files.rename({"shown_path": "path"})
+            "source": files.rename({"display_path": "path"})
             .join(origins, on="source_id", how="left", maintain_order="left")
             .join(known, on=["source_id", "sha256"], how="left", maintain_order="left")
             .with_columns(pl.col("ingested_at").fill_null(now))
@@ -100,7 +100,7 @@ def find_chart_faults(frames: Frames) -> pl.DataFrame:
     ids = {name: frames[name].select(column).collect()[column].to_list() for name, column in _NAMED_BY_CHARTS.items()}
     devices, models = ids["hardware"], [*ids["model"], *ids["op_set"]]
     known = {"hardware_id": devices, "devices": devices, "model_id": models, "precision_id": ids["precision"]}
-    return with_unknown_ids(frames["own_chart"].collect(), known)
+    return mark_unknown_ids(frames["own_chart"].collect(), known)
 
 
 def _stage_kind(home: Home, kind: str, sources: Sequence[SourceFile]) -> dict[str, Staged]:
@@ -135,7 +135,7 @@ def _stage_own_charts(home: Home, inputs: Mapping[str, Staged]) -> dict[str, Sta
     def build() -> dict[str, pl.DataFrame]:
         return {"own_chart": find_chart_faults({name: _scan(inputs[name]) for name in names})}
 
-    made_from = ["known", *(inputs[name].inputs_sha256 for name in names), step_code(with_unknown_ids.__module__)]
+    made_from = ["known", *(inputs[name].inputs_sha256 for name in names), step_code(mark_unknown_ids.__module__)]
     return staged(home.stage, ["own_chart"], made_from, build)
 
 
@@ -146,9 +146,13 @@ def _stage_ceilings(home: Home, inputs: Mapping[str, Staged], sources: Sequence[
     def build() -> dict[str, pl.DataFrame]:
         measurements = _scan(inputs["measurement"])
         refuse_unknown_devices(measurements, _read(inputs["hardware"]), sources)
-        return {"ceiling": with_measured(_read(inputs["ceiling"]), measurements, sources)}
+        return {"ceiling": add_measured_ceilings(_read(inputs["ceiling"]), measurements, sources)}
 
-    made_from = ["measured", *(inputs[name].inputs_sha256 for name in names), step_code(with_measured.__module__)]
+    made_from = [
+        "measured",
+        *(inputs[name].inputs_sha256 for name in names),
+        step_code(add_measured_ceilings.__module__),
+    ]
     return staged(home.stage, ["ceiling"], made_from, build)
 
 
@@ -156,10 +160,10 @@ def _stage_calibrations(home: Home, inputs: Mapping[str, Staged]) -> dict[str, S
     """Stage core.calibration: what is fitted, and what devices without measurements inherit from their relatives."""
 
     def build() -> dict[str, pl.DataFrame]:
-        return {"calibration": with_relatives(_read(inputs["fitted"]), _read(inputs["relative"]))}
+        return {"calibration": transfer_to_relatives(_read(inputs["fitted"]), _read(inputs["relative"]))}
 
     made_from = [inputs[name].inputs_sha256 for name in ("fitted", "relative")]
-    return staged(home.stage, ["calibration"], [*made_from, step_code(with_relatives.__module__)], build)
+    return staged(home.stage, ["calibration"], [*made_from, step_code(transfer_to_relatives.__module__)], build)
 
 
 def _scan(file: Staged) -> pl.LazyFrame:

@@ -19,8 +19,8 @@ import polars as pl
 
 from flows.core_tables import NOT_TABLES, stage_inputs, stage_sources, stage_tables
 from flows.ingest.catalog import SourceFile, digest_of_sources
-from flows.site.gallery import LeftOut, told
-from flows.site.publish import SiteReport, build_site, left_out_of, publish_site
+from flows.site.publish import SiteReport, build_site, publish_site, read_left_out
+from flows.site.snapshot_charts import LeftOut, summarize_left_out
 from warehouse import snapshot
 from warehouse.build import open_build
 from warehouse.checks import Rule, run_checks
@@ -63,7 +63,7 @@ class Summary:
         lines = [f"# Run {self.run_id}: {self.status}", "", f"- snapshot: `{home.snapshot}`", f"- site: `{home.site}`"]
         if self.site:
             lines.append(f"- charts: {self.site.charts}, {len(self.site.drawn)} of them drawn anew")
-        lines += [f"- left out: {line}" for line in told(self.left_out)]
+        lines += [f"- left out: {line}" for line in summarize_left_out(self.left_out)]
         if self.changes:
             lines += ["", "| table | rows | added | changed | deleted |", "| --- | ---: | ---: | ---: | ---: |"]
             lines += [f"| {c.table} | {c.rows} | {c.inserted} | {c.updated} | {c.deleted} |" for c in self.changes]
@@ -142,7 +142,7 @@ def _publish_anew(
     progress("writing the snapshot")
     candidate = perform(write_snapshot, home, this)
     site, draft = perform(draw_site, home, this, candidate, progress)
-    for line in told(site.left_out):
+    for line in summarize_left_out(site.left_out):
         progress(f"left out {line}")
     perform(promote, home, this, candidate, tables, keep, draft)
     return Summary(this.run_id, "succeeded", tuple(changes), site, site.left_out)
@@ -211,7 +211,7 @@ def record_unchanged(home: Home, this: Run) -> Summary | None:
 
 def finish_unchanged(home: Home, this: Run) -> Summary:
     """Record that there was nothing to do; charts that were left out before still are."""
-    left_out = left_out_of(home.site)
+    left_out = read_left_out(home.site)
     with open_build(home) as connection:
         finish_run(connection, this.run_id, "unchanged")
         note_left_out(connection, this.run_id, left_out)

@@ -21,17 +21,17 @@ from hypothesis import strategies as st
 
 from charts.axes import INTENSITY, PERFORMANCE
 from charts.gallery import list_charts
-from charts.house_style import spread
 from charts.paper import KINDS, SERIES
+from charts.roofline import spread
 from charts.templates import TEMPLATES
 from flows.cli.app import run_command
 from flows.ingest.catalog import SHIPPED
-from flows.site.gallery import chart_sql, find_chart, gallery
 from flows.site.publish import build_site
-from flows.site.render import chart_spec, render, use_system_fonts, warm_up
+from flows.site.render import build_spec, render, use_system_fonts, warm_up
+from flows.site.snapshot_charts import compose_sql, find_chart, list_snapshot_charts
 from tests.support.charts import OF_STEPS, draw, list_encodings, select_marks, validate
 from tests.support.inputs import DEVICE
-from tests.support.plain_run import plain_run
+from tests.support.whole_runs import plain_run
 from warehouse.home import Home
 from warehouse.polars_frames import read_frame
 from warehouse.snapshot import open_snapshot
@@ -46,7 +46,7 @@ OTHERS = ["devices-fp16", "speculative-llama-33b-a100-80gb-pcie", *MEASURED, *PR
 
 
 def test_the_gallery_is_the_issued_one(snapshot: duckdb.DuckDBPyConnection) -> None:
-    entries = gallery(snapshot)
+    entries = list_snapshot_charts(snapshot)
     shown = {*PAPER, *DEVICES, *OTHERS, *OF_MEASUREMENTS, *OF_STEPS}
     assert {entry.name for entry in entries if entry.on_site} == shown
     devices = snapshot.sql("select 'device-' || hardware_id from core.hardware").fetchall()
@@ -329,7 +329,7 @@ def test_what_nobody_measured_or_predicts_is_drawn_as_computed_and_says_so(
 ) -> None:
     entry = find_chart(snapshot, "roofline-llama-7b-a40")
     entry = replace(entry, parameters={**entry.parameters, "hardware_id": "mi300x"})
-    spec = chart_spec(entry, read_frame(snapshot, chart_sql(entry)))
+    spec = build_spec(entry, read_frame(snapshot, compose_sql(entry)))
     assert {row["layer"] for row in shown(spec)} == {"computed"}
     assert "params" not in spec
     assert said_of_marks(spec) == {"": "Marks: 294 computed from shapes, on the datasheet roof of 1307.4 TFLOP/s"}
@@ -433,7 +433,7 @@ def test_the_first_basis_that_a_device_has_is_its_main_roof(snapshot: duckdb.Duc
         (["measured", "as_printed", "datasheet"], "181 TFLOP/s (as printed)"),
     ):
         other = replace(entry, parameters={**entry.parameters, "bases": bases})
-        spec = chart_spec(other, read_frame(snapshot, chart_sql(other)))
+        spec = build_spec(other, read_frame(snapshot, compose_sql(other)))
         assert {row["label"] for row in select_marks(spec, "peak") if row["is_main"]} == {main}
         assert next(row["label"] for row in select_marks(spec, "ridge") if row["is_main"]) == (
             "ridge 235.7" if "181" in main else "ridge 201.6"

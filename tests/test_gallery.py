@@ -7,10 +7,11 @@ import pytest
 
 from charts.gallery import list_charts
 from flows.ingest.readers.gallery import read_gallery
-from flows.site.gallery import chart_frame, find_chart, gallery
+from flows.site.chart_rows import query_chart
+from flows.site.snapshot_charts import find_chart, list_snapshot_charts
 from tests.support.files import write_file
 from tests.support.inputs import make_source
-from tests.support.plain_run import plain_run
+from tests.support.whole_runs import plain_run
 from warehouse.errors import InputError
 from warehouse.home import Home
 from warehouse.snapshot import open_snapshot
@@ -117,8 +118,8 @@ def test_own_charts_are_published(home: Home, tmp_path: Path) -> None:
         for site in (home.site, public):
             assert "<svg" in (site / "charts" / name / f"{name}.svg").read_text("utf-8")
     with open_snapshot(home.snapshot) as connection:
-        assert mine <= {entry.name for entry in gallery(connection)}
-        frame = chart_frame(connection, find_chart(connection, "my-kernels"))
+        assert mine <= {entry.name for entry in list_snapshot_charts(connection)}
+        frame = query_chart(connection, find_chart(connection, "my-kernels"))
         decode = connection.sql(QUERY.split("'''")[1]).filter("performance_flops_per_s > 0").fetchall()
     assert frame["layer"].to_list().count("computed") == len(decode) > 5
 

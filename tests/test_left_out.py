@@ -11,11 +11,11 @@ import pytest
 from flows.cli.app import run_command
 from flows.site import drawing_processes as pool
 from flows.site.drawing_processes import Drawings
-from flows.site.gallery import LeftOut, find_chart, told
-from flows.site.page_paths import can_be_a_folder
-from flows.site.publish import left_out_of
+from flows.site.page_paths import is_folder_name
+from flows.site.publish import read_left_out
+from flows.site.snapshot_charts import LeftOut, find_chart, summarize_left_out
 from tests.support.files import write_file
-from tests.support.plain_run import ask_for, done, plain_run, small_catalog
+from tests.support.whole_runs import ask_for, done, plain_run, small_catalog
 from warehouse.errors import InputError, RunError
 from warehouse.home import Home
 from warehouse.rows import fetch_rows
@@ -91,7 +91,7 @@ def history(home: Home) -> list[str]:
 def test_a_bad_chart_holds_nothing_up(
     home: Home, shipped: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    monkeypatch.setattr("flows.site.gallery._MOST_S", 2)
+    monkeypatch.setattr("flows.site.chart_rows._MOST_S", 2)
     fails = {"drawing": done(ValueError("no ink\nleft")), "panic": done(pl.exceptions.PanicException("index"))}
     text = "".join(text for text, _ in BAD.values()) + "".join(GRID.format(name=name) for name in fails)
     write_file(home.catalog, "gallery.toml", text + GOOD)
@@ -109,10 +109,10 @@ def test_a_bad_chart_holds_nothing_up(
         assert reason in told_of[name].reason
         assert "\n" not in told_of[name].reason
         assert str(told_of[name]) in history(home)[0]
-    assert all(f"- left out: {line}\n" in summary.markdown(home) for line in told(summary.left_out))
+    assert all(f"- left out: {line}\n" in summary.markdown(home) for line in summarize_left_out(summary.left_out))
     published = pl.read_parquet(home.site / "data" / "mart.run_history.parquet")
     assert published["left_out"].to_list() == history(home)
-    assert left_out_of(home.site) == summary.left_out
+    assert read_left_out(home.site) == summary.left_out
 
     assert run_command(["check", "--home", str(home.path)]) == 0  # the data are right
     said = capsys.readouterr().out
@@ -147,7 +147,7 @@ def test_a_chart_that_cannot_be_drawn_any_more_is_not_shown_as_it_was(
     assert [chart.name for chart in plain_run(home, shipped, publish_to=public).left_out] == ["good"]
     for site in (home.site, public):
         assert {path.name for path in (site / "charts").iterdir()} == {"good-too", "device-a40"}
-    assert left_out_of(public) == left_out_of(home.site) != ()
+    assert read_left_out(public) == read_left_out(home.site) != ()
 
 
 def test_where_no_chart_can_be_drawn_no_chart_is_at_fault(home: Home, shipped: Path) -> None:
@@ -195,14 +195,14 @@ reference_label = "100 TFLOP/s «Ŋ»"
 
 def test_many_charts_of_one_reason_are_one_line() -> None:
     charts = [LeftOut("f", name, "why") for name in "abcde"] + [LeftOut("f", "z", "other")]
-    assert told(charts) == ["f: a, b, c and 2 more: why", "f: z: other"]
+    assert summarize_left_out(charts) == ["f: a, b, c and 2 more: why", "f: z: other"]
 
 
 @pytest.mark.parametrize(
     "name", ["", "a.", ".a", "-a", "A", "a/b", "con", "nul.x", "com1", "index.html", "x" * 151, "ä"]
 )
 def test_what_cannot_be_a_folder_everywhere(name: str) -> None:
-    assert not can_be_a_folder(name)
+    assert not is_folder_name(name)
 
 
 @pytest.fixture
@@ -218,8 +218,8 @@ def test_a_drawing_that_never_ends_takes_no_other_with_it(patience: list[str]) -
     stuck: dict[str, list[Future[None]]] = {"slow": [Future(), Future()], "behind it": [Future(), done()]}
     with Drawings() as drawings:
         for name, futures in stuck.items():
-            drawings.begin(name, iter(futures).__next__)
-        drawings.begin("quick", done)
+            drawings.submit(name, iter(futures).__next__)
+        drawings.submit("quick", done)
         failed = drawings.finish(lambda _: None)
     assert {name: str(error) for name, error in failed.items()} == {
         "slow": "its drawing ended the process that drew, or took too long"
@@ -232,8 +232,8 @@ def test_a_drawing_that_ends_its_process_takes_no_other_with_it() -> None:
     crashed = {"crash": [done(broken), done(broken)], "behind it": [done(broken), done()]}
     with Drawings() as drawings:
         for name, futures in crashed.items():
-            drawings.begin(name, iter(futures).__next__)
-        drawings.begin("bad", lambda: done(ValueError("bad")))
+            drawings.submit(name, iter(futures).__next__)
+        drawings.submit("bad", lambda: done(ValueError("bad")))
         failed = drawings.finish(lambda _: None)
     assert failed.keys() == {"crash", "bad"}
 
@@ -248,14 +248,14 @@ def is_running(pid: int) -> bool:
 
 def test_processes_that_crash_or_hang_are_replaced() -> None:
     with Drawings() as drawings:
-        drawings.begin("crash", lambda: pool._submit(os._exit, 3))
-        drawings.begin("fine", lambda: pool._submit(print))
+        drawings.submit("crash", lambda: pool._submit(os._exit, 3))
+        drawings.submit("fine", lambda: pool._submit(print))
         failed = drawings.finish(lambda _: None)
     assert failed.keys() == {"crash"}
     hanging = pool._submit(time.sleep, 600)
     while not hanging.running():
         time.sleep(0.01)
-    ended = pool._processes()
+    ended = pool._start_executor()
     pids = list(ended._processes)
     pool._end_processes()
     assert hanging.exception(timeout=120) is not None
@@ -263,4 +263,4 @@ def test_processes_that_crash_or_hang_are_replaced() -> None:
     while any(is_running(pid) for pid in pids) and time.monotonic() < deadline:
         time.sleep(0.01)
     assert not any(is_running(pid) for pid in pids)
-    assert pool._processes() is not ended
+    assert pool._start_executor() is not ended

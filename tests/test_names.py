@@ -12,19 +12,18 @@ import pytest
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
-from flows import steps
+from flows import run as steps
+from flows.core_tables import stage_inputs, stage_tables
 from flows.ingest import catalog
 from flows.ingest import user_catalog as entries
 from flows.ingest.catalog import list_sources
 from flows.ingest.document import ID_PATTERN
-from flows.ingest.kinds import READERS
-from flows.ingest.user_catalog import Kind, add
+from flows.ingest.user_catalog import Kind, add_files
 from tests.support.inputs import CONFIG, DEVICE, WORKLOAD
-from tests.support.plain_run import small_catalog
+from tests.support.whole_runs import small_catalog
 from warehouse.build import open_build
 from warehouse.errors import InputError, lines_of
 from warehouse.home import Home
-from warehouse.load import Staged
 from warehouse.rows import fetch_rows
 
 EXAMPLES = int(os.environ.get("ROOFLINES_FUZZ_EXAMPLES", "1"))
@@ -88,7 +87,7 @@ def add_good_ones(home: Home, kind: Kind, names: Mapping[Path, str]) -> set[str]
     """Put files into the catalog but for those that are refused, each in one line, and return the names in them."""
     refused: set[Path] = set()
     try:
-        add(home, kind, [str(path) for path in names])
+        add_files(home, kind, [str(path) for path in names])
     except InputError as error:
         said = list(lines_of(error))
         assert all(line.isprintable() for line in said)
@@ -96,7 +95,7 @@ def add_good_ones(home: Home, kind: Kind, names: Mapping[Path, str]) -> set[str]
         assert refused
         assert all(any(line.startswith(f"{path}:") for path in refused) for line in said)
         if refused < names.keys():
-            add(home, kind, [str(path) for path in names if path not in refused])
+            add_files(home, kind, [str(path) for path in names if path not in refused])
     return {name.strip() for path, name in names.items() if path not in refused}
 
 
@@ -104,12 +103,10 @@ def load(home: Home) -> None:
     """Do what a run does, but for charts and pages."""
     sources = list_sources(home)
     run = steps.new_run(sources)
-    with steps.recorded(home, run):
-        inputs: dict[str, Staged] = {}
-        for kind in READERS:
-            inputs |= steps.ingest(home, kind, [source for source in sources if source.kind == kind])
-        inputs |= steps.compute(home, inputs, sources)
-        steps.load(home, run, inputs, sources)
+    with steps.record(home, run):
+        tables = stage_inputs(home, sources)
+        tables |= stage_tables(home, tables, sources)
+        steps.load(home, run, tables, sources)
         steps.refuse_offences(steps.check(home))
 
 
@@ -156,5 +153,5 @@ def test_an_id_that_could_be_no_file_is_refused(entry_id: str, small: None, tmp_
     path = tmp_path / "x.toml"
     path.write_text(DEVICE.replace('"mine"', json.dumps(entry_id)), "utf-8")
     with pytest.raises(InputError, match=r"x\.toml: hardware_id = .*: expected an id") as caught:
-        add(Home(tmp_path / "home"), "hardware", [str(path)])
+        add_files(Home(tmp_path / "home"), "hardware", [str(path)])
     assert str(caught.value).isprintable()

@@ -15,15 +15,16 @@ from hypothesis import strategies as st
 from flows.ingest.catalog import SHIPPED
 from flows.ingest.document import ID_PATTERN, TEXT_PATTERN
 from flows.ingest.readers.hardware import read_hardware
+from flows.site.chart_rows import query_chart
 from flows.site.explorer import write_explorer
-from flows.site.gallery import SUFFIXES, chart_frame, find_chart
-from flows.site.page_paths import folder_of
-from flows.site.page_templates import page, script_json
-from flows.site.pages import read_known, write_pages
+from flows.site.page_paths import page_folder
+from flows.site.page_templates import render_page, script_json
+from flows.site.pages import read_site_rows, write_pages
 from flows.site.render import write_chart
+from flows.site.snapshot_charts import SUFFIXES, find_chart
 from tests.support.files import write_file
 from tests.support.inputs import DEVICE, make_source
-from tests.support.plain_run import plain_run, small_catalog
+from tests.support.whole_runs import plain_run, small_catalog
 from warehouse.errors import InputError
 from warehouse.home import Home
 from warehouse.snapshot import open_snapshot
@@ -68,8 +69,8 @@ class Outline(HTMLParser):
 @some
 @given(ids, ids)
 def test_every_id_has_a_folder_of_its_own_on_any_disk(one: str, other: str) -> None:
-    folder = folder_of(one)
-    assert (folder == folder_of(other)) == (one == other)
+    folder = page_folder(one)
+    assert (folder == page_folder(other)) == (one == other)
     assert folder == folder.lower() != "index.html"
     assert not folder.endswith(".")
     assert not WINDOWS.fullmatch(folder)
@@ -81,7 +82,7 @@ def device_page(name: str) -> Outline:
     steps = [{"model": name, "least time, ms": "1"}]
     links = {name: "../../models/mine/index.html"}
     values = {"charts": [], "roofs": steps, "conflicts": [], "measured": [], "steps": steps, "crossovers": steps}
-    return Outline(page("device.html.j2", root="../../", here=None, device=device, links=links, **values))
+    return Outline(render_page("device.html.j2", root="../../", here=None, device=device, links=links, **values))
 
 
 @some
@@ -97,7 +98,7 @@ def test_a_page_has_the_same_parts_whatever_the_name(name: str) -> None:
 def test_two_devices_of_one_name_have_pages_of_their_own(name: str, other: str) -> None:
     rows = [{"name": name, "vendor": other}, {"name": name, "vendor": "b"}]
     shown = {"title": "Devices", "rows": rows, "link": "name", "pages": ["a/index.html", "b/index.html"]}
-    text = page("list.html.j2", root="../", here=None, **shown)
+    text = render_page("list.html.j2", root="../", here=None, **shown)
     assert re.findall(r'href="(\w/index\.html)"', text) == ["a/index.html", "b/index.html"]
 
 
@@ -126,7 +127,7 @@ def test_names_of_other_signs_are_taken(name: str) -> None:
 
 def test_any_name_is_drawn(snapshot: duckdb.DuckDBPyConnection, tmp_path: Path) -> None:
     entry = find_chart(snapshot, "device-a40")
-    frame = chart_frame(snapshot, entry)
+    frame = query_chart(snapshot, entry)
     for name in [*ODD_NAMES, "\x01\x1b\x0b\ufffe\uffff"]:  # as a query can return them
         odd = frame.with_columns(pl.lit(name).alias("hardware"), pl.lit(name).alias("label"))
         files = {suffix: tmp_path / f"chart.{suffix}" for suffix in SUFFIXES}
@@ -146,7 +147,7 @@ def test_text_cells_are_no_formulas_and_numbers_stay() -> None:
 
 def test_the_csv_of_a_chart_holds_no_formula(snapshot: duckdb.DuckDBPyConnection, tmp_path: Path) -> None:
     entry = find_chart(snapshot, "device-a40")
-    frame = chart_frame(snapshot, entry).with_columns(label=pl.lit("=HYPERLINK(1)"))
+    frame = query_chart(snapshot, entry).with_columns(label=pl.lit("=HYPERLINK(1)"))
     write_chart(entry, frame, {"csv": tmp_path / "chart.csv", "vl.json": tmp_path / "chart.vl.json"})
     assert set(pl.read_csv(tmp_path / "chart.csv")["label"]) == {"'=HYPERLINK(1)"}
     assert "'=HYPERLINK" not in (tmp_path / "chart.vl.json").read_text("utf-8")
@@ -167,11 +168,11 @@ def test_odd_ids_have_pages_and_the_lists_keep_theirs(tmp_path: Path) -> None:
     site = tmp_path / "site"
     with open_snapshot(home.snapshot) as connection:
         write_explorer(site, connection)
-        write_pages(site, connection, read_known(connection), [], {"run": "1"}, {})
+        write_pages(site, connection, read_site_rows(connection), [], {"run": "1"}, {})
     for kind, first in (("devices", "a40"), ("models", "llama-7b")):
         text = (site / kind / "index.html").read_text("utf-8")
         linked = re.findall(r'<td><a href="([^"]+)"', text)
-        assert set(linked) == {f"{folder_of(id_)}/index.html" for id_ in [first, *ODD_IDS]}
+        assert set(linked) == {f"{page_folder(id_)}/index.html" for id_ in [first, *ODD_IDS]}
         for href in linked:
             assert "<h1>" in (site / kind / href).read_text("utf-8")
     known = (site / "assets" / "roofs.js").read_text("utf-8")

@@ -10,11 +10,11 @@ import pytest
 from flows.cli.app import run_command
 from flows.ingest.readers.hardware import read_hardware
 from flows.ingest.readers.workload import read_precisions, read_workloads
-from flows.site.gallery import gallery
+from flows.site.snapshot_charts import list_snapshot_charts
 from tests.support.documents import README, split_cells
 from tests.support.files import ROOT, write_file
 from tests.support.inputs import make_source
-from tests.support.plain_run import plain_run
+from tests.support.whole_runs import plain_run
 from warehouse.home import Home
 from warehouse.sql_files import sql_files
 
@@ -53,7 +53,8 @@ def test_the_gallery_is_drawn_on_a_fresh_home(home: Home, monkeypatch: pytest.Mo
     home.catalog.mkdir()
     write_file(home.catalog, "gallery.toml", block)
     monkeypatch.setattr(
-        "flows.site.publish.gallery", lambda opened: [entry for entry in gallery(opened) if entry.source]
+        "flows.site.publish.list_snapshot_charts",
+        lambda opened: [entry for entry in list_snapshot_charts(opened) if entry.source],
     )
     summary = plain_run(home, draws=True)
     assert summary.left_out == ()

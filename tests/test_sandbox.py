@@ -16,7 +16,7 @@ import duckdb
 import pytest
 
 from flows.cli.app import run_command
-from flows.site.gallery import roofline_of
+from flows.site.chart_rows import build_own_roofline
 from tests.support import hostile
 from tests.support.files import ROOT
 from tests.support.hostile import GOOD, HOSTILE, TOO_LARGE, disguise
@@ -245,7 +245,7 @@ def test_charts_refuse(sql: str, finished: Home, tmp_path: Path, capsys: pytest.
     assert (said.out, len(said.err.splitlines())) == ("", 1)
     assert "chart: --sql: " in said.err
     with open_snapshot(finished.snapshot) as connection, pytest.raises(InputError, match=r"^gallery\.toml: mine: "):
-        roofline_of(connection, sql, "bf16", "gallery.toml: mine")
+        build_own_roofline(connection, sql, "bf16", "gallery.toml: mine")
 
 
 LONG = "select count(*) from range(20000000) t (i) where hash(i) % 7 = 3"
@@ -268,9 +268,9 @@ def test_limits_can_be_raised(
 
 
 def test_a_chart_has_other_limits(finished: Home, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("flows.site.gallery._MOST_S", 0.01)
+    monkeypatch.setattr("flows.site.chart_rows._MOST_S", 0.01)
     with open_snapshot(finished.snapshot) as connection, pytest.raises(InputError) as caught:
-        roofline_of(connection, LONG, "bf16", "chart: --sql")
+        build_own_roofline(connection, LONG, "bf16", "chart: --sql")
     assert str(caught.value) == "chart: --sql: it took longer than 0.01 s; expected less"
 
 

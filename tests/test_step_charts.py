@@ -10,8 +10,9 @@ import polars as pl
 import pytest
 
 from flows.cli.app import run_command
-from flows.site.gallery import chart_frame, find_chart, gallery, is_drawable
-from flows.site.render import chart_spec, render
+from flows.site.chart_rows import is_drawable, query_chart
+from flows.site.render import build_spec, render
+from flows.site.snapshot_charts import find_chart, list_snapshot_charts
 from tests.support.charts import OF_STEPS, draw, list_encodings, select_marks, validate
 from warehouse.home import Home
 from warehouse.polars_frames import read_frame
@@ -221,7 +222,7 @@ def test_every_model_on_every_device_is_drawn_and_few_are_listed(
     finished: Home, capsys: pytest.CaptureFixture[str], tmp_path: Path
 ) -> None:
     with open_snapshot(finished.snapshot) as connection:
-        entries = gallery(connection)
+        entries = list_snapshot_charts(connection)
     listed = {entry.name for entry in entries if entry.is_listed}
     assert {"step-time-qwen2-7b-h100-sxm", "step-time-llama-3-8b-mi300x", "throughput-qwen2-7b"} <= listed
     assert "step-time-qwen2-7b-mi300x" not in listed
@@ -242,15 +243,15 @@ def test_a_grid_without_the_settings_leaves_them_out(snapshot: duckdb.DuckDBPyCo
         entry = find_chart(snapshot, name)
         other = {"batch_sizes": [3], "sequence_lengths": [5], "batch_size": 3}
         absent = type(entry)(name, entry.template, {**entry.parameters, **other})
-        assert not is_drawable(chart_frame(snapshot, absent))
-        assert is_drawable(chart_frame(snapshot, entry))
+        assert not is_drawable(query_chart(snapshot, absent))
+        assert is_drawable(query_chart(snapshot, entry))
 
 
 def test_a_single_batch_and_context_can_be_drawn(snapshot: duckdb.DuckDBPyConnection) -> None:
     for name in OF_STEPS[:3]:
         entry = find_chart(snapshot, name)
         one = type(entry)(name, entry.template, {**entry.parameters, "batch_sizes": [8], "sequence_lengths": [1024]})
-        assert b"context 1,024" in render(chart_spec(one, chart_frame(snapshot, one)), "svg")
+        assert b"context 1,024" in render(build_spec(one, query_chart(snapshot, one)), "svg")
 
 
 def test_they_are_found_by_device_and_model(finished: Home) -> None:

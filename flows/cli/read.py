@@ -145,17 +145,17 @@ def chart(
         computed.
     """
     _refuse_odd_arguments(name, out, sql, marks)
-    from flows.site.gallery import gallery
+    from flows.site.snapshot_charts import list_snapshot_charts
     from warehouse.snapshot import open_snapshot
 
     with open_snapshot(common.place.snapshot) as connection:
         if name is None and sql is None:
-            print("\n".join(entry.name for entry in gallery(connection) if entry.is_listed))
+            print("\n".join(entry.name for entry in list_snapshot_charts(connection) if entry.is_listed))
             return 0
         entry, frame = _read_chart(connection, name, sql, precision, marks)
-    from flows.site.render import chart_spec, render
+    from flows.site.render import build_spec, render
 
-    content = render(chart_spec(entry, frame), _suffix(out))
+    content = render(build_spec(entry, frame), _suffix(out))
     if out is None:
         print_bytes(content)
     else:
@@ -172,15 +172,15 @@ def publish(*, out: str | None = None, common: Common = Common()) -> int:
     out
         Folder to publish to. It replaces an earlier site there and keeps all other files. Default: HOME/site.
     """
-    from flows.site.gallery import told
     from flows.site.publish import publish_site
+    from flows.site.snapshot_charts import summarize_left_out
 
     home = common.place
     site = read_folder("--out", out) or home.site.absolute()
     with show_progress("reading the snapshot") as show:
         report = publish_site(home, site, show.tell)
     print(f"published {report.charts} charts, {len(report.drawn)} of them drawn anew")
-    for line in told(report.left_out):
+    for line in summarize_left_out(report.left_out):
         print(f"  left out  {line}")
     print(f"  site  {site / 'index.html'}")
     return 0
@@ -235,13 +235,14 @@ def _read_chart(
     InputError
         There is no such chart, or nothing to draw.
     """
-    from flows.site.gallery import chart_frame, find_chart, is_drawable, roofline_of, with_marks
+    from flows.site.chart_rows import build_own_roofline, is_drawable, query_chart
+    from flows.site.snapshot_charts import choose_marks, find_chart
 
     if sql is not None:
-        return roofline_of(connection, read_statement(None, sql, "--sql"), precision, "chart: --sql")
+        return build_own_roofline(connection, read_statement(None, sql, "--sql"), precision, "chart: --sql")
     entry = find_chart(connection, name or "")
-    entry = with_marks(entry, marks) if marks else entry
-    frame = chart_frame(connection, entry)
+    entry = choose_marks(entry, marks) if marks else entry
+    frame = query_chart(connection, entry)
     if marks and not frame.is_empty() and not is_drawable(frame):
         available = " or ".join(sorted(set(frame["layer"]) & {"computed", "predicted", "measured"})) or "another chart"
         raise InputError(f"--marks {marks}: {name} has none of these; expected {available}")

@@ -108,13 +108,13 @@ def serve(
     _export_alerts(alerts)
     copy_to = read_folder("--publish-to", publish_to)
     with open_prefect(common) as show:
-        from flows.ingest.incoming import make_incoming
+        from flows.ingest.incoming import make_incoming_folder
         from flows.orchestrate.embedded_server import start_server
         from flows.orchestrate.schedules import refuse_bad_schedule, serve_here
         from flows.orchestrate.settings import answering
 
         refuse_bad_schedule(cron, timezone)
-        make_incoming(common.place)
+        make_incoming_folder(common.place)
         server = start_server(port)
         with answering(server):
             show.stop()
@@ -177,7 +177,7 @@ def _export_alerts(alerts: Alerts) -> None:
 
 
 def _print_summary(home: Home, summary: "Summary", copy_to: Path | None, seconds: float) -> None:
-    from flows.site.gallery import told
+    from flows.site.snapshot_charts import summarize_left_out
 
     if summary.status == "unchanged":
         print(f"unchanged: everything is up to date ({seconds:.1f} s)")
@@ -189,7 +189,7 @@ def _print_summary(home: Home, summary: "Summary", copy_to: Path | None, seconds
         print(f"published {what}: {touched:,} rows changed, {drawn} ({seconds:.1f} s)")
     if summary.site and summary.site.skipped:
         print(f"  left out  {', '.join(summary.site.skipped)}: no roof of the dtype, or no points at the setting")
-    for line in told(summary.left_out):
+    for line in summarize_left_out(summary.left_out):
         print(f"  left out  {line}")
     print(f"  snapshot  {home.snapshot}")
     print(f"  site      {(copy_to or home.site) / 'index.html'}")

@@ -6,7 +6,7 @@ import polars as pl
 
 from flows.ingest.catalog import SourceFile
 from flows.ingest.readers import calibration, gallery, hardware, measurement, model, ops, workload
-from flows.intensity.shapes import with_parameters
+from flows.intensity.shapes import add_parameters
 from warehouse.errors import InputError, refused_together
 
 _MOST_WEIGHTS = 1e16
@@ -17,7 +17,7 @@ _Reader = Callable[[Sequence[SourceFile]], Mapping[str, pl.DataFrame] | Frames]
 
 def _read_models(sources: Sequence[SourceFile]) -> Mapping[str, pl.DataFrame]:
     frames = model.read_models(sources)
-    with_counts = with_parameters(frames["model"])
+    with_counts = add_parameters(frames["model"])
     # widths that are absurd together overflow the count
     size = pl.col("hidden_size").cast(pl.Float64) * (
         pl.col("vocab_size") + pl.col("num_layers") * pl.col("intermediate_size") * pl.col("num_experts").fill_null(1)

@@ -43,7 +43,7 @@ class Drawings:
             future.cancel()
         wait(self._futures, timeout=_MOST_DRAWING_S)
 
-    def begin(self, name: str, submit: Submit) -> None:
+    def submit(self, name: str, submit: Submit) -> None:
         """Have something drawn."""
         self._submits[name] = submit
         self._futures[submit()] = name
@@ -83,7 +83,7 @@ class Drawings:
 
 def start() -> None:
     """Start the processes, which takes a while, and would do so at the first chart."""
-    _processes().submit(_load_renderer)
+    _start_executor().submit(_load_renderer)
 
 
 def submit_chart(entry: ChartEntry, frame: pl.DataFrame, files: Mapping[str, Path]) -> Future[None]:
@@ -98,29 +98,29 @@ def submit_bundle(file: Path) -> Future[None]:
 
 def _submit(function: Callable[..., None], *arguments: object) -> Future[None]:
     try:
-        future: Future[None] = _processes().submit(function, *arguments)
+        future: Future[None] = _start_executor().submit(function, *arguments)
     except BrokenExecutor:  # one was killed since
-        _processes.cache_clear()
-        future = _processes().submit(function, *arguments)
+        _start_executor.cache_clear()
+        future = _start_executor().submit(function, *arguments)
     return future
 
 
 def _end_processes() -> None:
     """End the processes, whatever they do; the next drawing starts others."""
-    _processes().shutdown(wait=False, kill_workers=True)
-    _processes.cache_clear()
+    _start_executor().shutdown(wait=False, kill_workers=True)
+    _start_executor.cache_clear()
 
 
 @cache
-def _processes() -> ProcessPoolExecutor:
+def _start_executor() -> ProcessPoolExecutor:
     """Return the processes, one a core: the renderer keeps to one thread. They end when idle for a while."""
     # where a run is cut off, loky's tracker frees what was left, but would say so after the command has ended
     os.environ["PYTHONWARNINGS"] = ",".join(filter(None, [os.environ.get("PYTHONWARNINGS"), "ignore:resource_tracker"]))
     count = min(cpu_count(), _MOST_PROCESSES)
-    return ProcessPoolExecutor(count, timeout=_IDLE_S, initializer=_begin, initargs=(os.getpid(),))
+    return ProcessPoolExecutor(count, timeout=_IDLE_S, initializer=_prepare_process, initargs=(os.getpid(),))
 
 
-def _begin(parent: int) -> None:
+def _prepare_process(parent: int) -> None:
     """Begin as a process that draws: it would outlive a parent that was killed until it was idle for a while."""
     end_with(parent)
     limit_memory(_MOST_BYTES)

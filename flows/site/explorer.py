@@ -8,8 +8,8 @@ from typing import Any
 import duckdb
 import polars as pl
 
-from flows.site.page_paths import folder_of
-from flows.site.page_templates import page, script_json
+from flows.site.page_paths import page_folder
+from flows.site.page_templates import render_page, script_json
 from warehouse.polars_frames import read_frame
 from warehouse.sql_files import sql_folder
 
@@ -37,30 +37,30 @@ def write_explorer(out: Path, connection: duckdb.DuckDBPyConnection) -> None:
     frames = {name: read_frame(connection, (folder / f"{name}.sql").read_text("utf-8")) for name in names}
     (out / PAGE).parent.mkdir(parents=True, exist_ok=True)
     (out / PAGE).write_text(
-        page("explorer.html.j2", root="../", here=PAGE, models=frames["models"].to_dicts()), "utf-8"
+        render_page("explorer.html.j2", root="../", here=PAGE, models=frames["models"].to_dicts()), "utf-8"
     )
     assets = out / "assets"
     (assets / "points").mkdir(parents=True, exist_ok=True)
     (assets / _SCRIPT).write_text(resources.files("charts").joinpath("pages", _SCRIPT).read_text("utf-8"), "utf-8")
-    known = {name: _encoded(frames[name]) for name in ("roofs", "precisions")}
-    known["files"] = {id_: folder_of(id_) for id_ in frames["models"]["model_id"] if folder_of(id_) != id_}
+    known = {name: _encode_columns(frames[name]) for name in ("roofs", "precisions")}
+    known["files"] = {id_: page_folder(id_) for id_ in frames["models"]["model_id"] if page_folder(id_) != id_}
     (assets / "roofs.js").write_text(f"explorer.know({script_json(known)});\n", "utf-8")
-    for model_id, data in _points(frames["points"]):
-        (assets / "points" / f"{folder_of(model_id)}.js").write_text(
+    for model_id, data in _encode_points(frames["points"]):
+        (assets / "points" / f"{page_folder(model_id)}.js").write_text(
             f"explorer.add({script_json(model_id)},{data});\n", "utf-8"
         )
 
 
-def _points(points: pl.DataFrame) -> Iterator[tuple[str, str]]:
+def _encode_points(points: pl.DataFrame) -> Iterator[tuple[str, str]]:
     """Yield each model with its ops as JSON: the settings in columns, and the lists of their ops.
 
     The settings of a phase have the same ops, and the precisions of one the same FLOP: such a list is there once.
     """
     settings = (
         points.with_columns(
-            *(pl.col(name).replace_strict(_quoted(points[name])) for name in ("op", "op_group")),
+            *(pl.col(name).replace_strict(_quote_names(points[name])) for name in ("op", "op_group")),
             pl.col("repeat").cast(pl.String),
-            *(_number(name) for name in _COSTS),
+            *(_format_number(name) for name in _COSTS),
         )
         .group_by(pl.struct("model_id", *_SETTING).rle_id().alias("setting"), maintain_order=True)
         .agg(pl.col("model_id", *_SETTING).first(), pl.col(*_OPS, *_COSTS))
@@ -69,13 +69,13 @@ def _points(points: pl.DataFrame) -> Iterator[tuple[str, str]]:
     )
     for (model_id,), part in settings.partition_by("model_id", as_dict=True, maintain_order=True).items():
         lists = {name: list(dict.fromkeys(part[name])) for name in ("ops", *_COSTS)}
-        codes = {name: _codes(part[name], values) for name, values in lists.items()}
-        columns = {**_encoded(part.select(_SETTING)), **{name: {"codes": codes[name]} for name in lists}}
+        codes = {name: _encode_values(part[name], values) for name, values in lists.items()}
+        columns = {**_encode_columns(part.select(_SETTING)), **{name: {"codes": codes[name]} for name in lists}}
         texts = (f'"{name}":[{",".join(values)}]' for name, values in lists.items())
         yield str(model_id), f'{{"settings":{script_json(columns)},"lists":{{{",".join(texts)}}}}}'
 
 
-def _number(name: str) -> pl.Expr:
+def _format_number(name: str) -> pl.Expr:
     """Return numbers as JSON: whole ones without a point, others with as many digits as tell them apart."""
     value = pl.col(name)
     is_whole = (value == value.floor()) & (value.abs() <= _EXACT)
@@ -83,16 +83,16 @@ def _number(name: str) -> pl.Expr:
     return pl.when(is_whole).then(whole.cast(pl.String)).otherwise(value.cast(pl.String)).alias(name)
 
 
-def _quoted(names: pl.Series) -> dict[str, str]:
+def _quote_names(names: pl.Series) -> dict[str, str]:
     return {name: script_json(name) for name in names.unique()}
 
 
-def _encoded(frame: pl.DataFrame) -> dict[str, Any]:
+def _encode_columns(frame: pl.DataFrame) -> dict[str, Any]:
     """Return the columns of a frame, each as its distinct values and where they stand."""
     distinct = {name: list(dict.fromkeys(frame[name])) for name in frame.columns}
-    return {name: {"values": values, "codes": _codes(frame[name], values)} for name, values in distinct.items()}
+    return {name: {"values": values, "codes": _encode_values(frame[name], values)} for name, values in distinct.items()}
 
 
-def _codes(column: pl.Series, values: list[Any]) -> list[int]:
+def _encode_values(column: pl.Series, values: list[Any]) -> list[int]:
     code = {value: number for number, value in enumerate(values)}
     return [code[value] for value in column]

@@ -8,7 +8,7 @@ _LONGEST = 150  # a disk takes names of 255 bytes, and files in the folder have 
 _DEVICES = {"con", "prn", "aux", "nul", *(f"{port}{number}" for port in ("com", "lpt") for number in range(10))}
 
 
-def can_be_a_folder(name: str) -> bool:
+def is_folder_name(name: str) -> bool:
     """Whether a folder can be called so, on any system and beside the pages of a list."""
     return (
         bool(_FOLDER.fullmatch(name))
@@ -18,10 +18,10 @@ def can_be_a_folder(name: str) -> bool:
     )
 
 
-def folder_of(id_: str) -> str:
+def page_folder(id_: str) -> str:
     """Return the folder of a page of a device or model: its id, or the id between two hyphens, which no id begins with.
 
     >>> folder_of("a40"), folder_of("index.html"), folder_of("con")
     ('a40', '-index.html-', '-con-')
     """
-    return id_ if can_be_a_folder(id_) else f"-{id_}-"
+    return id_ if is_folder_name(id_) else f"-{id_}-"

@@ -10,9 +10,9 @@ _PLAIN = (1e-3, 1e6)  # numbers outside are written with an exponent
 _LEAST_GROUPED = 10_000
 
 
-def page(template: str, **values: Any) -> str:
+def render_page(template: str, **values: Any) -> str:
     """Return a page of charts/pages, in which every value is escaped."""
-    return _templates().get_template(template).render(values)
+    return _load_templates().get_template(template).render(values)
 
 
 def script_json(value: Any) -> str:
@@ -22,7 +22,7 @@ def script_json(value: Any) -> str:
 
 
 @cache
-def _templates() -> Environment:
+def _load_templates() -> Environment:
     templates = Environment(
         loader=PackageLoader("charts", "pages"),
         autoescape=True,
@@ -30,11 +30,11 @@ def _templates() -> Environment:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    templates.filters["legible"] = _legible
+    templates.filters["legible"] = _format_number
     return templates
 
 
-def _legible(value: Any) -> Any:
+def _format_number(value: Any) -> Any:
     """Return a number with as many digits as a reader can use, and everything else as it is."""
     if isinstance(value, float):
         return f"{value:,.6g}" if _PLAIN[0] <= abs(value) < _PLAIN[1] or value == 0 else f"{value:.4g}"

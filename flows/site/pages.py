@@ -11,11 +11,11 @@ from typing import Any
 import duckdb
 import polars as pl
 
-from charts.findings import finding_of_grid
 from charts.gallery import ChartEntry
-from flows.site.gallery import chart_sql
-from flows.site.page_paths import folder_of
-from flows.site.page_templates import page
+from charts.summaries import summarize_grid
+from flows.site.page_paths import page_folder
+from flows.site.page_templates import render_page
+from flows.site.snapshot_charts import compose_sql
 from warehouse.polars_frames import read_frame
 from warehouse.rows import fetch_value
 from warehouse.sql_files import sql_folder
@@ -52,7 +52,7 @@ class ShownChart:
 
 
 @dataclass(frozen=True)
-class Known:
+class SiteRows:
     """The rows of the queries in sql/site, by query; devices and models by their ids."""
 
     frames: Mapping[str, pl.DataFrame]
@@ -60,7 +60,7 @@ class Known:
     models: Mapping[str, Row]
 
 
-def read_known(connection: duckdb.DuckDBPyConnection) -> Known:
+def read_site_rows(connection: duckdb.DuckDBPyConnection) -> SiteRows:
     """Return what a snapshot says of devices, models, and what they have in common."""
     queries = {path.stem: path.read_text("utf-8") for path in (sql_folder() / "site").glob("*.sql")}
     frames = {name: read_frame(connection, sql) for name, sql in queries.items()}
@@ -68,20 +68,20 @@ def read_known(connection: duckdb.DuckDBPyConnection) -> Known:
         {row[key]: row for row in frames[name].to_dicts()}
         for name, key in (("devices", "hardware_id"), ("models", "model_id"))
     )
-    return Known(frames, devices, models)
+    return SiteRows(frames, devices, models)
 
 
-def write_chart_page(out: Path, chart: ShownChart, known: Known) -> Card:
+def write_chart_page(out: Path, chart: ShownChart, known: SiteRows) -> Card:
     """Write the page of a chart that is drawn, and return what the gallery says of it."""
-    card = _card(out, chart, known)
-    _write_chart(out, card, chart, known)
+    card = _make_card(out, chart, known)
+    _write_chart_details(out, card, chart, known)
     return card
 
 
 def write_pages(
     out: Path,
     connection: duckdb.DuckDBPyConnection,
-    known: Known,
+    known: SiteRows,
     cards: Sequence[Card],
     run: Row,
     files: Mapping[str, str],
@@ -104,10 +104,10 @@ def write_pages(
         The Parquet file of each table and view that has one.
     """
     devices, models = known.devices, known.models
-    _write(
+    _write_page(
         out / "index.html", "index.html.j2", "", "index.html", charts=cards, run_id=run["run"],
-        devices=_choices(devices, (id_ for card in cards for id_ in card["hardware"])),
-        models=_choices(models, (card["model_id"] for card in cards)),
+        devices=_list_choices(devices, (id_ for card in cards for id_ in card["hardware"])),
+        models=_list_choices(models, (card["model_id"] for card in cards)),
         phases=sorted({phase for card in cards for phase in card["phases"]}),
         kinds=sorted({card["kind"] for card in cards}),
     )  # fmt: skip
@@ -124,7 +124,7 @@ def write_assets(out: Path) -> None:
         (out / "assets" / name).write_text(text, "utf-8")
 
 
-def _card(out: Path, chart: ShownChart, known: Known) -> Row:
+def _make_card(out: Path, chart: ShownChart, known: SiteRows) -> Row:
     """Return what the gallery says of a chart, and what it can be found by."""
     entry, frame = chart.entry, chart.frame
     folder = out / "charts" / entry.name
@@ -133,7 +133,7 @@ def _card(out: Path, chart: ShownChart, known: Known) -> Row:
         size = _SIZE.search(svg.read(1000))
     title, subtitle = spec["title"]["text"], spec["title"]["subtitle"]
     said = [subtitle] if isinstance(subtitle, str) else subtitle
-    summary = finding_of_grid(frame.filter("is_shown")) if entry.template == "paper" else said[0]
+    summary = summarize_grid(frame.filter("is_shown")) if entry.template == "paper" else said[0]
     hardware = [entry.parameters.get("hardware_id"), *(entry.parameters.get("devices") or [])]
     if "hardware_id" in frame.columns:
         hardware += frame["hardware_id"].to_list()
@@ -161,7 +161,7 @@ def _card(out: Path, chart: ShownChart, known: Known) -> Row:
     }
 
 
-def _write_chart(out: Path, card: Row, chart: ShownChart, known: Known) -> None:
+def _write_chart_details(out: Path, card: Row, chart: ShownChart, known: SiteRows) -> None:
     parameters = chart.entry.parameters
     shown = ("precision_id", "convention", "batch_size", "sequence_length", "marks", "dtype")
     setting = {name.removesuffix("_id"): parameters.get(name) for name in shown}
@@ -174,52 +174,52 @@ def _write_chart(out: Path, card: Row, chart: ShownChart, known: Known) -> None:
     links = [(f"../../{_device_page(id_)}", known.devices[id_]["name"]) for id_ in card["hardware"]]
     if model := known.models.get(card["model_id"]):
         links.append((f"../../{_model_page(card['model_id'])}", model["short_name"]))
-    _write(
+    _write_page(
         out / "charts" / chart.entry.name / "index.html", "chart.html.j2", "../../", None,
-        chart={**card, "setting": setting, "links": links}, spec=card["spec"], sql=chart_sql(chart.entry),
+        chart={**card, "setting": setting, "links": links}, spec=card["spec"], sql=compose_sql(chart.entry),
         rows=frame.head(_FIRST_ROWS).to_dicts(), count=len(frame),
     )  # fmt: skip
 
 
 def write_moved_page(out: Path, name: str, card: Card) -> None:
     """Write a page at the place of a chart that another one took in."""
-    _write(out / "charts" / name / "index.html", "moved.html.j2", "../../", None, name=name, chart=card)
+    _write_page(out / "charts" / name / "index.html", "moved.html.j2", "../../", None, name=name, chart=card)
 
 
-def _write_devices(out: Path, known: Known, cards: Sequence[Row]) -> None:
+def _write_devices(out: Path, known: SiteRows, cards: Sequence[Row]) -> None:
     tables = {
-        name: _by(known.frames[f"device_{name}"], "hardware_id")
+        name: _group_rows(known.frames[f"device_{name}"], "hardware_id")
         for name in ("roofs", "conflicts", "measured", "crossovers")
     }
-    steps = _by(known.frames["steps"], "hardware_id", "model_id", "device")
+    steps = _group_rows(known.frames["steps"], "hardware_id", "model_id", "device")
     links = {row["short_name"]: f"../../{_model_page(id_)}" for id_, row in known.models.items()}
     for hardware_id, device in known.devices.items():
-        _write(
+        _write_page(
             out / _device_page(hardware_id), "device.html.j2", "../../", None, device=device,
             charts=[card for card in cards if hardware_id in card["hardware"]], links=links,
             steps=steps.get(hardware_id, []), **{name: rows.get(hardware_id, []) for name, rows in tables.items()},
         )  # fmt: skip
     listed = [{k: v for k, v in row.items() if k not in _LONG} for row in known.devices.values()]
-    pages = [f"{folder_of(id_)}/index.html" for id_ in known.devices]
-    _write(
+    pages = [f"{page_folder(id_)}/index.html" for id_ in known.devices]
+    _write_page(
         out / "devices" / "index.html", "list.html.j2", "../", "devices/index.html", title="Devices", rows=listed,
         link="name", pages=pages,
     )  # fmt: skip
 
 
-def _write_models(out: Path, known: Known, cards: Sequence[Row]) -> None:
-    crossovers = _by(known.frames["model_crossovers"], "model_id")
-    steps = _by(known.frames["steps"], "model_id", "hardware_id", "model")
+def _write_models(out: Path, known: SiteRows, cards: Sequence[Row]) -> None:
+    crossovers = _group_rows(known.frames["model_crossovers"], "model_id")
+    steps = _group_rows(known.frames["steps"], "model_id", "hardware_id", "model")
     links = {row["short_name"]: f"../../{_device_page(id_)}" for id_, row in known.devices.items()}
     for model_id, model in known.models.items():
-        _write(
+        _write_page(
             out / _model_page(model_id), "model.html.j2", "../../", None, model=model,
             charts=[card for card in cards if card["model_id"] == model_id], links=links,
             steps=steps.get(model_id, []), crossovers=crossovers.get(model_id, []),
         )  # fmt: skip
     listed = [{k: v for k, v in row.items() if k not in _LONG} for row in known.models.values()]
-    pages = [f"{folder_of(id_)}/index.html" for id_ in known.models]
-    _write(
+    pages = [f"{page_folder(id_)}/index.html" for id_ in known.models]
+    _write_page(
         out / "models" / "index.html", "list.html.j2", "../", "models/index.html", title="Models", rows=listed,
         link="short_name", pages=pages,
     )  # fmt: skip
@@ -228,11 +228,11 @@ def _write_models(out: Path, known: Known, cards: Sequence[Row]) -> None:
 def _write_data(
     out: Path,
     connection: duckdb.DuckDBPyConnection,
-    known: Known,
+    known: SiteRows,
     run: Row,
     files: Mapping[str, str],
 ) -> None:
-    columns = _by(known.frames["columns"], "object")
+    columns = _group_rows(known.frames["columns"], "object")
     objects = []
     for row in known.frames["objects"].to_dicts():
         name, file = row["name"], files.get(row["name"])
@@ -240,30 +240,30 @@ def _write_data(
         count = fetch_value(connection, f"select count(*) from {name}") if file else None
         objects.append({**row, "rows": count, "file": file, "columns": columns.get(name, [])})
     sources = known.frames["sources"].to_dicts()
-    _write(
+    _write_page(
         out / "data" / "index.html", "data.html.j2", "../", "data/index.html", objects=objects, run=run, sources=sources
     )
 
 
 def _device_page(hardware_id: str) -> str:
-    return f"devices/{folder_of(hardware_id)}/index.html"
+    return f"devices/{page_folder(hardware_id)}/index.html"
 
 
 def _model_page(model_id: str) -> str:
-    return f"models/{folder_of(model_id)}/index.html"
+    return f"models/{page_folder(model_id)}/index.html"
 
 
-def _choices(known: Mapping[str, Row], ids: Iterable[str | None]) -> list[tuple[str, str]]:
+def _list_choices(known: Mapping[str, Row], ids: Iterable[str | None]) -> list[tuple[str, str]]:
     used = set(ids)
     return sorted(((id_, row["short_name"]) for id_, row in known.items() if id_ in used), key=lambda pair: pair[1])
 
 
-def _by(frame: pl.DataFrame, key: str, *hidden: str) -> dict[str, list[Row]]:
+def _group_rows(frame: pl.DataFrame, key: str, *hidden: str) -> dict[str, list[Row]]:
     """Return the rows of each value of a column, without it and others."""
     parts = frame.partition_by(key, as_dict=True, maintain_order=True)
     return {str(value): rows.drop(key, *hidden).to_dicts() for (value,), rows in parts.items()}
 
 
-def _write(path: Path, template: str, root: str, here: str | None, **values: Any) -> None:
+def _write_page(path: Path, template: str, root: str, here: str | None, **values: Any) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text(page(template, root=root, here=here, **values), "utf-8")
+    path.write_text(render_page(template, root=root, here=here, **values), "utf-8")

@@ -13,30 +13,28 @@ from pathlib import Path
 import duckdb
 import polars as pl
 
-from charts.gallery import ChartEntry, published_views
+from charts.gallery import ChartEntry, list_published_views
+from flows.site.chart_rows import is_drawable, query_chart
 from flows.site.drawing_processes import RENDERER, Drawings, submit_bundle, submit_chart
 from flows.site.explorer import write_explorer
-from flows.site.gallery import (
-    SHIPPED_LIST,
-    SUFFIXES,
-    LeftOut,
-    bad_entries,
-    chart_frame,
-    chart_sql,
-    gallery,
-    is_drawable,
-    left_out,
-)
-from flows.site.page_paths import can_be_a_folder
+from flows.site.page_paths import is_folder_name
 from flows.site.pages import (
     Card,
-    Known,
     ShownChart,
-    read_known,
+    SiteRows,
+    read_site_rows,
     write_assets,
     write_chart_page,
     write_moved_page,
     write_pages,
+)
+from flows.site.snapshot_charts import (
+    SHIPPED_LIST,
+    SUFFIXES,
+    LeftOut,
+    compose_sql,
+    list_bad_entries,
+    list_snapshot_charts,
 )
 from warehouse.digest import digest_of
 from warehouse.errors import InputError, RunError, disk_trouble, one_line
@@ -89,7 +87,7 @@ class _Rebuild:
         self.made_from.pop(name, None)
         shutil.rmtree(self.new / "charts" / name, ignore_errors=True)
 
-    def takes_over(self, name: str, digest: str, files: Iterable[str]) -> bool:
+    def reuse(self, name: str, digest: str, files: Iterable[str]) -> bool:
         """Link the files of the old site, where they are whole and made from the same; say whether they were."""
         self.made_from[name] = digest
         files = list(files)
@@ -100,7 +98,7 @@ class _Rebuild:
             target = self.new / file
             target.parent.mkdir(parents=True, exist_ok=True)
             if same:
-                _link(self.old / file, target)
+                _link_or_copy(self.old / file, target)
         return same
 
 
@@ -117,7 +115,7 @@ def publish_site(home: Home, site: Path, progress: Callable[[str], None] = lambd
     RunError
         The disk is full, or somebody else is publishing there.
     """
-    with _in_one_line(site):
+    with _explain_disk_errors(site):
         site = site.resolve()
         if site == home.site.resolve():
             with home.writing():
@@ -157,10 +155,10 @@ def build_site(
     # one thread: queries are small, and the cores draw
     with open_snapshot(snapshot, threads=1) as connection, ThreadPoolExecutor(1) as beside, Drawings() as drawings:
         writing = beside.submit(_write_data, connection.cursor(), rebuild, of_runs=False)
-        if not rebuild.takes_over(_BUNDLE, RENDERER, [_BUNDLE]):
-            drawings.begin(_BUNDLE, partial(submit_bundle, out / _BUNDLE))
-        album.left_out += bad_entries(connection)
-        _begin_charts(connection, rebuild, album, drawings, progress)
+        if not rebuild.reuse(_BUNDLE, RENDERER, [_BUNDLE]):
+            drawings.submit(_BUNDLE, partial(submit_bundle, out / _BUNDLE))
+        album.left_out += list_bad_entries(connection)
+        _query_charts(connection, rebuild, album, drawings, progress)
         data = writing.result()
         write_assets(out)
         write_explorer(out, connection)
@@ -169,7 +167,7 @@ def build_site(
             raise failed[_BUNDLE]
         for name, error in failed.items():
             album.leave_out(name, error, rebuild)
-        known = read_known(connection)
+        known = read_site_rows(connection)
         album.write_pages(out, known, rebuild)
     album.refuse_nothing()
     record(album.left_out)
@@ -193,7 +191,7 @@ def build_site(
     return SiteReport(len(album.cards), tuple(drawn), tuple(album.skipped), tuple(album.left_out))
 
 
-def left_out_of(site: Path) -> tuple[LeftOut, ...]:
+def read_left_out(site: Path) -> tuple[LeftOut, ...]:
     """Return the charts that a site lacks."""
     return tuple(LeftOut(*map(str, chart)) for chart in read_manifest(site).get("left_out", []))
 
@@ -214,9 +212,9 @@ class _Album:
         try:
             yield
         except (Exception, pl.exceptions.PanicException) as error:
-            if _is_of_the_home(error):
+            if _is_fault_of_home(error):
                 raise
-            self._leave_out(entry, _reason(entry, error), rebuild)
+            self._leave_out(entry, _describe_fault(entry, error), rebuild)
 
     def leave_out(self, name: str, error: BaseException, rebuild: "_Rebuild") -> None:
         """Leave a chart out whose drawing failed."""
@@ -224,7 +222,7 @@ class _Album:
         with self.leaving_out(entry, rebuild):
             raise error
 
-    def write_pages(self, out: Path, known: Known, rebuild: "_Rebuild") -> None:
+    def write_pages(self, out: Path, known: SiteRows, rebuild: "_Rebuild") -> None:
         """Write the page of each chart; where a chart was taken in by another, one that leads there."""
         for chart in [chart for chart in self.charts if chart.entry.alias_of is None]:
             with self.leaving_out(chart.entry, rebuild):
@@ -237,7 +235,7 @@ class _Album:
 
     def _leave_out(self, entry: ChartEntry, reason: str, rebuild: "_Rebuild") -> None:
         self.charts = [chart for chart in self.charts if chart.entry.name != entry.name]
-        self.left_out.append(left_out(entry, reason))
+        self.left_out.append(LeftOut(entry.source or SHIPPED_LIST, entry.name, reason))
         rebuild.forget(entry.name)
 
     def refuse_nothing(self) -> None:
@@ -247,7 +245,7 @@ class _Album:
             raise RunError(f"no chart could be drawn, so nothing was published: {shipped[0]}")
 
 
-def _begin_charts(
+def _query_charts(
     connection: duckdb.DuckDBPyConnection,
     rebuild: "_Rebuild",
     album: _Album,
@@ -255,28 +253,28 @@ def _begin_charts(
     progress: Callable[[str], None],
 ) -> None:
     """Ask for the rows of every chart, and have those drawn whose rows changed."""
-    entries = [entry for entry in gallery(connection) if entry.on_site]
+    entries = [entry for entry in list_snapshot_charts(connection) if entry.on_site]
     for number, entry in enumerate(entries, 1):
         progress(f"querying {entry.name} ({number} of {len(entries)})")
         with album.leaving_out(entry, rebuild):
-            if not can_be_a_folder(entry.name):
+            if not is_folder_name(entry.name):
                 raise InputError("expected another name: it is too long, or some system has no file of that name")
-            frame = chart_frame(connection, entry)
+            frame = query_chart(connection, entry)
             if not is_drawable(frame):
                 if entry.source:
                     raise InputError(_NOTHING_TO_DRAW)
                 album.skipped.append(entry.name)
                 continue
             files = {suffix: f"charts/{entry.name}/{entry.name}.{suffix}" for suffix in SUFFIXES}
-            digest = digest_of([chart_sql(entry), frame.write_csv(), code_version()])
+            digest = digest_of([compose_sql(entry), frame.write_csv(), code_version()])
             album.charts.append(ShownChart(entry, frame))
-            if not rebuild.takes_over(entry.name, digest, files.values()):
+            if not rebuild.reuse(entry.name, digest, files.values()):
                 targets = {suffix: rebuild.new / file for suffix, file in files.items()}
-                drawings.begin(entry.name, partial(submit_chart, entry, frame, targets))
+                drawings.submit(entry.name, partial(submit_chart, entry, frame, targets))
                 album.drawn.append(entry.name)
 
 
-def _reason(entry: ChartEntry, error: BaseException) -> str:
+def _describe_fault(entry: ChartEntry, error: BaseException) -> str:
     """Return in one line why a chart could not be drawn, without the name that stands before it anyway."""
     said = one_line(error)
     if isinstance(error, InputError | RunError):
@@ -284,7 +282,7 @@ def _reason(entry: ChartEntry, error: BaseException) -> str:
     return f"{type(error).__name__}: {said}"
 
 
-def _is_of_the_home(error: BaseException) -> bool:
+def _is_fault_of_home(error: BaseException) -> bool:
     """Whether an error has nothing to do with the chart at which it came: the disk is full, the snapshot damaged."""
     of_the_file = isinstance(error, duckdb.IOException | duckdb.FatalException | duckdb.InternalException)
     return of_the_file or disk_trouble(error) is not None or "Corrupt database" in str(error)
@@ -293,7 +291,7 @@ def _is_of_the_home(error: BaseException) -> bool:
 def _publish(home: Home, site: Path, progress: Callable[[str], None], *, copies: bool) -> SiteReport:
     draft = begin_draft(site)
     try:
-        report = _copied(home.site, draft.new) if copies else None
+        report = _copy_site(home.site, draft.new) if copies else None
         if report is None:
             report = build_site(home.snapshot, draft.new, site, progress)
         place(draft)
@@ -302,7 +300,7 @@ def _publish(home: Home, site: Path, progress: Callable[[str], None], *, copies:
     return report
 
 
-def _copied(site: Path, new: Path) -> SiteReport | None:
+def _copy_site(site: Path, new: Path) -> SiteReport | None:
     """Copy the files of a site; None where another took its place meanwhile."""
     manifest = (site / MANIFEST).read_bytes()
     try:
@@ -315,7 +313,7 @@ def _copied(site: Path, new: Path) -> SiteReport | None:
     if not is_whole:
         shutil.rmtree(new, ignore_errors=True)
         return None
-    return SiteReport(len(read_manifest(new).get("charts", [])), (), (), left_out_of(new))
+    return SiteReport(len(read_manifest(new).get("charts", [])), (), (), read_left_out(new))
 
 
 def _refuse_own_folders(home: Home, site: Path) -> None:
@@ -327,7 +325,7 @@ def _refuse_own_folders(home: Home, site: Path) -> None:
 
 
 @contextmanager
-def _in_one_line(site: Path) -> Iterator[None]:
+def _explain_disk_errors(site: Path) -> Iterator[None]:
     """Say of what a disk does not let be written where that is."""
     try:
         yield
@@ -354,38 +352,38 @@ def _is_full(site: Path) -> bool:
 def _write_data(connection: duckdb.DuckDBPyConnection, rebuild: _Rebuild, *, of_runs: bool) -> list[str]:
     """Write the published tables and views that read tables of runs, or those that do not."""
     names = []
-    for name, digest in _published_objects(connection):
-        if of_runs == _tables_below(name).isdisjoint(_OF_RUNS):
+    for name, digest in _list_published_objects(connection):
+        if of_runs == _find_tables_below(name).isdisjoint(_OF_RUNS):
             continue
         file = f"data/{name}.parquet"
-        if not rebuild.takes_over(file, digest, [file]):
+        if not rebuild.reuse(file, digest, [file]):
             scan_object(connection, name).sink_parquet(rebuild.new / file)
         names.append(name)
     return names
 
 
-def _published_objects(connection: duckdb.DuckDBPyConnection) -> Iterator[tuple[str, str]]:
+def _list_published_objects(connection: duckdb.DuckDBPyConnection) -> Iterator[tuple[str, str]]:
     """Yield the tables of core and the published views, each with the digest of its inputs.
 
     The digest is empty where what an object is made from is not recorded.
     """
     loaded = {f"core.{table}": digest for table, digest in loaded_digests(connection).items()}
     tables = fetch_column(connection, "select 'core.' || table_name from duckdb_tables() where schema_name = 'core'")
-    for name in sorted([*published_views(), *tables]):
-        digests = [loaded.get(table, "") for table in _tables_below(name)]
+    for name in sorted([*list_published_views(), *tables]):
+        digests = [loaded.get(table, "") for table in _find_tables_below(name)]
         yield name, digest_of([name, code_version(), *digests]) if all(digests) else ""
 
 
-def _tables_below(name: str) -> set[str]:
+def _find_tables_below(name: str) -> set[str]:
     """Return the tables that an object is made from, but for those that only a migration fills."""
     schema, view = name.split(".")
     if schema == "core":
         return {name} - {"core.phase"}
     sql = (sql_folder() / "views" / schema / f"{view}.sql").read_text("utf-8")
-    return set().union(*(_tables_below(source) for source in read_names(sql)))
+    return set().union(*(_find_tables_below(source) for source in read_names(sql)))
 
 
-def _link(old: Path, new: Path) -> None:
+def _link_or_copy(old: Path, new: Path) -> None:
     try:
         os.link(old, new)
     except OSError:  # a disk without hard links

@@ -15,10 +15,10 @@ from altair.utils.schemapi import debug_mode
 
 from charts.gallery import ChartEntry
 from charts.templates import TEMPLATES
-from flows.site.gallery import chart_sql
+from flows.site.snapshot_charts import compose_sql
 from warehouse.spreadsheet import guard_text_cells
 
-_NUMBERED = re.compile(r"(?<=[\"#])(clip|gradient_)(\d+)(?=[\")])")
+_NUMBERED_IDS = re.compile(r"(?<=[\"#])(clip|gradient_)(\d+)(?=[\")])")
 # the renderer would end its process at these, as a query can return them
 _NO_TEXT = "[\\x00-\\x08\\x0b\\x0c\\x0e-\\x1f\\x7f-\\x9f\ufffe\uffff]"
 _PIXELS_A_UNIT = 1.5
@@ -32,7 +32,7 @@ _NOT_BUILT_IN = re.compile(r"[^\n -\u017f\u0384-\u03ce\u0400-\u045f\u2010-\u2026
 _FONT_FOLDERS = ("/usr/share/fonts", "/usr/local/share/fonts", "~/.fonts", "~/.local/share/fonts")
 
 
-def chart_spec(entry: ChartEntry, frame: pl.DataFrame) -> dict[str, Any]:
+def build_spec(entry: ChartEntry, frame: pl.DataFrame) -> dict[str, Any]:
     """Return the Vega-Lite specification of a chart."""
     frame = frame.with_columns(pl.col(pl.String).str.replace_all(_NO_TEXT, "\N{REPLACEMENT CHARACTER}"))
     with debug_mode(False):  # tests validate; here it would take most of the time
@@ -53,20 +53,20 @@ def render(spec: dict[str, Any], suffix: str) -> bytes:
     warm_up()
     if _NOT_BUILT_IN.search(json.dumps(spec, ensure_ascii=False)):
         use_system_fonts()
-    svg = _own_numbers(vl_convert.vegalite_to_svg(spec, vl_version=_VEGA_LITE))
+    svg = _renumber_ids(vl_convert.vegalite_to_svg(spec, vl_version=_VEGA_LITE))
     return svg.encode() if suffix == "svg" else vl_convert.svg_to_png(svg, scale=_PIXELS_A_UNIT)
 
 
 def write_chart(entry: ChartEntry, frame: pl.DataFrame, files: Mapping[str, Path]) -> None:
-    """Write what is published of a chart: by suffix, the files of `flows.site.gallery.SUFFIXES`."""
-    spec = chart_spec(entry, frame)
+    """Write what is published of a chart: by suffix, the files of `flows.site.snapshot_charts.SUFFIXES`."""
+    spec = build_spec(entry, frame)
     svg = render(spec, "svg")
     contents = {
         "vl.json": render(spec, "json"),
         "svg": svg,
         "png": vl_convert.svg_to_png(svg.decode(), scale=_PIXELS_A_UNIT),
         "csv": guard_text_cells(frame).write_csv().encode(),
-        "sql": chart_sql(entry).encode(),
+        "sql": compose_sql(entry).encode(),
     }
     for suffix, file in files.items():
         file.write_bytes(contents[suffix])
@@ -80,10 +80,10 @@ def use_system_fonts() -> None:
             vl_convert.register_font_directory(str(folder))
 
 
-def _own_numbers(svg: str) -> str:
+def _renumber_ids(svg: str) -> str:
     """Return an SVG whose clip paths and gradients are numbered from 0: the renderer counts on from chart to chart."""
-    order = {name: i for i, name in enumerate(dict.fromkeys(_NUMBERED.findall(svg)))}
-    return _NUMBERED.sub(lambda found: f"{found[1]}{order[found[1], found[2]]}", svg)
+    order = {name: i for i, name in enumerate(dict.fromkeys(_NUMBERED_IDS.findall(svg)))}
+    return _NUMBERED_IDS.sub(lambda found: f"{found[1]}{order[found[1], found[2]]}", svg)
 
 
 @cache

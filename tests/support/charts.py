@@ -7,8 +7,8 @@ import altair as alt
 import duckdb
 import polars as pl
 
-from flows.site.gallery import chart_sql, find_chart
-from flows.site.render import chart_spec
+from flows.site.render import build_spec
+from flows.site.snapshot_charts import compose_sql, find_chart
 from warehouse.polars_frames import read_frame
 
 OF_STEPS = ["step-time-llama-3-8b-h100-sxm", "crossover-llama-3-8b-h100-sxm", "throughput-llama-3-8b"]
@@ -21,8 +21,8 @@ def draw(snapshot: duckdb.DuckDBPyConnection, name: str) -> tuple[dict[str, Any]
     ((_, _, file),) = snapshot.execute("pragma database_list").fetchall()
     if (file, name) not in DRAWN:
         entry = find_chart(snapshot, name)
-        frame = read_frame(snapshot, chart_sql(entry))
-        DRAWN[file, name] = chart_spec(entry, frame), frame
+        frame = read_frame(snapshot, compose_sql(entry))
+        DRAWN[file, name] = build_spec(entry, frame), frame
     return DRAWN[file, name]
 
 

@@ -72,7 +72,7 @@ def read_calibrations(sources: Sequence[SourceFile]) -> dict[str, pl.DataFrame]:
     return {"fitted": fitted, "origin": pl.DataFrame(said, schema=texts)}
 
 
-def with_relatives(fitted: pl.DataFrame, relatives: pl.DataFrame) -> pl.DataFrame:
+def transfer_to_relatives(fitted: pl.DataFrame, relatives: pl.DataFrame) -> pl.DataFrame:
     """Return the rows of core.calibration: of a device without its own, those of its nearest relative.
 
     Parameters

@@ -6,20 +6,20 @@ _PHASES = ("prefill", "decode", "speculative", "kernel")
 _MOST_NAMES = 3
 
 
-def finding_of_grid(points: pl.DataFrame) -> str:
+def summarize_grid(points: pl.DataFrame) -> str:
     """Say of each phase how many of its marks are compute-bound, where points are computed at many settings.
 
     Of measured points and others, say how close the kind of most comes to the roof.
     """
     if points["layer"].unique().to_list() != ["computed"]:
         most = points["layer"].mode().sort().first()
-        return finding(points.filter(layer=most))
+        return summarize_points(points.filter(layer=most))
     shares = points.group_by("phase").agg((pl.col("bound") == "compute").mean()).sort("phase", descending=True)
     said = (f"{share:.0%} of the marks of {phase}" if share else f"none of {phase}" for phase, share in shares.rows())
     return f"Compute-bound: {', '.join(said)}"
 
 
-def finding(points: pl.DataFrame) -> str:
+def summarize_points(points: pl.DataFrame) -> str:
     """Say of each phase how close it comes to the roof, where points are measured or predicted, or else what bounds it.
 
     Parameters

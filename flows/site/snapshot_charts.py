@@ -1,0 +1,120 @@
+"""The charts that a snapshot can show, and the queries that they are drawn from."""
+
+import json
+import string
+import textwrap
+from collections.abc import Iterable
+from dataclasses import replace
+from difflib import get_close_matches
+from typing import NamedTuple
+
+import duckdb
+
+from charts.gallery import CHOOSE_MARKS, ChartEntry, list_charts
+from warehouse.errors import InputError
+from warehouse.polars_frames import read_frame
+from warehouse.snapshot import refuse_earlier_version
+from warehouse.sql_files import sql_files, sql_folder
+from warehouse.sql_values import literal
+
+SHIPPED_LIST = "charts/gallery.toml"
+_SHOWN_NAMES = 3
+
+# what is published of a chart
+SUFFIXES = ("vl.json", "svg", "png", "csv", "sql")
+
+# words of the gallery's list that stand for several values, and the query that says for which
+_WILDCARDS = {
+    "model_id": {"*": "every_model", "op sets": "op_sets"},
+    "hardware_id": {"*": "every_device", "own": "own_devices", "measured": "measured_devices"},
+}
+
+
+class LeftOut(NamedTuple):
+    """A chart that a site lacks: the file that it stands in, its name, and the reason."""
+
+    file: str
+    name: str
+    reason: str
+
+    def __str__(self) -> str:
+        return f"{self.file}: {self.name}: {self.reason}"
+
+
+def summarize_left_out(left_out: Iterable[LeftOut]) -> list[str]:
+    """Return what to say of charts that were left out: a line a file and reason."""
+    names: dict[tuple[str, str], list[str]] = {}
+    for chart in left_out:
+        names.setdefault((chart.file, chart.reason), []).append(chart.name)
+    return [
+        f"{file}: {', '.join(alike[:_SHOWN_NAMES])}"
+        f"{f' and {len(alike) - _SHOWN_NAMES} more' if len(alike) > _SHOWN_NAMES else ''}: {reason}"
+        for (file, reason), alike in names.items()
+    ]
+
+
+def list_snapshot_charts(connection: duckdb.DuckDBPyConnection) -> list[ChartEntry]:
+    """Return the charts that a snapshot can show, or raise `InputError` where it is of an earlier version."""
+    refuse_earlier_version(connection)
+    files = {path.stem: path.read_text("utf-8") for path in sql_files("gallery")}
+    known = {
+        field: {word: read_frame(connection, files[file]).to_dicts() for word, file in words.items()}
+        for field, words in _WILDCARDS.items()
+    }
+    own = [
+        {**json.loads(row["entry"]), "name": row["name"], "template": row["template"], "source": row["file"]}
+        for row in read_frame(connection, files["own_charts"]).to_dicts()
+        if row["fault"] is None
+    ]
+    return list_charts(known, own)
+
+
+def list_bad_entries(connection: duckdb.DuckDBPyConnection) -> list[LeftOut]:
+    """Return the entries of users' galleries that cannot be used."""
+    rows = read_frame(connection, (sql_folder() / "gallery" / "own_charts.sql").read_text("utf-8")).to_dicts()
+    return [LeftOut(row["file"], row["name"], row["fault"]) for row in rows if row["fault"] is not None]
+
+
+def find_chart(connection: duckdb.DuckDBPyConnection, name: str) -> ChartEntry:
+    """Return the chart of a name, or raise `InputError` with the nearest names."""
+    entries = {entry.name: entry for entry in list_snapshot_charts(connection)}
+    if name not in entries:
+        for bad in list_bad_entries(connection):
+            if bad.name == name:
+                raise InputError(str(bad))
+        listed = sorted(entry.name for entry in entries.values() if entry.is_listed)
+        near = ", ".join(get_close_matches(name, listed, n=3, cutoff=0.3) or listed[:3])
+        raise InputError(f"chart: {name}: no such chart; expected a name that `rooflines chart` lists, as {near}")
+    return entries[name]
+
+
+def choose_marks(entry: ChartEntry, marks: str) -> ChartEntry:
+    """Return a chart with other marks drawn.
+
+    Raises
+    ------
+    InputError
+        It has no marks to choose from.
+    """
+    if entry.template not in CHOOSE_MARKS or "sql" in entry.parameters:
+        raise InputError(f"--marks: {entry.name} has no marks to choose from; expected a chart of the paper's style")
+    return replace(entry, parameters={**entry.parameters, "marks": marks})
+
+
+def compose_sql(entry: ChartEntry) -> str:
+    """Return the query of a chart, its parameters written out.
+
+    `$points` in it stands for the query in sql/charts/marks that the entry's `marks` name, and the name of such a query
+    for that query. A chart of a query of its own has that.
+    """
+    if "sql" in entry.parameters:
+        return str(entry.parameters["sql"])
+    folder = sql_folder() / "charts"
+    template = string.Template((folder / f"{entry.template}.sql").read_text("utf-8"))
+    values = {name: literal(value) for name, value in entry.parameters.items()}
+    points = {path.stem: path for path in (folder / "marks").glob("*.sql")}
+    points["points"] = points.get(entry.parameters["marks"], points["none"])
+    for name in points.keys() & set(template.get_identifiers()):
+        text = string.Template(points[name].read_text("utf-8")).safe_substitute(values)
+        values[name] = textwrap.indent(text, " " * 4).rstrip()
+    return template.substitute(values)
