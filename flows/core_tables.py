@@ -14,10 +14,10 @@ from flows.ingest.readers.calibration import transfer_to_relatives
 from flows.ingest.readers.gallery import mark_unknown_ids
 from flows.ingest.readers.measurement import add_measured_ceilings, refuse_unknown_devices
 from flows.intensity.op_tables import INPUTS, TABLES, compute_op_tables
-from warehouse.errors import refused_together
+from warehouse.errors import collect_refusals
 from warehouse.home import Home
-from warehouse.load import Staged
-from warehouse.staged_frames import is_whole, staged, staged_files
+from warehouse.load import StagedFile
+from warehouse.staged_frames import is_whole, stage_frames, staged_files
 from warehouse.version import step_code
 
 _DEGREES = [1, 2, 4, 8]  # tensor-parallel
@@ -29,7 +29,7 @@ _NAMED_BY_CHARTS = {"hardware": "hardware_id", "model": "model_id", "op_set": "o
 NOT_TABLES = {"op", "relative", "fitted", *(f"origin_{kind}" for kind in READERS)}
 
 
-def stage_inputs(home: Home, sources: Sequence[SourceFile]) -> dict[str, Staged]:
+def stage_inputs(home: Home, sources: Sequence[SourceFile]) -> dict[str, StagedFile]:
     """Read and validate the files of every kind.
 
     Raises
@@ -37,8 +37,8 @@ def stage_inputs(home: Home, sources: Sequence[SourceFile]) -> dict[str, Staged]
     InputError
         Files cannot be used: one line per file.
     """
-    inputs: dict[str, Staged] = {}
-    with refused_together() as each:
+    inputs: dict[str, StagedFile] = {}
+    with collect_refusals() as each:
         for kind in READERS:
             with each():
                 inputs |= _stage_kind(home, kind, [source for source in sources if source.kind == kind])
@@ -53,7 +53,7 @@ def scan_kind(home: Home, kind: str, sources: Sequence[SourceFile]) -> Frames:
     return {name: _scan(file) for name, file in files.items()}
 
 
-def stage_tables(home: Home, inputs: Mapping[str, Staged], sources: Sequence[SourceFile]) -> dict[str, Staged]:
+def stage_tables(home: Home, inputs: Mapping[str, StagedFile], sources: Sequence[SourceFile]) -> dict[str, StagedFile]:
     """Compute the tables that follow from the inputs: ops and their costs, ceilings, calibrations, users' charts.
 
     Raises
@@ -66,8 +66,8 @@ def stage_tables(home: Home, inputs: Mapping[str, Staged], sources: Sequence[Sou
 
 
 def stage_sources(
-    home: Home, inputs: Mapping[str, Staged], sources: Sequence[SourceFile], known: pl.DataFrame, now: datetime
-) -> dict[str, Staged]:
+    home: Home, inputs: Mapping[str, StagedFile], sources: Sequence[SourceFile], known: pl.DataFrame, now: datetime
+) -> dict[str, StagedFile]:
     """Stage core.source.
 
     Parameters
@@ -92,7 +92,7 @@ def stage_sources(
         }
 
     made_from = ["source", digest_of_sources(sources), *(inputs[f"origin_{kind}"].inputs_sha256 for kind in READERS)]
-    return staged(home.stage, ["source"], made_from, build)
+    return stage_frames(home.stage, ["source"], made_from, build)
 
 
 def find_chart_faults(frames: Frames) -> pl.DataFrame:
@@ -103,14 +103,14 @@ def find_chart_faults(frames: Frames) -> pl.DataFrame:
     return mark_unknown_ids(frames["own_chart"].collect(), known)
 
 
-def _stage_kind(home: Home, kind: str, sources: Sequence[SourceFile]) -> dict[str, Staged]:
+def _stage_kind(home: Home, kind: str, sources: Sequence[SourceFile]) -> dict[str, StagedFile]:
     """Stage the frames of one kind: one per table, and one with the origins of the files."""
 
     def build() -> Frames:
         frames = read_kind(kind, sources)
         return {**frames, f"origin_{kind}": frames["origin"]}
 
-    return staged(home.stage, *_inputs_of_kind(kind, sources), build)
+    return stage_frames(home.stage, *_inputs_of_kind(kind, sources), build)
 
 
 def _inputs_of_kind(kind: str, sources: Sequence[SourceFile]) -> tuple[list[str], list[str]]:
@@ -119,27 +119,29 @@ def _inputs_of_kind(kind: str, sources: Sequence[SourceFile]) -> tuple[list[str]
     return [*tables, f"origin_{kind}"], [kind, digest_of_sources(sources), step_code(read.__module__)]
 
 
-def _stage_ops(home: Home, inputs: Mapping[str, Staged], sources: Sequence[SourceFile]) -> dict[str, Staged]:
+def _stage_ops(home: Home, inputs: Mapping[str, StagedFile], sources: Sequence[SourceFile]) -> dict[str, StagedFile]:
     def build() -> dict[str, pl.DataFrame]:
         frames = {name: _read(inputs[name]) for name in (*INPUTS, "op_set")}
         refuse_unknown_names({name: frame.lazy() for name, frame in frames.items()}, sources)
         return compute_op_tables(**{name: frames[name] for name in INPUTS}, degrees=_DEGREES)
 
     made_from = [inputs[name].inputs_sha256 for name in (*INPUTS, "op_set")]
-    return staged(home.stage, TABLES, [*made_from, step_code("flows.intensity.op_tables")], build)
+    return stage_frames(home.stage, TABLES, [*made_from, step_code("flows.intensity.op_tables")], build)
 
 
-def _stage_own_charts(home: Home, inputs: Mapping[str, Staged]) -> dict[str, Staged]:
+def _stage_own_charts(home: Home, inputs: Mapping[str, StagedFile]) -> dict[str, StagedFile]:
     names = ("own_chart", *_NAMED_BY_CHARTS)
 
     def build() -> dict[str, pl.DataFrame]:
         return {"own_chart": find_chart_faults({name: _scan(inputs[name]) for name in names})}
 
     made_from = ["known", *(inputs[name].inputs_sha256 for name in names), step_code(mark_unknown_ids.__module__)]
-    return staged(home.stage, ["own_chart"], made_from, build)
+    return stage_frames(home.stage, ["own_chart"], made_from, build)
 
 
-def _stage_ceilings(home: Home, inputs: Mapping[str, Staged], sources: Sequence[SourceFile]) -> dict[str, Staged]:
+def _stage_ceilings(
+    home: Home, inputs: Mapping[str, StagedFile], sources: Sequence[SourceFile]
+) -> dict[str, StagedFile]:
     """Stage core.ceiling with the limits that measurements show."""
     names = ("hardware", "ceiling", "measurement")
 
@@ -153,22 +155,22 @@ def _stage_ceilings(home: Home, inputs: Mapping[str, Staged], sources: Sequence[
         *(inputs[name].inputs_sha256 for name in names),
         step_code(add_measured_ceilings.__module__),
     ]
-    return staged(home.stage, ["ceiling"], made_from, build)
+    return stage_frames(home.stage, ["ceiling"], made_from, build)
 
 
-def _stage_calibrations(home: Home, inputs: Mapping[str, Staged]) -> dict[str, Staged]:
+def _stage_calibrations(home: Home, inputs: Mapping[str, StagedFile]) -> dict[str, StagedFile]:
     """Stage core.calibration: what is fitted, and what devices without measurements inherit from their relatives."""
 
     def build() -> dict[str, pl.DataFrame]:
         return {"calibration": transfer_to_relatives(_read(inputs["fitted"]), _read(inputs["relative"]))}
 
     made_from = [inputs[name].inputs_sha256 for name in ("fitted", "relative")]
-    return staged(home.stage, ["calibration"], [*made_from, step_code(transfer_to_relatives.__module__)], build)
+    return stage_frames(home.stage, ["calibration"], [*made_from, step_code(transfer_to_relatives.__module__)], build)
 
 
-def _scan(file: Staged) -> pl.LazyFrame:
+def _scan(file: StagedFile) -> pl.LazyFrame:
     return pl.scan_parquet(file.path, glob=False)
 
 
-def _read(file: Staged) -> pl.DataFrame:
+def _read(file: StagedFile) -> pl.DataFrame:
     return pl.read_parquet(file.path, glob=False)

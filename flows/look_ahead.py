@@ -8,10 +8,9 @@ import polars as pl
 from flows.core_tables import find_chart_faults, scan_kind
 from flows.ingest.catalog import SourceFile, list_sources
 from flows.ingest.kinds import READERS, refuse_unknown_names
-from flows.run import Summary, is_published, new_run, record, record_unchanged
-from warehouse.errors import refused_together
+from flows.run import Summary, is_copy_due, is_published, new_run, record, record_unchanged
+from warehouse.errors import collect_refusals
 from warehouse.home import Home
-from warehouse.site_placement import made_from
 
 # kinds whose files may be of any size: the run reads them, once
 _LARGE = {"measurement"}
@@ -47,7 +46,7 @@ def look_ahead(
     """
     sources = list_sources(home, catalog)
     this = new_run(sources)
-    if may_end and is_published(home, this) and (publish_to is None or made_from(publish_to) == this.inputs_sha256):
+    if may_end and is_published(home, this) and not is_copy_due(this, publish_to):
         return record_unchanged(home, this)
     try:
         _refuse_bad_files(home, sources, warn)
@@ -60,7 +59,7 @@ def look_ahead(
 def _refuse_bad_files(home: Home, sources: list[SourceFile], warn: Callable[[str], None]) -> None:
     """Raise `InputError` if a run would refuse a file of the catalog; files that a run has staged are good."""
     frames: dict[str, pl.LazyFrame] = {}
-    with refused_together() as each:
+    with collect_refusals() as each:
         for kind in (kind for kind in READERS if kind not in _LARGE):
             with each():
                 frames |= scan_kind(home, kind, [source for source in sources if source.kind == kind])

@@ -25,23 +25,18 @@ from warehouse import snapshot
 from warehouse.build import open_build
 from warehouse.checks import Rule, run_checks
 from warehouse.digest import digest_of
-from warehouse.errors import LITTLE_SPACE, RunError, disk_trouble, one_line
+from warehouse.errors import LITTLE_SPACE, RunError, explain_disk_error, one_line
 from warehouse.home import Home
-from warehouse.load import Change, Staged, load_tables
+from warehouse.load import Change, StagedFile, load_tables
 from warehouse.polars_frames import read_frame
-from warehouse.repair import forget_unfinished, mend
-from warehouse.runs import Run, finish_run, new_run_id, note_left_out, start_run, time_run
-from warehouse.site_placement import (
-    Draft,
-    begin_draft,
-    discard,
-    made_from,
-    place,
-    refuse_conflicts,
-    refuse_foreign_site,
-)
+from warehouse.repair import delete_unfinished, repair_home
+from warehouse.runs import Run, finish_run, make_run_id, mark_rows_ready, record_left_out, start_run
+from warehouse.site_folder.drafts import Draft, discard_draft
+from warehouse.site_folder.manifest import read_inputs_digest
+from warehouse.site_folder.ownership import refuse_conflicts, refuse_foreign_site
+from warehouse.site_folder.placement import begin_draft, place_site
 from warehouse.snapshot import KEPT_SNAPSHOTS
-from warehouse.staged_frames import forget_others
+from warehouse.staged_frames import delete_other_files
 from warehouse.version import code_version
 
 Perform = Callable[..., Any]  # calls a step with its arguments
@@ -110,14 +105,14 @@ def run(
         Another run is writing, a rule does not hold, or the disk is full. The published snapshot stays as it was.
     """
     this = new_run(sources, flow_run_id)
-    with home.writing(), record(home, this) as altered:
+    with home.lock_for_writing(), record(home, this) as altered:
         if is_published(home, this) and not altered:
             progress("unchanged: snapshot and site were made from the same inputs")
             summary = finish_unchanged(home, this)
         else:
             summary = _publish_anew(home, this, sources, keep, altered, perform, progress)
     report(summary)
-    if publish_to is not None and made_from(publish_to) != this.inputs_sha256:
+    if is_copy_due(this, publish_to):
         perform(publish_site, home, publish_to)
     return summary
 
@@ -152,13 +147,18 @@ def new_run(sources: Sequence[SourceFile], flow_run_id: str | None = None) -> Ru
     """Return a run of these inputs that starts now."""
     now = datetime.now(UTC)
     inputs = digest_of([digest_of_sources(sources), code_version()])
-    return Run(new_run_id(now), now, code_version(), inputs, flow_run_id)
+    return Run(make_run_id(now), now, code_version(), inputs, flow_run_id)
 
 
 def is_published(home: Home, this: Run) -> bool:
     """Whether snapshot and site were made from the inputs of this run."""
-    _, inputs_sha256 = snapshot.last_published(home)
-    return inputs_sha256 == this.inputs_sha256 == made_from(home.site)
+    _, inputs_sha256 = snapshot.find_published_run(home)
+    return inputs_sha256 == this.inputs_sha256 == read_inputs_digest(home.site)
+
+
+def is_copy_due(this: Run, publish_to: Path | None) -> bool:
+    """Whether the folder that the site is copied to lacks the site of this run."""
+    return publish_to is not None and read_inputs_digest(publish_to) != this.inputs_sha256
 
 
 @contextmanager
@@ -175,9 +175,9 @@ def record(home: Home, this: Run) -> Iterator[set[str]]:
         The disk is full, or the build database was damaged meanwhile.
     """
     with _explain_disk_errors(home):
-        altered = mend(home)
+        altered = repair_home(home)
         refuse_foreign_site(home.site)
-        published_run_id, _ = snapshot.last_published(home)
+        published_run_id, _ = snapshot.find_published_run(home)
         with open_build(home) as connection:
             start_run(connection, this, published_run_id)
     try:
@@ -185,7 +185,7 @@ def record(home: Home, this: Run) -> Iterator[set[str]]:
             yield altered
     except BaseException as error:
         with suppress(Exception):
-            forget_unfinished(home)  # on a full disk, others need the space
+            delete_unfinished(home)  # on a full disk, others need the space
         with suppress(Exception):
             _finish_failed(home, this, one_line(error) or type(error).__name__)
         raise
@@ -200,12 +200,12 @@ def record_unchanged(home: Home, this: Run) -> Summary | None:
         As in `record`.
     """
     with _explain_disk_errors(home):
-        altered = mend(home)
+        altered = repair_home(home)
         refuse_foreign_site(home.site)
         if altered or not is_published(home, this):
             return None
         with open_build(home) as connection:
-            start_run(connection, this, snapshot.last_published(home)[0])
+            start_run(connection, this, snapshot.find_published_run(home)[0])
             return finish_unchanged(home, this)
 
 
@@ -214,14 +214,14 @@ def finish_unchanged(home: Home, this: Run) -> Summary:
     left_out = read_left_out(home.site)
     with open_build(home) as connection:
         finish_run(connection, this.run_id, "unchanged")
-        note_left_out(connection, this.run_id, left_out)
+        record_left_out(connection, this.run_id, left_out)
     return Summary(this.run_id, "unchanged", left_out=left_out)
 
 
 def load(
     home: Home,
     this: Run,
-    tables: Mapping[str, Staged],
+    tables: Mapping[str, StagedFile],
     sources: Sequence[SourceFile],
     altered: Collection[str] = (),
 ) -> list[Change]:
@@ -250,7 +250,7 @@ def refuse_offences(rules: Sequence[Rule]) -> None:
 def write_snapshot(home: Home, this: Run) -> Path:
     """Copy the tables into the file that the run will publish, and return it."""
     with open_build(home) as connection:
-        time_run(connection, this.run_id)
+        mark_rows_ready(connection, this.run_id)
         connection.execute("force checkpoint")  # otherwise the last changes may be in the write-ahead log
     return snapshot.write_candidate(home, this.run_id)
 
@@ -260,29 +260,29 @@ def draw_site(home: Home, this: Run, candidate: Path, progress: Progress = lambd
 
     def note(left_out: Sequence[LeftOut]) -> None:
         if left_out:
-            snapshot.change_candidate(candidate, lambda made: note_left_out(made, this.run_id, left_out))
+            snapshot.change_candidate(candidate, lambda made: record_left_out(made, this.run_id, left_out))
             with open_build(home) as connection:
-                note_left_out(connection, this.run_id, left_out)
+                record_left_out(connection, this.run_id, left_out)
 
     draft = begin_draft(home.site)
     try:
         report = build_site(candidate, draft.new, home.site, progress, note)
         refuse_conflicts(draft.new, home.site)
     except BaseException:
-        discard(draft)
+        discard_draft(draft)
         raise
     return report, draft
 
 
-def promote(home: Home, this: Run, candidate: Path, tables: Mapping[str, Staged], keep: int, draft: Draft) -> None:
+def promote(home: Home, this: Run, candidate: Path, tables: Mapping[str, StagedFile], keep: int, draft: Draft) -> None:
     """Publish snapshot and site; delete the staged files of earlier runs, and old snapshots."""
     refuse_conflicts(draft.new, home.site)
     snapshot.promote(candidate, home, this.run_id, keep)
-    place(draft)
+    place_site(draft)
     with suppress(OSError, duckdb.Error):  # it is published: the next run does what a full disk leaves undone here
         with open_build(home) as connection:
             finish_run(connection, this.run_id, "succeeded")
-        forget_others(home.stage, tables.values())
+        delete_other_files(home.stage, tables.values())
 
 
 @contextmanager
@@ -293,7 +293,7 @@ def _explain_disk_errors(home: Home) -> Iterator[None]:
     except Exception as error:
         # polars does not always say that the disk is full
         is_full = isinstance(error, pl.exceptions.PolarsError) and shutil.disk_usage(home.path).free < LITTLE_SPACE
-        known = disk_trouble(OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), home.path) if is_full else error)
+        known = explain_disk_error(OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), home.path) if is_full else error)
         known = known or _explain_damage(home, error)
         if known is None:
             raise
@@ -311,6 +311,6 @@ def _explain_damage(home: Home, error: BaseException) -> RunError | None:
 
 def _finish_failed(home: Home, this: Run, reason: str) -> None:
     """Record why a run failed; if its snapshot was published before, the run succeeded."""
-    status = "succeeded" if snapshot.last_published(home)[0] == this.run_id else "failed"
+    status = "succeeded" if snapshot.find_published_run(home)[0] == this.run_id else "failed"
     with open_build(home) as connection:
         finish_run(connection, this.run_id, status, reason)

@@ -21,7 +21,7 @@ from tests.support.commands import ingest
 from tests.support.files import write_file
 from tests.support.inputs import CONFIG, DEVICE, KERNELS, MEASUREMENT, TABLE, WORKLOAD, assert_refused, make_source
 from tests.support.whole_runs import plain_run
-from warehouse.errors import InputError, lines_of
+from warehouse.errors import InputError, error_lines
 from warehouse.home import Home
 from warehouse.snapshot import open_snapshot
 
@@ -134,7 +134,7 @@ def test_a_table_of_kernels_names_the_first_row_of_each_mistake(tmp_path: Path) 
     text = "op,m,k,n\na,1,1,1\nb,1,,\nc,2,,\nd,0,1,1\n,1,1,1\n"
     with pytest.raises(InputError) as caught:
         add_files(Home(tmp_path / "home"), "ops", [str(write_file(tmp_path, "kernels.csv", text))])
-    rows = [line.partition("kernels.csv: ")[2].partition(":")[0] for line in lines_of(caught.value)]
+    rows = [line.partition("kernels.csv: ")[2].partition(":")[0] for line in error_lines(caught.value)]
     assert sorted(rows) == ['row 2 ("b")', 'row 4 ("d")', "row 5 (null)"]
 
 
@@ -154,7 +154,7 @@ def test_a_run_names_every_bad_file_of_its_catalog(home: Home, capsys: pytest.Ca
     before = home.snapshot.read_bytes()
     with pytest.raises(InputError) as caught:
         plain_run(home)
-    lines = list(lines_of(caught.value))
+    lines = list(error_lines(caught.value))
     assert len(lines) == len(bad)
     assert all(any(line.startswith(f"{home.catalog / name}: ") for line in lines) for name in bad)
     assert home.snapshot.read_bytes() == before
@@ -168,7 +168,7 @@ def test_a_full_catalog_of_strange_files_names_all_of_them(tmp_path: Path) -> No
     (folder / "lost.toml").symlink_to("nowhere")
     with pytest.raises(InputError) as caught:
         list_sources(Home(tmp_path / "home"))
-    assert [line.partition(": ")[0] for line in lines_of(caught.value)] == [
+    assert [line.partition(": ")[0] for line in error_lines(caught.value)] == [
         str(folder / name) for name in ("folder.toml", "lost.toml", "pipe.toml")
     ]
 

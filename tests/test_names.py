@@ -22,7 +22,7 @@ from flows.ingest.user_catalog import Kind, add_files
 from tests.support.inputs import CONFIG, DEVICE, WORKLOAD
 from tests.support.whole_runs import small_catalog
 from warehouse.build import open_build
-from warehouse.errors import InputError, lines_of
+from warehouse.errors import InputError, error_lines
 from warehouse.home import Home
 from warehouse.rows import fetch_rows
 
@@ -89,7 +89,7 @@ def add_good_ones(home: Home, kind: Kind, names: Mapping[Path, str]) -> set[str]
     try:
         add_files(home, kind, [str(path) for path in names])
     except InputError as error:
-        said = list(lines_of(error))
+        said = list(error_lines(error))
         assert all(line.isprintable() for line in said)
         refused = {path for path in names if any(line.startswith(f"{path}:") for line in said)}
         assert refused

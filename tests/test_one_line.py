@@ -269,7 +269,7 @@ def test_a_full_disk_keeps_all_entries_out(full_disk: Path, tmp_path: Path) -> N
 
 def test_a_disk_that_fills_up_while_others_measurements_are_read(full_disk: Path, tmp_path: Path) -> None:
     home = Home(full_disk / "home")
-    with home.writing():
+    with home.lock_for_writing():
         pass
     (full_disk / "filler").write_bytes(bytes(1_020_000))
     columns = "n_head,n_kv_head,n_embd,n_expanded_embd,num_tokens,num_tensor_parallel_workers,use_gated_mlp"

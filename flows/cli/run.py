@@ -52,7 +52,7 @@ def run(
         raise InputError(f"--keep: {keep}; expected at least 1, the published snapshot")
     given, copy_to = read_folder("--catalog", catalog), read_folder("--publish-to", publish_to)
     started, home = time.monotonic(), common.place
-    with home.held_ahead():
+    with home.lock_ahead():
         ahead = None if server_address() else _look_ahead(home, given, copy_to, may_end=not flow)
         summary = ahead or _refresh(common, given, copy_to, keep)
     _print_summary(home, summary, copy_to, time.monotonic() - started)

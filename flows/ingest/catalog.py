@@ -10,7 +10,7 @@ from typing import NoReturn
 import warehouse
 from flows.ingest.limits import refuse_too_large
 from warehouse.digest import digest_of
-from warehouse.errors import InputError, refused_together
+from warehouse.errors import InputError, collect_refusals
 from warehouse.home import Home, refuse_no_text
 
 SHIPPED = Path(warehouse.__file__).resolve().parent / "catalog"
@@ -73,7 +73,7 @@ class SourceFile:
         raise InputError(f"{self.path}: changed while the run was reading it; run again")
 
 
-def list_sources(home: Home, given: Path | None = None, shipped: Path = SHIPPED) -> list[SourceFile]:
+def list_sources(home: Home, given: Path | None = None, shipped: Path | None = None) -> list[SourceFile]:
     """Return the input files of a run.
 
     A file of the home's catalog, and before it one of the given catalog, takes the place of an
@@ -85,13 +85,13 @@ def list_sources(home: Home, given: Path | None = None, shipped: Path = SHIPPED)
     InputError
         The given catalog is no folder or has no file of a known name, or files cannot be read.
     """
-    layers = [("shipped", shipped, "warehouse/catalog"), ("home", home.catalog, "$ROOFLINES_HOME/catalog")]
+    layers = [("shipped", shipped or SHIPPED, "warehouse/catalog"), ("home", home.catalog, "$ROOFLINES_HOME/catalog")]
     if given is not None:
         if not given.is_dir():
             raise InputError(f"--catalog: {given}: expected a folder")
         layers.append(("given", given, given.absolute().as_posix()))
     sources: dict[str, SourceFile] = {}
-    with refused_together() as each:
+    with collect_refusals() as each:
         for layer, folder, shown in layers:
             with each():
                 for source in _list_layer(layer, folder, shown):
@@ -119,7 +119,7 @@ def digest_of_file(path: Path) -> str:
 def _list_layer(layer: str, folder: Path, shown: str) -> list[SourceFile]:
     """Return the files of one catalog."""
     found: dict[str, SourceFile] = {}
-    with refused_together() as each:
+    with collect_refusals() as each:
         for kind, (patterns, _) in _FILES.items():
             paths: list[Path] = []
             for pattern in patterns:

@@ -10,7 +10,7 @@ import polars as pl
 from flows.ingest.catalog import SourceFile
 from flows.ingest.document import PLAIN_TEXT, TEXT_PATTERN, format_value
 from flows.ingest.limits import HEAD, refuse_bad_json, refuse_inflated, refuse_long_lines, refuse_utf_16, silence_panics
-from warehouse.errors import InputError, one_line, refused_together
+from warehouse.errors import InputError, collect_refusals, one_line
 
 Columns = Mapping[str, Any]  # name -> polars type
 Rule = tuple[pl.Expr, str]  # what must hold of a row, and what to say where it does not
@@ -127,7 +127,7 @@ def refuse_bad_rows(rows: pl.DataFrame, rules: Sequence[Rule], path: Path, first
     """Raise `InputError` for the first row that breaks each rule, a row once; `op` names it."""
     numbered = rows.with_row_index("row", offset=first_row)
     told: set[int] = set()
-    with refused_together() as each:
+    with collect_refusals() as each:
         for rule, message in rules:
             for row, op in numbered.filter(~rule).select("row", "op").head(1).iter_rows():
                 if row not in told:

@@ -27,7 +27,7 @@ from flows.ingest.profiles.torch_profiler import read_torch_profiler
 from flows.ingest.profiles.vidur import read_vidur
 from flows.ingest.readers.device_table import read_device_table
 from flows.ingest.readers.measurement import refuse_unknown_devices
-from warehouse.errors import LITTLE_SPACE, Each, InputError, RunError, cannot_write, one_line, refused_together
+from warehouse.errors import LITTLE_SPACE, Each, InputError, RunError, collect_refusals, explain_write_error, one_line
 from warehouse.home import Home, refuse_no_path
 
 Kind = Literal[
@@ -111,9 +111,9 @@ def add_files(
     for option, value in (("--hardware-id", hardware_id), ("--model-id", model_id)):
         _refuse_unprintable(option, value or "")
     target = home.catalog / folder
-    with home.writing(), _make_scratch_folder(home) as scratch:
+    with home.lock_for_writing(), _make_scratch_folder(home) as scratch:
         entries: list[Entry] = []
-        with refused_together() as each:
+        with collect_refusals() as each:
             if kind in _FOREIGN:
                 sources = list_sources(home)
                 for number, path in enumerate(_find_profiles(kind, names, each)):
@@ -133,7 +133,7 @@ def add_files(
         try:
             return _write_entries(target, entries, suffixes)
         except OSError as error:
-            raise cannot_write(target, error, "a folder") from None
+            raise explain_write_error(target, error, "a folder") from None
 
 
 def _refuse_unprintable(option: str, value: str) -> None:
@@ -148,7 +148,7 @@ def _make_scratch_folder(home: Home) -> Iterator[Path]:
     try:
         scratch = tempfile.TemporaryDirectory(prefix=".ingest-", dir=home.path, ignore_cleanup_errors=True)
     except OSError as error:
-        raise cannot_write(f"home: {home.path}", error, "a folder") from None
+        raise explain_write_error(f"home: {home.path}", error, "a folder") from None
     with scratch as folder:
         yield Path(folder)
 
@@ -339,7 +339,7 @@ def _refuse_unusable(home: Home, kind: str, entries: Sequence[Entry]) -> None:
     """Read the catalog as it would be, and raise `InputError` if a run could not use it."""
     new = [_NewSource.of(entry, kind) for entry in entries]
     times = Counter(entry.entry_id for entry in entries)
-    with refused_together() as each:
+    with collect_refusals() as each:
         good: list[SourceFile] = []
         for source in new:
             with each():

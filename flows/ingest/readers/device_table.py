@@ -13,7 +13,7 @@ from flows.ingest.catalog import SourceFile
 from flows.ingest.document import format_value, validate
 from flows.ingest.limits import MOST_DEVICES
 from flows.ingest.readers.hardware import Device, Dtype, Level
-from warehouse.errors import InputError, one_line, refused_together
+from warehouse.errors import InputError, collect_refusals, one_line
 
 _DTYPES = get_args(Dtype)
 _PEAK = re.compile(rf"((?:{'|'.join(_DTYPES)})(?:_(?:{'|'.join(_DTYPES)}))*)_(?:tflops|tops)")
@@ -49,7 +49,7 @@ def read_device_table(source: SourceFile) -> list[tuple[str, str]]:
                 f"{source.path}: column {format_value(name)}: expected one of {known}, or a peak as fp16_tflops"
             )
     devices: list[tuple[str, str]] = []
-    with refused_together() as each:
+    with collect_refusals() as each:
         for number, row in enumerate(frame.iter_rows(named=True), start=2):
             if number - 2 - len(devices) == _MOST_LINES:
                 raise InputError(f"{source.path}: lines from {number} on were not looked at, after so many bad ones")

@@ -9,7 +9,7 @@ from pydantic import Field
 
 from flows.ingest.catalog import SourceFile
 from flows.ingest.document import Document, Id, Text, format_value, read_documents, refuse_duplicates
-from warehouse.errors import InputError, refused_together
+from warehouse.errors import InputError, collect_refusals
 
 Dtype = Literal["fp64", "fp32", "tf32", "fp16", "bf16", "fp8", "fp6", "fp4", "int8", "int4"]
 Level = Literal["dram", "l2", "interconnect"]
@@ -74,7 +74,7 @@ def read_hardware(sources: Sequence[SourceFile]) -> dict[str, pl.DataFrame]:
         Files are broken, an id stands twice, or a value is missing, unknown or absurd.
     """
     ceilings: list[dict[str, Any]] = []
-    with refused_together() as each:
+    with collect_refusals() as each:
         devices = read_documents(sources, Device, each)
         for device, source in devices:
             with each():
@@ -114,7 +114,7 @@ def read_hardware(sources: Sequence[SourceFile]) -> dict[str, pl.DataFrame]:
 def _refuse_shared_names(devices: Sequence[tuple[Device, SourceFile]]) -> None:
     """Raise `InputError` where two devices bear one name on charts."""
     first: dict[str, SourceFile] = {}
-    with refused_together() as each:
+    with collect_refusals() as each:
         for device, source in devices:
             with each():
                 other = first.setdefault(device.short_name, source)

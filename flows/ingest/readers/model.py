@@ -9,7 +9,7 @@ import polars as pl
 from flows.ingest.catalog import SourceFile
 from flows.ingest.document import format_value, parse, refuse_bad_name, validate
 from flows.ingest.readers.model_families import FAMILIES, Config, Family, describe_model
-from warehouse.errors import InputError, refused_together
+from warehouse.errors import InputError, collect_refusals
 
 _SIZE = re.compile(r"\w?\d[\w.]*")  # 7b, 8x7b, a2.7b, v0.3
 _SPELT = {
@@ -32,7 +32,7 @@ def read_models(sources: Sequence[SourceFile]) -> dict[str, pl.DataFrame]:
     """
     rows, origins = [], []
     first: dict[str, SourceFile] = {}
-    with refused_together() as each:
+    with collect_refusals() as each:
         for source in sources:
             with each():
                 content = parse(source)

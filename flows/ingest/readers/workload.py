@@ -9,7 +9,7 @@ from pydantic import Field, model_validator
 from flows.ingest.catalog import SourceFile
 from flows.ingest.document import Count, Document, Id, Text, format_value, read_documents, refuse_duplicates
 from flows.ingest.readers.hardware import Dtype
-from warehouse.errors import InputError, refused_together
+from warehouse.errors import InputError, collect_refusals
 
 Bits = Annotated[float, Field(ge=1, le=64)]
 PerElement = Annotated[float, Field(ge=0, le=10_000)]
@@ -98,7 +98,7 @@ def read_workloads(sources: Sequence[SourceFile]) -> dict[str, pl.DataFrame]:
     InputError
         Files are broken, an id stands twice, or a value is missing, unknown or out of range.
     """
-    with refused_together() as each:
+    with collect_refusals() as each:
         workloads = read_documents(sources, Workload, each)
         refuse_duplicates(((workload.workload_id, source) for workload, source in workloads), "workload_id")
     rows = [
@@ -123,7 +123,7 @@ def read_workloads(sources: Sequence[SourceFile]) -> dict[str, pl.DataFrame]:
 
 def read_precisions(sources: Sequence[SourceFile]) -> dict[str, pl.DataFrame]:
     """Return the frames `precision` (a row a precision; of an id the last file's) and `origin`."""
-    with refused_together() as each:
+    with collect_refusals() as each:
         documents = read_documents(sources, PrecisionFile, each)
     files = [(document.precision, source) for document, source in documents]
     return {"precision": _keep_last_entries("precision_id", files), "origin": _list_origins(sources)}
@@ -131,7 +131,7 @@ def read_precisions(sources: Sequence[SourceFile]) -> dict[str, pl.DataFrame]:
 
 def read_elementwise(sources: Sequence[SourceFile]) -> dict[str, pl.DataFrame]:
     """Return the frames `elementwise` (a row a kind; of a kind the last file's) and `origin`."""
-    with refused_together() as each:
+    with collect_refusals() as each:
         documents = read_documents(sources, ElementwiseFile, each)
     files = [(document.elementwise, source) for document, source in documents]
     return {"elementwise": _keep_last_entries("kind", files), "origin": _list_origins(sources)}
@@ -149,7 +149,7 @@ def refuse_unknown_names(
     )
     for name in ("batch_sizes", "sequence_lengths", "conventions", "precisions"):
         costs = costs * pl.col(name).list.len()
-    with refused_together() as each:
+    with collect_refusals() as each:
         for source_id, count in workloads.filter(costs > _MAX_COSTS).select("source_id", costs).iter_rows():
             with each():
                 what = f"{count} settings, models and precisions; expected at most {_MAX_COSTS}"
@@ -164,7 +164,7 @@ def refuse_unknown_names(
 
 
 def _keep_last_entries(key: str, files: Sequence[tuple[Sequence[Document], SourceFile]]) -> pl.DataFrame:
-    with refused_together() as each:
+    with collect_refusals() as each:
         for entries, source in files:
             with each():
                 refuse_duplicates(((getattr(entry, key), source) for entry in entries), key)
