@@ -9,9 +9,9 @@ from flows import steps
 from flows.ingest.catalog import SourceFile, list_sources
 from flows.ingest.kinds import READERS, refuse_unknown_names
 from flows.steps import Summary
-from warehouse.errors import refused_together
+from warehouse.errors import collect_refusals
 from warehouse.home import Home
-from warehouse.site_placement import made_from
+from warehouse.site_folder.manifest import read_inputs_digest
 
 # kinds whose files may be of any size: the run reads them, once
 _LARGE = {"measurement"}
@@ -47,7 +47,11 @@ def look_ahead(
     """
     sources = list_sources(home, catalog)
     run = steps.new_run(sources)
-    if may_end and steps.is_published(home, run) and (publish_to is None or made_from(publish_to) == run.inputs_sha256):
+    if (
+        may_end
+        and steps.is_published(home, run)
+        and (publish_to is None or read_inputs_digest(publish_to) == run.inputs_sha256)
+    ):
         return steps.record_unchanged(home, run)
     try:
         _refuse_bad_files(home, sources, warn)
@@ -60,7 +64,7 @@ def look_ahead(
 def _refuse_bad_files(home: Home, sources: list[SourceFile], warn: Callable[[str], None]) -> None:
     """Raise `InputError` if a run would refuse a file of the catalog; files that a run has staged are good."""
     frames: dict[str, pl.LazyFrame] = {}
-    with refused_together() as each:
+    with collect_refusals() as each:
         for kind in (kind for kind in READERS if kind not in _LARGE):
             with each():
                 frames |= steps.read(home, kind, [source for source in sources if source.kind == kind])

@@ -14,9 +14,9 @@ import polars as pl
 
 from flows.ingest.catalog import SourceFile, digest_of_sources
 from flows.ingest.kinds import READERS, Frames, read_kind, refuse_unknown_names
-from flows.ingest.readers.calibration import with_relatives
-from flows.ingest.readers.gallery import with_unknown_ids
-from flows.ingest.readers.measurement import refuse_unknown_devices, with_measured
+from flows.ingest.readers.calibration import transfer_to_relatives
+from flows.ingest.readers.gallery import mark_unknown_ids
+from flows.ingest.readers.measurement import add_measured_ceilings, refuse_unknown_devices
 from flows.intensity.costs import op_costs
 from flows.intensity.custom import custom_costs, custom_shapes
 from flows.intensity.shapes import model_shards, op_shapes
@@ -26,22 +26,17 @@ from warehouse import snapshot
 from warehouse.build import open_build
 from warehouse.checks import Rule, run_checks
 from warehouse.digest import digest_of
-from warehouse.errors import LITTLE_SPACE, RunError, disk_trouble, one_line
+from warehouse.errors import LITTLE_SPACE, RunError, explain_disk_error, one_line
 from warehouse.home import Home
-from warehouse.load import Change, Staged, load_tables
+from warehouse.load import Change, StagedFile, load_tables
 from warehouse.polars_frames import read_frame
-from warehouse.repair import forget_unfinished, mend
-from warehouse.runs import Run, finish_run, new_run_id, note_left_out, start_run, time_run
-from warehouse.site_placement import (
-    Draft,
-    begin_draft,
-    discard,
-    made_from,
-    place,
-    refuse_conflicts,
-    refuse_foreign_site,
-)
-from warehouse.staged_frames import forget_others, is_whole, staged, staged_files
+from warehouse.repair import delete_unfinished, repair_home
+from warehouse.runs import Run, finish_run, make_run_id, mark_rows_ready, record_left_out, start_run
+from warehouse.site_folder.drafts import Draft, discard_draft
+from warehouse.site_folder.manifest import read_inputs_digest
+from warehouse.site_folder.ownership import refuse_conflicts, refuse_foreign_site
+from warehouse.site_folder.placement import begin_draft, place_site
+from warehouse.staged_frames import delete_other_files, is_whole, stage_frames, staged_files
 from warehouse.version import code_version
 
 
@@ -81,7 +76,7 @@ def new_run(sources: Sequence[SourceFile], flow_run_id: str | None = None) -> Ru
     """Return a run of these inputs that starts now."""
     now = datetime.now(UTC)
     inputs = digest_of([digest_of_sources(sources), code_version()])
-    return Run(new_run_id(now), now, code_version(), inputs, flow_run_id)
+    return Run(make_run_id(now), now, code_version(), inputs, flow_run_id)
 
 
 @contextmanager
@@ -98,9 +93,9 @@ def recorded(home: Home, run: Run) -> Iterator[set[str]]:
         The disk is full, or the build database was spoilt meanwhile.
     """
     with _in_one_line(home):
-        altered = mend(home)
+        altered = repair_home(home)
         refuse_foreign_site(home.site)
-        published_run_id, _ = snapshot.last_published(home)
+        published_run_id, _ = snapshot.find_published_run(home)
         with open_build(home) as connection:
             start_run(connection, run, published_run_id)
     try:
@@ -108,7 +103,7 @@ def recorded(home: Home, run: Run) -> Iterator[set[str]]:
             yield altered
     except BaseException as error:
         with suppress(Exception):
-            forget_unfinished(home)  # on a full disk, others need the space
+            delete_unfinished(home)  # on a full disk, others need the space
         with suppress(Exception):
             _finish_failed(home, run, one_line(error) or type(error).__name__)
         raise
@@ -122,7 +117,7 @@ def _in_one_line(home: Home) -> Iterator[None]:
     except Exception as error:
         # polars does not always say so
         is_full = isinstance(error, pl.exceptions.PolarsError) and shutil.disk_usage(home.path).free < LITTLE_SPACE
-        said = disk_trouble(OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), home.path) if is_full else error)
+        said = explain_disk_error(OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), home.path) if is_full else error)
         said = said or _damage(home, error)
         if said is None:
             raise
@@ -131,7 +126,7 @@ def _in_one_line(home: Home) -> Iterator[None]:
 
 def _finish_failed(home: Home, run: Run, reason: str) -> None:
     """Record why a run failed; where that was after its snapshot was published, the run succeeded."""
-    status = "succeeded" if snapshot.last_published(home)[0] == run.run_id else "failed"
+    status = "succeeded" if snapshot.find_published_run(home)[0] == run.run_id else "failed"
     with open_build(home) as connection:
         finish_run(connection, run.run_id, status, reason)
 
@@ -147,8 +142,8 @@ def _damage(home: Home, error: BaseException) -> RunError | None:
 
 def is_published(home: Home, run: Run) -> bool:
     """Whether snapshot and site were made from the inputs of this run."""
-    _, inputs_sha256 = snapshot.last_published(home)
-    return inputs_sha256 == run.inputs_sha256 == made_from(home.site)
+    _, inputs_sha256 = snapshot.find_published_run(home)
+    return inputs_sha256 == run.inputs_sha256 == read_inputs_digest(home.site)
 
 
 def record_unchanged(home: Home, run: Run) -> Summary | None:
@@ -160,12 +155,12 @@ def record_unchanged(home: Home, run: Run) -> Summary | None:
         As of `recorded`.
     """
     with _in_one_line(home):
-        altered = mend(home)
+        altered = repair_home(home)
         refuse_foreign_site(home.site)
         if altered or not is_published(home, run):
             return None
         with open_build(home) as connection:
-            start_run(connection, run, snapshot.last_published(home)[0])
+            start_run(connection, run, snapshot.find_published_run(home)[0])
             return finish_unchanged(home, run)
 
 
@@ -174,18 +169,18 @@ def finish_unchanged(home: Home, run: Run) -> Summary:
     left_out = publish.read_left_out(home.site)
     with open_build(home) as connection:
         finish_run(connection, run.run_id, "unchanged")
-        note_left_out(connection, run.run_id, left_out)
+        record_left_out(connection, run.run_id, left_out)
     return Summary(run.run_id, "unchanged", left_out=left_out)
 
 
-def ingest(home: Home, kind: str, sources: Sequence[SourceFile]) -> dict[str, Staged]:
+def ingest(home: Home, kind: str, sources: Sequence[SourceFile]) -> dict[str, StagedFile]:
     """Validate the files of a kind and stage their frames, one a table and one with the files' origins."""
 
     def build() -> Frames:
         frames = read_kind(kind, sources)
         return {**frames, f"origin_{kind}": frames["origin"]}
 
-    return staged(home.stage, *_names_and_digests(kind, sources), build)
+    return stage_frames(home.stage, *_names_and_digests(kind, sources), build)
 
 
 def read(home: Home, kind: str, sources: Sequence[SourceFile]) -> Frames:
@@ -202,7 +197,7 @@ def _names_and_digests(kind: str, sources: Sequence[SourceFile]) -> tuple[list[s
     return [*tables, f"origin_{kind}"], [kind, digest_of_sources(sources)]
 
 
-def compute(home: Home, inputs: Mapping[str, Staged], sources: Sequence[SourceFile]) -> dict[str, Staged]:
+def compute(home: Home, inputs: Mapping[str, StagedFile], sources: Sequence[SourceFile]) -> dict[str, StagedFile]:
     """Stage the shapes of the ops of every model at every setting, and what they cost."""
     names = ("model", "workload", "precision", "elementwise", "op", "op_set")
 
@@ -221,7 +216,7 @@ def compute(home: Home, inputs: Mapping[str, Staged], sources: Sequence[SourceFi
         }
 
     tables = ["op_shape", "op_cost", "model_shard"]
-    computed = staged(home.stage, tables, [inputs[name].inputs_sha256 for name in names], build)
+    computed = stage_frames(home.stage, tables, [inputs[name].inputs_sha256 for name in names], build)
     computed |= _with_measured_ceilings(home, inputs, sources) | _with_relatives(home, inputs)
     return computed | _with_faults(home, inputs)
 
@@ -231,26 +226,26 @@ def charts_with_faults(frames: Frames) -> pl.DataFrame:
     ids = {name: frames[name].select(column).collect()[column].to_list() for name, column in _NAMED_BY_CHARTS.items()}
     devices, models = ids["hardware"], [*ids["model"], *ids["op_set"]]
     known = {"hardware_id": devices, "devices": devices, "model_id": models, "precision_id": ids["precision"]}
-    return with_unknown_ids(frames["own_chart"].collect(), known)
+    return mark_unknown_ids(frames["own_chart"].collect(), known)
 
 
-def _scan(file: Staged) -> pl.LazyFrame:
+def _scan(file: StagedFile) -> pl.LazyFrame:
     return pl.scan_parquet(file.path, glob=False)
 
 
-def _with_faults(home: Home, inputs: Mapping[str, Staged]) -> dict[str, Staged]:
+def _with_faults(home: Home, inputs: Mapping[str, StagedFile]) -> dict[str, StagedFile]:
     """Stage core.own_chart anew: a chart that names what is not in the catalog cannot be drawn."""
     names = ("own_chart", *_NAMED_BY_CHARTS)
 
     def build() -> dict[str, pl.DataFrame]:
         return {"own_chart": charts_with_faults({name: _scan(inputs[name]) for name in names})}
 
-    return staged(home.stage, ["own_chart"], ["known", *(inputs[name].inputs_sha256 for name in names)], build)
+    return stage_frames(home.stage, ["own_chart"], ["known", *(inputs[name].inputs_sha256 for name in names)], build)
 
 
 def _with_measured_ceilings(
-    home: Home, inputs: Mapping[str, Staged], sources: Sequence[SourceFile]
-) -> dict[str, Staged]:
+    home: Home, inputs: Mapping[str, StagedFile], sources: Sequence[SourceFile]
+) -> dict[str, StagedFile]:
     """Stage core.ceiling anew, with the limits that measurements show."""
     names = ("hardware", "ceiling", "measurement")
 
@@ -258,26 +253,26 @@ def _with_measured_ceilings(
         devices, ceilings = (pl.read_parquet(inputs[name].path, glob=False) for name in names[:2])
         measurements = pl.scan_parquet(inputs["measurement"].path, glob=False)
         refuse_unknown_devices(measurements, devices, sources)
-        return {"ceiling": with_measured(ceilings, measurements, sources)}
+        return {"ceiling": add_measured_ceilings(ceilings, measurements, sources)}
 
-    return staged(home.stage, ["ceiling"], ["measured", *(inputs[name].inputs_sha256 for name in names)], build)
+    return stage_frames(home.stage, ["ceiling"], ["measured", *(inputs[name].inputs_sha256 for name in names)], build)
 
 
-def _with_relatives(home: Home, inputs: Mapping[str, Staged]) -> dict[str, Staged]:
+def _with_relatives(home: Home, inputs: Mapping[str, StagedFile]) -> dict[str, StagedFile]:
     """Stage core.calibration: what is fitted, and what devices without measurements take over."""
     names = ("fitted", "relative")
 
     def build() -> dict[str, pl.DataFrame]:
         fitted, relatives = (pl.read_parquet(inputs[name].path, glob=False) for name in names)
-        return {"calibration": with_relatives(fitted, relatives)}
+        return {"calibration": transfer_to_relatives(fitted, relatives)}
 
-    return staged(home.stage, ["calibration"], [inputs[name].inputs_sha256 for name in names], build)
+    return stage_frames(home.stage, ["calibration"], [inputs[name].inputs_sha256 for name in names], build)
 
 
 def load(
     home: Home,
     run: Run,
-    inputs: Mapping[str, Staged],
+    inputs: Mapping[str, StagedFile],
     sources: Sequence[SourceFile],
     altered: Collection[str] = (),
 ) -> list[Change]:
@@ -290,7 +285,7 @@ def load(
             known = read_frame(connection, "select source_id, sha256, ingested_at from core.source")
             return {"source": _source_frame(sources, pl.concat(origins), known, run.started_at)}
 
-        tables |= staged(home.stage, ["source"], ["source", digest_of_sources(sources)], build)
+        tables |= stage_frames(home.stage, ["source"], ["source", digest_of_sources(sources)], build)
         return load_tables(connection, run.run_id, tables, altered)
 
 
@@ -311,7 +306,7 @@ def refuse_offences(rules: Sequence[Rule]) -> None:
 def write_snapshot(home: Home, run: Run) -> Path:
     """Write the snapshot that the run will publish, and return its file."""
     with open_build(home) as connection:
-        time_run(connection, run.run_id)
+        mark_rows_ready(connection, run.run_id)
         connection.execute("force checkpoint")  # or else the last of it may be in a file beside
     return snapshot.write_candidate(home, run.run_id)
 
@@ -323,29 +318,29 @@ def draw_site(
 
     def record(left_out: Sequence[LeftOut]) -> None:
         if left_out:
-            snapshot.change_candidate(candidate, lambda made: note_left_out(made, run.run_id, left_out))
+            snapshot.change_candidate(candidate, lambda made: record_left_out(made, run.run_id, left_out))
             with open_build(home) as connection:
-                note_left_out(connection, run.run_id, left_out)
+                record_left_out(connection, run.run_id, left_out)
 
     draft = begin_draft(home.site)
     try:
         report = publish.build_site(candidate, draft.new, home.site, progress, record)
         refuse_conflicts(draft.new, home.site)
     except BaseException:
-        discard(draft)
+        discard_draft(draft)
         raise
     return report, draft
 
 
-def promote(home: Home, run: Run, candidate: Path, inputs: Mapping[str, Staged], keep: int, draft: Draft) -> None:
+def promote(home: Home, run: Run, candidate: Path, inputs: Mapping[str, StagedFile], keep: int, draft: Draft) -> None:
     """Publish snapshot and site; forget the staged files of earlier runs, and old snapshots."""
     refuse_conflicts(draft.new, home.site)
     snapshot.promote(candidate, home, run.run_id, keep)
-    place(draft)
+    place_site(draft)
     with suppress(OSError, duckdb.Error):  # it is published: what a full disk leaves undone here, the next run does
         with open_build(home) as connection:
             finish_run(connection, run.run_id, "succeeded")
-        forget_others(home.stage, inputs.values())
+        delete_other_files(home.stage, inputs.values())
 
 
 def _source_frame(
@@ -355,7 +350,7 @@ def _source_frame(
         {
             "source_id": source.source_id,
             "kind": source.kind,
-            "path": source.shown_path,
+            "path": source.display_path,
             "sha256": source.sha256,
             "size_bytes": source.size_bytes,
         }

@@ -15,7 +15,7 @@ from typing import NamedTuple
 import polars as pl
 
 from flows.ingest.catalog import SHIPPED
-from flows.ingest.user_catalog import add
+from flows.ingest.user_catalog import add_files
 from tests.support.plain_run import plain_run, small_catalog
 from warehouse.home import Home
 from warehouse.polars_frames import read_frame
@@ -63,7 +63,7 @@ def _errors(profiles: list[_Profile]) -> pl.DataFrame:
             copy = Path(folder) / str(number) / profile.path.name
             copy.parent.mkdir()
             shutil.copyfile(profile.path, copy)
-            add(home, "vidur", [str(copy)], hardware_id=profile.hardware_id, model_id=profile.model)
+            add_files(home, "vidur", [str(copy)], hardware_id=profile.hardware_id, model_id=profile.model)
         small_catalog(catalog)
         shutil.copyfile(SHIPPED / "calibrations.toml", catalog / "calibrations.toml")
         shutil.copytree(SHIPPED / "hardware", catalog / "hardware", dirs_exist_ok=True)

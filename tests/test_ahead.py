@@ -156,24 +156,24 @@ def test_a_home_that_is_held_is_told_before_anything_is_read(
 ) -> None:
     monkeypatch.setattr("flows.cli.run._look_ahead", lambda *_, **__: pytest.fail("the run began"))
     monkeypatch.setattr("flows.cli.run._refresh", lambda *_: pytest.fail("Prefect was loaded"))
-    with home.writing():
+    with home.lock_for_writing():
         assert run_command(["run", "--home", str(home.path)]) == 1
     assert "another run is writing here" in capfd.readouterr().err
 
 
 def test_a_writer_takes_over_what_was_held_ahead_and_gives_it_back(tmp_path: Path) -> None:
     home = Home(tmp_path)
-    with home.held_ahead():
+    with home.lock_ahead():
         for _ in range(2):
-            with home.writing(), pytest.raises(RunError, match="another run"), home.writing():
+            with home.lock_for_writing(), pytest.raises(RunError, match="another run"), home.lock_for_writing():
                 pass
-        with pytest.raises(ValueError, match="failed"), home.writing():
+        with pytest.raises(ValueError, match="failed"), home.lock_for_writing():
             raise ValueError("failed")
         command = [sys.executable, "-c", "import sys; from pathlib import Path; from warehouse.home import Home\n"]
-        command[-1] += "with Home(Path(sys.argv[1])).writing(): pass"
+        command[-1] += "with Home(Path(sys.argv[1])).lock_for_writing(): pass"
         done = subprocess.run([*command, str(tmp_path)], cwd=ROOT, capture_output=True, text=True, check=False)
         assert "another run is writing here" in done.stderr
-    with home.writing(), pytest.raises(RunError, match="another run"), home.held_ahead():
+    with home.lock_for_writing(), pytest.raises(RunError, match="another run"), home.lock_ahead():
         pass
 
 

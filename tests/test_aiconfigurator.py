@@ -7,7 +7,7 @@ import polars as pl
 import pytest
 
 from flows.ingest.profiles.aiconfigurator import read_aiconfigurator
-from flows.ingest.user_catalog import add
+from flows.ingest.user_catalog import add_files
 from tests.support.inputs import ATTENTION, PRODUCT, assert_refused, make_source
 from warehouse.errors import InputError
 from warehouse.home import Home
@@ -70,7 +70,7 @@ def test_a_folder_of_tables_enters_the_catalog(tmp_path: Path) -> None:
     table(tables / "h200_sxm" / "gemm", {**PRODUCT, "device": "NVIDIA H200"})
     table(tables / "h100_sxm" / "attention", ATTENTION, name="context_attention_perf.parquet")
     table(tables / "h100_sxm" / "moe", {"framework": "TRTLLM"}, name="moe_perf.parquet")
-    added = {entry.path.name for entry in add(home, "aiconfigurator", [str(tables)])}
+    added = {entry.path.name for entry in add_files(home, "aiconfigurator", [str(tables)])}
     assert added == {
         "aiconfigurator-h100-sxm-gemm-trtllm-1.2.0.parquet",
         "aiconfigurator-h200-sxm-gemm-trtllm-1.2.0.parquet",
@@ -97,7 +97,7 @@ def test_a_folder_of_tables_enters_the_catalog(tmp_path: Path) -> None:
 )
 def test_a_wrong_table_adds_nothing(tmp_path: Path, row: dict[str, Any], names: list[str]) -> None:
     home, path = Home(tmp_path / "home"), table(tmp_path, row)
-    assert_refused(lambda: add(home, "aiconfigurator", [str(path)]), names=["gemm_perf.parquet", *names])
+    assert_refused(lambda: add_files(home, "aiconfigurator", [str(path)]), names=["gemm_perf.parquet", *names])
     assert not home.catalog.exists()
 
 
@@ -106,9 +106,9 @@ def test_what_is_no_table(tmp_path: Path, content: bytes) -> None:
     path = tmp_path / "gemm_perf.parquet"
     path.write_bytes(content)
     with pytest.raises(InputError, match=r"gemm_perf\.parquet: broken Parquet"):
-        add(Home(tmp_path / "home"), "aiconfigurator", [str(path)])
+        add_files(Home(tmp_path / "home"), "aiconfigurator", [str(path)])
 
 
 def test_a_folder_without_tables(tmp_path: Path) -> None:
     with pytest.raises(InputError, match=r"no table of AIConfigurator in it; expected gemm_perf\.parquet"):
-        add(Home(tmp_path / "home"), "aiconfigurator", [str(tmp_path)])
+        add_files(Home(tmp_path / "home"), "aiconfigurator", [str(tmp_path)])

@@ -14,9 +14,9 @@ from hypothesis import strategies as st
 
 from flows.cli.app import run_command
 from flows.ingest.catalog import SHIPPED
-from flows.ingest.readers.calibration import read_calibrations, with_relatives
-from flows.intensity.calibration import PARAMETERS, Kernels, calibrations, fit, predicted_s
-from flows.measure.calibrate import calibrate, to_toml
+from flows.ingest.readers.calibration import read_calibrations, transfer_to_relatives
+from flows.intensity.calibration import PARAMETERS, Kernels, calibrate_measurements, fit_form, predict_s
+from flows.measure.calibrate import calibrate_home, to_toml
 from tests.benchmark_predictions import main as print_errors
 from tests.support.files import ROOT, write_file
 from tests.support.inputs import PROFILE, assert_refused, make_source
@@ -45,15 +45,15 @@ GRID = [
 @pytest.mark.parametrize("truth", [PLAIN, TILED, SUSTAINED], ids=["plain", "tiles", "sustained"])
 def test_a_fit_finds_what_made_the_times(truth: dict[str, float]) -> None:
     form = {4: "plain", 8: "tiles", 9: "sustained"}[len(truth)]
-    found = fit(kernels(GRID), predicted_s(kernels(GRID), truth), form)
-    assert predicted_s(kernels(GRID), found) == pytest.approx(predicted_s(kernels(GRID), truth), rel=0.02)
+    found = fit_form(kernels(GRID), predict_s(kernels(GRID), truth), form)
+    assert predict_s(kernels(GRID), found) == pytest.approx(predict_s(kernels(GRID), truth), rel=0.02)
     assert found["overhead_s"] == pytest.approx(truth["overhead_s"], rel=0.1)
 
 
 def test_outliers_disturb_a_fit_little() -> None:
-    times = predicted_s(kernels(GRID), PLAIN)
+    times = predict_s(kernels(GRID), PLAIN)
     times[::10] *= 3
-    found = fit(kernels(GRID), times, "plain")
+    found = fit_form(kernels(GRID), times, "plain")
     assert found["compute_efficiency"] == pytest.approx(0.8, rel=0.05)
     assert found["bandwidth_efficiency"] == pytest.approx(0.75, rel=0.05)
 
@@ -62,7 +62,7 @@ def test_outliers_disturb_a_fit_little() -> None:
 @given(m=st.integers(1, 100_000), k=st.integers(16, 50_000), n=st.integers(16, 200_000), which=st.integers(0, 2))
 def test_a_prediction_is_never_above_its_ceilings(m: int, k: int, n: int, which: int) -> None:
     one = kernels([(m, k, n)])
-    (found,) = predicted_s(one, (PLAIN, TILED, SUSTAINED)[which])
+    (found,) = predict_s(one, (PLAIN, TILED, SUSTAINED)[which])
     assert np.isfinite(found)
     assert found >= max(one.compute_s[0], one.memory_s[0])
 
@@ -82,21 +82,21 @@ def frame(times: np.ndarray, models: list[str]) -> pl.DataFrame:
 def test_the_form_is_the_one_that_predicts_what_is_held_out() -> None:
     models = [f"m{i % 3}" for i in range(len(GRID))]
     noise = np.exp(np.random.default_rng(0).normal(0, 0.02, len(GRID)))
-    plain = calibrations(frame(predicted_s(kernels(GRID), PLAIN) * noise, models)).row(0, named=True)
-    tiled = calibrations(frame(predicted_s(kernels(GRID), TILED) * noise, models)).row(0, named=True)
+    plain = calibrate_measurements(frame(predict_s(kernels(GRID), PLAIN) * noise, models)).row(0, named=True)
+    tiled = calibrate_measurements(frame(predict_s(kernels(GRID), TILED) * noise, models)).row(0, named=True)
     assert plain["n_points"] == len(GRID)
     assert tiled["tile_limit"] is not None
     for found in (plain, tiled):
         assert found["fit_mape"] < 0.03
         assert found["holdout_mape"] < 0.06
-    alone = calibrations(frame(predicted_s(kernels(GRID), TILED), ["m"] * len(GRID)).with_columns(k=1, n=1))
+    alone = calibrate_measurements(frame(predict_s(kernels(GRID), TILED), ["m"] * len(GRID)).with_columns(k=1, n=1))
     assert alone["holdout_mape"].to_list() == [None]
-    assert calibrations(frame(predicted_s(kernels(GRID), TILED), models).head(5)).is_empty()
+    assert calibrate_measurements(frame(predict_s(kernels(GRID), TILED), models).head(5)).is_empty()
 
 
 def test_a_file_of_calibrations_reads_as_it_was_written(tmp_path: Path) -> None:
     models = [f"m{i % 3}" for i in range(len(GRID))]
-    rows = calibrations(frame(predicted_s(kernels(GRID), TILED), models)).with_columns(origin=pl.lit("me"))
+    rows = calibrate_measurements(frame(predict_s(kernels(GRID), TILED), models)).with_columns(origin=pl.lit("me"))
     path = write_file(tmp_path, "calibrations.toml", to_toml(rows))
     again = read_calibrations([make_source(path, "calibration")])["fitted"]
     for name in PARAMETERS:
@@ -108,13 +108,13 @@ def test_a_file_of_calibrations_reads_as_it_was_written(tmp_path: Path) -> None:
 
 def test_relatives_lend_what_a_device_lacks(tmp_path: Path) -> None:
     models = [f"m{i % 3}" for i in range(len(GRID))]
-    one = calibrations(frame(predicted_s(kernels(GRID), PLAIN), models)).with_columns(origin=pl.lit("me"))
+    one = calibrate_measurements(frame(predict_s(kernels(GRID), PLAIN), models)).with_columns(origin=pl.lit("me"))
     path = write_file(tmp_path, "calibrations.toml", to_toml(one))
     mine = read_calibrations([make_source(path, "calibration")])["fitted"]
     fitted = pl.concat([mine, mine.with_columns(hardware_id=pl.lit("e"), op_kind=pl.lit("qk"))])
     named = [("x", "d", 1), ("x", "e", 2), ("d", "e", 1)]
     relatives = pl.DataFrame(named, schema=["hardware_id", "relative", "place"], orient="row")
-    found = with_relatives(fitted, relatives).select("hardware_id", "op_kind", "transferred_from").rows()
+    found = transfer_to_relatives(fitted, relatives).select("hardware_id", "op_kind", "transferred_from").rows()
     assert set(found) == {
         ("d", "linear", None), ("e", "qk", None), ("x", "linear", "d"), ("x", "qk", "e"), ("d", "qk", "e"),
     }  # fmt: skip
@@ -145,7 +145,7 @@ def test_sql_predicts_what_python_does(hardware_id: str, snapshot: duckdb.DuckDB
         float(points["multiprocessors"][0]),
     )
     assert len(points) > 50
-    assert points["predicted_s"].to_numpy() == pytest.approx(predicted_s(given, parameters), rel=1e-9)
+    assert points["predicted_s"].to_numpy() == pytest.approx(predict_s(given, parameters), rel=1e-9)
 
 
 def test_errors_of_predictions_are_those_of_the_fit(snapshot: duckdb.DuckDBPyConnection) -> None:
@@ -173,7 +173,7 @@ def test_the_benchmark_of_predictions_prints_how_far_they_are_off(
     for layer, n in layers.items():
         memory = 2 * (tokens * width + width * n + tokens * n) / 696e9
         one = Kernels(2 * tokens * width * n / 149.7e12, memory, tokens, np.full(3, float(n)), np.ones(3), np.nan)
-        times = pl.Series(predicted_s(one, a40) * 1e3 * 1.1)
+        times = pl.Series(predict_s(one, a40) * 1e3 * 1.1)
         profile = profile.with_columns(**{f"time_stats.{layer}.{name}": times for name in ("median", "min", "std")})
     for name in ("a40/llama-2-7b-mlp.csv", "a40/owner/Other-hf/mlp.csv"):
         (tmp_path / name).parent.mkdir(parents=True, exist_ok=True)
@@ -214,7 +214,7 @@ def test_a_device_without_measurements_is_predicted_by_its_relative(snapshot: du
 def test_shipped_calibrations_are_those_of_the_shipped_measurements(snapshot: duckdb.DuckDBPyConnection) -> None:
     """Fitted again, attention of the H100 comes out as it ships."""
     measured = read_frame(snapshot, (sql_folder() / "calibration" / "measured.sql").read_text("utf-8"))
-    again = calibrations(measured.filter(hardware_id="h100-sxm", kind="attention")).row(0, named=True)
+    again = calibrate_measurements(measured.filter(hardware_id="h100-sxm", kind="attention")).row(0, named=True)
     shipped = read_frame(
         snapshot, "select * from core.calibration where hardware_id = 'h100-sxm' and op_kind = 'attention'"
     ).row(0, named=True)
@@ -223,7 +223,7 @@ def test_shipped_calibrations_are_those_of_the_shipped_measurements(snapshot: du
 
 
 def test_calibrating_a_home(home: Home) -> None:
-    path, rows = calibrate(home)
+    path, rows = calibrate_home(home)
     assert path == home.catalog / "calibrations.toml"
     assert len(rows) >= 18
     assert (
@@ -250,7 +250,7 @@ def test_only_a_fit_needs_scipy() -> None:
 
 def test_nothing_to_calibrate(tmp_path: Path) -> None:
     with pytest.raises(InputError, match="rooflines run"):
-        calibrate(Home(tmp_path))
+        calibrate_home(Home(tmp_path))
 
 
 @pytest.mark.skipif(not PROFILE.exists(), reason="no public profiles beside the checkout")
@@ -261,7 +261,7 @@ def test_a_public_profile_is_fitted_as_well_as_published() -> None:
     rows = read_vidur(make_source(PROFILE, "measurement"), "a40", "llama-2-7b")
     m, k, n = (rows[name].cast(pl.Float64).to_numpy() for name in "mkn")
     given = Kernels(2 * m * k * n / 149.7e12, 2 * (m * k + k * n + m * n) / 696e9, m, n, np.ones(len(m)), 84)
-    found = fit(given, rows["latency_s"].to_numpy(), "plain")
+    found = fit_form(given, rows["latency_s"].to_numpy(), "plain")
     assert round(found["compute_efficiency"], 2) == 0.80
     assert round(found["bandwidth_efficiency"], 2) == 0.79
     assert round(found["overhead_s"] * 1e6, 1) == 2.5

@@ -16,12 +16,12 @@ from hypothesis import strategies as st
 
 from flows.ingest.catalog import list_sources
 from flows.ingest.readers.ops import read_ops
-from flows.ingest.user_catalog import add
+from flows.ingest.user_catalog import add_files
 from tests.support.commands import ingest
 from tests.support.files import write_file
 from tests.support.inputs import CONFIG, DEVICE, KERNELS, MEASUREMENT, TABLE, WORKLOAD, assert_refused, make_source
 from tests.support.plain_run import plain_run
-from warehouse.errors import InputError, lines_of
+from warehouse.errors import InputError, error_lines
 from warehouse.home import Home
 from warehouse.snapshot import open_snapshot
 
@@ -59,7 +59,7 @@ def test_a_table_of_devices(tmp_path: Path, capsys: pytest.CaptureFixture[str]) 
 )
 def test_a_bad_table_adds_nothing(tmp_path: Path, old: str, new: str, names: list[str]) -> None:
     home, path = Home(tmp_path / "home"), write_file(tmp_path, "devices.csv", TABLE.replace(old, new, 1))
-    assert_refused(lambda: add(home, "hardware", [str(path)]), names=["devices.csv", *names])
+    assert_refused(lambda: add_files(home, "hardware", [str(path)]), names=["devices.csv", *names])
     assert not home.catalog.exists()
 
 
@@ -67,7 +67,7 @@ def test_one_bad_file_keeps_the_others_out(tmp_path: Path) -> None:
     good = write_file(tmp_path, "good.toml", DEVICE)
     bad = write_file(tmp_path, "bad.toml", DEVICE.replace("mine", "other").replace("696", "-1"))
     home = Home(tmp_path / "home")
-    assert_refused(lambda: add(home, "hardware", [str(good), str(bad)]), names=["bad.toml", "gb_per_s"])
+    assert_refused(lambda: add_files(home, "hardware", [str(good), str(bad)]), names=["bad.toml", "gb_per_s"])
     assert not home.catalog.exists()
 
 
@@ -133,8 +133,8 @@ def test_a_table_of_devices_names_every_bad_line(tmp_path: Path, capsys: pytest.
 def test_a_table_of_kernels_names_the_first_row_of_each_mistake(tmp_path: Path) -> None:
     text = "op,m,k,n\na,1,1,1\nb,1,,\nc,2,,\nd,0,1,1\n,1,1,1\n"
     with pytest.raises(InputError) as caught:
-        add(Home(tmp_path / "home"), "ops", [str(write_file(tmp_path, "kernels.csv", text))])
-    rows = [line.partition("kernels.csv: ")[2].partition(":")[0] for line in lines_of(caught.value)]
+        add_files(Home(tmp_path / "home"), "ops", [str(write_file(tmp_path, "kernels.csv", text))])
+    rows = [line.partition("kernels.csv: ")[2].partition(":")[0] for line in error_lines(caught.value)]
     assert sorted(rows) == ['row 2 ("b")', 'row 4 ("d")', "row 5 (null)"]
 
 
@@ -154,7 +154,7 @@ def test_a_run_names_every_bad_file_of_its_catalog(home: Home, capsys: pytest.Ca
     before = home.snapshot.read_bytes()
     with pytest.raises(InputError) as caught:
         plain_run(home)
-    lines = list(lines_of(caught.value))
+    lines = list(error_lines(caught.value))
     assert len(lines) == len(bad)
     assert all(any(line.startswith(f"{home.catalog / name}: ") for line in lines) for name in bad)
     assert home.snapshot.read_bytes() == before
@@ -168,7 +168,7 @@ def test_a_full_catalog_of_strange_files_names_all_of_them(tmp_path: Path) -> No
     (folder / "lost.toml").symlink_to("nowhere")
     with pytest.raises(InputError) as caught:
         list_sources(Home(tmp_path / "home"))
-    assert [line.partition(": ")[0] for line in lines_of(caught.value)] == [
+    assert [line.partition(": ")[0] for line in error_lines(caught.value)] == [
         str(folder / name) for name in ("folder.toml", "lost.toml", "pipe.toml")
     ]
 
@@ -251,7 +251,7 @@ def test_a_hub_that_nobody_can_reach(
 def test_a_workload_and_what_it_names(tmp_path: Path) -> None:
     home = Home(tmp_path / "home")
     bad = write_file(tmp_path, "bad.toml", WORKLOAD.replace("fp16", "fp9"))
-    assert_refused(lambda: add(home, "workload", [str(bad)]), names=["bad.toml", '"fp9"', "expected one of"])
+    assert_refused(lambda: add_files(home, "workload", [str(bad)]), names=["bad.toml", '"fp9"', "expected one of"])
     assert ingest(home, "workload", str(write_file(tmp_path, "good.toml", WORKLOAD))) == 0
     assert entries(home) == {"workloads/mine.toml"}
 
@@ -317,7 +317,7 @@ def test_kernels_stand_beside_the_ops_of_models(home: Home, tmp_path: Path) -> N
 )
 def test_bad_kernels(tmp_path: Path, old: str, new: str, names: list[str]) -> None:
     home, path = Home(tmp_path / "home"), write_file(tmp_path, "kernels.csv", KERNELS.replace(old, new, 1))
-    assert_refused(lambda: add(home, "ops", [str(path)]), names=["kernels.csv", *names])
+    assert_refused(lambda: add_files(home, "ops", [str(path)]), names=["kernels.csv", *names])
     assert not home.catalog.exists()
 
 
@@ -326,12 +326,14 @@ def test_one_op_may_run_at_several_precisions(tmp_path: Path) -> None:
     home = Home(tmp_path / "home")
     assert ingest(home, "ops", str(write_file(tmp_path, "fft.csv", text))) == 0
     twice = write_file(tmp_path, "twice.csv", text.replace("fp16", "fp32"))
-    assert_refused(lambda: add(home, "ops", [str(twice)]), names=["row 2", "second row of this name and precision"])
+    assert_refused(
+        lambda: add_files(home, "ops", [str(twice)]), names=["row 2", "second row of this name and precision"]
+    )
 
 
 def test_kernels_that_take_the_name_of_a_model(tmp_path: Path) -> None:
     home, path = Home(tmp_path / "home"), write_file(tmp_path, "llama-7b.csv", KERNELS)
-    assert_refused(lambda: add(home, "ops", [str(path)]), names=["llama-7b.csv", "expected no model's id"])
+    assert_refused(lambda: add_files(home, "ops", [str(path)]), names=["llama-7b.csv", "expected no model's id"])
 
 
 def test_a_file_takes_the_place_of_one_with_another_ending(tmp_path: Path) -> None:
@@ -421,7 +423,7 @@ def test_the_table_of_the_readme_of_devices(tmp_path: Path) -> None:
 )  # fmt: skip
 def test_what_would_fail_a_run_is_refused(tmp_path: Path, kind: Any, name: str, content: str, names: list[str]) -> None:
     home, path = Home(tmp_path / "home"), write_file(tmp_path, name, content)
-    assert_refused(lambda: add(home, kind, [str(path)]), names=names)
+    assert_refused(lambda: add_files(home, kind, [str(path)]), names=names)
     assert not home.catalog.exists()
 
 
@@ -430,7 +432,9 @@ def test_values_that_are_no_counts(tmp_path: Path, value: object) -> None:
     frame = pl.DataFrame({"op": ["a"], "m": [value], "k": [1], "n": [1]})
     frame.write_parquet(tmp_path / "k.parquet")
     home = Home(tmp_path / "home")
-    assert_refused(lambda: add(home, "ops", [str(tmp_path / "k.parquet")]), names=["column m", "texts or numbers"])
+    assert_refused(
+        lambda: add_files(home, "ops", [str(tmp_path / "k.parquet")]), names=["column m", "texts or numbers"]
+    )
 
 
 @pytest.mark.parametrize("name", ["~nosuchuser/x", "x" * 300, "a\0b"])
@@ -444,7 +448,7 @@ def test_a_workload_of_ones_own_takes_no_crossover_away(home: Home, tmp_path: Pa
     with open_snapshot(home.snapshot) as connection:
         before = connection.sql(count).fetchall()[0]
     text = WORKLOAD.replace("[128]", "[100]").replace('["paper"]', '["engine", "paper"]')
-    add(home, "workload", [str(write_file(tmp_path, "mine.toml", text))])
+    add_files(home, "workload", [str(write_file(tmp_path, "mine.toml", text))])
     plain_run(home)
     with open_snapshot(home.snapshot) as connection:
         assert connection.sql(count).fetchall()[0] == before

@@ -27,7 +27,7 @@ from flows.cli.options import read_statement
 from flows.ingest import catalog
 from flows.ingest import user_catalog as entries
 from flows.ingest.catalog import SHIPPED
-from flows.ingest.incoming import recognized
+from flows.ingest.incoming import recognize_kind
 from flows.ingest.kinds import read_kind
 from tests.support.files import ROOT
 from tests.support.inputs import (
@@ -156,7 +156,7 @@ class Reader:
             read_statement(None, path)
         elif self.kind in get_args(entries.Kind):
             device = "a40" if self.kind in {"vidur", "nsight", "torch-profiler"} else None
-            entries.add(home, self.kind, [str(path)], replace=True, hardware_id=device)  # type: ignore[arg-type]
+            entries.add_files(home, self.kind, [str(path)], replace=True, hardware_id=device)  # type: ignore[arg-type]
         else:
             for frame in read_kind(self.kind, [make_source(path, self.kind)]).values():
                 frame.collect()
@@ -305,7 +305,7 @@ def outcome(reader: Reader, content: bytes, home: Home) -> str | None:
         (home.catalog / "hardware" / "mine.toml").write_text(DEVICE)
     said: list[str | None] = []
     started = time.process_time()
-    for read in (lambda: reader.read(path, home), lambda: recognized(path)):
+    for read in (lambda: reader.read(path, home), lambda: recognize_kind(path)):
         try:
             with silent():
                 read()

@@ -13,8 +13,8 @@ import pytest
 
 from flows.ingest import incoming
 from flows.ingest import user_catalog as entries
-from flows.ingest.incoming import recognized, take_in
-from flows.ingest.user_catalog import Added, Kind
+from flows.ingest.incoming import accept_incoming, recognize_kind
+from flows.ingest.user_catalog import AddedFile, Kind
 from tests.support.inputs import DEVICE
 from warehouse.errors import InputError, RunError, one_line
 from warehouse.home import Home
@@ -39,13 +39,13 @@ CONFIG = '{"model_type": "llama", "architectures": ["LlamaForCausalLM"]}'
 )
 def test_what_a_file_is(name: str, content: str, kind: str, tmp_path: Path) -> None:
     (tmp_path / name).write_text(content, "utf-8")
-    assert recognized(tmp_path / name) == kind
+    assert recognize_kind(tmp_path / name) == kind
 
 
 def test_what_a_table_is(tmp_path: Path) -> None:
     for columns, kind in ((["hardware_id", "latency_s"], "measurement"), (["framework", "latency"], "aiconfigurator")):
         pl.DataFrame(schema=dict.fromkeys(columns, pl.Float64)).write_parquet(tmp_path / "a.parquet")
-        assert recognized(tmp_path / "a.parquet") == kind
+        assert recognize_kind(tmp_path / "a.parquet") == kind
 
 
 @pytest.mark.parametrize(
@@ -56,14 +56,14 @@ def test_what_a_table_is(tmp_path: Path) -> None:
 def test_what_is_nothing(name: str, content: bytes, tmp_path: Path) -> None:
     (tmp_path / name).write_bytes(content)
     with pytest.raises(InputError, match=r"a[.\w]*: ") as caught:
-        recognized(tmp_path / name)
+        recognize_kind(tmp_path / name)
     assert "\n" not in str(caught.value)
 
 
 @pytest.fixture
 def home(tmp_path: Path) -> Home:
     home = Home(tmp_path / "a 'home'")
-    incoming.make_incoming(home)
+    incoming.make_incoming_folder(home)
     return home
 
 
@@ -83,7 +83,7 @@ def test_good_and_bad_ones(home: Home, monkeypatch: pytest.MonkeyPatch) -> None:
     put(home, "ops/kernels.csv", "name,group,flops,bytes,precision\nfft,fft,1000,100,fp32\n")
     put(home, "new.toml", DEVICE, age_s=0)
     put(home, "half.toml.part", DEVICE)
-    said = {arrival.name: arrival for arrival in take_in(home)}
+    said = {arrival.name: arrival for arrival in accept_incoming(home)}
     assert {name for name, arrival in said.items() if arrival.reason} == {"bad.toml", "what.txt"}
     assert said["mine.toml"].entries == ("mine.toml",)
     assert (home.catalog / "hardware" / "mine.toml").read_text("utf-8") == DEVICE
@@ -97,13 +97,13 @@ def test_good_and_bad_ones(home: Home, monkeypatch: pytest.MonkeyPatch) -> None:
     reason = (home.incoming / "rejected" / "bad.toml.reason.txt").read_text("utf-8")
     assert "tflops = 0" in reason
     put(home, "mine.toml", DEVICE.replace("149.7", "150.5"))
-    assert [arrival.reason for arrival in take_in(home)] == [None]
+    assert [arrival.reason for arrival in accept_incoming(home)] == [None]
     assert "150.5" in (home.catalog / "hardware" / "mine.toml").read_text("utf-8")
 
 
 def told(home: Home) -> dict[str, str | None]:
     """Take in what is there, and return the reason of each file; what is said can stand in a table."""
-    arrivals = take_in(home)
+    arrivals = accept_incoming(home)
     for arrival in arrivals:
         assert arrival.name.isprintable()
         assert (arrival.reason or "").isprintable()
@@ -141,7 +141,7 @@ def test_a_broken_catalog_rejects_no_file(home: Home) -> None:
     broken.write_text("[", "utf-8")
     put(home, "a.toml", DEVICE)
     with pytest.raises(RunError, match=r"the catalog cannot be read: .*broken\.toml"):
-        take_in(home)
+        accept_incoming(home)
     assert (home.incoming / "a.toml").exists()
     broken.unlink()
     assert told(home) == {"a.toml": None}
@@ -151,7 +151,7 @@ def test_a_broken_catalog_rejects_no_file(home: Home) -> None:
     "error", [ZeroDivisionError("of ours\nin two lines"), pl.exceptions.PanicException("oh"), MemoryError()]
 )
 def test_a_fault_of_ours_rejects_one_file(home: Home, error: BaseException, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("flows.ingest.incoming.add", raising(error, "a.toml"))
+    monkeypatch.setattr("flows.ingest.incoming.add_files", raising(error, "a.toml"))
     put(home, "a.toml", DEVICE)
     put(home, "b.toml", DEVICE)
     reasons = told(home)
@@ -162,18 +162,18 @@ def test_a_fault_of_ours_rejects_one_file(home: Home, error: BaseException, monk
 
 @pytest.mark.parametrize("error", [KeyboardInterrupt(), SystemExit(1)])
 def test_what_ends_the_program_ends_it(home: Home, error: BaseException, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("flows.ingest.incoming.add", raising(error, "a.toml"))
+    monkeypatch.setattr("flows.ingest.incoming.add_files", raising(error, "a.toml"))
     path = put(home, "a.toml", DEVICE)
     with pytest.raises(type(error)):
-        take_in(home)
+        accept_incoming(home)
     assert path.exists()
 
 
-def raising(error: BaseException, name: str) -> Callable[..., list[Added]]:
-    def add(home: Home, kind: Kind, paths: list[str], **options: bool) -> list[Added]:
+def raising(error: BaseException, name: str) -> Callable[..., list[AddedFile]]:
+    def add(home: Home, kind: Kind, paths: list[str], **options: bool) -> list[AddedFile]:
         if paths[0].endswith(name):
             raise error
-        return entries.add(home, kind, paths, **options)  # type: ignore[arg-type]
+        return entries.add_files(home, kind, paths, **options)  # type: ignore[arg-type]
 
     return add
 
@@ -202,18 +202,18 @@ def test_a_file_that_changes_while_it_is_read(
 ) -> None:
     """It waits for the next time, and what vanished is told of, if it was not taken in before."""
 
-    def add(home: Home, kind: Kind, paths: list[str], **options: bool) -> list[Added]:
+    def add(home: Home, kind: Kind, paths: list[str], **options: bool) -> list[AddedFile]:
         if paths[0].endswith("b.toml"):
-            return entries.add(home, kind, paths, **options)  # type: ignore[arg-type]
+            return entries.add_files(home, kind, paths, **options)  # type: ignore[arg-type]
         if is_before:
             change(Path(paths[0]))
         try:
-            return entries.add(home, kind, paths, **options)  # type: ignore[arg-type]
+            return entries.add_files(home, kind, paths, **options)  # type: ignore[arg-type]
         finally:
             if not is_before:
                 change(Path(paths[0]))
 
-    monkeypatch.setattr("flows.ingest.incoming.add", add)
+    monkeypatch.setattr("flows.ingest.incoming.add_files", add)
     path = put(home, "a.toml", DEVICE)
     put(home, "b.toml", DEVICE.replace("mine", "other").replace("Mine", "Other"))
     reasons = told(home)
@@ -246,7 +246,7 @@ def test_a_file_that_cannot_be_moved_is_told_of(home: Home) -> None:
     os.utime(home.incoming / "accepted")
     put(home, "a.toml", "x")
     put(home, "b.toml", DEVICE)
-    arrivals = {arrival.name: arrival for arrival in take_in(home)}
+    arrivals = {arrival.name: arrival for arrival in accept_incoming(home)}
     assert "broken TOML" in (arrivals["a.toml"].reason or "")
     assert all("it cannot be moved to" in (arrival.reason or "") for arrival in arrivals.values())
     assert arrivals["b.toml"].entries == ("mine.toml",)
@@ -266,7 +266,7 @@ def nobody() -> Iterator[None]:
 def test_what_cannot_be_read_is_told_of() -> None:
     with tempfile.TemporaryDirectory() as folder:  # pytest's own are root's alone
         home = Home(Path(folder) / "home")
-        incoming.make_incoming(home)
+        incoming.make_incoming_folder(home)
         put(home, "a.toml", DEVICE).chmod(0)
         put(home, "model/a.json", CONFIG)
         put(home, "z.toml", DEVICE)
@@ -282,10 +282,10 @@ def test_what_cannot_be_read_is_told_of() -> None:
 
 
 def test_a_full_disk_rejects_nothing(home: Home, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("flows.ingest.incoming.add", raising(OSError(28, "No space left on device"), "a.toml"))
+    monkeypatch.setattr("flows.ingest.incoming.add_files", raising(OSError(28, "No space left on device"), "a.toml"))
     path = put(home, "a.toml", DEVICE)
     with pytest.raises(RunError, match="no space"):
-        take_in(home)
+        accept_incoming(home)
     put(home, "b.toml", DEVICE)
     assert told(home) == {"b.toml": None}  # which still had room
     assert path.exists()
@@ -293,6 +293,6 @@ def test_a_full_disk_rejects_nothing(home: Home, monkeypatch: pytest.MonkeyPatch
 
 def test_files_wait_while_another_run_writes(home: Home) -> None:
     path = put(home, "mine.toml", DEVICE)
-    with home.writing(), pytest.raises(RunError):
-        take_in(home)
+    with home.lock_for_writing(), pytest.raises(RunError):
+        accept_incoming(home)
     assert path.exists()

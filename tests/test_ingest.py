@@ -12,7 +12,7 @@ from flows.ingest.catalog import list_sources
 from flows.ingest.document import parse
 from flows.ingest.kinds import READERS, read_kind
 from flows.ingest.readers.hardware import read_hardware
-from flows.ingest.readers.model import read_models, short_name
+from flows.ingest.readers.model import make_short_name, read_models
 from flows.ingest.readers.workload import read_precisions, read_workloads
 from tests.support.files import write_file
 from tests.support.inputs import CONFIG, DEVICE, WORKLOAD, assert_refused, make_source
@@ -181,11 +181,11 @@ def test_a_config_whose_file_name_is_no_id(tmp_path: Path, name: str) -> None:
 
 
 def test_names_of_models() -> None:
-    assert short_name("llama-7b") == "Llama 7B"
-    assert short_name("qwen2.5-0.5b-instruct") == "Qwen2.5 0.5B Instruct"
-    assert short_name("mixtral-8x7b") == "Mixtral 8x7B"
-    assert short_name("qwen1.5-moe-a2.7b") == "Qwen1.5 MoE A2.7B"
-    assert short_name("gpt2-xl") == "GPT-2 XL"
+    assert make_short_name("llama-7b") == "Llama 7B"
+    assert make_short_name("qwen2.5-0.5b-instruct") == "Qwen2.5 0.5B Instruct"
+    assert make_short_name("mixtral-8x7b") == "Mixtral 8x7B"
+    assert make_short_name("qwen1.5-moe-a2.7b") == "Qwen1.5 MoE A2.7B"
+    assert make_short_name("gpt2-xl") == "GPT-2 XL"
 
 
 @settings(max_examples=200, deadline=None)

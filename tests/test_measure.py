@@ -12,10 +12,10 @@ import pytest
 from flows.cli.app import run_command
 from flows.ingest.catalog import SHIPPED, list_sources
 from flows.ingest.profiles.vidur import read_vidur
-from flows.ingest.readers.measurement import read_measurements, with_measured
-from flows.ingest.user_catalog import add
+from flows.ingest.readers.measurement import add_measured_ceilings, read_measurements
+from flows.ingest.user_catalog import add_files
 from flows.measure import standalone as measure
-from flows.measure.plan import plan_of
+from flows.measure.plan import plan_kernels
 from tests.support.files import ROOT, write_file
 from tests.support.inputs import PROFILE, assert_refused, make_source
 from tests.support.plain_run import plain_run
@@ -38,7 +38,7 @@ models = ["gpt2"]
 @pytest.fixture
 def tiny(tmp_path: Path) -> Home:
     home = Home(tmp_path / "home")
-    add(home, "workload", [str(write_file(tmp_path, "tiny.toml", TINY))])
+    add_files(home, "workload", [str(write_file(tmp_path, "tiny.toml", TINY))])
     return home
 
 
@@ -71,7 +71,7 @@ def test_the_ops_of_a_workload_are_timed_and_placed(
 
 def test_an_interrupted_measurement_goes_on(tmp_path: Path) -> None:
     backend, out = measure.Numpy(), tmp_path / "mine.csv"
-    rows = list(measure.ceilings(backend))[:4]
+    rows = list(measure.plan_ceilings(backend))[:4]
     told: list[str] = []
     assert measure.measure(rows[:2], out, backend, "x", seconds=0.001)["measured"] == 2
     with out.open("a") as file:
@@ -93,7 +93,7 @@ def test_caches_of_files_count_as_free(monkeypatch: pytest.MonkeyPatch) -> None:
 
 def test_what_does_not_fit_or_cannot_run_is_left_out_and_named(tmp_path: Path) -> None:
     backend, told = measure.Numpy(), list[str]()
-    row = next(iter(measure.ceilings(backend)))
+    row = next(iter(measure.plan_ceilings(backend)))
     rows = [{**row, "bytes": "1e15"}, {**row, "kind": "attention"}, row]
     counts = measure.measure(rows, tmp_path / "x.csv", backend, "x", seconds=0.001, progress=told.append)
     assert (counts["too large"], counts["failed"], counts["measured"]) == (1, 1, 1)
@@ -107,7 +107,7 @@ def test_a_bare_machine_needs_one_file(tiny: Home, tmp_path: Path) -> None:
     arguments = ["measure", "--out", str(plan), "--hardware-id", "x", "--workload", "tiny", "--plan-only"]
     assert run_command([*arguments, "--home", str(tiny.path)]) == 0
     bare.mkdir()
-    (bare / "measure.py").write_text((ROOT / "flows" / "measure.py").read_text("utf-8"), "utf-8")
+    (bare / "measure.py").write_text((ROOT / "flows" / "measure" / "standalone.py").read_text("utf-8"), "utf-8")
     command = [sys.executable, "-I", "measure.py", "--plan", str(plan), "--out", "m.csv", "--hardware-id", "x"]
     done = subprocess.run(
         [*command, "--backend", "numpy", "--seconds", "0.001"],
@@ -124,14 +124,16 @@ def test_a_bare_machine_needs_one_file(tiny: Home, tmp_path: Path) -> None:
 
 
 def test_a_plan_has_each_kernel_once(tmp_path: Path) -> None:
-    plan = plan_of(list_sources(Home(tmp_path)), ["medusa-grid"], ["llama-7b"], ["fp16"])
+    plan = plan_kernels(list_sources(Home(tmp_path)), ["medusa-grid"], ["llama-7b"], ["fp16"])
     shapes = plan.filter(kind="linear").select("op_group", "phase", "m", "k", "n")
     assert shapes.is_unique().all()
     prefill = plan.filter(phase="prefill", op_group="qkv mlp")["m"].sort().to_list()
     assert prefill == [2**exponent for exponent in range(7, 20)]
     assert plan.filter(phase="decode", kind="qk").select("batch_size", "sequence_length").is_unique().all()
     assert len(plan.filter(phase="decode", kind="qk")) == 49
-    assert_refused(lambda: plan_of(list_sources(Home(tmp_path)), ["none"]), names=["workload_id = none", "medusa-grid"])
+    assert_refused(
+        lambda: plan_kernels(list_sources(Home(tmp_path)), ["none"]), names=["workload_id = none", "medusa-grid"]
+    )
 
 
 def test_shipped_measurements(snapshot: duckdb.DuckDBPyConnection) -> None:
@@ -175,7 +177,7 @@ GOOD = f"{HEADER}\na40,gemm,custom,linear,fp16,1e12,1e9,0.01,clock\n"
 def test_points_above_their_roof_are_kept_and_explained(home: Home, tmp_path: Path) -> None:
     text = f"{GOOD}a40,small,custom,norm,fp16,100,1e5,1e-8,clock\na40,fast,custom,linear,fp16,1e12,1e8,0.001,clock\n"
     text += "a40,large,custom,norm,fp16,100,1e9,1e-4,clock\n"
-    add(home, "measurement", [str(write_file(tmp_path, "mine.csv", text))])
+    add_files(home, "measurement", [str(write_file(tmp_path, "mine.csv", text))])
     plain_run(home)
     with open_snapshot(home.snapshot) as connection:
         rows = connection.sql(
@@ -208,7 +210,7 @@ def test_points_above_their_roof_are_kept_and_explained(home: Home, tmp_path: Pa
 )
 def test_bad_measurements(tmp_path: Path, old: str, new: str, names: list[str]) -> None:
     home, path = Home(tmp_path / "home"), write_file(tmp_path, "mine.csv", GOOD.replace(old, new, 1))
-    assert_refused(lambda: add(home, "measurement", [str(path)]), names=["mine.csv", *names])
+    assert_refused(lambda: add_files(home, "measurement", [str(path)]), names=["mine.csv", *names])
     assert not home.catalog.exists()
 
 
@@ -218,7 +220,9 @@ def test_measured_ceilings_stand_after_those_of_device_files(tmp_path: Path) -> 
     measured = read_measurements(sources)["measurement"]
     row = {"hardware_id": "a40", "kind": "bandwidth", "name": "dram", "basis": "measured", "origin": "o", "note": None}
     own = pl.DataFrame([{**row, "value_per_s": 570e9, "is_default": True, "preference": 1, "source_id": "s"}])
-    both = with_measured(own, measured, sources).select("name", "value_per_s", "preference", "is_default").rows()
+    both = (
+        add_measured_ceilings(own, measured, sources).select("name", "value_per_s", "preference", "is_default").rows()
+    )
     assert sorted(both) == [("dram", 500e9, 2, False), ("dram", 570e9, 1, True), ("int4", 1e14, 1, True)]
 
 

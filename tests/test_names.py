@@ -18,13 +18,13 @@ from flows.ingest import user_catalog as entries
 from flows.ingest.catalog import list_sources
 from flows.ingest.document import ID_PATTERN
 from flows.ingest.kinds import READERS
-from flows.ingest.user_catalog import Kind, add
+from flows.ingest.user_catalog import Kind, add_files
 from tests.support.inputs import CONFIG, DEVICE, WORKLOAD
 from tests.support.plain_run import small_catalog
 from warehouse.build import open_build
-from warehouse.errors import InputError, lines_of
+from warehouse.errors import InputError, error_lines
 from warehouse.home import Home
-from warehouse.load import Staged
+from warehouse.load import StagedFile
 from warehouse.rows import fetch_rows
 
 EXAMPLES = int(os.environ.get("ROOFLINES_FUZZ_EXAMPLES", "1"))
@@ -88,15 +88,15 @@ def add_good_ones(home: Home, kind: Kind, names: Mapping[Path, str]) -> set[str]
     """Put files into the catalog but for those that are refused, each in one line, and return the names in them."""
     refused: set[Path] = set()
     try:
-        add(home, kind, [str(path) for path in names])
+        add_files(home, kind, [str(path) for path in names])
     except InputError as error:
-        said = list(lines_of(error))
+        said = list(error_lines(error))
         assert all(line.isprintable() for line in said)
         refused = {path for path in names if any(line.startswith(f"{path}:") for line in said)}
         assert refused
         assert all(any(line.startswith(f"{path}:") for path in refused) for line in said)
         if refused < names.keys():
-            add(home, kind, [str(path) for path in names if path not in refused])
+            add_files(home, kind, [str(path) for path in names if path not in refused])
     return {name.strip() for path, name in names.items() if path not in refused}
 
 
@@ -105,7 +105,7 @@ def load(home: Home) -> None:
     sources = list_sources(home)
     run = steps.new_run(sources)
     with steps.recorded(home, run):
-        inputs: dict[str, Staged] = {}
+        inputs: dict[str, StagedFile] = {}
         for kind in READERS:
             inputs |= steps.ingest(home, kind, [source for source in sources if source.kind == kind])
         inputs |= steps.compute(home, inputs, sources)
@@ -156,5 +156,5 @@ def test_an_id_that_could_be_no_file_is_refused(entry_id: str, small: None, tmp_
     path = tmp_path / "x.toml"
     path.write_text(DEVICE.replace('"mine"', json.dumps(entry_id)), "utf-8")
     with pytest.raises(InputError, match=r"x\.toml: hardware_id = .*: expected an id") as caught:
-        add(Home(tmp_path / "home"), "hardware", [str(path)])
+        add_files(Home(tmp_path / "home"), "hardware", [str(path)])
     assert str(caught.value).isprintable()

@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from flows.cli.app import run_command
-from flows.ingest.user_catalog import add
+from flows.ingest.user_catalog import add_files
 from tests.support.commands import ingest
 from tests.support.files import ROOT, write_file
 from tests.support.inputs import CONFIG, DEVICE, MEASUREMENT, MLP, WORKLOAD
@@ -261,15 +261,15 @@ def test_a_full_disk_keeps_all_entries_out(full_disk: Path, tmp_path: Path) -> N
     row = MEASUREMENT.splitlines()[1]
     small, large = (write_file(tmp_path, f"{n}.csv", MEASUREMENT + f"{row}\n" * n) for n in (10, 20_000))
     with pytest.raises(RunError, match=r"no space on the disk: .*; free some, then run again"):
-        add(home, "measurement", [str(small), str(large)])
+        add_files(home, "measurement", [str(small), str(large)])
     left = {path.name for path in home.path.rglob("*")}
     assert left == {"run.lock", "catalog", "measurements"}
-    assert len(add(home, "measurement", [str(small)])) == 1
+    assert len(add_files(home, "measurement", [str(small)])) == 1
 
 
 def test_a_disk_that_fills_up_while_others_measurements_are_read(full_disk: Path, tmp_path: Path) -> None:
     home = Home(full_disk / "home")
-    with home.writing():
+    with home.lock_for_writing():
         pass
     (full_disk / "filler").write_bytes(bytes(1_020_000))
     columns = "n_head,n_kv_head,n_embd,n_expanded_embd,num_tokens,num_tensor_parallel_workers,use_gated_mlp"
@@ -281,7 +281,7 @@ def test_a_disk_that_fills_up_while_others_measurements_are_read(full_disk: Path
     rows = "".join(f"32,8,4096,14336,{n},1,True{f',0.{n}' * len(times)}\n" for n in range(1, 3000))
     profile = write_file(tmp_path, "mlp.csv", f"{columns},{','.join(times)}\n{rows}")
     with pytest.raises(RunError, match="no space on the disk"):
-        add(home, "vidur", [str(profile)], hardware_id="a40", model_id="llama-2-7b")
+        add_files(home, "vidur", [str(profile)], hardware_id="a40", model_id="llama-2-7b")
     assert {path.name for path in home.path.iterdir()} == {"run.lock"}
 
 

@@ -20,7 +20,7 @@ from tests.support.files import stat_files
 from tests.support.inputs import CONFIG, DEVICE, WORKLOAD, bad_catalogs
 from tests.support.plain_run import plain_run
 from warehouse.home import Home
-from warehouse.load import contents
+from warehouse.load import fingerprint_tables
 from warehouse.snapshot import open_snapshot
 
 DEVICES, MODELS, WORKLOADS = (len(list((SHIPPED / name).iterdir())) for name in ("hardware", "models", "workloads"))
@@ -33,7 +33,7 @@ def tables(home: Home) -> Tables:
     with open_snapshot(home.snapshot) as connection:
         return {
             name: [digest] if digest[0] > MANY else sorted(connection.sql(f"from core.{name}").fetchall(), key=str)
-            for name, digest in contents(connection).items()
+            for name, digest in fingerprint_tables(connection).items()
         }
 
 
@@ -181,7 +181,7 @@ def test_a_home_without_permission(tmp_path: Path, prefect_server: None) -> None
 
 def test_a_second_run_while_one_is_running(home: Home, prefect_server: None, capfd: pytest.CaptureFixture[str]) -> None:
     script = "import sys; from pathlib import Path; from warehouse.home import Home\n"
-    script += "with Home(Path(sys.argv[1])).writing(): print('held', flush=True); sys.stdin.read()"
+    script += "with Home(Path(sys.argv[1])).lock_for_writing(): print('held', flush=True); sys.stdin.read()"
     arguments = [sys.executable, "-c", script, str(home.path)]
     with subprocess.Popen(arguments, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as other:
         assert other.stdout is not None

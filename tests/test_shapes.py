@@ -4,7 +4,7 @@ import polars as pl
 import pytest
 
 from flows.intensity.conventions import CONVENTIONS
-from flows.intensity.shapes import model_shards, op_shapes, settings_of, with_shape_id
+from flows.intensity.shapes import add_shape_id, expand_settings, model_shards, op_shapes
 from tests.support.models import DENSE, GEMMA, LATENT, MIXTURE, make_model, make_shapes, make_workload
 
 LLAMA_3_8B = {
@@ -19,7 +19,7 @@ def sizes(shapes: pl.DataFrame, op: str, *columns: str) -> tuple[object, ...]:
 
 
 def test_every_combination_of_a_workload_is_a_setting() -> None:
-    settings = settings_of(make_workload(), ["gqa"])
+    settings = expand_settings(make_workload(), ["gqa"])
     counts = dict(settings.group_by("phase").len().iter_rows())
     assert counts == {"prefill": 4, "decode": 4, "speculative": 8}
     assert settings.filter(phase="prefill").select((pl.col("query_length") == pl.col("sequence_length")).all()).item()
@@ -29,14 +29,14 @@ def test_every_combination_of_a_workload_is_a_setting() -> None:
 
 def test_workloads_that_overlap_share_settings_and_join_precisions() -> None:
     both = pl.concat([make_workload(), make_workload(workload_id="v", precisions=["bf16", "fp16"])])
-    settings = settings_of(both, ["gqa"])
-    assert len(settings) == len(settings_of(make_workload(), ["gqa"]))
+    settings = expand_settings(both, ["gqa"])
+    assert len(settings) == len(expand_settings(make_workload(), ["gqa"]))
     assert set(settings["precisions"][0]) == {"fp16", "bf16"}
 
 
 def test_a_workload_can_name_its_models() -> None:
-    assert settings_of(make_workload(models=["gqa"]), ["gqa", "other"])["model_id"].unique().to_list() == ["gqa"]
-    assert set(settings_of(make_workload(), ["gqa", "other"])["model_id"]) == {"gqa", "other"}
+    assert expand_settings(make_workload(models=["gqa"]), ["gqa", "other"])["model_id"].unique().to_list() == ["gqa"]
+    assert set(expand_settings(make_workload(), ["gqa", "other"])["model_id"]) == {"gqa", "other"}
 
 
 @pytest.mark.parametrize(
@@ -191,5 +191,5 @@ def test_shape_ids_are_unique_and_stable() -> None:
     assert shapes["shape_id"].min() >= 0  # type: ignore[operator]
     one = shapes.filter(op="q_proj", phase="decode", batch_size=2, sequence_length=128)
     assert one["shape_id"].to_list() == [1734257425844877063]
-    again = with_shape_id(shapes.drop("shape_id").reverse())
+    again = add_shape_id(shapes.drop("shape_id").reverse())
     assert again.sort("shape_id").equals(shapes.sort("shape_id"))

@@ -35,7 +35,7 @@ from warehouse.errors import InputError, RunError
 from warehouse.home import Home
 from warehouse.polars_frames import read_frame
 from warehouse.snapshot import open_snapshot
-from warehouse.sweeps import PartFile, remove
+from warehouse.sweeps.registry import PartFile, remove_sweep
 from warehouse.views import create_views
 
 
@@ -243,22 +243,22 @@ def test_a_sweep_can_be_taken_away(home: Home, tmp_path: Path) -> None:
     assert query_snapshot(home, "select sweep_id, count(*) from mart.sweep_cost group by 1 order by 1") == [
         ("elsewhere", 26), ("small", 112)
     ]  # fmt: skip
-    assert remove(home, "elsewhere") == 1
+    assert remove_sweep(home, "elsewhere") == 1
     assert shared.exists()
     assert not list(shared.iterdir())
     assert query_snapshot(home, "select distinct sweep_id from mart.sweep_cost") == [("small",)]
-    assert remove(home, "small") == 4
+    assert remove_sweep(home, "small") == 4
     assert not (home.sweeps / "small").exists()
     assert query_snapshot(home, "select count(*) from mart.sweep_cost") == [(0,)]
     assert query_snapshot(home, "select count(*) from mart.sweep") == [(0,)]
     with pytest.raises(InputError, match=r"--remove: small: no such sweep; expected one of none"):
-        remove(home, "small")
+        remove_sweep(home, "small")
 
 
 def test_a_sweep_that_was_only_begun_can_be_taken_away(home: Home) -> None:
     with pytest.raises(KeyboardInterrupt):
         run_sweep(home, SMALL, runner=interrupt_after(2))
-    assert remove(home, "small") == 2
+    assert remove_sweep(home, "small") == 2
     assert not (home.sweeps / "small").exists()
 
 

@@ -32,7 +32,7 @@ def code_version() -> str:
     files = [path for folder in folders for pattern in _PATTERNS for path in folder.rglob(pattern)]
     files += [
         *(_ROOT / "warehouse").glob("*.py"),
-        *(_ROOT / "warehouse" / "sandbox").glob("*.py"),
+        *(_ROOT / "warehouse").glob("*/*.py"),
         *sql_folder().rglob("*.sql"),
     ]
     libraries = [f"{library} {version(library)}" for library in _LIBRARIES]

@@ -41,11 +41,11 @@ def ingest(
     model_id
         The model of such measurements.
     """
-    from flows.ingest.user_catalog import add
+    from flows.ingest.user_catalog import add_files
 
     home = common.place
     with show_progress("reading") as show:
-        entries = add(
+        entries = add_files(
             home, kind, paths, replace=replace, hardware_id=hardware_id, model_id=model_id, progress=show.tell
         )
     for added in entries:

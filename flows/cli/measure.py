@@ -6,7 +6,7 @@ from typing import Literal
 
 from flows.cli.options import Common, Names
 from flows.cli.terminal import show_progress
-from warehouse.errors import InputError, cannot_write
+from warehouse.errors import InputError, explain_write_error
 from warehouse.home import Home, refuse_no_path
 
 _MOST_SECONDS = 3600.0  # for one kernel
@@ -69,10 +69,10 @@ def calibrate(*, common: Common = Common()) -> int:
     Reads the measurements of the published snapshot and writes catalog/calibrations.toml in the home; the next run
     reads it. To undo, delete that file. Needs the extra calibrate.
     """
-    from flows.measure.calibrate import calibrate as fit_all
+    from flows.measure.calibrate import calibrate_home
 
     with show_progress("fitting calibrated roofs"):
-        path, rows = fit_all(common.place)
+        path, rows = calibrate_home(common.place)
     for row in rows.iter_rows(named=True):
         held_out = f", held out {row['holdout_mape']:.1%}" if row["holdout_mape"] is not None else ""
         what = f"{row['hardware_id']} {row['op_kind']} {row['dtype']}: {row['n_points']} kernels"
@@ -86,9 +86,9 @@ def _plan_kernels(home: Home, workloads: list[str], models: list[str], precision
     if not workloads:
         return []
     from flows.ingest.catalog import list_sources
-    from flows.measure.plan import plan_of
+    from flows.measure.plan import plan_kernels
 
-    plan = plan_of(list_sources(home), workloads, models, precisions)
+    plan = plan_kernels(list_sources(home), workloads, models, precisions)
     return [{name: "" if value is None else str(value) for name, value in row.items()} for row in plan.to_dicts()]
 
 
@@ -98,7 +98,7 @@ def _write_plan(out: Path, rows: list[dict[str, str]]) -> dict[str, int]:
     try:
         standalone.write_plan(rows, out)
     except OSError as error:
-        raise cannot_write(f"--out: {out}", error, "a file") from None
+        raise explain_write_error(f"--out: {out}", error, "a file") from None
     return {"kernels planned": len(rows)}
 
 
@@ -110,10 +110,10 @@ def _time_kernels(
     try:
         with show_progress("measuring") as show:
             device = standalone.start_backend(backend)
-            every = [*standalone.ceilings(device), *rows]
+            every = [*standalone.plan_ceilings(device), *rows]
             return standalone.measure(every, out, device, hardware_id, seconds=seconds, progress=show.tell)
     except OSError as error:
-        raise cannot_write(f"--out: {out}", error, "a file") from None
+        raise explain_write_error(f"--out: {out}", error, "a file") from None
     except ValueError as error:
         raise InputError(f"--out: {out}: {error}") from None
     except standalone.NoBackendError as error:

@@ -59,9 +59,9 @@ def query(
         raise InputError(f"--timeout: {timeout:g}; expected seconds")
     home, snapshot = common.place, common.place.snapshot
     if as_of is not None:
-        from warehouse.snapshot import snapshot_of
+        from warehouse.snapshot import find_snapshot
 
-        snapshot = snapshot_of(home, as_of)
+        snapshot = find_snapshot(home, as_of)
     more = "--timeout --memory"
     question = Question(str(snapshot), read_statement(sql, file), format, "query", timeout, memory, more, raw=raw)
     write_result(home, question, out)
@@ -192,12 +192,12 @@ def check(*, common: Common = Common()) -> int:
     Also lists the charts that the site leaves out. They break no rule: the data are right without them.
     """
     from warehouse.checks import run_checks
-    from warehouse.runs import left_out
+    from warehouse.runs import read_left_out
     from warehouse.snapshot import open_snapshot, refuse_earlier_version
 
     with open_snapshot(common.place.snapshot) as connection:
         refuse_earlier_version(connection)
-        rules, missing = run_checks(connection), left_out(connection)
+        rules, missing = run_checks(connection), read_left_out(connection)
     for rule in rules:
         verdict = f"{rule.offending_rows} rows" if rule.offending_rows else "ok"
         print(f"{verdict:>10}  {rule.name}: {rule.grain}")

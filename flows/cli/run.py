@@ -52,7 +52,7 @@ def run(
         raise InputError(f"--keep: {keep}; expected at least 1, the published snapshot")
     given, copy_to = read_folder("--catalog", catalog), read_folder("--publish-to", publish_to)
     started, home = time.monotonic(), common.place
-    with home.held_ahead():
+    with home.lock_ahead():
         ahead = None if server_address() else _look_ahead(home, given, copy_to, may_end=not flow)
         summary = ahead or _refresh(common, given, copy_to, keep)
     _print_summary(home, summary, copy_to, time.monotonic() - started)
@@ -108,13 +108,13 @@ def serve(
     _export_alerts(alerts)
     copy_to = read_folder("--publish-to", publish_to)
     with open_prefect(common) as show:
-        from flows.ingest.incoming import make_incoming
+        from flows.ingest.incoming import make_incoming_folder
         from flows.orchestrate.embedded_server import start_server
         from flows.orchestrate.schedules import refuse_bad_schedule, serve_here
         from flows.orchestrate.settings import answering
 
         refuse_bad_schedule(cron, timezone)
-        make_incoming(common.place)
+        make_incoming_folder(common.place)
         server = start_server(port)
         with answering(server):
             show.stop()

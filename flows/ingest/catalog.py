@@ -10,7 +10,7 @@ from typing import NoReturn
 import warehouse
 from flows.ingest.limits import refuse_too_large
 from warehouse.digest import digest_of
-from warehouse.errors import InputError, refused_together
+from warehouse.errors import InputError, collect_refusals
 from warehouse.home import Home, refuse_no_text
 
 SHIPPED = Path(warehouse.__file__).resolve().parent / "catalog"
@@ -37,7 +37,7 @@ class SourceFile:
     kind: str
     entry_id: str
     path: Path
-    shown_path: str
+    display_path: str
     sha256: str
     size_bytes: int
 
@@ -51,7 +51,7 @@ class SourceFile:
         """The file that holds the bytes; `path` is what messages name."""
         return self.path
 
-    def content(self) -> bytes:
+    def read_bytes(self) -> bytes:
         """Return the file's bytes, the same ones that were listed.
 
         Raises
@@ -59,17 +59,17 @@ class SourceFile:
         InputError
             The file cannot be read any more, or changed since.
         """
-        content = _read(self.path)
+        content = _read_bytes(self.path)
         if hashlib.sha256(content).hexdigest() != self.sha256:
-            self._refuse_change()
+            self._raise_changed()
         return content
 
     def refuse_change(self) -> None:
         """Raise `InputError` where the file does not hold the bytes any more that were listed."""
         if digest_of_file(self.stored_at) != self.sha256:
-            self._refuse_change()
+            self._raise_changed()
 
-    def _refuse_change(self) -> NoReturn:
+    def _raise_changed(self) -> NoReturn:
         raise InputError(f"{self.path}: changed while the run was reading it; run again")
 
 
@@ -91,7 +91,7 @@ def list_sources(home: Home, given: Path | None = None) -> list[SourceFile]:
             raise InputError(f"--catalog: {given}: expected a folder")
         layers.append(("given", given, given.absolute().as_posix()))
     sources: dict[str, SourceFile] = {}
-    with refused_together() as each:
+    with collect_refusals() as each:
         for layer, folder, shown in layers:
             with each():
                 for source in _list_layer(layer, folder, shown):
@@ -102,7 +102,7 @@ def list_sources(home: Home, given: Path | None = None) -> list[SourceFile]:
 
 def digest_of_sources(sources: Iterable[SourceFile]) -> str:
     """Return one digest for the names and the bytes of some files."""
-    return digest_of(f"{s.source_id} {s.shown_path} {s.sha256}" for s in sources)
+    return digest_of(f"{s.source_id} {s.display_path} {s.sha256}" for s in sources)
 
 
 def digest_of_file(path: Path) -> str:
@@ -119,15 +119,15 @@ def digest_of_file(path: Path) -> str:
 def _list_layer(layer: str, folder: Path, shown: str) -> list[SourceFile]:
     """Return the files of one catalog."""
     found: dict[str, SourceFile] = {}
-    with refused_together() as each:
+    with collect_refusals() as each:
         for kind, (patterns, _) in _FILES.items():
             paths: list[Path] = []
             for pattern in patterns:
                 with each():
-                    paths += _matching(folder, pattern)
+                    paths += _find_files(folder, pattern)
             for path in sorted(paths):
                 with each():
-                    source = _listed(layer, kind, path, f"{shown}/{path.relative_to(folder).as_posix()}")
+                    source = _inspect_file(layer, kind, path, f"{shown}/{path.relative_to(folder).as_posix()}")
                     if source.source_id in found:
                         raise InputError(f"{path}: another file of that name, with another ending; expected one")
                     found[source.source_id] = source
@@ -137,14 +137,14 @@ def _list_layer(layer: str, folder: Path, shown: str) -> list[SourceFile]:
     return list(found.values())
 
 
-def _listed(layer: str, kind: str, path: Path, shown_path: str) -> SourceFile:
+def _inspect_file(layer: str, kind: str, path: Path, display_path: str) -> SourceFile:
     refuse_no_text(kind, path)
     size = path.stat().st_size if path.is_file() else 0
     refuse_too_large(kind, path, size)
-    return SourceFile(f"{layer}/{kind}/{path.stem}", kind, path.stem, path, shown_path, digest_of_file(path), size)
+    return SourceFile(f"{layer}/{kind}/{path.stem}", kind, path.stem, path, display_path, digest_of_file(path), size)
 
 
-def _matching(folder: Path, pattern: str) -> list[Path]:
+def _find_files(folder: Path, pattern: str) -> list[Path]:
     """Return what a pattern names, lost links too; a folder that cannot be listed is no empty one."""
     parent, _, name = pattern.rpartition("/")
     try:
@@ -157,7 +157,7 @@ def _matching(folder: Path, pattern: str) -> list[Path]:
     return [folder / parent / found for found in names if fnmatchcase(found, name)]
 
 
-def _read(path: Path) -> bytes:
+def _read_bytes(path: Path) -> bytes:
     try:
         return path.read_bytes()
     except OSError as error:

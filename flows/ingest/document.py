@@ -11,7 +11,7 @@ from pydantic import BaseModel, ConfigDict, Field, StringConstraints, Validation
 
 from flows.ingest.catalog import SourceFile
 from flows.ingest.limits import refuse_long_keys
-from warehouse.errors import Each, InputError, one_line, refused_together
+from warehouse.errors import Each, InputError, collect_refusals, one_line
 
 ID_PATTERN = r"^[a-z0-9][a-z0-9._-]{0,63}$"
 Id = Annotated[str, StringConstraints(pattern=ID_PATTERN)]
@@ -40,7 +40,7 @@ def read_document(source: SourceFile, shape: type[D]) -> D:
     InputError
         The file cannot be read or parsed, or a field is missing, unknown or out of range.
     """
-    return validated(parse(source), shape, source.path)
+    return validate(parse(source), shape, source.path)
 
 
 def read_documents(sources: Sequence[SourceFile], shape: type[D], each: Each) -> list[tuple[D, SourceFile]]:
@@ -56,7 +56,7 @@ def parse(source: SourceFile) -> Any:
     """Return the content of a TOML or JSON file."""
     path = source.path
     try:
-        text = source.content().decode("utf-8-sig")
+        text = source.read_bytes().decode("utf-8-sig")
         if path.suffix != ".toml":
             return load_json(text, path)
         refuse_long_keys(text, path)
@@ -64,7 +64,7 @@ def parse(source: SourceFile) -> Any:
     except UnicodeDecodeError as error:
         raise InputError(f"{path}: byte {error.start} is not UTF-8; expected a text file") from None
     except tomllib.TOMLDecodeError as error:
-        raise InputError(f"{path}: broken TOML: {error}{_quoted_line(text, str(error))}") from None
+        raise InputError(f"{path}: broken TOML: {error}{_quote_line(text, str(error))}") from None
     except ValueError as error:
         kind = path.suffix.removeprefix(".").upper()
         said = "a number of thousands of digits" if "int_max_str_digits" in str(error) else error
@@ -84,16 +84,16 @@ def load_json(text: str, path: Path) -> Any:
         It is no JSON, or nested too deeply.
     """
 
-    def once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    def refuse_repeats(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
         content: dict[str, Any] = {}
         for key, value in pairs:
             if key in content:
-                what = f"{_field((key,))} = {shown(content[key])} and again {shown(value)}"
+                what = f"{_format_location((key,))} = {format_value(content[key])} and again {format_value(value)}"
                 raise InputError(f"{path}: {what}: expected it once")
             content[key] = value
         return content
 
-    content = json.loads(text, object_pairs_hook=once)
+    content = json.loads(text, object_pairs_hook=refuse_repeats)
     if "\\ud" in text.lower():
         _refuse_half_characters(content, path)
     return content
@@ -105,11 +105,13 @@ def _refuse_half_characters(content: Any, path: Path, place: tuple[int | str, ..
         parts = content.items()
         for key in content:
             if _has_half_character(key):
-                raise InputError(f"{path}: key {shown(key)}: half a character; expected a text")
+                raise InputError(f"{path}: key {format_value(key)}: half a character; expected a text")
     elif isinstance(content, list):
         parts = enumerate(content)
     elif isinstance(content, str) and _has_half_character(content):
-        raise InputError(f"{path}: {_field(place)} = {shown(content)}: half a character; expected a text")
+        raise InputError(
+            f"{path}: {_format_location(place)} = {format_value(content)}: half a character; expected a text"
+        )
     for name, part in parts:
         _refuse_half_characters(part, path, (*place, name))
 
@@ -118,28 +120,28 @@ def _has_half_character(text: str) -> bool:
     return any("\ud800" <= letter <= "\udfff" for letter in text)
 
 
-def _quoted_line(text: str, message: str) -> str:
+def _quote_line(text: str, message: str) -> str:
     """Return the line of a text that a message of tomllib tells the number of, or nothing."""
     number = re.search(r"\(at line (\d+), column \d+\)$", message)
     line = text.split("\n")[int(number[1]) - 1].strip() if number else ""
     return f": {one_line(line[:_SHOWN])}" if line else ""
 
 
-def validated(content: Any, shape: type[D], path: Path) -> D:
+def validate(content: Any, shape: type[D], path: Path) -> D:
     """Return parsed content as `shape`; the first thing that is wrong becomes an `InputError`."""
     try:
         return shape.model_validate(content)
     except ValidationError as error:
-        raise InputError(f"{path}: {first_mistake(error, shape)}") from None
+        raise InputError(f"{path}: {describe_first_mistake(error, shape)}") from None
 
 
 def refuse_duplicates(ids: Iterable[tuple[str, SourceFile]], field: str) -> None:
     """Raise `InputError` where an id stands twice in a catalog, or is not the name of its file."""
     first: dict[str, SourceFile] = {}
-    with refused_together() as each:
+    with collect_refusals() as each:
         for entry_id, source in ids:
             with each():
-                what = f"{source.path}: {field} = {shown(entry_id)}"
+                what = f"{source.path}: {field} = {format_value(entry_id)}"
                 if entry_id in first:
                     raise InputError(f"{what}: also the id of {first[entry_id].path}")
                 first[entry_id] = source
@@ -150,41 +152,41 @@ def refuse_duplicates(ids: Iterable[tuple[str, SourceFile]], field: str) -> None
 def refuse_bad_name(source: SourceFile) -> None:
     """Raise `InputError` where the name of a file, which becomes an id, is none."""
     if not re.fullmatch(ID_PATTERN, source.entry_id):
-        raise InputError(f"{source.path}: file name = {shown(source.entry_id)}: expected an id, {ID_PATTERN}")
+        raise InputError(f"{source.path}: file name = {format_value(source.entry_id)}: expected an id, {ID_PATTERN}")
 
 
-def shown(value: object) -> str:
+def format_value(value: object) -> str:
     """Return a value as it can stand in a one-line message."""
     text = json.dumps(value, ensure_ascii=False, default=str).encode("utf-8", "backslashreplace").decode()
     return one_line(text if len(text) <= _SHOWN else f"{text[:_SHOWN]}...")
 
 
-def first_mistake(error: ValidationError, shape: type[BaseModel]) -> str:
+def describe_first_mistake(error: ValidationError, shape: type[BaseModel]) -> str:
     """Say what is wrong with the first field that is; a misspelt field comes before the one it leaves missing."""
     mistakes = sorted(error.errors(include_url=False), key=lambda mistake: mistake["type"] != "extra_forbidden")
     first = mistakes[0]
-    field, place = _field(first["loc"]), first["loc"][:-1]
+    field, place = _format_location(first["loc"]), first["loc"][:-1]
     if first["type"] == "missing":
         return f"{field}: missing; expected this field"
     if first["type"] == "extra_forbidden":
         lacking = [str(m["loc"][-1]) for m in mistakes if m["type"] == "missing" and m["loc"][:-1] == place]
         known = lacking or ([] if place else list(shape.model_fields))
         return f"{field}: unknown field; expected {', '.join(known) or 'no such field'}"
-    expected = PLAIN_TEXT if first.get("ctx", {}).get("pattern") == TEXT_PATTERN else _expectation(first["msg"])
-    return f"{field} = {shown(first['input'])}: expected {expected}"
+    expected = PLAIN_TEXT if first.get("ctx", {}).get("pattern") == TEXT_PATTERN else _word_expectation(first["msg"])
+    return f"{field} = {format_value(first['input'])}: expected {expected}"
 
 
-def _expectation(message: str) -> str:
+def _word_expectation(message: str) -> str:
     for start, said in (("Value error, ", ""), ("Input should be ", ""), ("Input should ", "something to ")):
         if message.startswith(start):
             return said + message.removeprefix(start)
     return re.sub(r"^(\w+) should ", lambda match: f"a {match[1].lower()} to ", message)
 
 
-def _field(location: tuple[int | str, ...]) -> str:
+def _format_location(location: tuple[int | str, ...]) -> str:
     text = ""
     for part in location:
         name = str(part)
-        plain = name if len(name) <= _SHOWN and name.isprintable() else shown(name)
+        plain = name if len(name) <= _SHOWN and name.isprintable() else format_value(name)
         text += f"[{part}]" if isinstance(part, int) else f".{plain}" if text else plain
     return text or "document"

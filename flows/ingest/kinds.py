@@ -6,8 +6,8 @@ import polars as pl
 
 from flows.ingest.catalog import SourceFile
 from flows.ingest.readers import calibration, gallery, hardware, measurement, model, ops, workload
-from flows.intensity.shapes import with_parameters
-from warehouse.errors import InputError, refused_together
+from flows.intensity.shapes import add_parameters
+from warehouse.errors import InputError, collect_refusals
 
 _MOST_WEIGHTS = 1e16
 
@@ -17,13 +17,13 @@ _Reader = Callable[[Sequence[SourceFile]], Mapping[str, pl.DataFrame] | Frames]
 
 def _read_models(sources: Sequence[SourceFile]) -> Mapping[str, pl.DataFrame]:
     frames = model.read_models(sources)
-    with_counts = with_parameters(frames["model"])
+    with_counts = add_parameters(frames["model"])
     # widths that are absurd together overflow the count
     size = pl.col("hidden_size").cast(pl.Float64) * (
         pl.col("vocab_size") + pl.col("num_layers") * pl.col("intermediate_size") * pl.col("num_experts").fill_null(1)
     )
     too_large = with_counts.filter(size > _MOST_WEIGHTS).select("model_id", "source_id")
-    with refused_together() as each:
+    with collect_refusals() as each:
         for model_id, source_id in too_large.iter_rows():
             with each():
                 path = next(source.path for source in sources if source.source_id == source_id)
@@ -61,7 +61,7 @@ def read_every_kind(sources: Sequence[SourceFile]) -> Frames:
         Files cannot be used: a line for each.
     """
     frames: dict[str, pl.LazyFrame] = {}
-    with refused_together() as each:
+    with collect_refusals() as each:
         for kind in READERS:
             with each():
                 frames |= read_kind(kind, sources)
@@ -72,7 +72,7 @@ def refuse_unknown_names(frames: Frames, sources: Sequence[SourceFile]) -> None:
     """Raise `InputError` where a file names what no other file describes, or takes a name that is taken."""
     names = ("model", "precision", "workload", "op", "op_set")
     models, precisions, workloads, own, op_sets = (frames[name].collect() for name in names)
-    with refused_together() as each:
+    with collect_refusals() as each:
         with each():
             workload.refuse_unknown_names(workloads, models, precisions, sources)
         with each():

@@ -26,7 +26,7 @@ SMALL = 20_000_000  # bytes that a gzip may unpack to whatever its size
 _PARTS = re.compile(r"[=\n]")
 _SHOWN = 60  # characters of a text that a message repeats
 # an escape of UTF-16 without the other that belongs to it
-_HALF = re.compile(
+_HALF_CHARACTER = re.compile(
     rb"(?<!\\)(?:\\\\)*(?:\\u[dD][89abAB]..(?!\\u[dD][c-fC-F])|(?<!\\u[dD][89abAB]..)\\u[dD][c-fC-F])", re.DOTALL
 )
 _SIGN = re.compile(rb'"(?:[^"\\]|\\.)*+"(\s*+:)?|[][{}]', re.DOTALL)
@@ -39,7 +39,7 @@ def refuse_too_large(kind: str, path: Path, size_bytes: int) -> None:
         raise InputError(f"{path}: {size_bytes} bytes; expected at most {most}")
 
 
-def refuse_odd_json(content: bytes, path: Path) -> None:
+def refuse_bad_json(content: bytes, path: Path) -> None:
     """Raise `InputError` where a JSON text is no list of ops: deep, with very many objects or names, or a name twice.
 
     Half a character, which polars would make another of, is refused too.
@@ -53,7 +53,7 @@ def refuse_odd_json(content: bytes, path: Path) -> None:
             name = sign[: -len(found[1])]
             names.add(name)
             if opened and name in opened[-1]:
-                raise InputError(f"{path}: {_said(name)} stands twice in row {objects - 1}; expected it once")
+                raise InputError(f"{path}: {_quote_token(name)} stands twice in row {objects - 1}; expected it once")
             if opened:
                 opened[-1].add(name)
         elif sign in (b"[", b"{"):
@@ -61,8 +61,8 @@ def refuse_odd_json(content: bytes, path: Path) -> None:
             opened.append(set())
         elif sign in (b"]", b"}"):
             del opened[-1:]
-        if b"\\u" in sign and _HALF.search(sign):
-            raise InputError(f"{path}: {_said(name)} = {_said(sign)}: half a character; expected a text")
+        if b"\\u" in sign and _HALF_CHARACTER.search(sign):
+            raise InputError(f"{path}: {_quote_token(name)} = {_quote_token(sign)}: half a character; expected a text")
         if len(opened) > DEEPEST:
             raise InputError(f"{path}: nested too deeply; expected a list of objects")
         if objects > MOST_OPS + 1:
@@ -71,7 +71,7 @@ def refuse_odd_json(content: bytes, path: Path) -> None:
             raise InputError(f"{path}: more than {MOST_COLUMNS} names; expected those of columns")
 
 
-def _said(token: bytes) -> str:
+def _quote_token(token: bytes) -> str:
     text = one_line(token.decode("utf-8", "replace").strip('" '))
     return text if len(text) <= _SHOWN else f"{text[:_SHOWN]}..."
 
@@ -106,7 +106,7 @@ def refuse_inflated(path: Path, table: pl.LazyFrame, size_bytes: int) -> None:
 
 
 @contextmanager
-def quiet_panics() -> Iterator[None]:
+def silence_panics() -> Iterator[None]:
     """Keep off the terminal what polars prints there itself of a broken Parquet file; what it raises says the same."""
     kept, nowhere = os.dup(2), os.open(os.devnull, os.O_WRONLY)
     os.dup2(nowhere, 2)

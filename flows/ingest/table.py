@@ -8,9 +8,9 @@ from typing import Any
 import polars as pl
 
 from flows.ingest.catalog import SourceFile
-from flows.ingest.document import PLAIN_TEXT, TEXT_PATTERN, shown
-from flows.ingest.limits import HEAD, quiet_panics, refuse_inflated, refuse_long_lines, refuse_odd_json, refuse_utf_16
-from warehouse.errors import InputError, one_line, refused_together
+from flows.ingest.document import PLAIN_TEXT, TEXT_PATTERN, format_value
+from flows.ingest.limits import HEAD, refuse_bad_json, refuse_inflated, refuse_long_lines, refuse_utf_16, silence_panics
+from warehouse.errors import InputError, collect_refusals, one_line
 
 Columns = Mapping[str, Any]  # name -> polars type
 Rule = tuple[pl.Expr, str]  # what must hold of a row, and what to say where it does not
@@ -27,19 +27,19 @@ def read_table(source: SourceFile) -> pl.DataFrame:
     InputError
         The file is broken.
     """
-    content, path = io.BytesIO(source.content()), source.path
+    content, path = io.BytesIO(source.read_bytes()), source.path
     refuse_utf_16(content.getvalue()[:HEAD], path)
     try:
         if path.suffix == ".csv":
             return pl.read_csv(content, infer_schema=False)
         if path.suffix == ".json":
-            refuse_odd_json(content.getvalue(), path)
+            refuse_bad_json(content.getvalue(), path)
             return pl.read_json(content, infer_schema_length=None)
-        with quiet_panics():
+        with silence_panics():
             refuse_inflated(path, pl.scan_parquet(content), source.size_bytes)
             return pl.read_parquet(content)
     except _BROKEN as error:
-        raise _broken(path, error) from None
+        raise _broken_file(path, error) from None
 
 
 def scan_table(source: SourceFile) -> pl.LazyFrame:
@@ -49,7 +49,7 @@ def scan_table(source: SourceFile) -> pl.LazyFrame:
     return pl.scan_parquet(source.stored_at, glob=False)
 
 
-def batches(source: SourceFile) -> Iterator[tuple[int, pl.DataFrame]]:
+def read_batches(source: SourceFile) -> Iterator[tuple[int, pl.DataFrame]]:
     """Yield the rows of a CSV or Parquet file of any size, some at a time, each time after the number of the first.
 
     Raises
@@ -63,22 +63,22 @@ def batches(source: SourceFile) -> Iterator[tuple[int, pl.DataFrame]]:
         if source.path.suffix == ".csv":
             refuse_long_lines(source.stored_at)
         else:
-            with quiet_panics():
+            with silence_panics():
                 refuse_inflated(source.path, scan_table(source), source.size_bytes)
         frames = scan_table(source).collect_batches(chunk_size=_BATCH, maintain_order=True)
-        while (frame := _next(frames)) is not None:
+        while (frame := _next_batch(frames)) is not None:
             yield first, frame
             first += len(frame)
     except _BROKEN as error:
-        raise _broken(source.path, error) from None
+        raise _broken_file(source.path, error) from None
 
 
-def _next(frames: Iterator[pl.DataFrame]) -> pl.DataFrame | None:
-    with quiet_panics():
+def _next_batch(frames: Iterator[pl.DataFrame]) -> pl.DataFrame | None:
+    with silence_panics():
         return next(frames, None)
 
 
-def typed(
+def type_columns(
     frame: pl.DataFrame,
     columns: Columns,
     path: Path,
@@ -113,30 +113,30 @@ def typed(
     names = [other_names.get(name, name) for name in plain]
     for name in names:
         if name not in columns:
-            raise InputError(f"{path}: column {shown(name)}: expected one of {', '.join(columns)}")
+            raise InputError(f"{path}: column {format_value(name)}: expected one of {', '.join(columns)}")
         if names.count(name) > 1:
-            raise InputError(f"{path}: column {shown(name)} stands twice, or under two names; expected it once")
+            raise InputError(f"{path}: column {format_value(name)} stands twice, or under two names; expected it once")
     lacking = [name for name in needed if name not in names]
     if lacking:
         raise InputError(f"{path}: no column {', '.join(lacking)}; expected {', '.join(needed)}")
     frame.columns = names
-    return pl.DataFrame([_column(frame, name, dtype, path, first_row) for name, dtype in columns.items()])
+    return pl.DataFrame([_type_column(frame, name, dtype, path, first_row) for name, dtype in columns.items()])
 
 
-def refuse_broken(rows: pl.DataFrame, rules: Sequence[Rule], path: Path, first_row: int = 1) -> None:
+def refuse_bad_rows(rows: pl.DataFrame, rules: Sequence[Rule], path: Path, first_row: int = 1) -> None:
     """Raise `InputError` for the first row that breaks each rule, a row once; `op` names it."""
     numbered = rows.with_row_index("row", offset=first_row)
     told: set[int] = set()
-    with refused_together() as each:
+    with collect_refusals() as each:
         for rule, message in rules:
             for row, op in numbered.filter(~rule).select("row", "op").head(1).iter_rows():
                 if row not in told:
                     told.add(row)
                     with each():
-                        raise InputError(f"{path}: row {row} ({shown(op)}): {message}")
+                        raise InputError(f"{path}: row {row} ({format_value(op)}): {message}")
 
 
-def rules_of_texts(longest: Mapping[str, int]) -> list[Rule]:
+def text_rules(longest: Mapping[str, int]) -> list[Rule]:
     """Return what holds of every text: that it is not too long, and one line without control characters."""
     return [
         *(
@@ -153,14 +153,14 @@ def rules_of_texts(longest: Mapping[str, int]) -> list[Rule]:
     ]
 
 
-def _broken(path: Path, error: BaseException) -> InputError:
+def _broken_file(path: Path, error: BaseException) -> InputError:
     return InputError(f"{path}: broken {path.suffix.removeprefix('.').upper()}: {one_line(error)[:200]}")
 
 
-def _column(frame: pl.DataFrame, name: str, dtype: Any, path: Path, first_row: int) -> pl.Series:
+def _type_column(frame: pl.DataFrame, name: str, dtype: Any, path: Path, first_row: int) -> pl.Series:
     if name not in frame.columns:
         return pl.Series(name, [None] * len(frame), dtype=dtype)
-    given = _plain(frame[name], path, may_be_time=dtype.is_temporal())
+    given = _make_plain(frame[name], path, may_be_time=dtype.is_temporal())
     if given.dtype == pl.String:
         given = given.str.strip_chars().replace("", None)
     if dtype.is_temporal() and given.dtype == pl.String:
@@ -176,11 +176,13 @@ def _column(frame: pl.DataFrame, name: str, dtype: Any, path: Path, first_row: i
     wrong &= given.is_not_null()
     if wrong.any():
         row = wrong.arg_max() or 0
-        raise InputError(f"{path}: row {first_row + row}: {name} = {shown(given[row])}: expected {_said(dtype)}")
+        raise InputError(
+            f"{path}: row {first_row + row}: {name} = {format_value(given[row])}: expected {_expected_type(dtype)}"
+        )
     return cast.alias(name)
 
 
-def _plain(values: pl.Series, path: Path, *, may_be_time: bool) -> pl.Series:
+def _make_plain(values: pl.Series, path: Path, *, may_be_time: bool) -> pl.Series:
     """Return texts or numbers as they are, and categories as texts."""
     dtype = values.dtype
     if isinstance(dtype, pl.Categorical | pl.Enum):
@@ -191,7 +193,7 @@ def _plain(values: pl.Series, path: Path, *, may_be_time: bool) -> pl.Series:
     raise InputError(f"{path}: column {values.name} of {str(dtype).lower()}: expected texts or numbers")
 
 
-def _said(dtype: Any) -> str:
+def _expected_type(dtype: Any) -> str:
     if dtype.is_temporal():
         return "a time as 2026-01-31T12:00:00Z"
     return "a whole number" if dtype == pl.Int64 else "a number" if dtype == pl.Float64 else "a text"

@@ -16,18 +16,18 @@ from typing import Any, Literal
 import polars as pl
 
 from flows.ingest.catalog import SHIPPED, SourceFile, digest_of_file, list_sources
-from flows.ingest.document import ID_PATTERN, TEXT_PATTERN, load_json, parse, shown
+from flows.ingest.document import ID_PATTERN, TEXT_PATTERN, format_value, load_json, parse
 from flows.ingest.hub import download_config, is_hub_name
 from flows.ingest.kinds import read_every_kind, read_kind, refuse_unknown_names
-from flows.ingest.limits import HEAD, quiet_panics, refuse_too_large, refuse_utf_16
+from flows.ingest.limits import HEAD, refuse_too_large, refuse_utf_16, silence_panics
 from flows.ingest.profiles import aiconfigurator
 from flows.ingest.profiles.aiconfigurator import read_aiconfigurator
 from flows.ingest.profiles.nsight import read_nsight
 from flows.ingest.profiles.torch_profiler import read_torch_profiler
 from flows.ingest.profiles.vidur import read_vidur
-from flows.ingest.readers.device_table import devices_of_csv
+from flows.ingest.readers.device_table import read_device_table
 from flows.ingest.readers.measurement import refuse_unknown_devices
-from warehouse.errors import LITTLE_SPACE, Each, InputError, RunError, cannot_write, one_line, refused_together
+from warehouse.errors import LITTLE_SPACE, Each, InputError, RunError, collect_refusals, explain_write_error, one_line
 from warehouse.home import Home, refuse_no_path
 
 Kind = Literal[
@@ -64,14 +64,14 @@ class Entry:
 
 
 @dataclass(frozen=True)
-class Added:
+class AddedFile:
     """A file that entered the catalog, and whether it takes the place of a shipped one."""
 
     path: Path
     replaces_shipped: bool
 
 
-def add(
+def add_files(
     home: Home,
     kind: Kind,
     names: Sequence[str],
@@ -80,7 +80,7 @@ def add(
     hardware_id: str | None = None,
     model_id: str | None = None,
     progress: Callable[[str], None] = lambda _: None,
-) -> list[Added]:
+) -> list[AddedFile]:
     """Put files into the home's catalog, all or none, and return where they went.
 
     Parameters
@@ -109,69 +109,69 @@ def add(
     written = "measurement" if kind in _FOREIGN else kind
     folder, suffixes, _ = _PLACES[written]
     for option, value in (("--hardware-id", hardware_id), ("--model-id", model_id)):
-        _refuse_no_line(option, value or "")
+        _refuse_unprintable(option, value or "")
     target = home.catalog / folder
-    with home.writing(), _scratch(home) as scratch:
+    with home.lock_for_writing(), _make_scratch_folder(home) as scratch:
         entries: list[Entry] = []
-        with refused_together() as each:
+        with collect_refusals() as each:
             if kind in _FOREIGN:
                 sources = list_sources(home)
-                for number, path in enumerate(_foreign_files(kind, names, each)):
+                for number, path in enumerate(_find_profiles(kind, names, each)):
                     progress(f"reading {path}")
                     with each():
                         file = scratch / f"{number}.parquet"
-                        entries.append(_of_foreign(kind, path, file, sources, hardware_id, model_id))
+                        entries.append(_convert_profile(kind, path, file, sources, hardware_id, model_id))
             else:
                 for name in names:
                     with each():
-                        entries += _entries(kind, name)
+                        entries += _read_entries(kind, name)
             progress("checking")
             for entry in entries:
                 with each():
-                    _refuse_standing(target, entry, suffixes, replace=replace)
-            _refuse_bad(home, written, entries)
+                    _refuse_existing(target, entry, suffixes, replace=replace)
+            _refuse_unusable(home, written, entries)
         try:
-            return _write_all(target, entries, suffixes)
+            return _write_entries(target, entries, suffixes)
         except OSError as error:
-            raise cannot_write(target, error, "a folder") from None
+            raise explain_write_error(target, error, "a folder") from None
 
 
-def _refuse_no_line(option: str, value: str) -> None:
+def _refuse_unprintable(option: str, value: str) -> None:
     """Raise `InputError` if a value that becomes a text of every row is none that a table can hold."""
     if not re.fullmatch(TEXT_PATTERN, value) or not value.isprintable():
-        raise InputError(f"{option}: {shown(value)}: expected an id")
+        raise InputError(f"{option}: {format_value(value)}: expected an id")
 
 
 @contextmanager
-def _scratch(home: Home) -> Iterator[Path]:
+def _make_scratch_folder(home: Home) -> Iterator[Path]:
     """Make a folder in the home for what is not in the catalog yet."""
     try:
         scratch = tempfile.TemporaryDirectory(prefix=".ingest-", dir=home.path, ignore_cleanup_errors=True)
     except OSError as error:
-        raise cannot_write(f"home: {home.path}", error, "a folder") from None
+        raise explain_write_error(f"home: {home.path}", error, "a folder") from None
     with scratch as folder:
         yield Path(folder)
 
 
-def _refuse_standing(folder: Path, entry: Entry, suffixes: Iterable[str], *, replace: bool) -> None:
+def _refuse_existing(folder: Path, entry: Entry, suffixes: Iterable[str], *, replace: bool) -> None:
     """Raise `InputError` where an entry would take the place of another, unless it may."""
-    for path in _same_entry(folder, entry.entry_id, suffixes):
+    for path in _paths_of_entry(folder, entry.entry_id, suffixes):
         if path.is_dir():
             raise InputError(f"{entry.origin}: {entry.entry_id}: {path} is a folder; move it away")
         if path.exists() and not replace:
             raise InputError(f"{entry.origin}: {entry.entry_id} is in the catalog, {path}; --replace takes its place")
 
 
-def _expanded(name: str) -> Path:
+def _expand_path(name: str) -> Path:
     refuse_no_path("ingest", name)
     return Path(name).expanduser()
 
 
-def _same_entry(folder: Path, entry_id: str, suffixes: Iterable[str]) -> list[Path]:
+def _paths_of_entry(folder: Path, entry_id: str, suffixes: Iterable[str]) -> list[Path]:
     return [folder / f"{entry_id}{suffix}" for suffix in suffixes]
 
 
-def _write_all(folder: Path, entries: Sequence[Entry], suffixes: Iterable[str]) -> list[Added]:
+def _write_entries(folder: Path, entries: Sequence[Entry], suffixes: Iterable[str]) -> list[AddedFile]:
     """Write every entry under another name first, so that a full disk keeps all of them out."""
     folder.mkdir(parents=True, exist_ok=True)
     paths = [folder / f"{entry.entry_id}{entry.suffix}" for entry in entries]
@@ -182,56 +182,56 @@ def _write_all(folder: Path, entries: Sequence[Entry], suffixes: Iterable[str]) 
                 partial.write_bytes(entry.content)
             else:
                 shutil.copyfile(entry.stored_at, partial)
-        return [_put(*each, suffixes) for each in zip(entries, partials, paths, strict=True)]
+        return [_place_entry(*each, suffixes) for each in zip(entries, partials, paths, strict=True)]
     finally:
         for partial in partials:
             partial.unlink(missing_ok=True)
 
 
-def _put(entry: Entry, partial: Path, path: Path, suffixes: Iterable[str]) -> Added:
+def _place_entry(entry: Entry, partial: Path, path: Path, suffixes: Iterable[str]) -> AddedFile:
     partial.replace(path)
-    same = [_same_entry(folder, entry.entry_id, suffixes) for folder in (path.parent, SHIPPED / path.parent.name)]
+    same = [_paths_of_entry(folder, entry.entry_id, suffixes) for folder in (path.parent, SHIPPED / path.parent.name)]
     for other in same[0]:
         if other != path:
             other.unlink(missing_ok=True)
-    return Added(path, any(shipped.exists() for shipped in same[1]))
+    return AddedFile(path, any(shipped.exists() for shipped in same[1]))
 
 
-def _entries(kind: str, name: str) -> list[Entry]:
-    path = _expanded(name)
+def _read_entries(kind: str, name: str) -> list[Entry]:
+    path = _expand_path(name)
     if kind == "model":
-        return [_model(name, path)]
+        return [_read_model_entry(name, path)]
     _, suffixes, field = _PLACES[kind]
     if kind == "hardware" and path.suffix == ".csv":
-        devices = devices_of_csv(_source(path, kind))
+        devices = read_device_table(_inspect_file(path, kind))
         if not devices:
             raise InputError(f"{path}: 0 rows; expected one a device")
         return [Entry(device_id, ".toml", path, text.encode()) for device_id, text in devices]
     if path.suffix not in suffixes:
         endings = ", ".join((*suffixes, ".csv") if kind == "hardware" else suffixes)
         raise InputError(f"{path}: expected a file that ends in {endings}")
-    source = _source(path, kind)
+    source = _inspect_file(path, kind)
     entry_id = source.entry_id
     if field is not None:
         document = parse(source)
         entry_id = document.get(field, entry_id)
         if not isinstance(entry_id, str) or not re.fullmatch(ID_PATTERN, entry_id):
-            raise InputError(f"{path}: {field} = {shown(entry_id)}: expected an id, {ID_PATTERN}")
+            raise InputError(f"{path}: {field} = {format_value(entry_id)}: expected an id, {ID_PATTERN}")
     if kind == "measurement":
         return [Entry(entry_id, path.suffix, path, stored_at=path)]
-    return [Entry(entry_id, path.suffix, path, source.content())]
+    return [Entry(entry_id, path.suffix, path, source.read_bytes())]
 
 
-def _foreign_files(kind: str, names: Sequence[str], each: Each) -> list[Path]:
+def _find_profiles(kind: str, names: Sequence[str], each: Each) -> list[Path]:
     """Return the files that paths stand for; `each` takes what is wrong with one."""
     paths: list[Path] = []
     for name in names:
         with each():
-            paths += _foreign_files_of(kind, _expanded(name))
+            paths += _find_profiles_at(kind, _expand_path(name))
     return paths
 
 
-def _foreign_files_of(kind: str, path: Path) -> list[Path]:
+def _find_profiles_at(kind: str, path: Path) -> list[Path]:
     """Return the files that a path stands for: itself, or the tables in a folder of AIConfigurator's."""
     if kind != "aiconfigurator" or not path.is_dir():
         return [path]
@@ -241,21 +241,21 @@ def _foreign_files_of(kind: str, path: Path) -> list[Path]:
     return found
 
 
-def _of_foreign(
+def _convert_profile(
     kind: str, path: Path, target: Path, sources: Sequence[SourceFile], hardware_id: str | None, model_id: str | None
 ) -> Entry:
     """Return others' measurements as a measurement file, which is written to `target`."""
-    source = _source(path, "measurement")
+    source = _inspect_file(path, "measurement")
     try:
-        with quiet_panics() if kind == "aiconfigurator" else nullcontext():  # its tables are Parquet
-            return _stored(kind, source, target, sources, hardware_id, model_id)
+        with silence_panics() if kind == "aiconfigurator" else nullcontext():  # its tables are Parquet
+            return _write_measurements(kind, source, target, sources, hardware_id, model_id)
     except (pl.exceptions.PolarsError, pl.exceptions.PanicException) as error:
         if shutil.disk_usage(target.parent).free < LITTLE_SPACE:  # polars does not always say so
             raise RunError(f"no space on the disk: {target.parent}; free some, then run again") from None
         raise InputError(f"{path}: not as {kind} writes it: {one_line(error)[:200]}") from None
 
 
-def _stored(
+def _write_measurements(
     kind: str,
     source: SourceFile,
     target: Path,
@@ -264,18 +264,18 @@ def _stored(
     model_id: str | None,
 ) -> Entry:
     path = source.path
-    by_itself = aiconfigurator.device_of(source) if kind == "aiconfigurator" else None
-    device = hardware_id or by_itself or _named(path, sources, "hardware")
+    by_itself = aiconfigurator.find_device(source) if kind == "aiconfigurator" else None
+    device = hardware_id or by_itself or _find_id_in_path(path, sources, "hardware")
     if device is None:
         raise InputError(f"{path}: the file names no device of the catalog; expected --hardware-id, as a40")
-    rows = _FOREIGN[kind](source, device, model_id or _named(path, sources, "model")).lazy()
+    rows = _FOREIGN[kind](source, device, model_id or _find_id_in_path(path, sources, "model")).lazy()
     rows.sink_parquet(target)
-    parts = aiconfigurator.name_of(source) if kind == "aiconfigurator" else (path.parent.name, path.stem)
-    name = "-".join(_id_of(part) for part in (kind, device, *parts) if part)
+    parts = aiconfigurator.name_parts(source) if kind == "aiconfigurator" else (path.parent.name, path.stem)
+    name = "-".join(_make_id(part) for part in (kind, device, *parts) if part)
     return Entry(name[:64].rstrip("-._"), ".parquet", path, stored_at=target)
 
 
-def _named(path: Path, sources: Sequence[SourceFile], kind: str) -> str | None:
+def _find_id_in_path(path: Path, sources: Sequence[SourceFile], kind: str) -> str | None:
     """Return the entry of the catalog that a path names in one of its parts, the longest if there are several."""
     text = "/".join(path.absolute().parts).lower()
     ids = [
@@ -286,29 +286,29 @@ def _named(path: Path, sources: Sequence[SourceFile], kind: str) -> str | None:
     return max(ids, key=len, default=None)
 
 
-def _model(name: str, path: Path) -> Entry:
+def _read_model_entry(name: str, path: Path) -> Entry:
     if path.is_dir():
         path = path / "config.json"
     if not path.exists() and is_hub_name(name):
-        return Entry(_id_of(name), ".json", Path(name), _with_origin(download_config(name), name))
-    source = _source(path, "model")
+        return Entry(_make_id(name), ".json", Path(name), _add_origin(download_config(name), name))
+    source = _inspect_file(path, "model")
     content = parse(source)
     named = content.get("_name_or_path") if isinstance(content, dict) else None
     of_config = named if isinstance(named, str) and named else path.absolute().parent.name
     of_file = of_config if path.stem == "config" else path.stem
-    entry_id = _id_of(of_file)
+    entry_id = _make_id(of_file)
     if not re.fullmatch(ID_PATTERN, entry_id):
-        raise InputError(f"{path}: file name = {shown(of_file)}: expected letters a to z, digits or dots in it")
-    return Entry(entry_id, ".json", path, source.content())
+        raise InputError(f"{path}: file name = {format_value(of_file)}: expected letters a to z, digits or dots in it")
+    return Entry(entry_id, ".json", path, source.read_bytes())
 
 
-def _id_of(name: str) -> str:
+def _make_id(name: str) -> str:
     """Return the id of a model: the last part of its name, `Llama-3.1-8B` as `llama-3.1-8b`."""
     last = name.rstrip("/").rpartition("/")[2].lower()
     return re.sub(r"[^a-z0-9._-]+", "-", last).strip("-._")[:64]
 
 
-def _with_origin(config: bytes, hub_name: str) -> bytes:
+def _add_origin(config: bytes, hub_name: str) -> bytes:
     """Return a config that says where on the hub it comes from."""
     try:
         content: Any = load_json(config.decode("utf-8-sig"), Path(hub_name))
@@ -319,7 +319,7 @@ def _with_origin(config: bytes, hub_name: str) -> bytes:
     return (json.dumps({**content, "_name_or_path": hub_name}, indent=2, sort_keys=True) + "\n").encode()
 
 
-def _source(path: Path, kind: str) -> SourceFile:
+def _inspect_file(path: Path, kind: str) -> SourceFile:
     try:
         size = path.stat().st_size
         if not path.is_file():
@@ -329,50 +329,50 @@ def _source(path: Path, kind: str) -> SourceFile:
     except OSError as error:
         raise InputError(f"{path}: {error.strerror or error}; expected a file") from None
     except ValueError as error:  # a null byte
-        raise InputError(f"{shown(str(path))}: {error}; expected a file") from None
+        raise InputError(f"{format_value(str(path))}: {error}; expected a file") from None
     refuse_too_large(kind, path, size)
     refuse_utf_16(head, path)
     return SourceFile(f"new/{kind}/{path.stem}", kind, path.stem, path, path.name, digest_of_file(path), size)
 
 
-def _refuse_bad(home: Home, kind: str, entries: Sequence[Entry]) -> None:
+def _refuse_unusable(home: Home, kind: str, entries: Sequence[Entry]) -> None:
     """Read the catalog as it would be, and raise `InputError` if a run could not use it."""
-    new = [_Unwritten.of(entry, kind) for entry in entries]
+    new = [_NewSource.of(entry, kind) for entry in entries]
     times = Counter(entry.entry_id for entry in entries)
-    with refused_together() as each:
+    with collect_refusals() as each:
         good: list[SourceFile] = []
         for source in new:
             with each():
                 if times[source.entry_id] > 1:
                     raise InputError(f"{source.path}: {source.entry_id} stands twice in what is given; expected once")
                 good.append(source)
-        good = good and _good_by_themselves(kind, good, each)
+        good = good and _keep_readable(kind, good, each)
         if good:
-            _refuse_beside_others(home, kind, good)
+            _refuse_misfits(home, kind, good)
 
 
-def _good_by_themselves(kind: str, sources: list[SourceFile], each: Each) -> list[SourceFile]:
+def _keep_readable(kind: str, sources: list[SourceFile], each: Each) -> list[SourceFile]:
     """Return the files that can be read; `each` takes what is wrong with the others."""
     try:
-        _read_whole(kind, sources)
+        _read_all_rows(kind, sources)
     except InputError:  # one by one, to tell which they are
         good = []
         for source in sources:
             with each():
-                _read_whole(kind, [source])
+                _read_all_rows(kind, [source])
                 good.append(source)
         return good
     return sources
 
 
-def _read_whole(kind: str, sources: Sequence[SourceFile]) -> None:
+def _read_all_rows(kind: str, sources: Sequence[SourceFile]) -> None:
     frames = read_kind(kind, sources)
     if kind == "measurement":
         for _ in frames["measurement"].collect_batches():
             pass  # each is checked where it is read
 
 
-def _refuse_beside_others(home: Home, kind: str, new: Sequence[SourceFile]) -> None:
+def _refuse_misfits(home: Home, kind: str, new: Sequence[SourceFile]) -> None:
     """Raise `InputError` where files, each good by itself, do not fit to each other or to those of the catalog."""
     taken = {source.entry_id for source in new}
     others = [source for source in list_sources(home) if source.kind != kind or source.entry_id not in taken]
@@ -383,7 +383,7 @@ def _refuse_beside_others(home: Home, kind: str, new: Sequence[SourceFile]) -> N
         refuse_unknown_devices(read_kind(kind, new)["measurement"], frames["hardware"].collect(), new)
 
 
-def fault_of_catalog(home: Home) -> str | None:
+def find_catalog_fault(home: Home) -> str | None:
     """Return why the catalog cannot be used as it stands, whatever is to be added to it; None if it can."""
     try:
         sources = list_sources(home)
@@ -394,13 +394,13 @@ def fault_of_catalog(home: Home) -> str | None:
 
 
 @dataclass(frozen=True)
-class _Unwritten(SourceFile):
+class _NewSource(SourceFile):
     """An entry that no file of the catalog holds yet."""
 
     entry: Entry
 
     @classmethod
-    def of(cls, entry: Entry, kind: str) -> "_Unwritten":
+    def of(cls, entry: Entry, kind: str) -> "_NewSource":
         file = entry.stored_at
         digest = digest_of_file(file) if file else sha256(entry.content).hexdigest()
         size = file.stat().st_size if file else len(entry.content)
@@ -415,6 +415,6 @@ class _Unwritten(SourceFile):
         """The file that holds the bytes."""
         return self.entry.stored_at or self.path
 
-    def content(self) -> bytes:
+    def read_bytes(self) -> bytes:
         """Return the entry's bytes."""
         return self.entry.content

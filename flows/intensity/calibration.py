@@ -67,7 +67,7 @@ class Kernels:
     matrices: Vector
     multiprocessors: float  # not a number where not known
 
-    def only(self, kept: Vector) -> "Kernels":
+    def select(self, kept: Vector) -> "Kernels":
         """Return some of the kernels."""
         fields = (self.compute_s, self.memory_s, self.rows, self.columns, self.matrices)
         compute, memory, rows, columns, matrices = (each[kept] for each in fields)
@@ -81,27 +81,29 @@ class Kernels:
         )
 
 
-def predicted_s(kernels: Kernels, parameters: Mapping[str, float | None]) -> Vector:
+def predict_s(kernels: Kernels, parameters: Mapping[str, float | None]) -> Vector:
     """Return the time of each kernel by a calibrated roof."""
     p = parameters
-    compute = kernels.compute_s / _of(p, "compute_efficiency")
+    compute = kernels.compute_s / _parameter(p, "compute_efficiency")
     if p.get("tile_limit") is not None:
         compute = compute * _tile_cost(kernels, p)
     if p.get("sustained_exponent") is not None:
-        compute = compute * (1 + kernels.compute_s / SUSTAINED_S) ** _of(p, "sustained_exponent")
-    memory = kernels.memory_s / _of(p, "bandwidth_efficiency")
+        compute = compute * (1 + kernels.compute_s / SUSTAINED_S) ** _parameter(p, "sustained_exponent")
+    memory = kernels.memory_s / _parameter(p, "bandwidth_efficiency")
     longer = np.maximum(np.maximum(compute, memory), 1e-30)  # keeps the powers in range
-    blend = min(_of(p, "blend"), _STEEPEST)
-    return _of(p, "overhead_s") + longer * ((compute / longer) ** blend + (memory / longer) ** blend) ** (1 / blend)
+    blend = min(_parameter(p, "blend"), _STEEPEST)
+    return _parameter(p, "overhead_s") + longer * ((compute / longer) ** blend + (memory / longer) ** blend) ** (
+        1 / blend
+    )
 
 
-def _of(parameters: Mapping[str, float | None], name: str) -> float:
+def _parameter(parameters: Mapping[str, float | None], name: str) -> float:
     value = parameters[name]
     return float("nan") if value is None else value
 
 
 def _tile_cost(kernels: Kernels, parameters: Mapping[str, float | None]) -> Vector:
-    blend = min(_of(parameters, "tile_blend"), _STEEPEST)
+    blend = min(_parameter(parameters, "tile_blend"), _STEEPEST)
     costs = np.stack([_cost_of_tile(kernels, parameters, *tile) for tile in TILES])
     least = costs.min(axis=0)
     return least * np.mean((costs / least) ** -blend, axis=0) ** (-1 / blend)
@@ -111,14 +113,14 @@ def _cost_of_tile(kernels: Kernels, parameters: Mapping[str, float | None], heig
     tiles = np.ceil(kernels.rows / height) * np.ceil(kernels.columns / width)
     padding = tiles * height * width / (kernels.rows * kernels.columns)
     waves = tiles * kernels.matrices / kernels.multiprocessors
-    full = (np.ceil(waves) / waves) ** _of(parameters, "wave_exponent")
-    partial = waves ** -_of(parameters, "partial_wave_exponent")
+    full = (np.ceil(waves) / waves) ** _parameter(parameters, "wave_exponent")
+    partial = waves ** -_parameter(parameters, "partial_wave_exponent")
     size = height * width / (height + width)
-    limit = _of(parameters, "tile_limit")
+    limit = _parameter(parameters, "tile_limit")
     return padding * np.where(waves >= 1, full, partial) * (1 + limit / size) / (1 + limit / _LARGEST)
 
 
-def fit(kernels: Kernels, latency_s: Vector, form: str) -> dict[str, float]:
+def fit_form(kernels: Kernels, latency_s: Vector, form: str) -> dict[str, float]:
     """Return the parameters of a form that fit measured times best.
 
     Raises
@@ -133,7 +135,7 @@ def fit(kernels: Kernels, latency_s: Vector, form: str) -> dict[str, float]:
 
     def error(logarithms: Vector) -> Vector:
         parameters = dict(zip(names, np.exp(logarithms), strict=True))
-        return np.log(predicted_s(kernels, parameters)) - measured
+        return np.log(predict_s(kernels, parameters)) - measured
 
     highest = [_HIGHEST_EXPONENTS.get(name, _HIGHEST) for name in names]
     lowest = [_LOWEST_BLEND if name.endswith("blend") else _LOWEST for name in names]
@@ -152,10 +154,10 @@ def _least_squares() -> Any:
 
 def mean_error(kernels: Kernels, latency_s: Vector, parameters: Mapping[str, float | None]) -> float:
     """Return the mean absolute error, as a share of the measured time."""
-    return float(np.mean(np.abs(predicted_s(kernels, parameters) / latency_s - 1)))
+    return float(np.mean(np.abs(predict_s(kernels, parameters) / latency_s - 1)))
 
 
-def calibrate(kernels: Kernels, latency_s: Vector, groups: Sequence[str]) -> dict[str, Any]:
+def calibrate_kernels(kernels: Kernels, latency_s: Vector, groups: Sequence[str]) -> dict[str, Any]:
     """Return the parameters of the form that predicts best what is held out, and its errors.
 
     Parameters
@@ -171,9 +173,9 @@ def calibrate(kernels: Kernels, latency_s: Vector, groups: Sequence[str]) -> dic
     names = sorted(set(groups))
     held_out: dict[str, float] = {}
     if len(names) > 1:
-        held_out = {form: _held_out(form, kernels, latency_s, labels) for form in forms}
+        held_out = {form: _cross_validate(form, kernels, latency_s, labels) for form in forms}
     chosen = min(held_out, key=lambda form: held_out[form]) if held_out else "plain"
-    parameters = fit(kernels, latency_s, chosen)
+    parameters = fit_form(kernels, latency_s, chosen)
     return {
         **dict.fromkeys(PARAMETERS),
         **parameters,
@@ -183,17 +185,17 @@ def calibrate(kernels: Kernels, latency_s: Vector, groups: Sequence[str]) -> dic
     }
 
 
-def _held_out(form: str, kernels: Kernels, latency_s: Vector, labels: Vector) -> float:
+def _cross_validate(form: str, kernels: Kernels, latency_s: Vector, labels: Vector) -> float:
     """Return the mean error of a form for the kernels of each group, fitted to those of the others."""
     errors = []
     for name in np.unique(labels):
         out = labels == name
-        parameters = fit(kernels.only(~out), latency_s[~out], form)
-        errors.append(np.abs(predicted_s(kernels.only(out), parameters) / latency_s[out] - 1))
+        parameters = fit_form(kernels.select(~out), latency_s[~out], form)
+        errors.append(np.abs(predict_s(kernels.select(out), parameters) / latency_s[out] - 1))
     return float(np.mean(np.concatenate(errors)))
 
 
-def calibrations(measured: pl.DataFrame) -> pl.DataFrame:
+def calibrate_measurements(measured: pl.DataFrame) -> pl.DataFrame:
     """Return a row a device, kind of op and dtype, with the columns of core.calibration.
 
     Parameters
@@ -210,14 +212,14 @@ def calibrations(measured: pl.DataFrame) -> pl.DataFrame:
         if len(each) < _LEAST_POINTS:
             continue
         ordered = each.sort("flops", "bytes", "latency_s")
-        kernels = kernels_of(ordered, is_product=kind == "linear")
-        found = calibrate(kernels, ordered["latency_s"].to_numpy(), _groups(ordered))
+        kernels = make_kernels(ordered, is_product=kind == "linear")
+        found = calibrate_kernels(kernels, ordered["latency_s"].to_numpy(), _group_labels(ordered))
         names = {"hardware_id": hardware_id, "op_kind": kind, "dtype": dtype}
         rows.append({**names, **found, "source_id": ordered["source_id"].unique().sort().str.join(", ").item()})
     return pl.DataFrame(rows, infer_schema_length=None)
 
 
-def kernels_of(frame: pl.DataFrame, *, is_product: bool) -> Kernels:
+def make_kernels(frame: pl.DataFrame, *, is_product: bool) -> Kernels:
     """Return the kernels of a frame as `calibrations` takes it."""
     units = frame["multiprocessors"][0]
     nothing = np.full(len(frame), np.nan)
@@ -231,7 +233,7 @@ def kernels_of(frame: pl.DataFrame, *, is_product: bool) -> Kernels:
     )
 
 
-def _groups(frame: pl.DataFrame) -> list[str]:
+def _group_labels(frame: pl.DataFrame) -> list[str]:
     """Return what is held out together: models, or the ops of one model, or shapes of weights."""
     for column in (pl.col("model_id"), pl.col("op"), pl.format("{} {}", "k", "n")):
         labels = frame.select(column.fill_null("").alias("group"))["group"]

@@ -4,7 +4,7 @@ import polars as pl
 
 from flows.intensity.conventions import SETTING
 from flows.intensity.costs import Cost
-from flows.intensity.shapes import with_shape_id
+from flows.intensity.shapes import add_shape_id
 
 _ABSENT = {
     "heads": pl.Int64, "kv_heads": pl.Int64, "head_dim": pl.Int64, "value_dim": pl.Int64, "kv_dim": pl.Int64,
@@ -48,7 +48,7 @@ def custom_shapes(ops: pl.DataFrame, precision_ids: list[str]) -> pl.DataFrame:
         )
     )
     sizes = ["op_group", "kind", *"mkn", *_ABSENT, "matrices", "has_bias", "level", "repeat"]
-    return with_shape_id(shapes.select(*SETTING, "precisions", "op", *sizes))
+    return add_shape_id(shapes.select(*SETTING, "precisions", "op", *sizes))
 
 
 def custom_costs(ops: pl.DataFrame, shapes: pl.DataFrame) -> pl.DataFrame:

@@ -54,7 +54,7 @@ def fixed_ops(
             "tensor_parallel",
             convention=pl.lit(convention),
             place=pl.lit(place),
-            **{name: pl.lit(None) if _is_of_grid(of) else of for name, of in op.dimensions().items()},
+            **{name: pl.lit(None) if _depends_on_grid(of) else of for name, of in op.dimensions().items()},
         )
         for convention in conventions
         for place, op in enumerate(CONVENTIONS[convention])
@@ -85,7 +85,7 @@ def grid_costs(
         Settings: `batch_size`, `sequence_length`, `query_length`.
     """
     rows = ops.to_dicts()
-    of_grid = [_of_grid(row["convention"], row["place"]) for row in rows]
+    of_grid = [_grid_dimensions(row["convention"], row["place"]) for row in rows]
     dimensions = {name: of for each in of_grid for name, of in each.values()}
     bits = {name: precision[name] for name in BITS}
     columns = []
@@ -126,14 +126,16 @@ def _literals(expressions: Iterable[pl.Expr], known: Mapping[str, Any], model: p
 
 
 @cache
-def _of_grid(convention: str, place: int) -> dict[str, tuple[str, pl.Expr]]:
+def _grid_dimensions(convention: str, place: int) -> dict[str, tuple[str, pl.Expr]]:
     """Return the dimensions of an op that a grid changes, each with a name that it has in every op."""
     dimensions = CONVENTIONS[convention][place].dimensions() | {name: pl.col(name) for name in GRID}
-    found = {name: of.cast(pl.Float64) for name, of in dimensions.items() if name in QUANTITIES and _is_of_grid(of)}
+    found = {
+        name: of.cast(pl.Float64) for name, of in dimensions.items() if name in QUANTITIES and _depends_on_grid(of)
+    }
     return {name: (str(of), of) for name, of in found.items()}
 
 
-def _is_of_grid(dimension: pl.Expr) -> bool:
+def _depends_on_grid(dimension: pl.Expr) -> bool:
     return not set(GRID).isdisjoint(dimension.meta.root_names())
 
 

@@ -31,7 +31,7 @@ def model_shards(models: pl.DataFrame, degrees: list[int]) -> pl.DataFrame:
     )
 
 
-def with_parameters(models: pl.DataFrame) -> pl.DataFrame:
+def add_parameters(models: pl.DataFrame) -> pl.DataFrame:
     """Add `parameters`, the weights of each model, and `active_parameters`, those that a token passes through."""
     whole = model_shards(models, [1]).select("model_id", parameters="weights", active_parameters="active")
     return models.join(whole, on="model_id", how="left", maintain_order="left")
@@ -56,7 +56,7 @@ def op_shapes(models: pl.DataFrame, workloads: pl.DataFrame) -> pl.DataFrame:
         Rows of core.workload; their lists span the settings.
     """
     settings = (
-        settings_of(workloads, models["model_id"].to_list())
+        expand_settings(workloads, models["model_id"].to_list())
         .join(models, on="model_id", how="inner")
         .filter(can_share())
     )
@@ -65,10 +65,10 @@ def op_shapes(models: pl.DataFrame, workloads: pl.DataFrame) -> pl.DataFrame:
         for convention, ops in CONVENTIONS.items()
         for op in ops
     ]
-    return with_shape_id(pl.concat(shapes, how="vertical_relaxed"))
+    return add_shape_id(pl.concat(shapes, how="vertical_relaxed"))
 
 
-def settings_of(workloads: pl.DataFrame, model_ids: list[str]) -> pl.DataFrame:
+def expand_settings(workloads: pl.DataFrame, model_ids: list[str]) -> pl.DataFrame:
     """Return a row a setting that any workload asks for, with the precisions asked for there."""
     every_model = pl.lit(model_ids, pl.List(pl.String))
     return (
@@ -101,7 +101,7 @@ def settings_of(workloads: pl.DataFrame, model_ids: list[str]) -> pl.DataFrame:
     )
 
 
-def with_shape_id(shapes: pl.DataFrame) -> pl.DataFrame:
+def add_shape_id(shapes: pl.DataFrame) -> pl.DataFrame:
     """Put before each row a hash of its setting and op that no version of any library changes."""
     named = ["model_id", "convention", "phase", "op"]
     names = shapes.select(named).unique(maintain_order=True)
@@ -116,12 +116,12 @@ def with_shape_id(shapes: pl.DataFrame) -> pl.DataFrame:
     )
     identity = pl.col("shape_id")
     for number in ("batch_size", "sequence_length", "query_length", "tensor_parallel"):
-        identity = _mixed(identity, pl.col(number).fill_null(0).cast(pl.UInt64))
+        identity = _mix_hash(identity, pl.col(number).fill_null(0).cast(pl.UInt64))
     ordered = ["shape_id", *(name for name in shapes.columns)]
     return seeded.with_columns(shape_id=(identity // 2).cast(pl.Int64)).select(ordered)
 
 
-def _mixed(state: pl.Expr, number: pl.Expr) -> pl.Expr:
+def _mix_hash(state: pl.Expr, number: pl.Expr) -> pl.Expr:
     # One round of a multiply and xor-shift hash, modulo 2^64 (the multiplier is 2^64 / golden ratio).
     product = (state ^ number) * pl.lit(0x9E3779B97F4A7C15, pl.UInt64)
     return product ^ (product // 2**32)

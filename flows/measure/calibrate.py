@@ -6,8 +6,8 @@ from typing import Any
 
 import polars as pl
 
-from flows.intensity.calibration import PARAMETERS, calibrations
-from warehouse.errors import InputError, cannot_write
+from flows.intensity.calibration import PARAMETERS, calibrate_measurements
+from warehouse.errors import InputError, explain_write_error
 from warehouse.home import Home
 from warehouse.polars_frames import read_frame
 from warehouse.snapshot import open_snapshot
@@ -17,7 +17,7 @@ _DIGITS = 6  # of a parameter
 _KEY = ("hardware_id", "op_kind", "dtype")
 
 
-def calibrate(home: Home) -> tuple[Path, pl.DataFrame]:
+def calibrate_home(home: Home) -> tuple[Path, pl.DataFrame]:
     """Fit a calibrated roof to the measurements of each device, kind of op and dtype, and write them down.
 
     Return the file, and its rows.
@@ -31,7 +31,7 @@ def calibrate(home: Home) -> tuple[Path, pl.DataFrame]:
         measured = read_frame(connection, (sql_folder() / "calibration" / "measured.sql").read_text("utf-8"))
     if measured.is_empty():
         raise InputError("calibrate: no measurements; expected some, from `rooflines ingest measurement` and a run")
-    fitted = calibrations(measured)
+    fitted = calibrate_measurements(measured)
     if fitted.is_empty():
         raise InputError("calibrate: too few measurements; expected 20 of one device, kind of op and dtype")
     origins = measured.group_by("source_id").agg(pl.col("source").first())
@@ -39,14 +39,14 @@ def calibrate(home: Home) -> tuple[Path, pl.DataFrame]:
         origin=pl.col("source").fill_null(pl.col("source_id")).str.slice(0, 300)
     )
     path = home.catalog / "calibrations.toml"
-    with home.writing():
+    with home.lock_for_writing():
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
             partial = path.with_name(f".{path.name}.partial")
             partial.write_text(to_toml(rows), "utf-8")
             partial.replace(path)
         except OSError as error:
-            raise cannot_write(path, error, "a file") from None
+            raise explain_write_error(path, error, "a file") from None
     return path, rows
 
 

@@ -18,7 +18,7 @@ _KERNEL = [
 _SETTING = ["batch_size", "sequence_length", "query_length"]
 
 
-def plan_of(
+def plan_kernels(
     sources: Sequence[SourceFile],
     workload_ids: Sequence[str],
     model_ids: Sequence[str] = (),
@@ -50,9 +50,9 @@ def plan_of(
     refuse_unknown_names(scanned, sources)
     names = ("workload", "model", "precision", "elementwise")
     frames = {name: scanned[name].collect() for name in names}
-    workloads = _chosen(frames["workload"], "workload_id", workload_ids)
-    models = _chosen(frames["model"], "model_id", model_ids)
-    precisions = _chosen(frames["precision"], "precision_id", precision_ids)
+    workloads = _choose(frames["workload"], "workload_id", workload_ids)
+    models = _choose(frames["model"], "model_id", model_ids)
+    precisions = _choose(frames["precision"], "precision_id", precision_ids)
     shapes = op_shapes(models, workloads)
     costs = op_costs(shapes, precisions, frames["elementwise"])
     is_product = pl.col("kind") == "linear"
@@ -74,7 +74,7 @@ def plan_of(
     return kernels.select(PLANNED)
 
 
-def _chosen(frame: pl.DataFrame, column: str, ids: Sequence[str]) -> pl.DataFrame:
+def _choose(frame: pl.DataFrame, column: str, ids: Sequence[str]) -> pl.DataFrame:
     known = frame[column].to_list()
     for each in ids:
         if each not in known:

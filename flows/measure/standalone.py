@@ -55,13 +55,13 @@ class Backend(Protocol):
     def free_bytes(self) -> int:
         """Return the memory that kernels can take."""
 
-    def kernel(self, row: Row) -> Kernel:
+    def make_kernel(self, row: Row) -> Kernel:
         """Return a call that executes the kernel once, its operands in place."""
 
-    def times(self, kernel: Kernel, seconds: float) -> list[float]:
+    def time_kernel(self, kernel: Kernel, seconds: float) -> list[float]:
         """Return the time of each of several executions, in seconds."""
 
-    def forget(self) -> None:
+    def release_memory(self) -> None:
         """Give back the memory of the last kernel."""
 
 
@@ -80,7 +80,7 @@ class TorchCuda:
         self._torch = torch
         properties = torch.cuda.get_device_properties(0)
         self.device_name = str(properties.name)
-        self.software = f"torch {torch.__version__}, CUDA {torch.version.cuda}, driver {_driver()}"
+        self.software = f"torch {torch.__version__}, CUDA {torch.version.cuda}, driver {_find_driver()}"
         cache = getattr(properties, "L2_cache_size", 0) or 64 * 2**20
         self._flush = torch.empty(4 * cache, dtype=torch.uint8, device="cuda")
         self._types = {
@@ -92,20 +92,20 @@ class TorchCuda:
         """Return the memory that kernels can take."""
         return int(self._torch.cuda.mem_get_info()[0])
 
-    def forget(self) -> None:
+    def release_memory(self) -> None:
         """Give back the memory of the last kernel."""
         self._torch.cuda.empty_cache()
 
-    def times(self, kernel: Kernel, seconds: float) -> list[float]:
+    def time_kernel(self, kernel: Kernel, seconds: float) -> list[float]:
         """Return the time of each of several executions, by events around each."""
         torch = self._torch
         for _ in range(_WARM_UPS):
             kernel()
         torch.cuda.synchronize()
-        first = self._timed(kernel, 2)
-        return first + self._timed(kernel, _count(statistics.median(first), seconds))
+        first = self._time_runs(kernel, 2)
+        return first + self._time_runs(kernel, _count_runs(statistics.median(first), seconds))
 
-    def _timed(self, kernel: Kernel, count: int) -> list[float]:
+    def _time_runs(self, kernel: Kernel, count: int) -> list[float]:
         torch = self._torch
         pairs = [[torch.cuda.Event(enable_timing=True) for _ in range(2)] for _ in range(count)]
         for start, end in pairs:
@@ -116,7 +116,7 @@ class TorchCuda:
         torch.cuda.synchronize()
         return [start.elapsed_time(end) / 1e3 for start, end in pairs]
 
-    def _random(self, dtype: str, *shape: int) -> Any:
+    def _make_random(self, dtype: str, *shape: int) -> Any:
         torch = self._torch
         if dtype == "int8":
             return torch.randint(-127, 128, shape, dtype=torch.int8, device="cuda")
@@ -128,31 +128,34 @@ class TorchCuda:
             return out
         return torch.randn(shape, dtype=self._types[dtype], device="cuda")
 
-    def kernel(self, row: Row) -> Kernel:
+    def make_kernel(self, row: Row) -> Kernel:
         """Return a call that executes the kernel once, its operands in place."""
         torch, dtype, kind = self._torch, row["dtype"], row["kind"]
         torch.backends.cuda.matmul.allow_tf32 = dtype == "tf32"
         if kind == "linear":
-            return self._product(row)
+            return self._make_product(row)
         if kind in {"copy", "triad"}:
-            a, b = (self._random(dtype, _int(row, "m")) for _ in range(2))
+            a, b = (self._make_random(dtype, _parse_int(row, "m")) for _ in range(2))
             out = torch.empty_like(a)
             return (lambda: out.copy_(a)) if kind == "copy" else (lambda: torch.add(a, b, alpha=0.5, out=out))
         if kind in {"qk", "pv", "attention"}:
-            return self._attention(row)
-        x = self._random(dtype, _int(row, "m"), _int(row, "n"))
+            return self._make_attention(row)
+        x = self._make_random(dtype, _parse_int(row, "m"), _parse_int(row, "n"))
         functional = torch.nn.functional
         if kind == "softmax":
             return lambda: functional.softmax(x, dim=-1)
-        weight = self._random(dtype, _int(row, "n"))
+        weight = self._make_random(dtype, _parse_int(row, "n"))
         if kind == "rms_norm":
             return lambda: functional.rms_norm(x, x.shape[-1:], weight)
         return lambda: functional.layer_norm(x, x.shape[-1:], weight, weight)
 
-    def _product(self, row: Row) -> Kernel:
+    def _make_product(self, row: Row) -> Kernel:
         torch, dtype = self._torch, row["dtype"]
-        m, k, n = (_int(row, name) for name in "mkn")
-        a, weight = self._random(dtype, m, k), self._random(dtype, n, k)  # as models keep them: a row an output
+        m, k, n = (_parse_int(row, name) for name in "mkn")
+        a, weight = (
+            self._make_random(dtype, m, k),
+            self._make_random(dtype, n, k),
+        )  # as models keep them: a row an output
         if dtype == "fp8":
             one = torch.ones((), device="cuda")
             b = weight.t()
@@ -163,23 +166,23 @@ class TorchCuda:
         out = torch.empty((m, n), dtype=a.dtype, device="cuda")
         return lambda: torch.mm(a, b, out=out)
 
-    def _attention(self, row: Row) -> Kernel:
+    def _make_attention(self, row: Row) -> Kernel:
         torch, dtype, kind = self._torch, row["dtype"], row["kind"]
         b, q, s, heads, kv_heads, d = (
-            _int(row, name)
+            _parse_int(row, name)
             for name in ("batch_size", "query_length", "sequence_length", "heads", "kv_heads", "head_dim")
         )
         if kind == "attention":
-            query = self._random(dtype, b, heads, q, d)
-            keys, values = (self._random(dtype, b, kv_heads, s, d) for _ in range(2))
+            query = self._make_random(dtype, b, heads, q, d)
+            keys, values = (self._make_random(dtype, b, kv_heads, s, d) for _ in range(2))
             attend = torch.nn.functional.scaled_dot_product_attention
             options = {"is_causal": row["phase"] == "prefill", "enable_gqa": heads != kv_heads}
             return lambda: attend(query, keys, values, **options)
         rows = q * heads // kv_heads  # queries that share keys and values are rows of one product
         left, right = ((rows, d), (d, s)) if kind == "qk" else ((rows, s), (s, d))
         # keys lie a row a token: the product reads them transposed
-        x = self._random(dtype, b * kv_heads, *left)
-        y = self._random(dtype, b * kv_heads, s, d)
+        x = self._make_random(dtype, b * kv_heads, *left)
+        y = self._make_random(dtype, b * kv_heads, s, d)
         y = y.transpose(1, 2) if kind == "qk" else y
         out = torch.empty((b * kv_heads, left[0], right[1]), dtype=x.dtype, device="cuda")
         return lambda: torch.bmm(x, y, out=out)
@@ -209,17 +212,17 @@ class Numpy:
         except (OSError, ValueError):
             return 2 * 2**30
 
-    def forget(self) -> None:
+    def release_memory(self) -> None:
         """Give back the memory of the last kernel: nothing holds it."""
 
-    def times(self, kernel: Kernel, seconds: float) -> list[float]:
+    def time_kernel(self, kernel: Kernel, seconds: float) -> list[float]:
         """Return the time of each of several executions, by the clock."""
         for _ in range(_WARM_UPS):
             kernel()
-        first = self._timed(kernel, 2)
-        return first + self._timed(kernel, _count(statistics.median(first), seconds))
+        first = self._time_runs(kernel, 2)
+        return first + self._time_runs(kernel, _count_runs(statistics.median(first), seconds))
 
-    def _timed(self, kernel: Kernel, count: int) -> list[float]:
+    def _time_runs(self, kernel: Kernel, count: int) -> list[float]:
         times = []
         for _ in range(count):
             self._flush += 1
@@ -228,37 +231,37 @@ class Numpy:
             times.append(time.perf_counter() - start)
         return times
 
-    def _random(self, dtype: str, *shape: int) -> Any:
+    def _make_random(self, dtype: str, *shape: int) -> Any:
         numpy = self._numpy
         return self._random_numbers.random(shape, dtype=numpy.float64 if dtype == "fp64" else numpy.float32)
 
-    def kernel(self, row: Row) -> Kernel:
+    def make_kernel(self, row: Row) -> Kernel:
         """Return a call that executes the kernel once, its operands in place."""
         numpy, dtype, kind = self._numpy, row["dtype"], row["kind"]
         if kind == "linear":
             a, b = (
-                self._random(dtype, _int(row, "m"), _int(row, "k")),
-                self._random(dtype, _int(row, "k"), _int(row, "n")),
+                self._make_random(dtype, _parse_int(row, "m"), _parse_int(row, "k")),
+                self._make_random(dtype, _parse_int(row, "k"), _parse_int(row, "n")),
             )
             out = numpy.empty((a.shape[0], b.shape[1]), a.dtype)
             return lambda: numpy.matmul(a, b, out=out)
         if kind in {"copy", "triad"}:
-            a, b = (self._random(dtype, _int(row, "m")) for _ in range(2))
+            a, b = (self._make_random(dtype, _parse_int(row, "m")) for _ in range(2))
             out = numpy.empty_like(a)
             # in one pass, NumPy can only add two arrays
             return (lambda: numpy.copyto(out, a)) if kind == "copy" else (lambda: numpy.add(a, b, out=out))
         if kind in {"qk", "pv"}:
             b, q, s, heads, kv_heads, d = (
-                _int(row, name)
+                _parse_int(row, name)
                 for name in ("batch_size", "query_length", "sequence_length", "heads", "kv_heads", "head_dim")
             )
             rows = q * heads // kv_heads
-            x = self._random(dtype, b * kv_heads, rows, d if kind == "qk" else s)
-            y = self._random(dtype, b * kv_heads, s, d)
+            x = self._make_random(dtype, b * kv_heads, rows, d if kind == "qk" else s)
+            y = self._make_random(dtype, b * kv_heads, s, d)
             y = y.transpose(0, 2, 1) if kind == "qk" else y
             return lambda: numpy.matmul(x, y)
         if kind in {"softmax", "norm", "layer_norm", "rms_norm"}:
-            x = self._random(dtype, _int(row, "m"), _int(row, "n"))
+            x = self._make_random(dtype, _parse_int(row, "m"), _parse_int(row, "n"))
 
             def softmax() -> object:
                 powers = numpy.exp(x - x.max(axis=-1, keepdims=True))
@@ -293,7 +296,7 @@ def start_backend(name: str) -> Backend:
 BACKENDS: Mapping[str, Callable[[], Backend]] = {"torch-cuda": TorchCuda, "numpy": Numpy}
 
 
-def ceilings(backend: Backend) -> Iterator[dict[str, str]]:
+def plan_ceilings(backend: Backend) -> Iterator[dict[str, str]]:
     """Yield what shows the limits of a device: large copies and triads, and large square products of each dtype."""
     large = backend.name == "torch-cuda"
     none = dict.fromkeys(COLUMNS, "")
@@ -342,9 +345,9 @@ def measure(
         The file is there and holds something else; it stays as it is.
     """
     rows = list(plan)
-    done = _keys_in(out) if out.exists() else set()
+    done = _read_keys(out) if out.exists() else set()
     counts = dict.fromkeys(("measured", "before", "too large", "failed"), 0)
-    _mend(out)
+    _cut_unfinished_line(out)
     with out.open("a", encoding="utf-8", newline="") as file:
         writer = csv.DictWriter(file, COLUMNS, lineterminator="\n")
         if not done and file.tell() == 0:
@@ -356,24 +359,26 @@ def measure(
             if _key(row) in done:
                 counts["before"] += 1
                 continue
-            if _needed(row) > _MEMORY_SHARE * backend.free_bytes():
+            if _needed_bytes(row) > _MEMORY_SHARE * backend.free_bytes():
                 counts["too large"] += 1
-                progress(f"{label}: left out, needs {_needed(row) / 1e9:.1f} GB of memory")
+                progress(f"{label}: left out, needs {_needed_bytes(row) / 1e9:.1f} GB of memory")
                 continue
             try:
-                times = sorted(backend.times(backend.kernel(row), seconds))
+                times = sorted(backend.time_kernel(backend.make_kernel(row), seconds))
             except (RuntimeError, MemoryError, NotImplementedError, ValueError) as error:
                 counts["failed"] += 1
                 reason = " ".join(str(error).split())[:160]
                 progress(f"{label}: left out, {type(error).__name__}: {reason}")
-                backend.forget()
+                backend.release_memory()
                 continue
-            backend.forget()
+            backend.release_memory()
             done.add(_key(row))
             counts["measured"] += 1
-            writer.writerow({**{name: row[name] for name in PLANNED}, **_timed_row(times, backend, hardware_id)})
+            writer.writerow({**{name: row[name] for name in PLANNED}, **_format_times(times, backend, hardware_id)})
             file.flush()
-            progress(f"{label}: {_shown(times)}, {float(row['flops']) / statistics.median(times) / 1e12:.2f} TFLOP/s")
+            progress(
+                f"{label}: {_format_median(times)}, {float(row['flops']) / statistics.median(times) / 1e12:.2f} TFLOP/s"
+            )
     return counts
 
 
@@ -385,7 +390,7 @@ def read_plan(path: Path) -> list[dict[str, str]]:
     ValueError
         The file is no plan; the message says what it lacks.
     """
-    rows = _read(path)
+    rows = _read_rows(path)
     lacking = set(PLANNED) - set(rows[0] if rows else ())
     if lacking:
         raise ValueError(f"{path}: expected a plan with the columns {', '.join(sorted(lacking))}")
@@ -400,7 +405,7 @@ def write_plan(rows: Iterable[Row], path: Path) -> None:
         writer.writerows(rows)
 
 
-def _timed_row(times: Sequence[float], backend: Backend, hardware_id: str) -> dict[str, str]:
+def _format_times(times: Sequence[float], backend: Backend, hardware_id: str) -> dict[str, str]:
     return {
         "hardware_id": hardware_id,
         "latency_s": f"{statistics.median(times):.6g}",
@@ -414,21 +419,21 @@ def _timed_row(times: Sequence[float], backend: Backend, hardware_id: str) -> di
     }
 
 
-def _shown(times: Sequence[float]) -> str:
+def _format_median(times: Sequence[float]) -> str:
     median = statistics.median(times)
     return f"{median * 1e6:.1f} us"
 
 
-def _needed(row: Row) -> float:
+def _needed_bytes(row: Row) -> float:
     """Memory of the operands: what the kernel moves, and for fp8 what makes them."""
     return float(row["bytes"]) * (1.3 if row["dtype"] == "fp8" else 1.02) + 2**28
 
 
-def _count(first: float, seconds: float) -> int:
+def _count_runs(first: float, seconds: float) -> int:
     return max(_LEAST, min(_MOST, int(seconds / max(first, 1e-7))))
 
 
-def _int(row: Row, name: str) -> int:
+def _parse_int(row: Row, name: str) -> int:
     return int(row[name])
 
 
@@ -436,12 +441,12 @@ def _key(row: Row) -> tuple[str, ...]:
     return tuple(row.get(name) or "" for name in PLANNED)
 
 
-def _read(path: Path) -> list[dict[str, str]]:
+def _read_rows(path: Path) -> list[dict[str, str]]:
     with path.open(encoding="utf-8", newline="") as file:
         return [row for row in csv.DictReader(file) if None not in row.values()]
 
 
-def _keys_in(path: Path) -> set[tuple[str, ...]]:
+def _read_keys(path: Path) -> set[tuple[str, ...]]:
     """Return what a measurement file holds; raise `ValueError` if it is none."""
     if not path.is_file():  # a pipe would be waited for
         raise ValueError("no file; expected a measurement file to go on with, or none")
@@ -449,10 +454,10 @@ def _keys_in(path: Path) -> set[tuple[str, ...]]:
         header = file.readline(10_000).decode("utf-8", "replace").strip().split(",")
     if header != [""] and not {*PLANNED} <= {*header}:
         raise ValueError("holds something else; expected a measurement file to go on with, or none")
-    return {_key(row) for row in _read(path)}
+    return {_key(row) for row in _read_rows(path)}
 
 
-def _mend(path: Path) -> None:
+def _cut_unfinished_line(path: Path) -> None:
     """Cut off a last line that an interruption left unfinished."""
     if not path.exists():
         return
@@ -462,7 +467,7 @@ def _mend(path: Path) -> None:
         path.write_bytes(content[:whole])
 
 
-def _driver() -> str:
+def _find_driver() -> str:
     query = ["nvidia-smi", "--query-gpu=driver_version", "--format=csv,noheader"]
     try:
         return subprocess.run(query, capture_output=True, text=True, check=True, timeout=20).stdout.split()[0]
@@ -481,7 +486,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     options = parser.parse_args(arguments)
     try:
         backend = start_backend(options.backend)
-        rows = [*ceilings(backend), *(read_plan(options.plan) if options.plan else [])]
+        rows = [*plan_ceilings(backend), *(read_plan(options.plan) if options.plan else [])]
         show = lambda text: print(text, file=sys.stderr, flush=True)  # noqa: E731
         counts = measure(rows, options.out, backend, options.hardware_id, seconds=options.seconds, progress=show)
     except (OSError, ValueError, NoBackendError) as error:

@@ -19,11 +19,12 @@ from flows.site.publish import SiteReport, publish_site
 from flows.site.snapshot_charts import summarize_left_out
 from flows.steps import Summary
 from warehouse.checks import Rule
-from warehouse.errors import InputError, refused_together
+from warehouse.errors import InputError, collect_refusals
 from warehouse.home import Home
-from warehouse.load import Change, Staged
+from warehouse.load import Change, StagedFile
 from warehouse.runs import Run
-from warehouse.site_placement import Draft, made_from
+from warehouse.site_folder.drafts import Draft
+from warehouse.site_folder.manifest import read_inputs_digest
 from warehouse.snapshot import KEPT_SNAPSHOTS
 
 
@@ -40,10 +41,10 @@ _on_disk: dict[str, Any] = {
 
 
 @task(cache_policy=NO_CACHE)
-def ingest(home: Home, sources: list[SourceFile]) -> dict[str, Staged]:
+def ingest(home: Home, sources: list[SourceFile]) -> dict[str, StagedFile]:
     """Validate the files of every kind."""
-    inputs: dict[str, Staged] = {}
-    with refused_together() as each:
+    inputs: dict[str, StagedFile] = {}
+    with collect_refusals() as each:
         for kind in READERS:
             with each():
                 inputs |= steps.ingest(home, kind, [source for source in sources if source.kind == kind])
@@ -51,13 +52,15 @@ def ingest(home: Home, sources: list[SourceFile]) -> dict[str, Staged]:
 
 
 @task(cache_policy=NO_CACHE)
-def compute(home: Home, inputs: dict[str, Staged], sources: list[SourceFile]) -> dict[str, Staged]:
+def compute(home: Home, inputs: dict[str, StagedFile], sources: list[SourceFile]) -> dict[str, StagedFile]:
     """Turn models and workloads into op shapes, and those into FLOP and bytes."""
     return steps.compute(home, inputs, sources)
 
 
 @task(**_on_disk)
-def load(home: Home, run: Run, inputs: dict[str, Staged], sources: list[SourceFile], altered: set[str]) -> list[Change]:
+def load(
+    home: Home, run: Run, inputs: dict[str, StagedFile], sources: list[SourceFile], altered: set[str]
+) -> list[Change]:
     """Load the tables, in one transaction."""
     return steps.load(home, run, inputs, sources, altered)
 
@@ -85,7 +88,7 @@ def draw_site(home: Home, run: Run, candidate: Path) -> tuple[SiteReport, Draft]
 
 
 @task(cache_policy=NO_CACHE)
-def promote(home: Home, run: Run, candidate: Path, inputs: dict[str, Staged], keep: int, draft: Draft) -> None:
+def promote(home: Home, run: Run, candidate: Path, inputs: dict[str, StagedFile], keep: int, draft: Draft) -> None:
     """Publish snapshot and site."""
     steps.promote(home, run, candidate, inputs, keep, draft)
 
@@ -152,7 +155,7 @@ def refresh(
     skip_missed_runs()
     log = get_run_logger()
     place = Home.at(home)
-    with place.writing():
+    with place.lock_for_writing():
         sources = list_sources(place, catalog)
         run = steps.new_run(sources, runtime.flow_run.id)
         with steps.recorded(place, run) as altered:
@@ -166,7 +169,7 @@ def refresh(
     if summary.status == "succeeded":
         told = {"run_id": run.run_id, "home": str(place.path)}
         emit_event("rooflines.published", {"prefect.resource.id": "rooflines.snapshot"}, payload=told)
-    if publish_to is not None and made_from(publish_to) != run.inputs_sha256:
+    if publish_to is not None and read_inputs_digest(publish_to) != run.inputs_sha256:
         publish(out=publish_to, home=place.path)
     return summary
 

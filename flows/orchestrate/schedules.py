@@ -13,7 +13,7 @@ from prefect.schedules import Cron, Interval
 from prefect.types.entrypoint import EntrypointType
 from pydantic import ValidationError
 
-from flows.ingest.incoming import Arrival, take_in
+from flows.ingest.incoming import Arrival, accept_incoming
 from flows.orchestrate.alerts import Trouble, tell, tell_of_failed_run
 from flows.orchestrate.missed_runs import skip_missed_runs
 from flows.orchestrate.refresh import refresh
@@ -43,7 +43,7 @@ def ingest_incoming(
     skip_missed_runs()
     log, place = get_run_logger(), Home.at(home)
     try:
-        arrivals = take_in(place, log.info)
+        arrivals = accept_incoming(place, log.info)
     except RunError as error:
         log.info("%s: the files wait", error)
         return []

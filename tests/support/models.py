@@ -5,9 +5,9 @@ from typing import Any
 import polars as pl
 
 from flows.ingest.catalog import SHIPPED
-from flows.ingest.readers.model_families import FAMILIES, Config, describe
+from flows.ingest.readers.model_families import FAMILIES, Config, describe_model
 from flows.ingest.readers.workload import read_elementwise
-from flows.intensity.shapes import op_shapes, with_parameters
+from flows.intensity.shapes import add_parameters, op_shapes
 from tests.support.inputs import make_source
 
 DENSE: dict[str, Any] = {
@@ -48,9 +48,9 @@ FP16 = pl.DataFrame(
 def make_model(config: dict[str, Any], architecture: str = "LlamaForCausalLM", name: str = "m") -> pl.DataFrame:
     """One model, as a config of that class describes it."""
     family = FAMILIES[architecture]
-    row = describe(Config.model_validate({**family.defaults, **config}), family)
+    row = describe_model(Config.model_validate({**family.defaults, **config}), family)
     frame = pl.DataFrame([{"model_id": name, **row}], infer_schema_length=None)
-    return with_parameters(frame.with_columns(pl.col(pl.Null).cast(pl.Int64)))
+    return add_parameters(frame.with_columns(pl.col(pl.Null).cast(pl.Int64)))
 
 
 def make_workload(**changes: object) -> pl.DataFrame:

@@ -24,7 +24,7 @@ from flows.site.pages import ShownChart
 from flows.site.snapshot_charts import list_snapshot_charts
 from flows.steps import Summary
 from warehouse.home import Home
-from warehouse.load import Contents, contents
+from warehouse.load import Fingerprints, fingerprint_tables
 from warehouse.snapshot import open_snapshot
 
 STAGES = ("recorded", "ingest", "compute", "load", "check", "write_snapshot", "draw_site", "promote")
@@ -63,10 +63,10 @@ def ask_for(catalog: Path, batch_size: int) -> None:
     (catalog / "workloads" / "small.toml").write_text(_WORKLOAD.format(batch_size=batch_size), "utf-8")
 
 
-def content(snapshot: Path) -> Contents:
+def content(snapshot: Path) -> Fingerprints:
     """Return digests of all tables that depend on nothing but the inputs."""
     with open_snapshot(snapshot) as connection:
-        return {table: rows for table, rows in contents(connection).items() if table not in _OF_RUNS}
+        return {table: rows for table, rows in fingerprint_tables(connection).items() if table not in _OF_RUNS}
 
 
 def plain_run(

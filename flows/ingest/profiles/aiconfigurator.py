@@ -12,7 +12,7 @@ from typing import Any
 import polars as pl
 
 from flows.ingest.catalog import SourceFile
-from flows.ingest.document import shown
+from flows.ingest.document import format_value
 from flows.ingest.limits import refuse_inflated
 from flows.intensity.costs import attention, linear
 from warehouse.errors import InputError, one_line
@@ -79,14 +79,14 @@ def read_aiconfigurator(source: SourceFile, hardware_id: str, model_id: str | No
         The file is none of these tables, or has an arithmetic that is not known.
     """
     del model_id
-    is_product = "gemm_dtype" in _schema(source)
+    is_product = "gemm_dtype" in _read_schema(source)
     refuse_inflated(source.path, _scan(source), source.size_bytes)
     table, names = _scan(source), _PRODUCTS if is_product else _ATTENTIONS
     said = table.select("gemm_dtype" if is_product else "attn_dtype").unique().collect().to_series().to_list()
     for dtype in said:
         if dtype not in names:
-            raise InputError(f"{source.path}: dtype = {shown(dtype)}: expected one of {', '.join(names)}")
-    kernels = _products(table) if is_product else _attentions(table, _is_prompt(source))
+            raise InputError(f"{source.path}: dtype = {format_value(dtype)}: expected one of {', '.join(names)}")
+    kernels = _select_products(table) if is_product else _select_attention(table, _is_prompt(source))
     return kernels.with_columns(
         pl.col("flops", "bytes").cast(pl.Float64),
         hardware_id=pl.lit(hardware_id),
@@ -103,18 +103,18 @@ def read_aiconfigurator(source: SourceFile, hardware_id: str, model_id: str | No
     ).drop(*_NAMES, "latency")
 
 
-def device_of(source: SourceFile) -> str | None:
+def find_device(source: SourceFile) -> str | None:
     """Return the catalog's id of the device that a table names; None where it is not known."""
-    return _DEVICES.get(_first(source, "device"))
+    return _DEVICES.get(_first_value(source, "device"))
 
 
-def name_of(source: SourceFile) -> tuple[str, ...]:
+def name_parts(source: SourceFile) -> tuple[str, ...]:
     """Return what tells a table from the others of its device: op, framework, version."""
-    kind = "gemm" if "gemm_dtype" in _schema(source) else "prefill" if _is_prompt(source) else "decode"
-    return kind, _first(source, "framework"), _first(source, "version")
+    kind = "gemm" if "gemm_dtype" in _read_schema(source) else "prefill" if _is_prompt(source) else "decode"
+    return kind, _first_value(source, "framework"), _first_value(source, "version")
 
 
-def _products(table: pl.LazyFrame) -> pl.LazyFrame:
+def _select_products(table: pl.LazyFrame) -> pl.LazyFrame:
     dtype, weight, activation = (
         pl.col("gemm_dtype").replace_strict({name: values[i] for name, values in _PRODUCTS.items()}) for i in range(3)
     )
@@ -133,7 +133,7 @@ def _products(table: pl.LazyFrame) -> pl.LazyFrame:
     )
 
 
-def _attentions(table: pl.LazyFrame, is_prompt: bool) -> pl.LazyFrame:
+def _select_attention(table: pl.LazyFrame, is_prompt: bool) -> pl.LazyFrame:
     dtype, activation = (
         pl.col("attn_dtype").replace_strict({name: values[i] for name, values in _ATTENTIONS.items()}) for i in range(2)
     )
@@ -175,10 +175,10 @@ def _attentions(table: pl.LazyFrame, is_prompt: bool) -> pl.LazyFrame:
 
 
 def _is_prompt(source: SourceFile) -> bool:
-    return _first(source, "op_name") == "context_attention"
+    return _first_value(source, "op_name") == "context_attention"
 
 
-def _first(source: SourceFile, column: str) -> str:
+def _first_value(source: SourceFile, column: str) -> str:
     value = _scan(source).select(column).head(1).collect()
     if value.is_empty():
         raise InputError(f"{source.path}: no rows; expected one a kernel")
@@ -187,7 +187,7 @@ def _first(source: SourceFile, column: str) -> str:
 
 def _scan(source: SourceFile) -> pl.LazyFrame:
     """Return a table with all of its columns, typed; refuse what is none, or has no rows."""
-    given = _schema(source)
+    given = _read_schema(source)
     wanted = _PRODUCT if "gemm_dtype" in given else {**_ATTENTION, "op_name": pl.String}
     lacking = [name for name in wanted if name not in given]
     if lacking:
@@ -208,7 +208,7 @@ def _scan(source: SourceFile) -> pl.LazyFrame:
     )
 
 
-def _schema(source: SourceFile) -> pl.Schema:
+def _read_schema(source: SourceFile) -> pl.Schema:
     try:
         return pl.read_parquet_schema(source.stored_at)  # type: ignore[return-value]
     except (pl.exceptions.PolarsError, pl.exceptions.PanicException, OSError, ValueError) as error:

@@ -30,7 +30,7 @@ from pathlib import Path
 import polars as pl
 
 from flows.ingest.catalog import SourceFile
-from flows.ingest.document import shown
+from flows.ingest.document import format_value
 from flows.ingest.limits import LONGEST_LINE, refuse_long_lines
 from warehouse.errors import InputError, one_line
 
@@ -128,8 +128,8 @@ def read_nsight(source: SourceFile, hardware_id: str, model_id: str | None) -> p
     path = source.path
     try:
         refuse_long_lines(path)
-        launches, known = _launches(path)
-        rows = _merged(_counted(launches, known, path))
+        launches, known = _read_launches(path)
+        rows = _merge_launches(_count_work(launches, known, path))
     except (pl.exceptions.PolarsError, pl.exceptions.PanicException, OSError, ValueError) as error:
         raise InputError(f"{path}: broken CSV of Nsight Compute: {one_line(error)[:200]}") from None
     if rows.is_empty():
@@ -160,9 +160,9 @@ def read_nsight(source: SourceFile, hardware_id: str, model_id: str | None) -> p
     )
 
 
-def _launches(path: Path) -> tuple[pl.DataFrame, set[str]]:
+def _read_launches(path: Path) -> tuple[pl.DataFrame, set[str]]:
     """Return a row a launch with a column a metric, in seconds, bytes and counts, and which metrics have numbers."""
-    lines = _lines(path)
+    lines = _scan_metrics(path)
     text = pl.col("Metric Value").str.strip_chars().str.strip_prefix("(!) ")
     value = text.str.replace_all(",", "").cast(pl.Float64, strict=False)
     given = ~text.str.to_lowercase().is_in(_ABSENT) & (pl.col("Metric Name") != _DEVICE)
@@ -179,9 +179,9 @@ def _launches(path: Path) -> tuple[pl.DataFrame, set[str]]:
     scales: dict[tuple[str, str], float] = {}
     for metric, unit, any_given, launch, wrong in found.iter_rows():
         if wrong is not None:
-            raise InputError(f"{path}: {metric} of ID {launch} = {shown(wrong)}: expected a number, 0 or more")
+            raise InputError(f"{path}: {metric} of ID {launch} = {format_value(wrong)}: expected a number, 0 or more")
         if any_given:
-            scales[metric, unit] = _scale(metric, unit, path)
+            scales[metric, unit] = _find_scale(metric, unit, path)
     known = {metric for metric, _ in scales}
     scale = pl.DataFrame(
         [(metric, unit, scale) for (metric, unit), scale in scales.items()],
@@ -204,10 +204,10 @@ def _launches(path: Path) -> tuple[pl.DataFrame, set[str]]:
     return launches, known
 
 
-def _lines(path: Path) -> pl.LazyFrame:
+def _scan_metrics(path: Path) -> pl.LazyFrame:
     """Return a row a launch and metric that is of use here, of either layout."""
     table = pl.scan_csv(
-        path, skip_lines=_lines_before_header(path), infer_schema=False, encoding="utf8-lossy", glob=False,
+        path, skip_lines=_count_lines_before_header(path), infer_schema=False, encoding="utf8-lossy", glob=False,
         truncate_ragged_lines=True,
     )  # fmt: skip
     names = table.collect_schema().names()
@@ -240,7 +240,7 @@ def _lines(path: Path) -> pl.LazyFrame:
     )
 
 
-def _lines_before_header(path: Path) -> int:
+def _count_lines_before_header(path: Path) -> int:
     skipped = 0
     with path.open("rb") as file:
         while line := file.readline(LONGEST_LINE):
@@ -250,7 +250,7 @@ def _lines_before_header(path: Path) -> int:
     raise InputError(f'{path}: no line with "ID" and "Kernel Name"; expected Nsight Compute\'s CSV, of: {COLLECT}')
 
 
-def _scale(metric: str, unit: str, path: Path) -> float:
+def _find_scale(metric: str, unit: str, path: Path) -> float:
     """Return what makes seconds, bytes, counts, or a rate of them by second or cycle, of a metric's numbers."""
     what = "time" if metric in _TIME else "bytes" if "bytes" in metric else "count"
     scales = _SCALES[what]
@@ -261,11 +261,11 @@ def _scale(metric: str, unit: str, path: Path) -> float:
     elif per and metric.endswith(".per_cycle_elapsed"):
         divisors = {"cycle": 1.0}
     if amount not in scales or divisor not in divisors:
-        raise InputError(f"{path}: {metric}: unit {shown(unit)}: expected one as {_EXAMPLES[what]}")
+        raise InputError(f"{path}: {metric}: unit {format_value(unit)}: expected one as {_EXAMPLES[what]}")
     return scales[amount] / divisors[divisor]
 
 
-def _counted(launches: pl.DataFrame, known: Set[str], path: Path) -> pl.DataFrame:
+def _count_work(launches: pl.DataFrame, known: Set[str], path: Path) -> pl.DataFrame:
     """Return a row a launch with its seconds, FLOP by dtype and bytes by level."""
     duration = [pl.col(name) for name in _TIME if name in known]
     cycles = [pl.col(name) for name in _CYCLES if name in known]
@@ -274,13 +274,13 @@ def _counted(launches: pl.DataFrame, known: Set[str], path: Path) -> pl.DataFram
     seconds = duration + [pl.col(name) / pl.col(rate) for name, rate in _CYCLES.items() if {name, rate} <= known]
     usable = known if cycles else {name for name in known if not name.endswith(".per_cycle_elapsed")}
 
-    moved = {level: _forms([counter], usable) for level, counter in _LEVELS.items()}
-    read, written = _forms([_READ], usable), _forms([_WRITTEN], usable)
+    moved = {level: _counter_forms([counter], usable) for level, counter in _LEVELS.items()}
+    read, written = _counter_forms([_READ], usable), _counter_forms([_WRITTEN], usable)
     if read and written:
         moved["dram"].append(pl.coalesce(read) + pl.coalesce(written))
     levels = {level: pl.coalesce(forms) for level, forms in moved.items() if forms}
 
-    work = _work(usable)
+    work = _flop_expressions(usable)
     missing = [
         what
         for what, there in {
@@ -295,13 +295,13 @@ def _counted(launches: pl.DataFrame, known: Set[str], path: Path) -> pl.DataFram
     launches = launches.with_columns(seconds=pl.coalesce(seconds)).with_columns(
         cycles=pl.coalesce(cycles) if cycles else pl.lit(None, pl.Float64)
     )
-    instructions = [form for name in _TENSOR_INSTRUCTIONS for form in _forms([name], usable)]
+    instructions = [form for name in _TENSOR_INSTRUCTIONS for form in _counter_forms([name], usable)]
     if instructions and not any(name.startswith(_TENSOR_PATH) for name in usable):
         count = pl.max_horizontal(instructions)
         for kernel in launches.filter(count > 0, pl.col("CC") != _VOLTA)["Kernel Name"].head(1):
             raise InputError(
-                f"{path}: {shown(kernel)}: sm__inst_executed_pipe_tensor counts instructions, whose FLOP are known of"
-                f" compute capability {_VOLTA} alone; collect sm__ops_path_tensor_src_* with: {COLLECT}"
+                f"{path}: {format_value(kernel)}: sm__inst_executed_pipe_tensor counts instructions, whose FLOP are"
+                f" known for compute capability {_VOLTA} only; collect sm__ops_path_tensor_src_* with: {COLLECT}"
             )
         work.setdefault("fp16", []).append(_FLOP_ON_VOLTA * count)
     return launches.select(
@@ -311,29 +311,31 @@ def _counted(launches: pl.DataFrame, known: Set[str], path: Path) -> pl.DataFram
     ).filter(pl.col("seconds") > 0, pl.col("seconds").is_finite())  # fmt: skip
 
 
-def _work(known: Set[str]) -> dict[str, list[pl.Expr]]:
+def _flop_expressions(known: Set[str]) -> dict[str, list[pl.Expr]]:
     """Return, by dtype, the FLOP of each kind of instruction that is counted."""
     work: dict[str, list[pl.Expr]] = {}
     for dtype, instructions in _THREAD.items():
         for op, flop in instructions.items():
-            if forms := _forms(_THREAD_COUNTERS[op], known):
+            if forms := _counter_forms(_THREAD_COUNTERS[op], known):
                 work.setdefault(dtype, []).append(flop * pl.coalesce(forms))
     for dtype, formats in _TENSOR.items():
         for name in (_TENSOR_PATH + name for name in formats):
-            halves = [pl.coalesce(forms) for sparsity in _SPARSITY if (forms := _forms([name + sparsity], known))]
-            if whole := _forms([name], known):
+            halves = [
+                pl.coalesce(forms) for sparsity in _SPARSITY if (forms := _counter_forms([name + sparsity], known))
+            ]
+            if whole := _counter_forms([name], known):
                 work.setdefault(dtype, []).append(pl.coalesce(whole))
             elif halves:
                 work.setdefault(dtype, []).append(pl.sum_horizontal(halves))
     return work
 
 
-def _forms(counters: Iterable[str], known: Set[str]) -> list[pl.Expr]:
+def _counter_forms(counters: Iterable[str], known: Set[str]) -> list[pl.Expr]:
     """Return the number of a launch of some counters that are the same, in each form that the file has."""
     return [pl.col(name + form) * by for name in counters for form, by in _FORMS.items() if name + form in known]
 
 
-def _merged(launches: pl.DataFrame) -> pl.DataFrame:
+def _merge_launches(launches: pl.DataFrame) -> pl.DataFrame:
     """Return a row a kernel, grid, block and level."""
     dtypes = [name for name in _DTYPES if name in launches.columns]
     levels = [name for name in _LEVELS if name in launches.columns]
@@ -349,7 +351,7 @@ def _merged(launches: pl.DataFrame) -> pl.DataFrame:
         )
         .with_row_index("row")
         .with_columns(
-            op=_short(pl.col("Kernel Name")),
+            op=_shorten(pl.col("Kernel Name")),
             device_name=pl.col("device_name").str.replace_all(_CONTROL, "").str.slice(0, _LONGEST_NAME),
             flops=pl.sum_horizontal(dtypes),
             dtype=pl.coalesce(
@@ -369,7 +371,7 @@ def _merged(launches: pl.DataFrame) -> pl.DataFrame:
     )  # fmt: skip
 
 
-def _short(name: pl.Expr) -> pl.Expr:
+def _shorten(name: pl.Expr) -> pl.Expr:
     """Return a kernel's name without the arguments of templates, parameters, `void` and anonymous namespaces."""
     short = name.str.replace_all(r"(<unnamed>|\(anonymous namespace\))::", "").str.replace_all(_CONTROL, "")
     for _ in range(_NESTED):

@@ -138,10 +138,10 @@ def read_torch_profiler(source: SourceFile, hardware_id: str, model_id: str | No
         The file is no trace, or none with shapes, or has no product and no fused attention.
     """
     path = source.path
-    with _refusing_broken(path):
+    with _refuse_broken(path):
         head = _read_head(path)
         events = _Events()
-        with _opened(path) as file:
+        with _open_trace(path) as file:
             for event in ijson.items(file, head.events, buf_size=_Guarded.CHUNK):
                 events.add(event)
     if not events.has_sizes:
@@ -154,7 +154,7 @@ def read_torch_profiler(source: SourceFile, hardware_id: str, model_id: str | No
             f'{path}: no event of category "kernel" although it names a GPU; expected a trace that was recorded with'
             " ProfilerActivity.CUDA, or where no GPU is visible"
         )
-    rows = _rows(events)
+    rows = _summarize_shapes(events)
     if rows.is_empty():
         raise InputError(
             f'{path}: no kernel with the "External id" of a product or a fused attention; expected ops that run'
@@ -163,12 +163,12 @@ def read_torch_profiler(source: SourceFile, hardware_id: str, model_id: str | No
     clock = "kernel times" if events.has_kernels else "durations of ops on the CPU"
     return rows.with_columns(
         hardware_id=pl.lit(hardware_id),
-        device_name=pl.lit(_plain(", ".join(dict.fromkeys(head.devices))) or None, pl.String),
+        device_name=pl.lit(_printable(", ".join(dict.fromkeys(head.devices))) or None, pl.String),
         model_id=pl.lit(model_id, pl.String),
         tensor_parallel=pl.lit(1, pl.Int64),
         method=pl.format("torch profiler, {}, median{}", pl.lit(clock), "note"),
-        software=pl.lit(_plain(", ".join(["PyTorch profiler", *head.versions]))),
-        origin=pl.lit(_plain(f"PyTorch profiler trace {path.name}")),
+        software=pl.lit(_printable(", ".join(["PyTorch profiler", *head.versions]))),
+        origin=pl.lit(_printable(f"PyTorch profiler trace {path.name}")),
         license=pl.lit(None, pl.String),
     ).select(
         "hardware_id", "device_name", "model_id", "op", "op_group", "phase", "kind", "m", "k", "n", "batch_size",
@@ -217,7 +217,7 @@ class _Guarded:
 
 
 @contextmanager
-def _opened(path: Path) -> Iterator[_Guarded]:
+def _open_trace(path: Path) -> Iterator[_Guarded]:
     with path.open("rb") as file:
         is_packed = file.read(2) == b"\x1f\x8b"
         file.seek(0)
@@ -228,7 +228,7 @@ def _opened(path: Path) -> Iterator[_Guarded]:
 
 
 @contextmanager
-def _refusing_broken(path: Path) -> Iterator[None]:
+def _refuse_broken(path: Path) -> Iterator[None]:
     """Raise `InputError` for whatever can be wrong with a file's bytes."""
     broken = (ijson.JSONError, gzip.BadGzipFile, zlib.error, EOFError, ValueError, ArithmeticError, RecursionError)
     try:
@@ -244,7 +244,7 @@ def _read_head(path: Path) -> _Head:
     """Return what stands before the events: an object has them in a field, or a list is all there is."""
     devices: list[str] = []
     versions: dict[str, object] = {}
-    with _opened(path) as file:
+    with _open_trace(path) as file:
         for place, token, value in ijson.parse(file, buf_size=_Guarded.CHUNK):
             if token == "start_array" and place in ("", "traceEvents"):
                 return _Head(f"{place}.item".removeprefix("."), devices, [f"{k} {v}" for k, v in versions.items()])
@@ -276,21 +276,21 @@ class _Events:
         if category in _OF_DEVICE:
             self._add_kernel(event, name, args)
         elif category in _OF_HOST:
-            self.has_sizes = self.has_sizes or bool(_dims(args))
+            self.has_sizes = self.has_sizes or bool(_input_dims(args))
             if name in _PRODUCTS or name in _FUSED:
                 self._add_op(event, name, args)
 
     def _add_kernel(self, event: Mapping[str, object], name: str, args: Mapping[str, object]) -> None:
         self.has_kernels = True
-        identity, time = _external_id(args), _number(event.get("dur"))
+        identity, time = _external_id(args), _as_number(event.get("dur"))
         if identity is not None and time is not None:
             is_tf32 = any(part in name for part in _TF32)
             for column, value in zip(self._kernels.values(), (identity, time, is_tf32), strict=True):
                 column.append(value)
 
     def _add_op(self, event: Mapping[str, object], name: str, args: Mapping[str, object]) -> None:
-        shape = _shape(name, args)
-        start, time = _number(event.get("ts")), _number(event.get("dur"))
+        shape = _find_shape(name, args)
+        start, time = _as_number(event.get("ts")), _as_number(event.get("dur"))
         if shape is None or start is None or time is None:
             return
         identity = _external_id(args)
@@ -323,7 +323,7 @@ class _Events:
         )
 
 
-def _rows(events: _Events) -> pl.DataFrame:
+def _summarize_shapes(events: _Events) -> pl.DataFrame:
     """Return the times and costs of each shape."""
     ops = events.ops()
     if events.has_kernels:
@@ -340,11 +340,11 @@ def _rows(events: _Events) -> pl.DataFrame:
         .join(shapes.cast({"shape": pl.Int64}), on="shape")
         .sort("shape", "is_tf32")
         .with_columns(dtype=pl.when("is_tf32").then(pl.lit("tf32")).otherwise("dtype"))
-        .with_columns(pl.col("repeats").cast(pl.Int64), pl.col("matrices").cast(pl.Float64), **_costs())
+        .with_columns(pl.col("repeats").cast(pl.Int64), pl.col("matrices").cast(pl.Float64), **_cost_columns())
     )
 
 
-def _costs() -> dict[str, pl.Expr]:
+def _cost_columns() -> dict[str, pl.Expr]:
     width = pl.col("dtype").replace_strict(_BYTES, return_dtype=pl.Float64)
     m, k, n, matrices, added, b, q, s, heads, kv_heads, d, value_d, attended = (
         pl.col(name).cast(pl.Float64)
@@ -364,9 +364,9 @@ def _costs() -> dict[str, pl.Expr]:
     }
 
 
-def _shape(name: str, args: Mapping[str, object]) -> _Shape | None:
+def _find_shape(name: str, args: Mapping[str, object]) -> _Shape | None:
     """Return the shape of an op, or nothing where the trace does not tell it or it is of another kind."""
-    sizes, types = [_sizes(each) for each in _dims(args)], args.get("Input type")
+    sizes, types = [_tensor_sizes(each) for each in _input_dims(args)], args.get("Input type")
     place = _PRODUCTS[name][0] if name in _PRODUCTS else 0
     given = types[place] if isinstance(types, list) and place < len(types) else None
     dtype = _DTYPES.get(given) if isinstance(given, str) else None
@@ -375,10 +375,10 @@ def _shape(name: str, args: Mapping[str, object]) -> _Shape | None:
     concrete = args.get("Concrete Inputs")
     said = concrete if isinstance(concrete, list) else []
     op = name.removeprefix("aten::")
-    return _product(op, sizes, dtype, said) if name in _PRODUCTS else _attention(op, sizes, dtype, said)
+    return _product_shape(op, sizes, dtype, said) if name in _PRODUCTS else _attention_shape(op, sizes, dtype, said)
 
 
-def _product(op: str, sizes: Sequence[tuple[int, ...]], dtype: str, said: Sequence[object]) -> _Shape | None:
+def _product_shape(op: str, sizes: Sequence[tuple[int, ...]], dtype: str, said: Sequence[object]) -> _Shape | None:
     first, place = _PRODUCTS[f"aten::{op}"]
     left, right = (*sizes[first : first + 2], (), ())[:2]
     if op == "linear":  # its weights lie a row an output
@@ -386,14 +386,14 @@ def _product(op: str, sizes: Sequence[tuple[int, ...]], dtype: str, said: Sequen
     if not (left[:-1] and right[:-1]) or left[-1] != right[-2] or right[:-2] not in ((), left[:-2]):
         return None
     addend = sizes[place] if place is not None and place < len(sizes) else ()
-    is_read = addend and (place != 0 or _at(said, _BETA) not in ("0", "0."))
+    is_read = addend and (place != 0 or _text_at(said, _BETA) not in ("0", "0."))
     m, matrices, added = math.prod(left[:-1]), math.prod(right[:-2]), math.prod(addend) if is_read else 0
     if max(m, matrices, added) >= _MOST:
         return None
     return _Shape(op, "custom", "linear", dtype, m, left[-1], right[-1], matrices, added)
 
 
-def _attention(op: str, sizes: Sequence[tuple[int, ...]], dtype: str, said: Sequence[object]) -> _Shape | None:
+def _attention_shape(op: str, sizes: Sequence[tuple[int, ...]], dtype: str, said: Sequence[object]) -> _Shape | None:
     fused = _FUSED[f"aten::{op}"]
     query, key, value = (*sizes[:3], (), (), ())[:3]
     others = [each for place, each in enumerate(sizes[3:], start=3) if place != fused.mask]
@@ -408,37 +408,37 @@ def _attention(op: str, sizes: Sequence[tuple[int, ...]], dtype: str, said: Sequ
     )
     if (of_keys, key_d, [b, kv_heads, s]) != (b, d, of_values) or heads % kv_heads:
         return None
-    mask = next((each for place in fused.causal if (each := _at(said, place)) in fused.masks), None)
+    mask = next((each for place in fused.causal if (each := _text_at(said, place)) in fused.masks), None)
     is_causal = mask in fused.masks[1:]
     is_masked = fused.mask is not None and fused.mask < len(sizes) and bool(sizes[fused.mask])
     return _Shape(
         op, "attention", "attention", dtype, m=q, k=d, n=s,
         phase="decode" if q == 1 else "prefill" if q == s else None,
         batch_size=b, sequence_length=s, query_length=q, heads=heads, kv_heads=kv_heads, head_dim=d, value_dim=value_d,
-        attended=_seen(q, s, from_end=fused.aligns_ends or mask == _ALIGNS_ENDS) if is_causal else s,
+        attended=_mean_attended(q, s, from_end=fused.aligns_ends or mask == _ALIGNS_ENDS) if is_causal else s,
         note=_MASKED if is_masked else "" if mask else _UNKNOWN_MASK,
     )  # fmt: skip
 
 
-def _seen(q: int, s: int, *, from_end: bool) -> float:
+def _mean_attended(q: int, s: int, *, from_end: bool) -> float:
     """Return how many of s tokens each of q queries sees on average, where it sees none that follows it."""
     least = min(q, s)
     return (least * s - least * (least - 1) / 2 if from_end else least * (least + 1) / 2 + (q - least) * s) / q
 
 
-def _dims(args: Mapping[str, object]) -> list[object]:
+def _input_dims(args: Mapping[str, object]) -> list[object]:
     dims = args.get("Input Dims", args.get("Input dims"))
     return dims if isinstance(dims, list) else []
 
 
-def _sizes(dims: object) -> tuple[int, ...]:
+def _tensor_sizes(dims: object) -> tuple[int, ...]:
     """Return the sizes of a tensor; none where it is no tensor, or an empty one."""
     if not isinstance(dims, list) or len(dims) > _MOST_SIZES:
         return ()
     return tuple(dims) if all(type(size) is int and 0 < size < _MOST for size in dims) else ()
 
 
-def _at(said: Sequence[object], place: int) -> str | None:
+def _text_at(said: Sequence[object], place: int) -> str | None:
     value = said[place] if place < len(said) else None
     return value if isinstance(value, str) else None
 
@@ -448,9 +448,9 @@ def _external_id(args: Mapping[str, object]) -> int | None:
     return value if type(value) is int and 0 <= value < 2**63 else None
 
 
-def _number(value: object) -> float | None:
+def _as_number(value: object) -> float | None:
     return float(value) if isinstance(value, int | float | Decimal) and 0 <= value < _LARGEST else None
 
 
-def _plain(text: str) -> str:
+def _printable(text: str) -> str:
     return "".join(letter for letter in text if letter.isprintable())[:_LONGEST]

@@ -49,7 +49,7 @@ def read_vidur(source: SourceFile, hardware_id: str, model_id: str | None) -> pl
     """
     path = source.path
     try:
-        frame = pl.read_csv(io.BytesIO(source.content()), infer_schema_length=None)
+        frame = pl.read_csv(io.BytesIO(source.read_bytes()), infer_schema_length=None)
     except (pl.exceptions.PolarsError, pl.exceptions.PanicException, ValueError) as error:
         raise InputError(f"{path}: broken CSV: {one_line(error)[:200]}") from None
     is_attention = "prefill_chunk_size" in frame.columns
@@ -63,9 +63,9 @@ def read_vidur(source: SourceFile, hardware_id: str, model_id: str | None) -> pl
     try:
         frame = frame.with_columns(pl.col(counts).cast(pl.Int64), pl.col(flag).cast(pl.String).str.to_lowercase())
         kernels = (
-            [_attention(frame, phase) for phase in _PHASES]
+            [_select_attention(frame, phase) for phase in _PHASES]
             if is_attention
-            else [_products(frame, layer) for layer in _LAYERS]
+            else [_select_products(frame, layer) for layer in _LAYERS]
         )
         times = pl.concat(kernels).with_columns(pl.col(*_STATISTICS).cast(pl.Float64) / 1e3)
     except (pl.exceptions.PolarsError, pl.exceptions.PanicException) as error:
@@ -90,16 +90,16 @@ def read_vidur(source: SourceFile, hardware_id: str, model_id: str | None) -> pl
     return rows
 
 
-def _products(frame: pl.DataFrame, layer: str) -> pl.DataFrame:
+def _select_products(frame: pl.DataFrame, layer: str) -> pl.DataFrame:
     op, op_group, k, n = _LAYERS[layer]
     cost = linear(pl.col("m"), pl.col("k"), pl.col("n"), weight=2, activation=2)
     return frame.select(
         op=pl.lit(op), op_group=pl.lit(op_group), kind=pl.lit("linear"), m=_TOKENS, k=k, n=n, tensor_parallel=_T,
-        **_times(layer),
+        **_time_columns(layer),
     ).with_columns(flops=cost.flops.cast(pl.Float64), bytes=cost.bytes.cast(pl.Float64))  # fmt: skip
 
 
-def _attention(frame: pl.DataFrame, phase: str) -> pl.DataFrame:
+def _select_attention(frame: pl.DataFrame, phase: str) -> pl.DataFrame:
     is_prompt = phase == "prefill"
     queries = pl.col("prefill_chunk_size") if is_prompt else pl.lit(1, pl.Int64)
     context, q = pl.col("sequence_length"), pl.col("query_length")
@@ -123,11 +123,11 @@ def _attention(frame: pl.DataFrame, phase: str) -> pl.DataFrame:
             kv_heads=pl.max_horizontal(pl.col("n_kv_head") // _T, 1),
             head_dim=_HIDDEN // pl.col("n_q_head"),
             tensor_parallel=_T,
-            **_times(_PHASES[phase]),
+            **_time_columns(_PHASES[phase]),
         )
         .with_columns(flops=cost.flops.cast(pl.Float64), bytes=cost.bytes.cast(pl.Float64))
     )
 
 
-def _times(layer: str) -> dict[str, pl.Expr]:
+def _time_columns(layer: str) -> dict[str, pl.Expr]:
     return {name: pl.col(f"time_stats.{layer}.{statistic}") for name, statistic in _STATISTICS.items()}

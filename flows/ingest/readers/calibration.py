@@ -9,7 +9,7 @@ from pydantic import Field
 from flows.ingest.catalog import SourceFile
 from flows.ingest.document import Count, Document, Id, Text, read_document, refuse_duplicates
 from flows.ingest.readers.hardware import Dtype
-from warehouse.errors import refused_together
+from warehouse.errors import collect_refusals
 
 Positive = Annotated[float, Field(gt=0, le=1e3)]
 Exponent = Annotated[float, Field(ge=0, le=1e3)]
@@ -59,7 +59,7 @@ _EMPTY = {
 def read_calibrations(sources: Sequence[SourceFile]) -> dict[str, pl.DataFrame]:
     """Return the frames `fitted` (a row a calibration; of a key the last file's) and `origin`."""
     rows = []
-    with refused_together() as each:
+    with collect_refusals() as each:
         for source in sources:
             with each():
                 entries = read_document(source, CalibrationFile).calibration
@@ -72,7 +72,7 @@ def read_calibrations(sources: Sequence[SourceFile]) -> dict[str, pl.DataFrame]:
     return {"fitted": fitted, "origin": pl.DataFrame(said, schema=texts)}
 
 
-def with_relatives(fitted: pl.DataFrame, relatives: pl.DataFrame) -> pl.DataFrame:
+def transfer_to_relatives(fitted: pl.DataFrame, relatives: pl.DataFrame) -> pl.DataFrame:
     """Return the rows of core.calibration: of a device without its own, those of its nearest relative.
 
     Parameters

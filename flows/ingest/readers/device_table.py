@@ -10,10 +10,10 @@ from typing import Any, get_args
 import polars as pl
 
 from flows.ingest.catalog import SourceFile
-from flows.ingest.document import shown, validated
+from flows.ingest.document import format_value, validate
 from flows.ingest.limits import MOST_DEVICES
 from flows.ingest.readers.hardware import Device, Dtype, Level
-from warehouse.errors import InputError, one_line, refused_together
+from warehouse.errors import InputError, collect_refusals, one_line
 
 _DTYPES = get_args(Dtype)
 _PEAK = re.compile(rf"((?:{'|'.join(_DTYPES)})(?:_(?:{'|'.join(_DTYPES)}))*)_(?:tflops|tops)")
@@ -23,7 +23,7 @@ _NUMBERS = ("memory_gb", "l2_mib", "tdp_w")
 _MOST_LINES = 20  # bad ones that are told of
 
 
-def devices_of_csv(source: SourceFile) -> list[tuple[str, str]]:
+def read_device_table(source: SourceFile) -> list[tuple[str, str]]:
     """Return id and TOML of each device of a table.
 
     A row has `hardware_id`, `origin`, `memory_gb`, `bandwidth_gb_per_s` and at least one peak, in a
@@ -37,7 +37,7 @@ def devices_of_csv(source: SourceFile) -> list[tuple[str, str]]:
         The table is broken, or columns or values are missing, unknown or absurd: a line for each of the first bad rows.
     """
     try:
-        frame = pl.read_csv(io.BytesIO(source.content()), infer_schema=False)
+        frame = pl.read_csv(io.BytesIO(source.read_bytes()), infer_schema=False)
     except (pl.exceptions.PolarsError, pl.exceptions.PanicException, ValueError) as error:
         raise InputError(f"{source.path}: broken CSV: {one_line(error)[:200]}") from None
     if len(frame) > MOST_DEVICES:
@@ -45,22 +45,24 @@ def devices_of_csv(source: SourceFile) -> list[tuple[str, str]]:
     for name in frame.columns:
         if name not in {*_TEXTS, *_NUMBERS, *_BANDWIDTHS} and not _PEAK.fullmatch(name):
             known = ", ".join((*_TEXTS, *_NUMBERS, *_BANDWIDTHS))
-            raise InputError(f"{source.path}: column {shown(name)}: expected one of {known}, or a peak as fp16_tflops")
+            raise InputError(
+                f"{source.path}: column {format_value(name)}: expected one of {known}, or a peak as fp16_tflops"
+            )
     devices: list[tuple[str, str]] = []
-    with refused_together() as each:
+    with collect_refusals() as each:
         for number, row in enumerate(frame.iter_rows(named=True), start=2):
             if number - 2 - len(devices) == _MOST_LINES:
                 raise InputError(f"{source.path}: lines from {number} on were not looked at, after so many bad ones")
             with each():
-                device = _device(row, number, source.path)
+                device = _parse_device(row, number, source.path)
                 devices.append((device.hardware_id, to_toml(device)))
     return devices
 
 
-def _device(row: Mapping[str, str | None], number: int, path: Path) -> Device:
+def _parse_device(row: Mapping[str, str | None], number: int, path: Path) -> Device:
     cells = {name: value.strip() for name, value in row.items() if value is not None and value.strip()}
     try:
-        return validated(_content(cells), Device, path)
+        return validate(_collect_fields(cells), Device, path)
     except ValueError as error:
         raise InputError(f"{path}: line {number}: {error}") from None
     except InputError as error:
@@ -84,7 +86,7 @@ def _literal(value: str | float | bool) -> str:
     return json.dumps(value, ensure_ascii=False).replace("\x7f", "\\u007f")
 
 
-def _content(cells: Mapping[str, str]) -> dict[str, Any]:
+def _collect_fields(cells: Mapping[str, str]) -> dict[str, Any]:
     stated = {"basis": cells.get("basis", "datasheet"), "origin": cells.get("origin")}
     stated = {name: value for name, value in stated.items() if value is not None}
     note = {"note": cells["note"]} if "note" in cells else {}
@@ -94,22 +96,22 @@ def _content(cells: Mapping[str, str]) -> dict[str, Any]:
     return {
         **names,
         **{name: value for name, value in cells.items() if name in _TEXTS and name not in {"basis", "note"}},
-        **{name: _number(name, cells[name]) for name in _NUMBERS if name in cells},
+        **{name: _parse_number(name, cells[name]) for name in _NUMBERS if name in cells},
         "compute": [
-            {"dtype": dtype, "tflops": _number(name, cells[name]), **stated, **note}
+            {"dtype": dtype, "tflops": _parse_number(name, cells[name]), **stated, **note}
             for name, dtypes in peaks.items()
             for dtype in dtypes
         ],
         "bandwidth": [
-            {"level": level, "gb_per_s": _number(name, cells[name]), **stated}
+            {"level": level, "gb_per_s": _parse_number(name, cells[name]), **stated}
             for name, level in _BANDWIDTHS.items()
             if name in cells
         ],
     }
 
 
-def _number(name: str, text: str) -> float:
+def _parse_number(name: str, text: str) -> float:
     try:
         return float(text)
     except ValueError:
-        raise ValueError(f"{name} = {shown(text)}: expected a number") from None
+        raise ValueError(f"{name} = {format_value(text)}: expected a number") from None

@@ -13,7 +13,7 @@ from pydantic import Field, StringConstraints, ValidationError
 
 from charts.gallery import CHOOSE_MARKS
 from flows.ingest.catalog import SourceFile
-from flows.ingest.document import TEXT_PATTERN, Count, Document, Id, first_mistake, read_document, shown
+from flows.ingest.document import TEXT_PATTERN, Count, Document, Id, describe_first_mistake, format_value, read_document
 from flows.ingest.readers.hardware import Dtype
 from warehouse.errors import one_line
 from warehouse.sql_files import sql_folder
@@ -25,7 +25,7 @@ _PART = r"\{[a-z_]+\}"
 _Name = Annotated[str, StringConstraints(max_length=100, pattern=rf"^(?:[a-z0-9]|{_PART})(?:[a-z0-9._-]|{_PART})*$")]
 
 # fields whose lists stand for a chart each, and their words for many
-_MANY = {"model_id": ("*", "op sets"), "hardware_id": ("*", "own", "measured")}
+_LISTS = {"model_id": ("*", "op sets"), "hardware_id": ("*", "own", "measured")}
 _NO_PART_OF_A_NAME = {"sql", "on_site"}
 _OPTIONAL = {"reference_flops_per_s", "reference_label", "batch_size", "sequence_length"}
 _SHOWN_IDS = 3
@@ -81,7 +81,7 @@ def read_gallery(sources: Sequence[SourceFile]) -> dict[str, pl.DataFrame]:
     rows = []
     for source in sources:
         for number, entry in enumerate(read_document(source, _Gallery).chart, start=1):
-            rows.append([source.source_id, number, *_read_entry(entry, _place(number))])
+            rows.append([source.source_id, number, *_read_entry(entry, _entry_label(number))])
     said = [[source.source_id, "the user's own gallery", None] for source in sources]
     origins = dict.fromkeys(("source_id", "origin", "license"), pl.String)
     return {
@@ -90,7 +90,7 @@ def read_gallery(sources: Sequence[SourceFile]) -> dict[str, pl.DataFrame]:
     }
 
 
-def with_unknown_ids(charts: pl.DataFrame, known: Mapping[str, Sequence[str]]) -> pl.DataFrame:
+def mark_unknown_ids(charts: pl.DataFrame, known: Mapping[str, Sequence[str]]) -> pl.DataFrame:
     """Return the rows of core.own_chart, with a fault where one names what no file describes.
 
     Parameters
@@ -101,7 +101,7 @@ def with_unknown_ids(charts: pl.DataFrame, known: Mapping[str, Sequence[str]]) -
         The ids that each field can have.
     """
     faults = [
-        fault or _unknown_id(json.loads(text), known, _place(number))
+        fault or _find_unknown_id(json.loads(text), known, _entry_label(number))
         for number, text, fault in charts.select("chart_number", "entry", "fault").iter_rows()
     ]
     return charts.with_columns(fault=pl.Series(faults, dtype=pl.String))
@@ -112,9 +112,9 @@ def _read_entry(entry: Mapping[str, Any], where: str) -> tuple[str, str, str, st
     try:
         chart = OwnChart.model_validate(entry)
         fields = chart.model_dump(exclude={"name", "template"}, exclude_none=True)
-        _refuse_bad(chart, fields, where)
+        _refuse_misfit(chart, fields, where)
     except ValidationError as error:
-        fault = f"{where}.{first_mistake(error, OwnChart)}"
+        fault = f"{where}.{describe_first_mistake(error, OwnChart)}"
     except _BadEntryError as error:
         fault = str(error)
     else:
@@ -123,27 +123,31 @@ def _read_entry(entry: Mapping[str, Any], where: str) -> tuple[str, str, str, st
     return name or where, template, "{}", fault
 
 
-def _unknown_id(entry: Mapping[str, Any], known: Mapping[str, Sequence[str]], where: str) -> str | None:
+def _find_unknown_id(entry: Mapping[str, Any], known: Mapping[str, Sequence[str]], where: str) -> str | None:
     for field, ids in known.items():
-        for value in _listed(entry.get(field)):
-            if value not in ids and value not in _MANY.get(field, ()):
+        for value in _as_list(entry.get(field)):
+            if value not in ids and value not in _LISTS.get(field, ()):
                 few = f"{', '.join(sorted(ids)[:_SHOWN_IDS])} …" if len(ids) > _SHOWN_IDS else ", ".join(ids)
-                return f"{where}.{field} = {shown(value)}: not in the catalog; expected an id as {few}"
+                return f"{where}.{field} = {format_value(value)}: not in the catalog; expected an id as {few}"
     return None
 
 
-def _refuse_bad(chart: OwnChart, entry: Mapping[str, Any], where: str) -> None:
+def _refuse_misfit(chart: OwnChart, entry: Mapping[str, Any], where: str) -> None:
     """Raise `_BadEntryError` where the entry and the query that it names do not fit."""
     templates = sorted(path.stem for path in (sql_folder() / "charts").glob("*.sql"))
     if chart.template not in templates:
-        raise _BadEntryError(f"{where}.template = {shown(chart.template)}: expected {', '.join(templates)}")
+        raise _BadEntryError(f"{where}.template = {format_value(chart.template)}: expected {', '.join(templates)}")
     if chart.sql is not None and chart.template != "house":
         raise _BadEntryError(
-            f'{where}.template = {shown(chart.template)}: expected "house", which draws the rows of `sql`'
+            f'{where}.template = {format_value(chart.template)}: expected "house", which draws the rows of `sql`'
         )
     if chart.marks == "nearest" and chart.template not in CHOOSE_MARKS:
         raise _BadEntryError(f'{where}.marks = "nearest": expected computed, measured, predicted or compared')
-    asked = {"precision_id", "sql"} if chart.sql is not None else _parameters(chart.template, chart.marks or "computed")
+    asked = (
+        {"precision_id", "sql"}
+        if chart.sql is not None
+        else _find_parameters(chart.template, chart.marks or "computed")
+    )
     lacking = sorted(asked - _OPTIONAL - entry.keys())
     if lacking:
         raise _BadEntryError(f"{where}.{lacking[0]}: missing; expected this parameter of {chart.template}")
@@ -161,31 +165,33 @@ def _refuse_bad_name(chart: OwnChart, entry: Mapping[str, Any], where: str) -> N
     unknown = sorted(named - fields)
     if unknown:
         known = ", ".join(sorted(fields))
-        raise _BadEntryError(f"{where}.name = {shown(chart.name)}: no field {unknown[0]}; expected one of {known}")
-    for field, words in _MANY.items():
+        raise _BadEntryError(
+            f"{where}.name = {format_value(chart.name)}: no field {unknown[0]}; expected one of {known}"
+        )
+    for field, words in _LISTS.items():
         if field not in named and (isinstance(entry.get(field), list) or entry.get(field) in words):
             raise _BadEntryError(
-                f"{where}.name = {shown(chart.name)}: expected {{{field}}} in it, which has several values"
+                f"{where}.name = {format_value(chart.name)}: expected {{{field}}} in it, which has several values"
             )
 
 
 @cache
-def _parameters(template: str, marks: str) -> frozenset[str]:
+def _find_parameters(template: str, marks: str) -> frozenset[str]:
     """Return the parameters that the query of a template asks for, with those of the marks that it draws."""
     folder = sql_folder() / "charts"
     points = {path.stem: path for path in (folder / "marks").glob("*.sql")}
-    asked = _asked(folder / f"{template}.sql")
+    asked = _read_placeholders(folder / f"{template}.sql")
     drawn = points.keys() & (asked | ({marks} if "points" in asked else set()))
-    return frozenset(asked.union(*(_asked(points[name]) for name in drawn)) - drawn - {"points", "marks"})
+    return frozenset(asked.union(*(_read_placeholders(points[name]) for name in drawn)) - drawn - {"points", "marks"})
 
 
-def _asked(query: Path) -> set[str]:
+def _read_placeholders(query: Path) -> set[str]:
     return set(string.Template(query.read_text("utf-8")).get_identifiers())
 
 
-def _place(number: int) -> str:
+def _entry_label(number: int) -> str:
     return f"chart[{number - 1}]"
 
 
-def _listed(value: str | Iterable[str] | None) -> list[str]:
+def _as_list(value: str | Iterable[str] | None) -> list[str]:
     return [value] if isinstance(value, str) else list(value or [])

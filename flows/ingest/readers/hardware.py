@@ -8,8 +8,8 @@ import polars as pl
 from pydantic import Field
 
 from flows.ingest.catalog import SourceFile
-from flows.ingest.document import Document, Id, Text, read_documents, refuse_duplicates, shown
-from warehouse.errors import InputError, refused_together
+from flows.ingest.document import Document, Id, Text, format_value, read_documents, refuse_duplicates
+from warehouse.errors import InputError, collect_refusals
 
 Dtype = Literal["fp64", "fp32", "tf32", "fp16", "bf16", "fp8", "fp6", "fp4", "int8", "int4"]
 Level = Literal["dram", "l2", "interconnect"]
@@ -74,11 +74,11 @@ def read_hardware(sources: Sequence[SourceFile]) -> dict[str, pl.DataFrame]:
         Files are broken, an id stands twice, or a value is missing, unknown or absurd.
     """
     ceilings: list[dict[str, Any]] = []
-    with refused_together() as each:
+    with collect_refusals() as each:
         devices = read_documents(sources, Device, each)
         for device, source in devices:
             with each():
-                ceilings += _ceilings(device, source)
+                ceilings += _make_ceilings(device, source)
         with each():
             refuse_duplicates(((device.hardware_id, source) for device, source in devices), "hardware_id")
         _refuse_shared_names(devices)
@@ -114,16 +114,16 @@ def read_hardware(sources: Sequence[SourceFile]) -> dict[str, pl.DataFrame]:
 def _refuse_shared_names(devices: Sequence[tuple[Device, SourceFile]]) -> None:
     """Raise `InputError` where two devices bear one name on charts."""
     first: dict[str, SourceFile] = {}
-    with refused_together() as each:
+    with collect_refusals() as each:
         for device, source in devices:
             with each():
                 other = first.setdefault(device.short_name, source)
                 if other is not source:
-                    name = shown(device.short_name)
+                    name = format_value(device.short_name)
                     raise InputError(f"{source.path}: short_name = {name}: also the one of {other.path}")
 
 
-def _ceilings(device: Device, source: SourceFile) -> list[dict[str, Any]]:
+def _make_ceilings(device: Device, source: SourceFile) -> list[dict[str, Any]]:
     entries: list[tuple[str, str, float, Compute | Bandwidth]] = [
         *(("compute", c.dtype, c.tflops * 1e12, c) for c in device.compute),
         *(("bandwidth", b.level, b.gb_per_s * 1e9, b) for b in device.bandwidth),
@@ -131,7 +131,7 @@ def _ceilings(device: Device, source: SourceFile) -> list[dict[str, Any]]:
     keys = Counter((kind, name, entry.basis, entry.origin) for kind, name, _, entry in entries)
     (kind, name, basis, origin), times = keys.most_common(1)[0]
     if times > 1:
-        stands = f"{kind}: {name} with basis {basis} of {shown(origin)} stands {times} times"
+        stands = f"{kind}: {name} with basis {basis} of {format_value(origin)} stands {times} times"
         raise InputError(f"{source.path}: {stands}; expected once an origin")
     if not any(name == "dram" for _, name, _, _ in entries):
         raise InputError(f"{source.path}: bandwidth: no level dram; expected one")

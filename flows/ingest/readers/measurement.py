@@ -7,11 +7,11 @@ from typing import Any, get_args
 import polars as pl
 
 from flows.ingest.catalog import SourceFile
-from flows.ingest.document import refuse_bad_name, shown
+from flows.ingest.document import format_value, refuse_bad_name
 from flows.ingest.readers.hardware import Dtype
-from flows.ingest.table import Rule, batches, refuse_broken, rules_of_texts, typed
-from warehouse.errors import InputError, refused_together
-from warehouse.polars_frames import lazy
+from flows.ingest.table import Rule, read_batches, refuse_bad_rows, text_rules, type_columns
+from warehouse.errors import InputError, collect_refusals
+from warehouse.polars_frames import scan_frames
 
 _TEXTS = (
     "hardware_id", "device_name", "model_id", "op", "op_group", "phase", "kind", "dtype", "level", "method",
@@ -55,7 +55,7 @@ def read_measurements(sources: Sequence[SourceFile]) -> dict[str, pl.LazyFrame]:
         yield pl.DataFrame(schema=_SCHEMA)
         for number, source in enumerate(sources):
             try:
-                yield from _frames(source)
+                yield from _read_frames(source)
             except InputError:
                 _refuse_bad_rows(sources[number:])
                 raise
@@ -64,20 +64,20 @@ def read_measurements(sources: Sequence[SourceFile]) -> dict[str, pl.LazyFrame]:
     try:
         for source in sources:
             refuse_bad_name(source)
-            origins.append(_origin(source))
+            origins.append(_find_origin(source))
     except InputError:
         _refuse_bad_rows(sources)
         raise
-    return {"measurement": lazy(_SCHEMA, frames), "origin": pl.LazyFrame(origins, schema=_ORIGIN)}
+    return {"measurement": scan_frames(_SCHEMA, frames), "origin": pl.LazyFrame(origins, schema=_ORIGIN)}
 
 
 def _refuse_bad_rows(sources: Sequence[SourceFile]) -> None:
     """Raise `InputError` for all bad files among some, once the first is known to be one."""
-    with refused_together() as each:
+    with collect_refusals() as each:
         for source in sources:
             with each():
                 refuse_bad_name(source)
-                for _ in _frames(source):
+                for _ in _read_frames(source):
                     pass
 
 
@@ -85,22 +85,24 @@ def refuse_unknown_devices(measurements: pl.LazyFrame, devices: pl.DataFrame, so
     """Raise `InputError` where a measurement names a device that no file describes."""
     named = measurements.select("source_id", "hardware_id").unique().collect()
     unknown = named.filter(~pl.col("hardware_id").is_in(devices["hardware_id"].to_list())).sort(named.columns)
-    with refused_together() as each:
+    with collect_refusals() as each:
         for source_id, hardware_id in unknown.unique("source_id", keep="first", maintain_order=True).iter_rows():
             with each():
                 path = next(source.path for source in sources if source.source_id == source_id)
                 raise InputError(
-                    f"{path}: hardware_id = {shown(hardware_id)}: expected a device of the catalog, which"
+                    f"{path}: hardware_id = {format_value(hardware_id)}: expected a device of the catalog, which"
                     " `rooflines ingest hardware` adds to"
                 )
 
 
-def with_measured(ceilings: pl.DataFrame, measurements: pl.LazyFrame, sources: Sequence[SourceFile]) -> pl.DataFrame:
+def add_measured_ceilings(
+    ceilings: pl.DataFrame, measurements: pl.LazyFrame, sources: Sequence[SourceFile]
+) -> pl.DataFrame:
     """Return the rows of core.ceiling with those that measurements show, after the ones of device files.
 
     They show the largest bandwidth of copies and triads, and the largest rate of products by dtype.
     """
-    found = _measured_ceilings(measurements, sources).select(ceilings.columns)
+    found = _find_measured_ceilings(measurements, sources).select(ceilings.columns)
     key = ["hardware_id", "kind", "name", "basis"]
     every = pl.concat([ceilings, found], how="vertical_relaxed")
     order = pl.col("preference").fill_null(10**6).rank("ordinal").over(key).cast(pl.Int64)
@@ -110,7 +112,7 @@ def with_measured(ceilings: pl.DataFrame, measurements: pl.LazyFrame, sources: S
     return every.with_columns(preference=order, is_default=pl.col("is_default") | stands_in)
 
 
-def _measured_ceilings(measurements: pl.LazyFrame, sources: Sequence[SourceFile]) -> pl.DataFrame:
+def _find_measured_ceilings(measurements: pl.LazyFrame, sources: Sequence[SourceFile]) -> pl.DataFrame:
     moved, worked = pl.col("kind").is_in(["copy", "triad"]), pl.col("kind") == "linear"
     shape = pl.concat_str(["m", "k", "n"], separator=" x ", ignore_nulls=True)
     fastest = (
@@ -131,7 +133,7 @@ def _measured_ceilings(measurements: pl.LazyFrame, sources: Sequence[SourceFile]
         .agg(pl.col("value_per_s").max(), pl.col("what", "note").get(pl.col("value_per_s").arg_max()))
         .collect()
     )
-    places = {source.source_id: source.shown_path for source in sources}
+    places = {source.source_id: source.display_path for source in sources}
     order = ["hardware_id", "kind", "name", "value_per_s", "source_id"]
     return fastest.sort(order, descending=[False, False, False, True, False]).with_columns(
         basis=pl.lit("measured"),
@@ -141,20 +143,20 @@ def _measured_ceilings(measurements: pl.LazyFrame, sources: Sequence[SourceFile]
     )
 
 
-def _frames(source: SourceFile) -> Iterator[pl.DataFrame]:
+def _read_frames(source: SourceFile) -> Iterator[pl.DataFrame]:
     """Yield the rows of a file, some at a time, with defaults filled in; refuse the first that is no measurement."""
     first, raw = 1, pl.DataFrame()
-    for first, raw in batches(source):
-        rows = typed(raw, COLUMNS, source.path, needed=_NEEDED, other_names={}, first_row=first)
+    for first, raw in read_batches(source):
+        rows = type_columns(raw, COLUMNS, source.path, needed=_NEEDED, other_names={}, first_row=first)
         identity = pl.format("{}/{}", pl.lit(source.entry_id), pl.int_range(first, first + pl.len()))
-        yield _checked(rows, source.path, first).select(
+        yield _check_rows(rows, source.path, first).select(
             identity.alias("measurement_id"), *COLUMNS, pl.lit(source.source_id).alias("source_id")
         )
     if first == 1 and raw.is_empty():
         raise InputError(f"{source.path}: no rows; expected one a kernel")
 
 
-def _checked(rows: pl.DataFrame, path: Path, first_row: int) -> pl.DataFrame:
+def _check_rows(rows: pl.DataFrame, path: Path, first_row: int) -> pl.DataFrame:
     rows = rows.with_columns(pl.col(name).fill_null(value) for name, value in _DEFAULTS.items())
     dtypes = get_args(Dtype)
     rules: list[Rule] = [
@@ -164,7 +166,7 @@ def _checked(rows: pl.DataFrame, path: Path, first_row: int) -> pl.DataFrame:
             (pl.col(name).is_null() | pl.col(name).is_finite(), f"{name}: expected a finite number")
             for name in _NUMBERS
         ),
-        *rules_of_texts(dict.fromkeys(_TEXTS, _LONGEST)),
+        *text_rules(dict.fromkeys(_TEXTS, _LONGEST)),
         (pl.col("dtype").is_in(dtypes), f"dtype: expected one of {', '.join(dtypes)}"),
         (pl.col("level").is_in(LEVELS), f"level: expected one of {', '.join(LEVELS)}"),
         (pl.col("phase").is_null() | pl.col("phase").is_in(_PHASES), f"phase: expected one of {', '.join(_PHASES)}"),
@@ -175,25 +177,25 @@ def _checked(rows: pl.DataFrame, path: Path, first_row: int) -> pl.DataFrame:
         (pl.col("latency_std_s").is_null() | (pl.col("latency_std_s") >= 0), "latency_std_s: expected 0 or more"),
         (pl.col("matrices") > 0, "matrices: expected more than 0"),
     ]
-    refuse_broken(rows, rules, path, first_row)
+    refuse_bad_rows(rows, rules, path, first_row)
     return rows
 
 
-def _origin(source: SourceFile) -> dict[str, str | None]:
+def _find_origin(source: SourceFile) -> dict[str, str | None]:
     """Return what a file says of where it comes from; where it says nothing, how its first kernel was measured."""
     origin, license_, first = None, None, None
-    for number, raw in batches(source):
-        rows = typed(raw, COLUMNS, source.path, needed=_NEEDED, other_names={}, first_row=number)
+    for number, raw in read_batches(source):
+        rows = type_columns(raw, COLUMNS, source.path, needed=_NEEDED, other_names={}, first_row=number)
         first = rows.head(1) if first is None else first
         said = rows.select(pl.col("origin", "license").drop_nulls().first()).row(0)
         origin, license_ = origin or said[0], license_ or said[1]
         if origin is not None:
             break
-    how = _how(first) if first is not None and len(first) else ""
+    how = _describe_method(first) if first is not None and len(first) else ""
     return {"source_id": source.source_id, "origin": origin or how, "license": license_}
 
 
-def _how(rows: pl.DataFrame) -> str:
+def _describe_method(rows: pl.DataFrame) -> str:
     device, software, method, when = rows.select("device_name", "software", "method", "measured_at").row(0)
     said = [device, software, method, when and f"{when:%Y-%m-%d}"]
     return ", ".join(str(part) for part in said if part)[:_LONGEST]

@@ -7,9 +7,9 @@ from typing import Any
 import polars as pl
 
 from flows.ingest.catalog import SourceFile
-from flows.ingest.document import parse, refuse_bad_name, shown, validated
-from flows.ingest.readers.model_families import FAMILIES, Config, Family, describe
-from warehouse.errors import InputError, refused_together
+from flows.ingest.document import format_value, parse, refuse_bad_name, validate
+from flows.ingest.readers.model_families import FAMILIES, Config, Family, describe_model
+from warehouse.errors import InputError, collect_refusals
 
 _SIZE = re.compile(r"\w?\d[\w.]*")  # 7b, 8x7b, a2.7b, v0.3
 _SPELT = {
@@ -32,18 +32,20 @@ def read_models(sources: Sequence[SourceFile]) -> dict[str, pl.DataFrame]:
     """
     rows, origins = [], []
     first: dict[str, SourceFile] = {}
-    with refused_together() as each:
+    with collect_refusals() as each:
         for source in sources:
             with each():
                 content = parse(source)
                 refuse_bad_name(source)
-                name = short_name(source.entry_id)
+                name = make_short_name(source.entry_id)
                 if name in first:
-                    raise InputError(f"{source.path}: the name {shown(name)}: also the one of {first[name].path}")
+                    raise InputError(
+                        f"{source.path}: the name {format_value(name)}: also the one of {first[name].path}"
+                    )
                 first[name] = source
-                architecture = _architecture(content, source)
+                architecture = _find_architecture(content, source)
                 names = {"model_id": source.entry_id, "short_name": name, "architecture": architecture}
-                hub, described = _described(content, FAMILIES[architecture], source)
+                hub, described = _describe_model(content, FAMILIES[architecture], source)
                 rows.append({**names, **described, "source_id": source.source_id})
                 origin = f"config.json of {hub} on the Hugging Face hub" if hub else "not stated in the file"
                 origins.append({"source_id": source.source_id, "origin": origin, "license": None})
@@ -53,35 +55,37 @@ def read_models(sources: Sequence[SourceFile]) -> dict[str, pl.DataFrame]:
     }
 
 
-def short_name(model_id: str) -> str:
+def make_short_name(model_id: str) -> str:
     """Return the name of a model on charts: `llama-7b` is `Llama 7B`."""
-    return " ".join(map(_spelt, filter(None, model_id.split("-"))))
+    return " ".join(map(_spell, filter(None, model_id.split("-"))))
 
 
-def _spelt(word: str) -> str:
+def _spell(word: str) -> str:
     if _SIZE.fullmatch(word):
         return word.upper().replace("X", "x")
     return _SPELT.get(word, word.capitalize())
 
 
-def _described(content: Mapping[str, Any], family: Family, source: SourceFile) -> tuple[str | None, dict[str, Any]]:
+def _describe_model(
+    content: Mapping[str, Any], family: Family, source: SourceFile
+) -> tuple[str | None, dict[str, Any]]:
     hub = content.get("_name_or_path")
     if family.section is not None:
         content = content.get(family.section) or {}
         if not isinstance(content, dict):
-            raise InputError(f"{source.path}: {family.section} = {shown(content)}: expected a table of fields")
-    config = validated({**family.defaults, **content, "_name_or_path": hub}, Config, source.path)
+            raise InputError(f"{source.path}: {family.section} = {format_value(content)}: expected a table of fields")
+    config = validate({**family.defaults, **content, "_name_or_path": hub}, Config, source.path)
     try:
-        return config.name_or_path, describe(config, family)
+        return config.name_or_path, describe_model(config, family)
     except ValueError as error:
         raise InputError(f"{source.path}: expected {error}") from None
 
 
-def _architecture(content: Any, source: SourceFile) -> str:
+def _find_architecture(content: Any, source: SourceFile) -> str:
     named = content.get("architectures") if isinstance(content, dict) else None
     first = named[0] if isinstance(named, list) and named else None
     if not isinstance(first, str) or first not in FAMILIES:
         known = ", ".join(FAMILIES)
         more = "add one in flows/ingest/readers/model_families.py, or give its ops with `rooflines ingest ops`"
-        raise InputError(f"{source.path}: architectures = {shown(named)}: expected one of {known} ({more})")
+        raise InputError(f"{source.path}: architectures = {format_value(named)}: expected one of {known} ({more})")
     return first

@@ -10,7 +10,7 @@ from typing import Annotated, Any, Self
 
 from pydantic import AliasChoices, BaseModel, ConfigDict, Field, model_validator
 
-from flows.ingest.document import TEXT_PATTERN, Count, shown
+from flows.ingest.document import TEXT_PATTERN, Count, format_value
 
 Layers = Annotated[Count, Field(le=10_000)]
 Width = Annotated[Count, Field(le=2**22)]
@@ -23,7 +23,7 @@ _ACTIVATIONS = {
 }  # fmt: skip
 
 
-def _named(*names: str, default: Any = None) -> Any:
+def _alias_field(*names: str, default: Any = None) -> Any:
     """Return a field that configs call by any of these names."""
     return Field(default=default, validation_alias=AliasChoices(*names))
 
@@ -33,18 +33,18 @@ class Config(BaseModel):
 
     model_config = ConfigDict(extra="ignore", strict=True, allow_inf_nan=False)
 
-    name_or_path: Annotated[str, Field(max_length=400, pattern=TEXT_PATTERN)] | None = _named("_name_or_path")
-    hidden_size: Width = _named("hidden_size", "n_embd", default=...)
-    num_layers: Layers = _named("num_hidden_layers", "n_layer", default=...)
-    num_heads: Heads = _named("num_attention_heads", "n_head", default=...)
+    name_or_path: Annotated[str, Field(max_length=400, pattern=TEXT_PATTERN)] | None = _alias_field("_name_or_path")
+    hidden_size: Width = _alias_field("hidden_size", "n_embd", default=...)
+    num_layers: Layers = _alias_field("num_hidden_layers", "n_layer", default=...)
+    num_heads: Heads = _alias_field("num_attention_heads", "n_head", default=...)
     vocab_size: Annotated[Count, Field(le=2**24)]
-    intermediate_size: Width | None = _named("intermediate_size", "n_inner", "ffn_dim", "ffn_hidden_size")
-    num_kv_heads: Heads | None = _named("num_key_value_heads", "num_kv_heads", "n_head_kv")
+    intermediate_size: Width | None = _alias_field("intermediate_size", "n_inner", "ffn_dim", "ffn_hidden_size")
+    num_kv_heads: Heads | None = _alias_field("num_key_value_heads", "num_kv_heads", "n_head_kv")
     head_dim: Heads | None = None
-    max_positions: Count | None = _named("max_position_embeddings", "n_positions")
-    activation: str | None = _named("hidden_act", "hidden_activation", "activation_function", "activation")
+    max_positions: Count | None = _alias_field("max_position_embeddings", "n_positions")
+    activation: str | None = _alias_field("hidden_act", "hidden_activation", "activation_function", "activation")
     tie_word_embeddings: bool | None = None
-    rotary_share: Share | None = _named("partial_rotary_factor", "rotary_pct")
+    rotary_share: Share | None = _alias_field("partial_rotary_factor", "rotary_pct")
     attention_bias: bool | None = None
     mlp_bias: bool | None = None
     bias: bool | None = None  # Falcon
@@ -52,15 +52,15 @@ class Config(BaseModel):
     sliding_window: Count | None = None
     use_sliding_window: bool | None = None
     max_window_layers: Annotated[int, Field(ge=0)] | None = None
-    sliding_window_pattern: Count | None = _named("sliding_window_pattern", "_sliding_window_pattern")
+    sliding_window_pattern: Count | None = _alias_field("sliding_window_pattern", "_sliding_window_pattern")
     layer_types: list[str] | None = None
-    num_experts: Heads | None = _named("num_local_experts", "num_experts", "n_routed_experts")
-    experts_per_token: Heads | None = _named("num_experts_per_tok", "experts_per_token")
-    expert_intermediate_size: Width | None = _named("moe_intermediate_size")
+    num_experts: Heads | None = _alias_field("num_local_experts", "num_experts", "n_routed_experts")
+    experts_per_token: Heads | None = _alias_field("num_experts_per_tok", "experts_per_token")
+    expert_intermediate_size: Width | None = _alias_field("moe_intermediate_size")
     shared_expert_intermediate_size: Width | None = None
-    num_shared_experts: Annotated[int, Field(ge=0, le=2**16)] | None = _named("n_shared_experts")
-    first_dense_layers: Annotated[int, Field(ge=0)] | None = _named("first_k_dense_replace")
-    moe_layer_freq: Count | None = _named("moe_layer_freq", "decoder_sparse_step")
+    num_shared_experts: Annotated[int, Field(ge=0, le=2**16)] | None = _alias_field("n_shared_experts")
+    first_dense_layers: Annotated[int, Field(ge=0)] | None = _alias_field("first_k_dense_replace")
+    moe_layer_freq: Count | None = _alias_field("moe_layer_freq", "decoder_sparse_step")
     mlp_only_layers: list[int] | None = None
     q_lora_rank: Width | None = None
     kv_lora_rank: Width | None = None
@@ -75,13 +75,13 @@ class Config(BaseModel):
     do_layer_norm_before: bool | None = None
 
     @model_validator(mode="after")
-    def _fits_together(self) -> Self:
+    def _refuse_misfits(self) -> Self:
         if self.head_dim is None and self.qk_nope_head_dim is None and self.hidden_size % self.num_heads:
             raise ValueError("num_attention_heads that divide hidden_size")
         if self.num_heads % (self.num_kv_heads or self.num_heads):
             raise ValueError("num_key_value_heads that divide num_attention_heads")
         if self.activation is not None and self.activation not in _ACTIVATIONS:
-            raise ValueError(f"a hidden_act of {', '.join(_ACTIVATIONS)}, where it is {shown(self.activation)}")
+            raise ValueError(f"a hidden_act of {', '.join(_ACTIVATIONS)}, where it is {format_value(self.activation)}")
         if self.layer_types is not None and len(self.layer_types) != self.num_layers:
             raise ValueError(
                 f"a layer_types for each of {self.num_layers} layers, where there are {len(self.layer_types)}"
@@ -103,7 +103,7 @@ class Family:
     more: Callable[[Config], Mapping[str, Any]] = lambda _: {}  # columns that depend on the config
 
 
-def describe(config: Config, family: Family) -> dict[str, Any]:
+def describe_model(config: Config, family: Family) -> dict[str, Any]:
     """Return the columns of core.model that follow from a config, all but names and counts.
 
     Raises
@@ -143,7 +143,7 @@ def describe(config: Config, family: Family) -> dict[str, Any]:
         "tied_embeddings": bool(config.tie_word_embeddings),
         "other_parameters": 0,
         **family.traits,
-        **_windows(config),
+        **_window_columns(config),
         **family.more(config),
     }
     if row["intermediate_size"] is None:
@@ -152,7 +152,7 @@ def describe(config: Config, family: Family) -> dict[str, Any]:
     return {**row, "activation_kind": f"{activation}_mul" if row["is_gated"] else activation}
 
 
-def _windows(config: Config) -> dict[str, Any]:
+def _window_columns(config: Config) -> dict[str, Any]:
     """Every layer has the window that the config names, or those that it lists."""
     local = config.num_layers if config.layer_types is None else config.layer_types.count("sliding_attention")
     if config.sliding_window is None or config.use_sliding_window is False or local == 0:
@@ -160,7 +160,7 @@ def _windows(config: Config) -> dict[str, Any]:
     return {"sliding_window": config.sliding_window, "num_local_layers": local}
 
 
-def _every(pattern: int) -> Callable[[Config], dict[str, Any]]:
+def _alternate_windows(pattern: int) -> Callable[[Config], dict[str, Any]]:
     """All layers but each `pattern`-th have a window."""
 
     def more(config: Config) -> dict[str, Any]:
@@ -172,7 +172,7 @@ def _every(pattern: int) -> Callable[[Config], dict[str, Any]]:
     return more
 
 
-def _late_windows(config: Config) -> dict[str, Any]:
+def _late_window_columns(config: Config) -> dict[str, Any]:
     """Qwen: layers from max_window_layers on have a window, where it is switched on."""
     if not config.use_sliding_window or config.layer_types is not None:
         return {} if config.layer_types is not None else {"sliding_window": None, "num_local_layers": 0}
@@ -180,7 +180,7 @@ def _late_windows(config: Config) -> dict[str, Any]:
     return {"num_local_layers": local, "sliding_window": config.sliding_window if local else None}
 
 
-def _mixture(config: Config) -> dict[str, Any]:
+def _moe_columns(config: Config) -> dict[str, Any]:
     """Every layer is a mixture whose experts have the config's own width, or the one of experts."""
     width = config.expert_intermediate_size or config.intermediate_size
     if config.num_experts is None or width is None:
@@ -194,22 +194,22 @@ def _mixture(config: Config) -> dict[str, Any]:
     }
 
 
-def _qwen_mixture(config: Config) -> dict[str, Any]:
+def _qwen_moe_columns(config: Config) -> dict[str, Any]:
     """Each decoder_sparse_step-th layer is a mixture, but for those of mlp_only_layers; a shared expert has a gate."""
     step = config.moe_layer_freq or 1
     sparse = {layer for layer in range(config.num_layers) if (layer + 1) % step == 0}
     layers = len(sparse - set(config.mlp_only_layers or []))
     shared = config.shared_expert_intermediate_size
     return {
-        **_mixture(config),
-        **_late_windows(config),
+        **_moe_columns(config),
+        **_late_window_columns(config),
         "num_moe_layers": layers,
         "shared_intermediate_size": shared,
         "other_parameters": layers * config.hidden_size if shared else 0,
     }
 
 
-def _deepseek(has_router_correction: bool) -> Callable[[Config], dict[str, Any]]:
+def _deepseek_columns(has_router_correction: bool) -> Callable[[Config], dict[str, Any]]:
     """Latent attention; the first layers dense; shared experts beside the routed ones."""
 
     def more(config: Config) -> dict[str, Any]:
@@ -218,7 +218,7 @@ def _deepseek(has_router_correction: bool) -> Callable[[Config], dict[str, Any]]
         )  # fmt: skip
         if rank is None or rope is None or plain is None or value is None:
             raise ValueError("kv_lora_rank, qk_nope_head_dim, qk_rope_head_dim and v_head_dim")
-        mixture = _mixture(config)
+        mixture = _moe_columns(config)
         dense = config.first_dense_layers or 0
         step = config.moe_layer_freq or 1
         layers = len([layer for layer in range(dense, config.num_layers) if layer % step == 0])
@@ -239,19 +239,23 @@ def _deepseek(has_router_correction: bool) -> Callable[[Config], dict[str, Any]]
     return more
 
 
-def _gpt_oss(config: Config) -> dict[str, Any]:
+def _gpt_oss_columns(config: Config) -> dict[str, Any]:
     """Every other layer has a window; each head has a sink for its attention."""
-    return {**_mixture(config), **_every(2)(config), "other_parameters": config.num_layers * config.num_heads}
+    return {
+        **_moe_columns(config),
+        **_alternate_windows(2)(config),
+        "other_parameters": config.num_layers * config.num_heads,
+    }
 
 
-def _gpt2(config: Config) -> dict[str, Any]:
+def _gpt2_columns(config: Config) -> dict[str, Any]:
     return {
         "intermediate_size": config.intermediate_size or 4 * config.hidden_size,
         "other_parameters": (config.max_positions or 1024) * config.hidden_size,
     }
 
 
-def _opt(config: Config) -> dict[str, Any]:
+def _opt_columns(config: Config) -> dict[str, Any]:
     if config.do_layer_norm_before is False or config.word_embed_proj_dim not in {None, config.hidden_size}:
         raise ValueError("do_layer_norm_before and a word_embed_proj_dim of hidden_size (OPT 350M is not known)")
     has_bias = config.enable_bias is not False
@@ -261,12 +265,12 @@ def _opt(config: Config) -> dict[str, Any]:
     }
 
 
-def _gpt_neox(config: Config) -> dict[str, Any]:
+def _gpt_neox_columns(config: Config) -> dict[str, Any]:
     has_bias = config.attention_bias is not False
     return {"qkv_bias": has_bias, "output_bias": has_bias, "mlp_bias": True}
 
 
-def _falcon(config: Config) -> dict[str, Any]:
+def _falcon_columns(config: Config) -> dict[str, Any]:
     """One norm a layer where attention and feed-forward run side by side; the newer kind has two."""
     is_new = bool(config.new_decoder_architecture)
     is_parallel = config.parallel_attn is not False
@@ -284,47 +288,54 @@ _LAYER_NORM = {"norm_kind": "layer_norm", "is_gated": False}
 _BIASED = {"qkv_bias": True, "output_bias": True, "mlp_bias": True}
 _GEMMA = {"tie_word_embeddings": True, "head_dim": 256, "hidden_activation": "gelu_pytorch_tanh"}
 _GEMMA_3 = {**_GEMMA, "num_attention_heads": 8, "num_key_value_heads": 4, "vocab_size": 262_208, "sliding_window": 4096}
-_FALCON = Family(defaults={"activation": "gelu", "tie_word_embeddings": True}, traits=_LAYER_NORM, more=_falcon)
+_FALCON = Family(defaults={"activation": "gelu", "tie_word_embeddings": True}, traits=_LAYER_NORM, more=_falcon_columns)
 
 FAMILIES: Mapping[str, Family] = {
     "LlamaForCausalLM": Family(),
     "MistralForCausalLM": Family(defaults={"sliding_window": 4096, "num_key_value_heads": 8}),
-    "MixtralForCausalLM": Family(more=_mixture),
-    "Qwen2ForCausalLM": Family(traits={"qkv_bias": True, "output_bias": False}, more=_late_windows),
-    "Qwen2MoeForCausalLM": Family(traits={"qkv_bias": True, "output_bias": False}, more=_qwen_mixture),
-    "Qwen3ForCausalLM": Family(defaults={"head_dim": 128}, traits={"has_qk_norm": True}, more=_late_windows),
-    "Qwen3MoeForCausalLM": Family(defaults={"head_dim": 128}, traits={"has_qk_norm": True}, more=_qwen_mixture),
+    "MixtralForCausalLM": Family(more=_moe_columns),
+    "Qwen2ForCausalLM": Family(traits={"qkv_bias": True, "output_bias": False}, more=_late_window_columns),
+    "Qwen2MoeForCausalLM": Family(traits={"qkv_bias": True, "output_bias": False}, more=_qwen_moe_columns),
+    "Qwen3ForCausalLM": Family(defaults={"head_dim": 128}, traits={"has_qk_norm": True}, more=_late_window_columns),
+    "Qwen3MoeForCausalLM": Family(defaults={"head_dim": 128}, traits={"has_qk_norm": True}, more=_qwen_moe_columns),
     "GemmaForCausalLM": Family(defaults=_GEMMA),
     "Gemma2ForCausalLM": Family(
-        defaults={**_GEMMA, "sliding_window": 4096}, traits={"norms_per_layer": 4}, more=_every(2)
+        defaults={**_GEMMA, "sliding_window": 4096}, traits={"norms_per_layer": 4}, more=_alternate_windows(2)
     ),
     "Gemma3ForCausalLM": Family(
-        defaults={**_GEMMA_3, "vocab_size": 262_144}, traits={"norms_per_layer": 4, "has_qk_norm": True}, more=_every(6)
+        defaults={**_GEMMA_3, "vocab_size": 262_144},
+        traits={"norms_per_layer": 4, "has_qk_norm": True},
+        more=_alternate_windows(6),
     ),
     "Gemma3ForConditionalGeneration": Family(
-        section="text_config", defaults=_GEMMA_3, traits={"norms_per_layer": 4, "has_qk_norm": True}, more=_every(6)
+        section="text_config",
+        defaults=_GEMMA_3,
+        traits={"norms_per_layer": 4, "has_qk_norm": True},
+        more=_alternate_windows(6),
     ),
     "Phi3ForCausalLM": Family(),
     "GPT2LMHeadModel": Family(
         defaults={"activation_function": "gelu_new", "tie_word_embeddings": True},
         traits={**_LAYER_NORM, **_BIASED, "rope_head_dim": 0},
-        more=_gpt2,
+        more=_gpt2_columns,
     ),
     "OPTForCausalLM": Family(
         defaults={"activation_function": "relu", "tie_word_embeddings": True},
         traits={**_LAYER_NORM, "rope_head_dim": 0},
-        more=_opt,
+        more=_opt_columns,
     ),
     "GPTNeoXForCausalLM": Family(
-        defaults={"hidden_act": "gelu", "rotary_pct": 0.25}, traits=_LAYER_NORM, more=_gpt_neox
+        defaults={"hidden_act": "gelu", "rotary_pct": 0.25}, traits=_LAYER_NORM, more=_gpt_neox_columns
     ),
     "FalconForCausalLM": _FALCON,
     "RWForCausalLM": _FALCON,
-    "DeepseekV2ForCausalLM": Family(defaults={"q_lora_rank": 1536}, more=_deepseek(has_router_correction=False)),
-    "DeepseekV3ForCausalLM": Family(defaults={"q_lora_rank": 1536}, more=_deepseek(has_router_correction=True)),
+    "DeepseekV2ForCausalLM": Family(
+        defaults={"q_lora_rank": 1536}, more=_deepseek_columns(has_router_correction=False)
+    ),
+    "DeepseekV3ForCausalLM": Family(defaults={"q_lora_rank": 1536}, more=_deepseek_columns(has_router_correction=True)),
     "GptOssForCausalLM": Family(
         defaults={"head_dim": 64, "sliding_window": 128},
         traits={**_BIASED, "router_bias": True},
-        more=_gpt_oss,
+        more=_gpt_oss_columns,
     ),
 }

@@ -7,11 +7,11 @@ from typing import Any
 import polars as pl
 
 from flows.ingest.catalog import SourceFile
-from flows.ingest.document import refuse_bad_name, shown
+from flows.ingest.document import format_value, refuse_bad_name
 from flows.ingest.limits import MOST_OPS
-from flows.ingest.readers.model import short_name
-from flows.ingest.table import Rule, read_table, refuse_broken, rules_of_texts, typed
-from warehouse.errors import InputError, refused_together
+from flows.ingest.readers.model import make_short_name
+from flows.ingest.table import Rule, read_table, refuse_bad_rows, text_rules, type_columns
+from warehouse.errors import InputError, collect_refusals
 
 _MAX_COUNT = 2**31  # of a dimension
 
@@ -40,12 +40,14 @@ def read_ops(sources: Sequence[SourceFile]) -> dict[str, pl.DataFrame]:
         A file is broken, or a column or value is missing, unknown or out of range.
     """
     frames, sets, origins = [], [], []
-    with refused_together() as each:
+    with collect_refusals() as each:
         for source in sources:
             with each():
                 refuse_bad_name(source)
-                frames.append(_checked(_rows(source), source.path).with_columns(op_set_id=pl.lit(source.entry_id)))
-                names = {"op_set_id": source.entry_id, "short_name": short_name(source.entry_id)}
+                frames.append(
+                    _check_ops(_read_rows(source), source.path).with_columns(op_set_id=pl.lit(source.entry_id))
+                )
+                names = {"op_set_id": source.entry_id, "short_name": make_short_name(source.entry_id)}
                 sets.append({**names, "source_id": source.source_id})
                 origin = f"ops given in {source.path.name}"
                 origins.append({"source_id": source.source_id, "origin": origin, "license": None})
@@ -61,35 +63,37 @@ def refuse_unknown_precisions(ops: pl.DataFrame, precisions: pl.DataFrame, sourc
     """Raise `InputError` where an op names a precision that no file describes."""
     known = precisions["precision_id"].sort().to_list()
     unknown = ops.filter(~pl.col("precision_id").is_in(known)).select("op_set_id", "op", "precision_id")
-    with refused_together() as each:
+    with collect_refusals() as each:
         for op_set_id, op, precision_id in unknown.unique("op_set_id", keep="first", maintain_order=True).iter_rows():
             with each():
-                what = f"{_path_of(op_set_id, sources)}: {shown(op)}: precision_id = {shown(precision_id)}"
+                what = (
+                    f"{_find_path(op_set_id, sources)}: {format_value(op)}: precision_id = {format_value(precision_id)}"
+                )
                 raise InputError(f"{what}: expected one of {', '.join(known)}")
 
 
 def refuse_names_of_models(op_sets: pl.DataFrame, models: pl.DataFrame, sources: Sequence[SourceFile]) -> None:
     """Raise `InputError` where a file of ops has the name of a model."""
     both = op_sets.filter(pl.col("op_set_id").is_in(models["model_id"].to_list()))
-    with refused_together() as each:
+    with collect_refusals() as each:
         for (op_set_id,) in both.select("op_set_id").iter_rows():
             with each():
-                what = f"{_path_of(op_set_id, sources)}: file name = {shown(op_set_id)}"
+                what = f"{_find_path(op_set_id, sources)}: file name = {format_value(op_set_id)}"
                 raise InputError(f"{what}: expected no model's id")
 
 
-def _path_of(op_set_id: str, sources: Sequence[SourceFile]) -> object:
+def _find_path(op_set_id: str, sources: Sequence[SourceFile]) -> object:
     return next(source.path for source in sources if (source.kind, source.entry_id) == ("ops", op_set_id))
 
 
-def _rows(source: SourceFile) -> pl.DataFrame:
-    rows = typed(read_table(source), _COLUMNS, source.path, needed=["op"], other_names=_OTHER_NAMES)
+def _read_rows(source: SourceFile) -> pl.DataFrame:
+    rows = type_columns(read_table(source), _COLUMNS, source.path, needed=["op"], other_names=_OTHER_NAMES)
     if not 1 <= len(rows) <= MOST_OPS:
         raise InputError(f"{source.path}: {len(rows)} rows; expected 1 to {MOST_OPS}")
     return rows
 
 
-def _checked(ops: pl.DataFrame, path: Path) -> pl.DataFrame:
+def _check_ops(ops: pl.DataFrame, path: Path) -> pl.DataFrame:
     """Return the ops with defaults filled in; refuse the first row that cannot be placed on a roofline."""
     shaped, given = (pl.all_horizontal(pl.col(names).is_not_null()) for names in (_SHAPED, _GIVEN))
     any_shaped, any_given = (pl.any_horizontal(pl.col(names).is_not_null()) for names in (_SHAPED, _GIVEN))
@@ -105,7 +109,7 @@ def _checked(ops: pl.DataFrame, path: Path) -> pl.DataFrame:
         ),
         (flops.is_null() | (flops == 0) | flops.is_between(1, 1e30), "flops: expected 0, or 1 to 1e30"),
         (moved.is_null() | moved.is_between(1, 1e30), "bytes: expected 1 to 1e30"),
-        *rules_of_texts(_TEXTS),
+        *text_rules(_TEXTS),
         (pl.struct("op", "precision_id").is_first_distinct(), "op: a second row of this name and precision"),
         (
             pl.struct(*_COUNTS, "op_group").n_unique().over("op") == 1,
@@ -113,7 +117,7 @@ def _checked(ops: pl.DataFrame, path: Path) -> pl.DataFrame:
         ),
         (pl.col("m") * pl.col("batch").fill_null(1) <= _MAX_COUNT, f"batch times m: expected at most {_MAX_COUNT}"),
     ]
-    refuse_broken(ops, rules, path)
+    refuse_bad_rows(ops, rules, path)
     return ops.with_columns(
         pl.col("op_group").fill_null("custom"), pl.col("batch").fill_null(1), pl.col("repeat").fill_null(1)
     )

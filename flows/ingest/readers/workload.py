@@ -7,9 +7,9 @@ import polars as pl
 from pydantic import Field, model_validator
 
 from flows.ingest.catalog import SourceFile
-from flows.ingest.document import Count, Document, Id, Text, read_documents, refuse_duplicates, shown
+from flows.ingest.document import Count, Document, Id, Text, format_value, read_documents, refuse_duplicates
 from flows.ingest.readers.hardware import Dtype
-from warehouse.errors import InputError, refused_together
+from warehouse.errors import InputError, collect_refusals
 
 Bits = Annotated[float, Field(ge=1, le=64)]
 PerElement = Annotated[float, Field(ge=0, le=10_000)]
@@ -38,13 +38,13 @@ class Workload(Document):
     models: Annotated[list[Id], Field(min_length=1)] | None = None
 
     @model_validator(mode="after")
-    def _candidates_where_speculative(self) -> Self:
+    def _require_candidates(self) -> Self:
         if "speculative" in self.phases and not self.candidates:
             raise ValueError("candidates beside the phase speculative")
         return self
 
     @model_validator(mode="after")
-    def _grid_fits(self) -> Self:
+    def _limit_grid(self) -> Self:
         shapes = len(self.batch_size) * len(self.sequence_length) * (2 + len(self.candidates))
         settings = shapes * len(self.conventions) * len(self.tensor_parallel)
         if settings > _MAX_SETTINGS:
@@ -98,7 +98,7 @@ def read_workloads(sources: Sequence[SourceFile]) -> dict[str, pl.DataFrame]:
     InputError
         Files are broken, an id stands twice, or a value is missing, unknown or out of range.
     """
-    with refused_together() as each:
+    with collect_refusals() as each:
         workloads = read_documents(sources, Workload, each)
         refuse_duplicates(((workload.workload_id, source) for workload, source in workloads), "workload_id")
     rows = [
@@ -123,18 +123,18 @@ def read_workloads(sources: Sequence[SourceFile]) -> dict[str, pl.DataFrame]:
 
 def read_precisions(sources: Sequence[SourceFile]) -> dict[str, pl.DataFrame]:
     """Return the frames `precision` (a row a precision; of an id the last file's) and `origin`."""
-    with refused_together() as each:
+    with collect_refusals() as each:
         documents = read_documents(sources, PrecisionFile, each)
     files = [(document.precision, source) for document, source in documents]
-    return {"precision": _last_entries("precision_id", files), "origin": _origin_of_lists(sources)}
+    return {"precision": _keep_last_entries("precision_id", files), "origin": _list_origins(sources)}
 
 
 def read_elementwise(sources: Sequence[SourceFile]) -> dict[str, pl.DataFrame]:
     """Return the frames `elementwise` (a row a kind; of a kind the last file's) and `origin`."""
-    with refused_together() as each:
+    with collect_refusals() as each:
         documents = read_documents(sources, ElementwiseFile, each)
     files = [(document.elementwise, source) for document, source in documents]
-    return {"elementwise": _last_entries("kind", files), "origin": _origin_of_lists(sources)}
+    return {"elementwise": _keep_last_entries("kind", files), "origin": _list_origins(sources)}
 
 
 def refuse_unknown_names(
@@ -149,7 +149,7 @@ def refuse_unknown_names(
     )
     for name in ("batch_sizes", "sequence_lengths", "conventions", "precisions"):
         costs = costs * pl.col(name).list.len()
-    with refused_together() as each:
+    with collect_refusals() as each:
         for source_id, count in workloads.filter(costs > _MAX_COSTS).select("source_id", costs).iter_rows():
             with each():
                 what = f"{count} settings, models and precisions; expected at most {_MAX_COSTS}"
@@ -160,11 +160,11 @@ def refuse_unknown_names(
             for source_id, name in unknown.unique("source_id", keep="first", maintain_order=True).iter_rows():
                 with each():
                     expected = ", ".join(sorted(known))
-                    raise InputError(f"{paths[source_id]}: {field} = {shown(name)}: expected one of {expected}")
+                    raise InputError(f"{paths[source_id]}: {field} = {format_value(name)}: expected one of {expected}")
 
 
-def _last_entries(key: str, files: Sequence[tuple[Sequence[Document], SourceFile]]) -> pl.DataFrame:
-    with refused_together() as each:
+def _keep_last_entries(key: str, files: Sequence[tuple[Sequence[Document], SourceFile]]) -> pl.DataFrame:
+    with collect_refusals() as each:
         for entries, source in files:
             with each():
                 refuse_duplicates(((getattr(entry, key), source) for entry in entries), key)
@@ -172,6 +172,6 @@ def _last_entries(key: str, files: Sequence[tuple[Sequence[Document], SourceFile
     return pl.DataFrame(rows, infer_schema_length=None).unique(key, keep="last", maintain_order=True)
 
 
-def _origin_of_lists(sources: Sequence[SourceFile]) -> pl.DataFrame:
+def _list_origins(sources: Sequence[SourceFile]) -> pl.DataFrame:
     rows = [{"source_id": s.source_id, "origin": "stated entry by entry", "license": None} for s in sources]
     return pl.DataFrame(rows, schema_overrides={"license": pl.String})
