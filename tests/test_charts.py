@@ -21,7 +21,8 @@ from hypothesis import strategies as st
 
 from charts.axes import INTENSITY, PERFORMANCE
 from charts.gallery import list_charts
-from charts.paper import KINDS, SERIES
+from charts.paper import SERIES
+from charts.paper_text import KINDS
 from charts.roofline import spread
 from charts.templates import TEMPLATES
 from flows.cli.app import run_command
