@@ -19,7 +19,8 @@ from hypothesis import strategies as st
 
 from charts.axes import INTENSITY, PERFORMANCE
 from charts.gallery import list_charts
-from charts.paper import KINDS, SERIES
+from charts.paper import SERIES
+from charts.paper_text import KINDS
 from charts.roofline import spread
 from charts.templates import TEMPLATES
 from flows.ingest.catalog import SHIPPED
@@ -39,7 +40,7 @@ from tests.support.charts import (
     select_shown_marks,
     validate,
 )
-from tests.support.plain_run import plain_run
+from tests.support.whole_runs import plain_run
 from warehouse.home import Home
 from warehouse.polars_frames import read_frame
 from warehouse.snapshot import open_snapshot

@@ -12,7 +12,7 @@ from flows.site.snapshot_charts import find_chart, list_snapshot_charts
 from tests.support.drawings import draw_without_ink
 from tests.support.files import write_file
 from tests.support.inputs import make_source
-from tests.support.plain_run import plain_run
+from tests.support.whole_runs import plain_run
 from warehouse.errors import InputError
 from warehouse.home import Home
 from warehouse.snapshot import open_snapshot

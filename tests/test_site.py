@@ -23,7 +23,7 @@ from tests.support.charts import (
 )
 from tests.support.drawings import draw_without_ink
 from tests.support.inputs import DEVICE
-from tests.support.plain_run import plain_run
+from tests.support.whole_runs import plain_run
 from warehouse.home import Home
 from warehouse.polars_frames import read_frame
 
