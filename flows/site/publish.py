@@ -53,8 +53,8 @@ from warehouse.site_folder.manifest import (
 )
 from warehouse.site_folder.placement import begin_draft, place_site
 from warehouse.snapshot import find_published_run, open_snapshot, read_published_run
-from warehouse.sql_files import find_sources, sql_folder
-from warehouse.version import code_version
+from warehouse.sql_files import find_sources, sql_files, sql_folder
+from warehouse.version import code_version, step_code, strip_comments
 
 _BUNDLE = "assets/vega.js"
 _OF_RUNS = ("core.run", "core.run_change", "core.run_left_out")  # what a run still writes while it draws
@@ -265,7 +265,7 @@ def _query_charts(
                 album.skipped.append(entry.name)
                 continue
             files = {suffix: f"charts/{entry.name}/{entry.name}.{suffix}" for suffix in SUFFIXES}
-            digest = digest_of([compose_sql(entry), frame.write_csv(), code_version()])
+            digest = digest_of([compose_sql(entry), frame.write_csv(), step_code("flows.site.render")])
             album.charts.append(ShownChart(entry, frame))
             if not rebuild.reuse(entry.name, digest, files.values()):
                 targets = {suffix: rebuild.new / file for suffix, file in files.items()}
@@ -370,7 +370,18 @@ def _list_published_objects(connection: duckdb.DuckDBPyConnection) -> Iterator[t
     tables = fetch_column(connection, "select 'core.' || table_name from duckdb_tables() where schema_name = 'core'")
     for name in sorted([*list_published_views(), *tables]):
         digests = [loaded.get(table, "") for table in _find_tables_below(name)]
-        yield name, digest_of([name, code_version(), *digests]) if all(digests) else ""
+        yield name, digest_of([name, *_find_sql_below(name), *digests]) if all(digests) else ""
+
+
+def _find_sql_below(name: str) -> Iterator[str]:
+    """Yield the code of a view and of all views and functions that it reads."""
+    yield from (strip_comments(path.read_text("utf-8"), ".sql") for path in sql_files("functions"))
+    schema, view = name.split(".")
+    if schema != "core":
+        sql = (sql_folder() / "views" / schema / f"{view}.sql").read_text("utf-8")
+        yield strip_comments(sql, ".sql")
+        for source in find_sources(sql):
+            yield from _find_sql_below(source)
 
 
 def _find_tables_below(name: str) -> set[str]:
