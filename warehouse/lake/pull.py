@@ -43,10 +43,8 @@ def pull_lake(home: Home, address: str) -> PullResult:
         _refuse_own_runs(home)
         with open_lake(address, ["read_only"]) as connection, explain_read_errors(address):
             refuse_other_version(connection)
-            writers, (version,) = (
-                list_writers(connection),
-                fetch_value(connection, "from ducklake_current_snapshot('lake')"),
-            )
+            writers = list_writers(connection)
+            version = fetch_value(connection, "from ducklake_current_snapshot('lake')")
             lake = fetch_rows(connection, "select option_name, value from ducklake_options('lake')")
             inputs_sha256 = digest_of([*map(str, lake), str(version), code_version()])
             if snapshot.find_published_run(home)[1] == inputs_sha256:
