@@ -7,7 +7,7 @@ from pathlib import Path
 import polars as pl
 
 from warehouse.digest import digest_of
-from warehouse.files.atomic import sync_file
+from warehouse.files.atomic import write_atomically
 from warehouse.load import StagedFile
 from warehouse.version import code_version
 
@@ -26,10 +26,8 @@ def stage_frames(
         folder.mkdir(parents=True, exist_ok=True)
         frames = build()
         for name, file in files.items():
-            partial = file.path.with_suffix(".partial")
-            frames[name].lazy().sink_parquet(partial)
-            sync_file(partial)
-            partial.replace(file.path)
+            with write_atomically(file.path, sync=True) as partial:
+                frames[name].lazy().sink_parquet(partial)
     return files
 
 

@@ -18,7 +18,7 @@ from flows.site.page_templates import render_page
 from flows.site.snapshot_charts import compose_sql
 from warehouse.polars_frames import read_frame
 from warehouse.rows import fetch_value
-from warehouse.sql_files import sql_folder
+from warehouse.sql_files import load_all_sql
 
 Row = dict[str, Any]
 Card = Row  # what the gallery says of a chart, and what it can be found by
@@ -62,8 +62,7 @@ class SiteRows:
 
 def read_site_rows(connection: duckdb.DuckDBPyConnection) -> SiteRows:
     """Return what a snapshot says of devices, models, and what they have in common."""
-    queries = {path.stem: path.read_text("utf-8") for path in (sql_folder() / "site").glob("*.sql")}
-    frames = {name: read_frame(connection, sql) for name, sql in queries.items()}
+    frames = {name: read_frame(connection, sql) for name, sql in load_all_sql("site").items()}
     devices, models = (
         {row[key]: row for row in frames[name].to_dicts()}
         for name, key in (("devices", "hardware_id"), ("models", "model_id"))

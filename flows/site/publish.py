@@ -53,7 +53,7 @@ from warehouse.site_folder.manifest import (
 )
 from warehouse.site_folder.placement import begin_draft, place_site
 from warehouse.snapshot import find_published_run, open_snapshot, read_published_run
-from warehouse.sql_files import find_sources, sql_folder
+from warehouse.sql_files import find_sources, load_sql
 from warehouse.version import code_version
 
 _BUNDLE = "assets/vega.js"
@@ -378,8 +378,8 @@ def _find_tables_below(name: str) -> set[str]:
     schema, view = name.split(".")
     if schema == "core":
         return {name} - {"core.phase"}
-    sql = (sql_folder() / "views" / schema / f"{view}.sql").read_text("utf-8")
-    return set().union(*(_find_tables_below(source) for source in find_sources(sql)))
+    sources = find_sources(load_sql(f"views/{schema}/{view}"))
+    return set().union(*(_find_tables_below(source) for source in sources))
 
 
 def _link_or_copy(old: Path, new: Path) -> None:

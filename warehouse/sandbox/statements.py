@@ -55,8 +55,9 @@ class KnownNames:
     @cached_property
     def tables(self) -> frozenset[str]:
         """Tables and views."""
-        sql = "select {0}_name from duckdb_{0}s() where not internal"
-        own = [name for kind in ("table", "view") for name in fetch_column(self._connection, sql.format(kind))]
+        tables = "select table_name from duckdb_tables() where not internal"
+        views = "select view_name from duckdb_views() where not internal"
+        own = fetch_column(self._connection, f"{tables} union all {views}")
         return frozenset([*map(str.lower, own), *(name for _, name in self._views)])
 
     @cached_property

@@ -7,13 +7,13 @@ import duckdb
 
 from warehouse.files.bucket import Location, locate_folder
 from warehouse.rows import fetch_rows, fetch_value
-from warehouse.sql_files import sql_folder
+from warehouse.sql_files import load_sql
 
 
 def list_registered_files(connection: duckdb.DuckDBPyConnection) -> dict[str, list[Location]]:
     """Return the files of every sweep; none where the database is older than sweeps."""
     try:
-        rows = fetch_rows(connection, (sql_folder() / "sweep" / "files.sql").read_text("utf-8"))
+        rows = fetch_rows(connection, load_sql("sweep/files"))
     except duckdb.CatalogException:
         return {}
     database = fetch_value(connection, "select path from duckdb_databases() where path is not null")
