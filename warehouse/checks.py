@@ -10,7 +10,7 @@ from warehouse.sql_files import sql_files
 
 @dataclass(frozen=True)
 class Rule:
-    """One file of sql/checks, and the rows that offend it."""
+    """The result of one file of sql/checks: how many rows violate the rule, and one of them."""
 
     name: str
     grain: str
@@ -19,7 +19,7 @@ class Rule:
 
 
 def run_checks(connection: duckdb.DuckDBPyConnection) -> list[Rule]:
-    """Run every rule; a rule holds where its query returns no row."""
+    """Run every rule; a rule holds if its query returns no row."""
     rules = []
     for path in sql_files("checks"):
         sql = path.read_text("utf-8")

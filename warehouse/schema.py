@@ -1,4 +1,4 @@
-"""What the snapshot holds, in its own comments."""
+"""Describe the tables and views of the snapshot by their comments."""
 
 from difflib import get_close_matches
 from pathlib import Path
@@ -10,12 +10,12 @@ from warehouse.sql_files import load_sql
 
 
 def describe(snapshot: Path, name: str | None = None) -> str:
-    """Return a line an object, or a line a column of one object.
+    """Return one line per table and view, or one line per column of one of them.
 
     Raises
     ------
     InputError
-        There is no object of that name.
+        There is no table or view of that name.
     """
     with open_snapshot(snapshot) as connection:
         objects = fetch_rows(connection, load_sql("schema/objects"))

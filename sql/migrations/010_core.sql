@@ -8,7 +8,7 @@ create table core.schema_migration (
     applied_at timestamptz not null default current_timestamp,
     sha256 varchar not null check (length(sha256) = 64)
 );
-comment on table core.schema_migration is 'one row per migration that has been applied';
+comment on table core.schema_migration is 'one row: the migration that made these tables';
 comment on column core.schema_migration.version is 'number at the head of the file''s name';
 comment on column core.schema_migration.name is 'file in sql/migrations';
 comment on column core.schema_migration.applied_at is 'when it was applied';
@@ -27,15 +27,15 @@ create table core.run (
     error varchar,
     check (finished_at >= started_at)
 );
-comment on table core.run is 'one row per run of the refresh flow; a run that published nothing shows from the next publication on';
+comment on table core.run is 'one row per run; a run that published nothing appears with the next publication';
 comment on column core.run.run_id is 'start time and a random suffix';
-comment on column core.run.run_number is 'order of the runs of this home, whatever the clock says';
+comment on column core.run.run_number is 'number of the run in this home, whatever the clock says';
 comment on column core.run.started_at is 'when the run began';
 comment on column core.run.finished_at is 'when its rows were ready for readers, or when it failed';
 comment on column core.run.status is 'running, succeeded, unchanged (same inputs as the published run) or failed';
 comment on column core.run.code_version is 'version of the package and digest of the code and SQL that ran';
 comment on column core.run.inputs_sha256 is 'digest over the sources and the code version; equal digests give equal rows';
-comment on column core.run.flow_run_id is 'id of the flow run in Prefect, where Prefect ran it';
+comment on column core.run.flow_run_id is 'id of the flow run in Prefect; null without Prefect';
 comment on column core.run.error is 'why it failed, in one line';
 
 create table core.run_change (
@@ -48,13 +48,13 @@ create table core.run_change (
     inputs_sha256 varchar not null check (length(inputs_sha256) = 64),
     primary key (run_id, table_name)
 );
-comment on table core.run_change is 'one row per run and table: how many rows it holds after the run, and what the run did to them';
+comment on table core.run_change is 'one row per run and table: how many rows the table has after the run, and how many the run touched';
 comment on column core.run_change.run_id is 'the run';
 comment on column core.run_change.table_name is 'table in core';
 comment on column core.run_change.rows is 'rows in the table after the run';
-comment on column core.run_change.inserted is 'rows that the run added';
-comment on column core.run_change.updated is 'rows that the run changed';
-comment on column core.run_change.deleted is 'rows that the run took out';
+comment on column core.run_change.inserted is 'rows that the run inserted';
+comment on column core.run_change.updated is 'rows that the run updated';
+comment on column core.run_change.deleted is 'rows that the run deleted';
 comment on column core.run_change.inputs_sha256 is 'digest of what the table''s rows were made from';
 
 create table core.run_left_out (
@@ -67,9 +67,9 @@ create table core.run_left_out (
 );
 comment on table core.run_left_out is 'one row per run and chart that it left out of the site';
 comment on column core.run_left_out.run_id is 'the run';
-comment on column core.run_left_out.place is 'place in the run''s list, from 1';
-comment on column core.run_left_out.file is 'the gallery that the chart stands in';
-comment on column core.run_left_out.name is 'name of the chart, or its place in the file';
+comment on column core.run_left_out.place is 'position in the run''s list, from 1';
+comment on column core.run_left_out.file is 'the gallery file with the chart';
+comment on column core.run_left_out.name is 'name of the chart, or its position in the file';
 comment on column core.run_left_out.reason is 'why it could not be drawn';
 
 create table core.source (
@@ -90,11 +90,11 @@ create table core.source (
 comment on table core.source is 'one row per input file of the published run';
 comment on column core.source.source_id is 'catalog (shipped, home or given), kind and file name without its ending';
 comment on column core.source.kind is 'what the file describes';
-comment on column core.source.path is 'where the file lies, relative to its catalog''s home';
+comment on column core.source.path is 'path of the file, relative to the home of its catalog';
 comment on column core.source.sha256 is 'digest of the file''s bytes';
 comment on column core.source.size_bytes is 'size of the file';
 comment on column core.source.origin is 'who published the figures, and where';
-comment on column core.source.license is 'licence of the file, where it states one';
+comment on column core.source.license is 'licence of the file, if it states one';
 comment on column core.source.ingested_at is 'start of the run that first read these bytes';
 
 create table core.hardware (
@@ -116,10 +116,10 @@ comment on column core.hardware.short_name is 'name on charts';
 comment on column core.hardware.vendor is 'who makes it';
 comment on column core.hardware.architecture is 'the vendor''s name for the generation';
 comment on column core.hardware.memory_bytes is 'device memory (1 GB = 1e9 bytes)';
-comment on column core.hardware.tdp_w is 'thermal design power in watts; null where not published';
+comment on column core.hardware.tdp_w is 'thermal design power in watts; null if not published';
 comment on column core.hardware.source_id is 'file that describes it';
-comment on column core.hardware.l2_bytes is 'size of the L2 cache; null where not published';
-comment on column core.hardware.multiprocessors is 'units among which a kernel''s tiles are dealt out; null where not published';
+comment on column core.hardware.l2_bytes is 'size of the L2 cache; null if not published';
+comment on column core.hardware.multiprocessors is 'units that a kernel''s tiles are distributed to; null if not published';
 
 create table core.ceiling (
     hardware_id varchar not null,
@@ -138,13 +138,13 @@ comment on table core.ceiling is 'one row per limit of a device, basis and origi
 comment on column core.ceiling.hardware_id is 'the device, by the name of its file';
 comment on column core.ceiling.kind is 'compute (FLOP/s) or bandwidth (bytes/s)';
 comment on column core.ceiling.name is 'dtype of a compute ceiling; level of a bandwidth ceiling: dram, l2 or interconnect (sent by one device, one way)';
-comment on column core.ceiling.basis is 'where the value comes from: datasheet (nominal: published or derived from what is, see origin), as_printed (a published chart) or measured';
+comment on column core.ceiling.basis is 'where the value comes from: datasheet (nominal: published, or derived from published values, see origin), as_printed (a published chart) or measured';
 comment on column core.ceiling.origin is 'document that states the value';
 comment on column core.ceiling.value_per_s is 'FLOP/s or bytes/s; 2 FLOP per multiply-add, always dense';
-comment on column core.ceiling.is_default is 'whether points are held against this value; one per device, kind and name';
-comment on column core.ceiling.preference is 'order among the origins of one basis: roofs of that basis use the first';
-comment on column core.ceiling.note is 'what to know about the value';
-comment on column core.ceiling.source_id is 'file that carries it';
+comment on column core.ceiling.is_default is 'whether points are compared with this value; one per device, kind and name';
+comment on column core.ceiling.preference is 'rank among the origins of one basis: roofs of that basis use the first';
+comment on column core.ceiling.note is 'remark on the value';
+comment on column core.ceiling.source_id is 'file that states it';
 
 create table core.model (
     model_id varchar primary key,
@@ -188,24 +188,24 @@ comment on column core.model.model_id is 'the model, by the name of its config f
 comment on column core.model.short_name is 'name on charts';
 comment on column core.model.architecture is 'class that the Hugging Face config names';
 comment on column core.model.hidden_size is 'width of the residual stream, h';
-comment on column core.model.intermediate_size is 'width of the feed-forward layer, i; where every layer is a mixture, that of one expert';
+comment on column core.model.intermediate_size is 'width of the feed-forward layer, i; if every layer is MoE, the width of one expert';
 comment on column core.model.num_layers is 'decoder layers';
 comment on column core.model.num_heads is 'query heads, H';
 comment on column core.model.num_kv_heads is 'key and value heads, H_kv';
 comment on column core.model.head_dim is 'size of one query and key head, d';
-comment on column core.model.value_head_dim is 'size of one value head: d, but for latent attention';
+comment on column core.model.value_head_dim is 'size of one value head: d, except with latent attention';
 comment on column core.model.vocab_size is 'tokens in the vocabulary';
-comment on column core.model.num_experts is 'routed experts of a mixture, E; null for a dense model';
+comment on column core.model.num_experts is 'routed experts of an MoE model, E; null for a dense model';
 comment on column core.model.experts_per_token is 'routed experts that a token is sent to, k; null for a dense model';
 comment on column core.model.expert_intermediate_size is 'width of one routed expert; null for a dense model';
-comment on column core.model.shared_intermediate_size is 'width of the shared experts together; null where there are none';
-comment on column core.model.num_moe_layers is 'layers that are mixtures of experts; the others are dense';
-comment on column core.model.q_lora_rank is 'latent rank of queries; null where they are projected at once';
+comment on column core.model.shared_intermediate_size is 'total width of the shared experts; null if there are none';
+comment on column core.model.num_moe_layers is 'MoE layers; the others are dense';
+comment on column core.model.q_lora_rank is 'latent rank of queries; null if they are projected directly';
 comment on column core.model.kv_lora_rank is 'latent rank of keys and values, r; null without latent attention';
-comment on column core.model.rope_head_dim is 'part of a head that is rotated; 0 where positions are learned';
-comment on column core.model.sliding_window is 'tokens that a local layer sees, w; null without local layers';
+comment on column core.model.rope_head_dim is 'dimensions of a head that RoPE rotates; 0 if positions are learned';
+comment on column core.model.sliding_window is 'tokens that a local layer attends to, w; null without local layers';
 comment on column core.model.num_local_layers is 'layers with a sliding window';
-comment on column core.model.is_gated is 'whether feed-forward layers have a gate beside the up projection';
+comment on column core.model.is_gated is 'whether feed-forward layers have a gate projection as well as an up projection';
 comment on column core.model.activation_kind is 'activation of feed-forward layers, a kind of core.elementwise';
 comment on column core.model.norm_kind is 'norm, a kind of core.elementwise';
 comment on column core.model.norms_per_layer is 'norms over the hidden size in one layer';
@@ -215,9 +215,9 @@ comment on column core.model.output_bias is 'whether the output projection of at
 comment on column core.model.mlp_bias is 'whether feed-forward linears have biases';
 comment on column core.model.router_bias is 'whether the router has a bias';
 comment on column core.model.tied_embeddings is 'whether embedding and lm_head are one matrix';
-comment on column core.model.other_parameters is 'weights of which no op is made: learned positions, attention sinks, gates of shared experts';
+comment on column core.model.other_parameters is 'weights that belong to no op: learned positions, attention sinks, gates of shared experts';
 comment on column core.model.parameters is 'weights, counted from the config';
-comment on column core.model.active_parameters is 'weights that one token passes through: of routed experts, only those chosen';
+comment on column core.model.active_parameters is 'weights that one token uses: of the routed experts, only the chosen ones';
 comment on column core.model.source_id is 'config file';
 
 create table core.model_shard (
@@ -231,19 +231,19 @@ create table core.model_shard (
 comment on table core.model_shard is 'one row per model and number of devices that share it: what one device must hold';
 comment on column core.model_shard.model_id is 'the model, by the name of its config file';
 comment on column core.model_shard.tensor_parallel is 'devices that share the model';
-comment on column core.model_shard.weights is 'weights that one device holds, all experts among them';
-comment on column core.model_shard.kv_elements_per_token is 'elements of KV cache a token in layers that see the whole context';
-comment on column core.model_shard.local_kv_elements_per_token is 'elements of KV cache a token in layers with a sliding window';
+comment on column core.model_shard.weights is 'weights that one device holds, including all experts';
+comment on column core.model_shard.kv_elements_per_token is 'KV cache elements per token in layers that attend to the whole context';
+comment on column core.model_shard.local_kv_elements_per_token is 'KV cache elements per token in layers with a sliding window';
 
 create table core.op_set (
     op_set_id varchar primary key,
     short_name varchar not null,
     source_id varchar not null
 );
-comment on table core.op_set is 'one row per file of ops of one''s own';
+comment on table core.op_set is 'one row per file of custom ops';
 comment on column core.op_set.op_set_id is 'name of the file; the model_id of its ops';
 comment on column core.op_set.short_name is 'name on charts';
-comment on column core.op_set.source_id is 'file that carries them';
+comment on column core.op_set.source_id is 'file with the ops';
 
 create table core.precision (
     precision_id varchar primary key,
@@ -277,15 +277,15 @@ create table core.elementwise (
     note varchar,
     source_id varchar not null
 );
-comment on table core.elementwise is 'one row per kind of op that is no matrix product: what an element of its output costs';
+comment on table core.elementwise is 'one row per kind of op that is not a matrix product: what one element of its output costs';
 comment on column core.elementwise.kind is 'kind of op, as in core.op_shape';
 comment on column core.elementwise.flops_per_element is 'FLOP per element';
 comment on column core.elementwise.reads_per_element is 'activations read per element';
 comment on column core.elementwise.writes_per_element is 'activations written per element';
 comment on column core.elementwise.weight_reads_per_element is 'weights read per element';
-comment on column core.elementwise.origin is 'document that counts so, or how the count comes about';
-comment on column core.elementwise.note is 'what to know about the count';
-comment on column core.elementwise.source_id is 'file that carries it';
+comment on column core.elementwise.origin is 'document that counts this way, or how the count is derived';
+comment on column core.elementwise.note is 'remark on the count';
+comment on column core.elementwise.source_id is 'file that states it';
 
 create table core.workload (
     workload_id varchar primary key,
@@ -301,7 +301,7 @@ create table core.workload (
     source_id varchar not null
 );
 comment on table core.workload is 'one row per workload: the settings that models are computed at';
-comment on column core.workload.workload_id is 'id of the workload, the name of its file';
+comment on column core.workload.workload_id is 'the workload, by the name of its file';
 comment on column core.workload.name is 'full name';
 comment on column core.workload.phases is 'phases that are computed';
 comment on column core.workload.batch_sizes is 'sequences in a batch';
@@ -310,7 +310,7 @@ comment on column core.workload.candidates is 'candidate tokens that a speculati
 comment on column core.workload.conventions is 'which ops exist and how they are fused';
 comment on column core.workload.precisions is 'precisions that are computed';
 comment on column core.workload.tensor_parallel is 'devices that share one layer';
-comment on column core.workload.models is 'models that it is computed for; null for every model';
+comment on column core.workload.models is 'models that it is computed for; null for all models';
 comment on column core.workload.source_id is 'file that describes it';
 
 create table core.phase (
@@ -350,33 +350,33 @@ create table core.op_shape (
     level varchar not null check (level in ('dram', 'interconnect')),
     repeat bigint not null check (repeat > 0)
 );
-comment on table core.op_shape is 'one row per op of a model at a setting, or op of one''s own: its dimensions';
+comment on table core.op_shape is 'one row per op of a model at a setting, or custom op: its dimensions';
 comment on column core.op_shape.shape_id is 'stable hash of model, convention, phase, setting and op';
-comment on column core.op_shape.model_id is 'the model, by the name of its config file; of ops of one''s own, the name of their file';
-comment on column core.op_shape.convention is 'which ops exist and how they are fused: paper (products only, unfused, not causal), llm-viewer (the same with softmax, norms and residual adds), engine (fused products, flash attention, causal, with everything else that a serving engine runs), or custom (ops of one''s own)';
-comment on column core.op_shape.phase is 'prefill, decode or speculative; null for a kernel of no model';
+comment on column core.op_shape.model_id is 'the model, by the name of its config file; for custom ops, the name of their file';
+comment on column core.op_shape.convention is 'which ops exist and how they are fused: paper (products only, unfused, not causal), llm-viewer (the same with softmax, norms and residual adds), engine (fused products, flash attention, causal, with everything else that a serving engine runs), or custom (ops that users describe)';
+comment on column core.op_shape.phase is 'prefill, decode or speculative; null for a kernel that belongs to no model';
 comment on column core.op_shape.batch_size is 'sequences in the batch, b';
 comment on column core.op_shape.sequence_length is 'prompt length in prefill, context length otherwise, s';
-comment on column core.op_shape.query_length is 'query tokens a sequence, q: s in prefill, 1 in decode, the candidates in speculative';
+comment on column core.op_shape.query_length is 'query tokens per sequence, q: s in prefill, 1 in decode, the candidates in speculative';
 comment on column core.op_shape.tensor_parallel is 'devices that share the layer; the shape is one device''s share';
 comment on column core.op_shape.op is 'the operator';
 comment on column core.op_shape.op_group is 'group that it is drawn with';
 comment on column core.op_shape.kind is 'formula of its cost: linear, qk, pv, attention, all_reduce, given, or a kind of core.elementwise';
-comment on column core.op_shape.m is 'rows of the product, of all its matrices together; of attention, those of one head; of an element-wise op, rows of its output';
+comment on column core.op_shape.m is 'rows of the product, over all its matrices; for attention, rows of one head; for an element-wise op, rows of its output';
 comment on column core.op_shape.k is 'inner dimension of the product; null for an element-wise op';
 comment on column core.op_shape.n is 'columns of the product or of the element-wise output';
 comment on column core.op_shape.heads is 'query heads of an attention op';
 comment on column core.op_shape.kv_heads is 'key and value heads of an attention op';
 comment on column core.op_shape.head_dim is 'head size of an attention op: queries and keys';
 comment on column core.op_shape.value_dim is 'head size of an attention op: values';
-comment on column core.op_shape.kv_dim is 'elements of the KV cache that an attention op reads, a token and key head';
-comment on column core.op_shape.attended_tokens is 'tokens that a query of an attention op is multiplied with, on average';
-comment on column core.op_shape.cached_tokens is 'tokens a sequence whose keys or values an attention op reads';
-comment on column core.op_shape.matrices is 'weight matrices that a product reads: 1; of a mixture, the distinct experts to expect under uniform routing; of a product by heads, the heads';
+comment on column core.op_shape.kv_dim is 'KV cache elements that an attention op reads per token and key head';
+comment on column core.op_shape.attended_tokens is 'tokens that a query token attends to, on average';
+comment on column core.op_shape.cached_tokens is 'tokens per sequence whose keys or values an attention op reads';
+comment on column core.op_shape.matrices is 'weight matrices that a product reads: 1; for MoE, the expected number of distinct experts under uniform routing; for a product per head, the heads';
 comment on column core.op_shape.experts is 'routed experts that the matrices are chosen from; null for other ops';
 comment on column core.op_shape.has_bias is 'whether a bias is added to the product';
 comment on column core.op_shape.level is 'what the bytes move through: dram, or interconnect';
-comment on column core.op_shape.repeat is 'times that the op runs in one step of the model';
+comment on column core.op_shape.repeat is 'how often the op runs in one step of the model';
 
 create table core.op_cost (
     shape_id bigint not null,
@@ -390,7 +390,7 @@ create table core.op_cost (
     intensity_flops_per_byte double not null
         check (isfinite(intensity_flops_per_byte) and intensity_flops_per_byte >= 0)
 );
-comment on table core.op_cost is 'one row per op shape and precision: the work of one execution and the memory that it must move';
+comment on table core.op_cost is 'one row per op shape and precision: the work of one execution and the bytes that it must move';
 comment on column core.op_cost.shape_id is 'the shape';
 comment on column core.op_cost.precision_id is 'the precision';
 comment on column core.op_cost.flops is 'FLOP of one execution; 2 per multiply-add';
@@ -434,24 +434,24 @@ create table core.measurement (
     level varchar not null default 'dram'
 );
 comment on table core.measurement is 'one row per measured kernel: its shape and its time';
-comment on column core.measurement.measurement_id is 'file and row of the measurement';
+comment on column core.measurement.measurement_id is 'the measurement, by its file and row';
 comment on column core.measurement.hardware_id is 'the device, by the name of its file';
-comment on column core.measurement.device_name is 'what the device calls itself';
-comment on column core.measurement.model_id is 'the model, by the name of its config file; of ops of one''s own, the name of their file';
+comment on column core.measurement.device_name is 'name that the device reports';
+comment on column core.measurement.model_id is 'the model, by the name of its config file; for custom ops, the name of their file';
 comment on column core.measurement.op is 'the operator';
 comment on column core.measurement.op_group is 'group that it is drawn with';
-comment on column core.measurement.phase is 'prefill, decode or speculative; null for a kernel of no model';
-comment on column core.measurement.kind is 'formula of its cost, as in core.op_shape; or copy or triad, which show the bandwidth';
-comment on column core.measurement.m is 'rows of the product, of all its matrices together; of attention, those of one head; of an element-wise op, rows of its output';
+comment on column core.measurement.phase is 'prefill, decode or speculative; null for a kernel that belongs to no model';
+comment on column core.measurement.kind is 'formula of its cost, as in core.op_shape; or copy or triad, which measure the bandwidth';
+comment on column core.measurement.m is 'rows of the product, over all its matrices; for attention, rows of one head; for an element-wise op, rows of its output';
 comment on column core.measurement.k is 'inner dimension of the product; null for an element-wise op';
 comment on column core.measurement.n is 'columns of the product or of the element-wise output';
 comment on column core.measurement.batch_size is 'sequences in the batch, b';
 comment on column core.measurement.sequence_length is 'prompt length in prefill, context length otherwise, s';
-comment on column core.measurement.query_length is 'query tokens a sequence, q: s in prefill, 1 in decode, the candidates in speculative';
+comment on column core.measurement.query_length is 'query tokens per sequence, q: s in prefill, 1 in decode, the candidates in speculative';
 comment on column core.measurement.heads is 'query heads of an attention op';
 comment on column core.measurement.kv_heads is 'key and value heads of an attention op';
 comment on column core.measurement.head_dim is 'head size of an attention op: queries and keys';
-comment on column core.measurement.matrices is 'weight matrices that a product reads: 1; of a mixture, the distinct experts to expect under uniform routing; of a product by heads, the heads';
+comment on column core.measurement.matrices is 'weight matrices that a product reads: 1; for MoE, the expected number of distinct experts under uniform routing; for a product per head, the heads';
 comment on column core.measurement.tensor_parallel is 'devices that share the layer; the shape is one device''s share';
 comment on column core.measurement.dtype is 'dtype of the arithmetic';
 comment on column core.measurement.flops is 'FLOP of one execution; 2 per multiply-add';
@@ -463,7 +463,7 @@ comment on column core.measurement.repeats is 'executions that were timed';
 comment on column core.measurement.method is 'clock and conditions: cuda-event, graph, wall clock, cold or warm caches';
 comment on column core.measurement.software is 'driver and library versions';
 comment on column core.measurement.measured_at is 'when it was measured';
-comment on column core.measurement.source_id is 'file that carries it';
+comment on column core.measurement.source_id is 'file that states it';
 comment on column core.measurement.level is 'memory level whose bytes were counted: dram, l2 or l1';
 
 create table core.calibration (
@@ -497,19 +497,19 @@ comment on column core.calibration.op_kind is 'kind of op, as in core.op_shape';
 comment on column core.calibration.dtype is 'dtype of the arithmetic';
 comment on column core.calibration.compute_efficiency is 'share of the peak that is reached, at the largest tile';
 comment on column core.calibration.bandwidth_efficiency is 'share of the bandwidth that is reached';
-comment on column core.calibration.overhead_s is 'time of a launch';
-comment on column core.calibration.blend is 'exponent that joins compute and memory time';
+comment on column core.calibration.overhead_s is 'launch overhead';
+comment on column core.calibration.blend is 'exponent that combines compute and memory time';
 comment on column core.calibration.tile_limit is 'intensity of a tile, in outputs, at which it reaches half of its rate; null without tiles';
-comment on column core.calibration.wave_exponent is 'how much a last wave that is not full costs: 0 nothing, 1 all of it; null without tiles';
-comment on column core.calibration.partial_wave_exponent is 'the same where all tiles are less than one wave; null without tiles';
-comment on column core.calibration.tile_blend is 'exponent that joins the sizes of tiles: the larger, the more the fastest counts; null without tiles';
-comment on column core.calibration.sustained_exponent is 'how products longer than a millisecond slow down; null where they do not';
+comment on column core.calibration.wave_exponent is 'cost of a last wave that is not full: 0 nothing, 1 a whole wave; null without tiles';
+comment on column core.calibration.partial_wave_exponent is 'the same if all tiles are less than one wave; null without tiles';
+comment on column core.calibration.tile_blend is 'exponent that combines the sizes of tiles: the larger, the more the fastest dominates; null without tiles';
+comment on column core.calibration.sustained_exponent is 'how products longer than a millisecond slow down; null if they do not';
 comment on column core.calibration.n_points is 'measurements that it was fitted to';
 comment on column core.calibration.fit_mape is 'mean absolute error of the fit, as a share of the time';
-comment on column core.calibration.holdout_mape is 'mean absolute error on measurements that were held out, as a share of the time; null where none could be';
-comment on column core.calibration.transferred_from is 'the device that was measured, where it is another';
+comment on column core.calibration.holdout_mape is 'mean absolute error on measurements that were held out, as a share of the time; null if there are too few';
+comment on column core.calibration.transferred_from is 'the device that was measured, if it is another one';
 comment on column core.calibration.origin is 'measurements that it was fitted to';
-comment on column core.calibration.source_id is 'file that carries it';
+comment on column core.calibration.source_id is 'file that states it';
 
 create table core.own_chart (
     source_id varchar not null,
@@ -522,11 +522,11 @@ create table core.own_chart (
 );
 comment on table core.own_chart is 'one row per chart of the user''s own gallery (gallery.toml in a catalog)';
 comment on column core.own_chart.source_id is 'the input file';
-comment on column core.own_chart.chart_number is 'place in its file, from 1';
-comment on column core.own_chart.name is 'name of the chart, or of the charts, where fields stand in braces';
-comment on column core.own_chart.template is 'what draws it: a query of sql/charts, or query for one of its own';
+comment on column core.own_chart.chart_number is 'position in its file, from 1';
+comment on column core.own_chart.name is 'name of the chart; with fields in braces, the names of several charts';
+comment on column core.own_chart.template is 'query of sql/charts that draws it';
 comment on column core.own_chart.entry is 'the entry''s other fields, as JSON';
-comment on column core.own_chart.fault is 'why the entry cannot be used; null where it can';
+comment on column core.own_chart.fault is 'why the entry cannot be used; null if it can';
 
 create table core.sweep (
     sweep_id varchar primary key,
@@ -543,18 +543,18 @@ create table core.sweep (
     code_version varchar not null,
     created_at timestamptz not null
 );
-comment on table core.sweep is 'one row per sweep: what its grid is, and where its files lie';
-comment on column core.sweep.sweep_id is 'the sweep, by the name that it was given';
-comment on column core.sweep.folder is 'folder of its files, relative to the home unless it lies elsewhere';
-comment on column core.sweep.row_count is 'op costs of the sweep: rows of its files together';
-comment on column core.sweep.models is 'models that were asked for; one whose heads cannot be shared evenly has no rows there';
+comment on table core.sweep is 'one row per sweep: its grid, and where its files are';
+comment on column core.sweep.sweep_id is 'the sweep, by its given name';
+comment on column core.sweep.folder is 'folder of its files, relative to the home unless it is elsewhere';
+comment on column core.sweep.row_count is 'op costs of the sweep: rows of all its files';
+comment on column core.sweep.models is 'models that were asked for; one whose heads cannot be split evenly has no rows';
 comment on column core.sweep.conventions is 'conventions that were asked for';
 comment on column core.sweep.phases is 'phases that were asked for';
 comment on column core.sweep.precisions is 'precisions that were asked for';
-comment on column core.sweep.tensor_parallel_range is 'numbers of devices, as they were given';
-comment on column core.sweep.batch_range is 'batch sizes, as they were given';
-comment on column core.sweep.sequence_range is 'sequence lengths, as they were given';
-comment on column core.sweep.candidate_range is 'candidates of speculative steps, as they were given';
+comment on column core.sweep.tensor_parallel_range is 'numbers of devices, as given';
+comment on column core.sweep.batch_range is 'batch sizes, as given';
+comment on column core.sweep.sequence_range is 'sequence lengths, as given';
+comment on column core.sweep.candidate_range is 'candidates of speculative steps, as given';
 comment on column core.sweep.code_version is 'version of the package and digest of the code and SQL that ran';
 comment on column core.sweep.created_at is 'when it was registered';
 
@@ -566,7 +566,7 @@ create table core.sweep_part (
     primary key (sweep_id, path)
 );
 comment on table core.sweep_part is 'one row per Parquet file of a sweep';
-comment on column core.sweep_part.sweep_id is 'the sweep, by the name that it was given';
-comment on column core.sweep_part.path is 'file, relative to the sweep''s folder; its name is a digest of what it is computed from';
+comment on column core.sweep_part.sweep_id is 'the sweep, by its given name';
+comment on column core.sweep_part.path is 'file, relative to the sweep''s folder; its name is a digest of its inputs';
 comment on column core.sweep_part.row_count is 'rows of the file';
 comment on column core.sweep_part.size_bytes is 'size of the file';

@@ -1,4 +1,4 @@
--- one row per op shape and precision of one sweep: what mart.sweep_cost reads of it
+-- one row per op shape and precision of one sweep, as mart.sweep_cost reads it
 union all by name
 select
     $sweep_id as sweep_id,
