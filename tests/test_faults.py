@@ -3,7 +3,6 @@
 Whole runs through Prefect that are killed or fail stand in test_refresh.
 """
 
-import itertools
 import multiprocessing
 import os
 import random
@@ -28,7 +27,8 @@ import pytest
 from flows.cli.app import run_command
 from flows.ingest.catalog import list_sources
 from tests.support.files import ROOT
-from tests.support.plain_run import STAGES, ask_for, content, plain_run, run_telling, small_catalog
+from tests.support.tiers import keep_fast, mark_slow
+from tests.support.whole_runs import STAGES, ask_for, content, plain_run, run_telling, small_catalog
 from warehouse import snapshot
 from warehouse.checks import Rule
 from warehouse.engine.file_format import STORAGE_NUMBER, read_storage_version
@@ -39,7 +39,6 @@ from warehouse.rows import fetch_column
 from warehouse.site_folder.manifest import read_inputs_digest
 from warehouse.snapshot import open_snapshot, refuse_earlier_version
 
-KILLS = 50
 _HEADER, _BLOCK = 12_288, 262_144  # bytes of a DuckDB file
 
 
@@ -146,10 +145,11 @@ def kill_often(
     return hits
 
 
-def test_fifty_kills_lose_nothing(
-    built: Home, shipped: Path, whole: Fingerprints, elsewhere: Fingerprints, tmp_path: Path
+@pytest.mark.parametrize("stages", [["load", "promote"], *mark_slow([STAGES * 6])], ids=len)
+def test_kills_lose_nothing(
+    stages: Sequence[str], built: Home, shipped: Path, whole: Fingerprints, elsewhere: Fingerprints, tmp_path: Path
 ) -> None:
-    """Every stage is hit, at moments spread over its duration: readers see one state or the other, the next run mends.
+    """Stages are hit at moments spread over their duration: readers see one state or the other, the next run mends.
 
     Two homes are tried beside each other.
     """
@@ -157,12 +157,12 @@ def test_fifty_kills_lose_nothing(
     catalogs = [shutil.copytree(shipped, tmp_path / f"catalog of {home.path.name}") for home in homes]
     ask_for(catalogs[0], 16)
     lasts, chance = durations(copy_of(built, tmp_path / "timed"), catalogs[0]), random.Random(50)
-    kills = [(stage, chance.random() * lasts[stage]) for stage in itertools.islice(itertools.cycle(STAGES), KILLS)]
+    kills = [(stage, chance.random() * lasts[stage]) for stage in stages]
     with ThreadPoolExecutor() as lanes:
-        arguments = (homes, catalogs, [(whole, elsewhere)] * 2, (kills[: KILLS // 2], kills[KILLS // 2 :]))
+        arguments = (homes, catalogs, [(whole, elsewhere)] * 2, (kills[::2], kills[1::2]))
         hits = sum(lanes.map(kill_often, *arguments), Counter[str]())
     print(f"kills by stage: {dict(hits)}")
-    assert set(STAGES) <= set(hits)
+    assert len(stages) <= len(STAGES) or set(STAGES) <= set(hits)
     for home, catalog in zip(homes, catalogs, strict=True):
         plain_run(home, catalog)
         assert content(home.snapshot) == whole
@@ -170,7 +170,7 @@ def test_fifty_kills_lose_nothing(
         assert {path.name for path in home.path.iterdir()} == left
         with snapshot.open_snapshot(home.snapshot) as connection:
             statuses = connection.execute("select distinct status from core.run order by all").fetchall()
-        assert statuses == [("failed",), ("succeeded",)]
+        assert {("succeeded",)} <= set(statuses) <= {("failed",), ("succeeded",)}
 
 
 @pytest.fixture
@@ -209,7 +209,7 @@ def test_a_full_disk(small_disk: Home, shipped: Path, whole: Fingerprints, elsew
     """It is full from one stage on, while the run is written down as well as when its snapshot is promoted."""
     ask_for(shipped, 16)
     disk, before = small_disk.path.parent, {path.name for path in small_disk.path.iterdir()}
-    for full_from in ("recorded", "ingest", "compute", "load", "write_snapshot", "draw_site"):
+    for full_from in ("run", "stage_inputs", "stage_tables", "load", "write_snapshot", "draw_site"):
         with pytest.raises(RunError, match=r"no space on the disk: .*; free some, then run again") as raised:
             plain_run(small_disk, shipped, filling(disk, full_from))
         assert one_line(raised.value) == str(raised.value)
@@ -355,7 +355,7 @@ def runs_until_published(home: Home, shipped: Path) -> int:
 DAMAGES = [cut, overwrite, spoil(4)]
 
 
-@pytest.mark.parametrize("damage", [*DAMAGES, spoil(9), in_the_way, pipe, log_of_another])
+@pytest.mark.parametrize("damage", keep_fast(3, [cut, in_the_way, log_of_another, *DAMAGES[1:], spoil(9), pipe]))
 def test_a_damaged_build_database(
     damage: Callable[[Path], None], home: Home, shipped: Path, whole: Fingerprints, elsewhere: Fingerprints
 ) -> None:
@@ -368,7 +368,7 @@ def test_a_damaged_build_database(
         assert connection.execute("select count(*) from core.run where status = 'succeeded'").fetchall()[0] == (2,)
 
 
-@pytest.mark.parametrize("damage", DAMAGES)
+@pytest.mark.parametrize("damage", keep_fast(1, DAMAGES))
 def test_a_damaged_snapshot_is_published_anew(
     damage: Callable[[Path], None], home: Home, shipped: Path, whole: Fingerprints
 ) -> None:
@@ -425,15 +425,15 @@ def test_a_rule_that_does_not_hold_stops_the_run(
     home: Home, shipped: Path, whole: Fingerprints, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     found = [Rule("good", "one row", 0, ""), Rule("duplicate_key", "one row", 2, "object core.hardware")]
-    monkeypatch.setattr("flows.steps.run_checks", lambda _: found)
+    monkeypatch.setattr("flows.run.run_checks", lambda _: found)
     ask_for(shipped, 16)
-    with pytest.raises(RunError, match=r"1 of 2 rules do not hold.*duplicate_key \(2 rows, as object core.hardware"):
+    with pytest.raises(RunError, match=r"1 of 2 rules do not hold.*duplicate_key \(2 rows, e.g. object core.hardware"):
         plain_run(home, shipped)
     ask_for(shipped, 8)
     assert content(home.snapshot) == whole
 
 
-@pytest.mark.parametrize("name", ["build", "rooflines"])
+@pytest.mark.parametrize("name", keep_fast(1, ["build", "rooflines"]))
 def test_tables_that_were_edited(name: str, home: Home, shipped: Path, whole: Fingerprints) -> None:
     edits = ["update core.op_cost set flops = 2 * flops", "delete from core.model_shard"]
     edits.append("update core.op_cost set intensity_flops_per_byte = 2 * intensity_flops_per_byte")
@@ -556,7 +556,7 @@ def test_a_build_database_that_another_process_has_open_stays(home: Home, shippe
 def test_a_clock_that_jumps_back(home: Home, shipped: Path) -> None:
     """What was published last is the newest snapshot, whatever its name says."""
     ask_for(shipped, 16)
-    with mock.patch("flows.steps.datetime") as clock:
+    with mock.patch("flows.run.datetime") as clock:
         clock.now.return_value = datetime.now(UTC) - timedelta(days=400)
         last = plain_run(home, shipped).run_id
     ask_for(shipped, 8)
@@ -672,6 +672,7 @@ def test_links_for_home_and_site(home: Home, shipped: Path, elsewhere: Fingerpri
     ]  # fmt: skip
 
 
+@pytest.mark.slow
 def test_odd_paths(built: Home, shipped: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """A run with a catalog, questions, sweeps here and elsewhere, and what is written go by any name."""
     name = 'it\'s "a" #1 %41 [x]* $HOME {y};\n 屋顶 📈 בית'
@@ -710,11 +711,12 @@ def test_homes_that_cannot_be(name: str, built: Home, tmp_path: Path, capsys: py
     assert not home.exists()
 
 
+@pytest.mark.slow
 def test_two_homes_at_once(shipped: Path, tmp_path: Path) -> None:
     """Two commands with servers of their own, and one home of Prefect's for both."""
     script = "import sys; from pathlib import Path; from flows.cli.app import main; from flows.ingest import catalog\n"
     script += "from flows.site import drawing_processes; drawing_processes.start = lambda: None\n"
-    script += "from tests.support.plain_run import drawn_by_nobody\n"
+    script += "from tests.support.whole_runs import drawn_by_nobody\n"
     script += "catalog.SHIPPED = Path(sys.argv.pop())\nwith drawn_by_nobody(): main()"
     environment = {name: value for name, value in os.environ.items() if not name.startswith("PREFECT_")}
     environment |= {"PREFECT_HOME": str(tmp_path / "prefect"), "PYTHONPATH": str(ROOT)}

@@ -3,26 +3,24 @@
 Until a release that file is edited. A database of an earlier edition is not altered but made anew (`build.rebuild`).
 """
 
-import hashlib
-import re
 from pathlib import Path
 from typing import NamedTuple
 
 import duckdb
 
 from warehouse.connection import transaction
+from warehouse.digest import digest_of
 from warehouse.engine.file_format import UPGRADE
 from warehouse.errors import LaterVersionError
 from warehouse.rows import fetch_count, fetch_rows
 from warehouse.sql_files import sql_files
+from warehouse.version import strip_comments
 
-# a string, or what a statement can do without: a comment, the layout
-_STRING_OR_LAYOUT = re.compile(r"('(?:[^']|'')*')|(?:--[^\n]*|\s)+")
 _TABLE = "database_name = current_database() and schema_name = 'core' and table_name = 'schema_migration'"
 
 
 class TableVersion(NamedTuple):
-    """The number at the head of the migration's name, and a digest of its statements."""
+    """The number at the head of the migration's name, and a digest of its statements without comments."""
 
     number: int
     sha256: str
@@ -31,7 +29,8 @@ class TableVersion(NamedTuple):
 def read_table_version() -> TableVersion:
     """Return the version of the tables that `create_tables` makes."""
     path = _find_migration()
-    return TableVersion(int(path.name.split("_")[0]), _digest_statements(path.read_text("utf-8")))
+    statements = strip_comments(path.read_text("utf-8"), ".sql")
+    return TableVersion(int(path.name.split("_")[0]), digest_of([statements]))
 
 
 def create_tables(connection: duckdb.DuckDBPyConnection) -> None:
@@ -71,9 +70,3 @@ def refuse_later_version(path: Path, connection: duckdb.DuckDBPyConnection) -> N
 def _find_migration() -> Path:
     (path,) = sql_files("migrations")
     return path
-
-
-def _digest_statements(sql: str) -> str:
-    """Return the SHA-256 of statements without their comments and layout."""
-    bare = _STRING_OR_LAYOUT.sub(lambda found: found[1] or " ", sql)
-    return hashlib.sha256(bare.strip().encode()).hexdigest()

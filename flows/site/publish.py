@@ -40,6 +40,7 @@ from warehouse.digest import digest_of
 from warehouse.errors import InputError, RunError, explain_disk_error, one_line
 from warehouse.home import Home
 from warehouse.load import read_input_digests
+from warehouse.migrations import read_table_version
 from warehouse.polars_frames import scan_object
 from warehouse.rows import fetch_column
 from warehouse.site_folder.drafts import discard_draft
@@ -53,8 +54,8 @@ from warehouse.site_folder.manifest import (
 )
 from warehouse.site_folder.placement import begin_draft, place_site
 from warehouse.snapshot import find_published_run, open_snapshot, read_published_run
-from warehouse.sql_files import find_sources, load_sql
-from warehouse.version import code_version
+from warehouse.sql_files import find_sources, load_all_sql, load_sql
+from warehouse.version import code_version, step_code, strip_comments
 
 _BUNDLE = "assets/vega.js"
 _OF_RUNS = ("core.run", "core.run_change", "core.run_left_out")  # what a run still writes while it draws
@@ -265,7 +266,7 @@ def _query_charts(
                 album.skipped.append(entry.name)
                 continue
             files = {suffix: f"charts/{entry.name}/{entry.name}.{suffix}" for suffix in SUFFIXES}
-            digest = digest_of([compose_sql(entry), frame.write_csv(), code_version()])
+            digest = digest_of([compose_sql(entry), frame.write_csv(), step_code("flows.site.render")])
             album.charts.append(ShownChart(entry, frame))
             if not rebuild.reuse(entry.name, digest, files.values()):
                 targets = {suffix: rebuild.new / file for suffix, file in files.items()}
@@ -368,9 +369,21 @@ def _list_published_objects(connection: duckdb.DuckDBPyConnection) -> Iterator[t
     """
     loaded = {f"core.{table}": digest for table, digest in read_input_digests(connection).items()}
     tables = fetch_column(connection, "select 'core.' || table_name from duckdb_tables() where schema_name = 'core'")
+    columns = read_table_version().sha256
     for name in sorted([*list_published_views(), *tables]):
         digests = [loaded.get(table, "") for table in _find_tables_below(name)]
-        yield name, digest_of([name, code_version(), *digests]) if all(digests) else ""
+        yield name, digest_of([name, columns, *_find_sql_below(name), *digests]) if all(digests) else ""
+
+
+def _find_sql_below(name: str) -> Iterator[str]:
+    """Yield the code of a view and of all views and functions that it reads."""
+    yield from (strip_comments(sql, ".sql") for sql in load_all_sql("functions").values())
+    schema, view = name.split(".")
+    if schema != "core":
+        sql = load_sql(f"views/{schema}/{view}")
+        yield strip_comments(sql, ".sql")
+        for source in find_sources(sql):
+            yield from _find_sql_below(source)
 
 
 def _find_tables_below(name: str) -> set[str]:

@@ -12,7 +12,7 @@ comment on table core.schema_migration is 'one row: the migration that made thes
 comment on column core.schema_migration.version is 'number at the head of the file''s name';
 comment on column core.schema_migration.name is 'file in sql/migrations';
 comment on column core.schema_migration.applied_at is 'when it was applied';
-comment on column core.schema_migration.sha256 is 'digest of its statements, without comments and layout';
+comment on column core.schema_migration.sha256 is 'digest of its statements, without comments';
 
 create table core.run (
     run_id varchar primary key,
