@@ -36,6 +36,7 @@ def _split_names(_type: Any, tokens: Sequence[Any]) -> list[str]:
 
 
 Names = Annotated[list[str], Parameter(converter=_split_names, consume_multiple=False)]
+QueryFile = Annotated[Path, Parameter(allow_leading_hyphen=True)]  # a lone - is standard input
 Format = Literal["table", "csv", "json", "parquet"]
 
 

@@ -3,7 +3,7 @@
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
-from flows.cli.options import Common, Format, read_folder, read_statement, write_output
+from flows.cli.options import Common, Format, QueryFile, read_folder, read_statement, write_output
 from flows.cli.terminal import print_bytes, show_progress
 from warehouse.errors import InputError
 from warehouse.home import refuse_no_path
@@ -21,7 +21,7 @@ def query(
     sql: str | None = None,
     /,
     *,
-    file: Path | None = None,
+    file: QueryFile | None = None,
     format: Format = "table",  # noqa: A002
     out: Path | None = None,
     as_of: str | None = None,
@@ -122,7 +122,7 @@ def chart(
     /,
     *,
     out: Path | None = None,
-    sql: Path | None = None,
+    sql: QueryFile | None = None,
     precision: str = "fp16",
     marks: Literal["computed", "predicted", "measured"] | None = None,
     common: Common = Common(),
