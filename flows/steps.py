@@ -20,7 +20,7 @@ from flows.ingest.readers.measurement import add_measured_ceilings, refuse_unkno
 from flows.intensity.costs import op_costs
 from flows.intensity.custom import custom_costs, custom_shapes
 from flows.intensity.shapes import model_shards, op_shapes
-from flows.site import publish
+from flows.site.build import SiteReport, build_site, read_left_out
 from flows.site.snapshot_charts import LeftOut, summarize_left_out
 from warehouse import snapshot
 from warehouse.build import open_build
@@ -47,7 +47,7 @@ class Summary:
     run_id: str
     status: str
     changes: tuple[Change, ...] = ()
-    site: publish.SiteReport | None = None
+    site: SiteReport | None = None
     left_out: tuple[LeftOut, ...] = ()
 
     def markdown(self, home: Home) -> str:
@@ -166,7 +166,7 @@ def record_unchanged(home: Home, run: Run) -> Summary | None:
 
 def finish_unchanged(home: Home, run: Run) -> Summary:
     """Record that there was nothing to do; charts that were left out before still are."""
-    left_out = publish.read_left_out(home.site)
+    left_out = read_left_out(home.site)
     with open_build(home) as connection:
         finish_run(connection, run.run_id, "unchanged")
         record_left_out(connection, run.run_id, left_out)
@@ -313,7 +313,7 @@ def write_snapshot(home: Home, run: Run) -> Path:
 
 def draw_site(
     home: Home, run: Run, candidate: Path, progress: Callable[[str], None] = lambda _: None
-) -> tuple[publish.SiteReport, Draft]:
+) -> tuple[SiteReport, Draft]:
     """Write the site that the run will publish, and into the tables which charts it leaves out."""
 
     def record(left_out: Sequence[LeftOut]) -> None:
@@ -324,7 +324,7 @@ def draw_site(
 
     draft = begin_draft(home.site)
     try:
-        report = publish.build_site(candidate, draft.new, home.site, progress, record)
+        report = build_site(candidate, draft.new, home.site, progress, record)
         refuse_conflicts(draft.new, home.site)
     except BaseException:
         discard_draft(draft)

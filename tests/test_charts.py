@@ -27,7 +27,7 @@ from charts.roofline import spread
 from charts.templates import TEMPLATES
 from flows.cli.app import run_command
 from flows.ingest.catalog import SHIPPED
-from flows.site.publish import build_site
+from flows.site.build import build_site
 from flows.site.render import build_spec, render, use_system_fonts, warm_up
 from flows.site.snapshot_charts import compose_sql, find_chart, list_snapshot_charts
 from tests.support.charts import OF_STEPS, draw, list_encodings, select_marks, validate
@@ -538,7 +538,7 @@ def test_fonts_of_the_system_are_for_texts_that_need_them(tmp_path: Path, monkey
 
 
 def test_a_site_is_the_same_in_another_process(finished: Home, tmp_path: Path) -> None:
-    script = "import sys; from pathlib import Path; from flows.site.publish import build_site\n"
+    script = "import sys; from pathlib import Path; from flows.site.build import build_site\n"
     script += "build_site(Path(sys.argv[1]), Path(sys.argv[2]), Path('/none'))"
     arguments = [sys.executable, "-c", script, str(finished.snapshot), str(tmp_path / "other")]
     subprocess.run(arguments, check=True, timeout=120)

@@ -15,7 +15,8 @@ from flows.ingest.kinds import READERS
 from flows.orchestrate.alerts import tell_of_failed_run
 from flows.orchestrate.missed_runs import skip_missed_runs
 from flows.orchestrate.served import end_with_server
-from flows.site.publish import SiteReport, publish_site
+from flows.site.build import SiteReport
+from flows.site.publish import publish_site
 from flows.site.snapshot_charts import summarize_left_out
 from flows.steps import Summary
 from warehouse.checks import Rule
