@@ -32,7 +32,7 @@ from flows.site.render import build_spec, render, use_system_fonts, warm_up
 from flows.site.snapshot_charts import compose_sql, find_chart, list_snapshot_charts
 from tests.support.charts import OF_STEPS, draw, list_encodings, select_marks, validate
 from tests.support.inputs import DEVICE
-from tests.support.plain_run import plain_run
+from tests.support.whole_runs import plain_run
 from warehouse.home import Home
 from warehouse.polars_frames import read_frame
 from warehouse.snapshot import open_snapshot

@@ -42,7 +42,7 @@ from tests.support.documents import (
     without_blocks,
 )
 from tests.support.files import ROOT
-from tests.support.plain_run import plain_run
+from tests.support.whole_runs import plain_run
 from warehouse.home import Home
 from warehouse.rows import fetch_rows
 from warehouse.sql_files import sql_files

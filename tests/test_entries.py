@@ -20,7 +20,7 @@ from flows.ingest.user_catalog import add_files
 from tests.support.commands import ingest
 from tests.support.files import write_file
 from tests.support.inputs import CONFIG, DEVICE, KERNELS, MEASUREMENT, TABLE, WORKLOAD, assert_refused, make_source
-from tests.support.plain_run import plain_run
+from tests.support.whole_runs import plain_run
 from warehouse.errors import InputError, error_lines
 from warehouse.home import Home
 from warehouse.snapshot import open_snapshot

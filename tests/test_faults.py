@@ -28,7 +28,7 @@ import pytest
 from flows.cli.app import run_command
 from flows.ingest.catalog import list_sources
 from tests.support.files import ROOT
-from tests.support.plain_run import STAGES, ask_for, content, plain_run, run_telling, small_catalog
+from tests.support.whole_runs import STAGES, ask_for, content, plain_run, run_telling, small_catalog
 from warehouse import snapshot
 from warehouse.checks import Rule
 from warehouse.engine.file_format import STORAGE_NUMBER, read_storage_version
@@ -207,7 +207,7 @@ def test_a_full_disk(small_disk: Home, shipped: Path, whole: Fingerprints, elsew
     """It is full from one stage on, while the run is written down as well as when its snapshot is promoted."""
     ask_for(shipped, 16)
     disk, before = small_disk.path.parent, {path.name for path in small_disk.path.iterdir()}
-    for full_from in ("recorded", "ingest", "compute", "load", "write_snapshot", "draw_site"):
+    for full_from in ("run", "stage_inputs", "stage_tables", "load", "write_snapshot", "draw_site"):
         with pytest.raises(RunError, match=r"no space on the disk: .*; free some, then run again") as raised:
             plain_run(small_disk, shipped, filling(disk, full_from))
         assert one_line(raised.value) == str(raised.value)
@@ -423,9 +423,9 @@ def test_a_rule_that_does_not_hold_stops_the_run(
     home: Home, shipped: Path, whole: Fingerprints, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     found = [Rule("good", "one row", 0, ""), Rule("duplicate_key", "one row", 2, "object core.hardware")]
-    monkeypatch.setattr("flows.steps.run_checks", lambda _: found)
+    monkeypatch.setattr("flows.run.run_checks", lambda _: found)
     ask_for(shipped, 16)
-    with pytest.raises(RunError, match=r"1 of 2 rules do not hold.*duplicate_key \(2 rows, as object core.hardware"):
+    with pytest.raises(RunError, match=r"1 of 2 rules do not hold.*duplicate_key \(2 rows, e.g. object core.hardware"):
         plain_run(home, shipped)
     ask_for(shipped, 8)
     assert content(home.snapshot) == whole
@@ -526,7 +526,7 @@ def test_a_build_database_that_another_process_has_open_stays(home: Home, shippe
 def test_a_clock_that_jumps_back(home: Home, shipped: Path) -> None:
     """What was published last is the newest snapshot, whatever its name says."""
     ask_for(shipped, 16)
-    with mock.patch("flows.steps.datetime") as clock:
+    with mock.patch("flows.run.datetime") as clock:
         clock.now.return_value = datetime.now(UTC) - timedelta(days=400)
         last = plain_run(home, shipped).run_id
     ask_for(shipped, 8)
@@ -684,7 +684,7 @@ def test_two_homes_at_once(shipped: Path, tmp_path: Path) -> None:
     """Two commands with servers of their own, and one home of Prefect's for both."""
     script = "import sys; from pathlib import Path; from flows.cli.app import main; from flows.ingest import catalog\n"
     script += "from flows.site import drawing_processes; drawing_processes.start = lambda: None\n"
-    script += "from tests.support.plain_run import drawn_by_nobody\n"
+    script += "from tests.support.whole_runs import drawn_by_nobody\n"
     script += "catalog.SHIPPED = Path(sys.argv.pop())\nwith drawn_by_nobody(): main()"
     environment = {name: value for name, value in os.environ.items() if not name.startswith("PREFECT_")}
     environment |= {"PREFECT_HOME": str(tmp_path / "prefect"), "PYTHONPATH": str(ROOT)}

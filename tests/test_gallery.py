@@ -11,7 +11,7 @@ from flows.site.chart_rows import query_chart
 from flows.site.snapshot_charts import find_chart, list_snapshot_charts
 from tests.support.files import write_file
 from tests.support.inputs import make_source
-from tests.support.plain_run import plain_run
+from tests.support.whole_runs import plain_run
 from warehouse.errors import InputError
 from warehouse.home import Home
 from warehouse.snapshot import open_snapshot

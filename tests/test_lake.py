@@ -14,10 +14,10 @@ from typing import Any
 import duckdb
 import pytest
 
-from flows import steps
+from flows import run as steps
 from flows.cli.app import run_command
+from flows.core_tables import stage_inputs, stage_tables
 from flows.ingest.catalog import SHIPPED, list_sources
-from flows.ingest.kinds import READERS
 from tests.support.files import ROOT
 from tests.support.postgresql import Server, start_postgresql
 from tests.support.s3 import s3_server
@@ -52,10 +52,10 @@ def published(home: Home) -> Home:
     """Publish what a home's catalog and a few shipped files hold, without Prefect and without charts."""
     sources = [s for s in list_sources(home) if f"{s.kind}/{s.entry_id}" in KEPT or s.source_id.startswith("home/")]
     run = steps.new_run(sources)
-    with home.lock_for_writing(), steps.recorded(home, run):
-        inputs = {name: file for kind in READERS for name, file in steps.ingest(home, kind, sources).items()}
-        inputs |= steps.compute(home, inputs, sources)
-        steps.load(home, run, inputs, sources)
+    with home.lock_for_writing(), steps.record(home, run):
+        tables = stage_inputs(home, sources)
+        tables |= stage_tables(home, tables, sources)
+        steps.load(home, run, tables, sources)
         snapshot.promote(steps.write_snapshot(home, run), home, run.run_id)
     return home
 

@@ -15,7 +15,7 @@ from flows.site.drawing_processes import Drawings
 from flows.site.page_paths import is_folder_name
 from flows.site.snapshot_charts import LeftOut, find_chart, summarize_left_out
 from tests.support.files import write_file
-from tests.support.plain_run import ask_for, done, plain_run, small_catalog
+from tests.support.whole_runs import ask_for, done, plain_run, small_catalog
 from warehouse.errors import InputError, RunError
 from warehouse.home import Home
 from warehouse.rows import fetch_rows

@@ -12,19 +12,18 @@ import pytest
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
-from flows import steps
+from flows import run as steps
+from flows.core_tables import stage_inputs, stage_tables
 from flows.ingest import catalog
 from flows.ingest import user_catalog as entries
 from flows.ingest.catalog import list_sources
 from flows.ingest.document import ID_PATTERN
-from flows.ingest.kinds import READERS
 from flows.ingest.user_catalog import Kind, add_files
 from tests.support.inputs import CONFIG, DEVICE, WORKLOAD
-from tests.support.plain_run import small_catalog
+from tests.support.whole_runs import small_catalog
 from warehouse.build import open_build
 from warehouse.errors import InputError, error_lines
 from warehouse.home import Home
-from warehouse.load import StagedFile
 from warehouse.rows import fetch_rows
 
 EXAMPLES = int(os.environ.get("ROOFLINES_FUZZ_EXAMPLES", "1"))
@@ -104,12 +103,10 @@ def load(home: Home) -> None:
     """Do what a run does, but for charts and pages."""
     sources = list_sources(home)
     run = steps.new_run(sources)
-    with steps.recorded(home, run):
-        inputs: dict[str, StagedFile] = {}
-        for kind in READERS:
-            inputs |= steps.ingest(home, kind, [source for source in sources if source.kind == kind])
-        inputs |= steps.compute(home, inputs, sources)
-        steps.load(home, run, inputs, sources)
+    with steps.record(home, run):
+        tables = stage_inputs(home, sources)
+        tables |= stage_tables(home, tables, sources)
+        steps.load(home, run, tables, sources)
         steps.refuse_offences(steps.check(home))
 
 

@@ -25,7 +25,7 @@ from flows.site.site_rows import read_site_rows
 from flows.site.snapshot_charts import SUFFIXES, find_chart
 from tests.support.files import write_file
 from tests.support.inputs import DEVICE, make_source
-from tests.support.plain_run import plain_run, small_catalog
+from tests.support.whole_runs import plain_run, small_catalog
 from warehouse.errors import InputError
 from warehouse.files.spreadsheet import guard_text_cells
 from warehouse.home import Home

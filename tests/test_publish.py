@@ -10,8 +10,8 @@ import pytest
 
 from flows.cli.app import run_command
 from tests.support.files import write_tree
-from tests.support.plain_run import ask_for, drawn_by_nobody, plain_run, small_catalog
 from tests.support.sites import MINE
+from tests.support.whole_runs import ask_for, drawn_by_nobody, plain_run, small_catalog
 from warehouse.errors import InputError
 from warehouse.home import Home
 from warehouse.site_folder.manifest import MANIFEST, read_inputs_digest, read_manifest

@@ -18,7 +18,7 @@ from flows.ingest.catalog import SHIPPED
 from tests.conftest import Refresh
 from tests.support.files import stat_files
 from tests.support.inputs import CONFIG, DEVICE, WORKLOAD, bad_catalogs
-from tests.support.plain_run import plain_run
+from tests.support.whole_runs import plain_run
 from warehouse.home import Home
 from warehouse.load import fingerprint_tables
 from warehouse.snapshot import open_snapshot

@@ -28,8 +28,8 @@ from tests.support.documents import README, split_cells
 from tests.support.files import ROOT
 from tests.support.hostile import REFUSED
 from tests.support.inputs import DEVICE
-from tests.support.plain_run import plain_run
 from tests.support.sweeps import COST, KEY, SMALL, interrupt_after, query_snapshot, read_shipped_inputs
+from tests.support.whole_runs import plain_run
 from warehouse.build import open_build
 from warehouse.errors import InputError, RunError
 from warehouse.home import Home

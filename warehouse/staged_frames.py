@@ -9,7 +9,6 @@ import polars as pl
 from warehouse.digest import digest_of
 from warehouse.files.atomic import sync_file
 from warehouse.load import StagedFile
-from warehouse.version import code_version
 
 _END = b"PAR1"
 
@@ -35,7 +34,7 @@ def stage_frames(
 
 def staged_files(folder: Path, names: Sequence[str], made_from: Iterable[str]) -> dict[str, StagedFile]:
     """Return the files of some frames, whether they are there or not."""
-    digest = digest_of([*made_from, code_version()])
+    digest = digest_of(made_from)
     return {name: StagedFile(folder / f"{name}-{digest[:16]}.parquet", digest) for name in names}
 
 

@@ -16,7 +16,7 @@ from warehouse.errors import InputError, RunError, one_line
 from warehouse.home import Home
 
 if TYPE_CHECKING:
-    from flows.steps import Summary
+    from flows.run import Summary
 
 _LEAST_EVERY_S, _MOST_EVERY_S = 5, 7 * 86_400
 
@@ -158,8 +158,8 @@ def _refresh(common: Common, catalog: Path | None, publish_to: Path | None, keep
 def _start_drawing(home: Home, catalog: Path | None) -> None:
     """Start the processes that draw charts, if there is anything to draw."""
     from flows.ingest.catalog import list_sources
+    from flows.run import is_published, new_run
     from flows.site import drawing_processes
-    from flows.steps import is_published, new_run
 
     with suppress(Exception):  # the run itself reports what is wrong
         if not is_published(home, new_run(list_sources(home, catalog))):

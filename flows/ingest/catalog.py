@@ -73,7 +73,7 @@ class SourceFile:
         raise InputError(f"{self.path}: changed while the run was reading it; run again")
 
 
-def list_sources(home: Home, given: Path | None = None) -> list[SourceFile]:
+def list_sources(home: Home, given: Path | None = None, shipped: Path | None = None) -> list[SourceFile]:
     """Return the input files of a run.
 
     A file of the home's catalog, and before it one of the given catalog, takes the place of an
@@ -85,7 +85,7 @@ def list_sources(home: Home, given: Path | None = None) -> list[SourceFile]:
     InputError
         The given catalog is no folder or has no file of a known name, or files cannot be read.
     """
-    layers = [("shipped", SHIPPED, "warehouse/catalog"), ("home", home.catalog, "$ROOFLINES_HOME/catalog")]
+    layers = [("shipped", shipped or SHIPPED, "warehouse/catalog"), ("home", home.catalog, "$ROOFLINES_HOME/catalog")]
     if given is not None:
         if not given.is_dir():
             raise InputError(f"--catalog: {given}: expected a folder")

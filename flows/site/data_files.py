@@ -10,11 +10,11 @@ from warehouse.digest import digest_of
 from warehouse.load import read_input_digests
 from warehouse.polars_frames import scan_object
 from warehouse.rows import fetch_column
-from warehouse.sql_files import find_sources, sql_folder
-from warehouse.version import code_version
+from warehouse.sql_files import find_sources, sql_files, sql_folder
+from warehouse.version import strip_comments
 
 _TABLES_OF_RUNS = ("core.run", "core.run_change", "core.run_left_out")  # a run still writes them while it draws
-_TABLES_OF_MIGRATIONS = {"core.phase"}  # filled by a migration, so their digest is that of the code
+_TABLES_OF_MIGRATIONS = {"core.phase"}  # filled by a migration, not by a run
 
 
 def write_data_files(connection: duckdb.DuckDBPyConnection, files: SiteFiles, *, of_runs: bool) -> list[str]:
@@ -36,7 +36,18 @@ def _list_published_objects(connection: duckdb.DuckDBPyConnection) -> Iterator[t
     tables = fetch_column(connection, "select 'core.' || table_name from duckdb_tables() where schema_name = 'core'")
     for name in sorted([*list_published_views(), *tables]):
         digests = [loaded.get(table, "") for table in _find_tables(name)]
-        yield name, digest_of([name, code_version(), *digests]) if all(digests) else ""
+        yield name, digest_of([name, *_find_sql(name), *digests]) if all(digests) else ""
+
+
+def _find_sql(name: str) -> Iterator[str]:
+    """Yield the code of all functions, of a view, and of the views that it reads."""
+    yield from (strip_comments(path.read_text("utf-8"), ".sql") for path in sql_files("functions"))
+    schema, view = name.split(".")
+    if schema != "core":
+        sql = (sql_folder() / "views" / schema / f"{view}.sql").read_text("utf-8")
+        yield strip_comments(sql, ".sql")
+        for source in find_sources(sql):
+            yield from _find_sql(source)
 
 
 def _find_tables(name: str) -> set[str]:

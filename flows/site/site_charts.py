@@ -24,7 +24,7 @@ from flows.site.snapshot_charts import (
 )
 from warehouse.digest import digest_of
 from warehouse.errors import InputError, RunError, explain_disk_error, one_line
-from warehouse.version import code_version
+from warehouse.version import step_code
 
 _NOTHING_TO_DRAW = "no roof of the dtype, or no points at the setting"
 
@@ -98,7 +98,7 @@ class SiteCharts:
             return
         self._charts.append(ShownChart(entry, frame))
         files = {suffix: f"charts/{entry.name}/{entry.name}.{suffix}" for suffix in SUFFIXES}
-        digest = digest_of([compose_sql(entry), frame.write_csv(), code_version()])
+        digest = digest_of([compose_sql(entry), frame.write_csv(), step_code("flows.site.render")])
         if not self._files.reuse(entry.name, digest, files.values()):
             targets = {suffix: self._files.new / file for suffix, file in files.items()}
             drawings.submit(entry.name, partial(submit_chart, entry, frame, targets))
