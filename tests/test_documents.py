@@ -181,7 +181,7 @@ def test_the_gallery_is_drawn_on_a_fresh_home(home: Home, monkeypatch: pytest.Mo
     home.catalog.mkdir()
     (home.catalog / "gallery.toml").write_text(block.text, "utf-8")
     monkeypatch.setattr(
-        "flows.site.publish.list_snapshot_charts",
+        "flows.site.site_charts.list_snapshot_charts",
         lambda opened: [entry for entry in list_snapshot_charts(opened) if entry.source],
     )
     summary = plain_run(home, draws=True)
