@@ -18,6 +18,7 @@ from flows.ingest.catalog import list_sources
 from flows.ingest.readers.ops import read_ops
 from flows.ingest.user_catalog import add_files
 from tests.support.commands import ingest
+from tests.support.drawings import draw_without_ink
 from tests.support.files import write_file
 from tests.support.inputs import CONFIG, DEVICE, KERNELS, MEASUREMENT, TABLE, WORKLOAD, assert_refused, make_source
 from tests.support.whole_runs import plain_run
@@ -268,7 +269,8 @@ def test_kernels_may_come_in_any_format(suffix: str, tmp_path: Path) -> None:
 
 def test_kernels_stand_beside_the_ops_of_models(home: Home, tmp_path: Path) -> None:
     assert ingest(home, "ops", str(write_file(tmp_path, "kernels.csv", KERNELS))) == 0
-    plain_run(home, draws=True)
+    with draw_without_ink("ops-kernels-a40"):
+        plain_run(home, draws=True)
     with open_snapshot(home.snapshot) as connection:
         rows = connection.sql(
             "select op, op_group, series, precision_id, flops, bytes, repeat, bound, phase from mart.roofline_point"

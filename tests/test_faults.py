@@ -3,7 +3,6 @@
 Whole runs through Prefect that are killed or fail stand in test_refresh.
 """
 
-import itertools
 import multiprocessing
 import os
 import random
@@ -28,6 +27,7 @@ import pytest
 from flows.cli.app import run_command
 from flows.ingest.catalog import list_sources
 from tests.support.files import ROOT
+from tests.support.tiers import keep_fast, mark_slow
 from tests.support.whole_runs import STAGES, ask_for, content, plain_run, run_telling, small_catalog
 from warehouse import snapshot
 from warehouse.checks import Rule
@@ -37,7 +37,6 @@ from warehouse.home import Home
 from warehouse.load import Fingerprints
 from warehouse.site_folder.manifest import read_inputs_digest
 
-KILLS = 50
 _HEADER, _BLOCK = 12_288, 262_144  # bytes of a DuckDB file
 
 
@@ -144,10 +143,11 @@ def kill_often(
     return hits
 
 
-def test_fifty_kills_lose_nothing(
-    built: Home, shipped: Path, whole: Fingerprints, elsewhere: Fingerprints, tmp_path: Path
+@pytest.mark.parametrize("stages", [["load", "promote"], *mark_slow([STAGES * 6])], ids=len)
+def test_kills_lose_nothing(
+    stages: Sequence[str], built: Home, shipped: Path, whole: Fingerprints, elsewhere: Fingerprints, tmp_path: Path
 ) -> None:
-    """Every stage is hit, at moments spread over its duration: readers see one state or the other, the next run mends.
+    """Stages are hit at moments spread over their duration: readers see one state or the other, the next run mends.
 
     Two homes are tried beside each other.
     """
@@ -155,12 +155,12 @@ def test_fifty_kills_lose_nothing(
     catalogs = [shutil.copytree(shipped, tmp_path / f"catalog of {home.path.name}") for home in homes]
     ask_for(catalogs[0], 16)
     lasts, chance = durations(copy_of(built, tmp_path / "timed"), catalogs[0]), random.Random(50)
-    kills = [(stage, chance.random() * lasts[stage]) for stage in itertools.islice(itertools.cycle(STAGES), KILLS)]
+    kills = [(stage, chance.random() * lasts[stage]) for stage in stages]
     with ThreadPoolExecutor() as lanes:
-        arguments = (homes, catalogs, [(whole, elsewhere)] * 2, (kills[: KILLS // 2], kills[KILLS // 2 :]))
+        arguments = (homes, catalogs, [(whole, elsewhere)] * 2, (kills[::2], kills[1::2]))
         hits = sum(lanes.map(kill_often, *arguments), Counter[str]())
     print(f"kills by stage: {dict(hits)}")
-    assert set(STAGES) <= set(hits)
+    assert len(stages) <= len(STAGES) or set(STAGES) <= set(hits)
     for home, catalog in zip(homes, catalogs, strict=True):
         plain_run(home, catalog)
         assert content(home.snapshot) == whole
@@ -168,7 +168,7 @@ def test_fifty_kills_lose_nothing(
         assert {path.name for path in home.path.iterdir()} == left
         with snapshot.open_snapshot(home.snapshot) as connection:
             statuses = connection.execute("select distinct status from core.run order by all").fetchall()
-        assert statuses == [("failed",), ("succeeded",)]
+        assert {("succeeded",)} <= set(statuses) <= {("failed",), ("succeeded",)}
 
 
 @pytest.fixture
@@ -353,7 +353,7 @@ def runs_until_published(home: Home, shipped: Path) -> int:
 DAMAGES = [cut, overwrite, spoil(4)]
 
 
-@pytest.mark.parametrize("damage", [*DAMAGES, spoil(9), in_the_way, pipe, log_of_another])
+@pytest.mark.parametrize("damage", keep_fast(3, [cut, in_the_way, log_of_another, *DAMAGES[1:], spoil(9), pipe]))
 def test_a_damaged_build_database(
     damage: Callable[[Path], None], home: Home, shipped: Path, whole: Fingerprints, elsewhere: Fingerprints
 ) -> None:
@@ -366,7 +366,7 @@ def test_a_damaged_build_database(
         assert connection.execute("select count(*) from core.run where status = 'succeeded'").fetchall()[0] == (2,)
 
 
-@pytest.mark.parametrize("damage", DAMAGES)
+@pytest.mark.parametrize("damage", keep_fast(1, DAMAGES))
 def test_a_damaged_snapshot_is_published_anew(
     damage: Callable[[Path], None], home: Home, shipped: Path, whole: Fingerprints
 ) -> None:
@@ -431,7 +431,7 @@ def test_a_rule_that_does_not_hold_stops_the_run(
     assert content(home.snapshot) == whole
 
 
-@pytest.mark.parametrize("name", ["build", "rooflines"])
+@pytest.mark.parametrize("name", keep_fast(1, ["build", "rooflines"]))
 def test_tables_that_were_edited(name: str, home: Home, shipped: Path, whole: Fingerprints) -> None:
     edits = ["update core.op_cost set flops = 2 * flops", "delete from core.model_shard"]
     edits.append("update core.op_cost set intensity_flops_per_byte = 2 * intensity_flops_per_byte")
@@ -642,6 +642,7 @@ def test_links_for_home_and_site(home: Home, shipped: Path, elsewhere: Fingerpri
     ]  # fmt: skip
 
 
+@pytest.mark.slow
 def test_odd_paths(built: Home, shipped: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """A run with a catalog, questions, sweeps here and elsewhere, and what is written go by any name."""
     name = 'it\'s "a" #1 %41 [x]* $HOME {y};\n 屋顶 📈 בית'
@@ -680,6 +681,7 @@ def test_homes_that_cannot_be(name: str, built: Home, tmp_path: Path, capsys: py
     assert not home.exists()
 
 
+@pytest.mark.slow
 def test_two_homes_at_once(shipped: Path, tmp_path: Path) -> None:
     """Two commands with servers of their own, and one home of Prefect's for both."""
     script = "import sys; from pathlib import Path; from flows.cli.app import main; from flows.ingest import catalog\n"

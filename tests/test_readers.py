@@ -11,6 +11,7 @@ import pytest
 
 from flows.cli.app import run_command
 from tests.support.files import ROOT
+from tests.support.tiers import keep_fast
 from warehouse import snapshot
 from warehouse.build import open_build
 from warehouse.errors import InputError
@@ -18,7 +19,6 @@ from warehouse.home import Home
 from warehouse.runs import Run, finish_run, mark_rows_ready, start_run
 from warehouse.snapshot import find_snapshot, list_snapshots, open_snapshot
 
-PUBLICATIONS = 100
 NEWEST = "select max(run_number) from core.run"
 # reads the newest run and two counts that a run changes together; ends when told to, and says how often it read
 READER = """
@@ -53,7 +53,8 @@ def publish_a_run(home: Home, number: int) -> str:
     return run.run_id
 
 
-def test_readers_never_wait(tmp_path: Path) -> None:
+@pytest.mark.parametrize("publications", keep_fast(1, [8, 100]))
+def test_readers_never_wait(publications: int, tmp_path: Path) -> None:
     home, stop = Home(tmp_path / "home"), tmp_path / "stop"
     publish_a_run(home, 1)
     command = [sys.executable, "-c", READER, str(home.snapshot), str(stop)]
@@ -70,7 +71,7 @@ def test_readers_never_wait(tmp_path: Path) -> None:
     with ThreadPoolExecutor(1) as beside:
         reading = beside.submit(read_with_the_shell)
         try:
-            for number in range(2, PUBLICATIONS + 1):
+            for number in range(2, publications + 1):
                 publish_a_run(home, number)
         finally:
             stop.touch()
@@ -80,10 +81,10 @@ def test_readers_never_wait(tmp_path: Path) -> None:
         assert reader.returncode == 0
         reads, last = map(int, said.split())
         assert reads > 1
-        assert last <= PUBLICATIONS
+        assert last <= publications
     assert len(set(seen)) > 1
     assert seen == sorted(seen)
-    assert [path.stem for path in list_snapshots(home)] == [f"run-{n:04}" for n in (100, 99, 98)]
+    assert [path.stem for path in list_snapshots(home)] == [f"run-{publications - n:04}" for n in range(3)]
 
 
 def test_snapshots_that_are_kept(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:

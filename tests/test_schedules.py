@@ -25,6 +25,8 @@ PATIENCE_S = 240
 
 T = TypeVar("T")
 
+pytestmark = pytest.mark.slow
+
 
 def until(question: Callable[[], T], patience_s: float = PATIENCE_S) -> T:
     """Ask until the answer is yes, and return it."""

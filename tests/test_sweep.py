@@ -29,6 +29,7 @@ from tests.support.files import ROOT
 from tests.support.hostile import REFUSED
 from tests.support.inputs import DEVICE
 from tests.support.sweeps import COST, KEY, SMALL, interrupt_after, query_snapshot, read_shipped_inputs
+from tests.support.tiers import keep_fast
 from tests.support.whole_runs import plain_run
 from warehouse.build import open_build
 from warehouse.errors import InputError, RunError
@@ -201,7 +202,7 @@ def test_an_interrupted_sweep_goes_on(home: Home) -> None:
     assert query_snapshot(home, "select count(*) from mart.sweep_cost") == [(112,)]
 
 
-@pytest.mark.parametrize("sent", [signal.SIGINT, signal.SIGKILL])
+@pytest.mark.parametrize("sent", keep_fast(1, [signal.SIGKILL, signal.SIGINT]))
 def test_a_killed_sweep_leaves_whole_parts(sent: signal.Signals, home: Home) -> None:
     arguments = ["--name", "small", "--model", "llama-7b", "--batch", "1:256:1", "--sequence", "1:256:1"]
     command = [sys.executable, "-P", "-m", "flows.cli", "sweep", *arguments, "--rows-per-part", "20000"]
@@ -306,7 +307,7 @@ HOSTILE_TO_PARTS = [
 ]
 
 
-@pytest.mark.parametrize("sql", [*REFUSED, *HOSTILE_TO_PARTS])
+@pytest.mark.parametrize("sql", [*HOSTILE_TO_PARTS, *keep_fast(1, REFUSED)])
 def test_the_sandbox_holds_beside_a_sweep(sql: str, swept: Home, capsys: pytest.CaptureFixture[str]) -> None:
     part = min(files_of(swept))
     before = part.read_bytes()
