@@ -40,7 +40,7 @@ def test_a_webhook_and_a_command_get_the_same_document(tmp_path: Path, monkeypat
     [
         (URL, "http://127.0.0.1:1/", "Connection refused"),
         (URL, "http://127.0.0.1:port/", "nonnumeric port"),
-        (URL, "file:///etc/hostname", "expected an address"),
+        (URL, "file:///etc/hostname", "expected a URL"),
         (COMMAND, "exit 3", "exit status 3"),
         (COMMAND, "/no/such/command 2>&-", "exit status 127"),
     ],

@@ -180,7 +180,7 @@ def test_a_device_file_may_have_any_name(tmp_path: Path, capsys: pytest.CaptureF
     assert entries(home) == {"hardware/mine.toml"}
     path = write_file(tmp_path, "a40.toml", DEVICE.replace('"mine"', '"a40"').replace('"Mine"', '"A40"'))
     assert ingest(home, "hardware", str(path)) == 0
-    assert "in the place of the shipped one" in capsys.readouterr().out
+    assert "replaces the shipped one" in capsys.readouterr().out
 
 
 def test_a_model_from_a_file_or_a_folder(tmp_path: Path) -> None:
