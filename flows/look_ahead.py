@@ -6,15 +6,13 @@ from pathlib import Path
 import polars as pl
 
 from flows import steps
-from flows.ingest.catalog import SourceFile, list_sources
-from flows.ingest.kinds import READERS, refuse_unknown_names
+from flows.ingest.catalog import list_sources
+from flows.ingest.kinds import CATALOG_KINDS, refuse_unknown_names
+from flows.ingest.source_file import SourceFile
 from flows.steps import Summary
 from warehouse.errors import refused_together
 from warehouse.home import Home
 from warehouse.site_placement import made_from
-
-# kinds whose files may be of any size: the run reads them, once
-_LARGE = {"measurement"}
 
 
 def look_ahead(
@@ -61,9 +59,11 @@ def _refuse_bad_files(home: Home, sources: list[SourceFile], warn: Callable[[str
     """Raise `InputError` if a run would refuse a file of the catalog; files that a run has staged are good."""
     frames: dict[str, pl.LazyFrame] = {}
     with refused_together() as each:
-        for kind in (kind for kind in READERS if kind not in _LARGE):
+        for name, kind in CATALOG_KINDS.items():
+            if kind.max_bytes is None:  # files of any size are read once, by the run itself
+                continue
             with each():
-                frames |= steps.read(home, kind, [source for source in sources if source.kind == kind])
+                frames |= steps.read(home, name, [source for source in sources if source.kind == name])
     refuse_unknown_names(frames, sources)
     for name, fault in steps.charts_with_faults(frames).select("name", "fault").drop_nulls().iter_rows():
         warn(f"gallery.toml: {name}: {fault}; the chart is left out")

@@ -12,14 +12,15 @@ from pathlib import Path
 import duckdb
 import polars as pl
 
-from flows.ingest.catalog import SourceFile, digest_of_sources
-from flows.ingest.kinds import READERS, Frames, read_kind, refuse_unknown_names
+from flows.ingest.kinds import CATALOG_KINDS, Frames, read_kind, refuse_unknown_names
 from flows.ingest.readers.calibration import transfer_to_relatives
 from flows.ingest.readers.gallery import mark_unknown_ids
 from flows.ingest.readers.measurement import add_measured_ceilings, refuse_unknown_devices
+from flows.ingest.source_file import SourceFile, digest_of_sources
 from flows.intensity.costs import op_costs
 from flows.intensity.custom import custom_costs, custom_shapes
 from flows.intensity.shapes import model_shards, op_shapes
+from flows.intensity.terms import DEGREES
 from flows.site import publish
 from flows.site.snapshot_charts import LeftOut, summarize_left_out
 from warehouse import snapshot
@@ -67,14 +68,11 @@ class Summary:
         return "\n".join(lines)
 
 
-# devices that a model can be shared by
-_DEGREES = [1, 2, 4, 8]
-
 # what charts of users name, and the column that holds the name
 _NAMED_BY_CHARTS = {"hardware": "hardware_id", "model": "model_id", "op_set": "op_set_id", "precision": "precision_id"}
 
 # staged frames that are no tables of core
-_NO_TABLES = {"op", "relative", "fitted", *(f"origin_{kind}" for kind in READERS)}
+_NO_TABLES = {"op", "relative", "fitted", *(f"origin_{kind}" for kind in CATALOG_KINDS)}
 
 
 def new_run(sources: Sequence[SourceFile], flow_run_id: str | None = None) -> Run:
@@ -198,8 +196,7 @@ def read(home: Home, kind: str, sources: Sequence[SourceFile]) -> Frames:
 
 def _names_and_digests(kind: str, sources: Sequence[SourceFile]) -> tuple[list[str], list[str]]:
     """Return the names of the frames of a kind, and what they are made from."""
-    _, tables = READERS[kind]
-    return [*tables, f"origin_{kind}"], [kind, digest_of_sources(sources)]
+    return [*CATALOG_KINDS[kind].frames, f"origin_{kind}"], [kind, digest_of_sources(sources)]
 
 
 def compute(home: Home, inputs: Mapping[str, Staged], sources: Sequence[SourceFile]) -> dict[str, Staged]:
@@ -217,7 +214,7 @@ def compute(home: Home, inputs: Mapping[str, Staged], sources: Sequence[SourceFi
         return {
             "op_shape": every_shape.drop("precisions"),
             "op_cost": pl.concat(costs),
-            "model_shard": model_shards(models, _DEGREES).drop("active"),
+            "model_shard": model_shards(models, DEGREES).drop("active"),
         }
 
     tables = ["op_shape", "op_cost", "model_shard"]
@@ -286,7 +283,7 @@ def load(
     with open_build(home) as connection:
 
         def build() -> dict[str, pl.DataFrame]:
-            origins = [pl.read_parquet(inputs[f"origin_{kind}"].path, glob=False) for kind in READERS]
+            origins = [pl.read_parquet(inputs[f"origin_{kind}"].path, glob=False) for kind in CATALOG_KINDS]
             known = read_frame(connection, "select source_id, sha256, ingested_at from core.source")
             return {"source": _source_frame(sources, pl.concat(origins), known, run.started_at)}
 

@@ -17,7 +17,7 @@ import pytest
 from flows import steps
 from flows.cli.app import run_command
 from flows.ingest.catalog import SHIPPED, list_sources
-from flows.ingest.kinds import READERS
+from flows.ingest.kinds import CATALOG_KINDS
 from tests.support.files import ROOT
 from tests.support.postgresql import Server, start_postgresql
 from tests.support.s3 import s3_server
@@ -50,7 +50,7 @@ def published(home: Home) -> Home:
     sources = [s for s in list_sources(home) if f"{s.kind}/{s.entry_id}" in KEPT or s.source_id.startswith("home/")]
     run = steps.new_run(sources)
     with home.writing(), steps.recorded(home, run):
-        inputs = {name: file for kind in READERS for name, file in steps.ingest(home, kind, sources).items()}
+        inputs = {name: file for kind in CATALOG_KINDS for name, file in steps.ingest(home, kind, sources).items()}
         inputs |= steps.compute(home, inputs, sources)
         steps.load(home, run, inputs, sources)
         snapshot.promote(steps.write_snapshot(home, run), home, run.run_id)

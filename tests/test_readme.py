@@ -9,7 +9,8 @@ import pytest
 
 from flows.cli.app import run_command
 from flows.ingest.readers.hardware import read_hardware
-from flows.ingest.readers.workload import read_precisions, read_workloads
+from flows.ingest.readers.precision import read_precisions
+from flows.ingest.readers.workload import read_workloads
 from flows.site.snapshot_charts import list_snapshot_charts
 from tests.support.documents import README, split_cells
 from tests.support.files import ROOT, write_file

@@ -10,8 +10,9 @@ from prefect.cache_policies import NO_CACHE
 from prefect.events import emit_event
 
 from flows import steps
-from flows.ingest.catalog import SourceFile, list_sources
-from flows.ingest.kinds import READERS
+from flows.ingest.catalog import list_sources
+from flows.ingest.kinds import CATALOG_KINDS
+from flows.ingest.source_file import SourceFile
 from flows.orchestrate.alerts import tell_of_failed_run
 from flows.orchestrate.missed_runs import skip_missed_runs
 from flows.orchestrate.served import end_with_server
@@ -44,7 +45,7 @@ def ingest(home: Home, sources: list[SourceFile]) -> dict[str, Staged]:
     """Validate the files of every kind."""
     inputs: dict[str, Staged] = {}
     with refused_together() as each:
-        for kind in READERS:
+        for kind in CATALOG_KINDS:
             with each():
                 inputs |= steps.ingest(home, kind, [source for source in sources if source.kind == kind])
     return inputs
@@ -96,7 +97,7 @@ def _run_name() -> str:
         sources = list_sources(Home.at(home), catalog)
     except InputError:
         return "refresh"
-    counts = {kind: sum(source.kind == kind for source in sources) for kind in READERS}
+    counts = {kind: sum(source.kind == kind for source in sources) for kind in CATALOG_KINDS}
     return f"refresh {counts['hardware']} devices, {counts['model']} models, {counts['workload']} workloads"
 
 
