@@ -1,1 +1,1 @@
-"""Charts: a frame in, an Altair chart out. Every figure comes from a view; a chart places it."""
+"""Altair charts from polars frames. Every figure comes from a view; a chart only places it."""

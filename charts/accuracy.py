@@ -6,10 +6,9 @@ import altair as alt
 import polars as pl
 
 from charts.axes import Layer, log_axis
-from charts.style import BLUE, GREEN, GREY, HEIGHT, INK, ORANGE, PURPLE, SKY, VERMILION, WIDTH, style_chart
+from charts.style import COLOURS, GREY, assemble_chart
 
 BAND = 0.1
-_COLOURS = [BLUE, VERMILION, GREEN, PURPLE, ORANGE, SKY, INK, GREY]
 KIND_TOOLTIP = [
     alt.Tooltip("label:N", title="kind"),
     alt.Tooltip("ops:N", title="op"),
@@ -27,7 +26,7 @@ KIND_TOOLTIP = [
 
 
 def draw_accuracy(frame: pl.DataFrame) -> alt.LayerChart:
-    """Return the chart of the rows of sql/charts/accuracy.sql."""
+    """Draw the rows of sql/charts/accuracy.sql."""
     low = 0.7 * min(frame["latency_s"].to_list() + frame["predicted_s"].to_list())
     high = 1.4 * max(frame["latency_s"].to_list() + frame["predicted_s"].to_list())
     domain = (low, high)
@@ -58,14 +57,8 @@ def draw_accuracy(frame: pl.DataFrame) -> alt.LayerChart:
     title = f"{of_all['hardware']}: {share:.0%} of {kernels:,} kernels are predicted to ten percent"
     errors = f"median error {of_all['median_absolute_error']:.1%}, mean {of_all['mean_absolute_error']:.1%}"
     subtitle = [f"Calibrated roofs: {errors}{describe_sample(frame)}"]
-    chart: Any = alt.layer(*layers)
-    return style_chart(
-        chart,
-        pl.concat([band, frame], how="diagonal"),
-        title=alt.TitleParams(title, subtitle=subtitle),
-        width=WIDTH,
-        height=HEIGHT,
-        description=f"Predicted over measured times. {title}. {subtitle[0]}.",
+    return assemble_chart(
+        layers, pl.concat([band, frame], how="diagonal"), "Predicted over measured times", title, subtitle
     )
 
 
@@ -74,7 +67,7 @@ def kind_colour(frame: pl.DataFrame) -> alt.Color:
     kinds = frame["label"].unique().sort().to_list()
     return alt.Color(
         "label:N",
-        scale=alt.Scale(domain=kinds, range=_COLOURS[: len(kinds)]),
+        scale=alt.Scale(domain=kinds, range=COLOURS[: len(kinds)]),
         legend=alt.Legend(title="kind of op", orient="bottom", direction="horizontal"),
     )
 

@@ -1,4 +1,4 @@
-"""What all rooflines share: logarithmic axes, colours, and the frame's rows as chart data."""
+"""Logarithmic axes, and layers that draw part of a chart's rows."""
 
 import math
 from collections.abc import Iterable
@@ -13,35 +13,35 @@ Domain = tuple[float, float]
 
 
 class Layer(alt.Chart):
-    """A layer in the making.
+    """A layer that is cheap to combine.
 
-    Where layers are put together, Altair copies all that is in them, four times: most of what a chart takes.
+    Altair deep-copies a layer four times when it combines layers, which would take most of the time of a chart.
     """
 
     def copy(self, deep: bool | Iterable[Any] = True, ignore: list[str] | None = None) -> Self:
-        """Return a copy that has marks and channels in common, which nobody changes in place."""
+        """Return a shallow copy: marks and channels are shared, and never changed in place."""
         return super().copy(deep=False if deep is True else deep, ignore=ignore)
 
 
 def select_layer(layer: str) -> alt.Chart:
-    """Return the rows of one layer of the data."""
+    """Return a chart of the rows that belong to one layer."""
     return Layer().transform_filter(f"datum.layer == '{layer}'")
 
 
 def x_axis(domain: Domain, title: str, **axis: Any) -> alt.X:
-    """Return operational intensity on a logarithmic axis with a tick a decade."""
+    """Return operational intensity on a logarithmic axis with one tick per decade."""
     return alt.X(f"{INTENSITY}:Q", **log_axis(domain, title, **axis))
 
 
 def y_axis(domain: Domain, title: str, **axis: Any) -> alt.Y:
-    """Return performance on a logarithmic axis with a tick a decade."""
+    """Return performance on a logarithmic axis with one tick per decade."""
     return alt.Y(f"{PERFORMANCE}:Q", **log_axis(domain, title, **axis))
 
 
 def clip_roofs(frame: pl.DataFrame, domain: Domain) -> pl.DataFrame:
-    """Return the rows with the far ends of roofs moved along them to the edges of the chart.
+    """Return the rows with the far ends of roofs moved along the roof to the edges of the chart.
 
-    Left of a ridge a roof has slope one on logarithmic axes, right of it none.
+    On logarithmic axes a roof has slope 1 left of its ridge, and is flat right of it.
     """
     left, right = domain
     is_left = pl.col("layer").is_in(["bandwidth", "roof"]) & (pl.col(INTENSITY) < left)
@@ -53,17 +53,16 @@ def clip_roofs(frame: pl.DataFrame, domain: Domain) -> pl.DataFrame:
     )
 
 
-def log_axis(domain: Domain, title: str, mantissas: tuple[int, ...] = (1,), **axis: Any) -> dict[str, Any]:
-    """Return scale and axis of a logarithmic channel, with ticks at these multiples of the powers of ten."""
-    scale = alt.Scale(type="log", domain=list(domain), nice=False)
+def log_axis(domain: Domain, title: str, mantissas: Iterable[int] = (1,), **axis: Any) -> dict[str, Any]:
+    """Return scale and axis of a logarithmic channel, with ticks at `mantissas` times the powers of ten."""
     return {
-        "scale": scale,
+        "scale": alt.Scale(type="log", domain=list(domain), nice=False),
         "axis": alt.Axis(**{"title": title, "values": _list_ticks(domain, mantissas), "format": "~s", **axis}),
     }
 
 
-def _list_ticks(domain: Domain, mantissas: tuple[int, ...]) -> list[float]:
-    low, high = (end * (1 + nudge) for end, nudge in zip(domain, (-1e-9, 1e-9), strict=True))
-    first, last = (math.floor(math.log10(end)) for end in (low, high))
+def _list_ticks(domain: Domain, mantissas: Iterable[int]) -> list[float]:
+    low, high = domain[0] * (1 - 1e-9), domain[1] * (1 + 1e-9)
+    first, last = math.floor(math.log10(low)), math.floor(math.log10(high))
     ticks = [mantissa * 10.0**exponent for exponent in range(first, last + 1) for mantissa in mantissas]
     return [tick for tick in ticks if low <= tick <= high]

@@ -4,10 +4,9 @@ import altair as alt
 import polars as pl
 
 from charts.axes import INTENSITY, clip_roofs, select_layer
-from charts.roofline import RooflineAxes, assemble_roofline
-from charts.style import BLUE, GREEN, GREY, INK, LABEL, ORANGE, PURPLE, SKY, VERMILION, WIDTH
+from charts.roofline import RooflineAxes
+from charts.style import COLOURS, INK, LABEL, WIDTH, assemble_chart
 
-_COLOURS = [BLUE, VERMILION, GREEN, PURPLE, ORANGE, SKY, INK, GREY]
 _DASHES = [[1, 0], [8, 3], [3, 2], [8, 3, 2, 3]]
 _TOOLTIP = [
     alt.Tooltip("hardware:N", title="device"),
@@ -20,11 +19,11 @@ _TOOLTIP = [
 
 
 def draw_comparison(frame: pl.DataFrame) -> alt.LayerChart:
-    """Return the chart of the rows of sql/charts/comparison.sql."""
+    """Draw the rows of sql/charts/comparison.sql."""
     axes = RooflineAxes(frame)
     devices = frame["hardware"].unique(maintain_order=True).to_list()
-    colours = [_COLOURS[i % len(_COLOURS)] for i in range(len(devices))]
-    dashes = [_DASHES[(i + i // len(_COLOURS)) % len(_DASHES)] for i in range(len(devices))]
+    colours = [COLOURS[i % len(COLOURS)] for i in range(len(devices))]
+    dashes = [_DASHES[(i + i // len(COLOURS)) % len(_DASHES)] for i in range(len(devices))]
     chosen = alt.selection_point(fields=["hardware"], bind="legend", name="device")
     faded = alt.condition(chosen, alt.value(1), alt.value(0.12))
     colour = alt.Color(
@@ -50,9 +49,10 @@ def draw_comparison(frame: pl.DataFrame) -> alt.LayerChart:
     ]
     labels = axes.place_end_labels(frame.filter(vertex=3))
     dtype, bases = frame["dtype"][0], ", ".join(frame["basis"].unique().sort())
-    return assemble_roofline(
+    return assemble_chart(
         layers,
         pl.concat([clip_roofs(frame, axes.x_domain), labels], how="diagonal"),
+        "Roofline",
         f"{dtype} {_compose_title(frame.filter(vertex=2).sort(INTENSITY))}",
         [f"Default {dtype} roofs, dense peaks over DRAM bandwidth, basis {bases}"],
     )

@@ -1,14 +1,12 @@
 """Intensity of ops over the batch, and where it crosses the ridge of a device."""
 
 import math
-from typing import Any
 
 import altair as alt
 import polars as pl
 
 from charts.axes import INTENSITY, log_axis, select_layer
 from charts.decode_steps import (
-    add_parameters,
     describe_roof,
     describe_setting,
     draw_context_label,
@@ -18,7 +16,7 @@ from charts.decode_steps import (
     select_shortest_context,
 )
 from charts.roofline import spread
-from charts.style import GREY, HALO, HEIGHT, INK, ORANGE, WIDTH, style_chart
+from charts.style import GREY, HALO, HEIGHT, INK, ORANGE, WIDTH, add_parameter, assemble_chart
 
 _LINE_HEIGHT = 15  # pixels from one label at the right to the next
 _MOST_NAMES = 2
@@ -37,7 +35,7 @@ _TOOLTIP = [
 
 
 def draw_crossover(frame: pl.DataFrame) -> alt.LayerChart:
-    """Return the chart of the rows of sql/charts/crossover.sql."""
+    """Draw the rows of sql/charts/crossover.sql."""
     points = frame.filter(layer="computed")
     batches = points["batch_size"].unique().sort().to_list()
     groups = points["op_group"].unique().sort().to_list()
@@ -77,21 +75,14 @@ def draw_crossover(frame: pl.DataFrame) -> alt.LayerChart:
             for look in (HALO, {"color": INK})
         ),
     ]
-    up = HEIGHT / math.log10(y_domain[1] / y_domain[0])
+    decade_height = HEIGHT / math.log10(y_domain[1] / y_domain[0])
     shown = select_shortest_context(points)
     title, subtitle = _compose_title(shown), _compose_subtitle(shown)
-    chart: Any = alt.layer(*layers)
-    return add_parameters(
-        style_chart(
-            chart,
-            pl.concat([frame, _place_labels(points, _LINE_HEIGHT / up, math.log10(y_domain[1]))], how="diagonal"),
-            title=alt.TitleParams(title, subtitle=subtitle),
-            width=WIDTH,
-            height=HEIGHT,
-            description=f"Intensity of ops over batch. {title}. {'. '.join(subtitle)}.",
-        ),
-        make_context_choice(points),
+    labels = _place_labels(points, _LINE_HEIGHT / decade_height, math.log10(y_domain[1]))
+    chart = assemble_chart(
+        layers, pl.concat([frame, labels], how="diagonal"), "Intensity of ops over batch", title, subtitle
     )
+    return add_parameter(chart, make_context_choice(points))
 
 
 def _place_labels(points: pl.DataFrame, gap: float, top: float) -> pl.DataFrame:

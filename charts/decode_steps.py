@@ -1,6 +1,4 @@
-"""What charts of a model's steps share: a look for each op group, axes of batches, and the choice of a context."""
-
-from typing import Any
+"""What charts of decode steps share: the looks of op groups, the choice of a context, and lines of the subtitle."""
 
 import altair as alt
 import polars as pl
@@ -8,7 +6,7 @@ import polars as pl
 from charts.axes import Layer
 from charts.style import BLUE, GREEN, GREY, INK, ORANGE, PURPLE, SKY, VERMILION
 
-# an op group looks the same on every chart: colour, and shape where it is a point
+# An op group has the same colour, and as a point the same shape, on every chart.
 _LOOKS = {
     "attention": (BLUE, "circle"),
     "up/gate/down": (VERMILION, "square"),
@@ -31,48 +29,40 @@ def list_looks(groups: list[str]) -> tuple[list[str], list[str]]:
 
 
 def make_context_choice(frame: pl.DataFrame) -> alt.Parameter:
-    """Return the choice of a context among those of the frame; the shortest is drawn first."""
+    """Return the choice between the contexts of a frame; the shortest is drawn first."""
     contexts = frame["sequence_length"].drop_nulls().unique().sort().to_list()
     select = alt.binding_select(options=contexts, labels=[f"{each:,}" for each in contexts], name="context, tokens")
     return alt.param(name="context", value=contexts[0], bind=select)
 
 
 def select_context(*conditions: str) -> alt.Chart:
-    """Return a chart of the rows of the chosen context for which the conditions hold."""
+    """Return a chart of the rows of the chosen context that meet these conditions."""
     return Layer().transform_filter(" && ".join(["datum.sequence_length == context", *conditions]))
 
 
 def draw_context_label(one_row: alt.Chart, x: float) -> alt.Chart:
-    """Return the chosen context, written at the top of a chart of one row."""
-    said = alt.ExprRef("'context ' + format(context, ',')")
-    text: alt.Chart = one_row.mark_text(text=said, align="left", fontWeight="bold", fontSize=12, color=GREY)
+    """Return the chosen context as a text at the top of the plot; `one_row` is a chart of one row."""
+    context = alt.ExprRef("'context ' + format(context, ',')")
+    text: alt.Chart = one_row.mark_text(text=context, align="left", fontWeight="bold", fontSize=12, color=GREY)
     return text.encode(x=alt.XValue(x), y=alt.YValue(12))
 
 
 def select_shortest_context(frame: pl.DataFrame) -> pl.DataFrame:
-    """Return the rows that are drawn first."""
+    """Return the rows that are drawn first, which titles are about."""
     return frame.filter(pl.col("sequence_length") == pl.col("sequence_length").min())
 
 
 def describe_setting(shown: pl.DataFrame) -> str:
-    """Say at which setting a chart is drawn first, whatever is chosen later."""
+    """Name the setting that is drawn first; the title is about it whatever the reader chooses."""
     precision, convention, context = shown.select("precision_id", "convention", "sequence_length").row(0)
     return f"Decode in {precision}, {convention} convention, at context {context:,}"
 
 
-def describe_roof(frame: pl.DataFrame, what: str = "At the roof, a lower bound of time") -> list[str]:
-    """Say what times are held against, and who states it, in one line or two."""
+def describe_roof(frame: pl.DataFrame, subject: str = "At the roof, a lower bound of time") -> list[str]:
+    """Name the roof that times refer to, and its origin, in one line or two."""
     dtype, basis = frame["dtype"][0], ", ".join(frame["basis"].drop_nulls().unique().sort())
-    said = f"{what}: {dtype} peak and DRAM bandwidth, basis {basis}"
+    roof = f"{subject}: {dtype} peak and DRAM bandwidth, basis {basis}"
     if "origin" not in frame.columns:
-        return [said]
-    whole = f"{said} ({frame['origin'][0]})"
-    return [whole] if len(whole) <= _LONGEST_LINE else [said, f"Peak: {frame['origin'][0]}"]
-
-
-def add_parameters(chart: alt.LayerChart, *choices: alt.Parameter) -> alt.LayerChart:
-    """Add parameters to a chart in place: Altair's own method copies it."""
-    params: Any = [choice.param for choice in choices]
-    own = chart.params if isinstance(chart.params, list) else []
-    chart.params = [*own, *params]
-    return chart
+        return [roof]
+    line = f"{roof} ({frame['origin'][0]})"
+    return [line] if len(line) <= _LONGEST_LINE else [roof, f"Peak: {frame['origin'][0]}"]

@@ -6,7 +6,7 @@ import altair as alt
 import polars as pl
 
 from charts.axes import Layer
-from charts.style import INK, WIDTH, style_chart
+from charts.style import INK, assemble_chart
 
 _ROW_HEIGHT = 20
 _TOOLTIP = [
@@ -19,7 +19,7 @@ _TOOLTIP = [
 
 
 def draw_heat(frame: pl.DataFrame) -> alt.LayerChart:
-    """Return the chart of the rows of sql/charts/heat.sql."""
+    """Draw the rows of sql/charts/heat.sql."""
     labels = frame["label"].unique().sort().to_list()
     x = alt.X("least_flops:O", axis=alt.Axis(title="Work of one kernel (FLOP, from)", format=".2~s", labelAngle=-90))
     y = alt.Y("label:N", sort=labels, axis=alt.Axis(title=None))
@@ -43,12 +43,4 @@ def draw_heat(frame: pl.DataFrame) -> alt.LayerChart:
     best = frame.sort("roof_fraction", descending=True).row(0, named=True)
     title = f"{frame['hardware'][0]}: {best['label']} comes closest to the roof, {best['roof_fraction']:.0%}"
     subtitle = ["Median share of the roof in percent, measured kernels by op group, phase, dtype and work"]
-    chart: Any = alt.layer(*layers)
-    return style_chart(
-        chart,
-        frame,
-        title=alt.TitleParams(title, subtitle=subtitle),
-        width=WIDTH,
-        height=_ROW_HEIGHT * len(labels),
-        description=f"Heat map. {title}. {subtitle[0]}.",
-    )
+    return assemble_chart(layers, frame, "Heat map", title, subtitle, height=_ROW_HEIGHT * len(labels))

@@ -6,7 +6,7 @@ import altair as alt
 import polars as pl
 
 from charts.axes import Layer
-from charts.style import BLUE, GREEN, GREY, HEIGHT, VERMILION, WIDTH, style_chart
+from charts.style import BLUE, GREEN, GREY, VERMILION, assemble_chart
 
 _LOOKS = {
     "succeeded": (BLUE, "circle"),
@@ -31,7 +31,7 @@ _TOOLTIP = [
 
 
 def draw_history(frame: pl.DataFrame) -> alt.LayerChart:
-    """Return the chart of the rows of sql/charts/history.sql."""
+    """Draw the rows of sql/charts/history.sql."""
     shown = {status: look for status, look in _LOOKS.items() if status in frame["status"]}
     chosen = alt.selection_point(fields=["status"], bind="legend", name="ended")
     faded = alt.condition(chosen, alt.value(1), alt.value(0.12))
@@ -65,15 +65,7 @@ def draw_history(frame: pl.DataFrame) -> alt.LayerChart:
         .add_params(chosen),
     ]
     title, subtitle = _compose_title(frame), ["From start until the rows are ready for readers or the run failed, UTC"]
-    chart: Any = alt.layer(*layers)
-    return style_chart(
-        chart,
-        frame,
-        title=alt.TitleParams(title, subtitle=subtitle),
-        width=WIDTH,
-        height=HEIGHT,
-        description=f"Seconds a run over time. {title}. {subtitle[0]}.",
-    )
+    return assemble_chart(layers, frame, "Seconds a run over time", title, subtitle)
 
 
 def _compose_title(frame: pl.DataFrame) -> str:

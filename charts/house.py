@@ -7,7 +7,7 @@ import altair as alt
 import polars as pl
 
 from charts.axes import INTENSITY, PERFORMANCE, clip_roofs, select_layer
-from charts.roofline import RooflineAxes, assemble_roofline
+from charts.roofline import RooflineAxes
 from charts.style import (
     BLUE,
     GREEN,
@@ -22,6 +22,7 @@ from charts.style import (
     TOOLTIP,
     VERMILION,
     WIDTH,
+    assemble_chart,
 )
 from charts.summaries import summarize_points
 
@@ -35,7 +36,7 @@ _MOST_LABELS = 40
 
 
 def draw_house(frame: pl.DataFrame) -> alt.LayerChart:
-    """Return the chart of the rows of sql/charts/house.sql."""
+    """Draw the rows of sql/charts/house.sql."""
     axes = RooflineAxes(frame)
     points = frame.filter(pl.col("layer").is_in(["computed", "measured"]))
     is_measured = "measured" in points["layer"]
@@ -53,11 +54,11 @@ def draw_house(frame: pl.DataFrame) -> alt.LayerChart:
     if len(points) <= _MOST_LABELS:
         labels.append(axes.place_point_labels(points))
     finding = summarize_points(points) or (f"{len(points)} points" if len(points) else "roofs by dtype")
-    return assemble_roofline(
+    marks = clip_roofs(frame.sort("phase", descending=True, nulls_last=True), axes.x_domain)
+    return assemble_chart(
         layers,
-        pl.concat(
-            [clip_roofs(frame.sort("phase", descending=True, nulls_last=True), axes.x_domain), *labels], how="diagonal"
-        ),
+        pl.concat([marks, *labels], how="diagonal"),
+        "Roofline",
         f"{frame['hardware'][0]}: {finding}",
         _compose_subtitle(frame, points, peaks),
     )

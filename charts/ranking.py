@@ -7,7 +7,7 @@ import polars as pl
 
 from charts.axes import Layer
 from charts.decode_steps import describe_roof
-from charts.style import BLUE, GREY, INK, LABEL, VERMILION, WIDTH, style_chart
+from charts.style import BLUE, GREY, INK, LABEL, VERMILION, WIDTH, assemble_chart
 
 _ROW_HEIGHT = 15
 _BESIDE = 72  # pixels from the plot to the end of the numbers at its right
@@ -27,7 +27,7 @@ _TOOLTIP = [
 
 
 def draw_ranking(frame: pl.DataFrame) -> alt.LayerChart:
-    """Return the chart of the rows of sql/charts/ranking.sql."""
+    """Draw the rows of sql/charts/ranking.sql."""
     devices = frame["hardware"].to_list()
     x = alt.X(
         "tokens_per_s:Q",
@@ -55,15 +55,7 @@ def draw_ranking(frame: pl.DataFrame) -> alt.LayerChart:
         .encode(y, x=alt.XValue(WIDTH)),
     ]
     title, subtitle = _compose_title(frame), _compose_subtitle(frame)
-    chart: Any = alt.layer(*layers)
-    return style_chart(
-        chart,
-        frame,
-        title=alt.TitleParams(title, subtitle=subtitle),
-        width=WIDTH,
-        height=_ROW_HEIGHT * len(devices),
-        description=f"Ranked bars. {title}. {'. '.join(subtitle)}.",
-    )
+    return assemble_chart(layers, frame, "Ranked bars", title, subtitle, height=_ROW_HEIGHT * len(devices))
 
 
 def _compose_title(frame: pl.DataFrame) -> str:

@@ -7,13 +7,13 @@ import polars as pl
 
 from charts.accuracy import BAND, KIND_TOOLTIP, describe_sample, kind_colour
 from charts.axes import Layer
-from charts.style import GREY, HEIGHT, INK, WIDTH, style_chart
+from charts.style import GREY, INK, assemble_chart
 
 _WIDEST = 1.0  # errors beyond are drawn at the edge
 
 
 def draw_residuals(frame: pl.DataFrame) -> alt.LayerChart:
-    """Return the chart of the rows of sql/charts/residuals.sql."""
+    """Draw the rows of sql/charts/residuals.sql."""
     least, most = frame.select(low=pl.col("flops").min(), high=pl.col("flops").max()).row(0)
     x = alt.X(
         "flops:Q",
@@ -41,12 +41,5 @@ def draw_residuals(frame: pl.DataFrame) -> alt.LayerChart:
         f"Calibrated roofs: median {of_all['median_error']:+.1%}; the band is ten percent{describe_sample(frame)}"
     ]
     ends = pl.DataFrame({"layer": "zero", "relative_error": [0.0], "low": -BAND, "high": BAND})
-    chart: Any = alt.layer(*layers)
-    return style_chart(
-        chart,
-        pl.concat([ends, frame], how="diagonal"),
-        title=alt.TitleParams(title, subtitle=subtitle),
-        width=WIDTH,
-        height=HEIGHT,
-        description=f"Errors of predicted times over the work of a kernel. {title}. {subtitle[0]}.",
-    )
+    kind = "Errors of predicted times over the work of a kernel"
+    return assemble_chart(layers, pl.concat([ends, frame], how="diagonal"), kind, title, subtitle)

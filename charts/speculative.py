@@ -4,15 +4,14 @@ import altair as alt
 import polars as pl
 
 from charts.axes import clip_roofs, select_layer
-from charts.roofline import RooflineAxes, assemble_roofline
-from charts.style import BLUE, GREEN, INK, LABEL, PURPLE, TOOLTIP, VERMILION
+from charts.roofline import RooflineAxes
+from charts.style import COLOURS, INK, LABEL, TOOLTIP, assemble_chart
 
-_COLOURS = [BLUE, VERMILION, GREEN, PURPLE]
 _SHAPES = ["circle", "square", "triangle-up", "diamond"]
 
 
 def draw_speculative(frame: pl.DataFrame) -> alt.LayerChart:
-    """Return the chart of the rows of sql/charts/speculative.sql."""
+    """Draw the rows of sql/charts/speculative.sql."""
     axes = RooflineAxes(frame)
     points = frame.filter(layer="computed")
     groups = points["op_group"].unique().sort().to_list()
@@ -27,7 +26,7 @@ def draw_speculative(frame: pl.DataFrame) -> alt.LayerChart:
             axes.y,
             color=alt.Color(
                 "label:N",
-                scale=alt.Scale(domain=groups, range=_COLOURS[: len(groups)]),
+                scale=alt.Scale(domain=groups, range=COLOURS[: len(groups)]),
                 legend=alt.Legend(title="op group", orient="bottom", direction="horizontal"),
             ),
             shape=alt.Shape("label:N", scale=alt.Scale(domain=groups, range=_SHAPES[: len(groups)])),
@@ -41,9 +40,10 @@ def draw_speculative(frame: pl.DataFrame) -> alt.LayerChart:
         .encode(axes.x, axes.y, text=LABEL),
     ]
     labels = axes.place_number_labels(points, "query_length")
-    return assemble_roofline(
+    return assemble_chart(
         layers,
         pl.concat([clip_roofs(frame, axes.x_domain), labels], how="diagonal"),
+        "Roofline",
         _compose_title(points),
         _compose_subtitle(frame, points),
     )

@@ -1,12 +1,9 @@
 """The least time of a decode step by op group, stacked, as the batch grows."""
 
-from typing import Any
-
 import altair as alt
 import polars as pl
 
 from charts.decode_steps import (
-    add_parameters,
     describe_roof,
     describe_setting,
     draw_context_label,
@@ -15,7 +12,7 @@ from charts.decode_steps import (
     select_context,
     select_shortest_context,
 )
-from charts.style import GREY, HEIGHT, INK, LABEL, PALE, WIDTH, style_chart
+from charts.style import GREY, HEIGHT, INK, LABEL, PALE, add_parameter, assemble_chart
 
 _LEAST_LABELLED = 0.03  # share of a step below which an op group bears no label
 _GAP = 0.25  # of a bar's place between it and the next
@@ -35,7 +32,7 @@ _TOOLTIP = [
 
 
 def draw_step_time(frame: pl.DataFrame) -> alt.LayerChart:
-    """Return the chart of the rows of sql/charts/step_time.sql."""
+    """Draw the rows of sql/charts/step_time.sql."""
     batches = frame["batch_size"].unique().sort().to_list()
     groups = frame.sort("layer_number")["op_group"].unique(maintain_order=True).to_list()
     chosen = alt.selection_point(fields=["op_group"], bind="legend", name="group")
@@ -79,19 +76,9 @@ def draw_step_time(frame: pl.DataFrame) -> alt.LayerChart:
     ]
     shown = select_shortest_context(frame)
     title, subtitle = _compose_title(shown), _compose_subtitle(shown)
-    chart: Any = alt.layer(*layers)
-    return add_parameters(
-        style_chart(
-            chart,
-            frame,
-            title=alt.TitleParams(title, subtitle=subtitle, offset=18),
-            width=WIDTH,
-            height=HEIGHT,
-            description=f"Stacked bars: least time of a decode step by op group over batch. {title}. "
-            f"{'. '.join(subtitle)}.",
-        ),
-        make_context_choice(frame),
-    )
+    kind = "Stacked bars: least time of a decode step by op group over batch"
+    chart = assemble_chart(layers, frame, kind, title, subtitle, offset=18)
+    return add_parameter(chart, make_context_choice(frame))
 
 
 def _compose_title(shown: pl.DataFrame) -> str:

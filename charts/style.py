@@ -1,5 +1,6 @@
 """The look that all charts share: size, palette, fonts, tooltips."""
 
+from collections.abc import Sequence
 from typing import Any
 
 import altair as alt
@@ -9,9 +10,10 @@ from charts.axes import INTENSITY, PERFORMANCE
 
 WIDTH, HEIGHT = 620, 400  # pixels of the plot
 
-# Okabe and Ito's palette, which holds apart for every kind of colour vision, and two inks.
+# Okabe and Ito's palette, which readers with any colour vision can tell apart, and greys.
 BLUE, ORANGE, GREEN, VERMILION = "#0072b2", "#e69f00", "#009e73", "#d55e00"
 SKY, PURPLE, INK, GREY, PALE = "#56b4e9", "#cc79a7", "#222222", "#6b6b6b", "#e4e7ea"
+COLOURS = [BLUE, VERMILION, GREEN, PURPLE, ORANGE, SKY, INK, GREY]  # of series, in this order
 _LOOK = alt.Config(
     font="Liberation Sans, Arial, Helvetica, sans-serif",
     background="white",
@@ -21,9 +23,9 @@ _LOOK = alt.Config(
     axis=alt.AxisConfig(gridColor=PALE, labelFontSize=12, titleFontSize=12, titleFontWeight="normal", titlePadding=8),
     legend=alt.LegendConfig(labelFontSize=12, titleFontSize=12, titleFontWeight="normal"),
 )
-# Typed channels throughout: Altair takes 10 ms to find out what a plain text or a condition stands for.
+# Channels are typed throughout: Altair takes 10 ms to work out what a plain string or a condition means.
 LABEL = alt.Text("label:N")
-# drawn below a text, it keeps lines from running through it
+# drawn below a text, so that no line runs through it
 HALO: dict[str, Any] = {"stroke": "white", "strokeWidth": 3, "strokeOpacity": 0.85}
 
 TOOLTIP = [
@@ -47,12 +49,42 @@ MEASURED_TOOLTIP = [
 ]
 
 
-def style_chart(chart: alt.LayerChart, frame: pl.DataFrame, **properties: Any) -> alt.LayerChart:
-    """Give the chart the look that all of them share, these properties, and the frame's rows as its data.
+def assemble_chart(
+    layers: Sequence[alt.Chart],
+    frame: pl.DataFrame,
+    kind: str,
+    title: str,
+    subtitle: list[str],
+    *,
+    height: float = HEIGHT,
+    **title_look: Any,
+) -> alt.LayerChart:
+    """Combine layers into a chart of common width, with title, and a description that begins with its `kind`."""
+    chart: Any = alt.layer(*layers)
+    return style_chart(
+        chart,
+        frame,
+        title=alt.TitleParams(title, subtitle=subtitle, **title_look),
+        width=WIDTH,
+        height=height,
+        description=f"{kind}. {title}. {'. '.join(subtitle)}.",
+    )
 
-    They are set in place: each of Altair's own methods copies the whole chart.
+
+def style_chart(chart: alt.LayerChart, frame: pl.DataFrame, **properties: Any) -> alt.LayerChart:
+    """Give a chart the common look, the frame's rows as its data, and these properties.
+
+    This changes the chart in place: Altair's own methods copy the whole chart each time.
     """
     values = [{key: value for key, value in row.items() if value is not None} for row in frame.iter_rows(named=True)]
     for name, value in {**properties, "config": _LOOK, "data": alt.InlineData(values=values, name="marks")}.items():
         setattr(chart, name, value)
+    return chart
+
+
+def add_parameter(chart: alt.LayerChart, parameter: alt.Parameter) -> alt.LayerChart:
+    """Add a parameter to a chart in place; Altair's own method copies the chart."""
+    own = chart.params if isinstance(chart.params, list) else []
+    added: Any = [*own, parameter.param]
+    chart.params = added
     return chart

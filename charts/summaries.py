@@ -1,4 +1,4 @@
-"""What the points of a roofline say, in one sentence."""
+"""What the points of a roofline show, in one sentence."""
 
 import polars as pl
 
@@ -7,25 +7,25 @@ _MOST_NAMES = 3
 
 
 def summarize_grid(points: pl.DataFrame) -> str:
-    """Say of each phase how many of its marks are compute-bound, where points are computed at many settings.
+    """Summarize points at many settings: the compute-bound share of each phase.
 
-    Of measured points and others, say how close the kind of most comes to the roof.
+    Unless all points are computed, summarize the most frequent kind instead, as `summarize_points` does.
     """
     if points["layer"].unique().to_list() != ["computed"]:
         most = points["layer"].mode().sort().first()
         return summarize_points(points.filter(layer=most))
     shares = points.group_by("phase").agg((pl.col("bound") == "compute").mean()).sort("phase", descending=True)
-    said = (f"{share:.0%} of the marks of {phase}" if share else f"none of {phase}" for phase, share in shares.rows())
-    return f"Compute-bound: {', '.join(said)}"
+    parts = (f"{share:.0%} of the marks of {phase}" if share else f"none of {phase}" for phase, share in shares.rows())
+    return f"Compute-bound: {', '.join(parts)}"
 
 
 def summarize_points(points: pl.DataFrame) -> str:
-    """Say of each phase how close it comes to the roof, where points are measured or predicted, or else what bounds it.
+    """Summarize points of one kind: how close measured or predicted ones come to the roof, what bounds computed ones.
 
     Parameters
     ----------
     points
-        Rows with `layer`, `phase`, `op_group` or `label`, and `bound` or `roof_fraction`.
+        Rows with `layer`, `phase`, and `roof_fraction` (measured, predicted) or `label` and `bound` (computed).
     """
     if points.is_empty():
         return ""
@@ -39,7 +39,7 @@ def summarize_points(points: pl.DataFrame) -> str:
         groups = points.filter(phase=phase).select("label", "bound").drop_nulls().unique().sort("label")
         bounds = groups.group_by("bound").agg("label").sort(pl.col("label").list.len(), "bound", descending=True)
         for place, (bound, names) in enumerate(bounds.iter_rows()):
-            what = "kernels are" if phase == "kernel" else f"{phase} is"
+            subject = "kernels are" if phase == "kernel" else f"{phase} is"
             others = " and ".join(names) if len(names) <= _MOST_NAMES else f"{len(names)} of {len(groups)}"
-            sentences.append(f"; {what} {bound}-bound" if place == 0 else f" except {others}")
+            sentences.append(f"; {subject} {bound}-bound" if place == 0 else f" except {others}")
     return "".join(sentences).removeprefix("; ")

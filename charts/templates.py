@@ -1,4 +1,4 @@
-"""Which function draws each kind of chart."""
+"""The template of a chart, as gallery.toml names it, and the function that draws it."""
 
 from collections.abc import Callable, Mapping
 

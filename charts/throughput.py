@@ -1,13 +1,10 @@
 """Tokens a second against the time of a token, as the batch grows, up to what a device's memory holds."""
 
-from typing import Any
-
 import altair as alt
 import polars as pl
 
 from charts.axes import log_axis
 from charts.decode_steps import (
-    add_parameters,
     describe_roof,
     describe_setting,
     draw_context_label,
@@ -15,9 +12,8 @@ from charts.decode_steps import (
     select_context,
     select_shortest_context,
 )
-from charts.style import BLUE, GREEN, GREY, HEIGHT, INK, LABEL, ORANGE, PURPLE, SKY, VERMILION, WIDTH, style_chart
+from charts.style import COLOURS, GREY, INK, LABEL, add_parameter, assemble_chart
 
-_COLOURS = [BLUE, VERMILION, GREEN, PURPLE, ORANGE, SKY, INK, GREY]
 _SHAPES = ["circle", "square", "triangle-up", "diamond", "cross", "triangle-down", "triangle-right", "triangle-left"]
 _TICKS = (1, 2, 5)
 _TOOLTIP = [
@@ -35,12 +31,10 @@ _TOOLTIP = [
 
 
 def draw_throughput(frame: pl.DataFrame) -> alt.LayerChart:
-    """Return the chart of the rows of sql/charts/throughput.sql."""
+    """Draw the rows of sql/charts/throughput.sql."""
     order = frame.group_by("hardware").agg(pl.col("token_ms").min()).sort("token_ms", "hardware")
     devices = order["hardware"].to_list()
-    looks = [
-        (_COLOURS[i % len(_COLOURS)], _SHAPES[(i + i // len(_COLOURS)) % len(_SHAPES)]) for i in range(len(devices))
-    ]
+    looks = [(COLOURS[i % len(COLOURS)], _SHAPES[(i + i // len(COLOURS)) % len(_SHAPES)]) for i in range(len(devices))]
     colours, shapes = (list(each) for each in zip(*looks, strict=True))
     times, rates = frame["token_ms"].to_list(), frame["tokens_per_s"].to_list()
     x_domain, y_domain = (min(times) / 1.5, max(times) * 1.15), (min(rates) / 1.3, max(rates) * 1.5)
@@ -77,18 +71,8 @@ def draw_throughput(frame: pl.DataFrame) -> alt.LayerChart:
     ]
     shown = select_shortest_context(frame)
     title, subtitle = _compose_title(shown), _compose_subtitle(shown)
-    chart: Any = alt.layer(*layers)
-    return add_parameters(
-        style_chart(
-            chart,
-            frame,
-            title=alt.TitleParams(title, subtitle=subtitle),
-            width=WIDTH,
-            height=HEIGHT,
-            description=f"Tokens a second over time of a token. {title}. {'. '.join(subtitle)}.",
-        ),
-        make_context_choice(frame),
-    )
+    chart = assemble_chart(layers, frame, "Tokens a second over time of a token", title, subtitle)
+    return add_parameter(chart, make_context_choice(frame))
 
 
 def _compose_title(shown: pl.DataFrame) -> str:

@@ -1,18 +1,17 @@
-"""What `rooflines run` does before Prefect is loaded: it looks whether anything changed, and refuses bad files."""
+"""What `rooflines run` does before Prefect is loaded: it looks if anything changed, and refuses bad files."""
 
 from collections.abc import Callable
 from pathlib import Path
 
 import polars as pl
 
-from flows import steps
+from flows.core_tables import find_chart_faults, scan_kind
 from flows.ingest.catalog import list_sources
 from flows.ingest.kinds import CATALOG_KINDS, refuse_unknown_names
 from flows.ingest.source_file import SourceFile
-from flows.steps import Summary
-from warehouse.errors import refused_together
+from flows.run import Summary, is_copy_due, is_published, new_run, record, record_unchanged
+from warehouse.errors import collect_refusals
 from warehouse.home import Home
-from warehouse.site_placement import made_from
 
 
 def look_ahead(
@@ -30,27 +29,27 @@ def look_ahead(
     Parameters
     ----------
     home, catalog, publish_to
-        As of the flow `refresh`.
+        As in the flow `refresh`.
     may_end
         Whether the run may end here.
     warn
-        Called with a line for each chart of the user's gallery that the run will leave out.
+        Called with one line per chart of the user's gallery that the run will leave out.
 
     Raises
     ------
     InputError
-        A file of the catalog or the gallery cannot be used, or the home not be written.
+        A file of the catalog or the gallery cannot be used, or the home cannot be written.
     RunError
         The disk is full.
     """
     sources = list_sources(home, catalog)
-    run = steps.new_run(sources)
-    if may_end and steps.is_published(home, run) and (publish_to is None or made_from(publish_to) == run.inputs_sha256):
-        return steps.record_unchanged(home, run)
+    this = new_run(sources)
+    if may_end and is_published(home, this) and not is_copy_due(this, publish_to):
+        return record_unchanged(home, this)
     try:
         _refuse_bad_files(home, sources, warn)
     except Exception as error:
-        with steps.recorded(home, run):
+        with record(home, this):
             raise error
     return None
 
@@ -58,12 +57,12 @@ def look_ahead(
 def _refuse_bad_files(home: Home, sources: list[SourceFile], warn: Callable[[str], None]) -> None:
     """Raise `InputError` if a run would refuse a file of the catalog; files that a run has staged are good."""
     frames: dict[str, pl.LazyFrame] = {}
-    with refused_together() as each:
+    with collect_refusals() as each:
         for name, kind in CATALOG_KINDS.items():
             if kind.max_bytes is None:  # files of any size are read once, by the run itself
                 continue
             with each():
-                frames |= steps.read(home, name, [source for source in sources if source.kind == name])
+                frames |= scan_kind(home, name, [source for source in sources if source.kind == name])
     refuse_unknown_names(frames, sources)
-    for name, fault in steps.charts_with_faults(frames).select("name", "fault").drop_nulls().iter_rows():
+    for name, fault in find_chart_faults(frames).select("name", "fault").drop_nulls().iter_rows():
         warn(f"gallery.toml: {name}: {fault}; the chart is left out")

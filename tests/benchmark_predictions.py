@@ -16,7 +16,7 @@ import polars as pl
 
 from flows.ingest.catalog import SHIPPED
 from flows.ingest.user_catalog import add_files
-from tests.support.plain_run import plain_run, small_catalog
+from tests.support.whole_runs import plain_run, small_catalog
 from warehouse.home import Home
 from warehouse.polars_frames import read_frame
 from warehouse.snapshot import open_snapshot

@@ -17,7 +17,7 @@ from flows.intensity.terms import PHASES
 from flows.sweep.grid import Grid, Part, compute_rows, cut_into_parts
 from flows.sweep.parts import run_in_threads, write_part
 from tests.support.sweeps import read_shipped_inputs
-from warehouse.sweeps import PartFile
+from warehouse.sweeps.registry import PartFile
 
 _ROUNDS = 3
 _GRID = Grid(

@@ -19,8 +19,8 @@ quiet_terminal()  # before Prefect is imported
 from prefect.testing.utilities import prefect_test_harness  # noqa: E402
 
 from flows.orchestrate.refresh import refresh  # noqa: E402
-from flows.steps import Summary  # noqa: E402
-from tests.support.plain_run import plain_run  # noqa: E402
+from flows.run import Summary  # noqa: E402
+from tests.support.whole_runs import plain_run  # noqa: E402
 
 Refresh = Callable[..., Summary]
 

@@ -13,16 +13,16 @@ import duckdb
 import pytest
 from prefect.settings import temporary_settings
 
-from flows import steps
 from flows.cli.app import run_command
 from flows.ingest.kinds import Frames, read_kind
 from flows.ingest.source_file import SourceFile
 from flows.look_ahead import look_ahead
+from flows.run import Summary
 from tests.support.files import ROOT, stat_files
 from tests.support.inputs import DEVICE, bad_catalogs
 from tests.support.listener import listen
-from tests.support.plain_run import plain_run
 from tests.support.processes import is_running
+from tests.support.whole_runs import plain_run
 from warehouse.build import open_build
 from warehouse.errors import InputError, RunError
 from warehouse.home import Home
@@ -95,7 +95,7 @@ def test_the_home_is_put_right_even_if_nothing_changed(home: Home) -> None:
 
 
 def test_the_option_flow_forces_a_flow_run(home: Home, capfd: pytest.CaptureFixture[str]) -> None:
-    done = steps.Summary("1", "unchanged")
+    done = Summary("1", "unchanged")
     with (
         mock.patch("flows.orchestrate.settings.server_address", return_value=None),  # other tests may have one
         mock.patch("flows.cli.run._refresh", return_value=done) as refresh,
@@ -146,7 +146,7 @@ def test_only_files_that_no_run_has_read_are_read_and_no_large_ones(home: Home) 
         kinds.append(kind)
         return read_kind(kind, sources)
 
-    with mock.patch("flows.steps.read_kind", read):
+    with mock.patch("flows.core_tables.read_kind", read):
         look_ahead(home, None, None)
     assert set(kinds) == {"hardware", "gallery"}  # the gallery has a few entries, which are held against the catalog
 
@@ -156,24 +156,24 @@ def test_a_home_that_is_held_is_told_before_anything_is_read(
 ) -> None:
     monkeypatch.setattr("flows.cli.run._look_ahead", lambda *_, **__: pytest.fail("the run began"))
     monkeypatch.setattr("flows.cli.run._refresh", lambda *_: pytest.fail("Prefect was loaded"))
-    with home.writing():
+    with home.lock_for_writing():
         assert run_command(["run", "--home", str(home.path)]) == 1
     assert "another run is writing here" in capfd.readouterr().err
 
 
 def test_a_writer_takes_over_what_was_held_ahead_and_gives_it_back(tmp_path: Path) -> None:
     home = Home(tmp_path)
-    with home.held_ahead():
+    with home.lock_ahead():
         for _ in range(2):
-            with home.writing(), pytest.raises(RunError, match="another run"), home.writing():
+            with home.lock_for_writing(), pytest.raises(RunError, match="another run"), home.lock_for_writing():
                 pass
-        with pytest.raises(ValueError, match="failed"), home.writing():
+        with pytest.raises(ValueError, match="failed"), home.lock_for_writing():
             raise ValueError("failed")
         command = [sys.executable, "-c", "import sys; from pathlib import Path; from warehouse.home import Home\n"]
-        command[-1] += "with Home(Path(sys.argv[1])).writing(): pass"
+        command[-1] += "with Home(Path(sys.argv[1])).lock_for_writing(): pass"
         done = subprocess.run([*command, str(tmp_path)], cwd=ROOT, capture_output=True, text=True, check=False)
         assert "another run is writing here" in done.stderr
-    with home.writing(), pytest.raises(RunError, match="another run"), home.held_ahead():
+    with home.lock_for_writing(), pytest.raises(RunError, match="another run"), home.lock_ahead():
         pass
 
 

@@ -5,8 +5,6 @@ import json
 import math
 import os
 import re
-import subprocess
-import sys
 from collections import Counter
 from dataclasses import replace
 from pathlib import Path
@@ -21,33 +19,36 @@ from hypothesis import strategies as st
 
 from charts.axes import INTENSITY, PERFORMANCE
 from charts.gallery import list_charts
-from charts.paper import KINDS, SERIES
+from charts.paper import SERIES
+from charts.paper_text import KINDS
 from charts.roofline import spread
 from charts.templates import TEMPLATES
-from flows.cli.app import run_command
 from flows.ingest.catalog import SHIPPED
-from flows.site.publish import build_site
 from flows.site.render import build_spec, render, use_system_fonts, warm_up
 from flows.site.snapshot_charts import compose_sql, find_chart, list_snapshot_charts
-from tests.support.charts import OF_STEPS, draw, list_encodings, select_marks, validate
-from tests.support.inputs import DEVICE
-from tests.support.plain_run import plain_run
+from tests.support.charts import (
+    COMPARED_CHART,
+    DEVICE_CHARTS,
+    MEASURED_CHARTS,
+    MEASUREMENT_CHARTS,
+    OTHER_CHARTS,
+    PAPER_CHARTS,
+    STEP_CHARTS,
+    draw,
+    list_encodings,
+    select_marks,
+    select_shown_marks,
+    validate,
+)
+from tests.support.whole_runs import plain_run
 from warehouse.home import Home
 from warehouse.polars_frames import read_frame
 from warehouse.snapshot import open_snapshot
 
-PAPER = [f"roofline-llama-{size}" for size in ("7b-a40", "7b-a6000", "7b-a100-80gb-pcie", "13b-a40", "33b-a40")]
-DEVICES = [f"device-{name}" for name in ("a40", "a6000", "a100-80gb-pcie", "h100-sxm", "h200-sxm", "b200", "mi300x")]
-MEASURED = ["roofline-llama-7b-h100-sxm", "roofline-llama-7b-h200-sxm"]
-OF_MEASUREMENTS = ["share-of-roof-h100-sxm", "predicted-times-h100-sxm"]
-PREDICTED = ["predicted-llama-7b-a40", "predicted-llama-7b-a6000"]
-COMPARED = "measured-llama-7b-h100-sxm"
-OTHERS = ["devices-fp16", "speculative-llama-33b-a100-80gb-pcie", *MEASURED, *PREDICTED, COMPARED]
-
 
 def test_the_gallery_is_the_issued_one(snapshot: duckdb.DuckDBPyConnection) -> None:
     entries = list_snapshot_charts(snapshot)
-    shown = {*PAPER, *DEVICES, *OTHERS, *OF_MEASUREMENTS, *OF_STEPS}
+    shown = {*PAPER_CHARTS, *DEVICE_CHARTS, *OTHER_CHARTS, *MEASUREMENT_CHARTS, *STEP_CHARTS}
     assert {entry.name for entry in entries if entry.on_site} == shown
     devices = snapshot.sql("select 'device-' || hardware_id from core.hardware").fetchall()
     assert {name for (name,) in devices} <= {entry.name for entry in entries}
@@ -59,7 +60,7 @@ def test_names_are_unique_and_templates_known() -> None:
     assert {entry.template for entry in entries} <= set(TEMPLATES)
 
 
-@pytest.mark.parametrize("name", [*PAPER, *DEVICES, *OTHERS])
+@pytest.mark.parametrize("name", [*PAPER_CHARTS, *DEVICE_CHARTS, *OTHER_CHARTS])
 def test_every_encoded_field_is_a_column(name: str, snapshot: duckdb.DuckDBPyConnection) -> None:
     spec, frame = draw(snapshot, name)
     fields = {encoding["field"] for _, _, encoding in list_encodings(spec) if "field" in encoding}
@@ -71,7 +72,7 @@ def test_every_encoded_field_is_a_column(name: str, snapshot: duckdb.DuckDBPyCon
             assert encoding["scale"]["type"] == "log"
 
 
-@pytest.mark.parametrize("name", [PAPER[0], PAPER[1], DEVICES[1], *OTHERS])
+@pytest.mark.parametrize("name", [PAPER_CHARTS[0], PAPER_CHARTS[1], DEVICE_CHARTS[1], *OTHER_CHARTS])
 def test_specifications_are_valid_and_describe_themselves(name: str, snapshot: duckdb.DuckDBPyConnection) -> None:
     spec, _ = draw(snapshot, name)
     validate(spec)
@@ -80,7 +81,7 @@ def test_specifications_are_valid_and_describe_themselves(name: str, snapshot: d
     json.dumps(spec, allow_nan=False)
 
 
-@pytest.mark.parametrize("name", [PAPER[0], PAPER[1], DEVICES[1], OTHERS[1]])
+@pytest.mark.parametrize("name", [PAPER_CHARTS[0], PAPER_CHARTS[1], DEVICE_CHARTS[1], OTHER_CHARTS[1]])
 def test_points_are_the_views(name: str, snapshot: duckdb.DuckDBPyConnection) -> None:
     spec, _ = draw(snapshot, name)
     entry = find_chart(snapshot, name)
@@ -97,7 +98,7 @@ def test_points_are_the_views(name: str, snapshot: duckdb.DuckDBPyConnection) ->
     assert {tuple(row[key] for key in keys) for row in found} <= known
 
 
-@pytest.mark.parametrize("name", [*PAPER, *DEVICES, *OTHERS])
+@pytest.mark.parametrize("name", [*PAPER_CHARTS, *DEVICE_CHARTS, *OTHER_CHARTS])
 def test_everything_drawn_lies_inside_the_axes(name: str, snapshot: duckdb.DuckDBPyConnection) -> None:
     spec, _ = draw(snapshot, name)
     domains = {
@@ -110,7 +111,7 @@ def test_everything_drawn_lies_inside_the_axes(name: str, snapshot: duckdb.DuckD
                 assert low * (1 - 1e-9) <= row[field] <= high * (1 + 1e-9), (field, row)
 
 
-@pytest.mark.parametrize("name", [*OF_MEASUREMENTS, "residuals-h100-sxm"])
+@pytest.mark.parametrize("name", [*MEASUREMENT_CHARTS, "residuals-h100-sxm"])
 def test_charts_of_measurements(name: str, snapshot: duckdb.DuckDBPyConnection) -> None:
     spec, frame = draw(snapshot, name)
     validate(spec)
@@ -131,7 +132,7 @@ def test_predictions_are_drawn_beside_a_band_of_ten_percent(snapshot: duckdb.Duc
 
 
 def test_measured_kernels_hang_below_the_roof_by_their_headroom(snapshot: duckdb.DuckDBPyConnection) -> None:
-    spec, frame = draw(snapshot, COMPARED)
+    spec, frame = draw(snapshot, COMPARED_CHART)
     measured, predicted = frame.filter(layer="measured"), frame.filter(layer="predicted")
     assert len(measured) == len(predicted) > 10
     assert set(measured["op_group"]) >= {"qkv mlp", "up/gate/down", "qk/pv"}
@@ -148,11 +149,6 @@ def test_residuals_say_what_all_kernels_say(snapshot: duckdb.DuckDBPyConnection)
     spec, frame = draw(snapshot, "residuals-h100-sxm")
     low, high = (frame["relative_error"].quantile(q, "linear") for q in (0.1, 0.9))
     assert f"{low:+.0%} to {high:+.0%}" in spec["title"]["text"]
-
-
-def shown(spec: dict[str, Any]) -> list[dict[str, Any]]:
-    """Return the points that are drawn before anyone chooses others."""
-    return [row for row in spec["data"]["values"] if row.get("is_shown")]
 
 
 def said_of_marks(spec: dict[str, Any]) -> dict[str, str]:
@@ -183,7 +179,7 @@ def test_a_chart_in_paper_style_shows_the_marks_nearest_to_the_truth_and_offers_
     name: str, drawn_first: dict[str, int], choices: list[str], snapshot: duckdb.DuckDBPyConnection
 ) -> None:
     spec, frame = draw(snapshot, name)
-    assert Counter(row["layer"] for row in shown(spec)) == drawn_first
+    assert Counter(row["layer"] for row in select_shown_marks(spec)) == drawn_first
     (parameter,) = spec["params"]
     assert (parameter["name"], parameter["value"]) == ("marks", choices[0])
     assert (parameter["bind"]["input"], parameter["bind"]["options"]) == ("radio", choices)
@@ -199,7 +195,7 @@ def test_a_chart_in_paper_style_shows_the_marks_nearest_to_the_truth_and_offers_
     assert said[choices[0]].removeprefix("Marks: ") in spec["description"]
 
 
-@pytest.mark.parametrize("name", ["roofline-llama-7b-a40", "roofline-llama-7b-a6000", MEASURED[0]])
+@pytest.mark.parametrize("name", ["roofline-llama-7b-a40", "roofline-llama-7b-a6000", MEASURED_CHARTS[0]])
 def test_the_nearest_mark_of_a_point_is_measured_else_predicted_else_computed(
     name: str, snapshot: duckdb.DuckDBPyConnection
 ) -> None:
@@ -229,40 +225,7 @@ def test_the_picture_says_of_which_kind_its_marks_are(snapshot: duckdb.DuckDBPyC
         assert all(f"{lender} ({count})" in line for lender, count in lent)
 
 
-@pytest.mark.parametrize(("marks", "count"), [("predicted", 392), ("computed", 294)])
-def test_the_command_draws_the_marks_that_are_asked_for(marks: str, count: int, finished: Home, tmp_path: Path) -> None:
-    files = {suffix: tmp_path / f"a40.{suffix}" for suffix in ("json", "svg")}
-    for file in files.values():
-        options = ["--marks", marks, "--out", str(file), "--home", str(finished.path)]
-        assert run_command(["chart", "roofline-llama-7b-a40", *options]) == 0
-    spec = json.loads(files["json"].read_text("utf-8"))
-    validate(spec)
-    assert {row["layer"] for row in shown(spec)} == {marks}
-    assert spec["params"][0]["value"] == marks
-    svg = files["svg"].read_text("utf-8")
-    assert f">Marks: {count} {marks} " in svg
-    assert svg.count('aria-roledescription="point"') == count
-
-
-@pytest.mark.parametrize(
-    ("arguments", "said"),
-    [
-        (["roofline-llama-7b-a40", "--marks", "measured"], "--marks measured: roofline-llama-7b-a40 has none of these"),
-        (["device-a40", "--marks", "computed"], "device-a40 has no marks to choose from"),
-        (["--marks", "computed"], "--marks: expected beside the name of a chart"),
-        (["roofline-llama-7b-a40", "--marks", "true"], "--marks"),
-    ],
-)
-def test_marks_that_a_chart_does_not_have_are_refused(
-    arguments: list[str], said: str, finished: Home, capsys: pytest.CaptureFixture[str]
-) -> None:
-    assert run_command(["chart", *arguments, "--home", str(finished.path)]) == 2
-    message = capsys.readouterr().err
-    assert said in message
-    assert len(message.splitlines()) == 1
-
-
-@pytest.mark.parametrize("name", ["roofline-llama-7b-a40", "roofline-llama-7b-a6000", MEASURED[0]])
+@pytest.mark.parametrize("name", ["roofline-llama-7b-a40", "roofline-llama-7b-a6000", MEASURED_CHARTS[0]])
 def test_each_point_is_one_mark(name: str, snapshot: duckdb.DuckDBPyConnection) -> None:
     spec, frame = draw(snapshot, name)
     key = ["layer", "label", "batch_size", "sequence_length", "query_length", INTENSITY, PERFORMANCE]
@@ -304,33 +267,13 @@ def test_dashed_keys_of_the_legend_have_room_for_three_dashes(snapshot: duckdb.D
     assert all(3 * 6 + 2 * 4 <= length < 40 for length in lengths)
 
 
-def test_a_chart_that_was_taken_in_keeps_its_name(finished: Home, snapshot: duckdb.DuckDBPyConnection) -> None:
-    for name in PREDICTED:
-        spec, _ = draw(snapshot, name)
-        taken_in_by = name.replace("predicted", "roofline")
-        assert spec["title"] == draw(snapshot, taken_in_by)[0]["title"]
-        assert spec["params"][0]["value"] == "predicted"
-        folder = finished.site / "charts" / name
-        assert {path.name.removeprefix(name) for path in folder.iterdir()} == {
-            "index.html", ".vl.json", ".svg", ".png", ".csv", ".sql",
-        }  # fmt: skip
-        assert f'href="../{taken_in_by}/index.html"' in (folder / "index.html").read_text("utf-8")
-
-
-def test_no_two_charts_of_the_gallery_have_one_title(finished: Home) -> None:
-    for page in ("index.html", "devices/a40/index.html", "models/llama-7b/index.html"):
-        titles = re.findall(r'class="title">([^<]*)<', (finished.site / page).read_text("utf-8"))
-        assert len(titles) > 3
-        assert len(set(titles)) == len(titles), page
-
-
 def test_what_nobody_measured_or_predicts_is_drawn_as_computed_and_says_so(
     snapshot: duckdb.DuckDBPyConnection,
 ) -> None:
     entry = find_chart(snapshot, "roofline-llama-7b-a40")
     entry = replace(entry, parameters={**entry.parameters, "hardware_id": "mi300x"})
     spec = build_spec(entry, read_frame(snapshot, compose_sql(entry)))
-    assert {row["layer"] for row in shown(spec)} == {"computed"}
+    assert {row["layer"] for row in select_shown_marks(spec)} == {"computed"}
     assert "params" not in spec
     assert said_of_marks(spec) == {"": "Marks: 294 computed from shapes, on the datasheet roof of 1307.4 TFLOP/s"}
     assert render(spec, "svg").decode().count('aria-roledescription="point"') == 294
@@ -383,12 +326,14 @@ def test_paper_style(
     assert sorted(row[INTENSITY] for row in select_marks(spec, "ridge")) == pytest.approx(ridges, abs=5.001e-4)
     assert len(select_marks(spec, "computed")) == 6 * 49
     assert (
-        {row["label"] for row in select_marks(spec, "computed")} == {row["label"] for row in shown(spec)} == set(SERIES)
+        {row["label"] for row in select_marks(spec, "computed")}
+        == {row["label"] for row in select_shown_marks(spec)}
+        == set(SERIES)
     )
 
 
 def test_only_the_seeds_a40_chart_has_the_line_at_100_tflops(snapshot: duckdb.DuckDBPyConnection) -> None:
-    for name in [*PAPER, *MEASURED]:
+    for name in [*PAPER_CHARTS, *MEASURED_CHARTS]:
         spec, _ = draw(snapshot, name)
         lines = [(row["label"], row[PERFORMANCE]) for row in select_marks(spec, "reference")]
         assert lines == ([("100 TFLOP/s", 100e12)] if name == "roofline-llama-7b-a40" else [])
@@ -469,15 +414,6 @@ def test_each_bandwidth_has_its_slope(home: Home) -> None:
     assert len(set(scale["range"])) == 4
 
 
-def test_a_chart_without_marks_is_not_published(home: Home) -> None:
-    text = (SHIPPED / "workloads" / "medusa-grid.toml").read_text("utf-8")
-    (home.catalog / "workloads").mkdir(parents=True)
-    (home.catalog / "workloads" / "medusa-grid.toml").write_text(text.replace('"fp16", ', ""), "utf-8")
-    summary = plain_run(home, draws=True)
-    assert summary.site is not None
-    assert set(summary.site.skipped) == {OTHERS[1]}
-
-
 def test_house_style_shows_every_ceiling(snapshot: duckdb.DuckDBPyConnection) -> None:
     spec, _ = draw(snapshot, "device-h100-sxm")
     labels = [row["label"] for row in select_marks(spec, "ceiling label")]
@@ -512,12 +448,13 @@ def test_speculative_shows_each_number_of_candidates(snapshot: duckdb.DuckDBPyCo
     )
 
 
+@pytest.mark.slow
 def test_a_chart_is_the_same_however_many_were_drawn_before(snapshot: duckdb.DuckDBPyConnection) -> None:
-    specs = [draw(snapshot, name)[0] for name in OF_MEASUREMENTS]
+    specs = [draw(snapshot, name)[0] for name in MEASUREMENT_CHARTS]
     first = [render(spec, suffix) for spec in specs for suffix in ("json", "svg")]
-    for name in (*DEVICES, *OTHERS):
+    for name in (*DEVICE_CHARTS, *OTHER_CHARTS):
         render(draw(snapshot, name)[0], "svg")
-    specs = [draw(snapshot, name)[0] for name in reversed(OF_MEASUREMENTS)]
+    specs = [draw(snapshot, name)[0] for name in reversed(MEASUREMENT_CHARTS)]
     assert [render(spec, suffix) for spec in reversed(specs) for suffix in ("json", "svg")] == first
 
 
@@ -536,70 +473,6 @@ def test_fonts_of_the_system_are_for_texts_that_need_them(tmp_path: Path, monkey
     assert os.environ.get("FONTCONFIG_FILE") == given  # programs that are started need fonts
 
 
-def test_a_site_is_the_same_in_another_process(finished: Home, tmp_path: Path) -> None:
-    script = "import sys; from pathlib import Path; from flows.site.publish import build_site\n"
-    script += "build_site(Path(sys.argv[1]), Path(sys.argv[2]), Path('/none'))"
-    arguments = [sys.executable, "-c", script, str(finished.snapshot), str(tmp_path / "other")]
-    subprocess.run(arguments, check=True, timeout=120)
-    mine = {path.relative_to(finished.site): path for path in finished.site.rglob("*") if path.is_file()}
-    other = {path.relative_to(tmp_path / "other"): path for path in (tmp_path / "other").rglob("*") if path.is_file()}
-    assert set(mine) == set(other)
-    assert [str(name) for name in mine if mine[name].read_bytes() != other[name].read_bytes()] == []
-
-
-def test_what_is_published_of_a_chart(finished: Home, snapshot: duckdb.DuckDBPyConnection) -> None:
-    folder = finished.site / "charts" / "roofline-llama-7b-a40"
-    names = {path.name.removeprefix("roofline-llama-7b-a40") for path in folder.iterdir()}
-    assert names == {"index.html", ".vl.json", ".svg", ".png", ".csv", ".sql"}
-    sql = (folder / "roofline-llama-7b-a40.sql").read_text("utf-8")
-    csv = pl.read_csv(folder / "roofline-llama-7b-a40.csv", infer_schema_length=None)
-    again = read_frame(snapshot, sql)
-    assert csv.columns == again.columns
-    assert csv[INTENSITY].to_list() == again[INTENSITY].to_list()
-    assert (folder / "roofline-llama-7b-a40.png").stat().st_size < 700_000
-    index = (finished.site / "index.html").read_text("utf-8")
-    listed = {*PAPER, *DEVICES, *OTHERS, *OF_STEPS} - set(PREDICTED)
-    assert set(re.findall(r"charts/([\w.-]+)/index.html", index)) >= listed
-    assert "http" not in index.replace("http-equiv", "")
-
-
-def test_data_is_published_as_parquet(finished: Home, snapshot: duckdb.DuckDBPyConnection) -> None:
-    tables = snapshot.sql("select 'core.' || table_name from duckdb_tables() where schema_name = 'core'").fetchall()
-    names = {path.stem for path in (finished.site / "data").iterdir()}
-    assert {name for (name,) in tables} <= names
-    assert {"mart.roof", "mart.roof_by_level", "mart.roof_vertex", "mart.run_history", "mart.spec_conflict"} <= names
-    costs = pl.read_parquet(finished.site / "data" / "core.op_cost.parquet")
-    assert snapshot.sql("select count(*) from core.op_cost").fetchall()[0] == (len(costs),)
-
-
-def test_hostile_names_stay_text(home: Home) -> None:
-    name = "<script>alert('A40')</script>"
-    (home.catalog / "hardware").mkdir(parents=True)
-    (home.catalog / "hardware" / "mine.toml").write_text(DEVICE.replace('"Mine"', f'"{name}"'), "utf-8")
-    plain_run(home, draws=True)
-    pages = {page.relative_to(home.site).as_posix(): page.read_text("utf-8") for page in home.site.rglob("*.html")}
-    for page in pages.values():
-        assert "<script>alert" not in page
-        assert page.count("<script") == page.count("</script>")
-    for page in ("index.html", "devices/index.html", "devices/mine/index.html", "charts/device-mine/index.html"):
-        assert "&lt;script&gt;alert" in pages[page]
-    spec = re.search(r'id="spec">(.*?)</script>', pages["charts/device-mine/index.html"], re.DOTALL)
-    assert spec is not None
-    assert name in json.loads(spec[1])["title"]["text"]
-    svg = (home.site / "charts" / "device-mine" / "device-mine.svg").read_text("utf-8")
-    assert "<script" not in svg
-    assert "&lt;script&gt;" in svg
-
-
-def test_a_site_is_rebuilt_whole_where_files_of_the_old_one_are_missing(finished: Home, tmp_path: Path) -> None:
-    build_site(finished.snapshot, tmp_path / "a", finished.site)
-    (tmp_path / "a" / "charts" / "devices-fp16" / "devices-fp16.png").unlink()
-    before = (finished.site / "charts" / "devices-fp16" / "devices-fp16.png").read_bytes()
-    report = build_site(finished.snapshot, tmp_path / "b", tmp_path / "a")
-    assert report.drawn == ("devices-fp16",)
-    assert (tmp_path / "b" / "charts" / "devices-fp16" / "devices-fp16.png").read_bytes() == before
-
-
 @given(st.lists(st.floats(0, 10), min_size=1, max_size=20), st.floats(0.01, 2))
 def test_labels_move_apart_and_keep_their_order(positions: list[float], gap: float) -> None:
     positions = sorted(positions)
@@ -608,49 +481,3 @@ def test_labels_move_apart_and_keep_their_order(positions: list[float], gap: flo
     assert math.isclose(sum(placed), sum(positions), abs_tol=1e-6)
     if all(after - before >= gap for before, after in itertools.pairwise(positions)):
         assert placed == pytest.approx(positions)
-
-
-OWN = """
-select hardware_id, op as label, phase, intensity_flops_per_byte, achieved_flops_per_s as performance_flops_per_s
-from mart.measured_point where hardware_id = 'h100-sxm' and op = 'attention' and batch_size = 8 limit 5
-"""
-
-
-def chart_of(sql: str, finished: Home, tmp_path: Path, *more: str) -> int:
-    (tmp_path / "own.sql").write_text(sql, "utf-8")
-    options = ["--sql", str(tmp_path / "own.sql"), "--out", str(tmp_path / "own.json"), "--home", str(finished.path)]
-    return run_command(["chart", *options, *more])
-
-
-def test_a_query_of_ones_own_becomes_a_roofline(finished: Home, tmp_path: Path) -> None:
-    assert chart_of(OWN, finished, tmp_path, "--precision", "bf16") == 0
-    spec = json.loads((tmp_path / "own.json").read_text("utf-8"))
-    validate(spec)
-    assert len(select_marks(spec, "computed")) == 5
-    assert {row["label"] for row in select_marks(spec, "computed")} == {"attention"}
-    assert spec["title"]["subtitle"][0] == "Points of a query"
-    assert spec["title"]["text"] == "H100 SXM: 5 points"
-
-
-@pytest.mark.parametrize(
-    ("sql", "said"),
-    [
-        ("select 1 as x", "no column hardware_id; expected hardware_id, intensity_flops_per_byte"),
-        (OWN.replace("hardware_id, op", "'none' as hardware_id, op"), "none has no roof in fp16"),
-        (
-            OWN.replace("and op = 'attention'", "and op = 'none'"),
-            "no rows; expected rows of one device",
-        ),
-        (OWN.replace("achieved_flops_per_s as", "-1 as"), "no row with an intensity and a performance above 0"),
-        ("select * from read_csv('/etc/passwd')", "chart: --sql:"),
-        ("select", "chart: --sql:"),
-    ],
-)
-def test_a_query_that_is_no_roofline(
-    finished: Home, tmp_path: Path, sql: str, said: str, capsys: pytest.CaptureFixture[str]
-) -> None:
-    assert chart_of(sql, finished, tmp_path) == 2
-    message = capsys.readouterr().err
-    assert said in message
-    assert len(message.splitlines()) == 1
-    assert not (tmp_path / "own.json").exists()

@@ -26,7 +26,7 @@ from tests.support.processes import run_beside
 from tests.support.sweeps import COST, KEY, query_snapshot
 from warehouse.errors import InputError, RunError
 from warehouse.home import Home
-from warehouse.sweeps import PartFile, folder_of
+from warehouse.sweeps.registry import PartFile, sweep_folder
 
 GRID = Request("many", ["llama-7b", "gpt2"], batch="1:8:1", sequence="128:1024:128", rows_per_part=100)
 HALF = 20  # about, of its parts
@@ -95,7 +95,7 @@ def test_a_killed_worker_costs_no_part(
     monkeypatch.setattr(dask_module, "_AHEAD", 8)
     address, workers = cluster
     request = replace(GRID, out=tmp_path / "shared")
-    _, folder = folder_of(home, request.name, request.out)
+    _, folder = sweep_folder(home, request.name, request.out)
     done = run_sweep(home, request, runner=after(HALF, dask_runner(address, folder), workers[0].kill))
     assert workers[0].wait(5) == -9
     assert HALF < done.part_count < 3 * HALF

@@ -5,21 +5,21 @@ from pathlib import Path
 
 import pytest
 
-from warehouse import durable
+from warehouse.files import atomic
 
 
 def test_a_file_takes_the_place_of_another(tmp_path: Path) -> None:
     (tmp_path / "new").write_text("new")
     (tmp_path / "old").write_text("old")
-    durable.sync_file(tmp_path / "new")
-    durable.replace_file(tmp_path / "new", tmp_path / "old")
-    durable.sync_folder(tmp_path)
+    atomic.sync_file(tmp_path / "new")
+    atomic.replace_file(tmp_path / "new", tmp_path / "old")
+    atomic.sync_folder(tmp_path)
     assert [path.read_text() for path in tmp_path.iterdir()] == ["new"]
 
 
 def test_a_file_is_written_whole_or_not_at_all(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    durable.write_file(tmp_path / "file", b"one")
-    durable.write_file(Path(os.devnull), b"nowhere")
+    atomic.write_file(tmp_path / "file", b"one")
+    atomic.write_file(Path(os.devnull), b"nowhere")
 
     def fill(path: Path, content: bytes) -> None:
         path.touch()
@@ -27,7 +27,7 @@ def test_a_file_is_written_whole_or_not_at_all(tmp_path: Path, monkeypatch: pyte
 
     monkeypatch.setattr(Path, "write_bytes", fill)
     with pytest.raises(OSError, match="No space"):
-        durable.write_file(tmp_path / "file", b"another")
+        atomic.write_file(tmp_path / "file", b"another")
     assert [(path.name, path.read_bytes()) for path in tmp_path.iterdir()] == [("file", b"one")]
 
 
@@ -36,7 +36,7 @@ def test_a_folder_that_cannot_be_opened_is_not_synced(tmp_path: Path, monkeypatc
         raise PermissionError
 
     monkeypatch.setattr(os, "open", refuse)
-    durable.sync_folder(tmp_path)
+    atomic.sync_folder(tmp_path)
 
 
 @pytest.mark.parametrize(("system", "readers_for", "tries"), [("nt", 3, 4), ("posix", 3, 1)])
@@ -51,11 +51,11 @@ def test_windows_waits_for_readers(
             if len(tried) <= readers_for:
                 raise PermissionError
 
-    monkeypatch.setattr(durable, "_RETRY_EVERY_S", 0)
+    monkeypatch.setattr(atomic, "_RETRY_EVERY_S", 0)
     monkeypatch.setattr(os, "name", system)
     if system == "nt":
-        durable.replace_file(Opened(), tmp_path)  # type: ignore[arg-type]
+        atomic.replace_file(Opened(), tmp_path)  # type: ignore[arg-type]
     else:
         with pytest.raises(PermissionError):
-            durable.replace_file(Opened(), tmp_path)  # type: ignore[arg-type]
+            atomic.replace_file(Opened(), tmp_path)  # type: ignore[arg-type]
     assert len(tried) == tries

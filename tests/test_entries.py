@@ -18,10 +18,11 @@ from flows.ingest.catalog import list_sources
 from flows.ingest.readers.ops import read_ops
 from flows.ingest.user_catalog import add_files
 from tests.support.commands import ingest
+from tests.support.drawings import draw_without_ink
 from tests.support.files import write_file
 from tests.support.inputs import CONFIG, DEVICE, KERNELS, MEASUREMENT, TABLE, WORKLOAD, assert_refused, make_source
-from tests.support.plain_run import plain_run
-from warehouse.errors import InputError, lines_of
+from tests.support.whole_runs import plain_run
+from warehouse.errors import InputError, error_lines
 from warehouse.home import Home
 from warehouse.snapshot import open_snapshot
 
@@ -134,7 +135,7 @@ def test_a_table_of_kernels_names_the_first_row_of_each_mistake(tmp_path: Path) 
     text = "op,m,k,n\na,1,1,1\nb,1,,\nc,2,,\nd,0,1,1\n,1,1,1\n"
     with pytest.raises(InputError) as caught:
         add_files(Home(tmp_path / "home"), "ops", [str(write_file(tmp_path, "kernels.csv", text))])
-    rows = [line.partition("kernels.csv: ")[2].partition(":")[0] for line in lines_of(caught.value)]
+    rows = [line.partition("kernels.csv: ")[2].partition(":")[0] for line in error_lines(caught.value)]
     assert sorted(rows) == ['row 2 ("b")', 'row 4 ("d")', "row 5 (null)"]
 
 
@@ -154,7 +155,7 @@ def test_a_run_names_every_bad_file_of_its_catalog(home: Home, capsys: pytest.Ca
     before = home.snapshot.read_bytes()
     with pytest.raises(InputError) as caught:
         plain_run(home)
-    lines = list(lines_of(caught.value))
+    lines = list(error_lines(caught.value))
     assert len(lines) == len(bad)
     assert all(any(line.startswith(f"{home.catalog / name}: ") for line in lines) for name in bad)
     assert home.snapshot.read_bytes() == before
@@ -168,7 +169,7 @@ def test_a_full_catalog_of_strange_files_names_all_of_them(tmp_path: Path) -> No
     (folder / "lost.toml").symlink_to("nowhere")
     with pytest.raises(InputError) as caught:
         list_sources(Home(tmp_path / "home"))
-    assert [line.partition(": ")[0] for line in lines_of(caught.value)] == [
+    assert [line.partition(": ")[0] for line in error_lines(caught.value)] == [
         str(folder / name) for name in ("folder.toml", "lost.toml", "pipe.toml")
     ]
 
@@ -268,7 +269,8 @@ def test_kernels_may_come_in_any_format(suffix: str, tmp_path: Path) -> None:
 
 def test_kernels_stand_beside_the_ops_of_models(home: Home, tmp_path: Path) -> None:
     assert ingest(home, "ops", str(write_file(tmp_path, "kernels.csv", KERNELS))) == 0
-    plain_run(home, draws=True)
+    with draw_without_ink("ops-kernels-a40"):
+        plain_run(home, draws=True)
     with open_snapshot(home.snapshot) as connection:
         rows = connection.sql(
             "select op, op_group, series, precision_id, flops, bytes, repeat, bound, phase from mart.roofline_point"

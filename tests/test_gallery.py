@@ -9,9 +9,10 @@ from charts.gallery import list_charts
 from flows.ingest.readers.gallery import read_gallery
 from flows.site.chart_rows import query_chart
 from flows.site.snapshot_charts import find_chart, list_snapshot_charts
+from tests.support.drawings import draw_without_ink
 from tests.support.files import write_file
 from tests.support.inputs import make_source
-from tests.support.plain_run import plain_run
+from tests.support.whole_runs import plain_run
 from warehouse.errors import InputError
 from warehouse.home import Home
 from warehouse.snapshot import open_snapshot
@@ -110,8 +111,9 @@ def test_own_charts_are_published(home: Home, tmp_path: Path) -> None:
     home.catalog.mkdir()
     write_file(home.catalog, "gallery.toml", CHART + QUERY)
     public = tmp_path / "public"
-    summary = plain_run(home, publish_to=public, draws=True)
     mine = {"mine-llama-3-8b-l40s", "mine-llama-13b-l40s", "my-kernels"}
+    with draw_without_ink(*mine):
+        summary = plain_run(home, publish_to=public, draws=True)
     assert summary.site
     assert mine <= set(summary.site.drawn)
     for name in mine:

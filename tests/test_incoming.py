@@ -294,6 +294,6 @@ def test_a_full_disk_rejects_nothing(home: Home, monkeypatch: pytest.MonkeyPatch
 
 def test_files_wait_while_another_run_writes(home: Home) -> None:
     path = put(home, "mine.toml", DEVICE)
-    with home.writing(), pytest.raises(RunError):
+    with home.lock_for_writing(), pytest.raises(RunError):
         accept_incoming(home)
     assert path.exists()

@@ -14,20 +14,23 @@ from typing import Any
 import duckdb
 import pytest
 
-from flows import steps
+from flows import run as steps
 from flows.cli.app import run_command
+from flows.core_tables import stage_inputs, stage_tables
 from flows.ingest.catalog import SHIPPED, list_sources
-from flows.ingest.kinds import CATALOG_KINDS
 from tests.support.files import ROOT
 from tests.support.postgresql import Server, start_postgresql
 from tests.support.s3 import s3_server
-from warehouse import lake, snapshot
-from warehouse.bucket import BucketPath
+from warehouse import snapshot
 from warehouse.checks import run_checks
 from warehouse.connection import OFFLINE
+from warehouse.engine.extensions import explain_missing_extension
 from warehouse.errors import InputError
-from warehouse.extensions import reason_without
+from warehouse.files.bucket import BucketPath
 from warehouse.home import Home
+from warehouse.lake.connection import attach_lake
+from warehouse.lake.pull import pull_lake
+from warehouse.lake.push import push_home, remove_writer
 from warehouse.snapshot import open_snapshot
 from warehouse.sql_files import sql_files
 
@@ -49,10 +52,10 @@ def published(home: Home) -> Home:
     """Publish what a home's catalog and a few shipped files hold, without Prefect and without charts."""
     sources = [s for s in list_sources(home) if f"{s.kind}/{s.entry_id}" in KEPT or s.source_id.startswith("home/")]
     run = steps.new_run(sources)
-    with home.writing(), steps.recorded(home, run):
-        inputs = {name: file for kind in CATALOG_KINDS for name, file in steps.ingest(home, kind, sources).items()}
-        inputs |= steps.compute(home, inputs, sources)
-        steps.load(home, run, inputs, sources)
+    with home.lock_for_writing(), steps.record(home, run):
+        tables = stage_inputs(home, sources)
+        tables |= stage_tables(home, tables, sources)
+        steps.load(home, run, tables, sources)
         snapshot.promote(steps.write_snapshot(home, run), home, run.run_id)
     return home
 
@@ -83,7 +86,7 @@ class Place:
     def ask(self, *questions: str) -> list[list[tuple[Any, ...]]]:
         """Ask the lake itself, as any client of DuckDB can."""
         with duckdb.connect(config=OFFLINE) as connection:
-            lake._attach(connection, self.address, ["read_only"])
+            attach_lake(connection, self.address, ["read_only"])
             connection.execute("use lake")
             return [connection.sql(question).fetchall() for question in questions]
 
@@ -107,7 +110,7 @@ class Places:
 @pytest.fixture(scope="module")
 def places(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Places]:
     for extension in ("ducklake", "postgres_scanner"):
-        if reason := reason_without(extension, "lake"):
+        if reason := explain_missing_extension(extension, "lake"):
             pytest.skip(reason)
     with start_postgresql() as server:
         if server is None:
@@ -170,7 +173,7 @@ def full(homes: dict[str, Home], places: Places) -> Place:
 def pulled(full: Place, tmp_path_factory: pytest.TempPathFactory) -> Home:
     """What a home pulls from the full lake."""
     home = Home(tmp_path_factory.mktemp("pulled"))
-    assert lake.pull(home, full.address).writers == WRITERS
+    assert pull_lake(home, full.address).writers == WRITERS
     return home
 
 
@@ -234,24 +237,24 @@ def test_a_pulled_home_is_for_nothing_else(pulled: Home, shared: Home, full: Pla
     home = Home(Path(shutil.copytree(pulled.path, tmp_path / "home")))
     with pytest.raises(InputError, match="pulled from a lake; expected a home of its own"):
         published(home)
-    assert lake.pull(home, full.address).run_id is None
+    assert pull_lake(home, full.address).run_id is None
     with pytest.raises(InputError, match="has runs of its own"):
-        lake.pull(shared, full.address)
+        pull_lake(shared, full.address)
 
 
 def test_a_push_writes_what_changed_and_nothing_else(own: Home, places: Places, tmp_path: Path) -> None:
     place, home = places.new(), Home(tmp_path / "pulled")
-    first = lake.push(own, place.address, "eve", str(place.data))
+    first = push_home(own, place.address, "eve", str(place.data))
     assert first.taken_out == 0
     before = place.version()
-    assert lake.push(own, place.address, "eve").touched == 0
+    assert push_home(own, place.address, "eve").touched == 0
     assert place.version() == before
-    assert lake.pull(home, place.address).run_id
-    assert lake.pull(home, place.address).run_id is None
+    assert pull_lake(home, place.address).run_id
+    assert pull_lake(home, place.address).run_id is None
 
     put(own, "hardware/mine.toml", device("mine"))
     (own.catalog / "hardware" / "spare.toml").unlink()
-    second = lake.push(published(own), place.address, "eve")
+    second = push_home(published(own), place.address, "eve")
     assert 0 < second.taken_out < 50
     assert 0 < second.put_in < 50
     devices = "select hardware_id from core.hardware order by 1"
@@ -270,13 +273,13 @@ def test_of_what_writers_describe_differently_the_last_push_is_shown(own: Home, 
         "select distinct repeat from core.op_shape where op_group = 'qkv mlp'",
         "select list(distinct batch_size order by batch_size) from core.op_shape",
     ]
-    lake.push(published(other), place.address, "other", str(place.data))
-    lake.push(own, place.address, "own")
+    push_home(published(other), place.address, "other", str(place.data))
+    push_home(own, place.address, "own")
     assert place.ask(*questions) == [[(696e9,)], [(32,)], [([1, 8],)]]
     put(other, "hardware/new.toml", device("new"))  # or there is nothing to push
-    lake.push(published(other), place.address, "other")
+    push_home(published(other), place.address, "other")
     assert place.ask(*questions) == [[(690e9,)], [(16,)], [([1, 8, 64],)]]
-    lake.pull(home, place.address)
+    pull_lake(home, place.address)
     with open_snapshot(home.snapshot) as connection:
         assert [rule for rule in run_checks(connection) if rule.offending_rows] == []
 
@@ -285,7 +288,7 @@ def test_a_killed_push_changes_nothing_and_a_removal_one_writer(
     own: Home, homes: dict[str, Home], places: Places
 ) -> None:
     place, writers = places.new(), "select writer from pushed.writer"
-    lake.push(homes["ada"], place.address, "ada", str(place.data))
+    push_home(homes["ada"], place.address, "ada", str(place.data))
     before = place.version()
     files = set(place.data.rglob("*.parquet"))
     process = pushing(own, place, "eve")
@@ -297,37 +300,37 @@ def test_a_killed_push_changes_nothing_and_a_removal_one_writer(
     assert place.version() == before
     assert place.ask(writers) == [[("ada",)]]
 
-    lake.push(homes["bob"], place.address, "bob")
+    push_home(homes["bob"], place.address, "bob")
     with pytest.raises(InputError, match="another home pushed under this name"):
-        lake.push(own, place.address, "ada")
-    assert lake.push(own, place.address, "ada", replace=True).taken_out > 0
-    assert lake.remove(place.address, "bob") > 0
+        push_home(own, place.address, "ada")
+    assert push_home(own, place.address, "ada", replace=True).taken_out > 0
+    assert remove_writer(place.address, "bob") > 0
     costs, left = place.ask("from core.op_cost", writers)
     assert set(costs) == set(rows(own, "from core.op_cost"))
     assert left == [("ada",)]
     with pytest.raises(InputError, match="bob: has pushed nothing; expected one of ada"):
-        lake.remove(place.address, "bob")
+        remove_writer(place.address, "bob")
     for name in ("", "shipped", "a b", "it's", "../x"):
         with pytest.raises(InputError, match="--writer"):
-            lake.push(own, place.address, name)
+            push_home(own, place.address, name)
 
 
 def test_a_lake_of_another_version(
     homes: dict[str, Home], full: Place, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def push() -> object:
-        return lake.push(homes["ada"], full.address, "ada")
+        return push_home(homes["ada"], full.address, "ada")
 
-    monkeypatch.setattr(lake, "_schema_version", lambda: 1)
+    monkeypatch.setattr("warehouse.lake.tables._schema_version", lambda: 1)
     with pytest.raises(InputError, match="tables of a newer version"):
         push()
-    monkeypatch.setattr(lake, "_schema_version", lambda: 1000)
+    monkeypatch.setattr("warehouse.lake.tables._schema_version", lambda: 1000)
     with pytest.raises(InputError, match="tables of an older version"):
-        lake.pull(Home(tmp_path / "pulled"), full.address)
+        pull_lake(Home(tmp_path / "pulled"), full.address)
     with pytest.raises(InputError, match="tables of an older version"):
-        lake.remove(full.address, "ada")
+        remove_writer(full.address, "ada")
     monkeypatch.undo()
-    monkeypatch.setattr(lake, "code_version", lambda: "another")
+    monkeypatch.setattr("warehouse.lake.push.code_version", lambda: "another")
     with pytest.raises(InputError, match="`rooflines run` first"):
         push()
 
@@ -370,7 +373,7 @@ def test_what_cannot_be_reached_or_breaks_off(
         places.server.execute(f"select pg_terminate_backend(pid) from pg_stat_activity where datname = '{name}'")
 
     with monkeypatch.context() as patched:
-        patched.setattr(lake, "_sign", cut)
+        patched.setattr("warehouse.lake.push._record_push", cut)
         assert run_command(push) == 1
     assert "broke off and changed nothing" in capsys.readouterr().err
     assert place.version() == before
@@ -382,23 +385,23 @@ def test_what_cannot_be_reached_or_breaks_off(
 
 
 def test_what_is_not_installed(own: Home, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("warehouse.extensions.find_spec", lambda _: None)
+    monkeypatch.setattr("warehouse.engine.extensions.find_spec", lambda _: None)
     with pytest.raises(
         InputError, match=r"duckdb-extension-ducklake is not installed; pip install 'rooflines\[lake\]'"
     ):
-        lake.push(own, "postgres:", "eve")
+        push_home(own, "postgres:", "eve")
     monkeypatch.undo()
     monkeypatch.setattr(duckdb, "__version__", "0.0.1")
     with pytest.raises(InputError, match=r"is made for DuckDB [\d.]+, and 0\.0\.1 is installed"):
-        lake.push(own, "postgres:", "eve")
+        push_home(own, "postgres:", "eve")
 
 
 def test_data_in_a_bucket(own: Home, places: Places, tmp_path: Path) -> None:
     place, mine = places.new(), Home(tmp_path / "pulled")
     points = "select hardware_id, model_id, op, flops, bytes, lower_bound_s from mart.roofline_point order by all"
     with s3_server("lake"):
-        assert lake.push(own, place.address, "ada", "s3://lake/data").put_in > 0
-        assert len(BucketPath("s3://lake/data").sizes()) > 0
-        assert lake.push(own, place.address, "ada", "s3://lake/data").touched == 0
-        lake.pull(mine, place.address)
+        assert push_home(own, place.address, "ada", "s3://lake/data").put_in > 0
+        assert len(BucketPath("s3://lake/data").list_sizes()) > 0
+        assert push_home(own, place.address, "ada", "s3://lake/data").touched == 0
+        pull_lake(mine, place.address)
     assert rows(mine, points) == rows(own, points) != []

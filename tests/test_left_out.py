@@ -15,11 +15,11 @@ from flows.site.page_paths import is_folder_name
 from flows.site.publish import read_left_out
 from flows.site.snapshot_charts import LeftOut, find_chart, summarize_left_out
 from tests.support.files import write_file
-from tests.support.plain_run import ask_for, done, plain_run, small_catalog
+from tests.support.whole_runs import ask_for, done, plain_run, small_catalog
 from warehouse.errors import InputError, RunError
 from warehouse.home import Home
 from warehouse.rows import fetch_rows
-from warehouse.site_placement import made_from
+from warehouse.site_folder.manifest import read_inputs_digest
 from warehouse.snapshot import open_snapshot
 
 FILE = "$ROOFLINES_HOME/catalog/gallery.toml"
@@ -163,7 +163,7 @@ def test_a_full_disk_is_no_fault_of_a_chart(home: Home, shipped: Path) -> None:
     write_file(home.catalog, "gallery.toml", GOOD)
     with pytest.raises(RunError, match="no space on the disk"):
         plain_run(home, shipped, drawings={"good": done(OSError(28, "No space left on device"))})
-    assert made_from(home.site) is None
+    assert read_inputs_digest(home.site) is None
     assert not list(home.path.glob(".rooflines-*"))
 
 

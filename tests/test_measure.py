@@ -18,7 +18,7 @@ from flows.measure import standalone as measure
 from flows.measure.plan import plan_kernels
 from tests.support.files import ROOT, write_file
 from tests.support.inputs import PROFILE, assert_refused, make_source
-from tests.support.plain_run import plain_run
+from tests.support.whole_runs import plain_run
 from warehouse.home import Home
 from warehouse.snapshot import open_snapshot
 

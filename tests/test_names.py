@@ -12,18 +12,17 @@ import pytest
 from hypothesis import HealthCheck, example, given, settings
 from hypothesis import strategies as st
 
-from flows import steps
+from flows import run as steps
+from flows.core_tables import stage_inputs, stage_tables
 from flows.ingest import catalog
 from flows.ingest.catalog import list_sources
 from flows.ingest.document import ID_PATTERN
-from flows.ingest.kinds import CATALOG_KINDS
 from flows.ingest.user_catalog import add_files
 from tests.support.inputs import CONFIG, DEVICE, WORKLOAD
-from tests.support.plain_run import small_catalog
+from tests.support.whole_runs import small_catalog
 from warehouse.build import open_build
-from warehouse.errors import InputError, lines_of
+from warehouse.errors import InputError, error_lines
 from warehouse.home import Home
-from warehouse.load import Staged
 from warehouse.rows import fetch_rows
 
 EXAMPLES = int(os.environ.get("ROOFLINES_FUZZ_EXAMPLES", "1"))
@@ -88,7 +87,7 @@ def add_good_ones(home: Home, kind: str, names: Mapping[Path, str]) -> set[str]:
     try:
         add_files(home, kind, [str(path) for path in names])
     except InputError as error:
-        said = list(lines_of(error))
+        said = list(error_lines(error))
         assert all(line.isprintable() for line in said)
         refused = {path for path in names if any(line.startswith(f"{path}:") for line in said)}
         assert refused
@@ -102,12 +101,10 @@ def load(home: Home) -> None:
     """Do what a run does, but for charts and pages."""
     sources = list_sources(home)
     run = steps.new_run(sources)
-    with steps.recorded(home, run):
-        inputs: dict[str, Staged] = {}
-        for kind in CATALOG_KINDS:
-            inputs |= steps.ingest(home, kind, [source for source in sources if source.kind == kind])
-        inputs |= steps.compute(home, inputs, sources)
-        steps.load(home, run, inputs, sources)
+    with steps.record(home, run):
+        tables = stage_inputs(home, sources)
+        tables |= stage_tables(home, tables, sources)
+        steps.load(home, run, tables, sources)
         steps.refuse_offences(steps.check(home))
 
 

@@ -41,7 +41,7 @@ FILES: dict[str, tuple[str, str, str | bytes, str]] = {
     "an infinite number": ("model", "m.json", f'{OF_CONFIG}, "head_dim": -Infinity}}', "head_dim = -Infinity"),
     "true for a number": ("model", "m.json", f'{OF_CONFIG}, "head_dim": true}}', "head_dim = true"),
     "71 bits": ("model", "m.json", f'{OF_CONFIG}, "head_dim": {2**70}}}', f"head_dim = {2**70}"),
-    "thousands of digits": ("model", "m.json", f'{OF_CONFIG}, "x": {"9" * 5000}}}', "a number with thousands of digits"),
+    "thousands of digits": ("model", "m.json", f'{OF_CONFIG}, "x": {"9" * 5000}}}', "a number with thousands"),
     "an origin of lines": ("model", "m.json", f'{OF_CONFIG}, "_name_or_path": "a\\nb"}}', '_name_or_path = "a\\nb"'),
     "no config": ("model", "m.json", "", "broken JSON"),
     "a config in UTF-16": ("model", "m.json", OF_CONFIG.encode("utf-16"), "UTF-16; expected UTF-8"),
@@ -53,7 +53,7 @@ FILES: dict[str, tuple[str, str, str | bytes, str]] = {
     "inf GB": ("hardware", "d.toml", DEVICE.replace("= 48", "= inf"), "memory_gb = Infinity: expected a finite number"),
     "true GB": ("hardware", "d.toml", DEVICE.replace("= 48", "= true"), "memory_gb = true"),
     "71 bits of GB": ("hardware", "d.toml", DEVICE.replace("= 48", f"= {2**70}"), f"memory_gb = {2**70}"),
-    "very many GB": ("hardware", "d.toml", DEVICE.replace("= 48", f"= {'9' * 5000}"), "broken TOML: a number with thous"),
+    "very many GB": ("hardware", "d.toml", DEVICE.replace("= 48", f"= {'9' * 5000}"), "broken TOML: a number with tho"),
     "no device": ("hardware", "d.toml", "", "hardware_id: missing"),
     "a device in UTF-16": ("hardware", "d.toml", DEVICE.encode("utf-16"), "UTF-16; expected UTF-8"),
     "a table of devices in UTF-16": ("hardware", "d.csv", "hardware_id\n".encode("utf-16"), "UTF-16; expected UTF-8"),
@@ -269,7 +269,7 @@ def test_a_full_disk_keeps_all_entries_out(full_disk: Path, tmp_path: Path) -> N
 
 def test_a_disk_that_fills_up_while_others_measurements_are_read(full_disk: Path, tmp_path: Path) -> None:
     home = Home(full_disk / "home")
-    with home.writing():
+    with home.lock_for_writing():
         pass
     (full_disk / "filler").write_bytes(bytes(1_020_000))
     columns = "n_head,n_kv_head,n_embd,n_expanded_embd,num_tokens,num_tensor_parallel_workers,use_gated_mlp"

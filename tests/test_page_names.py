@@ -24,11 +24,11 @@ from flows.site.render import write_chart
 from flows.site.snapshot_charts import SUFFIXES, find_chart
 from tests.support.files import write_file
 from tests.support.inputs import DEVICE, make_source
-from tests.support.plain_run import plain_run, small_catalog
+from tests.support.whole_runs import plain_run, small_catalog
 from warehouse.errors import InputError
+from warehouse.files.spreadsheet import guard_text_cells
 from warehouse.home import Home
 from warehouse.snapshot import open_snapshot
-from warehouse.spreadsheet import guard_text_cells
 
 ODD_IDS = ["index.html", "con", "nul.txt", "aux", "com1", "a.", "a..b", "constructor", "0", "x" * 64, "a-_.b"]
 ODD_NAMES = [

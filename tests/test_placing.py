@@ -12,28 +12,20 @@ import pytest
 
 from tests.support.files import ROOT, write_tree
 from tests.support.sites import FIRST, MINE, SECOND, add_manifest, write_draft
-from warehouse import site_placement as placing
 from warehouse.errors import InputError, RunError
-from warehouse.folder_swap import exchange as exchange_folders
-from warehouse.site_placement import (
-    MANIFEST,
-    begin_draft,
-    discard,
-    forget_drafts,
-    give_up_drafts,
-    made_from,
-    owned_files,
-    place,
-    read_manifest,
-    seal,
-)  # fmt: skip
+from warehouse.site_folder import placement as placing
+from warehouse.site_folder.drafts import delete_abandoned_drafts, discard_draft, give_up_drafts
+from warehouse.site_folder.manifest import MANIFEST, read_inputs_digest, read_manifest, seal_manifest
+from warehouse.site_folder.ownership import list_owned_files
+from warehouse.site_folder.placement import begin_draft, place_site
+from warehouse.site_folder.swap import swap_folders as exchange_folders
 
 # puts SECOND in place of a copy, and ends before so many renames and deletions are done: 0, 1, 2 … until it is whole
 _KILLED = """
 import os, shutil, sys
 from pathlib import Path
 from tests.support.sites import SECOND, write_draft
-from warehouse.site_placement import place
+from warehouse.site_folder.placement import place_site
 def counted(function):
     def call(*given, **options):
         global left
@@ -48,7 +40,7 @@ for after in range(100):
     if not os.fork():
         draft, left = write_draft(site, SECOND), after
         os.replace, os.rename, os.unlink, os.rmdir = map(counted, (os.replace, os.rename, os.unlink, os.rmdir))
-        place(draft)
+        place_site(draft)
         os._exit(0)
     if os.wait()[1] == 0:
         break
@@ -58,9 +50,9 @@ for after in range(100):
 def publish(site: Path, files: Mapping[str, str]) -> None:
     draft = write_draft(site, files)
     try:
-        place(draft)
+        place_site(draft)
     finally:
-        discard(draft)
+        discard_draft(draft)
 
 
 def content(folder: Path) -> dict[str, str]:
@@ -79,7 +71,7 @@ def site(tmp_path: Path) -> Path:
 def test_a_new_folder_gets_the_site_and_nothing_is_left_beside_it(site: Path) -> None:
     assert content(site) == add_manifest(FIRST)
     assert [path.name for path in site.parent.iterdir()] == ["site"]
-    assert made_from(site) == "first"
+    assert read_inputs_digest(site) == "first"
 
 
 def test_a_folder_of_ours_alone_changes_in_one_step(site: Path) -> None:
@@ -93,7 +85,7 @@ def test_a_folder_of_ours_alone_changes_in_one_step(site: Path) -> None:
 def test_without_an_exchange_of_folders_the_files_change_one_by_one(
     site: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(placing, "exchange", lambda *_: False)
+    monkeypatch.setattr(placing, "swap_folders", lambda *_: False)
     publish(site, SECOND)
     assert content(site) == add_manifest(SECOND)
     assert [path.name for path in site.parent.iterdir()] == ["site"]
@@ -123,7 +115,7 @@ def test_what_comes_in_the_last_moment_stays(site: Path, monkeypatch: pytest.Mon
         return whole(one, other)
 
     whole = exchange_folders
-    monkeypatch.setattr(placing, "exchange", exchange)
+    monkeypatch.setattr(placing, "swap_folders", exchange)
     publish(site, SECOND)
     assert content(site) == {**add_manifest(SECOND), **MINE}
 
@@ -163,9 +155,9 @@ def test_the_list_of_an_earlier_version_counts(site: Path) -> None:
 @pytest.mark.parametrize("odd", ["../outside", "/etc/hostname", "a/../../outside", "", "..\\outside"])
 def test_a_list_never_names_what_is_outside(odd: str, tmp_path: Path) -> None:
     (tmp_path / "outside").touch()
-    manifest = seal({"site_of": "rooflines", "inputs_sha256": "x", "sizes": {odd: 0, "a": 1}})
+    manifest = seal_manifest({"site_of": "rooflines", "inputs_sha256": "x", "sizes": {odd: 0, "a": 1}})
     write_tree(tmp_path / "site", {MANIFEST: json.dumps(manifest), "a": "a"})
-    assert owned_files(tmp_path / "site") == {"a", MANIFEST}
+    assert list_owned_files(tmp_path / "site") == {"a", MANIFEST}
     publish(tmp_path / "site", FIRST)
     assert (tmp_path / "outside").exists()
 
@@ -174,7 +166,7 @@ def test_a_list_never_names_what_is_outside(odd: str, tmp_path: Path) -> None:
 def test_a_broken_list_is_none(text: str, tmp_path: Path) -> None:
     (tmp_path / MANIFEST).write_text(text, "utf-8")
     assert read_manifest(tmp_path) == {}
-    assert made_from(tmp_path) is None
+    assert read_inputs_digest(tmp_path) is None
 
 
 def test_a_folder_or_link_of_others_in_the_way_is_named(site: Path, tmp_path: Path) -> None:
@@ -206,7 +198,7 @@ def test_drafts_of_another_place_stay(site: Path) -> None:
     other = write_draft(site.with_name("other"), SECOND)
     publish(site, SECOND)
     assert other.folder.exists()
-    discard(other)
+    discard_draft(other)
 
 
 @pytest.mark.parametrize("with_others", [False, True])
@@ -226,14 +218,14 @@ def test_a_publication_that_is_killed_is_finished_by_the_next(site: Path, with_o
             assert SECOND.items() <= now.items()
         assert mine.items() <= now.items()
         third = {"index.html": "third", "charts/c/c.svg": "another c"}
-        forget_drafts(there)  # as the next run does first
+        delete_abandoned_drafts(there)  # as the next run does first
         publish(there, third)
         assert content(there) == {**add_manifest(third), **mine}
         assert [path.name for path in there.parent.iterdir()] == ["site"]
 
 
 def test_a_draft_that_somebody_makes_is_left_alone(site: Path) -> None:
-    script = "import sys; from pathlib import Path; from warehouse.site_placement import begin_draft\n"
+    script = "import sys; from pathlib import Path; from warehouse.site_folder.placement import begin_draft\n"
     script += "print(begin_draft(Path(sys.argv[1])).folder, flush=True); sys.stdin.read()"
     arguments = [sys.executable, "-c", script, str(site)]
     with subprocess.Popen(arguments, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True, cwd=ROOT) as other:

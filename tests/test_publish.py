@@ -10,11 +10,11 @@ import pytest
 
 from flows.cli.app import run_command
 from tests.support.files import write_tree
-from tests.support.plain_run import ask_for, drawn_by_nobody, plain_run, small_catalog
 from tests.support.sites import MINE
+from tests.support.whole_runs import ask_for, drawn_by_nobody, plain_run, small_catalog
 from warehouse.errors import InputError
 from warehouse.home import Home
-from warehouse.site_placement import MANIFEST, made_from, read_manifest
+from warehouse.site_folder.manifest import MANIFEST, read_inputs_digest, read_manifest
 
 Output = pytest.CaptureFixture[str]
 
@@ -74,7 +74,7 @@ def test_notes_in_the_homes_own_site_stay_there(home: Home, shipped: Path, tmp_p
     assert plain_run(home, shipped).status == "succeeded"
     ask_for(shipped, 8)
     assert (home.site / "data" / "notes.md").read_text("utf-8") == "mine"
-    assert made_from(home.site) is not None
+    assert read_inputs_digest(home.site) is not None
     assert publish(home, tmp_path / "public") == 0
     assert files(tmp_path / "public").keys() == files(home.site).keys() - {"data/notes.md"}
     with drawn_by_nobody():

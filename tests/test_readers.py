@@ -11,14 +11,14 @@ import pytest
 
 from flows.cli.app import run_command
 from tests.support.files import ROOT
+from tests.support.tiers import keep_fast
 from warehouse import snapshot
 from warehouse.build import open_build
 from warehouse.errors import InputError
 from warehouse.home import Home
-from warehouse.runs import Run, finish_run, start_run, time_run
-from warehouse.snapshot import kept_snapshots, open_snapshot, snapshot_of
+from warehouse.runs import Run, finish_run, mark_rows_ready, start_run
+from warehouse.snapshot import find_snapshot, list_snapshots, open_snapshot
 
-PUBLICATIONS = 100
 NEWEST = "select max(run_number) from core.run"
 # reads the newest run and two counts that a run changes together; ends when told to, and says how often it read
 READER = """
@@ -42,10 +42,10 @@ print(reads, last)
 def publish_a_run(home: Home, number: int) -> str:
     """Publish a run that changes nothing but the history, without Prefect and without charts."""
     run = Run(f"run-{number:04}", datetime.now(UTC), "test", None, None)
-    with home.writing():
+    with home.lock_for_writing():
         with open_build(home) as connection:
             start_run(connection, run)
-            time_run(connection, run.run_id)
+            mark_rows_ready(connection, run.run_id)
             connection.execute("force checkpoint")
         snapshot.promote(snapshot.write_candidate(home, run.run_id), home, run.run_id)
         with open_build(home) as connection:
@@ -53,7 +53,8 @@ def publish_a_run(home: Home, number: int) -> str:
     return run.run_id
 
 
-def test_readers_never_wait(tmp_path: Path) -> None:
+@pytest.mark.parametrize("publications", keep_fast(1, [8, 100]))
+def test_readers_never_wait(publications: int, tmp_path: Path) -> None:
     home, stop = Home(tmp_path / "home"), tmp_path / "stop"
     publish_a_run(home, 1)
     command = [sys.executable, "-c", READER, str(home.snapshot), str(stop)]
@@ -70,7 +71,7 @@ def test_readers_never_wait(tmp_path: Path) -> None:
     with ThreadPoolExecutor(1) as beside:
         reading = beside.submit(read_with_the_shell)
         try:
-            for number in range(2, PUBLICATIONS + 1):
+            for number in range(2, publications + 1):
                 publish_a_run(home, number)
         finally:
             stop.touch()
@@ -80,10 +81,10 @@ def test_readers_never_wait(tmp_path: Path) -> None:
         assert reader.returncode == 0
         reads, last = map(int, said.split())
         assert reads > 1
-        assert last <= PUBLICATIONS
+        assert last <= publications
     assert len(set(seen)) > 1
     assert seen == sorted(seen)
-    assert [path.stem for path in kept_snapshots(home)] == [f"run-{n:04}" for n in (100, 99, 98)]
+    assert [path.stem for path in list_snapshots(home)] == [f"run-{publications - n:04}" for n in range(3)]
 
 
 def test_snapshots_that_are_kept(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -97,10 +98,10 @@ def test_snapshots_that_are_kept(tmp_path: Path, capsys: pytest.CaptureFixture[s
     for wrong in ("run-0001", "run", "", "../home"):
         assert run_command([*asked, "--as-of", wrong]) == 2
         assert "run-0004, run-0003, run-0002" in capsys.readouterr().err
-    with open_snapshot(snapshot_of(home, "run-0003")) as old:
+    with open_snapshot(find_snapshot(home, "run-0003")) as old:
         snapshot.promote(snapshot.write_candidate(home, "run-0004"), home, "run-0004", kept=1)
         assert old.sql("select count(*) from core.run").fetchall() == [(3,)]  # gone, but not for who reads it
-    assert [path.stem for path in kept_snapshots(home)] == ["run-0004"]
+    assert [path.stem for path in list_snapshots(home)] == ["run-0004"]
 
 
 def test_a_query_has_limits(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -119,4 +120,4 @@ def test_a_query_has_limits(tmp_path: Path, capsys: pytest.CaptureFixture[str]) 
 
 def test_an_old_snapshot_of_no_run(tmp_path: Path) -> None:
     with pytest.raises(InputError, match="nothing was published yet"):
-        snapshot_of(Home(tmp_path), "run")
+        find_snapshot(Home(tmp_path), "run")

@@ -16,11 +16,12 @@ from prefect.client.schemas.sorting import FlowRunSort, TaskRunSort
 from flows.cli.app import run_command
 from flows.ingest.catalog import SHIPPED
 from tests.conftest import Refresh
+from tests.support.drawings import draw_without_ink
 from tests.support.files import stat_files
 from tests.support.inputs import CONFIG, DEVICE, WORKLOAD, bad_catalogs
-from tests.support.plain_run import plain_run
+from tests.support.whole_runs import plain_run
 from warehouse.home import Home
-from warehouse.load import contents
+from warehouse.load import fingerprint_tables
 from warehouse.snapshot import open_snapshot
 
 DEVICES, MODELS, WORKLOADS = (len(list((SHIPPED / name).iterdir())) for name in ("hardware", "models", "workloads"))
@@ -33,7 +34,7 @@ def tables(home: Home) -> Tables:
     with open_snapshot(home.snapshot) as connection:
         return {
             name: [digest] if digest[0] > MANY else sorted(connection.sql(f"from core.{name}").fetchall(), key=str)
-            for name, digest in contents(connection).items()
+            for name, digest in fingerprint_tables(connection).items()
         }
 
 
@@ -68,13 +69,14 @@ def test_the_same_inputs_give_the_same_rows_elsewhere(finished: Home, tmp_path: 
             assert mine[name] == other[name]
 
 
-def test_one_changed_device_changes_only_what_depends_on_it(home: Home, run_refresh: Refresh) -> None:
+def test_one_changed_device_changes_only_what_depends_on_it(home: Home) -> None:
     before, site = tables(home), stat_files(home.site)
     (home.catalog / "hardware").mkdir(parents=True)
     text = (SHIPPED / "hardware" / "a40.toml").read_text("utf-8").replace("gb_per_s = 696", "gb_per_s = 700")
     (home.catalog / "hardware" / "a40.toml").write_text(text, "utf-8")
 
-    summary = run_refresh(home.path)
+    with draw_without_ink():
+        summary = plain_run(home, draws=True)
 
     touched = {change.table: change.touched for change in summary.changes if change.touched}
     assert set(touched) == {"hardware", "ceiling", "source"}
@@ -104,7 +106,8 @@ def test_a_device_a_model_and_a_workload_of_ones_own(home: Home, catalog: Path) 
     (catalog / "hardware" / "mine.toml").write_text(DEVICE, "utf-8")
     (catalog / "models" / "mine-8b.json").write_text(str({**CONFIG, "num_key_value_heads": 8}).replace("'", '"'))
     (catalog / "workloads" / "mine.toml").write_text(WORKLOAD.replace("[128]", "[100, 200]"), "utf-8")
-    plain_run(home, given=catalog, draws=True)
+    with draw_without_ink():
+        plain_run(home, given=catalog, draws=True)
     with open_snapshot(home.snapshot) as connection:
         found = connection.sql(
             "select distinct sequence_length from mart.roofline_point where hardware_id = 'mine'"
@@ -114,6 +117,7 @@ def test_a_device_a_model_and_a_workload_of_ones_own(home: Home, catalog: Path) 
     assert (home.site / "charts" / "device-mine" / "device-mine.svg").exists()
 
 
+@pytest.mark.slow
 def test_a_device_without_the_dtype_has_no_chart_of_it(
     home: Home, prefect_server: None, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -134,6 +138,7 @@ def test_a_device_without_the_dtype_has_no_chart_of_it(
     assert not (home.site / "charts" / "device-mine").exists()
 
 
+@pytest.mark.slow
 def test_bad_input_is_one_line_and_loses_nothing(
     home: Home, catalog: Path, prefect_server: None, capfd: pytest.CaptureFixture[str]
 ) -> None:
@@ -181,7 +186,7 @@ def test_a_home_without_permission(tmp_path: Path, prefect_server: None) -> None
 
 def test_a_second_run_while_one_is_running(home: Home, prefect_server: None, capfd: pytest.CaptureFixture[str]) -> None:
     script = "import sys; from pathlib import Path; from warehouse.home import Home\n"
-    script += "with Home(Path(sys.argv[1])).writing(): print('held', flush=True); sys.stdin.read()"
+    script += "with Home(Path(sys.argv[1])).lock_for_writing(): print('held', flush=True); sys.stdin.read()"
     arguments = [sys.executable, "-c", script, str(home.path)]
     with subprocess.Popen(arguments, stdin=subprocess.PIPE, stdout=subprocess.PIPE, text=True) as other:
         assert other.stdout is not None
@@ -197,6 +202,7 @@ def test_a_second_run_while_one_is_running(home: Home, prefect_server: None, cap
     assert run_command(["run", "--home", str(home.path)]) == 0
 
 
+@pytest.mark.slow
 def test_a_run_that_fails_late_leaves_the_old_snapshot(
     home: Home, run_refresh: Refresh, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -265,6 +271,7 @@ def wait_for(folder: Path, pattern: str, process: subprocess.Popen[str]) -> None
     assert process.poll() is None, "the run ended before it could be stopped"
 
 
+@pytest.mark.slow
 def test_a_killed_run_leaves_the_snapshot_and_the_next_one_mends(
     home: Home, tmp_path_factory: pytest.TempPathFactory
 ) -> None:
@@ -286,6 +293,7 @@ def test_a_killed_run_leaves_the_snapshot_and_the_next_one_mends(
     assert not list(home.path.glob("*.candidate"))
 
 
+@pytest.mark.slow
 def test_ctrl_c_ends_a_run_at_once_and_loses_nothing(home: Home, tmp_path_factory: pytest.TempPathFactory) -> None:
     before = home.snapshot.read_bytes()
     (home.catalog / "hardware").mkdir(parents=True)

@@ -13,12 +13,13 @@ from flows.cli.app import run_command
 from flows.sweep.run import run_sweep
 from tests.support.s3 import s3_server
 from tests.support.sweeps import COST, KEY, SMALL, interrupt_after, query_snapshot
-from warehouse import bucket, extensions
-from warehouse.bucket import BucketPath
 from warehouse.build import open_build
+from warehouse.engine import extensions
 from warehouse.errors import InputError, RunError
+from warehouse.files import bucket
+from warehouse.files.bucket import BucketPath
 from warehouse.home import Home
-from warehouse.sweeps import remove
+from warehouse.sweeps.registry import remove_sweep
 from warehouse.views import create_views
 
 OUT = BucketPath("s3://sweeps/team.a/b=1")
@@ -35,8 +36,8 @@ def server() -> Iterator[str]:
 
 @pytest.fixture(autouse=True)
 def _empty_bucket(server: str) -> None:
-    bucket._store.cache_clear()
-    for path in BucketPath("s3://sweeps").sizes():
+    bucket._open_store.cache_clear()
+    for path in BucketPath("s3://sweeps").list_sizes():
         (BucketPath("s3://sweeps") / path).unlink()
 
 
@@ -56,7 +57,7 @@ def test_a_sweep_in_a_bucket_is_read_as_one_on_a_disk(home: Home) -> None:
     run_sweep(home, replace(IN_BUCKET, name="beside"))
     done = run_sweep(home, IN_BUCKET)
     assert (done.row_count, done.part_count, done.parts_before) == (112, 4, 0)
-    assert done.size_bytes == sum((OUT / "there").sizes().values())
+    assert done.size_bytes == sum((OUT / "there").list_sizes().values())
     assert query_snapshot(home, "select folder from mart.sweep where sweep_id = 'there'") == [(f"{OUT}/there",)]
     columns = ", ".join([*KEY, *COST])
     on_disk, there = (f"select {columns} from mart.sweep_cost where sweep_id = '{name}'" for name in ("small", "there"))
@@ -68,11 +69,11 @@ def test_a_sweep_in_a_bucket_is_read_as_one_on_a_disk(home: Home) -> None:
 def test_an_interrupted_sweep_goes_on(home: Home) -> None:
     with pytest.raises(KeyboardInterrupt):
         run_sweep(home, IN_BUCKET, runner=interrupt_after(3))
-    assert len(OUT.sizes()) == 3
+    assert len(OUT.list_sizes()) == 3
     (OUT / "there" / "x.partial").write_bytes(b"what a run that was ended has left")
     assert query_snapshot(home, "select count(*) from mart.sweep_cost") == [(0,)]
     assert run_sweep(home, IN_BUCKET).parts_before == 3
-    assert {Path(path).suffix for path in OUT.sizes()} == {".parquet"}
+    assert {Path(path).suffix for path in OUT.list_sizes()} == {".parquet"}
     assert query_snapshot(home, "select count(*) from mart.sweep_cost") == [(112,)]
 
 
@@ -80,11 +81,11 @@ def test_what_is_replaced_or_taken_away_leaves_the_bucket(home: Home) -> None:
     other = OUT / "other.txt"
     other.write_bytes(b"not ours")
     run_sweep(home, IN_BUCKET)
-    before = OUT.sizes().keys() - {"other.txt"}
+    before = OUT.list_sizes().keys() - {"other.txt"}
     run_sweep(home, replace(IN_BUCKET, batch="4"))
-    assert not before & OUT.sizes().keys()
-    assert remove(home, "there") == 2
-    assert OUT.sizes() == {"other.txt": 8}
+    assert not before & OUT.list_sizes().keys()
+    assert remove_sweep(home, "there") == 2
+    assert OUT.list_sizes() == {"other.txt": 8}
     assert query_snapshot(home, "select count(*) from mart.sweep") == [(0,)]
 
 
@@ -117,12 +118,12 @@ HOSTILE = [
 def test_the_sandbox_lets_nothing_else_be_read(
     sql: str, server: str, swept: Home, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    before = BucketPath("s3://kept").sizes()
-    part = KEPT / min(KEPT.sizes())
+    before = BucketPath("s3://kept").list_sizes()
+    part = KEPT / min(KEPT.list_sizes())
     asked = sql.format(part=part, other=part.parent / "other.parquet", server=server)
     assert run_command(["query", asked, "--home", str(swept.path)]) == 2
     assert len(capsys.readouterr().err.splitlines()) == 1
-    assert BucketPath("s3://kept").sizes() == before
+    assert BucketPath("s3://kept").list_sizes() == before
 
 
 def test_keys_are_not_shown(swept: Home) -> None:
@@ -135,7 +136,7 @@ def test_without_the_extension_the_other_views_work(
     home: Home, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     run_sweep(home, IN_BUCKET)
-    monkeypatch.setattr(extensions, "_folder", lambda _: Path("/nowhere"))
+    monkeypatch.setattr(extensions, "_extension_folder", lambda _: Path("/nowhere"))
     (tmp_path / "empty" / "duckdb_extension_httpfs").mkdir(parents=True)
     (tmp_path / "empty" / "duckdb_extension_httpfs" / "__init__.py").touch()
     monkeypatch.setenv("PYTHONPATH", str(tmp_path / "empty"))  # for the process of the query
@@ -159,13 +160,13 @@ def test_a_bucket_that_does_not_answer(
     run_sweep(home, SMALL)
     run_sweep(home, IN_BUCKET)
     monkeypatch.setenv("AWS_ENDPOINT_URL", "http://127.0.0.1:1")
-    bucket._store.cache_clear()
+    bucket._open_store.cache_clear()
     assert run_command(["query", "from mart.sweep_cost", "--home", str(home.path)]) == 2
     assert len(capsys.readouterr().err.splitlines()) == 1
     with pytest.raises(InputError, match=r"--out: .*s3://sweeps/team.a/b=1/there: .*expected a bucket"):
         run_sweep(home, IN_BUCKET)
     with pytest.raises(RunError, match=r"--remove: there: .*it stays until its files can be deleted"):
-        remove(home, "there")
+        remove_sweep(home, "there")
     run_sweep(home, replace(SMALL, batch="8"))  # is not held up
     assert query_snapshot(home, "select count(*) from mart.sweep_cost") == [(56,)]
 
@@ -189,7 +190,7 @@ def test_what_is_no_bucket(out: str, expected: str, swept: Home, capsys: pytest.
 
 
 def test_without_the_extra(swept: Home, monkeypatch: pytest.MonkeyPatch) -> None:
-    bucket._store.cache_clear()
+    bucket._open_store.cache_clear()
     monkeypatch.setitem(sys.modules, "obstore.store", None)
     with pytest.raises(InputError, match=r"s3://sweeps/.*: expected the extra s3: pip install 'rooflines\[s3\]'"):
         run_sweep(swept, IN_BUCKET)

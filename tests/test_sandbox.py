@@ -20,12 +20,12 @@ from flows.site.chart_rows import build_own_roofline
 from tests.support import hostile
 from tests.support.files import ROOT
 from tests.support.hostile import GOOD, HOSTILE, TOO_LARGE, disguise
-from warehouse import engine
-from warehouse.engine import tried_minors
+from warehouse.engine import tested_versions as engine
+from warehouse.engine.tested_versions import list_tested_minors
 from warehouse.errors import InputError
 from warehouse.home import Home
 from warehouse.sandbox import statements
-from warehouse.sandbox.question import bytes_of
+from warehouse.sandbox.question import parse_memory
 from warehouse.sandbox.statements import LONGEST_STATEMENT, ask
 from warehouse.snapshot import open_snapshot
 from warehouse.sql_files import sql_folder
@@ -123,9 +123,9 @@ def test_only_a_duckdb_on_which_this_was_tried_runs_users_sql(
     finished: Home, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
 ) -> None:
     """All else is done on any, and said once."""
-    assert tried_minors() == ["1.5", "2.0"]
+    assert list_tested_minors() == ["1.5", "2.0"]
     monkeypatch.setattr(duckdb, "__version__", "2.1.0")
-    engine.warn_of_untried_engine.cache_clear()
+    engine.warn_if_untested.cache_clear()
     for _ in range(2):
         with open_snapshot(finished.snapshot) as connection:
             assert connection.sql("select count(*) > 0 from mart.roof").fetchall() == [(True,)]
@@ -361,7 +361,7 @@ def test_no_query_takes_more_than_512_mb_beside_its_memory(sql: str, memory: str
             peak = max(peak, peak_of(child) if (child := child_of(process.pid)) else 0)
             time.sleep(0.005)
     assert process.returncode in {0, 2}
-    assert 30e6 < peak <= bytes_of(memory) + 512e6
+    assert 30e6 < peak <= parse_memory(memory) + 512e6
 
 
 @LINUX
@@ -425,10 +425,10 @@ def test_what_does_not_fit_the_memory_goes_to_a_folder_that_is_removed(
 
 
 def test_amounts_of_memory() -> None:
-    assert [bytes_of(text) for text in ("500MB", "2 GiB", "1.5gb")] == [5e8, 2**31, 1.5e9]
+    assert [parse_memory(text) for text in ("500MB", "2 GiB", "1.5gb")] == [5e8, 2**31, 1.5e9]
     for wrong in ("", "2", "2 g", "-1GB", "1EB", "1KB", "9999TB"):
         with pytest.raises(InputError, match="--memory"):
-            bytes_of(wrong)
+            parse_memory(wrong)
 
 
 def test_a_full_disk_is_told(finished: Home, tmp_path: Path, capfd: pytest.CaptureFixture[str]) -> None:
@@ -530,6 +530,6 @@ def test_a_dynamic_pivot_is_told_what_to_do(finished: Home) -> None:
 def test_what_runs_is_what_was_decided_on(finished: Home) -> None:
     with open_snapshot(finished.snapshot) as connection:
         sql = "select 1; explain analyze select 2; pragma table_info('roof')"
-        texts = list(statements.readable(connection, sql, statements.Known(connection)))
+        texts = list(statements.check_statements(connection, sql, statements.KnownNames(connection)))
     assert [text.split()[0].lower() for text in texts] == ["select", "explain", "select"]
     assert "pragma_table_info('roof')" in texts[2]

@@ -18,12 +18,14 @@ from tests.support.listener import Listener, listen
 from tests.support.postgresql import find_free_port, start_postgresql
 from tests.support.processes import is_running, run_beside
 from warehouse.home import Home
-from warehouse.snapshot import last_published
+from warehouse.snapshot import find_published_run
 
 EVERY_S = 15
 PATIENCE_S = 240
 
 T = TypeVar("T")
+
+pytestmark = pytest.mark.slow
 
 
 def until(question: Callable[[], T], patience_s: float = PATIENCE_S) -> T:
@@ -99,7 +101,7 @@ def _deploy_and_follow(environment: dict[str, str], home: Home, tmp_path: Path, 
     often = tmp_path / "prefect.yaml"
     often.write_text(deployments.replace(nightly, f"      - interval: {EVERY_S}\n"), "utf-8")
 
-    first, _ = last_published(home)
+    first, _ = find_published_run(home)
     device = home.catalog / "hardware" / "a40.toml"
     device.parent.mkdir(parents=True)
     text = (SHIPPED / "hardware" / "a40.toml").read_text("utf-8")
@@ -112,7 +114,7 @@ def _deploy_and_follow(environment: dict[str, str], home: Home, tmp_path: Path, 
 
         # the schedule fires, the snapshot changes, and the flow publish follows
         until(lambda: runs(environment, "refresh", type=["COMPLETED"]))
-        second, _ = last_published(home)
+        second, _ = find_published_run(home)
         assert second != first
         until(lambda: runs(environment, "publish", type=["COMPLETED"]))
         assert (home.path / "public" / "index.html").read_bytes() == (home.site / "index.html").read_bytes()
@@ -121,7 +123,7 @@ def _deploy_and_follow(environment: dict[str, str], home: Home, tmp_path: Path, 
         device.write_text(text.replace("gb_per_s = 696", "gb_per_s = -696"), "utf-8")
         (failed, *_) = until(lambda: runs(environment, "refresh", type=["FAILED"]))
         assert "a40.toml: bandwidth[0].gb_per_s = -696: expected" in failed["state"]["message"]
-        assert last_published(home)[0] == second
+        assert find_published_run(home)[0] == second
         until(lambda: listener.documents)
         assert (
             listener.documents[0].items() >= {"event": "run-failed", "flow": "refresh", "home": str(home.path)}.items()
@@ -155,7 +157,7 @@ def _deploy_and_follow(environment: dict[str, str], home: Home, tmp_path: Path, 
         until(lambda: set(missed) <= ended().keys())
     assert sorted(ended()[run] for run in missed) == ["CANCELLED"] * (len(missed) - 1) + ["COMPLETED"]
     assert not before.keys() & set(missed)
-    assert last_published(home)[0] not in (first, second)
+    assert find_published_run(home)[0] not in (first, second)
 
 
 def test_serving(home: Home, tmp_path: Path) -> None:
@@ -168,7 +170,7 @@ def test_serving(home: Home, tmp_path: Path) -> None:
     text = (SHIPPED / "hardware" / "a40.toml").read_text("utf-8").replace('"a40"', '"mine"').replace('"A40"', '"Mine"')
     for name, content in (("mine.toml", text), ("bad.toml", "x ="), (".half.toml", "x =")):
         (place.incoming / name).write_text(content, "utf-8")
-    first, _ = last_published(place)
+    first, _ = find_published_run(place)
     for folder in (tmp_path / "elsewhere" / "flows", place.path / "flows"):
         folder.mkdir(parents=True)
         (folder / "__init__.py").write_text("raise RuntimeError('not these')", "utf-8")
@@ -178,7 +180,7 @@ def test_serving(home: Home, tmp_path: Path) -> None:
         options = ["--incoming-every", "5", "--port", "0", "--alert-url", listener.url, "--home", str(place.path)]
         command = [sys.executable, "-c", script, "serve", *options]
         with run_beside(command, variables, log, tmp_path / "elsewhere") as process:
-            until(lambda: last_published(place)[0] != first)
+            until(lambda: find_published_run(place)[0] != first)
 
             # what the next one starts fails
             place.sweeps.write_text("in the way", "utf-8")

@@ -2,7 +2,7 @@
 
 import polars as pl
 
-from warehouse.spreadsheet import guard_text_cells
+from warehouse.files.spreadsheet import guard_text_cells
 
 
 def test_text_that_begins_as_a_formula_is_guarded_and_nothing_else() -> None:

@@ -13,12 +13,12 @@ from flows.cli.app import run_command
 from flows.site.chart_rows import is_drawable, query_chart
 from flows.site.render import build_spec, render
 from flows.site.snapshot_charts import find_chart, list_snapshot_charts
-from tests.support.charts import OF_STEPS, draw, list_encodings, select_marks, validate
+from tests.support.charts import STEP_CHARTS, draw, list_encodings, select_marks, validate
 from warehouse.home import Home
 from warehouse.polars_frames import read_frame
 from warehouse.snapshot import open_snapshot
 
-STEP_TIME, CROSSOVER, THROUGHPUT, RANKING, HISTORY = OF_STEPS
+STEP_TIME, CROSSOVER, THROUGHPUT, RANKING, HISTORY = STEP_CHARTS
 OTHER_MODELS = [
     "step-time-llama-3-70b-h100-sxm",  # fits at no setting
     "step-time-mixtral-8x7b-mi300x",
@@ -35,7 +35,7 @@ def defaults(spec: dict[str, Any]) -> dict[str, Any]:
     return {each["name"]: each["value"] for each in spec.get("params", []) if "value" in each}
 
 
-@pytest.mark.parametrize("name", [*OF_STEPS, *OTHER_MODELS])
+@pytest.mark.parametrize("name", [*STEP_CHARTS, *OTHER_MODELS])
 def test_they_are_valid_and_name_columns(name: str, snapshot: duckdb.DuckDBPyConnection) -> None:
     spec, frame = draw(snapshot, name)
     validate(spec)
@@ -239,7 +239,7 @@ def test_every_model_on_every_device_is_drawn_and_few_are_listed(
 
 
 def test_a_grid_without_the_settings_leaves_them_out(snapshot: duckdb.DuckDBPyConnection) -> None:
-    for name in OF_STEPS[:4]:
+    for name in STEP_CHARTS[:4]:
         entry = find_chart(snapshot, name)
         other = {"batch_sizes": [3], "sequence_lengths": [5], "batch_size": 3}
         absent = type(entry)(name, entry.template, {**entry.parameters, **other})
@@ -248,7 +248,7 @@ def test_a_grid_without_the_settings_leaves_them_out(snapshot: duckdb.DuckDBPyCo
 
 
 def test_a_single_batch_and_context_can_be_drawn(snapshot: duckdb.DuckDBPyConnection) -> None:
-    for name in OF_STEPS[:3]:
+    for name in STEP_CHARTS[:3]:
         entry = find_chart(snapshot, name)
         one = type(entry)(name, entry.template, {**entry.parameters, "batch_sizes": [8], "sequence_lengths": [1024]})
         assert b"context 1,024" in render(build_spec(one, query_chart(snapshot, one)), "svg")
@@ -259,7 +259,7 @@ def test_they_are_found_by_device_and_model(finished: Home) -> None:
         (finished.site / path / "index.html").read_text("utf-8")
         for path in ("devices/h100-sxm", "devices/t4", "models/llama-3-8b")
     )
-    for name in OF_STEPS[:4]:
+    for name in STEP_CHARTS[:4]:
         assert f"charts/{name}/index.html" in device
         assert f"charts/{name}/index.html" in model
     assert RANKING in other

@@ -28,14 +28,15 @@ from tests.support.documents import README, split_cells
 from tests.support.files import ROOT
 from tests.support.hostile import REFUSED
 from tests.support.inputs import DEVICE
-from tests.support.plain_run import plain_run
 from tests.support.sweeps import COST, KEY, SMALL, interrupt_after, query_snapshot, read_shipped_inputs
+from tests.support.tiers import keep_fast
+from tests.support.whole_runs import plain_run
 from warehouse.build import open_build
 from warehouse.errors import InputError, RunError
 from warehouse.home import Home
 from warehouse.polars_frames import read_frame
 from warehouse.snapshot import open_snapshot
-from warehouse.sweeps import PartFile, remove
+from warehouse.sweeps.registry import PartFile, remove_sweep
 from warehouse.views import create_views
 
 
@@ -201,7 +202,7 @@ def test_an_interrupted_sweep_goes_on(home: Home) -> None:
     assert query_snapshot(home, "select count(*) from mart.sweep_cost") == [(112,)]
 
 
-@pytest.mark.parametrize("sent", [signal.SIGINT, signal.SIGKILL])
+@pytest.mark.parametrize("sent", keep_fast(1, [signal.SIGKILL, signal.SIGINT]))
 def test_a_killed_sweep_leaves_whole_parts(sent: signal.Signals, home: Home) -> None:
     arguments = ["--name", "small", "--model", "llama-7b", "--batch", "1:256:1", "--sequence", "1:256:1"]
     command = [sys.executable, "-P", "-m", "flows.cli", "sweep", *arguments, "--rows-per-part", "20000"]
@@ -243,22 +244,22 @@ def test_a_sweep_can_be_taken_away(home: Home, tmp_path: Path) -> None:
     assert query_snapshot(home, "select sweep_id, count(*) from mart.sweep_cost group by 1 order by 1") == [
         ("elsewhere", 26), ("small", 112)
     ]  # fmt: skip
-    assert remove(home, "elsewhere") == 1
+    assert remove_sweep(home, "elsewhere") == 1
     assert shared.exists()
     assert not list(shared.iterdir())
     assert query_snapshot(home, "select distinct sweep_id from mart.sweep_cost") == [("small",)]
-    assert remove(home, "small") == 4
+    assert remove_sweep(home, "small") == 4
     assert not (home.sweeps / "small").exists()
     assert query_snapshot(home, "select count(*) from mart.sweep_cost") == [(0,)]
     assert query_snapshot(home, "select count(*) from mart.sweep") == [(0,)]
     with pytest.raises(InputError, match=r"--remove: small: no such sweep; expected one of none"):
-        remove(home, "small")
+        remove_sweep(home, "small")
 
 
 def test_a_sweep_that_was_only_begun_can_be_taken_away(home: Home) -> None:
     with pytest.raises(KeyboardInterrupt):
         run_sweep(home, SMALL, runner=interrupt_after(2))
-    assert remove(home, "small") == 2
+    assert remove_sweep(home, "small") == 2
     assert not (home.sweeps / "small").exists()
 
 
@@ -306,7 +307,7 @@ HOSTILE_TO_PARTS = [
 ]
 
 
-@pytest.mark.parametrize("sql", [*REFUSED, *HOSTILE_TO_PARTS])
+@pytest.mark.parametrize("sql", [*HOSTILE_TO_PARTS, *keep_fast(1, REFUSED)])
 def test_the_sandbox_holds_beside_a_sweep(sql: str, swept: Home, capsys: pytest.CaptureFixture[str]) -> None:
     part = min(files_of(swept))
     before = part.read_bytes()

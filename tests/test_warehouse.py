@@ -18,12 +18,12 @@ from warehouse.build import open_build
 from warehouse.checks import run_checks
 from warehouse.errors import InputError, RunError
 from warehouse.home import Home
-from warehouse.load import Staged, load_tables
+from warehouse.load import StagedFile, load_tables
 from warehouse.migrations import migrate
 from warehouse.runs import Run, finish_run, start_run
 from warehouse.schema import describe
 from warehouse.sql_files import sql_folder
-from warehouse.sql_values import literal, quoted
+from warehouse.sql_values import quote_name, quote_value
 from warehouse.views import create_views
 
 
@@ -104,9 +104,9 @@ def test_a_migration_that_fails_leaves_nothing(tmp_path: Path, monkeypatch: pyte
     assert schemas == (0,)
 
 
-def stage(folder: Path, name: str, digest: str, **columns: list[Any]) -> dict[str, Staged]:
+def stage(folder: Path, name: str, digest: str, **columns: list[Any]) -> dict[str, StagedFile]:
     pl.DataFrame(columns).write_parquet(folder / f"{name}.parquet")
-    return {name: Staged(folder / f"{name}.parquet", digest * 64)}
+    return {name: StagedFile(folder / f"{name}.parquet", digest * 64)}
 
 
 def started(connection: duckdb.DuckDBPyConnection, run_id: str) -> str:
@@ -356,7 +356,7 @@ def test_the_public_contract_is_there(snapshot: duckdb.DuckDBPyConnection) -> No
 
 def test_a_home_is_for_one_writer(tmp_path: Path) -> None:
     home = Home(tmp_path)
-    with home.writing(), pytest.raises(RunError, match="another run"), home.writing():
+    with home.lock_for_writing(), pytest.raises(RunError, match="another run"), home.lock_for_writing():
         pass
 
 
@@ -391,6 +391,6 @@ def test_literals_cannot_be_broken_out_of(tmp_path: Path) -> None:
     values = ["it's", "a'; drop table x; --", 1.5, None, True, ["a'b", "c"]]
     with duckdb.connect() as connection:
         for value in values:
-            assert connection.sql(f"select {literal(value)}").fetchall()[0] == (value,)
+            assert connection.sql(f"select {quote_value(value)}").fetchall()[0] == (value,)
         name = 'a"b'
-        assert connection.sql(f"select 1 as {quoted(name)}").columns == [name]
+        assert connection.sql(f"select 1 as {quote_name(name)}").columns == [name]

@@ -7,12 +7,12 @@ from contextlib import contextmanager
 
 import duckdb
 
-from warehouse.connection import OFFLINE, WRITING, write_ahead_log
-from warehouse.database_file import refuse_later_file, refuse_unopenable_file
-from warehouse.engine import warn_of_untried_engine
-from warehouse.errors import InputError, disk_trouble, one_line
+from warehouse.connection import OFFLINE, WRITING, wal_path
+from warehouse.engine.file_format import refuse_later_file, refuse_unopenable_file
+from warehouse.engine.tested_versions import warn_if_untested
+from warehouse.errors import InputError, explain_disk_error, one_line
 from warehouse.home import Home
-from warehouse.load import contents
+from warehouse.load import fingerprint_tables
 from warehouse.migrations import migrate, refuse_later_migrations
 from warehouse.rows import fetch_count
 
@@ -30,7 +30,7 @@ def open_build(home: Home) -> Iterator[duckdb.DuckDBPyConnection]:
     RunError
         Another process has the file open, or the disk is full.
     """
-    warn_of_untried_engine()
+    warn_if_untested()
     if home.build.exists() and not home.build.is_file():
         set_aside(home)
     if not home.build.exists():
@@ -39,7 +39,7 @@ def open_build(home: Home) -> Iterator[duckdb.DuckDBPyConnection]:
         connection = duckdb.connect(str(home.build), config=WRITING)
     except duckdb.Error as error:
         refuse_unopenable_file(home.build)
-        if trouble := disk_trouble(error):  # with the disk, not with the file
+        if trouble := explain_disk_error(error):  # with the disk, not with the file
             raise trouble from None
         set_aside(home)
         _start_from_snapshot(home)
@@ -57,7 +57,7 @@ def set_aside(home: Home) -> None:
     if broken.is_dir():
         shutil.rmtree(broken)
     home.build.replace(broken)
-    write_ahead_log(home.build).unlink(missing_ok=True)
+    wal_path(home.build).unlink(missing_ok=True)
     _log.warning("%s cannot be read and was moved to %s", home.build.name, broken.name)
 
 
@@ -73,7 +73,7 @@ def _start_from_snapshot(home: Home) -> None:
     for path in (path for path in (home.snapshot, *kept) if path.is_file()):
         try:
             with duckdb.connect(str(path), read_only=True, config=OFFLINE) as connection:
-                contents(connection)
+                fingerprint_tables(connection)
                 if is_pulled(connection):
                     raise InputError(f"{home.path}: holds what was pulled from a lake; expected a home of its own")
         except duckdb.Error as error:

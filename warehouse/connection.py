@@ -6,7 +6,7 @@ from pathlib import Path
 
 import duckdb
 
-from warehouse.database_file import STORAGE
+from warehouse.engine.file_format import STORAGE
 
 Config = dict[str, str | bool | int | float | list[str]]
 
@@ -15,7 +15,7 @@ OFFLINE: Config = {"autoinstall_known_extensions": False, "autoload_known_extens
 WRITING: Config = {**OFFLINE, "storage_compatibility_version": STORAGE, "memory_limit": "1500MB"}
 
 
-def write_ahead_log(database: Path) -> Path:
+def wal_path(database: Path) -> Path:
     """Return the file that holds what was committed to a database and is not yet in its own file."""
     return database.with_name(f"{database.name}.wal")
 

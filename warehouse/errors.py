@@ -40,7 +40,7 @@ class RunError(Exception):
 
 
 @contextmanager
-def refused_together() -> Iterator[Each]:
+def collect_refusals() -> Iterator[Each]:
     """Let the inputs after a bad one be looked at too, then raise `InputError` with a line for each bad one.
 
     Yields what each input is looked at within: ``with each(): ...``.
@@ -57,12 +57,12 @@ def refused_together() -> Iterator[Each]:
     with each():
         yield each
     if len(refusals) > 1:
-        raise SeveralInputsError(*dict.fromkeys(line for error in refusals for line in lines_of(error)))
+        raise SeveralInputsError(*dict.fromkeys(line for error in refusals for line in error_lines(error)))
     if refusals:
         raise refusals[0]
 
 
-def lines_of(error: object) -> Iterable[str]:
+def error_lines(error: object) -> Iterable[str]:
     """Return the lines that a command prints of an error: one, or one for each input that was refused."""
     return map(one_line, error.args if isinstance(error, SeveralInputsError) else [error])
 
@@ -73,14 +73,14 @@ def one_line(error: object) -> str:
     return text if text.isprintable() else "".join(sign if sign.isprintable() else _UNPRINTABLE for sign in text)
 
 
-def cannot_write(what: object, error: OSError, expected: str) -> InputError | RunError:
+def explain_write_error(what: object, error: OSError, expected: str) -> InputError | RunError:
     """Return what to say where something cannot be written: the disk is full, or it is the wrong place."""
     if error.errno in _NO_SPACE:
         return RunError(f"no space on the disk: {what}: {error.strerror}; free some, then run again")
     return InputError(f"{what}: {error.strerror or error}; expected {expected} that can be written")
 
 
-def disk_trouble(error: BaseException) -> InputError | RunError | None:
+def explain_disk_error(error: BaseException) -> InputError | RunError | None:
     """Return what to do about an error of the disk in one line; None where it is an error of another kind."""
     said = one_line(error)
     if isinstance(error, InputError | RunError):

@@ -87,8 +87,8 @@ class Home:
         return self.path / "incoming"
 
     @contextmanager
-    def writing(self) -> Iterator[None]:
-        """Hold the home for one writer, which may take over what `held_ahead` holds.
+    def lock_for_writing(self) -> Iterator[None]:
+        """Hold the home for one writer, which may take over what `lock_ahead` holds.
 
         Raises
         ------
@@ -124,15 +124,15 @@ class Home:
             lock.release()
 
     @contextmanager
-    def held_ahead(self) -> Iterator[None]:
+    def lock_ahead(self) -> Iterator[None]:
         """Hold the home for a writer of this process that is yet to come: one after the other takes it over.
 
         Raises
         ------
         InputError, RunError
-            As of `writing`.
+            As of `lock_for_writing`.
         """
-        with self.writing():
+        with self.lock_for_writing():
             _held_ahead.add(self.path)
             try:
                 yield

@@ -10,18 +10,18 @@ import duckdb
 from warehouse.connection import transaction
 from warehouse.rows import fetch_column, fetch_count, fetch_rows
 from warehouse.sql_files import sql_folder
-from warehouse.sql_values import file_pattern, literal
+from warehouse.sql_values import file_pattern, quote_value
 from warehouse.views import create_views
 
 # by table of core how many rows it has, and a digest of them
-Contents = dict[str, tuple[int, int | None]]
+Fingerprints = dict[str, tuple[int, int | None]]
 
 # keys of tables without an index
 _KEYS = {"op_cost": ["shape_id", "precision_id"]}
 
 
 @dataclass(frozen=True)
-class Staged:
+class StagedFile:
     """A Parquet file that holds every row of one table, and the digest of what it was made from."""
 
     path: Path
@@ -44,7 +44,7 @@ class Change:
         return self.inserted + self.updated + self.deleted
 
 
-def contents(connection: duckdb.DuckDBPyConnection) -> Contents:
+def fingerprint_tables(connection: duckdb.DuckDBPyConnection) -> Fingerprints:
     """Return by table of core how many rows it has, and a digest of them, for which every row is read."""
     names = fetch_column(connection, "select table_name from duckdb_tables() where schema_name = 'core'")
     return {
@@ -52,14 +52,14 @@ def contents(connection: duckdb.DuckDBPyConnection) -> Contents:
     }
 
 
-def loaded_digests(connection: duckdb.DuckDBPyConnection) -> dict[str, str]:
+def read_input_digests(connection: duckdb.DuckDBPyConnection) -> dict[str, str]:
     """Return by table what its rows were made from when it was last loaded."""
     last = "select table_name, arg_max(change.inputs_sha256, run_number) from core.run_change as change"
     return dict(fetch_rows(connection, f"{last} inner join core.run using (run_id) group by table_name"))
 
 
 def load_tables(
-    connection: duckdb.DuckDBPyConnection, run_id: str, staged: Mapping[str, Staged], altered: Collection[str] = ()
+    connection: duckdb.DuckDBPyConnection, run_id: str, staged: Mapping[str, StagedFile], altered: Collection[str] = ()
 ) -> list[Change]:
     """Make the tables equal to their staged files and renew the views, in one transaction.
 
@@ -67,7 +67,11 @@ def load_tables(
     others, only rows that differ are touched.
     """
     with transaction(connection):
-        loaded, keys, columns = loaded_digests(connection), core_keys(connection), core_columns(connection)
+        loaded, keys, columns = (
+            read_input_digests(connection),
+            read_core_keys(connection),
+            read_core_columns(connection),
+        )
         changes = [
             Change(table, fetch_count(connection, f"select count(*) from core.{table}"))
             if loaded.get(table) == file.inputs_sha256 and table not in altered
@@ -82,13 +86,13 @@ def load_tables(
     return changes
 
 
-def core_keys(connection: duckdb.DuckDBPyConnection) -> dict[str, list[str]]:
+def read_core_keys(connection: duckdb.DuckDBPyConnection) -> dict[str, list[str]]:
     """Return the columns of the key of every table."""
     facts = "select table_name, constraint_column_names from duckdb_constraints() where schema_name = 'core'"
     return {**_KEYS, **dict(fetch_rows(connection, f"{facts} and constraint_type = 'PRIMARY KEY'"))}
 
 
-def core_columns(connection: duckdb.DuckDBPyConnection) -> dict[str, list[str]]:
+def read_core_columns(connection: duckdb.DuckDBPyConnection) -> dict[str, list[str]]:
     """Return the columns of every table, in their order."""
     facts = "select table_name, list(column_name order by column_index) from duckdb_columns()"
     return dict(fetch_rows(connection, f"{facts} where schema_name = 'core' group by table_name"))
@@ -98,7 +102,7 @@ def _load_table(
     connection: duckdb.DuckDBPyConnection, table: str, file: Path, keys: Sequence[str], columns: Iterable[str]
 ) -> Change:
     touched: Counter[str] = Counter()
-    path = literal(file_pattern(file))
+    path = quote_value(file_pattern(file))
     present = {name for name, *_ in fetch_rows(connection, f"describe from read_parquet({path})")}
     given = ", ".join(column for column in columns if column in present)
     if not fetch_count(connection, f"select count(*) from core.{table}"):

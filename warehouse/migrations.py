@@ -5,7 +5,7 @@ from pathlib import Path
 import duckdb
 
 from warehouse.connection import transaction
-from warehouse.database_file import UPGRADE
+from warehouse.engine.file_format import UPGRADE
 from warehouse.errors import LaterVersionError
 from warehouse.rows import fetch_column, fetch_count
 from warehouse.sql_files import sql_files

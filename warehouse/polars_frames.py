@@ -28,10 +28,10 @@ def scan_object(connection: duckdb.DuckDBPyConnection, name: str) -> pl.LazyFram
         for start in range(0, last + 1, _BATCH):
             yield read_frame(connection, f"from {name} where rowid between {start} and {start + _BATCH - 1}")
 
-    return lazy(read_frame(connection, f"from {name} limit 0").schema, frames)
+    return scan_frames(read_frame(connection, f"from {name} limit 0").schema, frames)
 
 
-def lazy(schema: Mapping[str, Any], frames: Callable[[], Iterator[pl.DataFrame]]) -> pl.LazyFrame:
+def scan_frames(schema: Mapping[str, Any], frames: Callable[[], Iterator[pl.DataFrame]]) -> pl.LazyFrame:
     """Return the rows of frames that are made when they are asked for, one after the other."""
 
     def read(

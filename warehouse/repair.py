@@ -7,18 +7,18 @@ from pathlib import Path
 import duckdb
 
 from warehouse.build import open_build, set_aside
-from warehouse.connection import write_ahead_log
+from warehouse.connection import wal_path
 from warehouse.errors import InputError, LaterVersionError
 from warehouse.home import Home
-from warehouse.load import Contents, contents, loaded_digests
+from warehouse.load import Fingerprints, fingerprint_tables, read_input_digests
 from warehouse.migrations import refuse_later_migrations
-from warehouse.site_placement import give_up_drafts
-from warehouse.snapshot import candidate_of, kept_snapshots, open_snapshot
+from warehouse.site_folder.drafts import give_up_drafts
+from warehouse.snapshot import candidate_path, list_snapshots, open_snapshot
 
 _log = logging.getLogger(__name__)
 
 
-def mend(home: Home) -> set[str]:
+def repair_home(home: Home) -> set[str]:
     """Put a home right, and return the tables that were altered since they were published.
 
     A build database whose rows cannot all be read makes place for a copy of the last snapshot that can. Call it with
@@ -30,26 +30,26 @@ def mend(home: Home) -> set[str]:
         Something else stands where a file or folder of the home belongs, or a later version made the databases.
     """
     _refuse_strangers(home)
-    forget_unfinished(home)
-    return altered_tables(home)
+    delete_unfinished(home)
+    return find_altered_tables(home)
 
 
-def altered_tables(home: Home) -> set[str]:
+def find_altered_tables(home: Home) -> set[str]:
     """Return the tables whose rows differ between build database and snapshot, although made from the same inputs.
 
     Where there is no snapshot that can be read, all of them: nothing says that they are as they were.
     """
-    rows, loaded = _built(home)
+    rows, loaded = _read_build(home)
     try:
         with open_snapshot(home.snapshot) as connection:
             refuse_later_migrations(home.snapshot, connection)
-            published, published_rows = loaded_digests(connection), contents(connection)
+            published, published_rows = read_input_digests(connection), fingerprint_tables(connection)
     except LaterVersionError:
         raise
     except (duckdb.Error, InputError):
         if home.snapshot.exists():
             _log.warning("%s cannot be read and is published anew", home.snapshot.name)
-            _set_unreadable_aside(home)
+            _set_unreadable_snapshots_aside(home)
         return set(loaded)
     same = {table for table, digest in loaded.items() if digest == published.get(table)}
     altered = {table for table in same if rows.get(table) != published_rows.get(table)}
@@ -58,11 +58,11 @@ def altered_tables(home: Home) -> set[str]:
     return altered
 
 
-def forget_unfinished(home: Home) -> None:
+def delete_unfinished(home: Home) -> None:
     """Delete what a run that was cut off left half-made."""
     give_up_drafts(home.site)
-    candidate = candidate_of(home)
-    unfinished = [candidate, write_ahead_log(candidate), home.build.with_suffix(".partial")]
+    candidate = candidate_path(home)
+    unfinished = [candidate, wal_path(candidate), home.build.with_suffix(".partial")]
     for path in [*unfinished, *home.snapshots.glob("*.partial"), *home.path.glob(".ingest-*")]:
         if path.is_dir() and not path.is_symlink():
             shutil.rmtree(path, ignore_errors=True)
@@ -70,24 +70,24 @@ def forget_unfinished(home: Home) -> None:
             path.unlink(missing_ok=True)
 
 
-def _built(home: Home) -> tuple[Contents, dict[str, str]]:
+def _read_build(home: Home) -> tuple[Fingerprints, dict[str, str]]:
     """Return the rows of the build database, and what they were made from; from a snapshot where they are spoilt."""
     for _ in range(2):
         with open_build(home) as connection:
             try:
-                return contents(connection), loaded_digests(connection)
+                return fingerprint_tables(connection), read_input_digests(connection)
             except duckdb.Error as error:
                 damage = error
         set_aside(home)
     raise damage
 
 
-def _set_unreadable_aside(home: Home) -> None:
+def _set_unreadable_snapshots_aside(home: Home) -> None:
     """Move kept snapshots that cannot be read out of the way; the published one is among those that are kept, too."""
-    for path in kept_snapshots(home):
+    for path in list_snapshots(home):
         try:
             with open_snapshot(path) as connection:
-                contents(connection)
+                fingerprint_tables(connection)
         except LaterVersionError:
             raise
         except (duckdb.Error, InputError):
@@ -98,7 +98,7 @@ def _set_unreadable_aside(home: Home) -> None:
 
 def _refuse_strangers(home: Home) -> None:
     folders = [home.catalog, home.snapshots, home.stage, home.site, home.sweeps, home.incoming]
-    files = [home.snapshot, write_ahead_log(home.build)]
+    files = [home.snapshot, wal_path(home.build)]
     for path, is_right, expected in [
         *((folder, Path.is_dir, "a folder") for folder in folders),
         *((file, Path.is_file, "a file") for file in files),

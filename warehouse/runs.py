@@ -22,7 +22,7 @@ class Run:
     flow_run_id: str | None
 
 
-def new_run_id(now: datetime) -> str:
+def make_run_id(now: datetime) -> str:
     """Return the id of a run that starts now: ids sort by time."""
     return f"{now:%Y%m%dT%H%M%S.%f}-{secrets.token_hex(2)}"
 
@@ -39,7 +39,7 @@ def start_run(connection: duckdb.DuckDBPyConnection, run: Run, published_run_id:
         connection.execute(f"insert into core.run ({columns}) values (?, ?, ?, ?, ?, ?, ?)", values)
 
 
-def time_run(connection: duckdb.DuckDBPyConnection, run_id: str) -> None:
+def mark_rows_ready(connection: duckdb.DuckDBPyConnection, run_id: str) -> None:
     """Record that a run's rows are ready, whatever becomes of them."""
     update = "update core.run set finished_at = greatest(?, started_at) where run_id = ?"
     connection.execute(update, [datetime.now(UTC), run_id])
@@ -51,13 +51,13 @@ def finish_run(connection: duckdb.DuckDBPyConnection, run_id: str, status: str, 
     connection.execute(f"{update} where run_id = ?", [status, error, datetime.now(UTC), run_id])
 
 
-def note_left_out(connection: duckdb.DuckDBPyConnection, run_id: str, charts: Iterable[tuple[str, str, str]]) -> None:
+def record_left_out(connection: duckdb.DuckDBPyConnection, run_id: str, charts: Iterable[tuple[str, str, str]]) -> None:
     """Record the charts that a run left out, each as its file, its name and the reason."""
     for place, chart in enumerate(charts, start=1):
         connection.execute("insert into core.run_left_out values (?, ?, ?, ?, ?)", [run_id, place, *chart])
 
 
-def left_out(connection: duckdb.DuckDBPyConnection) -> list[tuple[str, str, str]]:
+def read_left_out(connection: duckdb.DuckDBPyConnection) -> list[tuple[str, str, str]]:
     """Return the charts that the published run left out, each as its file, its name and the reason."""
     last = "select run_id from core.run where status = 'succeeded' order by run_number desc limit 1"
     charts = f"select file, name, reason from core.run_left_out where run_id = ({last}) order by place"

@@ -20,7 +20,7 @@ def describe(snapshot: Path, name: str | None = None) -> str:
     with open_snapshot(snapshot) as connection:
         objects = fetch_rows(connection, (sql_folder() / "schema" / "objects.sql").read_text("utf-8"))
         if name is None:
-            return _aligned([(full_name, kind, comment) for full_name, kind, comment in objects])
+            return _align_columns([(full_name, kind, comment) for full_name, kind, comment in objects])
         names = [full_name for full_name, _, _ in objects]
         found = next((n for n in names if name in {n, n.removeprefix("mart."), n.removeprefix("core.")}), None)
         if found is None:
@@ -29,9 +29,9 @@ def describe(snapshot: Path, name: str | None = None) -> str:
         columns = (sql_folder() / "schema" / "columns.sql").read_text("utf-8")
         rows = fetch_rows(connection, columns, {"name": found})
     comment = next(comment for full_name, _, comment in objects if full_name == found)
-    return f"{found}: {comment}\n{_aligned([(f'  {column}', kind, text) for column, kind, text in rows])}"
+    return f"{found}: {comment}\n{_align_columns([(f'  {column}', kind, text) for column, kind, text in rows])}"
 
 
-def _aligned(rows: list[tuple[str, str, str]]) -> str:
+def _align_columns(rows: list[tuple[str, str, str]]) -> str:
     first, second = (max(len(row[i]) for row in rows) for i in (0, 1))
     return "\n".join(f"{a:<{first}}  {b:<{second}}  {c or ''}".rstrip() for a, b, c in rows)

@@ -8,18 +8,18 @@ from pathlib import Path
 
 import duckdb
 
-from warehouse.bucket import BucketPath, let_use
-from warehouse.connection import OFFLINE, WRITING, Config, write_ahead_log
-from warehouse.database_file import STORAGE, refuse_later_file
-from warehouse.durable import replace_file, sync_file, sync_folder
-from warehouse.engine import warn_of_untried_engine
-from warehouse.errors import InputError, disk_trouble, one_line
+from warehouse.connection import OFFLINE, WRITING, Config, wal_path
+from warehouse.engine.file_format import STORAGE, refuse_later_file
+from warehouse.engine.tested_versions import warn_if_untested
+from warehouse.errors import InputError, explain_disk_error, one_line
+from warehouse.files.atomic import replace_file, sync_file, sync_folder
+from warehouse.files.bucket import BucketPath, enable_buckets
 from warehouse.home import Home
 from warehouse.migrations import pending_migrations
 from warehouse.rows import fetch_row, fetch_rows
-from warehouse.sandbox.question import MEMORY_LIMIT, bytes_of
-from warehouse.sql_values import file_pattern, literal
-from warehouse.sweep_files import registered_files
+from warehouse.sandbox.question import MEMORY_LIMIT, parse_memory
+from warehouse.sql_values import file_pattern, quote_value
+from warehouse.sweeps.files import list_registered_files
 
 KEPT_SNAPSHOTS = 3
 _THREADS = min(4, os.cpu_count() or 1)
@@ -39,23 +39,23 @@ def write_candidate(home: Home, run_id: str) -> Path:
     Nobody may have the build database open: only then its file holds everything.
     """
     succeeded = "update core.run set status = 'succeeded' where run_id = ?"
-    return _candidate(home, home.build, lambda connection: connection.execute(succeeded, [run_id]))
+    return _copy_candidate(home, home.build, lambda connection: connection.execute(succeeded, [run_id]))
 
 
-def candidate_of(home: Home) -> Path:
+def candidate_path(home: Home) -> Path:
     """Return the file of a snapshot in the making."""
     return home.snapshot.with_suffix(".candidate")
 
 
-def changed_copy(home: Home, change: Callable[[duckdb.DuckDBPyConnection], object]) -> Path:
+def write_changed_copy(home: Home, change: Callable[[duckdb.DuckDBPyConnection], object]) -> Path:
     """Copy the snapshot into a file that `promote` can publish, and change that."""
-    return _candidate(home, home.snapshot, change)
+    return _copy_candidate(home, home.snapshot, change)
 
 
-def new_candidate(home: Home, connection: duckdb.DuckDBPyConnection, fill: Callable[[], object]) -> Path:
+def fill_candidate(home: Home, connection: duckdb.DuckDBPyConnection, fill: Callable[[], object]) -> Path:
     """Make a database that `promote` can publish, and fill it over a connection that uses it meanwhile."""
-    with _begun(home) as candidate:
-        connection.execute(f"attach {literal(candidate)} as candidate (storage_version '{STORAGE}')")
+    with _create_candidate(home) as candidate:
+        connection.execute(f"attach {quote_value(candidate)} as candidate (storage_version '{STORAGE}')")
         connection.execute("use candidate")
         fill()
         connection.execute("use memory")
@@ -63,8 +63,8 @@ def new_candidate(home: Home, connection: duckdb.DuckDBPyConnection, fill: Calla
     return candidate
 
 
-def _candidate(home: Home, source: Path, change: Callable[[duckdb.DuckDBPyConnection], object]) -> Path:
-    with _begun(home) as candidate:
+def _copy_candidate(home: Home, source: Path, change: Callable[[duckdb.DuckDBPyConnection], object]) -> Path:
+    with _create_candidate(home) as candidate:
         shutil.copyfile(source, candidate)
         with duckdb.connect(str(candidate), config=WRITING) as connection:
             change(connection)
@@ -79,15 +79,15 @@ def change_candidate(candidate: Path, change: Callable[[duckdb.DuckDBPyConnectio
 
 
 @contextmanager
-def _begun(home: Home) -> Iterator[Path]:
+def _create_candidate(home: Home) -> Iterator[Path]:
     """Give the path of a candidate, which is gone where the block fails, and on the disk where it ends."""
-    candidate = candidate_of(home)
-    for file in (candidate, write_ahead_log(candidate)):
+    candidate = candidate_path(home)
+    for file in (candidate, wal_path(candidate)):
         file.unlink(missing_ok=True)
     try:
         yield candidate
     except BaseException:
-        for file in (candidate, write_ahead_log(candidate)):
+        for file in (candidate, wal_path(candidate)):
             file.unlink(missing_ok=True)
         raise
     sync_file(candidate)
@@ -109,11 +109,11 @@ def promote(candidate: Path, home: Home, run_id: str, kept: int = KEPT_SNAPSHOTS
     replace_file(candidate, home.snapshot)
     partial.replace(own)  # only now: a run that is cut off before has published nothing
     sync_folder(home.path)
-    for old in kept_snapshots(home)[max(kept, 1) :]:
+    for old in list_snapshots(home)[max(kept, 1) :]:
         old.unlink(missing_ok=True)
 
 
-def kept_snapshots(home: Home) -> list[Path]:
+def list_snapshots(home: Home) -> list[Path]:
     """Return the snapshots of the last runs, the newest first."""
     kept = sorted(home.snapshots.glob("*.duckdb"), reverse=True)
     try:
@@ -124,7 +124,7 @@ def kept_snapshots(home: Home) -> list[Path]:
     return sorted(kept, key=lambda path: numbers.get(path.stem, 0), reverse=True)
 
 
-def snapshot_of(home: Home, run: str | None) -> Path:
+def find_snapshot(home: Home, run: str | None) -> Path:
     """Return the snapshot of a run, which the beginning of its id names; the published one where none is named.
 
     Raises
@@ -134,7 +134,7 @@ def snapshot_of(home: Home, run: str | None) -> Path:
     """
     if run is None:
         return home.snapshot
-    kept = kept_snapshots(home)
+    kept = list_snapshots(home)
     named = [path for path in kept if path.stem.startswith(run)]
     if len(named) == 1 and run:
         return named[0]
@@ -157,8 +157,8 @@ def open_snapshot(
     InputError
         There is no snapshot, or it cannot be read; or this is no amount of memory.
     """
-    bytes_of(memory_limit)  # an amount
-    warn_of_untried_engine()
+    parse_memory(memory_limit)  # an amount
+    warn_if_untested()
     if not path.exists():
         raise InputError(f"{path}: no such snapshot; `rooflines run` makes it")
     if not path.is_file():
@@ -170,19 +170,19 @@ def open_snapshot(
         connection = duckdb.connect(str(path), read_only=True, config=config)
     except duckdb.Error as error:
         refuse_later_file(path)
-        mend = "" if disk_trouble(error) else "; `rooflines run` mends it"
+        mend = "" if explain_disk_error(error) else "; `rooflines run` mends it"
         raise InputError(f"{path}: not a snapshot that can be read: {one_line(error)}{mend}") from None
     with connection:
         connection.execute("set global TimeZone = 'UTC'")
         connection.execute("set search_path = 'mart,core'")
         connection.execute("set enable_progress_bar = false")  # it would stand among the rows on standard output
-        files = [file for files in registered_files(connection).values() for file in files]
+        files = [file for files in list_registered_files(connection).values() for file in files]
         if files:
             if any(isinstance(file, BucketPath) for file in files):
                 with suppress(InputError):  # the other views need no extension; a query of these says what is missing
-                    let_use(connection)
+                    enable_buckets(connection)
             names = {name for file in files for name in (str(file), file_pattern(file))}
-            connection.execute(f"set allowed_paths = {literal(sorted(names))}")
+            connection.execute(f"set allowed_paths = {quote_value(sorted(names))}")
         connection.execute("set enable_external_access = false")
         connection.execute("set lock_configuration = true")
         yield connection
@@ -194,17 +194,17 @@ def refuse_earlier_version(connection: duckdb.DuckDBPyConnection) -> None:
         raise InputError("the snapshot was made by an earlier version; `rooflines run` renews it")
 
 
-def published_run(connection: duckdb.DuckDBPyConnection) -> tuple[str, str]:
+def read_published_run(connection: duckdb.DuckDBPyConnection) -> tuple[str, str]:
     """Return id and digest of inputs of the run that made a snapshot."""
     last = "select run_id, inputs_sha256 from core.run where status = 'succeeded' order by run_number desc limit 1"
     run_id, inputs_sha256 = fetch_row(connection, last) or ("", "")
     return run_id, inputs_sha256
 
 
-def last_published(home: Home) -> tuple[str, str]:
+def find_published_run(home: Home) -> tuple[str, str]:
     """Return id and digest of inputs of the published run; two empty texts where no snapshot can be read."""
     try:
         with open_snapshot(home.snapshot) as connection:
-            return published_run(connection)
+            return read_published_run(connection)
     except (duckdb.Error, InputError):
         return "", ""

@@ -20,14 +20,14 @@ def sql_files(folder: str) -> list[Path]:
     return sorted((sql_folder() / folder).rglob("*.sql"))
 
 
-def read_names(sql: str) -> list[str]:
+def find_sources(sql: str) -> list[str]:
     """Return the tables and views that a statement reads, in the order of their first mention."""
     return list(dict.fromkeys(_NAME.findall(sql)))
 
 
-def views_in_order() -> Iterator[tuple[str, str]]:
+def sort_views() -> Iterator[tuple[str, str]]:
     """Yield name and SQL of every view, each after the views that it reads."""
     sources = {f"{path.parent.name}.{path.stem}": path.read_text("utf-8") for path in sql_files("views")}
-    graph = {name: [n for n in read_names(sql) if n in sources] for name, sql in sources.items()}
+    graph = {name: [n for n in find_sources(sql) if n in sources] for name, sql in sources.items()}
     for name in TopologicalSorter(graph).static_order():
         yield name, sources[name]

@@ -2,7 +2,7 @@
 
 import re
 
-from warehouse.bucket import Location
+from warehouse.files.bucket import Location
 
 
 def file_pattern(path: Location) -> str:
@@ -10,17 +10,17 @@ def file_pattern(path: Location) -> str:
     return re.sub(r"([*?\[])", r"[\1]", str(path))
 
 
-def literal(value: object) -> str:
+def quote_value(value: object) -> str:
     """Write a value as a SQL literal."""
     if value is None:
         return "null"
     if isinstance(value, bool | int | float):
         return repr(value).lower()
     if isinstance(value, list | tuple):
-        return f"[{', '.join(map(literal, value))}]"
+        return f"[{', '.join(map(quote_value, value))}]"
     return "'" + str(value).replace("'", "''") + "'"
 
 
-def quoted(name: str) -> str:
+def quote_name(name: str) -> str:
     """Write a name as a quoted SQL identifier."""
     return '"' + name.replace('"', '""') + '"'

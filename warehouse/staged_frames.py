@@ -7,19 +7,18 @@ from pathlib import Path
 import polars as pl
 
 from warehouse.digest import digest_of
-from warehouse.durable import sync_file
-from warehouse.load import Staged
-from warehouse.version import code_version
+from warehouse.files.atomic import sync_file
+from warehouse.load import StagedFile
 
 _END = b"PAR1"
 
 
-def staged(
+def stage_frames(
     folder: Path,
     names: Sequence[str],
     made_from: Iterable[str],
     build: Callable[[], Mapping[str, pl.DataFrame | pl.LazyFrame]],
-) -> dict[str, Staged]:
+) -> dict[str, StagedFile]:
     """Return the files of some frames, calling `build` only where one of them is not there yet."""
     files = staged_files(folder, names, made_from)
     if not all(is_whole(file.path) for file in files.values()):
@@ -33,10 +32,10 @@ def staged(
     return files
 
 
-def staged_files(folder: Path, names: Sequence[str], made_from: Iterable[str]) -> dict[str, Staged]:
+def staged_files(folder: Path, names: Sequence[str], made_from: Iterable[str]) -> dict[str, StagedFile]:
     """Return the files of some frames, whether they are there or not."""
-    digest = digest_of([*made_from, code_version()])
-    return {name: Staged(folder / f"{name}-{digest[:16]}.parquet", digest) for name in names}
+    digest = digest_of(made_from)
+    return {name: StagedFile(folder / f"{name}-{digest[:16]}.parquet", digest) for name in names}
 
 
 def is_whole(path: Path) -> bool:
@@ -48,7 +47,7 @@ def is_whole(path: Path) -> bool:
         return file.read() == _END
 
 
-def forget_others(folder: Path, kept: Iterable[Staged]) -> None:
+def delete_other_files(folder: Path, kept: Iterable[StagedFile]) -> None:
     """Delete the staged files that no table is made from any more."""
     names = {file.path.name for file in kept}
     for path in folder.iterdir():

@@ -1,6 +1,12 @@
-"""Which code made a figure: the package's version and a digest of everything that computes."""
+"""Which code made a figure: digests of the code without comments and docstrings, as a whole and by step.
 
+A step of a run depends on the modules that compute it and on all that they import, and on nothing else: an edited
+comment recomputes nothing, and an edited chart recomputes no cost.
+"""
+
+import ast
 import hashlib
+import re
 from collections.abc import Iterable, Iterator
 from functools import cache
 from importlib.metadata import PackageNotFoundError, version
@@ -10,8 +16,21 @@ from warehouse.digest import digest_of
 from warehouse.sql_files import sql_folder
 
 _ROOT = Path(__file__).resolve().parent.parent
+_PACKAGES = ("flows", "charts", "warehouse")
 _PATTERNS = ("*.py", "*.toml", "*.j2", "*.css", "*.js", "*.conf")
-_LIBRARIES = ("duckdb", "polars", "altair", "vl-convert-python")
+_NOT_CODE = ("warehouse/catalog", "warehouse/data", "warehouse/sql")
+# import name -> distribution, of the libraries whose version can change a figure or a picture
+_LIBRARIES = {"duckdb": "duckdb", "polars": "polars", "altair": "altair", "vl_convert": "vl-convert-python"}
+_FORMULAS = ("flows.intensity.conventions", "flows.intensity.costs", "flows.intensity.custom", "flows.intensity.shapes")
+
+_DOCSTRING = re.compile(r'(?:\A|(?<=:\n))(?:[ \t]*#[^\n]*\n)*[ \t]*"""[\s\S]*?"""')
+_BLANK_LINES = r"\n(?:[ \t]*\n)+"
+# strings, which stay, and comments and blank lines, which go
+_KEPT_OR_NOT = {
+    ".py": re.compile(r'("""[\s\S]*?"""|"(?:\\.|[^"\\\n])*"|\'(?:\\.|[^\'\\\n])*\')|[ \t]*#[^\n]*|' + _BLANK_LINES),
+    ".sql": re.compile(r"('(?:[^']|'')*')|[ \t]*--[^\n]*|" + _BLANK_LINES),
+    ".css": re.compile(r'("[^"]*"|\'[^\']*\')|[ \t]*/\*[\s\S]*?\*/|' + _BLANK_LINES),
+}
 
 
 def package_version() -> str:
@@ -24,37 +43,93 @@ def package_version() -> str:
 
 @cache
 def code_version() -> str:
-    """Return the version and a digest of the code, the SQL and the libraries that compute.
+    """Return the version, and a digest of all code, SQL and libraries that a run depends on."""
+    found = {path for package in _PACKAGES for pattern in _PATTERNS for path in (_ROOT / package).rglob(pattern)}
+    skipped = tuple(f"{_ROOT / folder}/" for folder in _NOT_CODE)
+    files = [path for path in found if not str(path).startswith(skipped)]
+    libraries = [f"{library} {version(library)}" for library in _LIBRARIES.values()]
+    files += sql_folder().rglob("*.sql")
+    return f"{package_version()}+{digest_of([*libraries, *_digest_files(files)])[:12]}"
 
-    Tables and charts are a function of their input files and of this.
+
+@cache
+def step_code(*modules: str) -> str:
+    """Return a digest of what a step of a run depends on.
+
+    Parameters
+    ----------
+    modules
+        The modules that compute the step, e.g. "flows.intensity.costs". What they import from this project counts too,
+        and so do the versions of the libraries that any of them imports.
     """
-    folders = [_ROOT / name for name in ("flows", "charts")]
-    files = [path for folder in folders for pattern in _PATTERNS for path in folder.rglob(pattern)]
-    files += [
-        *(_ROOT / "warehouse").glob("*.py"),
-        *(_ROOT / "warehouse" / "sandbox").glob("*.py"),
-        *sql_folder().rglob("*.sql"),
-    ]
-    libraries = [f"{library} {version(library)}" for library in _LIBRARIES]
-    return f"{package_version()}+{digest_of([*libraries, *_digests(files)])[:12]}"
+    files, libraries = _find_imports(modules)
+    versions = [f"{name} {version(_LIBRARIES[name])}" for name in libraries]
+    return digest_of([*versions, *_digest_files(files)])
 
 
 @cache
 def computing_code() -> str:
-    """Return a digest of the code that computes costs, and of nothing else: what the files of sweeps depend on."""
-    files = [*_formula_files(), _ROOT / "flows" / "sweep" / "grid.py"]
-    return digest_of([f"polars {version('polars')}", *_digests(files)])
+    """Return a digest of the code that computes the rows of a sweep's part, and of nothing else."""
+    return step_code("flows.sweep.grid")
 
 
 @cache
 def cost_formulas() -> str:
-    """Return a digest of the formulas of ops and costs: homes where it is equal can be shown as one."""
-    return digest_of(_digests(_formula_files()))
+    """Return a digest of the formulas of ops and costs: homes with the same formulas can be shown as one."""
+    return digest_of(_digest_files(map(_module_file, _FORMULAS)))
 
 
-def _formula_files() -> list[Path]:
-    return list((_ROOT / "flows" / "intensity").glob("*.py"))
+def strip_comments(text: str, suffix: str) -> str:
+    """Return code without comments, docstrings and blank lines; of other files, the text as it is.
+
+    >>> strip_comments('limit = 3  # seconds', ".py")
+    'limit = 3'
+    """
+    pattern = _KEPT_OR_NOT.get(suffix)
+    if pattern is None:
+        return text
+    if suffix == ".py":
+        text = _DOCSTRING.sub("", text)
+    for _ in range(2):  # comments that had lines of their own leave blank ones
+        text = pattern.sub(lambda found: found[1] or ("\n" if found[0].startswith("\n") else ""), text)
+    return text.strip("\n")
 
 
-def _digests(files: Iterable[Path]) -> Iterator[str]:
-    return (f"{path.name} {hashlib.sha256(path.read_bytes()).hexdigest()}" for path in files)
+def _digest_files(files: Iterable[Path]) -> Iterator[str]:
+    for path in files:
+        code = strip_comments(path.read_text("utf-8"), path.suffix)
+        yield f"{path.name} {hashlib.sha256(code.encode()).hexdigest()}"
+
+
+def _module_file(module: str) -> Path:
+    path = _ROOT.joinpath(*module.split("."))
+    return path / "__init__.py" if path.is_dir() else path.with_suffix(".py")
+
+
+def _find_imports(modules: Iterable[str]) -> tuple[list[Path], list[str]]:
+    """Return the files of modules and of all that they import here, and the libraries that any of them imports."""
+    files: dict[Path, None] = {}
+    libraries: set[str] = set()
+    waiting = list(modules)
+    while waiting:
+        file = _module_file(waiting.pop())
+        if file in files:
+            continue
+        files[file] = None
+        for name in _imported_names(file):
+            package = name.partition(".")[0]
+            if package in _LIBRARIES:
+                libraries.add(package)
+            elif package in _PACKAGES and _module_file(name).is_file():
+                waiting.append(name)
+    return list(files), sorted(libraries)
+
+
+def _imported_names(file: Path) -> Iterator[str]:
+    """Yield the modules that a file may import; of `from a import b`, both a and a.b."""
+    for node in ast.walk(ast.parse(file.read_text("utf-8"))):
+        if isinstance(node, ast.Import):
+            yield from (alias.name for alias in node.names)
+        elif isinstance(node, ast.ImportFrom) and node.module:
+            yield node.module
+            yield from (f"{node.module}.{alias.name}" for alias in node.names)

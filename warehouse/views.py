@@ -6,13 +6,13 @@ from pathlib import Path
 
 import duckdb
 
-from warehouse.bucket import let_use
 from warehouse.connection import OFFLINE
 from warehouse.errors import InputError, one_line
+from warehouse.files.bucket import enable_buckets
 from warehouse.rows import fetch_column, fetch_rows
-from warehouse.sql_files import read_names, sql_files, sql_folder, views_in_order
-from warehouse.sql_values import file_pattern, literal, quoted
-from warehouse.sweep_files import lost_files, registered_files
+from warehouse.sql_files import find_sources, sort_views, sql_files, sql_folder
+from warehouse.sql_values import file_pattern, quote_name, quote_value
+from warehouse.sweeps.files import find_lost_files, list_registered_files
 
 _COMMENTS = "select schema_name || '.' || table_name, column_name, comment from duckdb_columns()"
 
@@ -25,7 +25,7 @@ def create_views(connection: duckdb.DuckDBPyConnection) -> None:
     A column without a comment of its own takes that of the same name in what the view reads: a
     quantity has one name and one description. A sweep that lacks a file, or whose bucket cannot be read, is left out.
     """
-    wanted = dict(views_in_order())
+    wanted = dict(sort_views())
     existing = "select schema_name || '.' || view_name from duckdb_views() where schema_name = 'mart'"
     for name in fetch_column(connection, existing):
         if name not in wanted:
@@ -35,45 +35,49 @@ def create_views(connection: duckdb.DuckDBPyConnection) -> None:
         comments[table][column] = comment
     for path in sql_files("functions"):
         connection.execute(path.read_text("utf-8"))
-    parts = _parts_of_sweeps(connection)
+    parts = _write_sweep_parts(connection)
     for name, sql in wanted.items():
         connection.execute(sql.replace("{parts}", parts))
-        own = comments[name] = _column_comments(connection, name)
+        own = comments[name] = _read_column_comments(connection, name)
         inherited: dict[str, str | None] = {}
-        for source in read_names(sql):
+        for source in find_sources(sql):
             inherited |= {column: comment for column, comment in comments[source].items() if comment}
         added = {column: inherited[column] for column, comment in own.items() if not comment and column in inherited}
         own |= added
-        statements = [f"comment on column {name}.{quoted(c)} is {literal(comment)}" for c, comment in added.items()]
+        statements = [
+            f"comment on column {name}.{quote_name(c)} is {quote_value(comment)}" for c, comment in added.items()
+        ]
         connection.execute(";".join(statements))
 
 
-def _parts_of_sweeps(connection: duckdb.DuckDBPyConnection) -> str:
+def _write_sweep_parts(connection: duckdb.DuckDBPyConnection) -> str:
     """Return the end of mart.sweep_cost, which reads the files of every sweep that has all of them."""
     template, parts = (sql_folder() / "sweep" / "parts.sql").read_text("utf-8"), []
-    lost = lost_files(connection)
-    for sweep_id, files in registered_files(connection).items():
-        part = template.format(sweep_id=literal(sweep_id), files=literal([file_pattern(file) for file in files]))
+    lost = find_lost_files(connection)
+    for sweep_id, files in list_registered_files(connection).items():
+        part = template.format(
+            sweep_id=quote_value(sweep_id), files=quote_value([file_pattern(file) for file in files])
+        )
         if sweep_id in lost:
             _log.warning("sweep %s is left out: %d files are gone", sweep_id, len(lost[sweep_id]))
-        elif isinstance(files[0], Path) or _can_be_read(connection, sweep_id, part):
+        elif isinstance(files[0], Path) or _is_readable(connection, sweep_id, part):
             parts.append(part)
     return "".join(parts)
 
 
-def _can_be_read(connection: duckdb.DuckDBPyConnection, sweep_id: str, part: str) -> bool:
+def _is_readable(connection: duckdb.DuckDBPyConnection, sweep_id: str, part: str) -> bool:
     """Whether the bucket of a sweep answers; to create the view, DuckDB reads one of its files."""
     try:
         with duckdb.connect(config=OFFLINE) as aside:  # what fails would end the transaction
-            let_use(aside)
+            enable_buckets(aside)
             fetch_rows(aside, f"describe select null as sweep_id where false {part}")
-        let_use(connection)
+        enable_buckets(connection)
     except (duckdb.Error, InputError) as error:
         _log.warning("sweep %s is left out: %s", sweep_id, one_line(error))
         return False
     return True
 
 
-def _column_comments(connection: duckdb.DuckDBPyConnection, name: str) -> dict[str, str | None]:
+def _read_column_comments(connection: duckdb.DuckDBPyConnection, name: str) -> dict[str, str | None]:
     rows = fetch_rows(connection, f"{_COMMENTS} where schema_name = ? and table_name = ?", name.split("."))
     return {column: comment for _, column, comment in rows}

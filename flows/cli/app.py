@@ -12,7 +12,7 @@ from cyclopts import App, CycloptsError, Parameter
 
 from flows.cli import catalog, lake, measure, read, run, sweep
 from flows.cli.terminal import flush_or_drop_output, flush_output, is_abandoned, print_error
-from warehouse.errors import InputError, RunError, disk_trouble
+from warehouse.errors import InputError, RunError, explain_disk_error
 from warehouse.version import package_version
 
 _COMMANDS: tuple[Callable[..., int], ...] = (
@@ -63,7 +63,7 @@ def run_command(tokens: Sequence[str]) -> int:
         flush_or_drop_output()
         if is_broken_pipe:
             return 0
-        known = error if isinstance(error, InputError | RunError | CycloptsError) else disk_trouble(error)
+        known = error if isinstance(error, InputError | RunError | CycloptsError) else explain_disk_error(error)
         print_error(known or _describe_unforeseen(error, debug), with_traceback=debug)
         return 2 if isinstance(known, InputError | CycloptsError) else 1
 

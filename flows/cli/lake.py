@@ -36,11 +36,11 @@ def push(
     replace
         Replace what another home pushed under this name.
     """
-    from warehouse import lake as lakes
+    from warehouse.lake.push import default_writer, push_home
 
-    home, name, started = common.place, writer or lakes.default_writer(), time.monotonic()
+    home, name, started = common.place, writer or default_writer(), time.monotonic()
     with show_progress("pushing"):
-        pushed = lakes.push(home, _read_address("--to", to), name, data, replace=replace)
+        pushed = push_home(home, _read_address("--to", to), name, data, replace=replace)
     seconds = time.monotonic() - started
     if pushed.touched:
         print(f"pushed as {name}: {pushed.put_in:,} rows put in, {pushed.taken_out:,} taken out ({seconds:.1f} s)")
@@ -60,11 +60,11 @@ def pull(*, from_: Annotated[str | None, Parameter(name="--from")] = None, commo
     from_
         The lake, as in `rooflines lake push --to`. Default: $ROOFLINES_LAKE.
     """
-    from warehouse import lake as lakes
+    from warehouse.lake.pull import pull_lake
 
     home, started = common.place, time.monotonic()
     with show_progress("pulling"):
-        pulled = lakes.pull(home, _read_address("--from", from_))
+        pulled = pull_lake(home, _read_address("--from", from_))
     seconds = time.monotonic() - started
     verb = "unchanged since the last pull" if pulled.run_id is None else "pulled"
     print(f"{verb}: what {', '.join(pulled.writers) or 'nobody'} pushed ({seconds:.1f} s)")
@@ -85,10 +85,10 @@ def remove(
     from_
         The lake, as in `rooflines lake push --to`. Default: $ROOFLINES_LAKE.
     """
-    from warehouse import lake as lakes
+    from warehouse.lake.push import remove_writer
 
     with show_progress("removing"):
-        count = lakes.remove(_read_address("--from", from_), writer)
+        count = remove_writer(_read_address("--from", from_), writer)
     print(f"removed {writer}: {count:,} rows")
     return 0
 

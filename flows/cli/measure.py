@@ -6,7 +6,7 @@ from typing import Literal
 
 from flows.cli.options import Common, Names
 from flows.cli.terminal import show_progress
-from warehouse.errors import InputError, cannot_write
+from warehouse.errors import InputError, explain_write_error
 from warehouse.home import Home, refuse_no_path
 
 _MOST_SECONDS = 3600.0  # for one kernel
@@ -98,7 +98,7 @@ def _write_plan(out: Path, rows: list[dict[str, str]]) -> dict[str, int]:
     try:
         standalone.write_plan(rows, out)
     except OSError as error:
-        raise cannot_write(f"--out: {out}", error, "a file") from None
+        raise explain_write_error(f"--out: {out}", error, "a file") from None
     return {"kernels planned": len(rows)}
 
 
@@ -113,7 +113,7 @@ def _time_kernels(
             every = [*standalone.plan_ceilings(device), *rows]
             return standalone.measure(every, out, device, hardware_id, seconds=seconds, progress=show.tell)
     except OSError as error:
-        raise cannot_write(f"--out: {out}", error, "a file") from None
+        raise explain_write_error(f"--out: {out}", error, "a file") from None
     except ValueError as error:
         raise InputError(f"--out: {out}: {error}") from None
     except standalone.NoBackendError as error:

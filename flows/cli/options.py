@@ -8,8 +8,8 @@ from typing import Annotated, Any, Literal
 
 from cyclopts import Parameter
 
-from warehouse.durable import write_file
-from warehouse.errors import InputError, cannot_write
+from warehouse.errors import InputError, explain_write_error
+from warehouse.files.atomic import write_file
 from warehouse.home import Home, refuse_no_path
 
 
@@ -36,6 +36,7 @@ def _split_names(_type: Any, tokens: Sequence[Any]) -> list[str]:
 
 
 Names = Annotated[list[str], Parameter(converter=_split_names, consume_multiple=False)]
+QueryFile = Annotated[Path, Parameter(allow_leading_hyphen=True)]  # a lone - is standard input
 Format = Literal["table", "csv", "json", "parquet"]
 
 
@@ -67,4 +68,4 @@ def write_output(path: Path, content: bytes) -> None:
     try:
         write_file(path, content)
     except OSError as error:
-        raise cannot_write(f"--out: {path}", error, "a file") from None
+        raise explain_write_error(f"--out: {path}", error, "a file") from None

@@ -3,7 +3,7 @@
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
-from flows.cli.options import Common, Format, read_folder, read_statement, write_output
+from flows.cli.options import Common, Format, QueryFile, read_folder, read_statement, write_output
 from flows.cli.terminal import print_bytes, show_progress
 from warehouse.errors import InputError
 from warehouse.home import refuse_no_path
@@ -21,7 +21,7 @@ def query(
     sql: str | None = None,
     /,
     *,
-    file: Path | None = None,
+    file: QueryFile | None = None,
     format: Format = "table",  # noqa: A002
     out: Path | None = None,
     as_of: str | None = None,
@@ -59,9 +59,9 @@ def query(
         raise InputError(f"--timeout: {timeout:g}; expected seconds")
     home, snapshot = common.place, common.place.snapshot
     if as_of is not None:
-        from warehouse.snapshot import snapshot_of
+        from warehouse.snapshot import find_snapshot
 
-        snapshot = snapshot_of(home, as_of)
+        snapshot = find_snapshot(home, as_of)
     more = "--timeout --memory"
     question = Question(str(snapshot), read_statement(sql, file), format, "query", timeout, memory, more, raw=raw)
     write_result(home, question, out)
@@ -122,7 +122,7 @@ def chart(
     /,
     *,
     out: Path | None = None,
-    sql: Path | None = None,
+    sql: QueryFile | None = None,
     precision: str = "fp16",
     marks: Literal["computed", "predicted", "measured"] | None = None,
     common: Common = Common(),
@@ -192,12 +192,12 @@ def check(*, common: Common = Common()) -> int:
     Also lists the charts that the site leaves out. They break no rule: the data are right without them.
     """
     from warehouse.checks import run_checks
-    from warehouse.runs import left_out
+    from warehouse.runs import read_left_out
     from warehouse.snapshot import open_snapshot, refuse_earlier_version
 
     with open_snapshot(common.place.snapshot) as connection:
         refuse_earlier_version(connection)
-        rules, missing = run_checks(connection), left_out(connection)
+        rules, missing = run_checks(connection), read_left_out(connection)
     for rule in rules:
         verdict = f"{rule.offending_rows} rows" if rule.offending_rows else "ok"
         print(f"{verdict:>10}  {rule.name}: {rule.grain}")

@@ -16,7 +16,7 @@ from warehouse.errors import InputError, RunError, one_line
 from warehouse.home import Home
 
 if TYPE_CHECKING:
-    from flows.steps import Summary
+    from flows.run import Summary
 
 _LEAST_EVERY_S, _MOST_EVERY_S = 5, 7 * 86_400
 
@@ -52,7 +52,7 @@ def run(
         raise InputError(f"--keep: {keep}; expected at least 1, the published snapshot")
     given, copy_to = read_folder("--catalog", catalog), read_folder("--publish-to", publish_to)
     started, home = time.monotonic(), common.place
-    with home.held_ahead():
+    with home.lock_ahead():
         ahead = None if server_address() else _look_ahead(home, given, copy_to, may_end=not flow)
         summary = ahead or _refresh(common, given, copy_to, keep)
     _print_summary(home, summary, copy_to, time.monotonic() - started)
@@ -158,8 +158,8 @@ def _refresh(common: Common, catalog: Path | None, publish_to: Path | None, keep
 def _start_drawing(home: Home, catalog: Path | None) -> None:
     """Start the processes that draw charts, if there is anything to draw."""
     from flows.ingest.catalog import list_sources
+    from flows.run import is_published, new_run
     from flows.site import drawing_processes
-    from flows.steps import is_published, new_run
 
     with suppress(Exception):  # the run itself reports what is wrong
         if not is_published(home, new_run(list_sources(home, catalog))):

@@ -92,7 +92,7 @@ def sweep(
     if (name is None) == (remove is None):
         raise InputError("sweep: expected either --name NAME or --remove NAME")
     if remove is not None:
-        from warehouse.sweeps import remove as remove_sweep
+        from warehouse.sweeps.registry import remove_sweep
 
         print(f"removed {remove}: {remove_sweep(common.place, remove)} parts")
         return 0
@@ -111,7 +111,7 @@ def sweep(
 
 def _make_request(name: str, settings: Settings, machines: Machines) -> "Request":
     from flows.sweep.request import Request
-    from warehouse.bucket import location
+    from warehouse.files.bucket import parse_location
 
     if machines.runner == "dask" and machines.out is None:
         raise InputError("--runner dask: expected --out, a folder on storage that every worker sees, or s3://…")
@@ -127,7 +127,7 @@ def _make_request(name: str, settings: Settings, machines: Machines) -> "Request
         sequence=settings.sequence,
         candidates=settings.candidates,
         rows_per_part=machines.rows_per_part,
-        out=None if read_folder("--out", machines.out) is None else location("--out", machines.out or ""),
+        out=None if read_folder("--out", machines.out) is None else parse_location("--out", machines.out or ""),
         **{field: names for field, names in named.items() if names},
     )
 

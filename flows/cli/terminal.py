@@ -9,7 +9,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from typing import Any, TextIO
 
-from warehouse.errors import InputError, lines_of
+from warehouse.errors import InputError, error_lines
 
 
 class Progress(logging.Handler):
@@ -63,7 +63,7 @@ def print_error(reason: BaseException | str, *, with_traceback: bool) -> None:
     if with_traceback:
         traceback.print_exc()
     try:
-        for line in lines_of(reason) if sys.stderr else ():
+        for line in error_lines(reason) if sys.stderr else ():
             print(f"rooflines: {line}", file=sys.stderr, flush=True)
     except OSError:  # nobody reads it
         _send_to_null(sys.stderr)

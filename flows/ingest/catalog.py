@@ -7,7 +7,7 @@ import warehouse
 from flows.ingest.kinds import CATALOG_KINDS
 from flows.ingest.limits import refuse_too_large
 from flows.ingest.source_file import SourceFile, digest_of_file
-from warehouse.errors import InputError, refused_together
+from warehouse.errors import InputError, collect_refusals
 from warehouse.home import Home, refuse_no_text
 
 SHIPPED = Path(warehouse.__file__).resolve().parent / "catalog"
@@ -39,7 +39,7 @@ def list_sources(home: Home, given: Path | None = None, shipped: Path | None = N
             raise InputError(f"--catalog: {given}: expected a folder")
         layers.append(("given", given, given.absolute().as_posix()))
     sources: dict[str, SourceFile] = {}
-    with refused_together() as each:
+    with collect_refusals() as each:
         for layer, folder, display_folder in layers:
             with each():
                 for source in _list_layer(layer, folder, display_folder):
@@ -51,7 +51,7 @@ def list_sources(home: Home, given: Path | None = None, shipped: Path | None = N
 def _list_layer(layer: str, folder: Path, display_folder: str) -> list[SourceFile]:
     """Return the files of one catalog."""
     found: dict[str, SourceFile] = {}
-    with refused_together() as each:
+    with collect_refusals() as each:
         for name, kind in CATALOG_KINDS.items():
             paths: list[Path] = []
             for pattern in kind.patterns:

@@ -12,7 +12,7 @@ from pydantic import BaseModel, ConfigDict, Field, StringConstraints, Validation
 
 from flows.ingest.limits import refuse_long_keys
 from flows.ingest.source_file import SourceFile
-from warehouse.errors import Each, InputError, one_line, refused_together
+from warehouse.errors import Each, InputError, collect_refusals, one_line
 
 ID_PATTERN = r"^[a-z0-9][a-z0-9._-]{0,63}$"
 Id = Annotated[str, StringConstraints(pattern=ID_PATTERN)]
@@ -140,7 +140,7 @@ def validate(content: Any, shape: type[D], path: Path) -> D:
 def refuse_duplicates(ids: Iterable[tuple[str, SourceFile]], field: str) -> None:
     """Raise `InputError` if an id occurs twice in a catalog, or is not the name of its file."""
     first: dict[str, SourceFile] = {}
-    with refused_together() as each:
+    with collect_refusals() as each:
         for entry_id, source in ids:
             with each():
                 what = f"{source.path}: {field} = {format_value(entry_id)}"
@@ -165,7 +165,7 @@ def merge_lists(key: str, files: Sequence[tuple[Sequence[Document], SourceFile]]
     InputError
         A key occurs twice in one list.
     """
-    with refused_together() as each:
+    with collect_refusals() as each:
         for entries, source in files:
             with each():
                 refuse_duplicates(((getattr(entry, key), source) for entry in entries), key)

@@ -13,7 +13,7 @@ import polars as pl
 
 from flows.ingest.kinds import INGESTED_KINDS, recognize_kind
 from flows.ingest.user_catalog import add_files, find_catalog_fault
-from warehouse.errors import InputError, RunError, disk_trouble, one_line
+from warehouse.errors import InputError, RunError, explain_disk_error, one_line
 from warehouse.home import Home, refuse_no_text
 
 ACCEPTED, REJECTED = "accepted", "rejected"
@@ -103,7 +103,7 @@ def _ingest_file(home: Home, path: Path, kind: str | None, name: str) -> Arrival
             raise RunError(f"the catalog cannot be read: {fault}") from None
         return Arrival(name, kind, reason=one_line(error))
     except (Exception, pl.exceptions.PanicException) as error:
-        if isinstance(trouble := disk_trouble(error), RunError):
+        if isinstance(trouble := explain_disk_error(error), RunError):
             raise trouble from None
         return Arrival(name, kind, reason=one_line(f"{type(error).__name__}: {error}"))
     return Arrival(name, known, tuple(added.path.name for added in entries))

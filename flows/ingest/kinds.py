@@ -25,7 +25,7 @@ from flows.ingest.readers import (
     workload,
 )
 from flows.ingest.source_file import SourceFile
-from warehouse.errors import InputError, refused_together
+from warehouse.errors import InputError, collect_refusals
 
 Frames = Mapping[str, pl.LazyFrame]
 Reader = Callable[[Sequence[SourceFile]], Mapping[str, pl.DataFrame] | Frames]
@@ -226,7 +226,7 @@ def read_every_kind(sources: Sequence[SourceFile]) -> Frames:
         Files cannot be used: one line per file.
     """
     frames: dict[str, pl.LazyFrame] = {}
-    with refused_together() as each:
+    with collect_refusals() as each:
         for kind in CATALOG_KINDS:
             with each():
                 frames |= read_kind(kind, sources)
@@ -237,7 +237,7 @@ def refuse_unknown_names(frames: Frames, sources: Sequence[SourceFile]) -> None:
     """Raise `InputError` if a file names something that no file describes, or takes a name that is in use."""
     names = ("model", "precision", "workload", "op", "op_set")
     models, precisions, workloads, own, op_sets = (frames[name].collect() for name in names)
-    with refused_together() as each:
+    with collect_refusals() as each:
         with each():
             workload.refuse_unknown_names(workloads, models, precisions, sources)
         with each():

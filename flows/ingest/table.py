@@ -17,7 +17,7 @@ from flows.ingest.limits import (
     silence_panics,
 )
 from flows.ingest.source_file import SourceFile
-from warehouse.errors import InputError, one_line, refused_together
+from warehouse.errors import InputError, collect_refusals, one_line
 
 Columns = Mapping[str, Any]  # name -> polars type
 Rule = tuple[pl.Expr, str]  # what must hold for a row, and the message if it does not
@@ -134,7 +134,7 @@ def refuse_bad_rows(rows: pl.DataFrame, rules: Sequence[Rule], path: Path, first
     """Raise `InputError` for the first row that breaks each rule, at most once per row; `op` names the row."""
     numbered = rows.with_row_index("row", offset=first_row)
     refused: set[int] = set()
-    with refused_together() as each:
+    with collect_refusals() as each:
         for rule, message in rules:
             for row, op in numbered.filter(~rule).select("row", "op").head(1).iter_rows():
                 if row not in refused:

@@ -18,7 +18,7 @@ from flows.ingest.kinds import CATALOG_KINDS, PROFILE_KINDS, read_every_kind, re
 from flows.ingest.profile_conversion import convert_profile, find_profiles
 from flows.ingest.readers.measurement import refuse_unknown_devices
 from flows.ingest.source_file import SourceFile
-from warehouse.errors import Each, InputError, cannot_write, one_line, refused_together
+from warehouse.errors import Each, InputError, collect_refusals, explain_write_error, one_line
 from warehouse.home import Home
 
 
@@ -69,9 +69,9 @@ def add_files(
         _refuse_unprintable(option, value or "")
     written = "measurement" if kind in PROFILE_KINDS else kind
     suffixes, target = CATALOG_KINDS[written].suffixes, home.catalog / CATALOG_KINDS[written].folder
-    with home.writing(), _make_scratch_folder(home) as scratch:
+    with home.lock_for_writing(), _make_scratch_folder(home) as scratch:
         entries: list[Entry] = []
-        with refused_together() as each:
+        with collect_refusals() as each:
             if kind in PROFILE_KINDS:
                 sources = list_sources(home)
                 for number, path in enumerate(_find_all_profiles(kind, names, each)):
@@ -91,7 +91,7 @@ def add_files(
         try:
             return _write_entries(target, entries, suffixes)
         except OSError as error:
-            raise cannot_write(target, error, "a folder") from None
+            raise explain_write_error(target, error, "a folder") from None
 
 
 def find_catalog_fault(home: Home) -> str | None:
@@ -125,7 +125,7 @@ def _make_scratch_folder(home: Home) -> Iterator[Path]:
     try:
         scratch = tempfile.TemporaryDirectory(prefix=".ingest-", dir=home.path, ignore_cleanup_errors=True)
     except OSError as error:
-        raise cannot_write(f"home: {home.path}", error, "a folder") from None
+        raise explain_write_error(f"home: {home.path}", error, "a folder") from None
     with scratch as folder:
         yield Path(folder)
 
@@ -173,7 +173,7 @@ def _refuse_unusable(home: Home, kind: str, entries: Sequence[Entry]) -> None:
     """Read the catalog with the new entries, and raise `InputError` if a run could not use it."""
     new = [NewSource.from_entry(entry, kind) for entry in entries]
     times = Counter(entry.entry_id for entry in entries)
-    with refused_together() as each:
+    with collect_refusals() as each:
         good: list[SourceFile] = []
         for source in new:
             with each():

@@ -6,7 +6,7 @@ import polars as pl
 
 from flows.ingest.toml_writer import format_toml
 from flows.intensity.calibration import PARAMETERS, calibrate_measurements
-from warehouse.errors import InputError, cannot_write
+from warehouse.errors import InputError, explain_write_error
 from warehouse.home import Home
 from warehouse.polars_frames import read_frame
 from warehouse.snapshot import open_snapshot
@@ -38,14 +38,14 @@ def calibrate_home(home: Home) -> tuple[Path, pl.DataFrame]:
         origin=pl.col("source").fill_null(pl.col("source_id")).str.slice(0, 300)
     )
     path = home.catalog / "calibrations.toml"
-    with home.writing():
+    with home.lock_for_writing():
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
             partial = path.with_name(f".{path.name}.partial")
             partial.write_text(format_calibrations(rows), "utf-8")
             partial.replace(path)
         except OSError as error:
-            raise cannot_write(path, error, "a file") from None
+            raise explain_write_error(path, error, "a file") from None
     return path, rows
 
 

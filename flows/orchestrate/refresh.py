@@ -1,5 +1,7 @@
-"""The main flow: ingest -> intensity -> load -> check -> snapshot -> publish."""
+"""The flows `refresh` and `publish`: Prefect's side of the main job, whose order stands in flows/run.py."""
 
+from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -9,22 +11,18 @@ from prefect.artifacts import create_link_artifact, create_markdown_artifact, cr
 from prefect.cache_policies import NO_CACHE
 from prefect.events import emit_event
 
-from flows import steps
+from flows import run as steps
+from flows.core_tables import stage_inputs, stage_tables
 from flows.ingest.catalog import list_sources
 from flows.ingest.kinds import CATALOG_KINDS
-from flows.ingest.source_file import SourceFile
 from flows.orchestrate.alerts import tell_of_failed_run
 from flows.orchestrate.missed_runs import skip_missed_runs
 from flows.orchestrate.served import end_with_server
+from flows.run import Summary
 from flows.site.publish import SiteReport, publish_site
-from flows.site.snapshot_charts import summarize_left_out
-from flows.steps import Summary
 from warehouse.checks import Rule
-from warehouse.errors import InputError, refused_together
+from warehouse.errors import InputError
 from warehouse.home import Home
-from warehouse.load import Change, Staged
-from warehouse.runs import Run
-from warehouse.site_placement import Draft, made_from
 from warehouse.snapshot import KEPT_SNAPSHOTS
 
 
@@ -32,90 +30,34 @@ def _is_disk_trouble(_task: object, _run: object, state: Any) -> bool:
     return isinstance(state.result(raise_on_failure=False), OSError | duckdb.IOException)
 
 
-_on_disk: dict[str, Any] = {
-    "cache_policy": NO_CACHE,
-    "retries": 2,
-    "retry_delay_seconds": 1,
-    "retry_condition_fn": _is_disk_trouble,
-}
+_task: Callable[..., Any] = partial(task, cache_policy=NO_CACHE)
+_disk_task: Callable[..., Any] = partial(_task, retries=2, retry_delay_seconds=1, retry_condition_fn=_is_disk_trouble)
 
 
-@task(cache_policy=NO_CACHE)
-def ingest(home: Home, sources: list[SourceFile]) -> dict[str, Staged]:
-    """Validate the files of every kind."""
-    inputs: dict[str, Staged] = {}
-    with refused_together() as each:
-        for kind in CATALOG_KINDS:
-            with each():
-                inputs |= steps.ingest(home, kind, [source for source in sources if source.kind == kind])
-    return inputs
-
-
-@task(cache_policy=NO_CACHE)
-def compute(home: Home, inputs: dict[str, Staged], sources: list[SourceFile]) -> dict[str, Staged]:
-    """Turn models and workloads into op shapes, and those into FLOP and bytes."""
-    return steps.compute(home, inputs, sources)
-
-
-@task(**_on_disk)
-def load(home: Home, run: Run, inputs: dict[str, Staged], sources: list[SourceFile], altered: set[str]) -> list[Change]:
-    """Load the tables, in one transaction."""
-    return steps.load(home, run, inputs, sources, altered)
-
-
-@task(cache_policy=NO_CACHE)
+@_task
 def check(home: Home) -> list[Rule]:
-    """Hold the rules of sql/checks against the tables."""
-    return steps.check(home)
-
-
-@task(**_on_disk)
-def write_snapshot(home: Home, run: Run) -> Path:
-    """Copy the tables into the file that readers will open."""
-    return steps.write_snapshot(home, run)
-
-
-@task(**_on_disk)
-def draw_site(home: Home, run: Run, candidate: Path) -> tuple[SiteReport, Draft]:
-    """Draw the charts whose data changed, and the pages."""
-    log = get_run_logger()
-    site, draft = steps.draw_site(home, run, candidate, log.info)
-    for said in summarize_left_out(site.left_out):
-        log.warning("left out %s", said)
-    return site, draft
-
-
-@task(cache_policy=NO_CACHE)
-def promote(home: Home, run: Run, candidate: Path, inputs: dict[str, Staged], keep: int, draft: Draft) -> None:
-    """Publish snapshot and site."""
-    steps.promote(home, run, candidate, inputs, keep, draft)
-
-
-def _run_name() -> str:
-    home, catalog = (given and Path(given) for given in map(runtime.flow_run.parameters.get, ("home", "catalog")))
-    try:
-        sources = list_sources(Home.at(home), catalog)
-    except InputError:
-        return "refresh"
-    counts = {kind: sum(source.kind == kind for source in sources) for kind in CATALOG_KINDS}
-    return f"refresh {counts['hardware']} devices, {counts['model']} models, {counts['workload']} workloads"
+    """Check the tables against the rules of sql/checks, and show the result on Prefect's pages."""
+    rules = steps.check(home)
+    rows = [{"rule": r.name, "offending rows": r.offending_rows, "example": r.example} for r in rules]
+    create_table_artifact(rows, key="checks", description="Rules, and the rows that break them")
+    return rules
 
 
 @flow(name="publish", on_failure=[tell_of_failed_run], on_crashed=[tell_of_failed_run])
 def publish(out: Path | None = None, home: Path | None = None) -> SiteReport:
-    """Put the site of the published snapshot into a folder, in the place of an earlier one.
+    """Publish the site of the published snapshot to a folder.
 
     Parameters
     ----------
     out
-        The folder: files of others in it stay; by default `public` in the home.
+        The folder: the site replaces an earlier one there, and other files stay. Default: `public` in the home.
     home
-        Folder of the warehouse; by default `$ROOFLINES_HOME`.
+        Data directory. Default: `$ROOFLINES_HOME`.
 
     Raises
     ------
     InputError
-        There is no snapshot, or the folder holds files of others where the site has some, or cannot be written.
+        There is no snapshot, or the folder cannot be written or holds other files of the same names.
     """
     end_with_server()
     place = Home.at(home)
@@ -125,68 +67,71 @@ def publish(out: Path | None = None, home: Path | None = None) -> SiteReport:
     return report
 
 
-@flow(name="refresh", flow_run_name=_run_name, on_failure=[tell_of_failed_run], on_crashed=[tell_of_failed_run])
+# how Prefect calls each step of a run
+_TASKS: dict[Callable[..., Any], Callable[..., Any]] = {
+    stage_inputs: _task(stage_inputs, name="ingest"),
+    stage_tables: _task(stage_tables, name="compute"),
+    steps.load: _disk_task(steps.load, name="load"),
+    steps.check: check,
+    steps.write_snapshot: _disk_task(steps.write_snapshot, name="write_snapshot"),
+    steps.draw_site: _disk_task(steps.draw_site, name="draw_site"),
+    steps.promote: _task(steps.promote, name="promote"),
+    publish_site: lambda home, out: publish(out=out, home=home.path),
+}
+
+
+def _name_run() -> str:
+    home, catalog = (given and Path(given) for given in map(runtime.flow_run.parameters.get, ("home", "catalog")))
+    try:
+        sources = list_sources(Home.at(home), catalog)
+    except InputError:
+        return "refresh"
+    counts = {kind: sum(source.kind == kind for source in sources) for kind in CATALOG_KINDS}
+    return f"refresh {counts['hardware']} devices, {counts['model']} models, {counts['workload']} workloads"
+
+
+@flow(name="refresh", flow_run_name=_name_run, on_failure=[tell_of_failed_run], on_crashed=[tell_of_failed_run])
 def refresh(
     home: Path | None = None, catalog: Path | None = None, publish_to: Path | None = None, keep: int = KEPT_SNAPSHOTS
 ) -> Summary:
-    """Bring warehouse and site up to date with the catalog.
+    """Bring the warehouse and the site up to date with the catalog.
 
     Parameters
     ----------
     home
-        Folder of the warehouse; by default `$ROOFLINES_HOME`.
+        Data directory. Default: `$ROOFLINES_HOME`.
     catalog
-        Folder of input files that add to the shipped ones and the home's, or take their place.
+        Folder of input files that are added to the shipped ones and the home's, or replace them.
     publish_to
-        Folder that the flow `publish` fills where the run changed something, or where an earlier run could not.
+        Folder that the flow `publish` fills if the run changed something, or if an earlier run could not fill it.
     keep
-        How many of the last snapshots are kept, for `rooflines query --as-of`.
+        How many of the last snapshots to keep, for `rooflines query --as-of`.
 
     Raises
     ------
     InputError
-        An input file cannot be used, or the site not be put where it shall be. The published snapshot stays as it was.
+        An input file cannot be used, or the site cannot be placed. The published snapshot stays as it was.
     RunError
         Another run is writing, or a rule does not hold. The published snapshot stays as it was.
     """
     end_with_server()
     skip_missed_runs()
-    log = get_run_logger()
     place = Home.at(home)
-    with place.writing():
-        sources = list_sources(place, catalog)
-        run = steps.new_run(sources, runtime.flow_run.id)
-        with steps.recorded(place, run) as altered:
-            if steps.is_published(place, run) and not altered:
-                log.info("unchanged: snapshot and site were made from the same inputs")
-                summary = steps.finish_unchanged(place, run)
-            else:
-                summary = _publish_anew(place, run, sources, keep, altered)
-    create_markdown_artifact(summary.markdown(place), key="refresh", description="What the run did")
-    create_link_artifact(f"{place.site.as_uri()}/index.html", link_text="Rooflines", key="site")
-    if summary.status == "succeeded":
-        told = {"run_id": run.run_id, "home": str(place.path)}
-        emit_event("rooflines.published", {"prefect.resource.id": "rooflines.snapshot"}, payload=told)
-    if publish_to is not None and made_from(publish_to) != run.inputs_sha256:
-        publish(out=publish_to, home=place.path)
-    return summary
 
+    def report(summary: Summary) -> None:
+        create_markdown_artifact(summary.markdown(place), key="refresh", description="What the run did")
+        create_link_artifact(f"{place.site.as_uri()}/index.html", link_text="Rooflines", key="site")
+        if summary.status == "succeeded":
+            payload = {"run_id": summary.run_id, "home": str(place.path)}
+            emit_event("rooflines.published", {"prefect.resource.id": "rooflines.snapshot"}, payload=payload)
 
-def _publish_anew(home: Home, run: Run, sources: list[SourceFile], keep: int, altered: set[str]) -> Summary:
-    log = get_run_logger()
-    log.info("reading %d files", len(sources))
-    inputs = ingest(home, sources)
-    log.info("computing intensities")
-    inputs |= compute(home, inputs, sources)
-    log.info("loading tables")
-    changes = load(home, run, inputs, sources, altered)
-    log.info("checking")
-    rules = check(home)
-    rows = [{"rule": r.name, "offending rows": r.offending_rows, "example": r.example} for r in rules]
-    create_table_artifact(rows, key="checks", description="Rules, and the rows that offend them")
-    steps.refuse_offences(rules)
-    log.info("writing the snapshot")
-    candidate = write_snapshot(home, run)
-    site, draft = draw_site(home, run, candidate)
-    promote(home, run, candidate, inputs, keep, draft)
-    return Summary(run.run_id, "succeeded", tuple(changes), site, site.left_out)
+    return steps.run(
+        place,
+        list_sources(place, catalog),
+        publish_to=publish_to,
+        keep=keep,
+        flow_run_id=runtime.flow_run.id,
+        perform=lambda step, *arguments: _TASKS[step](*arguments),
+        progress=get_run_logger().info,
+        report=report,
+    )

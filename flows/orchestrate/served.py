@@ -2,7 +2,7 @@
 
 import os
 
-from warehouse.processes import end_with
+from warehouse.process_limits import end_with_parent
 
 SERVED_BY = "ROOFLINES_SERVED_BY"  # id of the process of `rooflines serve`, for the runs that it starts
 
@@ -11,4 +11,4 @@ def end_with_server() -> None:
     """End this process with `rooflines serve`, if that started it."""
     served_by = os.environ.get(SERVED_BY, "")
     if served_by == str(os.getppid()):
-        end_with(int(served_by))
+        end_with_parent(int(served_by))

@@ -15,7 +15,7 @@ from flows.sweep.dask import dask_runner
 from flows.sweep.request import Request
 from flows.sweep.run import Plan, Summary
 from warehouse.home import Home
-from warehouse.sweeps import PartFile
+from warehouse.sweeps.registry import PartFile
 
 
 @task(cache_policy=NO_CACHE)

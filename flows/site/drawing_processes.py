@@ -14,7 +14,7 @@ from platformdirs import user_cache_path
 
 from charts.gallery import ChartEntry
 from warehouse.errors import RunError, one_line
-from warehouse.processes import end_with, limit_memory
+from warehouse.process_limits import end_with_parent, limit_memory
 
 RENDERER = version("vl-convert-python")
 _MOST_PROCESSES = 8
@@ -122,7 +122,7 @@ def _start_executor() -> ProcessPoolExecutor:
 
 def _prepare_process(parent: int) -> None:
     """Begin as a process that draws: it would outlive a parent that was killed until it was idle for a while."""
-    end_with(parent)
+    end_with_parent(parent)
     limit_memory(_MOST_BYTES)
     _load_renderer()
 

@@ -37,25 +37,24 @@ from flows.site.snapshot_charts import (
     list_snapshot_charts,
 )
 from warehouse.digest import digest_of
-from warehouse.errors import InputError, RunError, disk_trouble, one_line
+from warehouse.errors import InputError, RunError, explain_disk_error, one_line
 from warehouse.home import Home
-from warehouse.load import loaded_digests
+from warehouse.load import read_input_digests
 from warehouse.polars_frames import scan_object
 from warehouse.rows import fetch_column
-from warehouse.site_placement import (
+from warehouse.site_folder.drafts import discard_draft
+from warehouse.site_folder.manifest import (
     MANIFEST,
-    begin_draft,
-    discard,
-    files_of,
-    made_from,
-    place,
+    file_size,
+    list_site_files,
+    read_inputs_digest,
     read_manifest,
-    seal,
-    size_of,
+    seal_manifest,
 )
-from warehouse.snapshot import last_published, open_snapshot, published_run
-from warehouse.sql_files import read_names, sql_folder
-from warehouse.version import code_version
+from warehouse.site_folder.placement import begin_draft, place_site
+from warehouse.snapshot import find_published_run, open_snapshot, read_published_run
+from warehouse.sql_files import find_sources, sql_files, sql_folder
+from warehouse.version import code_version, step_code, strip_comments
 
 _BUNDLE = "assets/vega.js"
 _OF_RUNS = ("core.run", "core.run_change", "core.run_left_out")  # what a run still writes while it draws
@@ -93,7 +92,7 @@ class _Rebuild:
         files = list(files)
         sizes = self._manifest.get("sizes", {})
         same = bool(digest) and self._manifest.get("made_from", {}).get(name) == digest
-        same = same and all(size_of(self.old / file) == sizes.get(file, -1) for file in files)
+        same = same and all(file_size(self.old / file) == sizes.get(file, -1) for file in files)
         for file in files:
             target = self.new / file
             target.parent.mkdir(parents=True, exist_ok=True)
@@ -118,10 +117,10 @@ def publish_site(home: Home, site: Path, progress: Callable[[str], None] = lambd
     with _explain_disk_errors(site):
         site = site.resolve()
         if site == home.site.resolve():
-            with home.writing():
+            with home.lock_for_writing():
                 return _publish(home, site, progress, copies=False)
         _refuse_own_folders(home, site)
-        return _publish(home, site, progress, copies=made_from(home.site) == last_published(home)[1])
+        return _publish(home, site, progress, copies=read_inputs_digest(home.site) == find_published_run(home)[1])
 
 
 def build_site(
@@ -173,7 +172,7 @@ def build_site(
     record(album.left_out)
     with open_snapshot(snapshot, threads=1) as connection:
         data += _write_data(connection, rebuild, of_runs=True)
-        run_id, inputs_sha256 = published_run(connection)
+        run_id, inputs_sha256 = read_published_run(connection)
         progress("writing pages")
         run = {"run": run_id, "code": code_version(), "digest of the inputs": inputs_sha256}
         write_pages(out, connection, known, list(album.cards.values()), run, {name: f"{name}.parquet" for name in data})
@@ -184,9 +183,9 @@ def build_site(
         "charts": list(album.cards),
         "left_out": album.left_out,
         "made_from": dict(sorted(rebuild.made_from.items())),
-        "sizes": {file: (out / file).stat().st_size for file in files_of(out)},
+        "sizes": {file: (out / file).stat().st_size for file in list_site_files(out)},
     }
-    (out / MANIFEST).write_text(json.dumps(seal(manifest), indent=1) + "\n", "utf-8")
+    (out / MANIFEST).write_text(json.dumps(seal_manifest(manifest), indent=1) + "\n", "utf-8")
     drawn = [name for name in album.drawn if name in album.cards]
     return SiteReport(len(album.cards), tuple(drawn), tuple(album.skipped), tuple(album.left_out))
 
@@ -266,7 +265,7 @@ def _query_charts(
                 album.skipped.append(entry.name)
                 continue
             files = {suffix: f"charts/{entry.name}/{entry.name}.{suffix}" for suffix in SUFFIXES}
-            digest = digest_of([compose_sql(entry), frame.write_csv(), code_version()])
+            digest = digest_of([compose_sql(entry), frame.write_csv(), step_code("flows.site.render")])
             album.charts.append(ShownChart(entry, frame))
             if not rebuild.reuse(entry.name, digest, files.values()):
                 targets = {suffix: rebuild.new / file for suffix, file in files.items()}
@@ -285,7 +284,7 @@ def _describe_fault(entry: ChartEntry, error: BaseException) -> str:
 def _is_fault_of_home(error: BaseException) -> bool:
     """Whether an error has nothing to do with the chart at which it came: the disk is full, the snapshot damaged."""
     of_the_file = isinstance(error, duckdb.IOException | duckdb.FatalException | duckdb.InternalException)
-    return of_the_file or disk_trouble(error) is not None or "Corrupt database" in str(error)
+    return of_the_file or explain_disk_error(error) is not None or "Corrupt database" in str(error)
 
 
 def _publish(home: Home, site: Path, progress: Callable[[str], None], *, copies: bool) -> SiteReport:
@@ -294,9 +293,9 @@ def _publish(home: Home, site: Path, progress: Callable[[str], None], *, copies:
         report = _copy_site(home.site, draft.new) if copies else None
         if report is None:
             report = build_site(home.snapshot, draft.new, site, progress)
-        place(draft)
+        place_site(draft)
     finally:
-        discard(draft)
+        discard_draft(draft)
     return report
 
 
@@ -307,7 +306,7 @@ def _copy_site(site: Path, new: Path) -> SiteReport | None:
         for file in [*read_manifest(site).get("sizes", {}), MANIFEST]:
             (new / file).parent.mkdir(parents=True, exist_ok=True)
             shutil.copy2(site / file, new / file)
-        is_whole = made_from(new) is not None and (site / MANIFEST).read_bytes() == manifest
+        is_whole = read_inputs_digest(new) is not None and (site / MANIFEST).read_bytes() == manifest
     except FileNotFoundError:
         is_whole = False
     if not is_whole:
@@ -332,7 +331,7 @@ def _explain_disk_errors(site: Path) -> Iterator[None]:
     except (InputError, RunError):
         raise
     except Exception as error:
-        trouble = disk_trouble(error)
+        trouble = explain_disk_error(error)
         if trouble is None and isinstance(error, pl.exceptions.PolarsError) and _is_full(site):
             trouble = RunError("")
         if isinstance(trouble, RunError):
@@ -367,11 +366,22 @@ def _list_published_objects(connection: duckdb.DuckDBPyConnection) -> Iterator[t
 
     The digest is empty where what an object is made from is not recorded.
     """
-    loaded = {f"core.{table}": digest for table, digest in loaded_digests(connection).items()}
+    loaded = {f"core.{table}": digest for table, digest in read_input_digests(connection).items()}
     tables = fetch_column(connection, "select 'core.' || table_name from duckdb_tables() where schema_name = 'core'")
     for name in sorted([*list_published_views(), *tables]):
         digests = [loaded.get(table, "") for table in _find_tables_below(name)]
-        yield name, digest_of([name, code_version(), *digests]) if all(digests) else ""
+        yield name, digest_of([name, *_find_sql_below(name), *digests]) if all(digests) else ""
+
+
+def _find_sql_below(name: str) -> Iterator[str]:
+    """Yield the code of a view and of all views and functions that it reads."""
+    yield from (strip_comments(path.read_text("utf-8"), ".sql") for path in sql_files("functions"))
+    schema, view = name.split(".")
+    if schema != "core":
+        sql = (sql_folder() / "views" / schema / f"{view}.sql").read_text("utf-8")
+        yield strip_comments(sql, ".sql")
+        for source in find_sources(sql):
+            yield from _find_sql_below(source)
 
 
 def _find_tables_below(name: str) -> set[str]:
@@ -380,7 +390,7 @@ def _find_tables_below(name: str) -> set[str]:
     if schema == "core":
         return {name} - {"core.phase"}
     sql = (sql_folder() / "views" / schema / f"{view}.sql").read_text("utf-8")
-    return set().union(*(_find_tables_below(source) for source in read_names(sql)))
+    return set().union(*(_find_tables_below(source) for source in find_sources(sql)))
 
 
 def _link_or_copy(old: Path, new: Path) -> None:

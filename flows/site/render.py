@@ -16,7 +16,7 @@ from altair.utils.schemapi import debug_mode
 from charts.gallery import ChartEntry
 from charts.templates import TEMPLATES
 from flows.site.snapshot_charts import compose_sql
-from warehouse.spreadsheet import guard_text_cells
+from warehouse.files.spreadsheet import guard_text_cells
 
 _NUMBERED_IDS = re.compile(r"(?<=[\"#])(clip|gradient_)(\d+)(?=[\")])")
 # the renderer would end its process at these, as a query can return them

@@ -15,7 +15,7 @@ from warehouse.errors import InputError
 from warehouse.polars_frames import read_frame
 from warehouse.snapshot import refuse_earlier_version
 from warehouse.sql_files import sql_files, sql_folder
-from warehouse.sql_values import literal
+from warehouse.sql_values import quote_value
 
 SHIPPED_LIST = "charts/gallery.toml"
 _SHOWN_NAMES = 3
@@ -111,7 +111,7 @@ def compose_sql(entry: ChartEntry) -> str:
         return str(entry.parameters["sql"])
     folder = sql_folder() / "charts"
     template = string.Template((folder / f"{entry.template}.sql").read_text("utf-8"))
-    values = {name: literal(value) for name, value in entry.parameters.items()}
+    values = {name: quote_value(value) for name, value in entry.parameters.items()}
     points = {path.stem: path for path in (folder / "marks").glob("*.sql")}
     points["points"] = points.get(entry.parameters["marks"], points["none"])
     for name in points.keys() & set(template.get_identifiers()):

@@ -13,9 +13,9 @@ from distributed import Client, Future, wait
 
 from flows.sweep.grid import Part
 from flows.sweep.parts import Runner
-from warehouse.bucket import Location
 from warehouse.errors import InputError, RunError, one_line
-from warehouse.sweeps import PartFile
+from warehouse.files.bucket import Location
+from warehouse.sweeps.registry import PartFile
 from warehouse.version import computing_code
 
 _CONNECT_S = 10

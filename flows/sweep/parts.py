@@ -16,11 +16,11 @@ from typing import Any
 import polars as pl
 
 from flows.sweep.grid import Grid, Inputs, Part, compute_rows
-from warehouse.bucket import BucketPath, Location
-from warehouse.durable import sync_file
 from warehouse.errors import InputError, one_line
+from warehouse.files.atomic import sync_file
+from warehouse.files.bucket import BucketPath, Location
 from warehouse.staged_frames import is_whole
-from warehouse.sweeps import PartFile
+from warehouse.sweeps.registry import PartFile
 from warehouse.version import computing_code
 
 _FORMAT: dict[str, Any] = {"compression": "zstd", "compression_level": 1}
@@ -118,7 +118,7 @@ def find_parts(folder: Location, paths: Iterable[str]) -> set[str]:
     if isinstance(folder, Path):
         return {path for path in paths if is_whole_part(folder / path)}
     try:
-        return set(paths) & folder.sizes().keys()
+        return set(paths) & folder.list_sizes().keys()
     except OSError as error:
         expected = "a bucket that can be written, its keys in AWS_ACCESS_KEY_ID and AWS_SECRET_ACCESS_KEY"
         raise InputError(f"--out: {one_line(error)}; expected {expected}") from None

@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from flows.intensity.conventions import CONVENTIONS
 from flows.intensity.terms import DEGREES, PHASES
 from flows.sweep.grid import ROWS_PER_PART, Grid, Inputs
-from warehouse.bucket import Location
 from warehouse.errors import InputError
+from warehouse.files.bucket import Location
 
 _MOST_VALUES = 1_000_000
 

@@ -13,13 +13,13 @@ import polars as pl
 from flows.sweep.grid import Grid, Inputs, Part, cut_into_parts
 from flows.sweep.parts import Runner, find_parts, part_path, run_in_threads, write_part
 from flows.sweep.request import Request, make_grid
-from warehouse import sweeps
-from warehouse.bucket import Location
 from warehouse.errors import InputError, RunError, one_line
+from warehouse.files.bucket import Location
 from warehouse.home import Home, refuse_unnameable
 from warehouse.polars_frames import read_frame
 from warehouse.snapshot import open_snapshot, refuse_earlier_version
-from warehouse.sweeps import PartFile, Sweep
+from warehouse.sweeps import registry as sweeps
+from warehouse.sweeps.registry import PartFile, Sweep
 from warehouse.version import code_version
 
 BYTES_PER_ROW = 5  # about, in a file
@@ -92,7 +92,7 @@ def plan_sweep(home: Home, request: Request) -> Plan:
     parts = cut_into_parts(inputs, grid, request.rows_per_part)
     if not parts:
         raise InputError(f"--tensor-parallel: {request.tensor_parallel}: no model's heads come out even; expected 1")
-    shown, folder = sweeps.folder_of(home, request.name, request.out)
+    shown, folder = sweeps.sweep_folder(home, request.name, request.out)
     present = find_parts(folder, (part_path(inputs, grid, part) for part in parts))
     return Plan(request, inputs, grid, parts, len(present), shown, folder)
 
@@ -152,7 +152,7 @@ def register_sweep(home: Home, plan: Plan, files: Sequence[PartFile]) -> Summary
         code_version=code_version(),
         created_at=datetime.now(UTC),
     )
-    sweeps.register(home, registered, files)
+    sweeps.register_sweep(home, registered, files)
     size = sum(file.size_bytes for file in files)
     return Summary(plan.row_count, len(plan.parts), plan.parts_before, size, plan.folder)
 

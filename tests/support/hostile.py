@@ -5,7 +5,7 @@ import sys
 import unicodedata
 from pathlib import Path
 
-from warehouse.processes import limit_memory
+from warehouse.process_limits import limit_memory
 from warehouse.sandbox import landlock
 
 FILES = ["/etc/passwd", "~/.bashrc", "file:/etc/passwd", "file:///etc/passwd", "/proc/self/environ", "/dev/stdin"]
@@ -436,11 +436,11 @@ def main() -> None:
     from warehouse.sandbox import statements  # noqa: PLC0415
 
     with snapshot.open_snapshot(Path(sys.argv[1])) as connection:
-        known = statements.Known(connection)
+        known = statements.KnownNames(connection)
 
         def refusal(sql: str) -> str | None:
             try:
-                return None if list(statements.readable(connection, sql, known)) else "no statement"
+                return None if list(statements.check_statements(connection, sql, known)) else "no statement"
             except (duckdb.Error, RuntimeError) as error:
                 return str(error)
 

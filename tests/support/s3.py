@@ -5,13 +5,13 @@ from contextlib import contextmanager
 
 import pytest
 
-from warehouse.extensions import reason_without
+from warehouse.engine.extensions import explain_missing_extension
 
 
 @contextmanager
 def s3_server(*buckets: str) -> Iterator[str]:
     """Start a server with these buckets, with its user in the environment; give its address."""
-    if reason := reason_without("httpfs", "s3"):
+    if reason := explain_missing_extension("httpfs", "s3"):
         pytest.skip(reason)
     pytest.importorskip("obstore", reason="the extra s3 is not installed")
     pytest.importorskip("moto", reason="no server that speaks as S3 does is installed")

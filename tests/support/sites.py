@@ -5,12 +5,9 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from tests.support.files import write_tree
-from warehouse import site_placement as placing
-from warehouse.site_placement import (
-    MANIFEST,
-    begin_draft,
-    seal,
-)  # fmt: skip
+from warehouse.site_folder.drafts import Draft
+from warehouse.site_folder.manifest import MANIFEST, seal_manifest
+from warehouse.site_folder.placement import begin_draft
 
 FIRST = {"index.html": "first", "charts/a/a.svg": "a", "charts/b/b.svg": "b", "data/roof.parquet": "roof"}
 SECOND = {"index.html": "second", "charts/a/a.svg": "a again", "charts/c/c.svg": "c", "data/roof.parquet": "roof"}
@@ -20,11 +17,11 @@ MINE = {".git/HEAD": "ref", ".nojekyll": "", "CNAME": "roofs.example", "data/not
 def add_manifest(files: Mapping[str, str]) -> dict[str, str]:
     """Return the files of a site with its list."""
     sizes = {name: len(text) for name, text in files.items()}
-    manifest = seal({"site_of": "rooflines", "inputs_sha256": files["index.html"], "sizes": sizes})
+    manifest = seal_manifest({"site_of": "rooflines", "inputs_sha256": files["index.html"], "sizes": sizes})
     return {**files, MANIFEST: json.dumps(manifest)}
 
 
-def write_draft(site: Path, files: Mapping[str, str]) -> placing.Draft:
+def write_draft(site: Path, files: Mapping[str, str]) -> Draft:
     draft = begin_draft(site)
     write_tree(draft.new, add_manifest(files))
     return draft

@@ -10,7 +10,7 @@ from flows.sweep.request import Request
 from tests.support.inputs import make_source
 from warehouse.home import Home
 from warehouse.snapshot import open_snapshot
-from warehouse.sweeps import PartFile
+from warehouse.sweeps.registry import PartFile
 
 SMALL = Request("small", ["llama-7b"], batch="1,2", sequence="128,256", rows_per_part=40)
 KEY = [

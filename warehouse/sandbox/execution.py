@@ -7,11 +7,11 @@ from typing import Any
 
 import duckdb
 
-from warehouse.errors import InputError, RunError, disk_trouble, one_line
-from warehouse.extensions import reason_without
+from warehouse.engine.extensions import explain_missing_extension
+from warehouse.errors import InputError, RunError, explain_disk_error, one_line
 from warehouse.sandbox.statements import ask
 from warehouse.snapshot import open_snapshot
-from warehouse.sweep_files import lost_files, registered_files
+from warehouse.sweeps.files import find_lost_files, list_registered_files
 
 _SHORTEST_S, _LONGEST_S = 0.001, 1e8  # of a timer
 _DEEPEST = 10_000
@@ -19,7 +19,7 @@ _MOST_ROWS_OF_A_TABLE = 40
 _NO_MEMORY = ("bad_alloc", "Out of Memory Error")
 
 
-def verdict_on(question: dict[str, Any], spill: Path) -> tuple[str, str]:
+def run_question(question: dict[str, Any], spill: Path) -> tuple[str, str]:
     """Answer a question; return what kind of end that was, and the message of one that is bad."""
     source = question["source"]
     try:
@@ -27,7 +27,7 @@ def verdict_on(question: dict[str, Any], spill: Path) -> tuple[str, str]:
     except InputError as error:
         return "input", str(error)
     except BaseException as error:  # a panic of polars is no Exception
-        trouble = disk_trouble(error)
+        trouble = explain_disk_error(error)
         is_memory = isinstance(error, MemoryError | duckdb.OutOfMemoryException)
         if is_memory or any(word in str(error) for word in _NO_MEMORY):
             return "memory", ""
@@ -39,13 +39,13 @@ def verdict_on(question: dict[str, Any], spill: Path) -> tuple[str, str]:
 
 def _answer(question: dict[str, Any], spill: Path) -> None:
     with open_snapshot(Path(question["snapshot"]), question["memory"], spill=spill) as connection:
-        _refuse_part_of_sweep(connection, question["out"])
+        _refuse_sweep_file(connection, question["out"])
         try:
             _write(connection, question)
         except duckdb.OutOfMemoryException:
             raise
         except duckdb.Error as error:
-            _refuse_lack_of_files(connection, str(error), question["source"])
+            _refuse_missing_files(connection, str(error), question["source"])
             raise
 
 
@@ -72,19 +72,19 @@ def _write_rows(relation: duckdb.DuckDBPyRelation, question: dict[str, Any]) -> 
         write_rows(relation, question["form"], raw=question["raw"])
 
 
-def _refuse_part_of_sweep(connection: duckdb.DuckDBPyConnection, out: str | None) -> None:
+def _refuse_sweep_file(connection: duckdb.DuckDBPyConnection, out: str | None) -> None:
     """Raise `InputError` where the rows would take the place of a sweep's file."""
     if out is None:
         return
-    for sweep_id, files in registered_files(connection).items():
+    for sweep_id, files in list_registered_files(connection).items():
         if any(isinstance(file, Path) and str(file.resolve()) == out for file in files):
             raise InputError(f"--out: {out}: a file of the sweep {sweep_id}; expected one of your own")
 
 
-def _refuse_lack_of_files(connection: duckdb.DuckDBPyConnection, said: str, source: str) -> None:
+def _refuse_missing_files(connection: duckdb.DuckDBPyConnection, said: str, source: str) -> None:
     """Raise `InputError` where a sweep lacks a file; DuckDB would say that it may not look for it."""
-    for sweep_id, files in lost_files(connection).items() if ".parquet" in said else ():
+    for sweep_id, files in find_lost_files(connection).items() if ".parquet" in said else ():
         mend = f"the same `rooflines sweep` makes it again, `rooflines sweep --remove {sweep_id}` forgets the sweep"
         raise InputError(f"{source}: sweep {sweep_id}: {files[0]} is gone; {mend}")
-    if "httpfs" in said and (reason := reason_without("httpfs", "s3")):
+    if "httpfs" in said and (reason := explain_missing_extension("httpfs", "s3")):
         raise InputError(f"{source}: sweeps that lie in a bucket: {reason}")

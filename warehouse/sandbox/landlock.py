@@ -36,7 +36,7 @@ def forbid_writing(folders: Iterable[Path] = ()) -> bool:
 
     Threads that run already are not restricted. False is returned where the system cannot do it.
     """
-    version = _version()
+    version = _read_abi_version()
     if version < 1:
         return False
     libc = ctypes.CDLL(None, use_errno=True)
@@ -58,7 +58,7 @@ def forbid_writing(folders: Iterable[Path] = ()) -> bool:
         os.close(ruleset)
 
 
-def _version() -> int:
+def _read_abi_version() -> int:
     """Return the version of the interface that the kernel has; below 1 where it has none."""
     if sys.platform != "linux":
         return 0

@@ -74,7 +74,7 @@ class Question:
     out: str | None = None
 
 
-def bytes_of(amount: str) -> float:
+def parse_memory(amount: str) -> float:
     """Return the bytes of an amount of memory, as 500MB or 2 GiB, or raise `InputError`."""
     found = _AMOUNT.fullmatch(amount)
     if found is None:
@@ -100,21 +100,21 @@ def answer(question: Question, target: int | IO[bytes]) -> None:
     BrokenPipeError
         Nobody reads the rows.
     """
-    bytes_of(question.memory)  # an amount
-    _forget_spills()
-    with _ended_by_sigterm(), tempfile.TemporaryDirectory(prefix=f"{_SPILL}{os.getpid()}-") as spill:
+    parse_memory(question.memory)  # an amount
+    _delete_old_spills()
+    with _raise_on_sigterm(), tempfile.TemporaryDirectory(prefix=f"{_SPILL}{os.getpid()}-") as spill:
         command = [sys.executable, "-P", "-m", "warehouse.sandbox.process", spill, str(os.getpid())]
-        with _process(command, target) as process:
+        with _start_process(command, target) as process:
             with suppress(BrokenPipeError):  # it ended early; why is seen below
                 assert process.stdin is not None
                 process.stdin.write(json.dumps(asdict(question)).encode() + b"\n")
                 process.stdin.flush()
-            said = _last_words(process)
-            _judge(question, process.wait(), said)
+            said = _read_last_output(process)
+            _raise_verdict(question, process.wait(), said)
 
 
 @contextmanager
-def _ended_by_sigterm() -> Iterator[None]:
+def _raise_on_sigterm() -> Iterator[None]:
     """Let SIGTERM end the block as an exception does, so that nothing is left behind."""
 
     def end(number: int, _frame: object) -> None:
@@ -130,7 +130,7 @@ def _ended_by_sigterm() -> Iterator[None]:
         signal.signal(signal.SIGTERM, signal.SIG_DFL)
 
 
-def _forget_spills() -> None:
+def _delete_old_spills() -> None:
     """Delete what processes that were killed left of their statements."""
     for folder in Path(tempfile.gettempdir()).glob(f"{_SPILL}*-*"):
         owner = folder.name.removeprefix(_SPILL).partition("-")[0]
@@ -150,7 +150,7 @@ def _is_alive(process: int) -> bool:
 
 
 @contextmanager
-def _process(command: Sequence[str], target: int | IO[bytes]) -> Iterator[subprocess.Popen[bytes]]:
+def _start_process(command: Sequence[str], target: int | IO[bytes]) -> Iterator[subprocess.Popen[bytes]]:
     """Start a process, and leave none behind."""
     path = os.pathsep.join(filter(None, [*_import_path(), os.environ.get("PYTHONPATH", "")]))
     process = subprocess.Popen(
@@ -174,7 +174,7 @@ def _import_path() -> list[str]:
     return [str(folder)] if (folder / "pyproject.toml").is_file() else []
 
 
-def _last_words(process: subprocess.Popen[bytes]) -> bytes:
+def _read_last_output(process: subprocess.Popen[bytes]) -> bytes:
     """Wait until a process says no more, and return the last of it."""
     said = b""
     assert process.stderr is not None
@@ -183,7 +183,7 @@ def _last_words(process: subprocess.Popen[bytes]) -> bytes:
     return said
 
 
-def _judge(question: Question, code: int, said: bytes) -> None:
+def _raise_verdict(question: Question, code: int, said: bytes) -> None:
     """Raise what a process ended with."""
     if code == -signal.SIGPIPE:
         raise BrokenPipeError(errno.EPIPE, os.strerror(errno.EPIPE))

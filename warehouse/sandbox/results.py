@@ -9,8 +9,8 @@ import duckdb
 import polars as pl
 from duckdb.sqltypes import DuckDBPyType
 
-from warehouse.spreadsheet import guarded_sql
-from warehouse.sql_values import literal, quoted
+from warehouse.files.spreadsheet import guard_text_sql
+from warehouse.sql_values import quote_name, quote_value
 
 Format = Literal["csv", "json", "parquet"]
 
@@ -34,7 +34,7 @@ def write_rows(relation: duckdb.DuckDBPyRelation, form: Format, *, raw: bool = F
     Text of CSV that a spreadsheet would take for a formula is guarded, unless it is to be raw.
     """
     is_guarded = form == "csv" and not raw
-    rows = pl.scan_arrow_c_stream(_writable(relation, form, is_guarded=is_guarded))
+    rows = pl.scan_arrow_c_stream(_make_writable(relation, form, is_guarded=is_guarded))
     target = sys.stdout.buffer
     try:
         if form == "csv":
@@ -51,9 +51,9 @@ def write_rows(relation: duckdb.DuckDBPyRelation, form: Format, *, raw: bool = F
 def write_columns(relation: duckdb.DuckDBPyRelation, columns: Sequence[str], most_rows: int) -> None:
     """Write those of some columns that there are, and at most so many rows, for this program to read."""
     found = {name: relation.columns.index(name) + 1 for name in columns if name in relation.columns}
-    chosen = ", ".join(f"#{place} as {quoted(name)}" for name, place in found.items())
+    chosen = ", ".join(f"#{place} as {quote_name(name)}" for name, place in found.items())
     rows = relation.limit(most_rows)
-    frame = pl.DataFrame(_writable(rows.project(chosen), "parquet")) if found else pl.DataFrame()
+    frame = pl.DataFrame(_make_writable(rows.project(chosen), "parquet")) if found else pl.DataFrame()
     frame.write_ipc(sys.stdout.buffer)
 
 
@@ -67,15 +67,17 @@ def _write_json(batches: Iterator[pl.DataFrame], target: IO[bytes]) -> None:
     target.write(b"]\n" if between == b"," else b"[]\n")
 
 
-def _writable(relation: duckdb.DuckDBPyRelation, form: Format, *, is_guarded: bool = False) -> duckdb.DuckDBPyRelation:
+def _make_writable(
+    relation: duckdb.DuckDBPyRelation, form: Format, *, is_guarded: bool = False
+) -> duckdb.DuckDBPyRelation:
     """Return the relation with columns that have names of their own and types that can be written."""
     columns: dict[str, str] = {}
     for place, (name, kind) in enumerate(zip(relation.columns, relation.types, strict=True), start=1):
         shown = f"'{name}" if is_guarded and _FORMULA.match(name) else name
         unique = shown if shown not in columns else f"{shown}_{place}"
-        written = _written(f"#{place}", kind, form, name)
-        columns[unique] = guarded_sql(f"{written}::varchar") if is_guarded and _is_text(kind, written) else written
-    return relation.project(", ".join(f"{column} as {quoted(name)}" for name, column in columns.items()))
+        written = _cast_column(f"#{place}", kind, form, name)
+        columns[unique] = guard_text_sql(f"{written}::varchar") if is_guarded and _is_text(kind, written) else written
+    return relation.project(", ".join(f"{column} as {quote_name(name)}" for name, column in columns.items()))
 
 
 def _is_text(kind: DuckDBPyType, written: str) -> bool:
@@ -83,36 +85,36 @@ def _is_text(kind: DuckDBPyType, written: str) -> bool:
     return kind.id in {"varchar", "enum"} or written.endswith("as varchar)")
 
 
-def _written(column: str, kind: DuckDBPyType, form: Format, name: str) -> str:
+def _cast_column(column: str, kind: DuckDBPyType, form: Format, name: str) -> str:
     """Return a column as it can be written."""
     text = str(kind)
     if any(word in text for word in _AS_TEXT[form]):
         return f"cast({column} as varchar)"
     if _TIMES.fullmatch(text) and (form != "parquet" or text == "TIMESTAMP_S"):
-        return _within_range(column, text, name)
+        return _check_range(column, text, name)
     if form == "json" and (kind.id in _NESTED or _EXACT.fullmatch(text)):
-        return f"cast({column} as {_in_json(kind)})"
+        return f"cast({column} as {_json_type(kind)})"
     return column
 
 
-def _in_json(kind: object) -> str:
+def _json_type(kind: object) -> str:
     """Return the type that a value is cast to for JSON: numbers are numbers, times are text."""
     text = str(kind)
     if isinstance(kind, DuckDBPyType) and kind.id in _NESTED:
-        parts = [(name, _in_json(part)) for name, part in kind.children]
+        parts = [(name, _json_type(part)) for name, part in kind.children]
         if kind.id == "list":
             return f"{parts[0][1]}[]"
         if kind.id == "array":
             return f"{parts[0][1]}[{parts[1][1]}]"
-        fields = [f"{quoted(name)} {part}" if kind.id == "struct" else part for name, part in parts]
+        fields = [f"{quote_name(name)} {part}" if kind.id == "struct" else part for name, part in parts]
         return f"{kind.id}({', '.join(fields)})"
     return "double" if _EXACT.fullmatch(text) else "varchar" if _TIMES.fullmatch(text) else text
 
 
-def _within_range(column: str, kind: str, name: str) -> str:
+def _check_range(column: str, kind: str, name: str) -> str:
     """Return a column of dates or times that ends the query where polars could not hold one."""
     fits = f"{column} < time '24:00:00'"
     if kind != "TIME":
         fits = f"isfinite({column}) and abs(year({column})) <= {_FARTHEST_YEAR}"
-    beyond = literal(f"column {name}: a time that this format cannot hold; cast it to varchar")
+    beyond = quote_value(f"column {name}: a time that this format cannot hold; cast it to varchar")
     return f"case when {column} is null or ({fits}) then {column} else error({beyond}) end"

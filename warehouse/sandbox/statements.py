@@ -13,7 +13,7 @@ from typing import Any
 
 import duckdb
 
-from warehouse.engine import readers_file, tried_minors
+from warehouse.engine.tested_versions import list_tested_minors, readers_path
 from warehouse.rows import fetch_column, fetch_rows, fetch_value
 
 LONGEST_STATEMENT = 100_000  # characters
@@ -38,7 +38,7 @@ _HOW = {"analyze", "format", "text", "json", "html", "graphviz", "yaml", "mermai
 _PRAGMA = re.compile(rf"{_BLANK}*pragma{_BLANK}+(?P<what>.*?){_BLANK}*;?{_BLANK}*", re.I | re.S)
 
 
-class Known:
+class KnownNames:
     """Names that statements on a snapshot may use: its own, and those of the engine that only read."""
 
     def __init__(self, connection: duckdb.DuckDBPyConnection) -> None:
@@ -68,7 +68,7 @@ class Known:
 
     @cached_property
     def _readers(self) -> frozenset[str]:
-        path = readers_file()
+        path = readers_path()
         lines = path.read_text("utf-8").splitlines() if path else []
         return frozenset(line.lower() for line in lines if not line.startswith("# "))
 
@@ -93,14 +93,14 @@ def ask(connection: duckdb.DuckDBPyConnection, sql: str) -> duckdb.DuckDBPyRelat
         The statement cannot be run, or does more than read.
     """
     relation = None
-    for text in list(readable(connection, sql, Known(connection))):
+    for text in list(check_statements(connection, sql, KnownNames(connection))):
         relation = connection.sql(text)
     if relation is not None and len(relation.columns) > MOST_COLUMNS:
         raise duckdb.InvalidInputException(f"{len(relation.columns)} columns; expected at most {MOST_COLUMNS}")
     return relation
 
 
-def readable(connection: duckdb.DuckDBPyConnection, sql: str, known: Known) -> Iterator[str]:
+def check_statements(connection: duckdb.DuckDBPyConnection, sql: str, known: KnownNames) -> Iterator[str]:
     """Yield the text of each statement as it is to be run, each decided on as that text.
 
     Raises
@@ -108,55 +108,55 @@ def readable(connection: duckdb.DuckDBPyConnection, sql: str, known: Known) -> I
     duckdb.Error
         One is none, or does more than read.
     """
-    if readers_file() is None:
-        tried = " or ".join(tried_minors())
+    if readers_path() is None:
+        tried = " or ".join(list_tested_minors())
         raise duckdb.PermissionException(f"DuckDB {duckdb.__version__} was not tried for users' SQL; expected {tried}")
     if len(sql) > LONGEST_STATEMENT:
         raise duckdb.PermissionException(f"{len(sql)} characters; expected at most {LONGEST_STATEMENT}")
     if not sql.isprintable() and any("\ud800" <= letter <= "\udfff" for letter in sql):
         raise duckdb.InvalidInputException("the statement is no text; expected UTF-8")
     for statement in connection.extract_statements(sql):
-        kind, text = _kind(statement), statement.query
+        kind, text = _statement_kind(statement), statement.query
         if kind == "MULTI" or (kind in {"CREATE", "SELECT"} and not text.strip()):
             raise duckdb.PermissionException(_PIVOT)
         if kind == "EXPLAIN":
-            yield _explained(connection, text, known)
+            yield _rebuild_explain(connection, text, known)
         else:
-            text = _rewritten(text) if kind == "PRAGMA" else text
-            _decide(connection, text, known)
+            text = _rewrite_pragma(text) if kind == "PRAGMA" else text
+            _refuse_unless_reading(connection, text, known)
             yield text
 
 
-def _kind(statement: duckdb.Statement) -> str:
+def _statement_kind(statement: duckdb.Statement) -> str:
     try:
         return statement.type.name
     except ValueError:  # one that DuckDB's own client does not know
         return ""
 
 
-def _explained(connection: duckdb.DuckDBPyConnection, text: str, known: Known) -> str:
+def _rebuild_explain(connection: duckdb.DuckDBPyConnection, text: str, known: KnownNames) -> str:
     """Return an EXPLAIN of a statement that reads, put together anew from its parts."""
     parts = _EXPLAIN.fullmatch(text)
     how = re.findall(r"\w+", re.sub(_BLANK, " ", parts["how"] or "")) if parts else ["?"]
     if parts is None or not {word.lower() for word in how} <= _HOW:
-        raise _refused("this form of EXPLAIN")
-    _decide(connection, parts["what"], known)
+        raise _refusal("this form of EXPLAIN")
+    _refuse_unless_reading(connection, parts["what"], known)
     options = parts["how"].strip() if "(" in (parts["how"] or "") else " ".join(how)
     whole = f"explain {options} {parts['what']}"
-    if [_kind(each) for each in connection.extract_statements(whole)] != ["EXPLAIN"]:
-        raise _refused("this form of EXPLAIN")
+    if [_statement_kind(each) for each in connection.extract_statements(whole)] != ["EXPLAIN"]:
+        raise _refusal("this form of EXPLAIN")
     return whole
 
 
-def _rewritten(text: str) -> str:
+def _rewrite_pragma(text: str) -> str:
     """Return a PRAGMA as the query that it stands for, which is decided on and run in its place."""
     found = _PRAGMA.fullmatch(text)
     if found is None:
-        raise _refused("this form of PRAGMA")
+        raise _refusal("this form of PRAGMA")
     return f"select * from pragma_{found['what']}" + ("" if found["what"].endswith(")") else "()")
 
 
-def _decide(connection: duckdb.DuckDBPyConnection, text: str, known: Known) -> None:
+def _refuse_unless_reading(connection: duckdb.DuckDBPyConnection, text: str, known: KnownNames) -> None:
     """Raise `duckdb.PermissionException` unless a text is one query that only reads."""
     try:
         parsed = json.loads(fetch_value(connection, "select json_serialize_sql(?::varchar)", [text]))
@@ -169,7 +169,7 @@ def _decide(connection: duckdb.DuckDBPyConnection, text: str, known: Known) -> N
         raise duckdb.PermissionException("the statement is too deep; expected a simpler one") from None
 
 
-def _visit(node: Any, known: Known, shadowed: frozenset[str]) -> None:
+def _visit(node: Any, known: KnownNames, shadowed: frozenset[str]) -> None:
     """Raise `duckdb.PermissionException` where a part of a parse is not known to read.
 
     Parameters
@@ -189,7 +189,7 @@ def _visit(node: Any, known: Known, shadowed: frozenset[str]) -> None:
     kind = node.get("type")
     if "class" in node:
         if node["class"] not in _EXPRESSIONS:
-            raise _refused(f"an expression of the class {node['class']}")
+            raise _refusal(f"an expression of the class {node['class']}")
         if node["class"] in {"FUNCTION", "WINDOW"}:
             _refuse_function(node, known, known.has_function)
     elif kind == "TABLE_FUNCTION":
@@ -198,14 +198,14 @@ def _visit(node: Any, known: Known, shadowed: frozenset[str]) -> None:
     elif isinstance(kind, str):
         _refuse_node(node, kind, known, shadowed)
     if node.get("at_clause"):
-        raise _refused("AT (VERSION …)")
+        raise _refusal("AT (VERSION …)")
     shadowed = _visit_with(node, known, shadowed)
     for name, part in node.items():
         if name != "cte_map":
             _visit(part, known, shadowed)
 
 
-def _visit_with(node: Mapping[str, Any], known: Known, shadowed: frozenset[str]) -> frozenset[str]:
+def _visit_with(node: Mapping[str, Any], known: KnownNames, shadowed: frozenset[str]) -> frozenset[str]:
     """Look at the queries of a WITH, each of which sees those before it, and return what the rest can see."""
     if node.get("type") == "RECURSIVE_CTE_NODE":
         shadowed |= {node["cte_name"].lower()}
@@ -215,23 +215,23 @@ def _visit_with(node: Mapping[str, Any], known: Known, shadowed: frozenset[str])
     return shadowed | {node["cte_name"].lower()} if node.get("type") == "CTE_NODE" else shadowed
 
 
-def _refuse_node(node: Mapping[str, Any], kind: str, known: Known, shadowed: frozenset[str]) -> None:
+def _refuse_node(node: Mapping[str, Any], kind: str, known: KnownNames, shadowed: frozenset[str]) -> None:
     if kind == "BASE_TABLE":
-        _refuse_table(_path(node, "table_name"), known, shadowed)
+        _refuse_table(_qualified_name(node, "table_name"), known, shadowed)
     elif kind == "SHOW_REF":
         _refuse_shown(node, known, shadowed)
     elif kind not in _QUERIES | _TABLES | _MODIFIERS | _ORDERS and not _TYPES.fullmatch(kind):
-        raise _refused(kind.removesuffix("_QUERY_NODE").removesuffix("_NODE").replace("_", " "))
+        raise _refusal(kind.removesuffix("_QUERY_NODE").removesuffix("_NODE").replace("_", " "))
 
 
-def _refuse_function(node: Mapping[str, Any], known: Known, is_known: Callable[[str], bool]) -> None:
-    *schema, name = _path(node, "function_name") or [""]
+def _refuse_function(node: Mapping[str, Any], known: KnownNames, is_known: Callable[[str], bool]) -> None:
+    *schema, name = _qualified_name(node, "function_name") or [""]
     if not is_known(name.lower()) or not {part.lower() for part in schema} <= known.schemas:
         what = f"the function {'.'.join([*schema, name])} is not known to read and do nothing else"
         raise duckdb.PermissionException(f"{what}; expected others")
 
 
-def _refuse_table(path: list[str], known: Known, shadowed: frozenset[str]) -> None:
+def _refuse_table(path: list[str], known: KnownNames, shadowed: frozenset[str]) -> None:
     *schema, name = [part.lower() for part in path] or [""]
     is_known = name in known.tables and known.schemas.issuperset(schema)
     if not is_known and (schema or name not in shadowed):
@@ -240,25 +240,25 @@ def _refuse_table(path: list[str], known: Known, shadowed: frozenset[str]) -> No
         raise duckdb.CatalogException(f"Table with name {'.'.join(path)} does not exist; {hint}")
 
 
-def _refuse_shown(node: Mapping[str, Any], known: Known, shadowed: frozenset[str]) -> None:
+def _refuse_shown(node: Mapping[str, Any], known: KnownNames, shadowed: frozenset[str]) -> None:
     if node["show_type"] in {"DESCRIBE", "SUMMARY"} or (node["show_type"] == "SHOW" and node.get("query")):
         return  # of a query, which is looked at by itself
     name, schema = node.get("table_name") or "", node.get("schema_name") or ""
     if node["show_type"] == "SHOW":
         _refuse_table([part for part in (schema, name) if part], known, shadowed)
     elif schema.lower() not in known.schemas | {""} or name not in _SHOWN:
-        raise _refused(f"SHOW {name}")
+        raise _refusal(f"SHOW {name}")
 
 
-def _path(node: Mapping[str, Any], field: str) -> list[str]:
+def _qualified_name(node: Mapping[str, Any], field: str) -> list[str]:
     """Return the name of a table or function with what stands before it: DuckDB 2 gives both twice."""
     flat = [node.get("catalog_name") or node.get("catalog"), node.get("schema_name") or node.get("schema"), node[field]]
     names = [name for name in flat if name]
     qualified = node.get("qualified_name")
     if qualified and qualified.get("path", []) != names:
-        raise _refused(f"the name {'.'.join(names)}")
+        raise _refusal(f"the name {'.'.join(names)}")
     return names
 
 
-def _refused(what: str) -> duckdb.PermissionException:
+def _refusal(what: str) -> duckdb.PermissionException:
     return duckdb.PermissionException(f"{what} is not known to read and do nothing else; expected a query")

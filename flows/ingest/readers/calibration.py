@@ -10,7 +10,7 @@ from flows.ingest.document import Count, Document, Id, Text, list_origins, read_
 from flows.ingest.source_file import SourceFile
 from flows.intensity.calibration import PARAMETERS
 from flows.intensity.terms import Dtype
-from warehouse.errors import refused_together
+from warehouse.errors import collect_refusals
 
 Positive = Annotated[float, Field(gt=0, le=1e3)]
 Exponent = Annotated[float, Field(ge=0, le=1e3)]
@@ -54,7 +54,7 @@ _SCHEMA = {
 def read_calibrations(sources: Sequence[SourceFile]) -> dict[str, pl.DataFrame]:
     """Return the frames `fitted` (one row per calibration; the last file that has a key wins) and `origin`."""
     rows = []
-    with refused_together() as each:
+    with collect_refusals() as each:
         for source in sources:
             with each():
                 entries = read_document(source, CalibrationFile).calibration

@@ -14,7 +14,7 @@ from flows.ingest.readers.hardware import Device, Level
 from flows.ingest.source_file import SourceFile
 from flows.ingest.toml_writer import format_toml
 from flows.intensity.terms import DTYPES
-from warehouse.errors import InputError, one_line, refused_together
+from warehouse.errors import InputError, collect_refusals, one_line
 
 _PEAK = re.compile(rf"((?:{'|'.join(DTYPES)})(?:_(?:{'|'.join(DTYPES)}))*)_(?:tflops|tops)")
 _BANDWIDTHS = {f"{level}_gb_per_s": level for level in get_args(Level)} | {"bandwidth_gb_per_s": "dram"}
@@ -49,7 +49,7 @@ def read_device_table(source: SourceFile) -> list[tuple[str, str]]:
                 f"{source.path}: column {format_value(name)}: expected one of {known}, or a peak, e.g. fp16_tflops"
             )
     devices: list[tuple[str, str]] = []
-    with refused_together() as each:
+    with collect_refusals() as each:
         for number, row in enumerate(frame.iter_rows(named=True), start=2):
             if number - 2 - len(devices) == _MAX_BAD_LINES:
                 raise InputError(f"{source.path}: too many bad lines; lines from {number} on were not read")

@@ -8,7 +8,7 @@ from pydantic import Field
 
 from flows.ingest.document import Document, Text, list_origins, merge_lists, read_documents
 from flows.ingest.source_file import SourceFile
-from warehouse.errors import refused_together
+from warehouse.errors import collect_refusals
 
 PerElement = Annotated[float, Field(ge=0, le=10_000)]
 
@@ -36,7 +36,7 @@ class ElementwiseFile(Document):
 
 def read_elementwise(sources: Sequence[SourceFile]) -> dict[str, pl.DataFrame]:
     """Return the frames `elementwise` (one row per kind of op; the last file that has a kind wins) and `origin`."""
-    with refused_together() as each:
+    with collect_refusals() as each:
         documents = read_documents(sources, ElementwiseFile, each)
     lists = [(document.elementwise, source) for document, source in documents]
     return {"elementwise": merge_lists("kind", lists), "origin": list_origins(sources)}

@@ -10,7 +10,7 @@ from pydantic import Field
 from flows.ingest.document import Document, Id, Text, format_value, read_documents, refuse_duplicates
 from flows.ingest.source_file import SourceFile
 from flows.intensity.terms import Dtype
-from warehouse.errors import InputError, refused_together
+from warehouse.errors import InputError, collect_refusals
 
 Level = Literal["dram", "l2", "interconnect"]
 Basis = Literal["datasheet", "as_printed", "measured"]
@@ -74,7 +74,7 @@ def read_hardware(sources: Sequence[SourceFile]) -> dict[str, pl.DataFrame]:
         Files are broken, an id occurs twice, or a value is missing, unknown or absurd.
     """
     ceilings: list[dict[str, Any]] = []
-    with refused_together() as each:
+    with collect_refusals() as each:
         devices = read_documents(sources, Device, each)
         for device, source in devices:
             with each():
@@ -114,7 +114,7 @@ def read_hardware(sources: Sequence[SourceFile]) -> dict[str, pl.DataFrame]:
 def _refuse_shared_names(devices: Sequence[tuple[Device, SourceFile]]) -> None:
     """Raise `InputError` if two devices have the same name on charts."""
     first: dict[str, SourceFile] = {}
-    with refused_together() as each:
+    with collect_refusals() as each:
         for device, source in devices:
             with each():
                 other = first.setdefault(device.short_name, source)

@@ -10,8 +10,8 @@ from flows.ingest.document import format_value, refuse_bad_name
 from flows.ingest.source_file import SourceFile
 from flows.ingest.table import Rule, read_batches, refuse_bad_rows, text_rules, type_columns
 from flows.intensity.terms import DTYPES, PHASES
-from warehouse.errors import InputError, refused_together
-from warehouse.polars_frames import lazy
+from warehouse.errors import InputError, collect_refusals
+from warehouse.polars_frames import scan_frames
 
 _TEXTS = (
     "hardware_id", "device_name", "model_id", "op", "op_group", "phase", "kind", "dtype", "level", "method",
@@ -67,12 +67,12 @@ def read_measurements(sources: Sequence[SourceFile]) -> dict[str, pl.LazyFrame]:
     except InputError:
         _refuse_bad_rows(sources)
         raise
-    return {"measurement": lazy(_SCHEMA, frames), "origin": pl.LazyFrame(origins, schema=_ORIGIN)}
+    return {"measurement": scan_frames(_SCHEMA, frames), "origin": pl.LazyFrame(origins, schema=_ORIGIN)}
 
 
 def _refuse_bad_rows(sources: Sequence[SourceFile]) -> None:
     """Raise `InputError` for all bad files, given that one of them is bad."""
-    with refused_together() as each:
+    with collect_refusals() as each:
         for source in sources:
             with each():
                 refuse_bad_name(source)
@@ -84,7 +84,7 @@ def refuse_unknown_devices(measurements: pl.LazyFrame, devices: pl.DataFrame, so
     """Raise `InputError` if a measurement names a device that no file describes."""
     named = measurements.select("source_id", "hardware_id").unique().collect()
     unknown = named.filter(~pl.col("hardware_id").is_in(devices["hardware_id"].to_list())).sort(named.columns)
-    with refused_together() as each:
+    with collect_refusals() as each:
         for source_id, hardware_id in unknown.unique("source_id", keep="first", maintain_order=True).iter_rows():
             with each():
                 path = next(source.path for source in sources if source.source_id == source_id)

@@ -10,7 +10,7 @@ from flows.ingest.document import format_value, parse, refuse_bad_name, validate
 from flows.ingest.readers.model_families import FAMILIES, Config, Family, describe_model
 from flows.ingest.source_file import SourceFile
 from flows.intensity.shapes import add_parameters
-from warehouse.errors import InputError, refused_together
+from warehouse.errors import InputError, collect_refusals
 
 _SIZE = re.compile(r"\w?\d[\w.]*")  # 7b, 8x7b, a2.7b, v0.3
 _SPELT = {
@@ -34,7 +34,7 @@ def read_models(sources: Sequence[SourceFile]) -> dict[str, pl.DataFrame]:
     """
     rows, origins = [], []
     first: dict[str, SourceFile] = {}
-    with refused_together() as each:
+    with collect_refusals() as each:
         for source in sources:
             with each():
                 content = parse(source)
@@ -72,7 +72,7 @@ def read_counted_models(sources: Sequence[SourceFile]) -> dict[str, pl.DataFrame
         pl.col("vocab_size") + pl.col("num_layers") * pl.col("intermediate_size") * pl.col("num_experts").fill_null(1)
     )
     paths = {source.source_id: source.path for source in sources}
-    with refused_together() as each:
+    with collect_refusals() as each:
         for model_id, source_id in models.filter(size > _MAX_WEIGHTS).select("model_id", "source_id").iter_rows():
             with each():
                 what = f"{model_id} has more than {_MAX_WEIGHTS:.0e} weights; expected a plausible size"

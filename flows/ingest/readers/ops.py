@@ -11,7 +11,7 @@ from flows.ingest.limits import MAX_OPS
 from flows.ingest.readers.model import make_short_name
 from flows.ingest.source_file import SourceFile
 from flows.ingest.table import Rule, read_table, refuse_bad_rows, text_rules, type_columns
-from warehouse.errors import InputError, refused_together
+from warehouse.errors import InputError, collect_refusals
 
 _MAX_COUNT = 2**31  # of a dimension
 
@@ -40,7 +40,7 @@ def read_ops(sources: Sequence[SourceFile]) -> dict[str, pl.DataFrame]:
         A file is broken, or a column or value is missing, unknown or out of range.
     """
     frames, sets, origins = [], [], []
-    with refused_together() as each:
+    with collect_refusals() as each:
         for source in sources:
             with each():
                 refuse_bad_name(source)
@@ -63,7 +63,7 @@ def refuse_unknown_precisions(ops: pl.DataFrame, precisions: pl.DataFrame, sourc
     """Raise `InputError` if an op names a precision that no file describes."""
     known = precisions["precision_id"].sort().to_list()
     unknown = ops.filter(~pl.col("precision_id").is_in(known)).select("op_set_id", "op", "precision_id")
-    with refused_together() as each:
+    with collect_refusals() as each:
         for op_set_id, op, precision_id in unknown.unique("op_set_id", keep="first", maintain_order=True).iter_rows():
             with each():
                 what = (
@@ -75,7 +75,7 @@ def refuse_unknown_precisions(ops: pl.DataFrame, precisions: pl.DataFrame, sourc
 def refuse_names_of_models(op_sets: pl.DataFrame, models: pl.DataFrame, sources: Sequence[SourceFile]) -> None:
     """Raise `InputError` if a file of ops has the name of a model."""
     both = op_sets.filter(pl.col("op_set_id").is_in(models["model_id"].to_list()))
-    with refused_together() as each:
+    with collect_refusals() as each:
         for (op_set_id,) in both.select("op_set_id").iter_rows():
             with each():
                 what = f"{_find_path(op_set_id, sources)}: file name = {format_value(op_set_id)}"

@@ -9,7 +9,7 @@ from pydantic import Field
 from flows.ingest.document import Document, Id, Text, list_origins, merge_lists, read_documents
 from flows.ingest.source_file import SourceFile
 from flows.intensity.terms import Dtype
-from warehouse.errors import refused_together
+from warehouse.errors import collect_refusals
 
 Bits = Annotated[float, Field(ge=1, le=64)]
 
@@ -33,7 +33,7 @@ class PrecisionFile(Document):
 
 def read_precisions(sources: Sequence[SourceFile]) -> dict[str, pl.DataFrame]:
     """Return the frames `precision` (one row per precision; the last file that has an id wins) and `origin`."""
-    with refused_together() as each:
+    with collect_refusals() as each:
         documents = read_documents(sources, PrecisionFile, each)
     lists = [(document.precision, source) for document, source in documents]
     return {"precision": merge_lists("precision_id", lists), "origin": list_origins(sources)}

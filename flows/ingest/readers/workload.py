@@ -9,7 +9,7 @@ from pydantic import Field, model_validator
 from flows.ingest.document import Count, Document, Id, Text, format_value, read_documents, refuse_duplicates
 from flows.ingest.source_file import SourceFile
 from flows.intensity.terms import Convention, Degree, Phase
-from warehouse.errors import InputError, refused_together
+from warehouse.errors import InputError, collect_refusals
 
 Batches = Annotated[list[Annotated[Count, Field(le=10**6)]], Field(min_length=1)]
 Lengths = Annotated[list[Annotated[Count, Field(le=10**8)]], Field(min_length=1)]
@@ -58,7 +58,7 @@ def read_workloads(sources: Sequence[SourceFile]) -> dict[str, pl.DataFrame]:
     InputError
         Files are broken, an id occurs twice, or a value is missing, unknown or out of range.
     """
-    with refused_together() as each:
+    with collect_refusals() as each:
         workloads = read_documents(sources, Workload, each)
         refuse_duplicates(((workload.workload_id, source) for workload, source in workloads), "workload_id")
     rows = [
@@ -93,7 +93,7 @@ def refuse_unknown_names(
     )
     for name in ("batch_sizes", "sequence_lengths", "conventions", "precisions"):
         costs = costs * pl.col(name).list.len()
-    with refused_together() as each:
+    with collect_refusals() as each:
         for source_id, count in workloads.filter(costs > _MAX_COSTS).select("source_id", costs).iter_rows():
             with each():
                 what = f"{count} combinations of settings, models and precisions; expected at most {_MAX_COSTS}"

@@ -1,4 +1,4 @@
-"""A whole run in one process, without Prefect's server: for tests of what a run does, not of how it is orchestrated.
+"""Whole runs in one process, without Prefect: for tests of what a run does, not of how it is orchestrated.
 
 A run through Prefect takes half a minute on a small machine, this one with a small catalog and no charts two seconds.
 """
@@ -6,7 +6,7 @@ A run through Prefect takes half a minute on a small machine, this one with a sm
 import shutil
 from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import Future
-from contextlib import ExitStack, contextmanager
+from contextlib import contextmanager, nullcontext
 from multiprocessing.connection import Connection
 from pathlib import Path
 from types import MappingProxyType
@@ -17,17 +17,15 @@ import duckdb
 import polars as pl
 
 from charts.gallery import ChartEntry
-from flows import steps
-from flows.ingest.catalog import SHIPPED
-from flows.orchestrate import refresh as flow
+from flows.ingest.catalog import SHIPPED, list_sources
+from flows.run import Summary, run
 from flows.site.pages import ShownChart
 from flows.site.snapshot_charts import list_snapshot_charts
-from flows.steps import Summary
 from warehouse.home import Home
-from warehouse.load import Contents, contents
+from warehouse.load import Fingerprints, fingerprint_tables
 from warehouse.snapshot import open_snapshot
 
-STAGES = ("recorded", "ingest", "compute", "load", "check", "write_snapshot", "draw_site", "promote")
+STAGES = ("run", "stage_inputs", "stage_tables", "load", "check", "write_snapshot", "draw_site", "promote")
 _WORKLOAD = """
 workload_id = "small"
 name = "Small"
@@ -39,11 +37,6 @@ conventions = ["paper", "llm-viewer"]
 precisions = ["fp16", "bf16"]
 models = ["llama-7b"]
 """
-_FLOW = "flows.orchestrate.refresh"
-_OF_PREFECT = (
-    "create_link_artifact", "create_markdown_artifact", "create_table_artifact", "emit_event", "get_run_logger",
-    "skip_missed_runs",
-)  # fmt: skip
 # what the rows of these tables hold depends on when a run was
 _OF_RUNS = {"run", "run_change", "run_left_out", "schema_migration", "source"}
 
@@ -63,10 +56,10 @@ def ask_for(catalog: Path, batch_size: int) -> None:
     (catalog / "workloads" / "small.toml").write_text(_WORKLOAD.format(batch_size=batch_size), "utf-8")
 
 
-def content(snapshot: Path) -> Contents:
+def content(snapshot: Path) -> Fingerprints:
     """Return digests of all tables that depend on nothing but the inputs."""
     with open_snapshot(snapshot) as connection:
-        return {table: rows for table, rows in contents(connection).items() if table not in _OF_RUNS}
+        return {table: rows for table, rows in fingerprint_tables(connection).items() if table not in _OF_RUNS}
 
 
 def plain_run(
@@ -79,30 +72,18 @@ def plain_run(
     draws: bool = False,
     drawings: Mapping[str, Future[None]] = MappingProxyType({}),
 ) -> Summary:
-    """Call the flow itself as a function, its tasks too; `begins` is called with the name of each stage.
+    """Run without Prefect; `begins` is called with the name of each stage.
 
-    Where nobody draws, `drawings` are what becomes of some charts.
+    If nobody draws, `drawings` are what becomes of some charts.
     """
 
-    def telling(name: str, function: Callable[..., Any]) -> Callable[..., Any]:
-        def call(*given: Any) -> Any:
-            begins(name)
-            return function(*given)
+    def perform(step: Callable[..., Any], *arguments: Any) -> Any:
+        begins(step.__name__)
+        return step(*arguments)
 
-        return call
-
-    recorded, *tasks = STAGES
-    with ExitStack() as patches:
-        for name in tasks:
-            patches.enter_context(mock.patch(f"{_FLOW}.{name}", telling(name, getattr(flow, name).fn)))
-        patches.enter_context(mock.patch(f"{_FLOW}.steps.{recorded}", telling(recorded, steps.recorded)))
-        for name in _OF_PREFECT:
-            patches.enter_context(mock.patch(f"{_FLOW}.{name}"))
-        patches.enter_context(mock.patch(f"{_FLOW}.publish", flow.publish.fn))
-        patches.enter_context(mock.patch("flows.ingest.catalog.SHIPPED", shipped))
-        if not draws:
-            patches.enter_context(drawn_by_nobody(drawings))
-        return flow.refresh.fn(home=home.path, catalog=given, publish_to=publish_to)
+    begins("run")
+    with nullcontext() if draws else drawn_by_nobody(drawings):
+        return run(home, list_sources(home, given, shipped), publish_to=publish_to, perform=perform)
 
 
 def run_telling(home: Path, shipped: Path, told: Connection) -> None:

@@ -18,8 +18,8 @@ from urllib.parse import urlsplit
 
 import duckdb
 
+from warehouse.engine.extensions import load_extension
 from warehouse.errors import InputError, one_line
-from warehouse.extensions import load_extension
 
 EXTRA = "pip install 'rooflines[s3]'"
 _SCHEME = "s3://"
@@ -66,25 +66,25 @@ class BucketPath:
         """Its name in that folder."""
         return self.url.rpartition("/")[2]
 
-    def sizes(self) -> dict[str, int]:
+    def list_sizes(self) -> dict[str, int]:
         """Return the sizes of the files below, by their path from here; none where there is no such bucket."""
-        with _told(self.url):
+        with _explain_errors(self.url):
             try:
-                return {file["path"]: file["size"] for some in _store(self.url).list() for file in some}
+                return {file["path"]: file["size"] for some in _open_store(self.url).list() for file in some}
             except FileNotFoundError:
                 return {}
 
     def rglob(self, pattern: str) -> Iterator["BucketPath"]:
         """Yield the files below whose path matches."""
-        for path in self.sizes():
+        for path in self.list_sizes():
             if fnmatchcase(path, pattern):
                 yield self / path
 
     def size(self) -> int | None:
         """Return the size of the file; none where there is none. A file that is there is whole."""
-        with _told(self.url):
+        with _explain_errors(self.url):
             try:
-                return int(_store(self.parent.url).head(self.name)["size"])
+                return int(_open_store(self.parent.url).head(self.name)["size"])
             except FileNotFoundError:
                 return None
 
@@ -94,19 +94,19 @@ class BucketPath:
 
     def write_bytes(self, content: bytes | memoryview) -> None:
         """Write the file, whole or not at all."""
-        with _told(self.url):
-            _store(self.parent.url).put(self.name, content)
+        with _explain_errors(self.url):
+            _open_store(self.parent.url).put(self.name, content)
 
     def unlink(self, *, missing_ok: bool = True) -> None:
         """Delete the file, which need not be there."""
-        with _told(self.url), suppress(FileNotFoundError):
-            _store(self.parent.url).delete(self.name)
+        with _explain_errors(self.url), suppress(FileNotFoundError):
+            _open_store(self.parent.url).delete(self.name)
 
 
 Location = Path | BucketPath
 
 
-def location(option: str, text: str) -> Location:
+def parse_location(option: str, text: str) -> Location:
     """Return the folder that an option names, on a disk or in a bucket.
 
     Raises
@@ -117,7 +117,7 @@ def location(option: str, text: str) -> Location:
     return BucketPath.at(option, text) if is_bucket(text) else Path(text).expanduser().absolute()
 
 
-def located(home: Path, folder: str) -> Location:
+def locate_folder(home: Path, folder: str) -> Location:
     """Return where a folder lies that core.sweep names."""
     return BucketPath(folder) if is_bucket(folder) else home / folder
 
@@ -127,7 +127,7 @@ def is_bucket(folder: str) -> bool:
     return folder.startswith(_SCHEME)
 
 
-def let_use(connection: duckdb.DuckDBPyConnection) -> None:
+def enable_buckets(connection: duckdb.DuckDBPyConnection) -> None:
     """Let a connection use buckets, with the keys of the environment, which no statement can then read.
 
     Raises
@@ -154,7 +154,7 @@ def let_use(connection: duckdb.DuckDBPyConnection) -> None:
 
 
 @lru_cache(maxsize=256)
-def _store(url: str) -> Any:
+def _open_store(url: str) -> Any:
     try:
         from obstore.store import S3Store  # noqa: PLC0415
     except ImportError:
@@ -167,7 +167,7 @@ def _store(url: str) -> Any:
 
 
 @contextmanager
-def _told(url: str) -> Iterator[None]:
+def _explain_errors(url: str) -> Iterator[None]:
     """Say in one line why something in a bucket cannot be done."""
     try:
         yield

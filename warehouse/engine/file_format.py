@@ -15,7 +15,7 @@ _MAGIC_AT = 8  # a checksum stands before it
 _VERSION_AT, _VERSION_BYTES = 12, 8
 
 
-def storage_version(path: Path) -> int | None:
+def read_storage_version(path: Path) -> int | None:
     """Return the number of the storage format that a database is written in; None if the file is not a database.
 
     The layout is that of DuckDB's main header: a checksum, the letters DUCK, the version as a little-endian number.
@@ -32,7 +32,7 @@ def storage_version(path: Path) -> int | None:
 
 def refuse_later_file(path: Path) -> None:
     """Raise `LaterVersionError` if a database that cannot be opened is in a later format than the one written here."""
-    version = storage_version(path)
+    version = read_storage_version(path)
     if version is not None and version > STORAGE_NUMBER:
         later = f"{path}: written by a later version than DuckDB {duckdb.__version__} (storage format {version})"
         raise LaterVersionError(f"{later}; {UPGRADE}")

@@ -10,13 +10,13 @@ from pathlib import Path
 import duckdb
 
 from warehouse import snapshot
-from warehouse.bucket import Location, located
 from warehouse.build import open_build
 from warehouse.connection import transaction
 from warehouse.errors import InputError, RunError, one_line
+from warehouse.files.bucket import Location, locate_folder
 from warehouse.home import Home
 from warehouse.rows import fetch_column
-from warehouse.sweep_files import registered_files
+from warehouse.sweeps.files import list_registered_files
 from warehouse.views import create_views
 
 
@@ -48,7 +48,7 @@ class PartFile:
     size_bytes: int
 
 
-def folder_of(home: Home, sweep_id: str, out: Location | None = None) -> tuple[str, Location]:
+def sweep_folder(home: Home, sweep_id: str, out: Location | None = None) -> tuple[str, Location]:
     """Return the folder of a sweep, as core.sweep names it and where it lies."""
     if out is not None:
         path = (out.absolute() if isinstance(out, Path) else out) / sweep_id
@@ -57,7 +57,7 @@ def folder_of(home: Home, sweep_id: str, out: Location | None = None) -> tuple[s
     return path.relative_to(home.path).as_posix(), path
 
 
-def register(home: Home, sweep: Sweep, parts: Sequence[PartFile]) -> None:
+def register_sweep(home: Home, sweep: Sweep, parts: Sequence[PartFile]) -> None:
     """Let readers see a sweep, all of its files at once, and delete what is left of earlier ones of its name.
 
     Raises
@@ -67,23 +67,23 @@ def register(home: Home, sweep: Sweep, parts: Sequence[PartFile]) -> None:
     """
 
     def change(connection: duckdb.DuckDBPyConnection) -> None:
-        _forget(connection, sweep.sweep_id)
+        _delete_rows(connection, sweep.sweep_id)
         row = asdict(sweep)
         marks = ", ".join(f"${name}" for name in row)
         connection.execute(f"insert into core.sweep ({', '.join(row)}) values ({marks})", row)
         rows = [[sweep.sweep_id, part.path, part.row_count, part.size_bytes] for part in parts]
         connection.executemany("insert into core.sweep_part values (?, ?, ?, ?)", rows)
 
-    with home.writing():
-        before = _files(home, sweep.sweep_id)
-        folder, own = located(home.path, sweep.folder), home.sweeps / sweep.sweep_id
+    with home.lock_for_writing():
+        before = _list_files(home, sweep.sweep_id)
+        folder, own = locate_folder(home.path, sweep.folder), home.sweeps / sweep.sweep_id
         unfinished: list[Location] = [*folder.rglob("*.partial")]
         _publish(home, change)
         left: set[Location] = {*before, *unfinished, *own.rglob("*.parquet")}
-        _delete(left - {folder / part.path for part in parts})
+        _delete_files(left - {folder / part.path for part in parts})
 
 
-def remove(home: Home, sweep_id: str) -> int:
+def remove_sweep(home: Home, sweep_id: str) -> int:
     """Take a sweep away, and return how many files of it were deleted.
 
     Raises
@@ -93,8 +93,8 @@ def remove(home: Home, sweep_id: str) -> int:
     RunError
         Another run holds the home.
     """
-    with home.writing():
-        files, own = _files(home, sweep_id), home.sweeps / sweep_id
+    with home.lock_for_writing():
+        files, own = _list_files(home, sweep_id), home.sweeps / sweep_id
         begun = [path for path in own.rglob("*") if path.is_file()]
         with snapshot.open_snapshot(home.snapshot) as connection:
             known = fetch_column(connection, "select sweep_id from mart.sweep order by 1")
@@ -105,20 +105,20 @@ def remove(home: Home, sweep_id: str) -> int:
         except OSError as error:
             stays = "it stays until its files can be deleted"
             raise RunError(f"--remove: {sweep_id}: {one_line(error)}; {stays}") from None
-        _publish(home, lambda connection: _forget(connection, sweep_id))
-        _delete(present)
+        _publish(home, lambda connection: _delete_rows(connection, sweep_id))
+        _delete_files(present)
         shutil.rmtree(own, ignore_errors=True)
         return len(present)
 
 
-def _forget(connection: duckdb.DuckDBPyConnection, sweep_id: str) -> None:
+def _delete_rows(connection: duckdb.DuckDBPyConnection, sweep_id: str) -> None:
     for table in ("sweep_part", "sweep"):
         connection.execute(f"delete from core.{table} where sweep_id = ?", [sweep_id])
 
 
-def _files(home: Home, sweep_id: str) -> list[Location]:
+def _list_files(home: Home, sweep_id: str) -> list[Location]:
     with snapshot.open_snapshot(home.snapshot) as connection:
-        return registered_files(connection).get(sweep_id, [])
+        return list_registered_files(connection).get(sweep_id, [])
 
 
 def _publish(home: Home, change: Callable[[duckdb.DuckDBPyConnection], None]) -> None:
@@ -134,12 +134,12 @@ def _publish(home: Home, change: Callable[[duckdb.DuckDBPyConnection], None]) ->
 
     with open_build(home) as connection:
         apply(connection)
-    run_id, _ = snapshot.last_published(home)
-    kept = len(snapshot.kept_snapshots(home)) + 1  # no run, so none goes
-    snapshot.promote(snapshot.changed_copy(home, apply), home, run_id, kept)
+    run_id, _ = snapshot.find_published_run(home)
+    kept = len(snapshot.list_snapshots(home)) + 1  # no run, so none goes
+    snapshot.promote(snapshot.write_changed_copy(home, apply), home, run_id, kept)
 
 
-def _delete(files: Iterable[Location]) -> None:
+def _delete_files(files: Iterable[Location]) -> None:
     """Delete files, and those of their three folders on a disk that are empty then."""
     for file in files:
         with suppress(OSError):

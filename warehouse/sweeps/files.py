@@ -5,12 +5,12 @@ from pathlib import Path
 
 import duckdb
 
-from warehouse.bucket import Location, located
+from warehouse.files.bucket import Location, locate_folder
 from warehouse.rows import fetch_rows, fetch_value
 from warehouse.sql_files import sql_folder
 
 
-def registered_files(connection: duckdb.DuckDBPyConnection) -> dict[str, list[Location]]:
+def list_registered_files(connection: duckdb.DuckDBPyConnection) -> dict[str, list[Location]]:
     """Return the files of every sweep; none where the database is older than sweeps."""
     try:
         rows = fetch_rows(connection, (sql_folder() / "sweep" / "files.sql").read_text("utf-8"))
@@ -22,13 +22,13 @@ def registered_files(connection: duckdb.DuckDBPyConnection) -> dict[str, list[Lo
         home = home.parent  # of a snapshot that is kept
     files: dict[str, list[Location]] = defaultdict(list)
     for sweep_id, folder, path in rows:
-        files[sweep_id].append(located(home, folder) / path)
+        files[sweep_id].append(locate_folder(home, folder) / path)
     return files
 
 
-def lost_files(connection: duckdb.DuckDBPyConnection) -> dict[str, list[Path]]:
+def find_lost_files(connection: duckdb.DuckDBPyConnection) -> dict[str, list[Path]]:
     """Return the sweeps that lack files on a disk, and which."""
-    found = registered_files(connection).items()
+    found = list_registered_files(connection).items()
     lost = {
         sweep_id: [file for file in files if isinstance(file, Path) and not file.is_file()] for sweep_id, files in found
     }

@@ -22,12 +22,12 @@ def limit_memory(most_bytes: int) -> None:
             resource.setrlimit(kind, (lower, lower))
 
 
-def end_with(parent: int) -> None:
+def end_with_parent(parent: int) -> None:
     """End this process when its parent is gone; call it with the parent's id, which it may have lost already."""
-    threading.Thread(target=_wait, args=(parent,), name="lifeline", daemon=True).start()
+    threading.Thread(target=_wait_for_end, args=(parent,), name="lifeline", daemon=True).start()
 
 
-def _wait(parent: int) -> None:
+def _wait_for_end(parent: int) -> None:
     while os.getppid() == parent:
         time.sleep(_LOOK_S)
     os._exit(1)

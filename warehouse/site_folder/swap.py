@@ -9,7 +9,7 @@ _AT_FDCWD = -100  # paths are as they stand: absolute
 _EXCHANGE = 2  # RENAME_EXCHANGE of Linux, RENAME_SWAP of macOS
 
 
-def exchange(one: Path, other: Path) -> bool:
+def swap_folders(one: Path, other: Path) -> bool:
     """Let two folders of one disk change places; False where the system or the disk cannot do it in one step."""
     paths = [os.fsencode(path.absolute()) for path in (one, other)]
     try:

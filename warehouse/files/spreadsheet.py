@@ -15,6 +15,6 @@ def guard_text_cells(frame: pl.DataFrame) -> pl.DataFrame:
     return frame.with_columns(_TEXT.cast(pl.String).str.replace(_BEGINS_A_FORMULA, "'${0}"))
 
 
-def guarded_sql(column: str) -> str:
+def guard_text_sql(column: str) -> str:
     """Return SQL for a column of text, guarded in the same way while DuckDB reads it, a few rows at a time."""
     return rf"regexp_replace({column}, '{_BEGINS_A_FORMULA}', '''\0')"

@@ -1,0 +1,174 @@
+"""The rows of every table of core as staged Parquet files: first read from the catalog, then computed.
+
+A file is named by a digest of the inputs and the code that its rows are made from, so nothing is made twice.
+"""
+
+from collections.abc import Mapping, Sequence
+from datetime import datetime
+
+import polars as pl
+
+from flows.ingest.kinds import CATALOG_KINDS, Frames, read_kind, refuse_unknown_names
+from flows.ingest.readers.calibration import transfer_to_relatives
+from flows.ingest.readers.gallery import mark_unknown_ids
+from flows.ingest.readers.measurement import add_measured_ceilings, refuse_unknown_devices
+from flows.ingest.source_file import SourceFile, digest_of_sources
+from flows.intensity.op_tables import INPUTS, TABLES, compute_op_tables
+from warehouse.errors import collect_refusals
+from warehouse.home import Home
+from warehouse.load import StagedFile
+from warehouse.staged_frames import is_whole, stage_frames, staged_files
+from warehouse.version import step_code
+
+# what users' charts name, and the column that holds the name
+_NAMED_BY_CHARTS = {"hardware": "hardware_id", "model": "model_id", "op_set": "op_set_id", "precision": "precision_id"}
+
+# staged frames that are not tables of core
+NOT_TABLES = {"op", "relative", "fitted", *(f"origin_{kind}" for kind in CATALOG_KINDS)}
+
+
+def stage_inputs(home: Home, sources: Sequence[SourceFile]) -> dict[str, StagedFile]:
+    """Read and validate the files of every kind.
+
+    Raises
+    ------
+    InputError
+        Files cannot be used: one line per file.
+    """
+    inputs: dict[str, StagedFile] = {}
+    with collect_refusals() as each:
+        for kind in CATALOG_KINDS:
+            with each():
+                inputs |= _stage_kind(home, kind, [source for source in sources if source.kind == kind])
+    return inputs
+
+
+def scan_kind(home: Home, kind: str, sources: Sequence[SourceFile]) -> Frames:
+    """Return the frames of one kind without writing any; files that no run has staged are read and validated now."""
+    files = staged_files(home.stage, *_inputs_of_kind(kind, sources))
+    if not all(is_whole(file.path) for file in files.values()):
+        return read_kind(kind, sources)
+    return {name: _scan(file) for name, file in files.items()}
+
+
+def stage_tables(home: Home, inputs: Mapping[str, StagedFile], sources: Sequence[SourceFile]) -> dict[str, StagedFile]:
+    """Compute the tables that follow from the inputs: ops and their costs, ceilings, calibrations, users' charts.
+
+    Raises
+    ------
+    InputError
+        A file names something that no file describes.
+    """
+    computed = _stage_ops(home, inputs, sources) | _stage_ceilings(home, inputs, sources)
+    return computed | _stage_calibrations(home, inputs) | _stage_own_charts(home, inputs)
+
+
+def stage_sources(
+    home: Home, inputs: Mapping[str, StagedFile], sources: Sequence[SourceFile], known: pl.DataFrame, now: datetime
+) -> dict[str, StagedFile]:
+    """Stage core.source.
+
+    Parameters
+    ----------
+    home, inputs, sources
+        As in `stage_tables`.
+    known
+        source_id, sha256 and ingested_at of the files of earlier runs.
+    now
+        When the others were ingested.
+    """
+
+    def build() -> dict[str, pl.DataFrame]:
+        origins = pl.concat([_read(inputs[f"origin_{kind}"]) for kind in CATALOG_KINDS])
+        columns = ("source_id", "kind", "display_path", "sha256", "size_bytes")
+        files = pl.DataFrame({name: getattr(source, name) for name in columns} for source in sources)
+        return {
+            "source": files.rename({"display_path": "path"})
+            .join(origins, on="source_id", how="left", maintain_order="left")
+            .join(known, on=["source_id", "sha256"], how="left", maintain_order="left")
+            .with_columns(pl.col("ingested_at").fill_null(now))
+        }
+
+    origins = [inputs[f"origin_{kind}"].inputs_sha256 for kind in CATALOG_KINDS]
+    return stage_frames(home.stage, ["source"], ["source", digest_of_sources(sources), *origins], build)
+
+
+def find_chart_faults(frames: Frames) -> pl.DataFrame:
+    """Return the rows of core.own_chart; a chart that names what is not in the catalog has a fault."""
+    ids = {name: frames[name].select(column).collect()[column].to_list() for name, column in _NAMED_BY_CHARTS.items()}
+    devices, models = ids["hardware"], [*ids["model"], *ids["op_set"]]
+    known = {"hardware_id": devices, "devices": devices, "model_id": models, "precision_id": ids["precision"]}
+    return mark_unknown_ids(frames["own_chart"].collect(), known)
+
+
+def _stage_kind(home: Home, kind: str, sources: Sequence[SourceFile]) -> dict[str, StagedFile]:
+    """Stage the frames of one kind: one per table, and one with the origins of the files."""
+
+    def build() -> Frames:
+        frames = read_kind(kind, sources)
+        return {**frames, f"origin_{kind}": frames["origin"]}
+
+    return stage_frames(home.stage, *_inputs_of_kind(kind, sources), build)
+
+
+def _inputs_of_kind(kind: str, sources: Sequence[SourceFile]) -> tuple[list[str], list[str]]:
+    """Return the names of the frames of one kind, and what they are made from."""
+    row = CATALOG_KINDS[kind]
+    return [*row.frames, f"origin_{kind}"], [kind, digest_of_sources(sources), step_code(row.read.__module__)]
+
+
+def _stage_ops(home: Home, inputs: Mapping[str, StagedFile], sources: Sequence[SourceFile]) -> dict[str, StagedFile]:
+    def build() -> dict[str, pl.DataFrame]:
+        frames = {name: _read(inputs[name]) for name in (*INPUTS, "op_set")}
+        refuse_unknown_names({name: frame.lazy() for name, frame in frames.items()}, sources)
+        return compute_op_tables(**{name: frames[name] for name in INPUTS})
+
+    made_from = [inputs[name].inputs_sha256 for name in (*INPUTS, "op_set")]
+    return stage_frames(home.stage, TABLES, [*made_from, step_code("flows.intensity.op_tables")], build)
+
+
+def _stage_own_charts(home: Home, inputs: Mapping[str, StagedFile]) -> dict[str, StagedFile]:
+    names = ("own_chart", *_NAMED_BY_CHARTS)
+
+    def build() -> dict[str, pl.DataFrame]:
+        return {"own_chart": find_chart_faults({name: _scan(inputs[name]) for name in names})}
+
+    made_from = ["known", *(inputs[name].inputs_sha256 for name in names), step_code(mark_unknown_ids.__module__)]
+    return stage_frames(home.stage, ["own_chart"], made_from, build)
+
+
+def _stage_ceilings(
+    home: Home, inputs: Mapping[str, StagedFile], sources: Sequence[SourceFile]
+) -> dict[str, StagedFile]:
+    """Stage core.ceiling with the limits that measurements show."""
+    names = ("hardware", "ceiling", "measurement")
+
+    def build() -> dict[str, pl.DataFrame]:
+        measurements = _scan(inputs["measurement"])
+        refuse_unknown_devices(measurements, _read(inputs["hardware"]), sources)
+        return {"ceiling": add_measured_ceilings(_read(inputs["ceiling"]), measurements, sources)}
+
+    made_from = [
+        "measured",
+        *(inputs[name].inputs_sha256 for name in names),
+        step_code(add_measured_ceilings.__module__),
+    ]
+    return stage_frames(home.stage, ["ceiling"], made_from, build)
+
+
+def _stage_calibrations(home: Home, inputs: Mapping[str, StagedFile]) -> dict[str, StagedFile]:
+    """Stage core.calibration: what is fitted, and what devices without measurements inherit from their relatives."""
+
+    def build() -> dict[str, pl.DataFrame]:
+        return {"calibration": transfer_to_relatives(_read(inputs["fitted"]), _read(inputs["relative"]))}
+
+    made_from = [inputs[name].inputs_sha256 for name in ("fitted", "relative")]
+    return stage_frames(home.stage, ["calibration"], [*made_from, step_code(transfer_to_relatives.__module__)], build)
+
+
+def _scan(file: StagedFile) -> pl.LazyFrame:
+    return pl.scan_parquet(file.path, glob=False)
+
+
+def _read(file: StagedFile) -> pl.DataFrame:
+    return pl.read_parquet(file.path, glob=False)

@@ -1,0 +1,38 @@
+"""The tables of ops: the shapes of every model at every setting, and their costs."""
+
+import polars as pl
+
+from flows.intensity.costs import op_costs
+from flows.intensity.custom import custom_costs, custom_shapes
+from flows.intensity.shapes import model_shards, op_shapes
+from flows.intensity.terms import DEGREES
+
+INPUTS = ("model", "workload", "precision", "elementwise", "op")
+TABLES = ("op_shape", "op_cost", "model_shard")
+
+
+def compute_op_tables(
+    model: pl.DataFrame,
+    workload: pl.DataFrame,
+    precision: pl.DataFrame,
+    elementwise: pl.DataFrame,
+    op: pl.DataFrame,
+) -> dict[str, pl.DataFrame]:
+    """Return the rows of core.op_shape, core.op_cost and core.model_shard.
+
+    Parameters
+    ----------
+    model, workload, precision, elementwise
+        The rows of these tables of core.
+    op
+        The user's own ops.
+    """
+    shapes = op_shapes(model, workload)
+    own_shapes = custom_shapes(op, precision["precision_id"].to_list())
+    every_shape = pl.concat([shapes, own_shapes.select(shapes.columns)])
+    costs = [op_costs(every_shape, precision, elementwise), custom_costs(op, own_shapes)]
+    return {
+        "op_shape": every_shape.drop("precisions"),
+        "op_cost": pl.concat(costs),
+        "model_shard": model_shards(model, DEGREES).drop("active"),
+    }

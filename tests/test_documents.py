@@ -1,0 +1,477 @@
+"""The documents tell the truth: their examples run, their links lead somewhere, and they leave nothing out."""
+
+import ast
+import inspect
+import io
+import re
+import shutil
+import string
+import tomllib
+from collections.abc import Iterator, Mapping
+from itertools import chain
+from pathlib import Path
+from typing import Any
+
+import duckdb
+import polars as pl
+import pytest
+from cyclopts import App
+from pydantic import AliasChoices, BaseModel
+
+from flows.cli.app import app, run_command
+from flows.ingest.catalog import list_sources
+from flows.ingest.kinds import read_kind, recognize_kind
+from flows.ingest.profiles import aiconfigurator, nsight, torch_profiler, vidur
+from flows.ingest.readers import device_table, measurement, ops
+from flows.ingest.readers.calibration import Calibration
+from flows.ingest.readers.elementwise import Elementwise
+from flows.ingest.readers.gallery import OwnChart
+from flows.ingest.readers.hardware import Bandwidth, Compute, Device
+from flows.ingest.readers.model_families import Config
+from flows.ingest.readers.precision import Precision
+from flows.ingest.readers.workload import Workload
+from flows.measure import standalone
+from flows.site.snapshot_charts import list_snapshot_charts
+from tests.support.documents import (
+    README,
+    Block,
+    commands_of,
+    list_blocks,
+    list_documents,
+    read_examples,
+    split_cells,
+    without_blocks,
+)
+from tests.support.files import ROOT
+from tests.support.whole_runs import plain_run
+from warehouse.home import Home
+from warehouse.rows import fetch_rows
+from warehouse.sql_files import sql_files
+
+TEXTS = {path.relative_to(ROOT).as_posix(): path.read_text("utf-8") for path in list_documents()}
+BLOCKS = list_blocks()
+NOT_RUN = [block for block in BLOCKS if block.marker.startswith("not run: ")]
+RUN = [block for block in BLOCKS if block not in NOT_RUN]
+# pictures and configurations of other programs: nothing in them is ours to run
+PICTURES = {"mermaid", "text", "ini"}
+WRITING = {"ingest", "sweep", "calibrate", "publish", "run"}
+# the list in a file of the catalog -> kind of the file, and its name
+LISTS = {
+    "precision": ("precision", "precisions.toml"),
+    "elementwise": ("elementwise", "elementwise.toml"),
+    "calibration": ("calibration", "calibrations.toml"),
+    "chart": ("gallery", "gallery.toml"),
+}
+# what queries of charts ask for
+PARAMETERS = {"hardware_id": "'h100-sxm'", "model_id": "'llama-7b'", "precision_id": "'fp16'", "convention": "'paper'"}
+
+
+def blocks_of(*languages: str) -> list[Any]:
+    return [
+        pytest.param(block, id=block.name, marks=[pytest.mark.slow] if block.marker.startswith("slow: ") else [])
+        for block in RUN
+        if block.language in languages
+    ]
+
+
+@pytest.fixture
+def folder(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """The working folder of an example: the project's SQL is there, as in a checkout."""
+    folder = tmp_path / "folder"
+    folder.mkdir()
+    (folder / "sql").symlink_to(ROOT / "sql")
+    monkeypatch.chdir(folder)
+    return folder
+
+
+# What is run
+
+
+def test_every_block_is_run_or_says_why_not() -> None:
+    languages = {"console", "sh", "toml", "csv", "json", "python", "sql"}
+    assert {block.language for block in BLOCKS} <= languages | PICTURES
+    assert [block.name for block in BLOCKS if block.marker and not re.match("(not run|slow): .", block.marker)] == []
+    shell = [block.name for block in RUN if block.language == "sh"]
+    assert shell == [block.name for block in BLOCKS if block.document == "README.md" and block.language == "sh"]
+    run = [block for block in RUN if block.language not in {*PICTURES, "sh"}]
+    assert len(run) > 2 * len(NOT_RUN)
+
+
+@pytest.mark.parametrize("block", blocks_of("console"))
+def test_examples(
+    block: Block,
+    finished: Home,
+    folder: Path,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    """They print what the document says, times and the place of the home aside."""
+    monkeypatch.setenv("COLUMNS", "160")  # a wide terminal
+    examples = read_examples(block)
+    home = finished
+    if any(example.arguments[1] in WRITING for example in examples):
+        home = Home(tmp_path / "home")
+        shutil.copytree(finished.path, home.path)
+    for example in examples:
+        program, *arguments = example.arguments
+        assert program == "rooflines"
+        monkeypatch.setattr("sys.stdin", io.StringIO(example.stdin))
+        assert run_command([*arguments, "--home", str(home.path)]) == 0, capsys.readouterr().err
+        printed = capsys.readouterr().out.replace(str(home.path), "HOME")
+        assert split_cells(without_times(printed)) == split_cells(without_times(example.output))
+
+
+def without_times(text: str) -> str:
+    return re.sub(r"\(\d+\.\d s\)", "(s)", text)
+
+
+@pytest.mark.parametrize("block", blocks_of("toml", "csv", "json"))
+def test_files_of_the_catalog(block: Block, folder: Path, tmp_path: Path) -> None:
+    path = folder / f"example.{block.language}"
+    path.write_text(block.text, "utf-8")
+    lists = LISTS.keys() & tomllib.loads(block.text) if block.language == "toml" else set()
+    for kind, name in map(LISTS.__getitem__, lists):
+        (tmp_path / "given").mkdir()
+        shutil.copyfile(path, tmp_path / "given" / name)
+        sources = list_sources(Home(tmp_path / "home"), tmp_path / "given")
+        frames = read_kind(kind, sources[-1:])
+        assert any(len(frame.collect()) for frame in frames.values())
+        if kind == "gallery":
+            assert frames["own_chart"].collect()["fault"].to_list() == [None] * block.text.count("[[chart]]")
+    if not lists:
+        kind = "model" if block.language == "json" else recognize_kind(path)
+        assert run_command(["ingest", kind, str(path), "--home", str(tmp_path / "home")]) == 0
+
+
+@pytest.mark.parametrize("block", blocks_of("python"))
+def test_programs(block: Block, finished: Home, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """They run; `frame` is what the query before them returns."""
+    monkeypatch.setenv("ROOFLINES_HOME", str(finished.path))
+    queries = [other for other in RUN if other.language == "sql" and other.document == block.document]
+    before = [other for other in queries if other.line < block.line]
+    names: dict[str, Any] = {}
+    if before:
+        names["frame"] = answer(before[-1], finished)
+    exec(compile(block.text, block.name, "exec"), names)
+
+
+@pytest.mark.parametrize("block", blocks_of("sql"))
+def test_queries(block: Block, finished: Home, tmp_path: Path) -> None:
+    copy = Home(tmp_path)
+    shutil.copyfile(finished.snapshot, copy.snapshot)
+    assert len(answer(block, copy))
+
+
+def answer(block: Block, home: Home) -> pl.DataFrame:
+    """Return the rows of a query, or of the view that a block makes."""
+    sql = string.Template(block.text).safe_substitute(PARAMETERS)
+    is_view = re.search(r"^create or replace view (\S+)", sql, re.MULTILINE)
+    with duckdb.connect(str(home.snapshot), read_only=not is_view) as connection:
+        if is_view:
+            connection.execute(sql)
+            sql = f"select * from {is_view[1]}"
+        names = [name for name, *_ in fetch_rows(connection, f"describe {sql}")]
+        return pl.DataFrame(fetch_rows(connection, sql), schema=names, orient="row", infer_schema_length=None)
+
+
+@pytest.mark.slow
+def test_the_gallery_is_drawn_on_a_fresh_home(home: Home, monkeypatch: pytest.MonkeyPatch) -> None:
+    """In a run; of the other charts none is drawn, for they take long."""
+    (block,) = (block for block in RUN if block.document == "charts/README.md" and block.language == "toml")
+    home.catalog.mkdir()
+    (home.catalog / "gallery.toml").write_text(block.text, "utf-8")
+    monkeypatch.setattr(
+        "flows.site.publish.list_snapshot_charts",
+        lambda opened: [entry for entry in list_snapshot_charts(opened) if entry.source],
+    )
+    summary = plain_run(home, draws=True)
+    assert summary.left_out == ()
+    names = ["mine-llama-13b-l40s", "mine-llama-3-8b-l40s", "my-kernels"]
+    assert sorted(path.name for path in (home.site / "charts").iterdir()) == names
+    for name in names:
+        assert "<svg" in (home.site / "charts" / name / f"{name}.svg").read_text("utf-8")
+        assert name in (home.site / "index.html").read_text("utf-8")
+
+
+@pytest.mark.parametrize("question", [path.stem for path in sql_files("queries")])
+def test_worked_questions_have_answers(question: str, snapshot: duckdb.DuckDBPyConnection) -> None:
+    (path,) = [path for path in sql_files("queries") if path.stem == question]
+    assert path.read_text("utf-8").startswith("-- ")
+    assert snapshot.sql(path.read_text("utf-8")).fetchall()
+
+
+# What is named
+
+
+def anchors(text: str) -> set[str]:
+    """Return the anchors of the headings of a document, as code hosts make them."""
+    headings = re.findall(r"^#+ (.*)$", without_blocks(text), re.MULTILINE)
+    return {re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-") for heading in headings}
+
+
+@pytest.mark.parametrize("document", TEXTS)
+def test_links_lead_somewhere(document: str) -> None:
+    links = [link for link in re.findall(r"\]\(([^)\s]+)\)", without_blocks(TEXTS[document])) if "://" not in link]
+    for link in links:
+        path, _, anchor = link.partition("#")
+        target = (ROOT / document).parent / path if path else ROOT / document
+        assert target.exists(), link
+        if anchor:
+            assert anchor in anchors(target.read_text("utf-8")), link
+
+
+@pytest.mark.parametrize("document", TEXTS)
+def test_files_that_are_named_are_there(document: str) -> None:
+    for name in re.findall(r"`((?:sql|charts|warehouse|flows|tests|\.ci|\.github)/[\w./-]*)`", TEXTS[document]):
+        if not name.startswith("warehouse/data") and not re.search("[A-Z]{4}", name.removesuffix("README.md")):
+            assert (ROOT / name).exists() or name == "flows/run.py", name
+
+
+def test_every_document_is_linked_from_the_readme() -> None:
+    folders = [name for name in TEXTS if name != "README.md"]
+    assert [name for name in folders if f"({name}" not in README] == []
+
+
+def test_the_readme_is_short() -> None:
+    assert len(README.splitlines()) <= 150
+
+
+def test_the_readme_counts_what_ships(snapshot: duckdb.DuckDBPyConnection) -> None:
+    ((devices, models, architectures, precisions),) = fetch_rows(
+        snapshot,
+        "select (select count(*) from core.hardware), (select count(*) from core.model),"
+        " (select count(distinct architecture) from core.model), (select count(*) from core.precision)",
+    )
+    counts = f"{devices} devices, {models} models of {architectures} architectures, {precisions} precisions"
+    assert counts in " ".join(README.split())
+
+
+def test_documents_are_packed() -> None:
+    build = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))["tool"]["hatch"]["build"]["targets"]
+    included = build["sdist"]["include"]
+    assert [
+        name for name in TEXTS if not any(name == given or name.startswith(f"{given}/") for given in included)
+    ] == []
+
+
+# What imports what
+
+_TO_COME = {"flows/steps.py", "flows/look_ahead.py"}  # which become flows/run.py
+
+
+def rooms() -> dict[str, set[str]]:
+    """Return the rooms of the code, and what each may import."""
+    rows = re.findall(r"^\| `([\w./]+)` \| (.*) \|$", section("CONTRIBUTING.md", "The rooms"), re.MULTILINE)
+    every = {room for room, _ in rows}
+    return {room: every if said == "every room" else named_in(said) for room, said in rows}
+
+
+def room_of(module: str) -> str:
+    first, *rest = module.split(".")
+    if first != "flows":
+        return first
+    return f"flows/{rest[0]}.py" if (ROOT / "flows" / f"{rest[0]}.py").exists() else f"flows/{rest[0]}"
+
+
+def imported(path: Path) -> Iterator[str]:
+    """Yield the modules of this project that a module imports, also those within functions."""
+    for node in ast.walk(ast.parse(path.read_text("utf-8"))):
+        if isinstance(node, ast.Import):
+            names = [alias.name for alias in node.names]
+        elif isinstance(node, ast.ImportFrom) and node.module:
+            names = [f"{node.module}.{alias.name}" for alias in node.names]
+        else:
+            continue
+        yield from (name for name in names if name.split(".")[0] in {"flows", "charts", "warehouse"})
+
+
+def test_rooms_import_what_they_may() -> None:
+    allowed = rooms()
+    for top in ("flows", "charts", "warehouse"):
+        for path in (path for path in (ROOT / top).rglob("*.py") if path.stem != "__init__"):
+            room = room_of(".".join(path.relative_to(ROOT).with_suffix("").parts))
+            others = {room_of(module) for module in imported(path)} - {room, *_TO_COME}
+            assert room in _TO_COME or others <= allowed[room], path
+
+
+# What the command line offers
+
+
+def commands(of: App = app, path: tuple[str, ...] = ()) -> Iterator[tuple[tuple[str, ...], App]]:
+    """Yield every command that takes arguments, with the words that call it."""
+    for name in of:
+        if not name.startswith("-"):
+            below = list(commands(of[name], (*path, name)))
+            yield from below or [((*path, name), of[name])]
+
+
+COMMANDS = dict(commands())
+
+
+def options(command: App) -> set[str]:
+    names = chain.from_iterable(argument.names for argument in command.assemble_argument_collection())
+    return {name for name in names if name.startswith("--")}
+
+
+def test_every_command_is_in_the_documents() -> None:
+    every = "\n".join(TEXTS.values())
+    assert [" ".join(path) for path in COMMANDS if f"rooflines {' '.join(path)}" not in every] == []
+
+
+@pytest.mark.parametrize("path", COMMANDS, ids=" ".join)
+def test_every_option_is_explained(path: tuple[str, ...]) -> None:
+    for argument in COMMANDS[path].assemble_argument_collection(parse_docstring=True):
+        if argument.show:
+            assert argument.parameter.help, argument.names
+
+
+@pytest.mark.parametrize("document", TEXTS)
+def test_options_that_are_named_exist(document: str) -> None:
+    """Those of a command that stands before them, or of any, or of the file that measures by itself."""
+    of_measure = set(re.findall(r'"(--[a-z-]+)"', inspect.getsource(standalone)))
+    known = {"--help", *of_measure, *chain.from_iterable(map(options, COMMANDS.values()))}
+    for span in re.findall(r"`([^`\n]+)`", without_blocks(TEXTS[document])):
+        named = set(re.findall(r"(?<!\S)--[a-z][a-z-]*", span))
+        if span.startswith("rooflines "):
+            words = tuple(span.split()[1:])
+            path = next((path for path in COMMANDS if path == words[: len(path)]), None)
+            is_group = any(path[:1] == words[:1] for path in COMMANDS) or words[0] in {"--help", "COMMAND"}
+            assert path or is_group, span
+            assert named <= (options(COMMANDS[path]) if path else known) | {"--help"}, span
+        elif span.startswith("--"):
+            assert named <= known, span
+
+
+@pytest.mark.parametrize("block", [block for block in BLOCKS if block.language == "sh"], ids=lambda block: block.name)
+def test_commands_that_are_not_run_can_be_parsed(block: Block) -> None:
+    for arguments in commands_of(block):
+        app.parse_args(arguments, exit_on_error=False, print_error=False)
+
+
+# What formats and views there are
+
+
+def named_in(text: str) -> set[str]:
+    """Return what stands between backticks."""
+    return set(re.findall(r"`([^`\n]+)`", text))
+
+
+def section(document: str, title: str) -> str:
+    """Return a section of a document, with those below it."""
+    level, text = re.split(rf"^(#+) {re.escape(title)}$", TEXTS[document], flags=re.MULTILINE)[1:]
+    return re.split(rf"^#{{1,{len(level)}}} ", text, flags=re.MULTILINE)[0]
+
+
+def requirements(text: str) -> dict[str, str]:
+    """Return what the tables of a section say of each field: required, optional, or when."""
+    rows = re.findall(r"^\| ((?:`[^`\n]+`[^|`]*)+) \| ([^|\n]*) \|", text, re.MULTILINE)
+    return {name: said.strip() for names, said in rows for name in named_in(names)}
+
+
+@pytest.mark.parametrize(
+    ("document", "title", "models"),
+    [
+        ("warehouse/README.md", "Device", [Device, Compute, Bandwidth]),
+        ("warehouse/README.md", "Workload", [Workload]),
+        ("warehouse/README.md", "Precision", [Precision]),
+        ("warehouse/README.md", "Element-wise op", [Elementwise]),
+        ("warehouse/README.md", "Calibration", [Calibration]),
+        ("charts/README.md", "Your own charts", [OwnChart]),
+    ],
+)
+def test_every_field_of_a_file_is_described(document: str, title: str, models: list[type[BaseModel]]) -> None:
+    said = requirements(section(document, title))
+    fields = {name: field.is_required() for model in models for name, field in model.model_fields.items()}
+    assert said.keys() >= fields.keys()
+    assert {name for name in fields if said[name] == "required"} == {name for name in fields if fields[name]}
+
+
+def test_every_field_of_a_model_is_described() -> None:
+    said = requirements(section("warehouse/README.md", "Model"))
+    for name, field in Config.model_fields.items():
+        alias = field.validation_alias
+        names = [str(choice) for choice in alias.choices] if isinstance(alias, AliasChoices) else [name]
+        assert said.keys() >= set(names)
+        assert all((said[known] == "required") == field.is_required() for known in names), name
+
+
+TABLES: Mapping[str, tuple[str, str, set[str]]] = {
+    "measurement": ("warehouse/README.md", "Measurement", set(measurement.COLUMNS)),
+    "ops": ("warehouse/README.md", "Kernels", {*ops._COLUMNS, *ops._OTHER_NAMES}),
+    "devices": (
+        "warehouse/README.md",
+        "Device",
+        {*device_table._TEXTS, *device_table._NUMBERS, *device_table._BANDWIDTHS},
+    ),
+    "plan": ("flows/measure/README.md", "On a bare machine", {*standalone.PLANNED, *standalone.KINDS}),
+    "vidur": (
+        "flows/measure/README.md",
+        "Vidur",
+        {*vidur._SIZES, *vidur._ATTENTION_SIZES, vidur._SHARES, *vidur._LAYERS, *vidur._PHASES.values()},
+    ),
+    "aiconfigurator": (
+        "flows/measure/README.md",
+        "AIConfigurator",
+        {
+            *aiconfigurator.TABLES, *aiconfigurator._PRODUCT, *aiconfigurator._ATTENTION, *aiconfigurator._PRODUCTS,
+            *aiconfigurator._ATTENTIONS, "op_name", "window_size",
+        },
+    ),
+    "nsight": (
+        "flows/measure/README.md",
+        "Nsight Compute",
+        {
+            nsight._DEVICE, *nsight._TIME, *nsight._CYCLES, *nsight._LEVELS.values(), nsight._READ, nsight._WRITTEN,
+            *chain.from_iterable(nsight._THREAD.values()), "sm__inst_executed_pipe_tensor",
+        },
+    ),
+    "torch-profiler": (
+        "flows/measure/README.md",
+        "PyTorch's profiler",
+        {*torch_profiler._PRODUCTS, *torch_profiler._FUSED},
+    ),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize("kind", TABLES)
+def test_every_column_of_a_table_is_described(kind: str) -> None:
+    document, title, columns = TABLES[kind]
+    assert columns - named_in(section(document, title)) == set()
+
+
+def test_required_columns_of_measurements_are_said_to_be() -> None:
+    said = requirements(section("warehouse/README.md", "Measurement"))
+    assert {name for name, when in said.items() if when == "required"} == set(measurement._NEEDED)
+
+
+def test_metrics_of_nsight_are_collected_as_the_message_says() -> None:
+    assert nsight.COLLECT in TEXTS["flows/measure/README.md"]
+
+
+def test_every_view_is_described_with_its_grain() -> None:
+    said = dict(re.findall(r"^\| \[`(mart\.\w+)`\]\(\S+\) \| .* \| (.*) \|$", TEXTS["sql/README.md"], re.MULTILINE))
+    lines = {f"mart.{path.stem}": path.read_text("utf-8").splitlines()[0] for path in sql_files("views")}
+    assert said == {name: line.removeprefix("-- ") for name, line in lines.items()}
+
+
+def test_every_worked_question_is_listed() -> None:
+    said = dict(re.findall(r"^\| \[`(\w+)`\]\(queries/\S+\) \| (.*) \|$", TEXTS["sql/README.md"], re.MULTILINE))
+    lines = {path.stem: path.read_text("utf-8").splitlines()[0] for path in sql_files("queries")}
+    assert said == {name: line.removeprefix("-- ") for name, line in lines.items()}
+
+
+def test_every_folder_of_sql_is_described() -> None:
+    folders = {path.name for path in (ROOT / "sql").iterdir() if path.is_dir()}
+    assert {name for name in folders if f"`sql/{name}/" not in TEXTS["sql/README.md"]} == set()
+
+
+def test_every_template_is_in_the_gallery_of_the_documents() -> None:
+    templates = {path.stem for path in (ROOT / "sql" / "charts").glob("*.sql")}
+    assert templates <= named_in(section("charts/README.md", "The gallery"))
+
+
+def test_the_glossary_has_every_word() -> None:
+    rows = re.findall(r"^\| ([\w ]+) \|", section("sql/README.md", "Glossary"), re.MULTILINE)
+    words = "convention basis home series phase op,op group,ceiling roof ridge point bound precision workload snapshot"
+    assert {*words.replace(",", " ").replace("op group", "").split(), "op group", "sweep", "lake"} <= set(rows)

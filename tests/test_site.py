@@ -1,0 +1,143 @@
+"""The published site: what each chart and page has, and that it is the same whoever builds it."""
+
+import json
+import re
+import subprocess
+import sys
+from pathlib import Path
+
+import duckdb
+import polars as pl
+import pytest
+
+from charts.axes import INTENSITY
+from flows.ingest.catalog import SHIPPED
+from flows.site.publish import build_site
+from tests.support.charts import (
+    DEVICE_CHARTS,
+    OTHER_CHARTS,
+    PAPER_CHARTS,
+    PREDICTED_CHARTS,
+    STEP_CHARTS,
+    draw,
+)
+from tests.support.drawings import draw_without_ink
+from tests.support.inputs import DEVICE
+from tests.support.whole_runs import plain_run
+from warehouse.home import Home
+from warehouse.polars_frames import read_frame
+
+
+def test_a_chart_that_was_taken_in_keeps_its_name(finished: Home, snapshot: duckdb.DuckDBPyConnection) -> None:
+    for name in PREDICTED_CHARTS:
+        spec, _ = draw(snapshot, name)
+        taken_in_by = name.replace("predicted", "roofline")
+        assert spec["title"] == draw(snapshot, taken_in_by)[0]["title"]
+        assert spec["params"][0]["value"] == "predicted"
+        folder = finished.site / "charts" / name
+        assert {path.name.removeprefix(name) for path in folder.iterdir()} == {
+            "index.html", ".vl.json", ".svg", ".png", ".csv", ".sql",
+        }  # fmt: skip
+        assert f'href="../{taken_in_by}/index.html"' in (folder / "index.html").read_text("utf-8")
+
+
+def test_no_two_charts_of_the_gallery_have_one_title(finished: Home) -> None:
+    for page in ("index.html", "devices/a40/index.html", "models/llama-7b/index.html"):
+        titles = re.findall(r'class="title">([^<]*)<', (finished.site / page).read_text("utf-8"))
+        assert len(titles) > 3
+        assert len(set(titles)) == len(titles), page
+
+
+@pytest.mark.slow
+def test_a_chart_without_marks_is_not_published(home: Home) -> None:
+    text = (SHIPPED / "workloads" / "medusa-grid.toml").read_text("utf-8")
+    (home.catalog / "workloads").mkdir(parents=True)
+    (home.catalog / "workloads" / "medusa-grid.toml").write_text(text.replace('"fp16", ', ""), "utf-8")
+    with draw_without_ink():
+        summary = plain_run(home, draws=True)
+    assert summary.site is not None
+    assert set(summary.site.skipped) == {OTHER_CHARTS[1]}
+
+
+@pytest.mark.slow
+def test_a_site_is_the_same_in_another_process(finished: Home, tmp_path: Path) -> None:
+    script = "import sys; from pathlib import Path; from flows.site.publish import build_site\n"
+    script += "build_site(Path(sys.argv[1]), Path(sys.argv[2]), Path('/none'))"
+    arguments = [sys.executable, "-c", script, str(finished.snapshot), str(tmp_path / "other")]
+    subprocess.run(arguments, check=True, timeout=120)
+    mine = {path.relative_to(finished.site): path for path in finished.site.rglob("*") if path.is_file()}
+    other = {path.relative_to(tmp_path / "other"): path for path in (tmp_path / "other").rglob("*") if path.is_file()}
+    assert set(mine) == set(other)
+    assert [str(name) for name in mine if mine[name].read_bytes() != other[name].read_bytes()] == []
+
+
+def test_what_is_published_of_a_chart(finished: Home, snapshot: duckdb.DuckDBPyConnection) -> None:
+    folder = finished.site / "charts" / "roofline-llama-7b-a40"
+    names = {path.name.removeprefix("roofline-llama-7b-a40") for path in folder.iterdir()}
+    assert names == {"index.html", ".vl.json", ".svg", ".png", ".csv", ".sql"}
+    sql = (folder / "roofline-llama-7b-a40.sql").read_text("utf-8")
+    csv = pl.read_csv(folder / "roofline-llama-7b-a40.csv", infer_schema_length=None)
+    again = read_frame(snapshot, sql)
+    assert csv.columns == again.columns
+    assert csv[INTENSITY].to_list() == again[INTENSITY].to_list()
+    assert (folder / "roofline-llama-7b-a40.png").stat().st_size < 700_000
+    index = (finished.site / "index.html").read_text("utf-8")
+    listed = {*PAPER_CHARTS, *DEVICE_CHARTS, *OTHER_CHARTS, *STEP_CHARTS} - set(PREDICTED_CHARTS)
+    assert set(re.findall(r"charts/([\w.-]+)/index.html", index)) >= listed
+    assert "http" not in index.replace("http-equiv", "")
+
+
+def test_data_is_published_as_parquet(finished: Home, snapshot: duckdb.DuckDBPyConnection) -> None:
+    tables = snapshot.sql("select 'core.' || table_name from duckdb_tables() where schema_name = 'core'").fetchall()
+    names = {path.stem for path in (finished.site / "data").iterdir()}
+    assert {name for (name,) in tables} <= names
+    assert {"mart.roof", "mart.roof_by_level", "mart.roof_vertex", "mart.run_history", "mart.spec_conflict"} <= names
+    costs = pl.read_parquet(finished.site / "data" / "core.op_cost.parquet")
+    assert snapshot.sql("select count(*) from core.op_cost").fetchall()[0] == (len(costs),)
+
+
+def test_hostile_names_stay_text(home: Home) -> None:
+    name = "<script>alert('A40')</script>"
+    (home.catalog / "hardware").mkdir(parents=True)
+    (home.catalog / "hardware" / "mine.toml").write_text(DEVICE.replace('"Mine"', f'"{name}"'), "utf-8")
+    with draw_without_ink("device-mine"):
+        plain_run(home, draws=True)
+    pages = {page.relative_to(home.site).as_posix(): page.read_text("utf-8") for page in home.site.rglob("*.html")}
+    for page in pages.values():
+        assert "<script>alert" not in page
+        assert page.count("<script") == page.count("</script>")
+    for page in ("index.html", "devices/index.html", "devices/mine/index.html", "charts/device-mine/index.html"):
+        assert "&lt;script&gt;alert" in pages[page]
+    spec = re.search(r'id="spec">(.*?)</script>', pages["charts/device-mine/index.html"], re.DOTALL)
+    assert spec is not None
+    assert name in json.loads(spec[1])["title"]["text"]
+    svg = (home.site / "charts" / "device-mine" / "device-mine.svg").read_text("utf-8")
+    assert "<script" not in svg
+    assert "&lt;script&gt;" in svg
+
+
+@pytest.mark.slow
+def test_a_site_is_rebuilt_whole_where_files_of_the_old_one_are_missing(finished: Home, tmp_path: Path) -> None:
+    build_site(finished.snapshot, tmp_path / "a", finished.site)
+    (tmp_path / "a" / "charts" / "devices-fp16" / "devices-fp16.png").unlink()
+    before = (finished.site / "charts" / "devices-fp16" / "devices-fp16.png").read_bytes()
+    report = build_site(finished.snapshot, tmp_path / "b", tmp_path / "a")
+    assert report.drawn == ("devices-fp16",)
+    assert (tmp_path / "b" / "charts" / "devices-fp16" / "devices-fp16.png").read_bytes() == before
+
+
+MAGIC = {"svg": b"<svg", "png": b"\x89PNG\r\n\x1a\n"}
+
+
+def test_the_files_of_every_chart_are_what_they_say(finished: Home) -> None:
+    for folder in sorted((finished.site / "charts").iterdir()):
+        files = {file.name.removeprefix(f"{folder.name}."): file for file in folder.iterdir()}
+        spec = json.loads(files["vl.json"].read_text("utf-8"))
+        assert spec["$schema"].startswith("https://vega.github.io/schema/vega-lite/v"), folder
+        for suffix, magic in MAGIC.items():
+            assert files[suffix].read_bytes().startswith(magic), files[suffix]
+            assert files[suffix].stat().st_size > 1000, files[suffix]
+        rows = pl.read_csv(files["csv"], infer_schema_length=None)
+        assert rows.height > 0, folder
+        assert all(column.isidentifier() for column in rows.columns), folder
+        assert "select" in files["sql"].read_text("utf-8"), folder

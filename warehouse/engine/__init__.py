@@ -1,0 +1,1 @@
+"""What depends on the installed DuckDB: its version, its file format, its extensions."""

@@ -1,0 +1,1 @@
+"""Files: written atomically, in buckets, and safe for spreadsheets."""

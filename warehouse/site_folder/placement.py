@@ -1,0 +1,144 @@
+"""A finished site replaces an earlier one; nothing is deleted that no site brought."""
+
+import os
+import shutil
+from contextlib import suppress
+from pathlib import Path, PurePosixPath
+
+from warehouse.errors import InputError, RunError
+from warehouse.site_folder.drafts import (
+    BEGUN,
+    Draft,
+    delete_abandoned_drafts,
+    discard_draft,
+    find_draft_folders,
+    is_live,
+    make_marked_folder,
+)
+from warehouse.site_folder.manifest import READ_FIRST, list_site_files
+from warehouse.site_folder.ownership import holds_foreign_files, list_owned_files, refuse_conflicts
+from warehouse.site_folder.swap import swap_folders
+
+
+def begin_draft(site: Path) -> Draft:
+    """Make the folder for a new site of a place.
+
+    Raises
+    ------
+    InputError
+        The place is no folder.
+    RunError
+        Somebody else is putting a site there.
+    """
+    if os.path.lexists(site) and not site.is_dir():
+        raise InputError(f"site: {site}: expected a folder, or nothing")
+    delete_abandoned_drafts(site)
+    draft = Draft(_make_draft_folder(site), site)
+    if any(is_live(other) for other in find_draft_folders(site) if other != draft.folder):
+        discard_draft(draft)
+        raise RunError(f"site: {site}: somebody else is publishing there; wait for it to end")
+    return draft
+
+
+def place_site(draft: Draft) -> None:
+    """Put a finished site in its place.
+
+    A place that holds nothing of others changes in one step, where the system can do that. Elsewhere each file changes
+    in one step: new ones first, then what the earlier site listed and this one lacks goes, last the index and the list.
+
+    Raises
+    ------
+    InputError
+        The place has files that no site brought where this one has others.
+    """
+    site = draft.site
+    refuse_conflicts(draft.new, site)
+    if not site.exists():
+        draft.new.rename(site)
+    elif draft.folder.parent == site or not _take_place(draft):
+        draft = _move_inside(draft)
+        _place_files(draft)
+    discard_draft(draft)
+    delete_abandoned_drafts(site, even_unfinished=True)
+
+
+def _make_draft_folder(site: Path) -> Path:
+    """Make the folder of a draft, where its files can change places with those of the site."""
+    if site.is_dir() and holds_foreign_files(site):
+        return make_marked_folder(site, site)
+    try:
+        site.parent.mkdir(parents=True, exist_ok=True)
+        return make_marked_folder(site.parent, site)
+    except OSError:
+        if not site.is_dir():
+            raise
+        return make_marked_folder(site, site)  # only the place itself can be written
+
+
+def _take_place(draft: Draft) -> bool:
+    """Let a site and the one before change places; False where that is not possible in one step."""
+    ours = list_owned_files(draft.site)
+    if holds_foreign_files(draft.site) or not swap_folders(draft.new, draft.site):
+        return False
+    for path in sorted(draft.new.rglob("*")):  # what somebody put there in the last moment
+        file = path.relative_to(draft.new).as_posix()
+        if not path.is_dir() and file not in ours:
+            target = draft.site / file
+            target.parent.mkdir(parents=True, exist_ok=True)
+            if not os.path.lexists(target):
+                path.rename(target)
+    return True
+
+
+def _move_inside(draft: Draft) -> Draft:
+    """Return a draft whose folder lies in the place itself, so that each of its files can be renamed."""
+    if draft.folder.parent == draft.site:
+        return draft
+    inside = Draft(draft.site / draft.folder.name, draft.site)
+    try:
+        draft.folder.rename(inside.folder)
+    except OSError:  # the place is a disk of its own
+        inside = Draft(make_marked_folder(draft.site, draft.site), draft.site)
+        try:
+            shutil.copytree(draft.new, inside.new)
+        except BaseException:
+            discard_draft(inside)  # others need the space
+            raise
+        discard_draft(draft)
+    return inside
+
+
+def _place_files(draft: Draft) -> None:
+    """Put the files of a draft in place one by one; the list of the draft stands there until all are."""
+    site, ours, files = draft.site, list_owned_files(draft.site), list_site_files(draft.new)
+    first = [file for file in files if file not in READ_FIRST]
+    (draft.folder / BEGUN).touch()
+    for file in first:
+        _place_file(draft, file, ours)
+    for file in sorted(ours - set(files)):
+        _remove_file(site, file)
+    for file in files[len(first) :]:
+        _place_file(draft, file, ours)
+
+
+def _place_file(draft: Draft, file: str, ours: set[str]) -> None:
+    target = draft.site / file
+    for parent in reversed(list(PurePosixPath(file).parents)[:-1]):
+        if parent.as_posix() in ours and (draft.site / parent).is_file():
+            (draft.site / parent).unlink()  # of an earlier site, where this one has a folder
+    target.parent.mkdir(parents=True, exist_ok=True)
+    (draft.new / file).replace(target)
+
+
+def _remove_file(site: Path, file: str) -> None:
+    """Delete a file of an earlier site, and the folders that are empty then."""
+    path = site / file
+    if any((site / parent).is_symlink() for parent in PurePosixPath(file).parents):
+        return  # somebody else's folder
+    if path.is_dir() and not path.is_symlink():
+        return
+    with suppress(FileNotFoundError, NotADirectoryError):
+        path.unlink()
+    for parent in list(path.parents)[: len(PurePosixPath(file).parts) - 1]:
+        with suppress(OSError):
+            parent.rmdir()

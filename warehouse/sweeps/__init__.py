@@ -1,0 +1,1 @@
+"""Large grids whose rows lie in Parquet files beside the database."""
