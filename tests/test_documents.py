@@ -182,7 +182,7 @@ def test_the_gallery_is_drawn_on_a_fresh_home(home: Home, monkeypatch: pytest.Mo
     home.catalog.mkdir()
     (home.catalog / "gallery.toml").write_text(block.text, "utf-8")
     monkeypatch.setattr(
-        "flows.site.publish.list_snapshot_charts",
+        "flows.site.site_charts.list_snapshot_charts",
         lambda opened: [entry for entry in list_snapshot_charts(opened) if entry.source],
     )
     summary = plain_run(home, draws=True)
@@ -225,7 +225,7 @@ def test_links_lead_somewhere(document: str) -> None:
 def test_files_that_are_named_are_there(document: str) -> None:
     for name in re.findall(r"`((?:sql|charts|warehouse|flows|tests|\.ci|\.github)/[\w./-]*)`", TEXTS[document]):
         if not name.startswith("warehouse/data") and not re.search("[A-Z]{4}", name.removesuffix("README.md")):
-            assert (ROOT / name).exists() or name == "flows/run.py", name
+            assert (ROOT / name).exists(), name
 
 
 def test_every_document_is_linked_from_the_readme() -> None:
@@ -256,8 +256,6 @@ def test_documents_are_packed() -> None:
 
 
 # What imports what
-
-_TO_COME = {"flows/steps.py", "flows/look_ahead.py"}  # which become flows/run.py
 
 
 def rooms() -> dict[str, set[str]]:
@@ -291,8 +289,8 @@ def test_rooms_import_what_they_may() -> None:
     for top in ("flows", "charts", "warehouse"):
         for path in (path for path in (ROOT / top).rglob("*.py") if path.stem != "__init__"):
             room = room_of(".".join(path.relative_to(ROOT).with_suffix("").parts))
-            others = {room_of(module) for module in imported(path)} - {room, *_TO_COME}
-            assert room in _TO_COME or others <= allowed[room], path
+            others = {room_of(module) for module in imported(path)} - {room}
+            assert others <= allowed[room], path
 
 
 # What the command line offers

@@ -19,7 +19,8 @@ from flows.orchestrate.alerts import tell_of_failed_run
 from flows.orchestrate.missed_runs import skip_missed_runs
 from flows.orchestrate.served import end_with_server
 from flows.run import Summary
-from flows.site.publish import SiteReport, publish_site
+from flows.site.build import SiteReport
+from flows.site.publish import publish_site
 from warehouse.checks import Rule
 from warehouse.errors import InputError
 from warehouse.home import Home
