@@ -17,7 +17,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from flows.cli.app import run_command
-from flows.intensity.grid import PHASES
+from flows.intensity.terms import PHASES
 from flows.sweep.grid import Grid, Part, compute_rows, cut_into_parts
 from flows.sweep.parts import part_path, run_in_threads
 from flows.sweep.request import Request, parse_range

@@ -14,12 +14,13 @@ from prefect.events import emit_event
 from flows import run as steps
 from flows.core_tables import stage_inputs, stage_tables
 from flows.ingest.catalog import list_sources
-from flows.ingest.kinds import READERS
+from flows.ingest.kinds import CATALOG_KINDS
 from flows.orchestrate.alerts import alert_failed_run
 from flows.orchestrate.missed_runs import skip_missed_runs
 from flows.orchestrate.served_runs import end_with_server
 from flows.run import Summary
-from flows.site.publish import SiteReport, publish_site
+from flows.site.build import SiteReport
+from flows.site.publish import publish_site
 from warehouse.checks import Rule
 from warehouse.errors import InputError
 from warehouse.home import Home
@@ -86,7 +87,7 @@ def _name_run() -> str:
         sources = list_sources(Home.at(home), catalog)
     except InputError:
         return "refresh"
-    counts = {kind: sum(source.kind == kind for source in sources) for kind in READERS}
+    counts = {kind: sum(source.kind == kind for source in sources) for kind in CATALOG_KINDS}
     return f"refresh {counts['hardware']} devices, {counts['model']} models, {counts['workload']} workloads"
 
 

@@ -13,8 +13,6 @@ from flows.intensity.grid import fixed_ops, grid_costs
 
 ROWS_PER_PART = 4_000_000
 
-_DEGREES = (1, 2, 4, 8)
-
 
 @dataclass(frozen=True, eq=False)
 class Inputs:

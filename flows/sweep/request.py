@@ -5,8 +5,8 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from flows.intensity.conventions import CONVENTIONS
-from flows.intensity.grid import PHASES
-from flows.sweep.grid import _DEGREES, ROWS_PER_PART, Grid, Inputs
+from flows.intensity.terms import DEGREES, PHASES
+from flows.sweep.grid import ROWS_PER_PART, Grid, Inputs
 from warehouse.errors import InputError
 from warehouse.files.bucket import Location
 
@@ -65,8 +65,8 @@ def parse_range(option: str, text: str) -> list[int]:
         if is_range and not times and (last - first) // step >= _MOST_VALUES:
             raise InputError(f"{option}: {piece}: expected at most {_MOST_VALUES} numbers")
         found.update(_powers(first, last, step) if times else range(first, last + 1, step))
-    if option == "--tensor-parallel" and not found <= set(_DEGREES):
-        raise InputError(f"{option}: {text}: expected some of {', '.join(map(str, _DEGREES))}")
+    if option == "--tensor-parallel" and not found <= set(DEGREES):
+        raise InputError(f"{option}: {text}: expected some of {', '.join(map(str, DEGREES))}")
     return sorted(found)
 
 
