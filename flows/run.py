@@ -18,7 +18,7 @@ import duckdb
 import polars as pl
 
 from flows.core_tables import NOT_TABLES, stage_inputs, stage_sources, stage_tables
-from flows.ingest.catalog import SourceFile, digest_of_sources
+from flows.ingest.source_file import SourceFile, digest_of_sources
 from flows.site.build import SiteReport, build_site, read_left_out
 from flows.site.publish import publish_site
 from flows.site.snapshot_charts import LeftOut, summarize_left_out

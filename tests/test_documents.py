@@ -20,15 +20,16 @@ from pydantic import AliasChoices, BaseModel
 
 from flows.cli.app import app, run_command
 from flows.ingest.catalog import list_sources
-from flows.ingest.incoming import recognize_kind
-from flows.ingest.kinds import read_kind
+from flows.ingest.kinds import read_kind, recognize_kind
 from flows.ingest.profiles import aiconfigurator, nsight, torch_profiler, vidur
 from flows.ingest.readers import device_table, measurement, ops
 from flows.ingest.readers.calibration import Calibration
+from flows.ingest.readers.elementwise import Elementwise
 from flows.ingest.readers.gallery import OwnChart
 from flows.ingest.readers.hardware import Bandwidth, Compute, Device
 from flows.ingest.readers.model_families import Config
-from flows.ingest.readers.workload import Elementwise, Precision, Workload
+from flows.ingest.readers.precision import Precision
+from flows.ingest.readers.workload import Workload
 from flows.measure import standalone
 from flows.site.snapshot_charts import list_snapshot_charts
 from tests.support.documents import (
