@@ -20,15 +20,16 @@ from pydantic import AliasChoices, BaseModel
 
 from flows.cli.app import app, run_command
 from flows.ingest.catalog import list_sources
-from flows.ingest.incoming import recognize_kind
-from flows.ingest.kinds import read_kind
+from flows.ingest.kinds import read_kind, recognize_kind
 from flows.ingest.profiles import aiconfigurator, nsight, torch_profiler, vidur
 from flows.ingest.readers import device_table, measurement, ops
 from flows.ingest.readers.calibration import Calibration
+from flows.ingest.readers.elementwise import Elementwise
 from flows.ingest.readers.gallery import OwnChart
 from flows.ingest.readers.hardware import Bandwidth, Compute, Device
 from flows.ingest.readers.model_families import Config
-from flows.ingest.readers.workload import Elementwise, Precision, Workload
+from flows.ingest.readers.precision import Precision
+from flows.ingest.readers.workload import Workload
 from flows.measure import standalone
 from flows.site.snapshot_charts import list_snapshot_charts
 from tests.support.documents import (
@@ -181,7 +182,7 @@ def test_the_gallery_is_drawn_on_a_fresh_home(home: Home, monkeypatch: pytest.Mo
     home.catalog.mkdir()
     (home.catalog / "gallery.toml").write_text(block.text, "utf-8")
     monkeypatch.setattr(
-        "flows.site.publish.list_snapshot_charts",
+        "flows.site.site_charts.list_snapshot_charts",
         lambda opened: [entry for entry in list_snapshot_charts(opened) if entry.source],
     )
     summary = plain_run(home, draws=True)

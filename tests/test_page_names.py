@@ -19,8 +19,9 @@ from flows.site.chart_rows import query_chart
 from flows.site.explorer import write_explorer
 from flows.site.page_paths import page_folder
 from flows.site.page_templates import render_page, script_json
-from flows.site.pages import read_site_rows, write_pages
+from flows.site.pages import write_pages
 from flows.site.render import write_chart
+from flows.site.site_rows import read_site_rows
 from flows.site.snapshot_charts import SUFFIXES, find_chart
 from tests.support.files import write_file
 from tests.support.inputs import DEVICE, make_source
