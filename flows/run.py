@@ -18,8 +18,9 @@ import duckdb
 import polars as pl
 
 from flows.core_tables import NOT_TABLES, stage_inputs, stage_sources, stage_tables
-from flows.ingest.catalog import SourceFile, digest_of_sources
-from flows.site.publish import SiteReport, build_site, publish_site, read_left_out
+from flows.ingest.source_file import SourceFile, digest_of_sources
+from flows.site.build import SiteReport, build_site, read_left_out
+from flows.site.publish import publish_site
 from flows.site.snapshot_charts import LeftOut, summarize_left_out
 from warehouse import snapshot
 from warehouse.build import open_build

@@ -14,8 +14,8 @@ import pytest
 from prefect.settings import temporary_settings
 
 from flows.cli.app import run_command
-from flows.ingest.catalog import SourceFile
 from flows.ingest.kinds import Frames, read_kind
+from flows.ingest.source_file import SourceFile
 from flows.look_ahead import look_ahead
 from flows.run import Summary
 from tests.support.files import ROOT, stat_files

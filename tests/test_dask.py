@@ -130,7 +130,7 @@ def test_storage_that_a_worker_does_not_see(
     cluster: tuple[str, list[Started]], home: Home, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(dask_module, "_put_mark", lambda _mark: None)
-    with pytest.raises(InputError, match=r"--out: worker tcp://.* does not see this folder; expected one of shared"):
+    with pytest.raises(InputError, match=r"--out: worker tcp://.* does not see this folder; expected one on shared"):
         run_sweep(home, replace(GRID, out=tmp_path), runner=dask_runner(cluster[0], tmp_path))
 
 
@@ -144,8 +144,8 @@ def test_what_a_cluster_can_lack(home: Home, tmp_path: Path, monkeypatch: pytest
     (without / "flows" / "__init__.py").touch()
     for folder in ("flows", "warehouse", "sql"):
         shutil.copytree(ROOT / folder, other / folder, ignore=shutil.ignore_patterns("data", "catalog", "__pycache__"))
-    with (other / "flows" / "sweep.py").open("a") as code:
-        code.write("# changed\n")
+    with (other / "flows" / "sweep" / "grid.py").open("a") as code:
+        code.write("CHANGED = True\n")
     with scheduler(tmp_path) as (address, process):
         runner = dask_runner(address, shared)
         with pytest.raises(InputError, match=r"--address: .*: no worker; expected one within 1 s"):
@@ -162,7 +162,10 @@ def test_what_a_cluster_can_lack(home: Home, tmp_path: Path, monkeypatch: pytest
                 run_sweep(home, request, runner=runner)
             unfit.kill()
         monkeypatch.setattr(dask_module, "_PATIENCE_S", 5)
-        with worker(address, tmp_path) as only, pytest.raises(RunError, match=r"no worker is left; .* parts are there"):
+        with (
+            worker(address, tmp_path) as only,
+            pytest.raises(RunError, match=r"no worker is left; .* parts are finished"),
+        ):
             run_sweep(home, request, runner=after(3, runner, only.kill))
         with worker(address, tmp_path), pytest.raises(RunError, match=r"scheduler at tcp://.* is gone; .* parts are"):
             run_sweep(home, request, runner=after(3, runner, process.kill))
@@ -176,7 +179,7 @@ def test_what_a_cluster_can_lack(home: Home, tmp_path: Path, monkeypatch: pytest
     [
         (["--address", "tcp://127.0.0.1:1", "--out", "{tmp}"], "--address: tcp://127.0.0.1:1: Timed out"),
         (["--address", "nowhere", "--out", "{tmp}"], "--address: nowhere: missing port number"),
-        (["--address", "tcp://127.0.0.1:1"], "--runner dask: expected --out, a folder of storage that every"),
+        (["--address", "tcp://127.0.0.1:1"], "--runner dask: expected --out, a folder on storage that every"),
         (["--out", "{tmp}"], "--runner dask: expected --address of its scheduler"),
     ],
 )

@@ -240,7 +240,7 @@ def test_commands_read_what_was_pulled(pulled: Home, tmp_path: Path, capsys: pyt
     at = ["--home", str(pulled.path)]
     for command in (["schema", "writer"], ["check"], ["query", "from mart.run_history"]):
         assert run_command([*command, *at]) == 0
-    assert "name that its home pushes under" in capsys.readouterr().out
+    assert "name under which its home pushes" in capsys.readouterr().out
     question = tmp_path / "points.sql"
     question.write_text(
         "select hardware_id, intensity_flops_per_byte, attainable_flops_per_s as performance_flops_per_s"

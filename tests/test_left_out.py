@@ -10,9 +10,9 @@ import pytest
 
 from flows.cli.app import run_command
 from flows.site import drawing_processes as pool
+from flows.site.build import read_left_out
 from flows.site.drawing_processes import Drawings
 from flows.site.page_paths import is_folder_name
-from flows.site.publish import read_left_out
 from flows.site.snapshot_charts import LeftOut, find_chart, summarize_left_out
 from tests.support.files import write_file
 from tests.support.whole_runs import ask_for, done, plain_run, small_catalog

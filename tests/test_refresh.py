@@ -217,7 +217,7 @@ def test_a_run_that_fails_late_leaves_the_old_snapshot(
         raise RuntimeError("the pen broke")
 
     with monkeypatch.context() as patched:
-        patched.setattr("flows.site.publish.write_pages", fail)
+        patched.setattr("flows.site.build.write_pages", fail)
         with pytest.raises(RuntimeError, match="the pen broke"):
             run_refresh(home.path)
     assert home.snapshot.read_bytes() == before

@@ -146,9 +146,7 @@ def test_without_the_extension_the_other_views_work(
     capsys.readouterr()
     assert run_command(["query", "from mart.sweep_point", "--home", str(home.path)]) == 2
     said = capsys.readouterr().err
-    assert re.fullmatch(
-        r"rooflines: query: sweeps that lie in a bucket: duckdb-extension-httpfs is not installed; .*\n", said
-    )
+    assert re.fullmatch(r"rooflines: query: sweeps in a bucket: duckdb-extension-httpfs is not installed; .*\n", said)
     with open_build(home) as build:  # as a run would
         create_views(build)
         assert build.sql("select count(*) from mart.sweep_cost").fetchall() == [(0,)]

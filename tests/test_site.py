@@ -12,7 +12,7 @@ import pytest
 
 from charts.axes import INTENSITY
 from flows.ingest.catalog import SHIPPED
-from flows.site.publish import build_site
+from flows.site.build import build_site
 from tests.support.charts import (
     DEVICE_CHARTS,
     OTHER_CHARTS,
@@ -61,7 +61,7 @@ def test_a_chart_without_marks_is_not_published(home: Home) -> None:
 
 @pytest.mark.slow
 def test_a_site_is_the_same_in_another_process(finished: Home, tmp_path: Path) -> None:
-    script = "import sys; from pathlib import Path; from flows.site.publish import build_site\n"
+    script = "import sys; from pathlib import Path; from flows.site.build import build_site\n"
     script += "build_site(Path(sys.argv[1]), Path(sys.argv[2]), Path('/none'))"
     arguments = [sys.executable, "-c", script, str(finished.snapshot), str(tmp_path / "other")]
     subprocess.run(arguments, check=True, timeout=120)

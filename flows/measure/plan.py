@@ -4,8 +4,8 @@ from collections.abc import Sequence
 
 import polars as pl
 
-from flows.ingest.catalog import SourceFile
-from flows.ingest.kinds import READERS, read_kind, refuse_unknown_names
+from flows.ingest.kinds import CATALOG_KINDS, read_kind, refuse_unknown_names
+from flows.ingest.source_file import SourceFile
 from flows.intensity.costs import op_costs
 from flows.intensity.shapes import op_shapes
 from flows.measure.standalone import KINDS, PLANNED
@@ -46,7 +46,7 @@ def plan_kernels(
     InputError
         There is no such workload, model or precision, or nothing is left to measure.
     """
-    scanned = {name: frame for kind in READERS for name, frame in read_kind(kind, sources).items()}
+    scanned = {name: frame for kind in CATALOG_KINDS for name, frame in read_kind(kind, sources).items()}
     refuse_unknown_names(scanned, sources)
     names = ("workload", "model", "precision", "elementwise")
     frames = {name: scanned[name].collect() for name in names}

@@ -1,15 +1,15 @@
-"""Where the pages of the site lie: no id and no name of a chart takes the place of another page, on any disk."""
+"""Paths of pages: no id and no chart name collides with another page or is refused by a file system."""
 
 import re
 
 _FOLDER = re.compile(r"[a-z0-9](?:[a-z0-9._-]*[a-z0-9_-])?")
-_LONGEST = 150  # a disk takes names of 255 bytes, and files in the folder have longer ones
-# what Windows takes for a device, whatever follows a point
+_LONGEST = 150  # file systems allow names of 255 bytes, and the files of a chart repeat its name
+# Windows reserves these names with any suffix.
 _DEVICES = {"con", "prn", "aux", "nul", *(f"{port}{number}" for port in ("com", "lpt") for number in range(10))}
 
 
 def is_folder_name(name: str) -> bool:
-    """Whether a folder can be called so, on any system and beside the pages of a list."""
+    """Return whether a folder can have this name, on any system and next to an index.html."""
     return (
         bool(_FOLDER.fullmatch(name))
         and len(name) <= _LONGEST
@@ -19,9 +19,19 @@ def is_folder_name(name: str) -> bool:
 
 
 def page_folder(id_: str) -> str:
-    """Return the folder of a page of a device or model: its id, or the id between two hyphens, which no id begins with.
+    """Return the folder for the page of a device or model: its id, or the id between hyphens, with which no id begins.
 
-    >>> folder_of("a40"), folder_of("index.html"), folder_of("con")
+    >>> page_folder("a40"), page_folder("index.html"), page_folder("con")
     ('a40', '-index.html-', '-con-')
     """
     return id_ if is_folder_name(id_) else f"-{id_}-"
+
+
+def device_page(hardware_id: str) -> str:
+    """Return the path of a device's page."""
+    return f"devices/{page_folder(hardware_id)}/index.html"
+
+
+def model_page(model_id: str) -> str:
+    """Return the path of a model's page."""
+    return f"models/{page_folder(model_id)}/index.html"

@@ -1,22 +1,43 @@
-"""Pages from templates, and data for their scripts, in which nothing of a spec file can become markup."""
+"""Pages from the templates in charts/pages; text from input files is escaped and never becomes markup."""
 
 import json
 from functools import cache
+from pathlib import Path
 from typing import Any
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
-_PLAIN = (1e-3, 1e6)  # numbers outside are written with an exponent
-_LEAST_GROUPED = 10_000
+_PLAIN = (1e-3, 1e6)  # numbers outside this range are written with an exponent
+_LEAST_GROUPED = 10_000  # smaller integers get no thousands separator
 
 
 def render_page(template: str, **values: Any) -> str:
-    """Return a page of charts/pages, in which every value is escaped."""
+    """Render a template with every value escaped."""
     return _load_templates().get_template(template).render(values)
 
 
+def write_page(path: Path, template: str, root: str, here: str | None, **values: Any) -> None:
+    """Render a template into a file.
+
+    Parameters
+    ----------
+    path
+        File to write; its folder is made.
+    template
+        Name of a file in charts/pages.
+    root
+        Path from the page to the site's root, e.g. "../".
+    here
+        Path of the page as the navigation has it, or None if the navigation does not list the page.
+    values
+        What the template uses.
+    """
+    path.parent.mkdir(parents=True, exist_ok=True)
+    path.write_text(render_page(template, root=root, here=here, **values), "utf-8")
+
+
 def script_json(value: Any) -> str:
-    """Return a value as JSON that is safe in a script: ASCII, in which nothing can end the script."""
+    """Return a value as JSON that can stand in a script element: ASCII without any character that could end it."""
     text = json.dumps(value, separators=(",", ":"), allow_nan=False)
     return text.replace("<", "\\u003c").replace(">", "\\u003e").replace("&", "\\u0026")
 
@@ -35,7 +56,7 @@ def _load_templates() -> Environment:
 
 
 def _format_number(value: Any) -> Any:
-    """Return a number with as many digits as a reader can use, and everything else as it is."""
+    """Return a number as text with six digits at most; return anything else unchanged."""
     if isinstance(value, float):
         return f"{value:,.6g}" if _PLAIN[0] <= abs(value) < _PLAIN[1] or value == 0 else f"{value:.4g}"
     return f"{value:,}" if isinstance(value, int) and abs(value) >= _LEAST_GROUPED else value

@@ -29,5 +29,5 @@ def draw_without_ink(*drawn: str) -> Iterator[None]:
         future.set_result(None)
         return future
 
-    with mock.patch("flows.site.publish.submit_chart", write_words):
+    with mock.patch("flows.site.site_charts.submit_chart", write_words):
         yield

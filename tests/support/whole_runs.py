@@ -19,7 +19,7 @@ import polars as pl
 from charts.gallery import ChartEntry
 from flows.ingest.catalog import SHIPPED, list_sources
 from flows.run import Summary, run
-from flows.site.pages import ShownChart
+from flows.site.chart_pages import ShownChart
 from flows.site.snapshot_charts import list_snapshot_charts
 from warehouse.home import Home
 from warehouse.load import Fingerprints, fingerprint_tables
@@ -115,13 +115,13 @@ def drawn_by_nobody(drawings: Mapping[str, Future[None]] = MappingProxyType({}))
         (out / "index.html").write_text("no page", "utf-8")
 
     with (
-        mock.patch("flows.site.publish.list_snapshot_charts", few_charts),
-        mock.patch("flows.site.publish.submit_chart", write_chart),
-        mock.patch("flows.site.publish.submit_bundle", write_bundle),
-        mock.patch("flows.site.publish.read_site_rows"),
-        mock.patch("flows.site.publish.write_chart_page", write_chart_page),
-        mock.patch("flows.site.publish.write_pages", write_page),
-        mock.patch("flows.site.publish.write_explorer"),
+        mock.patch("flows.site.site_charts.list_snapshot_charts", few_charts),
+        mock.patch("flows.site.site_charts.submit_chart", write_chart),
+        mock.patch("flows.site.build.submit_bundle", write_bundle),
+        mock.patch("flows.site.build.read_site_rows"),
+        mock.patch("flows.site.site_charts.write_chart_page", write_chart_page),
+        mock.patch("flows.site.build.write_pages", write_page),
+        mock.patch("flows.site.build.write_explorer"),
     ):
         yield
 

@@ -11,9 +11,9 @@ from typing import Any
 
 import polars as pl
 
-from flows.ingest.catalog import SourceFile
 from flows.ingest.document import format_value
 from flows.ingest.limits import refuse_inflated
+from flows.ingest.source_file import SourceFile
 from flows.intensity.costs import attention, linear
 from warehouse.errors import InputError, one_line
 

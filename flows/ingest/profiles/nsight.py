@@ -29,9 +29,9 @@ from pathlib import Path
 
 import polars as pl
 
-from flows.ingest.catalog import SourceFile
 from flows.ingest.document import format_value
-from flows.ingest.limits import LONGEST_LINE, refuse_long_lines
+from flows.ingest.limits import MAX_LINE_BYTES, refuse_long_lines
+from flows.ingest.source_file import SourceFile
 from warehouse.errors import InputError, one_line
 
 COLLECT = (
@@ -243,7 +243,7 @@ def _scan_metrics(path: Path) -> pl.LazyFrame:
 def _count_lines_before_header(path: Path) -> int:
     skipped = 0
     with path.open("rb") as file:
-        while line := file.readline(LONGEST_LINE):
+        while line := file.readline(MAX_LINE_BYTES):
             if _HEADER.match(line):
                 return skipped
             skipped += line.endswith(b"\n")

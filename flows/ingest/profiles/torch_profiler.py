@@ -22,8 +22,8 @@ import ijson
 import numpy as np
 import polars as pl
 
-from flows.ingest.catalog import SourceFile
-from flows.ingest.limits import LONGEST_TEXT, MOST_UNPACKED, SMALL
+from flows.ingest.limits import MAX_TEXT_BYTES, MAX_UNPACK_RATIO, UNPACK_BYTES
+from flows.ingest.source_file import SourceFile
 from flows.intensity.costs import attention, linear
 from warehouse.errors import InputError, one_line
 
@@ -199,13 +199,13 @@ class _Guarded:
         chunk = self._file.read(min(size, self.CHUNK) if size >= 0 else self.CHUNK)
         self._left -= len(chunk)
         if self._left < 0:
-            raise ValueError(f"unpacks to more than {MOST_UNPACKED} times its size")
+            raise ValueError(f"unpacks to more than {MAX_UNPACK_RATIO} times its size")
         text = self._ESCAPED.sub(b"", self._rest + chunk)
         self._rest = b"\\" if text.endswith(b"\\") else b""
         parts = text.split(b'"')
         self._length = self._length + len(chunk) if self._in_text and len(parts) == 1 else 0
-        if self._length > LONGEST_TEXT:
-            raise ValueError(f"a text of more than {LONGEST_TEXT} bytes")
+        if self._length > MAX_TEXT_BYTES:
+            raise ValueError(f"a text of more than {MAX_TEXT_BYTES} bytes")
         plain = b" ".join(parts[self._in_text :: 2])
         self._in_text ^= len(parts) % 2 == 0
         self._depth += sum(plain.count(sign) for sign in (b"[", b"{")) - sum(plain.count(sign) for sign in (b"]", b"}"))
@@ -222,7 +222,7 @@ def _open_trace(path: Path) -> Iterator[_Guarded]:
         is_packed = file.read(2) == b"\x1f\x8b"
         file.seek(0)
         if is_packed:
-            yield _Guarded(gzip.GzipFile(fileobj=file), max(SMALL, MOST_UNPACKED * path.stat().st_size))
+            yield _Guarded(gzip.GzipFile(fileobj=file), max(UNPACK_BYTES, MAX_UNPACK_RATIO * path.stat().st_size))
         else:
             yield _Guarded(file)
 

@@ -10,7 +10,7 @@ import io
 
 import polars as pl
 
-from flows.ingest.catalog import SourceFile
+from flows.ingest.source_file import SourceFile
 from flows.intensity.costs import attention, linear
 from warehouse.errors import InputError, one_line
 

@@ -1,0 +1,116 @@
+"""The page of a chart, and its card in the gallery."""
+
+import json
+import re
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import polars as pl
+
+from charts.gallery import ChartEntry
+from charts.summaries import summarize_grid
+from flows.site.page_paths import device_page, model_page
+from flows.site.page_templates import write_page
+from flows.site.site_rows import Row, SiteRows
+from flows.site.snapshot_charts import compose_sql
+
+Card = Row  # what the gallery shows of a chart, and what it can be found by
+
+_FIRST_ROWS = 20
+_KINDS = {
+    "paper": "Roofline, paper style",
+    "house": "Roofline",
+    "comparison": "Devices compared",
+    "speculative": "Speculative decoding",
+    "heat": "Share of the roof",
+    "accuracy": "Predicted times",
+    "residuals": "Predicted times",
+    "step_time": "Time of a step",
+    "crossover": "Intensity and batch",
+    "throughput": "Tokens/s and latency",
+    "ranking": "Devices ranked",
+    "history": "Runs",
+}
+_SIZE = re.compile(r'width="([\d.]+)" height="([\d.]+)"')
+
+
+@dataclass(frozen=True)
+class ShownChart:
+    """A chart of the site: its entry in the gallery, and the rows that it is drawn from."""
+
+    entry: ChartEntry
+    frame: pl.DataFrame
+
+
+def write_chart_page(out: Path, chart: ShownChart, rows: SiteRows) -> Card:
+    """Write the page of a chart whose files are drawn, and return its card."""
+    entry, frame = chart.entry, chart.frame
+    card = _make_card(out, chart, rows)
+    links = [(f"../../{device_page(id_)}", rows.devices[id_]["name"]) for id_ in card["hardware"]]
+    if model := rows.models.get(card["model_id"]):
+        links.append((f"../../{model_page(card['model_id'])}", model["short_name"]))
+    write_page(
+        out / "charts" / entry.name / "index.html", "chart.html.j2", "../../", None,
+        chart={**card, "setting": _list_setting(entry, frame), "links": links}, spec=card["spec"],
+        sql=compose_sql(entry), rows=frame.head(_FIRST_ROWS).to_dicts(), count=len(frame),
+    )  # fmt: skip
+    return card
+
+
+def write_moved_page(out: Path, name: str, card: Card) -> None:
+    """Write the page of an alias, which leads to the chart of the card."""
+    write_page(out / "charts" / name / "index.html", "moved.html.j2", "../../", None, name=name, chart=card)
+
+
+def _make_card(out: Path, chart: ShownChart, rows: SiteRows) -> Card:
+    entry, frame = chart.entry, chart.frame
+    folder = out / "charts" / entry.name
+    spec = json.loads((folder / f"{entry.name}.vl.json").read_text("utf-8"))
+    with (folder / f"{entry.name}.svg").open(encoding="utf-8") as svg:
+        size = _SIZE.search(svg.read(1000))
+    title, subtitle = spec["title"]["text"], spec["title"]["subtitle"]
+    lines = [subtitle] if isinstance(subtitle, str) else subtitle
+    finding = summarize_grid(frame.filter("is_shown")) if entry.template == "paper" else lines[0]
+    hardware, kind = _list_devices(chart, rows), _KINDS.get(entry.template, entry.template)
+    model_id = str(entry.parameters.get("model_id"))
+    names = [rows.devices[id_]["name"] for id_ in hardware]
+    if model_id in rows.models:
+        names.append(rows.models[model_id]["short_name"])
+    text = [entry.name, title, finding, *lines, spec["description"], kind, *names, *hardware]
+    return {
+        "name": entry.name,
+        "title": title,
+        "subtitle": lines,
+        "finding": finding,
+        "description": spec["description"],
+        "kind": kind,
+        "hardware": hardware,
+        "model_id": model_id if model_id in rows.models else None,
+        "phases": frame["phase"].drop_nulls().unique().sort().to_list() if "phase" in frame.columns else [],
+        "text": " ".join(text).lower(),
+        "width": size[1] if size else None,
+        "height": size[2] if size else None,
+        "spec": spec,
+    }
+
+
+def _list_devices(chart: ShownChart, rows: SiteRows) -> list[str]:
+    """Return the ids of the devices that a chart shows: those that its entry names, and those of its rows."""
+    parameters = chart.entry.parameters
+    ids = [parameters.get("hardware_id"), *(parameters.get("devices") or [])]
+    if "hardware_id" in chart.frame.columns:
+        ids += chart.frame["hardware_id"].to_list()
+    return [id_ for id_ in dict.fromkeys(ids) if id_ in rows.devices]
+
+
+def _list_setting(entry: ChartEntry, frame: pl.DataFrame) -> dict[str, Any]:
+    """Return what a chart was drawn for, and where its figures come from."""
+    shown = ("precision_id", "convention", "batch_size", "sequence_length", "marks", "dtype")
+    setting = {name.removesuffix("_id"): entry.parameters.get(name) for name in shown}
+    if "layer" not in frame.columns:
+        setting["marks"] = None
+    for column, label in (("basis", "basis"), ("origin", "origin of the roofs"), ("source", "measured by")):
+        values = frame[column].drop_nulls().unique().sort().to_list() if column in frame.columns else []
+        setting[label] = "; ".join(values) or None
+    return setting

@@ -1,0 +1,133 @@
+"""The charts of a new site. A chart that cannot be published is left out with a reason; the others are not affected."""
+
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
+from functools import partial
+
+import duckdb
+import polars as pl
+
+from charts.gallery import ChartEntry
+from flows.site.chart_pages import Card, ShownChart, write_chart_page, write_moved_page
+from flows.site.chart_rows import is_drawable, query_chart
+from flows.site.drawing_processes import Drawings, submit_chart
+from flows.site.page_paths import is_folder_name
+from flows.site.site_files import SiteFiles
+from flows.site.site_rows import SiteRows
+from flows.site.snapshot_charts import (
+    SHIPPED_LIST,
+    SUFFIXES,
+    LeftOut,
+    compose_sql,
+    list_bad_entries,
+    list_snapshot_charts,
+)
+from warehouse.digest import digest_of
+from warehouse.errors import InputError, RunError, explain_disk_error, one_line
+from warehouse.version import step_code
+
+_NOTHING_TO_DRAW = "no roof of the dtype, or no points at the setting"
+
+
+class SiteCharts:
+    """The charts of a new site, from their queries to their pages.
+
+    Attributes
+    ----------
+    cards
+        What the gallery says about each published chart, by name.
+    drawn
+        Names of the charts that are drawn anew.
+    skipped
+        Names of shipped charts that have no roof or no points to draw.
+    left_out
+        Charts that cannot be published, with the reason.
+    """
+
+    def __init__(self, files: SiteFiles) -> None:
+        self.cards: dict[str, Card] = {}
+        self.drawn: list[str] = []
+        self.skipped: list[str] = []
+        self.left_out: list[LeftOut] = []
+        self._files = files
+        self._charts: list[ShownChart] = []
+
+    def query_and_draw(
+        self, connection: duckdb.DuckDBPyConnection, drawings: Drawings, progress: Callable[[str], None]
+    ) -> None:
+        """Query the rows of every chart, and submit those charts to be drawn whose rows changed."""
+        self.left_out += list_bad_entries(connection)
+        entries = [entry for entry in list_snapshot_charts(connection) if entry.on_site]
+        for number, entry in enumerate(entries, 1):
+            progress(f"querying {entry.name} ({number} of {len(entries)})")
+            with self._leaving_out(entry):
+                self._query_and_draw_one(entry, connection, drawings)
+
+    def write_pages(self, rows: SiteRows, failed: Mapping[str, BaseException]) -> None:
+        """Write the page of each chart, but leave out those whose drawing `failed`.
+
+        An alias gets a page that leads to its chart.
+        """
+        for chart in list(self._charts):
+            with self._leaving_out(chart.entry):
+                if chart.entry.name in failed:
+                    raise failed[chart.entry.name]
+        for chart in [chart for chart in self._charts if chart.entry.alias_of is None]:
+            with self._leaving_out(chart.entry):
+                self.cards[chart.entry.name] = write_chart_page(self._files.new, chart, rows)
+        for entry in [chart.entry for chart in self._charts if chart.entry.alias_of is not None]:
+            if card := self.cards.get(entry.alias_of or ""):
+                write_moved_page(self._files.new, entry.name, card)
+            else:
+                self._files.remove_chart(entry.name)
+
+    def refuse_if_all_failed(self) -> None:
+        """Raise `RunError` if shipped charts failed and no chart is left: then the fault is not a chart's."""
+        shipped = [chart for chart in self.left_out if chart.file == SHIPPED_LIST]
+        if shipped and not self.cards:
+            raise RunError(f"no chart could be drawn, so nothing was published: {shipped[0]}")
+
+    def _query_and_draw_one(self, entry: ChartEntry, connection: duckdb.DuckDBPyConnection, drawings: Drawings) -> None:
+        if not is_folder_name(entry.name):
+            raise InputError("expected another name: it is too long, or not a valid file name on some system")
+        frame = query_chart(connection, entry)
+        if not is_drawable(frame):
+            if entry.source:
+                raise InputError(_NOTHING_TO_DRAW)
+            self.skipped.append(entry.name)
+            return
+        self._charts.append(ShownChart(entry, frame))
+        files = {suffix: f"charts/{entry.name}/{entry.name}.{suffix}" for suffix in SUFFIXES}
+        sql = compose_sql(entry)
+        digest = digest_of([sql, frame.write_csv(), step_code("flows.site.render")])
+        if not self._files.reuse(entry.name, digest, files.values()):
+            targets = {suffix: self._files.new / file for suffix, file in files.items()}
+            targets.pop("sql").write_text(sql, "utf-8")
+            drawings.submit(entry.name, partial(submit_chart, entry, frame, targets))
+            self.drawn.append(entry.name)
+
+    @contextmanager
+    def _leaving_out(self, entry: ChartEntry) -> Iterator[None]:
+        """Leave a chart out if the block fails, unless the failure has nothing to do with the chart."""
+        try:
+            yield
+        except (Exception, pl.exceptions.PanicException) as error:
+            if _is_fault_of_home(error):
+                raise
+            self._charts = [chart for chart in self._charts if chart.entry.name != entry.name]
+            self.left_out.append(LeftOut(entry.source or SHIPPED_LIST, entry.name, _describe_fault(entry, error)))
+            self._files.remove_chart(entry.name)
+
+
+def _describe_fault(entry: ChartEntry, error: BaseException) -> str:
+    """Return in one line why a chart cannot be published, without file and name, which `LeftOut` names anyway."""
+    line = one_line(error)
+    if isinstance(error, InputError | RunError):
+        return line.removeprefix(f"{entry.source}: {entry.name}: ")
+    return f"{type(error).__name__}: {line}"
+
+
+def _is_fault_of_home(error: BaseException) -> bool:
+    """Return whether an error would hit any chart: the disk is full, or the snapshot is damaged."""
+    is_of_file = isinstance(error, duckdb.IOException | duckdb.FatalException | duckdb.InternalException)
+    return is_of_file or explain_disk_error(error) is not None or "Corrupt database" in str(error)

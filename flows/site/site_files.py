@@ -1,0 +1,61 @@
+"""The files of a new site; those that did not change are linked from the previous one."""
+
+import json
+import os
+import shutil
+from collections.abc import Iterable
+from pathlib import Path
+from typing import Any
+
+from warehouse.site_folder.manifest import MANIFEST, file_size, list_site_files, read_manifest, seal_manifest
+
+
+class SiteFiles:
+    """The folder of a new site, and what each part of it was made from.
+
+    A part is known by a name and by the digest of what it is made from; an empty digest is never equal to another.
+    """
+
+    def __init__(self, new: Path, previous: Path) -> None:
+        self.new, self.previous = new, previous
+        self._made_from: dict[str, str] = {}
+        self._manifest = read_manifest(previous)
+
+    def reuse(self, part: str, digest: str, files: Iterable[str]) -> bool:
+        """Link a part's files from the previous site if they are whole and made from the same; say whether they were.
+
+        The folders of the files exist afterwards.
+        """
+        self._made_from[part] = digest
+        files = list(files)
+        sizes = self._manifest.get("sizes", {})
+        is_same = bool(digest) and self._manifest.get("made_from", {}).get(part) == digest
+        is_same = is_same and all(file_size(self.previous / file) == sizes.get(file, -1) for file in files)
+        for file in files:
+            target = self.new / file
+            target.parent.mkdir(parents=True, exist_ok=True)
+            if is_same:
+                _link_or_copy(self.previous / file, target)
+        return is_same
+
+    def remove_chart(self, name: str) -> None:
+        """Remove a chart that turned out not to be publishable."""
+        self._made_from.pop(name, None)
+        shutil.rmtree(self.new / "charts" / name, ignore_errors=True)
+
+    def write_manifest(self, **facts: Any) -> None:
+        """Write the manifest, last of all: these facts, the digests of all parts, and the sizes of all files."""
+        manifest = {
+            "site_of": "rooflines",
+            **facts,
+            "made_from": dict(sorted(self._made_from.items())),
+            "sizes": {file: (self.new / file).stat().st_size for file in list_site_files(self.new)},
+        }
+        (self.new / MANIFEST).write_text(json.dumps(seal_manifest(manifest), indent=1) + "\n", "utf-8")
+
+
+def _link_or_copy(old: Path, new: Path) -> None:
+    try:
+        os.link(old, new)
+    except OSError:  # a disk without hard links
+        shutil.copy2(old, new)
