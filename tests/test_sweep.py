@@ -324,7 +324,7 @@ def test_a_query_is_never_written_onto_a_part(
     before = part.read_bytes()
     arguments = ["query", "select 1", "--format", "parquet", "--out", str(part), "--home", str(home.path)]
     assert run_command(arguments) == 2
-    assert "a file of the sweep small; expected one of your own" in capsys.readouterr().err
+    assert "a file of the sweep small; expected a file of yours" in capsys.readouterr().err
     assert part.read_bytes() == before
 
 

@@ -1,7 +1,6 @@
 """Write the result of a user's query to standard output, or atomically to a file."""
 
 import re
-import secrets
 import shutil
 import sys
 import tempfile
@@ -10,6 +9,7 @@ from dataclasses import replace
 from pathlib import Path
 
 from warehouse.errors import InputError
+from warehouse.files.atomic import write_atomically
 from warehouse.home import Home
 from warehouse.sandbox.question import Question, answer
 
@@ -63,14 +63,8 @@ def _write_whole(question: Question, out: Path) -> None:
     """Write a file next to its place, and rename it when it is complete."""
     with suppress(FileNotFoundError):
         out.lstat()  # reports a name that is too long before the query runs
-    partial = out.with_name(f".rooflines-{secrets.token_hex(4)}.partial")
-    try:
-        with partial.open("xb") as file:
-            answer(question, file)
-        partial.replace(out)
-    finally:
-        with suppress(OSError):
-            partial.unlink(missing_ok=True)
+    with write_atomically(out) as partial, partial.open("xb") as file:
+        answer(question, file)
 
 
 def _refuse_file_of_home(home: Home, out: Path) -> Path:

@@ -7,10 +7,11 @@ import polars as pl
 from flows.ingest.toml_writer import format_toml
 from flows.intensity.calibration import PARAMETERS, calibrate_measurements
 from warehouse.errors import InputError, explain_write_error
+from warehouse.files.atomic import write_file
 from warehouse.home import Home
 from warehouse.polars_frames import read_frame
 from warehouse.snapshot import open_snapshot
-from warehouse.sql_files import sql_folder
+from warehouse.sql_files import load_sql
 
 _DIGITS = 6  # of a parameter
 _KEY = ("hardware_id", "op_kind", "dtype")
@@ -27,7 +28,7 @@ def calibrate_home(home: Home) -> tuple[Path, pl.DataFrame]:
         Nothing was measured, the extra `calibrate` is not installed, or the file cannot be written.
     """
     with open_snapshot(home.snapshot) as connection:
-        measured = read_frame(connection, (sql_folder() / "calibration" / "measured.sql").read_text("utf-8"))
+        measured = read_frame(connection, load_sql("calibration/measured"))
     if measured.is_empty():
         raise InputError("calibrate: no measurements; expected some, from `rooflines ingest measurement` and a run")
     fitted = calibrate_measurements(measured)
@@ -41,9 +42,7 @@ def calibrate_home(home: Home) -> tuple[Path, pl.DataFrame]:
     with home.lock_for_writing():
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
-            partial = path.with_name(f".{path.name}.partial")
-            partial.write_text(format_calibrations(rows), "utf-8")
-            partial.replace(path)
+            write_file(path, format_calibrations(rows).encode())
         except OSError as error:
             raise explain_write_error(path, error, "a file") from None
     return path, rows

@@ -6,7 +6,6 @@ So it does not matter which machine writes a part, when, or how often.
 import hashlib
 import io
 import json
-import secrets
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor, as_completed
 from dataclasses import asdict
@@ -17,7 +16,7 @@ import polars as pl
 
 from flows.sweep.grid import Grid, Inputs, Part, compute_rows
 from warehouse.errors import InputError, one_line
-from warehouse.files.atomic import sync_file
+from warehouse.files.atomic import write_atomically
 from warehouse.files.bucket import BucketPath, Location
 from warehouse.staged_frames import is_whole
 from warehouse.sweeps.registry import PartFile
@@ -79,13 +78,8 @@ def is_whole_part(file: Path) -> bool:
 def _write_to_disk(rows: pl.DataFrame, target: Path) -> int:
     """Write a file atomically; return its size."""
     target.parent.mkdir(parents=True, exist_ok=True)
-    unfinished = target.with_suffix(f".{secrets.token_hex(4)}.partial")
-    try:
-        rows.write_parquet(unfinished, metadata={_NAME_IN_FILE: target.name}, **_FORMAT)
-        sync_file(unfinished)
-        unfinished.replace(target)
-    finally:
-        unfinished.unlink(missing_ok=True)
+    with write_atomically(target, sync=True) as partial:
+        rows.write_parquet(partial, metadata={_NAME_IN_FILE: target.name}, **_FORMAT)
     return target.stat().st_size
 
 
