@@ -23,7 +23,7 @@ from tests.support.inputs import PROFILE, assert_refused, make_source
 from warehouse.errors import InputError
 from warehouse.home import Home
 from warehouse.polars_frames import read_frame
-from warehouse.sql_files import sql_folder
+from warehouse.sql_files import load_sql
 
 PEAK, BANDWIDTH = 150e12, 700e9
 PLAIN = {"compute_efficiency": 0.8, "bandwidth_efficiency": 0.75, "overhead_s": 4e-6, "blend": 1.6}
@@ -213,7 +213,7 @@ def test_a_device_without_measurements_is_predicted_by_its_relative(snapshot: du
 
 def test_shipped_calibrations_are_those_of_the_shipped_measurements(snapshot: duckdb.DuckDBPyConnection) -> None:
     """Fitted again, attention of the H100 comes out as it ships."""
-    measured = read_frame(snapshot, (sql_folder() / "calibration" / "measured.sql").read_text("utf-8"))
+    measured = read_frame(snapshot, load_sql("calibration/measured"))
     again = calibrate_measurements(measured.filter(hardware_id="h100-sxm", kind="attention")).row(0, named=True)
     shipped = read_frame(
         snapshot, "select * from core.calibration where hardware_id = 'h100-sxm' and op_kind = 'attention'"

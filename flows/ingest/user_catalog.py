@@ -5,7 +5,7 @@ import shutil
 import tempfile
 from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -19,6 +19,7 @@ from flows.ingest.profile_conversion import convert_profile, find_profiles
 from flows.ingest.readers.measurement import refuse_unknown_devices
 from flows.ingest.source_file import SourceFile
 from warehouse.errors import Each, InputError, collect_refusals, explain_write_error, one_line
+from warehouse.files.atomic import write_atomically
 from warehouse.home import Home
 
 
@@ -154,21 +155,18 @@ def _write_entries(folder: Path, entries: Sequence[Entry], suffixes: Iterable[st
     """Write every entry under a temporary name first, so that a full disk keeps all of them out."""
     folder.mkdir(parents=True, exist_ok=True)
     paths = [folder / f"{entry.entry_id}{entry.suffix}" for entry in entries]
-    partials = [path.with_name(f".{path.name}.partial") for path in paths]
-    try:
+    with ExitStack() as stack:
+        partials = [stack.enter_context(write_atomically(path)) for path in paths]
         for entry, partial in zip(entries, partials, strict=True):
             if entry.stored_at is None:
                 partial.write_bytes(entry.content)
             else:
                 shutil.copyfile(entry.stored_at, partial)
-        return [_place_entry(*each, suffixes) for each in zip(entries, partials, paths, strict=True)]
-    finally:
-        for partial in partials:
-            partial.unlink(missing_ok=True)
+    return [_replace_others(*each, suffixes) for each in zip(entries, paths, strict=True)]
 
 
-def _place_entry(entry: Entry, partial: Path, path: Path, suffixes: Iterable[str]) -> AddedFile:
-    partial.replace(path)
+def _replace_others(entry: Entry, path: Path, suffixes: Iterable[str]) -> AddedFile:
+    """Delete the files of other formats that describe the same entry."""
     for other in _paths_of_entry(path.parent, entry.entry_id, suffixes):
         if other != path:
             other.unlink(missing_ok=True)

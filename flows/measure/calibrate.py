@@ -11,7 +11,7 @@ from warehouse.files.atomic import write_file
 from warehouse.home import Home
 from warehouse.polars_frames import read_frame
 from warehouse.snapshot import open_snapshot
-from warehouse.sql_files import sql_folder
+from warehouse.sql_files import load_sql
 
 _DIGITS = 6  # significant ones of a parameter
 _KEY = ("hardware_id", "op_kind", "dtype")
@@ -28,7 +28,7 @@ def calibrate_home(home: Home) -> tuple[Path, pl.DataFrame]:
         There are too few measurements, the extra `calibrate` is not installed, or the file cannot be written.
     """
     with open_snapshot(home.snapshot) as connection:
-        measured = read_frame(connection, (sql_folder() / "calibration" / "measured.sql").read_text("utf-8"))
+        measured = read_frame(connection, load_sql("calibration/measured"))
     if measured.is_empty():
         raise InputError("calibrate: no measurements; expected some, from `rooflines ingest measurement` and a run")
     fitted = calibrate_measurements(measured)

@@ -2,10 +2,8 @@
 
 import json
 import re
-import string
 from collections.abc import Iterable, Mapping, Sequence
 from functools import cache
-from pathlib import Path
 from typing import Annotated, Any, Literal
 
 import polars as pl
@@ -25,7 +23,8 @@ from flows.ingest.document import (
 from flows.ingest.source_file import SourceFile
 from flows.intensity.terms import Dtype
 from warehouse.errors import one_line
-from warehouse.sql_files import sql_folder
+from warehouse.sql_files import find_placeholders, load_all_sql, load_sql, sql_folder
+from warehouse.sql_values import find_parameters
 
 _Word = Annotated[str, StringConstraints(min_length=1, max_length=400, pattern=TEXT_PATTERN)]
 _Words = Annotated[list[_Word], Field(min_length=1)]
@@ -185,15 +184,9 @@ def _refuse_bad_name(chart: OwnChart, entry: Mapping[str, Any], where: str) -> N
 @cache
 def _find_parameters(template: str, marks: str) -> frozenset[str]:
     """Return the parameters of the query of a template, and of the marks that it draws."""
-    folder = sql_folder() / "charts"
-    points = {path.stem: path for path in (folder / "marks").glob("*.sql")}
-    asked = _read_placeholders(folder / f"{template}.sql")
-    drawn = points.keys() & (asked | ({marks} if "points" in asked else set()))
-    return frozenset(asked.union(*(_read_placeholders(points[name]) for name in drawn)) - drawn - {"points", "marks"})
-
-
-def _read_placeholders(query: Path) -> set[str]:
-    return set(string.Template(query.read_text("utf-8")).get_identifiers())
+    sql, points = load_sql(f"charts/{template}"), load_all_sql("charts/marks")
+    drawn = {marks if name == "points" else name for name in find_placeholders(sql)} & points.keys()
+    return frozenset(find_parameters(sql).union(*(find_parameters(points[name]) for name in drawn)) - {"marks"})
 
 
 def _entry_label(number: int) -> str:
