@@ -8,11 +8,11 @@ from datetime import datetime
 
 import polars as pl
 
-from flows.ingest.catalog import SourceFile, digest_of_sources
-from flows.ingest.kinds import READERS, Frames, read_kind, refuse_unknown_names
+from flows.ingest.kinds import CATALOG_KINDS, Frames, read_kind, refuse_unknown_names
 from flows.ingest.readers.calibration import transfer_to_relatives
 from flows.ingest.readers.gallery import mark_unknown_ids
 from flows.ingest.readers.measurement import add_measured_ceilings, refuse_unknown_devices
+from flows.ingest.source_file import SourceFile, digest_of_sources
 from flows.intensity.op_tables import INPUTS, TABLES, compute_op_tables
 from warehouse.errors import collect_refusals
 from warehouse.home import Home
@@ -20,13 +20,11 @@ from warehouse.load import StagedFile
 from warehouse.staged_frames import is_whole, stage_frames, staged_files
 from warehouse.version import step_code
 
-_DEGREES = [1, 2, 4, 8]  # tensor-parallel
-
 # what users' charts name, and the column that holds the name
 _NAMED_BY_CHARTS = {"hardware": "hardware_id", "model": "model_id", "op_set": "op_set_id", "precision": "precision_id"}
 
 # staged frames that are not tables of core
-NOT_TABLES = {"op", "relative", "fitted", *(f"origin_{kind}" for kind in READERS)}
+NOT_TABLES = {"op", "relative", "fitted", *(f"origin_{kind}" for kind in CATALOG_KINDS)}
 
 
 def stage_inputs(home: Home, sources: Sequence[SourceFile]) -> dict[str, StagedFile]:
@@ -39,7 +37,7 @@ def stage_inputs(home: Home, sources: Sequence[SourceFile]) -> dict[str, StagedF
     """
     inputs: dict[str, StagedFile] = {}
     with collect_refusals() as each:
-        for kind in READERS:
+        for kind in CATALOG_KINDS:
             with each():
                 inputs |= _stage_kind(home, kind, [source for source in sources if source.kind == kind])
     return inputs
@@ -81,7 +79,7 @@ def stage_sources(
     """
 
     def build() -> dict[str, pl.DataFrame]:
-        origins = pl.concat([_read(inputs[f"origin_{kind}"]) for kind in READERS])
+        origins = pl.concat([_read(inputs[f"origin_{kind}"]) for kind in CATALOG_KINDS])
         columns = ("source_id", "kind", "display_path", "sha256", "size_bytes")
         files = pl.DataFrame({name: getattr(source, name) for name in columns} for source in sources)
         return {
@@ -91,8 +89,8 @@ def stage_sources(
             .with_columns(pl.col("ingested_at").fill_null(now))
         }
 
-    made_from = ["source", digest_of_sources(sources), *(inputs[f"origin_{kind}"].inputs_sha256 for kind in READERS)]
-    return stage_frames(home.stage, ["source"], made_from, build)
+    origins = [inputs[f"origin_{kind}"].inputs_sha256 for kind in CATALOG_KINDS]
+    return stage_frames(home.stage, ["source"], ["source", digest_of_sources(sources), *origins], build)
 
 
 def find_chart_faults(frames: Frames) -> pl.DataFrame:
@@ -115,15 +113,15 @@ def _stage_kind(home: Home, kind: str, sources: Sequence[SourceFile]) -> dict[st
 
 def _inputs_of_kind(kind: str, sources: Sequence[SourceFile]) -> tuple[list[str], list[str]]:
     """Return the names of the frames of one kind, and what they are made from."""
-    read, tables = READERS[kind]
-    return [*tables, f"origin_{kind}"], [kind, digest_of_sources(sources), step_code(read.__module__)]
+    row = CATALOG_KINDS[kind]
+    return [*row.frames, f"origin_{kind}"], [kind, digest_of_sources(sources), step_code(row.read.__module__)]
 
 
 def _stage_ops(home: Home, inputs: Mapping[str, StagedFile], sources: Sequence[SourceFile]) -> dict[str, StagedFile]:
     def build() -> dict[str, pl.DataFrame]:
         frames = {name: _read(inputs[name]) for name in (*INPUTS, "op_set")}
         refuse_unknown_names({name: frame.lazy() for name, frame in frames.items()}, sources)
-        return compute_op_tables(**{name: frames[name] for name in INPUTS}, degrees=_DEGREES)
+        return compute_op_tables(**{name: frames[name] for name in INPUTS})
 
     made_from = [inputs[name].inputs_sha256 for name in (*INPUTS, "op_set")]
     return stage_frames(home.stage, TABLES, [*made_from, step_code("flows.intensity.op_tables")], build)

@@ -6,14 +6,12 @@ from pathlib import Path
 import polars as pl
 
 from flows.core_tables import find_chart_faults, scan_kind
-from flows.ingest.catalog import SourceFile, list_sources
-from flows.ingest.kinds import READERS, refuse_unknown_names
+from flows.ingest.catalog import list_sources
+from flows.ingest.kinds import CATALOG_KINDS, refuse_unknown_names
+from flows.ingest.source_file import SourceFile
 from flows.run import Summary, is_copy_due, is_published, new_run, record, record_unchanged
 from warehouse.errors import collect_refusals
 from warehouse.home import Home
-
-# kinds whose files may be of any size: the run reads them, once
-_LARGE = {"measurement"}
 
 
 def look_ahead(
@@ -60,9 +58,11 @@ def _refuse_bad_files(home: Home, sources: list[SourceFile], warn: Callable[[str
     """Raise `InputError` if a run would refuse a file of the catalog; files that a run has staged are good."""
     frames: dict[str, pl.LazyFrame] = {}
     with collect_refusals() as each:
-        for kind in (kind for kind in READERS if kind not in _LARGE):
+        for name, kind in CATALOG_KINDS.items():
+            if kind.max_bytes is None:  # files of any size are read once, by the run itself
+                continue
             with each():
-                frames |= scan_kind(home, kind, [source for source in sources if source.kind == kind])
+                frames |= scan_kind(home, name, [source for source in sources if source.kind == name])
     refuse_unknown_names(frames, sources)
     for name, fault in find_chart_faults(frames).select("name", "fault").drop_nulls().iter_rows():
         warn(f"gallery.toml: {name}: {fault}; the chart is left out")

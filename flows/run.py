@@ -18,7 +18,7 @@ import duckdb
 import polars as pl
 
 from flows.core_tables import NOT_TABLES, stage_inputs, stage_sources, stage_tables
-from flows.ingest.catalog import SourceFile, digest_of_sources
+from flows.ingest.source_file import SourceFile, digest_of_sources
 from flows.site.build import SiteReport, build_site, read_left_out
 from flows.site.publish import publish_site
 from flows.site.snapshot_charts import LeftOut, summarize_left_out
@@ -128,9 +128,10 @@ def _publish_anew(
     progress: Progress,
 ) -> Summary:
     progress(f"reading {len(sources)} files")
-    tables = perform(stage_inputs, home, sources)
+    inputs = perform(stage_inputs, home, sources)
     progress("computing intensities")
-    tables |= perform(stage_tables, home, tables, sources)
+    computed = perform(stage_tables, home, inputs, sources)
+    tables = inputs | computed
     progress("loading tables")
     changes = perform(load, home, this, tables, sources, altered)
     progress("checking")
@@ -140,7 +141,7 @@ def _publish_anew(
     site, draft = perform(draw_site, home, this, candidate, progress)
     for line in summarize_left_out(site.left_out):
         progress(f"left out {line}")
-    perform(promote, home, this, candidate, tables, keep, draft)
+    perform(promote, home, this, candidate, [*inputs.values(), *computed.values()], keep, draft)
     return Summary(this.run_id, "succeeded", tuple(changes), site, site.left_out)
 
 
@@ -275,7 +276,7 @@ def draw_site(home: Home, this: Run, candidate: Path, progress: Progress = lambd
     return report, draft
 
 
-def promote(home: Home, this: Run, candidate: Path, tables: Mapping[str, StagedFile], keep: int, draft: Draft) -> None:
+def promote(home: Home, this: Run, candidate: Path, staged: Sequence[StagedFile], keep: int, draft: Draft) -> None:
     """Publish snapshot and site; delete the staged files of earlier runs, and old snapshots."""
     refuse_conflicts(draft.new, home.site)
     snapshot.promote(candidate, home, this.run_id, keep)
@@ -283,7 +284,7 @@ def promote(home: Home, this: Run, candidate: Path, tables: Mapping[str, StagedF
     with suppress(OSError, duckdb.Error):  # it is published: the next run does what a full disk leaves undone here
         with open_build(home) as connection:
             finish_run(connection, this.run_id, "succeeded")
-        delete_other_files(home.stage, tables.values())
+        delete_other_files(home.stage, staged)
 
 
 @contextmanager

@@ -13,7 +13,7 @@ from pathlib import Path
 
 import polars as pl
 
-from flows.intensity.grid import PHASES
+from flows.intensity.terms import PHASES
 from flows.sweep.grid import Grid, Part, compute_rows, cut_into_parts
 from flows.sweep.parts import run_in_threads, write_part
 from tests.support.sweeps import read_shipped_inputs

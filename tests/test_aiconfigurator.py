@@ -110,5 +110,5 @@ def test_what_is_no_table(tmp_path: Path, content: bytes) -> None:
 
 
 def test_a_folder_without_tables(tmp_path: Path) -> None:
-    with pytest.raises(InputError, match=r"no table of AIConfigurator in it; expected gemm_perf\.parquet"):
+    with pytest.raises(InputError, match=r"no aiconfigurator file in it; expected gemm_perf\.parquet"):
         add_files(Home(tmp_path / "home"), "aiconfigurator", [str(tmp_path)])

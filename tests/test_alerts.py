@@ -8,12 +8,12 @@ from types import SimpleNamespace
 import pytest
 
 from flows.cli.app import run_command
-from flows.orchestrate.alerts import COMMAND, URL, Trouble, tell, tell_of_failed_run
-from flows.orchestrate.served import SERVED_BY
+from flows.orchestrate.alerts import COMMAND, URL, Alert, alert_failed_run, send_alert
+from flows.orchestrate.served_runs import SERVED_BY
 from tests.support.listener import listen
 from warehouse.home import Home
 
-REJECTED = Trouble(event="file-rejected", home="/srv/home", reason="broken TOML", file="bad.toml", flow_run_id="7")
+REJECTED = Alert(event="file-rejected", home="/srv/home", reason="broken TOML", file="bad.toml", flow_run_id="7")
 
 
 @pytest.fixture(autouse=True)
@@ -27,7 +27,7 @@ def test_a_webhook_and_a_command_get_the_same_document(tmp_path: Path, monkeypat
     with listen() as listener:
         monkeypatch.setenv(URL, listener.url)
         monkeypatch.setenv(COMMAND, f"cat > {shlex.quote(str(out))}")
-        tell(REJECTED)
+        send_alert(REJECTED)
     (document,) = listener.documents
     assert json.loads(out.read_text("utf-8")) == document
     told = {"event": "file-rejected", "home": "/srv/home", "reason": "broken TOML", "file": "bad.toml"}
@@ -40,7 +40,7 @@ def test_a_webhook_and_a_command_get_the_same_document(tmp_path: Path, monkeypat
     [
         (URL, "http://127.0.0.1:1/", "Connection refused"),
         (URL, "http://127.0.0.1:port/", "nonnumeric port"),
-        (URL, "file:///etc/hostname", "expected an address"),
+        (URL, "file:///etc/hostname", "expected a URL"),
         (COMMAND, "exit 3", "exit status 3"),
         (COMMAND, "/no/such/command 2>&-", "exit status 127"),
     ],
@@ -49,9 +49,9 @@ def test_an_alert_that_nobody_takes_is_one_line_and_no_error(
     variable: str, target: str, reason: str, monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setenv(variable, target)
-    tell(REJECTED)
+    send_alert(REJECTED)
     (line,) = capfd.readouterr().err.splitlines()
-    assert line.startswith(f"rooflines: {variable}: the alert was not taken: ")
+    assert line.startswith(f"rooflines: {variable}: the alert was not accepted: ")
     assert reason in line
 
 
@@ -60,17 +60,17 @@ def test_a_webhook_that_answers_with_an_error_did_not_take_the_alert(
 ) -> None:
     with listen(500) as listener:
         monkeypatch.setenv(URL, listener.url)
-        tell(REJECTED)
+        send_alert(REJECTED)
     assert "HTTP Error 500" in capfd.readouterr().err
 
 
 def test_serving_says_a_line_and_nothing_else_does(
     monkeypatch: pytest.MonkeyPatch, capfd: pytest.CaptureFixture[str]
 ) -> None:
-    tell(REJECTED)
+    send_alert(REJECTED)
     assert capfd.readouterr().err == ""
     monkeypatch.setenv(SERVED_BY, "1")
-    tell(REJECTED)
+    send_alert(REJECTED)
     assert capfd.readouterr().err == "rooflines: bad.toml rejected: broken TOML\n"
 
 
@@ -81,7 +81,7 @@ def test_of_runs_within_each_other_the_outer_one_tells(monkeypatch: pytest.Monke
         monkeypatch.setenv(URL, listener.url)
         for parent in ("a task", None):
             run = SimpleNamespace(name="night", id=1, parameters={"home": "/srv/home"}, parent_task_run_id=parent)
-            tell_of_failed_run(flow, run, state)
+            alert_failed_run(flow, run, state)
     (document,) = listener.documents
     expected = {"event": "run-failed", "home": "/srv/home", "flow": "refresh", "run": "night", "flow_run_id": "1"}
     assert document.items() >= {**expected, "reason": "no such file"}.items()

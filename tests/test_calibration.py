@@ -16,14 +16,14 @@ from flows.cli.app import run_command
 from flows.ingest.catalog import SHIPPED
 from flows.ingest.readers.calibration import read_calibrations, transfer_to_relatives
 from flows.intensity.calibration import PARAMETERS, Kernels, calibrate_measurements, fit_form, predict_s
-from flows.measure.calibrate import calibrate_home, to_toml
+from flows.measure.calibrate import calibrate_home, format_calibrations
 from tests.benchmark_predictions import main as print_errors
 from tests.support.files import ROOT, write_file
 from tests.support.inputs import PROFILE, assert_refused, make_source
 from warehouse.errors import InputError
 from warehouse.home import Home
 from warehouse.polars_frames import read_frame
-from warehouse.sql_files import sql_folder
+from warehouse.sql_files import load_sql
 
 PEAK, BANDWIDTH = 150e12, 700e9
 PLAIN = {"compute_efficiency": 0.8, "bandwidth_efficiency": 0.75, "overhead_s": 4e-6, "blend": 1.6}
@@ -97,19 +97,19 @@ def test_the_form_is_the_one_that_predicts_what_is_held_out() -> None:
 def test_a_file_of_calibrations_reads_as_it_was_written(tmp_path: Path) -> None:
     models = [f"m{i % 3}" for i in range(len(GRID))]
     rows = calibrate_measurements(frame(predict_s(kernels(GRID), TILED), models)).with_columns(origin=pl.lit("me"))
-    path = write_file(tmp_path, "calibrations.toml", to_toml(rows))
+    path = write_file(tmp_path, "calibrations.toml", format_calibrations(rows))
     again = read_calibrations([make_source(path, "calibration")])["fitted"]
     for name in PARAMETERS:
         assert again[name].null_count() == rows[name].null_count()
         assert again[name].drop_nulls().to_list() == pytest.approx(rows[name].drop_nulls().to_list(), rel=1e-5)
-    bad = write_file(tmp_path, "calibrations.toml", to_toml(rows).replace("blend = ", "blend = -", 1))
+    bad = write_file(tmp_path, "calibrations.toml", format_calibrations(rows).replace("blend = ", "blend = -", 1))
     assert_refused(lambda: read_calibrations([make_source(bad, "calibration")]), names=["blend", "greater"])
 
 
 def test_relatives_lend_what_a_device_lacks(tmp_path: Path) -> None:
     models = [f"m{i % 3}" for i in range(len(GRID))]
     one = calibrate_measurements(frame(predict_s(kernels(GRID), PLAIN), models)).with_columns(origin=pl.lit("me"))
-    path = write_file(tmp_path, "calibrations.toml", to_toml(one))
+    path = write_file(tmp_path, "calibrations.toml", format_calibrations(one))
     mine = read_calibrations([make_source(path, "calibration")])["fitted"]
     fitted = pl.concat([mine, mine.with_columns(hardware_id=pl.lit("e"), op_kind=pl.lit("qk"))])
     named = [("x", "d", 1), ("x", "e", 2), ("d", "e", 1)]
@@ -213,7 +213,7 @@ def test_a_device_without_measurements_is_predicted_by_its_relative(snapshot: du
 
 def test_shipped_calibrations_are_those_of_the_shipped_measurements(snapshot: duckdb.DuckDBPyConnection) -> None:
     """Fitted again, attention of the H100 comes out as it ships."""
-    measured = read_frame(snapshot, (sql_folder() / "calibration" / "measured.sql").read_text("utf-8"))
+    measured = read_frame(snapshot, load_sql("calibration/measured"))
     again = calibrate_measurements(measured.filter(hardware_id="h100-sxm", kind="attention")).row(0, named=True)
     shipped = read_frame(
         snapshot, "select * from core.calibration where hardware_id = 'h100-sxm' and op_kind = 'attention'"

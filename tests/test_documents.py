@@ -20,15 +20,16 @@ from pydantic import AliasChoices, BaseModel
 
 from flows.cli.app import app, run_command
 from flows.ingest.catalog import list_sources
-from flows.ingest.incoming import recognize_kind
-from flows.ingest.kinds import read_kind
+from flows.ingest.kinds import CATALOG_KINDS, INGESTED_KINDS, read_kind, recognize_kind
 from flows.ingest.profiles import aiconfigurator, nsight, torch_profiler, vidur
 from flows.ingest.readers import device_table, measurement, ops
 from flows.ingest.readers.calibration import Calibration
+from flows.ingest.readers.elementwise import Elementwise
 from flows.ingest.readers.gallery import OwnChart
 from flows.ingest.readers.hardware import Bandwidth, Compute, Device
 from flows.ingest.readers.model_families import Config
-from flows.ingest.readers.workload import Elementwise, Precision, Workload
+from flows.ingest.readers.precision import Precision
+from flows.ingest.readers.workload import Workload
 from flows.measure import standalone
 from flows.site.snapshot_charts import list_snapshot_charts
 from tests.support.documents import (
@@ -139,7 +140,7 @@ def test_files_of_the_catalog(block: Block, folder: Path, tmp_path: Path) -> Non
         if kind == "gallery":
             assert frames["own_chart"].collect()["fault"].to_list() == [None] * block.text.count("[[chart]]")
     if not lists:
-        kind = "model" if block.language == "json" else recognize_kind(path)
+        kind = recognize_kind(path)
         assert run_command(["ingest", kind, str(path), "--home", str(tmp_path / "home")]) == 0
 
 
@@ -391,6 +392,15 @@ def test_every_field_of_a_model_is_described() -> None:
         names = [str(choice) for choice in alias.choices] if isinstance(alias, AliasChoices) else [name]
         assert said.keys() >= set(names)
         assert all((said[known] == "required") == field.is_required() for known in names), name
+
+
+def test_every_kind_of_file_is_described() -> None:
+    assert [
+        kind for kind in INGESTED_KINDS if not any(f"rooflines ingest {kind} " in text for text in TEXTS.values())
+    ] == []
+    paths = " ".join(named_in(section("warehouse/README.md", "The home")))
+    for kind in CATALOG_KINDS.values():
+        assert [pattern for pattern in kind.patterns[:1] if f"catalog/{pattern.replace('*', 'ID')}" not in paths] == []
 
 
 TABLES: Mapping[str, tuple[str, str, set[str]]] = {

@@ -35,7 +35,9 @@ from warehouse.engine.file_format import STORAGE_NUMBER, read_storage_version
 from warehouse.errors import InputError, RunError, explain_disk_error, one_line
 from warehouse.home import Home
 from warehouse.load import Fingerprints
+from warehouse.rows import fetch_column
 from warehouse.site_folder.manifest import read_inputs_digest
+from warehouse.snapshot import open_snapshot, refuse_earlier_version
 
 _HEADER, _BLOCK = 12_288, 262_144  # bytes of a DuckDB file
 
@@ -445,7 +447,35 @@ def test_tables_that_were_edited(name: str, home: Home, shipped: Path, whole: Fi
 
 def later_migration(database: Path) -> None:
     with duckdb.connect(str(database)) as connection:
-        connection.execute("insert into core.schema_migration (version, name) values (999, '999_later.sql')")
+        connection.execute("insert into core.schema_migration values (999, '999_later.sql', now(), repeat('0', 64))")
+
+
+def test_a_home_of_an_earlier_version_is_made_anew(home: Home, shipped: Path, caplog: pytest.LogCaptureFixture) -> None:
+    mine = home.catalog / "hardware" / "mine.toml"
+    mine.parent.mkdir(parents=True)
+    mine.write_text(
+        (shipped / "hardware" / "a40.toml").read_text("utf-8").replace('"a40"', '"mine"').replace('"A40"', '"M"')
+    )
+    whole = content(home.snapshot)
+    for database in (home.build, home.snapshot):
+        with duckdb.connect(str(database)) as connection:
+            connection.execute("drop table core.run_left_out cascade")
+            connection.execute("alter table core.run drop column error")
+            connection.execute("update core.schema_migration set version = 9")
+    with open_snapshot(home.snapshot) as connection, pytest.raises(InputError, match="`rooflines run` renews it"):
+        refuse_earlier_version(connection)
+    caplog.clear()
+    assert plain_run(home, shipped).status == "succeeded"
+    assert [line for line in caplog.messages if "earlier" in line] == [
+        "build.duckdb was made by an earlier version; rebuilt from the catalog"
+    ]
+    with open_snapshot(home.snapshot) as connection:
+        refuse_earlier_version(connection)
+        assert fetch_column(connection, "select hardware_id from core.hardware order by 1") == ["a40", "mine"]
+        assert len(fetch_column(connection, "select run_id from mart.run_history")) == 2
+    mine.unlink()
+    assert plain_run(home, shipped).status == "succeeded"
+    assert content(home.snapshot) == whole
 
 
 def later_duckdb(database: Path) -> None:
@@ -684,17 +714,13 @@ def test_homes_that_cannot_be(name: str, built: Home, tmp_path: Path, capsys: py
 @pytest.mark.slow
 def test_two_homes_at_once(shipped: Path, tmp_path: Path) -> None:
     """Two commands with servers of their own, and one home of Prefect's for both."""
-    script = "import sys; from pathlib import Path; from flows.cli.app import main; from flows.ingest import catalog\n"
-    script += "from flows.site import drawing_processes; drawing_processes.start = lambda: None\n"
-    script += "from tests.support.whole_runs import drawn_by_nobody\n"
-    script += "catalog.SHIPPED = Path(sys.argv.pop())\nwith drawn_by_nobody(): main()"
+    command = [sys.executable, "-P", "-m", "tests.support.small_command", str(shipped), "run", "--home"]
     environment = {name: value for name, value in os.environ.items() if not name.startswith("PREFECT_")}
     environment |= {"PREFECT_HOME": str(tmp_path / "prefect"), "PYTHONPATH": str(ROOT)}
     homes = [Home(tmp_path / name) for name in ("one", "other")]
     runs = [
         subprocess.Popen(
-            [sys.executable, "-P", "-c", script, "run", "--home", str(home.path), str(shipped)],
-            env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+            [*command, str(home.path)], env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
         )
         for home in homes
     ]  # fmt: skip

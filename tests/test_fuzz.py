@@ -15,7 +15,7 @@ from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, get_args
+from typing import Any
 
 import duckdb
 import polars as pl
@@ -27,8 +27,7 @@ from flows.cli.options import read_statement
 from flows.ingest import catalog
 from flows.ingest import user_catalog as entries
 from flows.ingest.catalog import SHIPPED
-from flows.ingest.incoming import recognize_kind
-from flows.ingest.kinds import read_kind
+from flows.ingest.kinds import INGESTED_KINDS, read_kind, recognize_kind
 from tests.support.files import ROOT
 from tests.support.inputs import (
     ATTENTION,
@@ -154,9 +153,9 @@ class Reader:
         """Read a file as a command would."""
         if self.kind == "statement":
             read_statement(None, path)
-        elif self.kind in get_args(entries.Kind):
+        elif self.kind in INGESTED_KINDS:
             device = "a40" if self.kind in {"vidur", "nsight", "torch-profiler"} else None
-            entries.add_files(home, self.kind, [str(path)], replace=True, hardware_id=device)  # type: ignore[arg-type]
+            entries.add_files(home, self.kind, [str(path)], replace=True, hardware_id=device)
         else:
             for frame in read_kind(self.kind, [make_source(path, self.kind)]).values():
                 frame.collect()
@@ -275,8 +274,7 @@ def small(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Home]:
     (folder / "home").mkdir()
     (folder / "given").mkdir()
     with pytest.MonkeyPatch.context() as patch:
-        for module in (catalog, entries):
-            patch.setattr(module, "SHIPPED", folder / "shipped")
+        patch.setattr(catalog, "SHIPPED", folder / "shipped")
         yield Home(folder / "home")
 
 

@@ -66,8 +66,8 @@ def test_an_own_gallery_is_read(tmp_path: Path) -> None:
         ("batch_size = 8", 'batch_size = "8"', 'chart[0].batch_size = "8": expected'),
         ("batch_size = 8", "batch = 8", "chart[0].batch: unknown field"),
         ("batch_size = 8", 'batch_size = 8\nmarks = "nearest"', 'chart[0].marks = "nearest": expected computed'),
-        ("batch_size = 8", 'dtype = "fp16"', "chart[0].dtype: no parameter of house"),
-        ("batch_size = 8", "sql = 'select 1'", "no parameter of house"),
+        ("batch_size = 8", 'dtype = "fp16"', "chart[0].dtype: not a parameter of house"),
+        ("batch_size = 8", "sql = 'select 1'", "not a parameter of house"),
     ],
 )
 def test_a_bad_entry_is_named_and_the_others_are_read(old: str, new: str, said: str, tmp_path: Path) -> None:

@@ -13,8 +13,9 @@ import pytest
 
 from flows.ingest import incoming
 from flows.ingest import user_catalog as entries
-from flows.ingest.incoming import accept_incoming, recognize_kind
-from flows.ingest.user_catalog import AddedFile, Kind
+from flows.ingest.incoming import accept_incoming
+from flows.ingest.kinds import recognize_kind
+from flows.ingest.user_catalog import AddedFile
 from tests.support.inputs import DEVICE
 from warehouse.errors import InputError, RunError, one_line
 from warehouse.home import Home
@@ -115,7 +116,7 @@ def left(home: Home) -> list[str]:
 
 
 def test_a_bad_file_never_stops_the_ones_after_it(home: Home) -> None:
-    """Whatever is wrong with it: half a character, UTF-16, a name that is no text or that only just fits."""
+    """Whatever is wrong with it: an unpaired surrogate, UTF-16, a name that is no text or that only just fits."""
     put(home, "a.json", json.dumps({**json.loads(CONFIG), "_name_or_path": "\ud800"}))
     put(home, "b.toml", DEVICE).write_text(DEVICE, "utf-16")
     put(home, f"{'é' * 124}.toml", "x")
@@ -125,7 +126,7 @@ def test_a_bad_file_never_stops_the_ones_after_it(home: Home) -> None:
     put(home, "z.toml", DEVICE)
     reasons = told(home)
     assert reasons.pop("z.toml") is None
-    assert '_name_or_path = "\\ud800": half a character' in (reasons["a.json"] or "")
+    assert '_name_or_path = "\\ud800": unpaired surrogate' in (reasons["a.json"] or "")
     assert "UTF-16" in (reasons["b.toml"] or "")
     assert "not UTF-8" in (reasons["ops/caf�.csv"] or "")
     assert len(reasons) == 4
@@ -170,7 +171,7 @@ def test_what_ends_the_program_ends_it(home: Home, error: BaseException, monkeyp
 
 
 def raising(error: BaseException, name: str) -> Callable[..., list[AddedFile]]:
-    def add(home: Home, kind: Kind, paths: list[str], **options: bool) -> list[AddedFile]:
+    def add(home: Home, kind: str, paths: list[str], **options: bool) -> list[AddedFile]:
         if paths[0].endswith(name):
             raise error
         return entries.add_files(home, kind, paths, **options)  # type: ignore[arg-type]
@@ -190,7 +191,7 @@ def a_folder(path: Path) -> None:
 @pytest.mark.parametrize("is_before", [True, False])
 @pytest.mark.parametrize(
     ("change", "reason", "stays"),
-    [(Path.unlink, "it is not there any more", False), (appended, "", True), (a_folder, "", True)],
+    [(Path.unlink, "it no longer exists", False), (appended, "", True), (a_folder, "", True)],
 )
 def test_a_file_that_changes_while_it_is_read(
     home: Home,
@@ -202,7 +203,7 @@ def test_a_file_that_changes_while_it_is_read(
 ) -> None:
     """It waits for the next time, and what vanished is told of, if it was not taken in before."""
 
-    def add(home: Home, kind: Kind, paths: list[str], **options: bool) -> list[AddedFile]:
+    def add(home: Home, kind: str, paths: list[str], **options: bool) -> list[AddedFile]:
         if paths[0].endswith("b.toml"):
             return entries.add_files(home, kind, paths, **options)  # type: ignore[arg-type]
         if is_before:

@@ -10,10 +10,11 @@ from hypothesis import strategies as st
 
 from flows.ingest.catalog import list_sources
 from flows.ingest.document import parse
-from flows.ingest.kinds import READERS, read_kind
+from flows.ingest.kinds import CATALOG_KINDS, read_kind
 from flows.ingest.readers.hardware import read_hardware
 from flows.ingest.readers.model import make_short_name, read_models
-from flows.ingest.readers.workload import read_precisions, read_workloads
+from flows.ingest.readers.precision import read_precisions
+from flows.ingest.readers.workload import read_workloads
 from tests.support.files import write_file
 from tests.support.inputs import CONFIG, DEVICE, WORKLOAD, assert_refused, make_source
 from warehouse.errors import InputError
@@ -106,8 +107,8 @@ def test_config(tmp_path: Path) -> None:
         (config(hidden_size=...), ["hidden_size", "missing"]),
         (config(hidden_size=-1), ["hidden_size", "-1", "greater"]),
         (config(hidden_size="4096"), ["hidden_size", '"4096"', "integer"]),
-        (config(num_attention_heads=33), ["num_attention_heads that divide hidden_size"]),
-        (config(num_key_value_heads=5), ["num_key_value_heads that divide num_attention_heads"]),
+        (config(num_attention_heads=33), ["num_attention_heads to divide hidden_size"]),
+        (config(num_key_value_heads=5), ["num_key_value_heads to divide num_attention_heads"]),
         ("[1, 2]", ["architectures"]),
         ("{", ["broken JSON"]),
         ('{"a": ' + "9" * 5000 + "}", ["broken JSON"]),
@@ -163,7 +164,7 @@ def test_a_catalog_without_files(tmp_path: Path) -> None:
 
 def test_the_shipped_catalog_says_where_every_value_comes_from(tmp_path: Path) -> None:
     sources = list_sources(Home(tmp_path))
-    for kind in READERS:
+    for kind in CATALOG_KINDS:
         origins = read_kind(kind, sources)["origin"].collect()["origin"]
         assert (origins.str.len_chars() > 0).all()
         assert not any("not stated" in text for text in origins)
@@ -195,7 +196,7 @@ def test_no_text_gets_more_than_one_line(tmp_path_factory: pytest.TempPathFactor
     path = tmp_path_factory.getbasetemp() / f"fuzz-{kind}.{suffix}"
     path.write_text(text, "utf-8", errors="replace")
     with pytest.raises(InputError, match=re.escape(path.name)) as caught:
-        READERS[kind][0]([make_source(path, kind)])
+        CATALOG_KINDS[kind].read([make_source(path, kind)])
     assert "Traceback" not in str(caught.value)
 
 

@@ -15,10 +15,9 @@ from hypothesis import strategies as st
 from flows import run as steps
 from flows.core_tables import stage_inputs, stage_tables
 from flows.ingest import catalog
-from flows.ingest import user_catalog as entries
 from flows.ingest.catalog import list_sources
 from flows.ingest.document import ID_PATTERN
-from flows.ingest.user_catalog import Kind, add_files
+from flows.ingest.user_catalog import add_files
 from tests.support.inputs import CONFIG, DEVICE, WORKLOAD
 from tests.support.whole_runs import small_catalog
 from warehouse.build import open_build
@@ -44,8 +43,7 @@ def small(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
     """A small catalog in the place of the shipped one."""
     shipped = small_catalog(tmp_path_factory.mktemp("shipped"))
     with pytest.MonkeyPatch.context() as patch:
-        for module in (catalog, entries):
-            patch.setattr(module, "SHIPPED", shipped)
+        patch.setattr(catalog, "SHIPPED", shipped)
         yield
 
 
@@ -66,7 +64,7 @@ def table(columns: str, row: Sequence[object]) -> str:
     return file.getvalue()
 
 
-def files(entry_id: str, name: str, number: int) -> dict[tuple[Kind, str], str]:
+def files(entry_id: str, name: str, number: int) -> dict[tuple[str, str], str]:
     """Return files that have the name wherever it can stand, under an id of their own."""
     own_id = f"{number}{entry_id}"[:60]
     ops = [name, name, 1, 2, 3]
@@ -83,7 +81,7 @@ def files(entry_id: str, name: str, number: int) -> dict[tuple[Kind, str], str]:
     }
 
 
-def add_good_ones(home: Home, kind: Kind, names: Mapping[Path, str]) -> set[str]:
+def add_good_ones(home: Home, kind: str, names: Mapping[Path, str]) -> set[str]:
     """Put files into the catalog but for those that are refused, each in one line, and return the names in them."""
     refused: set[Path] = set()
     try:
@@ -110,9 +108,9 @@ def load(home: Home) -> None:
         steps.refuse_offences(steps.check(home))
 
 
-def written(folder: Path, given: Sequence[tuple[str, str]]) -> dict[Kind, dict[Path, str]]:
+def written(folder: Path, given: Sequence[tuple[str, str]]) -> dict[str, dict[Path, str]]:
     """Write files of every kind, and return which name stands in each."""
-    by_kind: dict[Kind, dict[Path, str]] = {}
+    by_kind: dict[str, dict[Path, str]] = {}
     for number, (entry_id, name) in enumerate(given):
         for (kind, file), text in files(entry_id, name, number).items():
             path = folder / kind / file

@@ -131,8 +131,8 @@ def test_only_a_duckdb_on_which_this_was_tried_runs_users_sql(
             assert connection.sql("select count(*) > 0 from mart.roof").fetchall() == [(True,)]
             with pytest.raises(duckdb.PermissionException) as caught:
                 ask(connection, "select 1")
-    assert str(caught.value) == "DuckDB 2.1.0 was not tried for users' SQL; expected 1.5 or 2.0"
-    assert caplog.messages == ["DuckDB 2.1.0 was not tried, but 1.5, 2.0; users' SQL is not run on it"]
+    assert str(caught.value) == "DuckDB 2.1.0 was not tested for users' SQL; expected 1.5 or 2.0"
+    assert caplog.messages == ["DuckDB 2.1.0 was not tested, only 1.5, 2.0; it does not run users' SQL"]
 
 
 def test_a_command_says_in_one_line_that_its_duckdb_was_not_tried(finished: Home, tmp_path: Path) -> None:
@@ -140,9 +140,9 @@ def test_a_command_says_in_one_line_that_its_duckdb_was_not_tried(finished: Home
     path = os.pathsep.join([str(tmp_path), str(ROOT)])
     (tmp_path / "own.sql").write_text("select 1")
     for arguments, last in (
-        (["query", "select 1"], "rooflines: query: DuckDB 2.1.0 was not tried for users' SQL; expected 1.5 or 2.0"),
-        (["chart", "--sql", str(tmp_path / "own.sql")], "rooflines: chart: --sql: DuckDB 2.1.0 was not tried"),
-        (["schema", "mart.roof"], "DuckDB 2.1.0 was not tried, but 1.5, 2.0"),
+        (["query", "select 1"], "rooflines: query: DuckDB 2.1.0 was not tested for users' SQL; expected 1.5 or 2.0"),
+        (["chart", "--sql", str(tmp_path / "own.sql")], "rooflines: chart: --sql: DuckDB 2.1.0 was not tested"),
+        (["schema", "mart.roof"], "DuckDB 2.1.0 was not tested, only 1.5, 2.0"),
     ):
         command = [sys.executable, "-m", "flows.cli", *arguments, "--home", str(finished.path)]
         environment = {**os.environ, "PYTHONPATH": path}

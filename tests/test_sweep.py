@@ -2,8 +2,6 @@
 
 import errno
 import os
-import re
-import shlex
 import signal
 import subprocess
 import sys
@@ -19,12 +17,11 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from flows.cli.app import run_command
-from flows.intensity.grid import PHASES
+from flows.intensity.terms import PHASES
 from flows.sweep.grid import Grid, Part, compute_rows, cut_into_parts
 from flows.sweep.parts import part_path, run_in_threads
 from flows.sweep.request import Request, parse_range
 from flows.sweep.run import run_sweep
-from tests.support.documents import README, split_cells
 from tests.support.files import ROOT
 from tests.support.hostile import REFUSED
 from tests.support.inputs import DEVICE
@@ -327,7 +324,7 @@ def test_a_query_is_never_written_onto_a_part(
     before = part.read_bytes()
     arguments = ["query", "select 1", "--format", "parquet", "--out", str(part), "--home", str(home.path)]
     assert run_command(arguments) == 2
-    assert "a file of the sweep small; expected one of your own" in capsys.readouterr().err
+    assert "a file of the sweep small; expected a file of yours" in capsys.readouterr().err
     assert part.read_bytes() == before
 
 
@@ -345,18 +342,18 @@ def swept(finished: Home, tmp_path_factory: pytest.TempPathFactory) -> Home:
     [
         ([], "expected either --name NAME or --remove NAME"),
         (["--name", "a", "--remove", "b"], "expected either --name NAME or --remove NAME"),
-        (["--name", "../a"], "--name: ../a: expected small letters"),
+        (["--name", "../a"], "--name: ../a: expected lowercase letters"),
         (["--remove", "nobody"], "--remove: nobody: no such sweep; expected one of small"),
         (["--name", "a", "--model", "nobody"], "--model: nobody: expected one of"),
         (["--name", "a", "--precision", "fp17"], "--precision: fp17: expected one of"),
         (["--name", "a", "--convention", "mine"], "--convention: mine: expected one of paper, llm-viewer, engine"),
         (["--name", "a", "--phase", "init"], "--phase: init: expected one of prefill, decode, speculative"),
-        (["--name", "a", "--phase", "speculative"], "--candidates: none; expected numbers"),
+        (["--name", "a", "--phase", "speculative"], "--candidates: missing; expected numbers"),
         (["--name", "a", "--batch", "1:0:1"], "--batch: 1:0:1: expected numbers from 1 to 1000000"),
         (["--name", "a", "--sequence", "many"], "--sequence: many: expected"),
         (["--name", "a", "--tensor-parallel", "3"], "--tensor-parallel: 3: expected some of 1, 2, 4, 8"),
         (["--name", "a", "--tensor-parallel", "16"], "--tensor-parallel: 16: expected"),
-        (["--name", "a", "--model", "falcon-7b", "--tensor-parallel", "8"], "no model's heads come out even"),
+        (["--name", "a", "--model", "falcon-7b", "--tensor-parallel", "8"], "no model's heads divide evenly"),
         (["--name", "a", "--rows-per-part", "0"], "--rows-per-part: 0: expected 1 to"),
         (["--name", "a", "--model", "gpt2", "--out", "/dev/null/x"], "--out: /dev/null/x/a"),
     ],
@@ -376,7 +373,7 @@ def test_a_full_disk_is_one_line(home: Home, monkeypatch: pytest.MonkeyPatch) ->
 
     with monkeypatch.context() as patched:
         patched.setattr(pl.DataFrame, "write_parquet", full)
-        with pytest.raises(RunError, match=r"No space left on device; 0 of 4 parts are there"):
+        with pytest.raises(RunError, match=r"No space left on device; 0 of 4 parts are finished"):
             run_sweep(home, SMALL)
     assert not files_of(home)
     assert run_sweep(home, SMALL).parts_before == 0
@@ -402,15 +399,3 @@ def test_another_runner_can_take_the_parts(home: Home) -> None:
     run_sweep(home, SMALL, runner=backwards)
     assert query_snapshot(home, "select count(*) from mart.sweep_cost") == [(112,)]
     assert len(seen) == len(set(seen)) == 4
-
-
-def test_the_readme_tells_the_truth(
-    home: Home, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    monkeypatch.setenv("COLUMNS", "160")
-    (block,) = re.findall(r"```text\n(\$ rooflines sweep .*?)```", README, re.DOTALL)
-    (sweeping, line), (asking, table) = re.findall(r"\$ rooflines (.*)\n((?:[^$].*\n)*)", block)
-    assert run_command([*shlex.split(sweeping), "--home", str(home.path)]) == 0
-    assert split_cells(capsys.readouterr().out)[:3] == split_cells(line)[:3]  # then sizes and times
-    assert run_command([*shlex.split(asking), "--home", str(home.path)]) == 0
-    assert split_cells(capsys.readouterr().out) == split_cells(table)

@@ -17,9 +17,10 @@ from warehouse import sql_files as objects
 from warehouse.build import open_build
 from warehouse.checks import run_checks
 from warehouse.errors import InputError, RunError
+from warehouse.files.atomic import PARTIALS
 from warehouse.home import Home
 from warehouse.load import StagedFile, load_tables
-from warehouse.migrations import migrate
+from warehouse.migrations import create_tables, has_tables, is_current, read_table_version
 from warehouse.runs import Run, finish_run, start_run
 from warehouse.schema import describe
 from warehouse.sql_files import sql_folder
@@ -86,11 +87,14 @@ def test_a_missing_setting_of_any_precision_is_found(build: duckdb.DuckDBPyConne
     assert found["missing_setting"].offending_rows > 0
 
 
-def test_migrations_are_applied_once(tmp_path: Path) -> None:
+def test_the_tables_are_created_once(tmp_path: Path) -> None:
     with duckdb.connect(str(tmp_path / "new.duckdb")) as connection:
-        applied = migrate(connection)
-        assert applied == [path.name for path in objects.sql_files("migrations")]
-        assert migrate(connection) == []
+        assert not has_tables(connection)
+        create_tables(connection)
+        create_tables(connection)
+        assert is_current(connection)
+        applied = connection.sql("select version, name from core.schema_migration").fetchall()
+    assert applied == [(read_table_version().number, path.name) for path in objects.sql_files("migrations")]
 
 
 def test_a_migration_that_fails_leaves_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -99,9 +103,68 @@ def test_a_migration_that_fails_leaves_nothing(tmp_path: Path, monkeypatch: pyte
     monkeypatch.setattr("warehouse.migrations.sql_files", lambda _: [bad])
     with duckdb.connect(str(tmp_path / "new.duckdb")) as connection:
         with pytest.raises(duckdb.Error):
-            migrate(connection)
+            create_tables(connection)
         schemas = connection.sql("select count(*) from duckdb_schemas() where schema_name = 'core'").fetchall()[0]
     assert schemas == (0,)
+
+
+@pytest.mark.parametrize(
+    ("edit", "is_noticed"),
+    [
+        (("-- the schemas", "-- all schemas"), False),
+        (("create schema core;", "create schema core;  -- where the tables are\n"), False),
+        (("tdp_w double", "tdp_w float"), True),
+        (("'one row per device'", "'one row per  device'"), True),
+    ],
+)
+def test_an_edited_migration_counts_as_earlier(
+    edit: tuple[str, str], is_noticed: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (path,) = objects.sql_files("migrations")
+    text = path.read_text("utf-8")
+    assert edit[0] in text
+    edited = tmp_path / path.name
+    edited.write_text(text.replace(*edit), "utf-8")
+    with duckdb.connect() as connection:
+        create_tables(connection)
+        monkeypatch.setattr("warehouse.migrations.sql_files", lambda _: [edited])
+        assert is_current(connection) is not is_noticed
+
+
+def test_a_build_database_of_an_earlier_version_is_made_anew(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    home = Home(tmp_path)
+    table = stage(tmp_path, "phase", "a", phase=["prefill"], series_suffix=["init"])
+    with open_build(home) as connection:
+        load_tables(connection, started(connection, "1"), table)
+        connection.execute("insert into core.sweep_part values ('s', 'p', 1, 1)")
+        connection.execute("insert into core.run_left_out values ('1', 1, 'f', 'n', 'r')")
+        connection.execute("alter table core.run drop column flow_run_id")
+        connection.execute("alter table core.op_set rename column short_name to caption")
+        connection.execute("update core.schema_migration set version = 9")
+    with open_build(home) as connection:
+        assert is_current(connection)
+        assert connection.sql("select run_id, status, flow_run_id from core.run").fetchall() == [("1", "running", None)]
+        assert connection.sql("select count(*) from core.sweep_part").fetchall() == [(1,)]
+        assert connection.sql("select count(*) from core.run_left_out").fetchall() == [(1,)]
+        assert connection.sql("select count(*) from core.phase").fetchall() == [(3,)]
+        (change,) = load_tables(connection, started(connection, "2"), table)
+        assert change.touched > 0  # although the same inputs were loaded before
+    (line,) = caplog.messages
+    assert line == "build.duckdb was made by an earlier version; rebuilt from the catalog"
+    assert not list(tmp_path.glob(PARTIALS))
+
+
+def test_what_does_not_fit_is_left_behind(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    with open_build(Home(tmp_path)) as connection:
+        started(connection, "1")
+        connection.execute("insert into core.sweep_part values ('s', 'p', 1, 1)")
+        connection.execute("alter table core.sweep_part rename column size_bytes to bytes")
+        connection.execute("update core.schema_migration set sha256 = repeat('0', 64)")
+    with open_build(Home(tmp_path)) as connection:
+        assert connection.sql("select run_id from core.run").fetchall() == [("1",)]
+        assert connection.sql("select count(*) from core.sweep_part").fetchall() == [(0,)]
+    (line,) = caplog.messages
+    assert line.endswith("rebuilt from the catalog, without core.sweep, core.sweep_part")
 
 
 def stage(folder: Path, name: str, digest: str, **columns: list[Any]) -> dict[str, StagedFile]:
@@ -261,7 +324,7 @@ def test_no_point_of_the_view_lies_above_its_roof(
 def empty() -> Iterator[duckdb.DuckDBPyConnection]:
     """A database in memory with tables and views, and no row in them."""
     with duckdb.connect() as connection:
-        migrate(connection)
+        create_tables(connection)
         create_views(connection)
         yield connection
 

@@ -5,12 +5,12 @@ from dataclasses import dataclass
 import duckdb
 
 from warehouse.rows import fetch_row, fetch_value
-from warehouse.sql_files import sql_files
+from warehouse.sql_files import load_all_sql
 
 
 @dataclass(frozen=True)
 class Rule:
-    """One file of sql/checks, and the rows that offend it."""
+    """The result of one file of sql/checks: how many rows violate the rule, and one of them."""
 
     name: str
     grain: str
@@ -19,12 +19,11 @@ class Rule:
 
 
 def run_checks(connection: duckdb.DuckDBPyConnection) -> list[Rule]:
-    """Run every rule; a rule holds where its query returns no row."""
+    """Run every rule; a rule holds if its query returns no row."""
     rules = []
-    for path in sql_files("checks"):
-        sql = path.read_text("utf-8")
+    for name, sql in load_all_sql("checks").items():
         count = int(fetch_value(connection, f"select count(*) from (\n{sql}\n)"))
         first = fetch_row(connection, f"from (\n{sql}\n) limit 1") if count else ()
         example = ", ".join(f"{c} {v}" for c, v in zip(connection.sql(sql).columns, first or (), strict=False))
-        rules.append(Rule(path.stem, sql.splitlines()[0].removeprefix("-- "), count, example))
+        rules.append(Rule(name, sql.splitlines()[0].removeprefix("-- "), count, example))
     return rules

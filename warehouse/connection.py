@@ -1,4 +1,4 @@
-"""How databases are opened: settings, transactions, and the file of what is not yet in their own."""
+"""How databases are opened: settings, transactions, the write-ahead log."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -16,13 +16,13 @@ WRITING: Config = {**OFFLINE, "storage_compatibility_version": STORAGE, "memory_
 
 
 def wal_path(database: Path) -> Path:
-    """Return the file that holds what was committed to a database and is not yet in its own file."""
+    """Return the write-ahead log: what was committed to a database and is not yet in its own file."""
     return database.with_name(f"{database.name}.wal")
 
 
 @contextmanager
 def transaction(connection: duckdb.DuckDBPyConnection) -> Iterator[None]:
-    """Commit what the block does, or nothing of it."""
+    """Commit everything that the block does, or nothing."""
     connection.begin()
     try:
         yield

@@ -1,4 +1,4 @@
-"""Digests: what tells whether anything changed."""
+"""Digests, which tell whether anything changed."""
 
 import hashlib
 from collections.abc import Iterable

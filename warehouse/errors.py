@@ -1,49 +1,49 @@
-"""The two ways in which a command ends badly."""
+"""The errors that end a command, and how others are turned into them: one line that says what to do."""
 
 import errno
 import os
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import AbstractContextManager, contextmanager
 
-Each = Callable[[], AbstractContextManager[None]]  # what one of several inputs is looked at within
+Each = Callable[[], AbstractContextManager[None]]  # the context in which one of several inputs is read
 
-LITTLE_SPACE = 1_000_000  # free bytes of a disk that is full
+LITTLE_SPACE = 1_000_000  # a disk with fewer free bytes is full
 _LONGEST = 4_000  # characters of a message
 _LONGEST_PATH = 200  # characters of a message about a path that is too long
 _UNPRINTABLE = "\N{REPLACEMENT CHARACTER}"
-# what the system says of a disk, in the words that DuckDB and polars repeat
+# messages of the system about a disk, which DuckDB and polars repeat
 _NO_SPACE = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 _FULL = [os.strerror(number) for number in _NO_SPACE]
 _CLOSED = [os.strerror(number) for number in (errno.EACCES, errno.EPERM, errno.EROFS)]
 
 
 class InputError(Exception):
-    """What the user gave cannot be used; the command ends with exit code 2.
+    """The user's input cannot be used; the command ends with exit code 2.
 
     The message is one line that names the file, the field, its value and what was expected.
     """
 
 
 class SeveralInputsError(InputError):
-    """Several inputs cannot be used; each of its arguments is a line on one of them."""
+    """Several inputs cannot be used; each argument is a line about one of them."""
 
     def __str__(self) -> str:
         return "; ".join(self.args)
 
 
 class LaterVersionError(InputError):
-    """A later version made the file, which this one would spoil."""
+    """A later version made the file; this one would damage it."""
 
 
 class RunError(Exception):
-    """A run or a rule failed although its input was good; the command ends with exit code 1."""
+    """A run or a check failed although its input was good; the command ends with exit code 1."""
 
 
 @contextmanager
 def collect_refusals() -> Iterator[Each]:
-    """Let the inputs after a bad one be looked at too, then raise `InputError` with a line for each bad one.
+    """Read every input even after a bad one, then raise `InputError` with a line for each bad one.
 
-    Yields what each input is looked at within: ``with each(): ...``.
+    Yields the context in which to read each input: ``with each(): ...``.
     """
     refusals: list[InputError] = []
 
@@ -63,25 +63,25 @@ def collect_refusals() -> Iterator[Each]:
 
 
 def error_lines(error: object) -> Iterable[str]:
-    """Return the lines that a command prints of an error: one, or one for each input that was refused."""
+    """Return the lines that a command prints about an error: one, or one for each input that was refused."""
     return map(one_line, error.args if isinstance(error, SeveralInputsError) else [error])
 
 
 def one_line(error: object) -> str:
-    """Return an error's message without line breaks, and without what a terminal would take for a command."""
-    text = " ".join(str(error)[:_LONGEST].split())  # polars repeats what it cannot read, which may be a whole file
+    """Return an error's message without line breaks, and without control characters for terminals."""
+    text = " ".join(str(error)[:_LONGEST].split())  # polars repeats what it cannot read, perhaps a whole file
     return text if text.isprintable() else "".join(sign if sign.isprintable() else _UNPRINTABLE for sign in text)
 
 
 def explain_write_error(what: object, error: OSError, expected: str) -> InputError | RunError:
-    """Return what to say where something cannot be written: the disk is full, or it is the wrong place."""
+    """Return an error that says why something cannot be written: a full disk, or the wrong place."""
     if error.errno in _NO_SPACE:
         return RunError(f"no space on the disk: {what}: {error.strerror}; free some, then run again")
     return InputError(f"{what}: {error.strerror or error}; expected {expected} that can be written")
 
 
 def explain_disk_error(error: BaseException) -> InputError | RunError | None:
-    """Return what to do about an error of the disk in one line; None where it is an error of another kind."""
+    """Turn disk-full and permission errors into one line that says what to do; return None for other errors."""
     said = one_line(error)
     if isinstance(error, InputError | RunError):
         return None

@@ -1,4 +1,4 @@
-"""The folder that holds one warehouse: build database, snapshot, site and the user's catalog."""
+"""The data directory of one warehouse: build database, snapshot, site and the user's catalog."""
 
 import errno
 import os
@@ -12,15 +12,15 @@ from platformdirs import user_data_path
 from warehouse.errors import InputError, RunError
 
 _PACKAGE = Path(__file__).resolve().parent
-_SHOWN = 60  # letters of a path that can be none
+_SHOWN = 60  # characters of a bad path in a message
 
-# homes that this process holds for a run that has not begun
+# homes that this process has locked for a writer that has not begun
 _held_ahead: set[Path] = set()
 
 
 @dataclass(frozen=True)
 class Home:
-    """Paths inside one home folder."""
+    """Paths inside one home."""
 
     path: Path
 
@@ -28,19 +28,19 @@ class Home:
     def at(cls, path: Path | None = None) -> "Home":
         """Return the home at `path`, or at `$ROOFLINES_HOME`, or at the default.
 
-        The default is `warehouse/data` in a checkout and the user's data folder elsewhere.
+        The default is `warehouse/data` in a checkout, else the user's data folder.
 
         Raises
         ------
         InputError
-            Nothing can have the path.
+            The system allows no such path.
         """
         chosen = path or os.environ.get("ROOFLINES_HOME") or _default_path()
         refuse_no_path("home", chosen)
         return cls(Path(chosen).expanduser().absolute())
 
     def refuse_unusable_path(self) -> None:
-        """Raise `InputError` where no database can be written, whatever the disk allows."""
+        """Raise `InputError` if DuckDB cannot write to the path, whatever the disk allows."""
         if "?" in str(self.path):
             raise InputError(f"home: {self.path}: expected a path without a question mark; DuckDB cannot write there")
         refuse_unnameable("home", self.path)
@@ -57,23 +57,23 @@ class Home:
 
     @property
     def snapshots(self) -> Path:
-        """The last published databases, named by their runs."""
+        """The last published databases, named after their runs."""
         return self.path / "snapshots"
 
     @property
     def site(self) -> Path:
-        """Published charts; where that is a link, the folder that it leads to."""
+        """The published site; if it is a link, the folder that it leads to."""
         site = self.path / "site"
         return site.resolve() if site.is_symlink() else site
 
     @property
     def stage(self) -> Path:
-        """Frames of the steps of a run, named by the digest of what they were made from."""
+        """Frames of the steps of a run, named after the digest of their inputs."""
         return self.path / "stage"
 
     @property
     def sweeps(self) -> Path:
-        """Files of large grids, a folder a sweep."""
+        """Files of large grids, one folder per sweep."""
         return self.path / "sweeps"
 
     @property
@@ -83,19 +83,19 @@ class Home:
 
     @property
     def incoming(self) -> Path:
-        """Files of others that shall become entries of the catalog."""
+        """Files that are to be put into the catalog."""
         return self.path / "incoming"
 
     @contextmanager
     def lock_for_writing(self) -> Iterator[None]:
-        """Hold the home for one writer, which may take over what `lock_ahead` holds.
+        """Lock the home for one writer, which may take over the lock of `lock_ahead`.
 
         Raises
         ------
         InputError
             The folder cannot be made or written.
         RunError
-            Another run holds the home.
+            Another run has locked the home.
         """
         if self.path in _held_ahead:
             _held_ahead.remove(self.path)
@@ -125,12 +125,12 @@ class Home:
 
     @contextmanager
     def lock_ahead(self) -> Iterator[None]:
-        """Hold the home for a writer of this process that is yet to come: one after the other takes it over.
+        """Lock the home for later writers of this process, which take over the lock one after the other.
 
         Raises
         ------
         InputError, RunError
-            As of `lock_for_writing`.
+            See `lock_for_writing`.
         """
         with self.lock_for_writing():
             _held_ahead.add(self.path)
@@ -141,13 +141,13 @@ class Home:
 
 
 def refuse_unnameable(what: str, path: Path) -> None:
-    """Raise `InputError` where no pattern means the files of a folder alone: in one, a backslash parts folders."""
+    """Raise `InputError` if DuckDB's file patterns cannot express a path: a backslash in one separates folders."""
     if "\\" in str(path) and any(mark in str(path) for mark in "*?["):
-        raise InputError(f"{what}: {path}: expected a path without a backslash beside *, ? or [, for DuckDB")
+        raise InputError(f"{what}: {path}: expected a path without both a backslash and one of *, ? and [, for DuckDB")
 
 
 def refuse_no_text(what: str, path: str | Path) -> None:
-    """Raise `InputError` where a path is no text in UTF-8: neither DuckDB nor a table could hold it."""
+    """Raise `InputError` if a path is not UTF-8: neither DuckDB nor a table could hold it."""
     try:
         str(path).encode()
     except UnicodeEncodeError:
@@ -155,7 +155,7 @@ def refuse_no_text(what: str, path: str | Path) -> None:
 
 
 def refuse_no_path(what: str, path: str | Path) -> None:
-    """Raise `InputError` if nothing can have a path: it is no text, too long, or of a user who is not there."""
+    """Raise `InputError` if the system allows no such path: it is not UTF-8, too long, or names an unknown user."""
     refuse_no_text(what, path)
     try:
         os.lstat(Path(path).expanduser())

@@ -1,7 +1,7 @@
 """Load the tables of core from staged files, in one transaction."""
 
 from collections import Counter
-from collections.abc import Collection, Iterable, Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -9,20 +9,21 @@ import duckdb
 
 from warehouse.connection import transaction
 from warehouse.rows import fetch_column, fetch_count, fetch_rows
-from warehouse.sql_files import sql_folder
-from warehouse.sql_values import file_pattern, quote_value
+from warehouse.sql_files import load_sql
+from warehouse.sql_values import file_pattern, quote_name, quote_names
 from warehouse.views import create_views
 
-# by table of core how many rows it has, and a digest of them
+# by table of core: the number of its rows, and a digest of them
 Fingerprints = dict[str, tuple[int, int | None]]
 
+_IN_CORE = "database_name = current_database() and schema_name = 'core'"
 # keys of tables without an index
 _KEYS = {"op_cost": ["shape_id", "precision_id"]}
 
 
 @dataclass(frozen=True)
 class StagedFile:
-    """A Parquet file that holds every row of one table, and the digest of what it was made from."""
+    """A Parquet file with every row of one table, and the digest of what it was made from."""
 
     path: Path
     inputs_sha256: str
@@ -40,20 +41,19 @@ class Change:
 
     @property
     def touched(self) -> int:
-        """Rows that differ from before."""
+        """Rows that were inserted, updated or deleted."""
         return self.inserted + self.updated + self.deleted
 
 
 def fingerprint_tables(connection: duckdb.DuckDBPyConnection) -> Fingerprints:
-    """Return by table of core how many rows it has, and a digest of them, for which every row is read."""
-    names = fetch_column(connection, "select table_name from duckdb_tables() where schema_name = 'core'")
-    return {
-        name: fetch_rows(connection, f"select count(*), sum(hash(row)) from core.{name} as row")[0] for name in names
-    }
+    """Return, by table of core, the number of its rows and a digest of them. Reads every row."""
+    names = fetch_column(connection, f"select table_name from duckdb_tables() where {_IN_CORE}")
+    count = "select count(*), sum(hash(row)) from {} as row"
+    return {name: fetch_rows(connection, count.format(quote_name("core", name)))[0] for name in names}
 
 
 def read_input_digests(connection: duckdb.DuckDBPyConnection) -> dict[str, str]:
-    """Return by table what its rows were made from when it was last loaded."""
+    """Return, by table, the digest of what its rows were made from when it was last loaded."""
     last = "select table_name, arg_max(change.inputs_sha256, run_number) from core.run_change as change"
     return dict(fetch_rows(connection, f"{last} inner join core.run using (run_id) group by table_name"))
 
@@ -63,8 +63,8 @@ def load_tables(
 ) -> list[Change]:
     """Make the tables equal to their staged files and renew the views, in one transaction.
 
-    A table whose inputs are those of its last load is not read, unless it was altered since; of the
-    others, only rows that differ are touched.
+    A table that was last loaded from the same inputs is skipped, unless it is in `altered`. In the others, only rows
+    that differ are touched.
     """
     with transaction(connection):
         loaded, keys, columns = (
@@ -73,7 +73,7 @@ def load_tables(
             read_core_columns(connection),
         )
         changes = [
-            Change(table, fetch_count(connection, f"select count(*) from core.{table}"))
+            Change(table, _count_rows(connection, table))
             if loaded.get(table) == file.inputs_sha256 and table not in altered
             else _load_table(connection, table, file.path, keys[table], columns[table])
             for table, file in staged.items()
@@ -87,30 +87,32 @@ def load_tables(
 
 
 def read_core_keys(connection: duckdb.DuckDBPyConnection) -> dict[str, list[str]]:
-    """Return the columns of the key of every table."""
-    facts = "select table_name, constraint_column_names from duckdb_constraints() where schema_name = 'core'"
+    """Return the key columns of every table of core."""
+    facts = f"select table_name, constraint_column_names from duckdb_constraints() where {_IN_CORE}"
     return {**_KEYS, **dict(fetch_rows(connection, f"{facts} and constraint_type = 'PRIMARY KEY'"))}
 
 
 def read_core_columns(connection: duckdb.DuckDBPyConnection) -> dict[str, list[str]]:
-    """Return the columns of every table, in their order."""
+    """Return the columns of every table of core, in their order."""
     facts = "select table_name, list(column_name order by column_index) from duckdb_columns()"
-    return dict(fetch_rows(connection, f"{facts} where schema_name = 'core' group by table_name"))
+    return dict(fetch_rows(connection, f"{facts} where {_IN_CORE} group by table_name"))
 
 
 def _load_table(
-    connection: duckdb.DuckDBPyConnection, table: str, file: Path, keys: Sequence[str], columns: Iterable[str]
+    connection: duckdb.DuckDBPyConnection, table: str, file: Path, keys: Sequence[str], columns: Sequence[str]
 ) -> Change:
+    source = {"path": file_pattern(file)}
+    present = set(fetch_column(connection, "describe from read_parquet($path)", source))
+    names = {"table": quote_name("core", table), "columns": quote_names(c for c in columns if c in present)}
     touched: Counter[str] = Counter()
-    path = quote_value(file_pattern(file))
-    present = {name for name, *_ in fetch_rows(connection, f"describe from read_parquet({path})")}
-    given = ", ".join(column for column in columns if column in present)
-    if not fetch_count(connection, f"select count(*) from core.{table}"):
-        insert = f"insert into core.{table} by name select {given} from read_parquet({path})"
-        touched["INSERT"] = fetch_count(connection, insert)
+    if _count_rows(connection, table):
+        merge = load_sql("load/merge", **names, keys=quote_names(keys))
+        touched.update(fetch_column(connection, merge, source))
     else:
-        merge = (sql_folder() / "load.sql").read_text("utf-8")
-        merge = merge.format(table=table, columns=given, path=path, keys=", ".join(keys))
-        touched = Counter(fetch_column(connection, merge))
-    rows = fetch_count(connection, f"select count(*) from core.{table}")
+        touched["INSERT"] = fetch_column(connection, load_sql("load/insert", **names), source)[0]
+    rows = _count_rows(connection, table)
     return Change(table, rows, touched["INSERT"], touched["UPDATE"], touched["DELETE"])
+
+
+def _count_rows(connection: duckdb.DuckDBPyConnection, table: str) -> int:
+    return fetch_count(connection, f"select count(*) from {quote_name('core', table)}")

@@ -1,46 +1,72 @@
-"""The migrations of sql/migrations, and which of them a database has seen."""
+"""The tables of core: one file of sql/migrations creates them all, and a database says which edition of it.
+
+Until a release that file is edited. A database of an earlier edition is not altered but made anew (`build.rebuild`).
+"""
 
 from pathlib import Path
+from typing import NamedTuple
 
 import duckdb
 
 from warehouse.connection import transaction
+from warehouse.digest import digest_of
 from warehouse.engine.file_format import UPGRADE
 from warehouse.errors import LaterVersionError
-from warehouse.rows import fetch_column, fetch_count
+from warehouse.rows import fetch_count, fetch_rows
 from warehouse.sql_files import sql_files
+from warehouse.version import strip_comments
+
+_TABLE = "database_name = current_database() and schema_name = 'core' and table_name = 'schema_migration'"
 
 
-def refuse_later_migrations(path: Path, connection: duckdb.DuckDBPyConnection) -> None:
-    """Raise `LaterVersionError` where a database has tables or columns that this version does not know."""
-    later = _applied(connection) - {_version_of(migration) for migration in sql_files("migrations")}
-    if later:
-        raise LaterVersionError(f"{path}: made by a later version of rooflines, of migration {max(later)}; {UPGRADE}")
+class TableVersion(NamedTuple):
+    """The number at the head of the migration's name, and a digest of its statements without comments."""
+
+    number: int
+    sha256: str
 
 
-def migrate(connection: duckdb.DuckDBPyConnection) -> list[str]:
-    """Apply the migrations that are pending, each in a transaction of its own, and name them."""
-    pending = pending_migrations(connection)
-    for path in pending:
-        with transaction(connection):
-            connection.execute(path.read_text("utf-8"))
-            row = [_version_of(path), path.name]
-            connection.execute("insert into core.schema_migration (version, name) values (?, ?)", row)
-    return [path.name for path in pending]
+def read_table_version() -> TableVersion:
+    """Return the version of the tables that `create_tables` makes."""
+    path = _find_migration()
+    statements = strip_comments(path.read_text("utf-8"), ".sql")
+    return TableVersion(int(path.name.split("_")[0]), digest_of([statements]))
 
 
-def pending_migrations(connection: duckdb.DuckDBPyConnection) -> list[Path]:
-    """Return the migrations that a database has not seen."""
-    applied = _applied(connection)
-    return [path for path in sql_files("migrations") if _version_of(path) not in applied]
+def create_tables(connection: duckdb.DuckDBPyConnection) -> None:
+    """Create the schemas and the tables of core in one transaction, unless the database has them."""
+    if has_tables(connection):
+        return
+    path, version = _find_migration(), read_table_version()
+    with transaction(connection):
+        connection.execute(path.read_text("utf-8"))
+        row = [version.number, path.name, version.sha256]
+        connection.execute("insert into core.schema_migration (version, name, sha256) values (?, ?, ?)", row)
 
 
-def _applied(connection: duckdb.DuckDBPyConnection) -> set[int]:
-    has_table = "select count(*) from duckdb_tables() where schema_name = 'core' and table_name = 'schema_migration'"
-    if not fetch_count(connection, has_table):
-        return set()
-    return set(fetch_column(connection, "select version from core.schema_migration"))
+def has_tables(connection: duckdb.DuckDBPyConnection) -> bool:
+    """Whether a database has tables of core, of any version."""
+    return bool(fetch_count(connection, f"select count(*) from duckdb_tables() where {_TABLE}"))
 
 
-def _version_of(migration: Path) -> int:
-    return int(migration.name.split("_")[0])
+def is_current(connection: duckdb.DuckDBPyConnection) -> bool:
+    """Whether the tables of a database are those that `create_tables` makes."""
+    has_digest = f"select count(*) from duckdb_columns() where {_TABLE} and column_name = 'sha256'"
+    if not fetch_count(connection, has_digest):
+        return False
+    applied = "select version, sha256 from core.schema_migration order by version desc limit 1"
+    return fetch_rows(connection, applied) == [tuple(read_table_version())]
+
+
+def refuse_later_version(path: Path, connection: duckdb.DuckDBPyConnection) -> None:
+    """Raise `LaterVersionError` if the tables of a database are of a later version than this one knows."""
+    if not has_tables(connection):
+        return
+    number = fetch_count(connection, "select max(version) from core.schema_migration")
+    if number > read_table_version().number:
+        raise LaterVersionError(f"{path}: made by a later version of rooflines, of migration {number}; {UPGRADE}")
+
+
+def _find_migration() -> Path:
+    (path,) = sql_files("migrations")
+    return path

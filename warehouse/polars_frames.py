@@ -1,6 +1,6 @@
-"""DuckDB results as polars frames, without pyarrow, and frames that are made one after the other."""
+"""Pass DuckDB results to polars without pyarrow, some rows at a time if there are many."""
 
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any
 
 import duckdb
@@ -8,31 +8,34 @@ import polars as pl
 from polars.io.plugins import register_io_source
 
 from warehouse.rows import fetch_value
+from warehouse.sql_values import quote_name
 
 _BATCH = 500_000  # rows
 
 
-def read_frame(connection: duckdb.DuckDBPyConnection, sql: str) -> pl.DataFrame:
+def read_frame(connection: duckdb.DuckDBPyConnection, sql: str, parameters: Sequence[object] = ()) -> pl.DataFrame:
     """Return all rows of a query."""
-    return pl.DataFrame(connection.sql(sql))
+    return pl.DataFrame(connection.sql(sql, params=list(parameters)) if parameters else connection.sql(sql))
 
 
 def scan_object(connection: duckdb.DuckDBPyConnection, name: str) -> pl.LazyFrame:
-    """Return the rows of a table or view, sorted; those of a table of many rows as they lie there, some at a time."""
-    last = fetch_value(connection, f"select max(rowid) from {name}") if name.startswith("core.") else None
+    """Return the rows of a table or view, sorted; a large table is read in batches, in the order of its rows."""
+    relation = quote_name(*name.split("."))
+    last = fetch_value(connection, f"select max(rowid) from {relation}") if name.startswith("core.") else None
     if last is None or last < _BATCH:
-        rows = read_frame(connection, f"from {name}")
+        rows = read_frame(connection, f"from {relation}")
         return rows.sort(column for column, dtype in rows.schema.items() if not dtype.is_nested()).lazy()
 
-    def frames() -> Iterator[pl.DataFrame]:
+    def read_batches() -> Iterator[pl.DataFrame]:
         for start in range(0, last + 1, _BATCH):
-            yield read_frame(connection, f"from {name} where rowid between {start} and {start + _BATCH - 1}")
+            bounds = [start, start + _BATCH - 1]
+            yield read_frame(connection, f"from {relation} where rowid between ? and ?", bounds)
 
-    return scan_frames(read_frame(connection, f"from {name} limit 0").schema, frames)
+    return scan_frames(read_frame(connection, f"from {relation} limit 0").schema, read_batches)
 
 
 def scan_frames(schema: Mapping[str, Any], frames: Callable[[], Iterator[pl.DataFrame]]) -> pl.LazyFrame:
-    """Return the rows of frames that are made when they are asked for, one after the other."""
+    """Return the rows of frames that are made one after the other, when they are read."""
 
     def read(
         with_columns: list[str] | None, predicate: pl.Expr | None, n_rows: int | None, _: int | None

@@ -1,4 +1,4 @@
-"""What the system does with processes: limits that it keeps for one, and an end that comes with its parent's."""
+"""Limits of this process: its memory, and its end when its parent ends."""
 
 import os
 import sys
@@ -10,7 +10,7 @@ _LOOK_S = 1.0
 
 
 def limit_memory(most_bytes: int) -> None:
-    """Limit the memory that this process takes, and let a crash leave no file; only Linux promises to keep to it."""
+    """Limit the memory of this process, and prevent core files. Only Linux is sure to enforce it."""
     try:
         import resource  # noqa: PLC0415
     except ImportError:  # Windows
@@ -23,7 +23,7 @@ def limit_memory(most_bytes: int) -> None:
 
 
 def end_with_parent(parent: int) -> None:
-    """End this process when its parent is gone; call it with the parent's id, which it may have lost already."""
+    """End this process when its parent ends. `parent` is the parent's id; the parent may have ended already."""
     threading.Thread(target=_wait_for_end, args=(parent,), name="lifeline", daemon=True).start()
 
 

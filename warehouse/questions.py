@@ -4,7 +4,7 @@ from difflib import get_close_matches
 from typing import NamedTuple
 
 from warehouse.errors import InputError
-from warehouse.sql_files import sql_files
+from warehouse.sql_files import load_all_sql
 
 
 class WorkedQuestion(NamedTuple):
@@ -17,8 +17,10 @@ class WorkedQuestion(NamedTuple):
 
 def list_questions() -> list[WorkedQuestion]:
     """Return the worked questions, sorted by name."""
-    texts = {path.stem: path.read_text("utf-8") for path in sql_files("queries")}
-    return [WorkedQuestion(name, sql.splitlines()[0].removeprefix("-- "), sql) for name, sql in texts.items()]
+    return [
+        WorkedQuestion(name, sql.splitlines()[0].removeprefix("-- "), sql)
+        for name, sql in load_all_sql("queries").items()
+    ]
 
 
 def find_question(name: str) -> WorkedQuestion:

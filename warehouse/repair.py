@@ -1,4 +1,4 @@
-"""What other hands, cut-off runs and failing disks left in a home is put right before the next run."""
+"""Repair a home before a run: what cut-off runs, failing disks and other programs left in it."""
 
 import logging
 import shutil
@@ -9,9 +9,10 @@ import duckdb
 from warehouse.build import open_build, set_aside
 from warehouse.connection import wal_path
 from warehouse.errors import InputError, LaterVersionError
+from warehouse.files.atomic import PARTIALS
 from warehouse.home import Home
 from warehouse.load import Fingerprints, fingerprint_tables, read_input_digests
-from warehouse.migrations import refuse_later_migrations
+from warehouse.migrations import refuse_later_version
 from warehouse.site_folder.drafts import give_up_drafts
 from warehouse.snapshot import candidate_path, list_snapshots, open_snapshot
 
@@ -19,17 +20,16 @@ _log = logging.getLogger(__name__)
 
 
 def repair_home(home: Home) -> set[str]:
-    """Put a home right, and return the tables that were altered since they were published.
+    """Repair a home that is locked for writing, and return the tables that were altered since they were published.
 
-    A build database whose rows cannot all be read makes place for a copy of the last snapshot that can. Call it with
-    the home held for writing.
+    A build database whose rows cannot all be read is replaced by a copy of the newest snapshot that can.
 
     Raises
     ------
     InputError
-        Something else stands where a file or folder of the home belongs, or a later version made the databases.
+        A file is where a folder of the home belongs or the reverse, or a later version made the databases.
     """
-    _refuse_strangers(home)
+    _refuse_misplaced_files(home)
     delete_unfinished(home)
     return find_altered_tables(home)
 
@@ -37,12 +37,12 @@ def repair_home(home: Home) -> set[str]:
 def find_altered_tables(home: Home) -> set[str]:
     """Return the tables whose rows differ between build database and snapshot, although made from the same inputs.
 
-    Where there is no snapshot that can be read, all of them: nothing says that they are as they were.
+    These are all tables if no snapshot can be read: then nothing proves that they are unaltered.
     """
     rows, loaded = _read_build(home)
     try:
         with open_snapshot(home.snapshot) as connection:
-            refuse_later_migrations(home.snapshot, connection)
+            refuse_later_version(home.snapshot, connection)
             published, published_rows = read_input_digests(connection), fingerprint_tables(connection)
     except LaterVersionError:
         raise
@@ -62,8 +62,8 @@ def delete_unfinished(home: Home) -> None:
     """Delete what a run that was cut off left half-made."""
     give_up_drafts(home.site)
     candidate = candidate_path(home)
-    unfinished = [candidate, wal_path(candidate), home.build.with_suffix(".partial")]
-    for path in [*unfinished, *home.snapshots.glob("*.partial"), *home.path.glob(".ingest-*")]:
+    partials = [*home.path.glob(PARTIALS), *home.snapshots.glob("*.partial*"), *home.catalog.rglob(PARTIALS)]
+    for path in [candidate, wal_path(candidate), *partials, *home.path.glob(".ingest-*")]:
         if path.is_dir() and not path.is_symlink():
             shutil.rmtree(path, ignore_errors=True)
         else:
@@ -71,7 +71,7 @@ def delete_unfinished(home: Home) -> None:
 
 
 def _read_build(home: Home) -> tuple[Fingerprints, dict[str, str]]:
-    """Return the rows of the build database, and what they were made from; from a snapshot where they are spoilt."""
+    """Return the rows of the build database and what they were made from; if it is damaged, of a snapshot."""
     for _ in range(2):
         with open_build(home) as connection:
             try:
@@ -83,7 +83,7 @@ def _read_build(home: Home) -> tuple[Fingerprints, dict[str, str]]:
 
 
 def _set_unreadable_snapshots_aside(home: Home) -> None:
-    """Move kept snapshots that cannot be read out of the way; the published one is among those that are kept, too."""
+    """Rename kept snapshots that cannot be read; the published one is among the kept ones, too."""
     for path in list_snapshots(home):
         try:
             with open_snapshot(path) as connection:
@@ -96,7 +96,7 @@ def _set_unreadable_snapshots_aside(home: Home) -> None:
             _log.warning("%s cannot be read and was moved to %s", path.name, broken.name)
 
 
-def _refuse_strangers(home: Home) -> None:
+def _refuse_misplaced_files(home: Home) -> None:
     folders = [home.catalog, home.snapshots, home.stage, home.site, home.sweeps, home.incoming]
     files = [home.snapshot, wal_path(home.build)]
     for path, is_right, expected in [

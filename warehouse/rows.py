@@ -1,4 +1,4 @@
-"""Rows of DuckDB in Python, always fetched whole: on DuckDB 2 a result that is left open blocks the next statement."""
+"""Fetch rows of DuckDB, always all of them: on DuckDB 2 an open result blocks the next statement."""
 
 from collections.abc import Mapping, Sequence
 from typing import Any
@@ -18,13 +18,13 @@ def fetch_rows(
 def fetch_row(
     connection: duckdb.DuckDBPyConnection, sql: str, parameters: Parameters | None = None
 ) -> tuple[Any, ...] | None:
-    """Return the first row of a query; None where it has none."""
+    """Return the first row of a query, None if it has none."""
     rows = fetch_rows(connection, sql, parameters)
     return rows[0] if rows else None
 
 
 def fetch_value(connection: duckdb.DuckDBPyConnection, sql: str, parameters: Parameters | None = None) -> Any:
-    """Return the first column of the first row of a query; None where it has no row."""
+    """Return the first column of the first row of a query, None if it has no row."""
     row = fetch_row(connection, sql, parameters)
     return row[0] if row else None
 
@@ -35,5 +35,5 @@ def fetch_column(connection: duckdb.DuckDBPyConnection, sql: str, parameters: Pa
 
 
 def fetch_count(connection: duckdb.DuckDBPyConnection, sql: str) -> int:
-    """Return the whole number that a query gives, 0 where it gives none."""
+    """Return the integer that a query gives, 0 if it gives none."""
     return int(fetch_value(connection, sql) or 0)

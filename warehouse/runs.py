@@ -1,4 +1,4 @@
-"""What core.run and core.run_left_out say of each run."""
+"""Record runs in core.run, and the charts that they leave out in core.run_left_out."""
 
 import secrets
 from collections.abc import Iterable
@@ -13,7 +13,7 @@ from warehouse.rows import fetch_count, fetch_rows
 
 @dataclass(frozen=True)
 class Run:
-    """What is known of a run when it starts."""
+    """What is known about a run when it starts."""
 
     run_id: str
     started_at: datetime
@@ -23,12 +23,12 @@ class Run:
 
 
 def make_run_id(now: datetime) -> str:
-    """Return the id of a run that starts now: ids sort by time."""
+    """Return the id of a run that starts now; ids sort by time."""
     return f"{now:%Y%m%dT%H%M%S.%f}-{secrets.token_hex(2)}"
 
 
 def start_run(connection: duckdb.DuckDBPyConnection, run: Run, published_run_id: str | None = None) -> None:
-    """Record that a run began, and how those ended that still count as running: published or interrupted."""
+    """Record that a run began, and that earlier ones which still count as running were published or interrupted."""
     with transaction(connection):
         published = "update core.run set status = 'succeeded' where status = 'running' and run_id = ?"
         connection.execute(published, [published_run_id])
@@ -40,7 +40,7 @@ def start_run(connection: duckdb.DuckDBPyConnection, run: Run, published_run_id:
 
 
 def mark_rows_ready(connection: duckdb.DuckDBPyConnection, run_id: str) -> None:
-    """Record that a run's rows are ready, whatever becomes of them."""
+    """Record when a run's rows were ready, whether they get published or not."""
     update = "update core.run set finished_at = greatest(?, started_at) where run_id = ?"
     connection.execute(update, [datetime.now(UTC), run_id])
 

@@ -1,17 +1,22 @@
-"""Values, names and paths as SQL text."""
+"""Values, identifiers and file names in SQL text.
+
+Values are bound as parameters if DuckDB allows it. `quote_value` is for statements that take none (`attach`, `set`,
+`comment`) and, through `write_values`, for text that must stand alone: views and the queries of charts.
+"""
 
 import re
+from collections.abc import Iterable, Mapping
 
-from warehouse.files.bucket import Location
+_PARAMETER = re.compile(r"\$([a-z_]+)")
 
 
-def file_pattern(path: Location) -> str:
-    """Return the pattern that means one file and no other to a DuckDB function that reads files."""
+def file_pattern(path: object) -> str:
+    """Return the pattern that matches one file and no other in DuckDB's functions that read files."""
     return re.sub(r"([*?\[])", r"[\1]", str(path))
 
 
 def quote_value(value: object) -> str:
-    """Write a value as a SQL literal."""
+    """Return a value as a SQL literal."""
     if value is None:
         return "null"
     if isinstance(value, bool | int | float):
@@ -21,6 +26,27 @@ def quote_value(value: object) -> str:
     return "'" + str(value).replace("'", "''") + "'"
 
 
-def quote_name(name: str) -> str:
-    """Write a name as a quoted SQL identifier."""
-    return '"' + name.replace('"', '""') + '"'
+def quote_name(*path: str) -> str:
+    """Return an identifier, qualified if several names are given, as in `quote_name("core", "run")`."""
+    return ".".join('"' + name.replace('"', '""') + '"' for name in path)
+
+
+def quote_names(names: Iterable[str]) -> str:
+    """Return identifiers with commas between them."""
+    return ", ".join(map(quote_name, names))
+
+
+def write_values(sql: str, values: Mapping[str, object]) -> str:
+    """Return a statement with literals instead of its `$names`.
+
+    Raises
+    ------
+    KeyError
+        A value is missing.
+    """
+    return _PARAMETER.sub(lambda found: quote_value(values[found[1]]), sql)
+
+
+def find_parameters(sql: str) -> set[str]:
+    """Return the `$names` in a statement."""
+    return set(_PARAMETER.findall(sql))

@@ -10,8 +10,8 @@ from warehouse.connection import OFFLINE
 from warehouse.errors import InputError, one_line
 from warehouse.files.bucket import enable_buckets
 from warehouse.rows import fetch_column, fetch_rows
-from warehouse.sql_files import find_sources, sort_views, sql_files, sql_folder
-from warehouse.sql_values import file_pattern, quote_name, quote_value
+from warehouse.sql_files import fill_sql, find_sources, load_all_sql, load_sql, sort_views
+from warehouse.sql_values import file_pattern, quote_name, quote_value, write_values
 from warehouse.sweeps.files import find_lost_files, list_registered_files
 
 _COMMENTS = "select schema_name || '.' || table_name, column_name, comment from duckdb_columns()"
@@ -20,46 +20,46 @@ _log = logging.getLogger(__name__)
 
 
 def create_views(connection: duckdb.DuckDBPyConnection) -> None:
-    """Create every view anew, and the functions that they share.
+    """Replace every view, and the functions that they share.
 
-    A column without a comment of its own takes that of the same name in what the view reads: a
+    A column without a comment of its own inherits the comment of the column of the same name in what the view reads: a
     quantity has one name and one description. A sweep that lacks a file, or whose bucket cannot be read, is left out.
     """
-    wanted = dict(sort_views())
-    existing = "select schema_name || '.' || view_name from duckdb_views() where schema_name = 'mart'"
+    views = dict(sort_views())
+    existing = "select view_name from duckdb_views() where schema_name = 'mart'"
     for name in fetch_column(connection, existing):
-        if name not in wanted:
-            connection.execute(f"drop view {name}")
+        if f"mart.{name}" not in views:
+            connection.execute(f"drop view {quote_name('mart', name)}")
     comments: dict[str, dict[str, str | None]] = defaultdict(dict)
     for table, column, comment in fetch_rows(connection, f"{_COMMENTS} where schema_name = 'core'"):
         comments[table][column] = comment
-    for path in sql_files("functions"):
-        connection.execute(path.read_text("utf-8"))
+    for sql in load_all_sql("functions").values():
+        connection.execute(sql)
     parts = _write_sweep_parts(connection)
-    for name, sql in wanted.items():
-        connection.execute(sql.replace("{parts}", parts))
+    for name, sql in views.items():
+        connection.execute(fill_sql(sql, parts=parts))
         own = comments[name] = _read_column_comments(connection, name)
         inherited: dict[str, str | None] = {}
         for source in find_sources(sql):
             inherited |= {column: comment for column, comment in comments[source].items() if comment}
         added = {column: inherited[column] for column, comment in own.items() if not comment and column in inherited}
         own |= added
+        view = name.split(".")
         statements = [
-            f"comment on column {name}.{quote_name(c)} is {quote_value(comment)}" for c, comment in added.items()
+            f"comment on column {quote_name(*view, column)} is {quote_value(comment)}"
+            for column, comment in added.items()
         ]
         connection.execute(";".join(statements))
 
 
 def _write_sweep_parts(connection: duckdb.DuckDBPyConnection) -> str:
     """Return the end of mart.sweep_cost, which reads the files of every sweep that has all of them."""
-    template, parts = (sql_folder() / "sweep" / "parts.sql").read_text("utf-8"), []
+    template, parts = load_sql("sweep/parts"), []
     lost = find_lost_files(connection)
     for sweep_id, files in list_registered_files(connection).items():
-        part = template.format(
-            sweep_id=quote_value(sweep_id), files=quote_value([file_pattern(file) for file in files])
-        )
+        part = write_values(template, {"sweep_id": sweep_id, "files": [file_pattern(file) for file in files]})
         if sweep_id in lost:
-            _log.warning("sweep %s is left out: %d files are gone", sweep_id, len(lost[sweep_id]))
+            _log.warning("sweep %s is left out: %d files are missing", sweep_id, len(lost[sweep_id]))
         elif isinstance(files[0], Path) or _is_readable(connection, sweep_id, part):
             parts.append(part)
     return "".join(parts)
@@ -68,9 +68,9 @@ def _write_sweep_parts(connection: duckdb.DuckDBPyConnection) -> str:
 def _is_readable(connection: duckdb.DuckDBPyConnection, sweep_id: str, part: str) -> bool:
     """Whether the bucket of a sweep answers; to create the view, DuckDB reads one of its files."""
     try:
-        with duckdb.connect(config=OFFLINE) as aside:  # what fails would end the transaction
-            enable_buckets(aside)
-            fetch_rows(aside, f"describe select null as sweep_id where false {part}")
+        with duckdb.connect(config=OFFLINE) as other:  # a failure would end the transaction
+            enable_buckets(other)
+            fetch_rows(other, f"describe select null as sweep_id where false {part}")
         enable_buckets(connection)
     except (duckdb.Error, InputError) as error:
         _log.warning("sweep %s is left out: %s", sweep_id, one_line(error))

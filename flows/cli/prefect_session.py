@@ -20,9 +20,9 @@ def open_prefect(common: Common) -> Iterator[Progress]:
         Prefect's data directory cannot be written, or its settings name a server that does not answer as one.
     """
     from flows.orchestrate.settings import (
+        apply_defaults,
         keep_prefect_home,
         opt_out_of_telemetry,
-        prefect_defaults,
         quiet_terminal,
         refuse_silent_server,
         refuse_strange_server,
@@ -35,7 +35,7 @@ def open_prefect(common: Common) -> Iterator[Progress]:
     opt_out_of_telemetry()
     if not common.debug:
         quiet_terminal()
-    with show_progress("starting Prefect") as show, _exit_at_once_on_interrupt(show), prefect_defaults():
+    with show_progress("starting Prefect") as show, _exit_at_once_on_interrupt(show), apply_defaults():
         refuse_strange_server()
         yield show
 

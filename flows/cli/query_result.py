@@ -1,7 +1,6 @@
-"""Where the result of a user's query goes: to standard output, or to a file that is there when it is whole."""
+"""Write the result of a user's query to standard output, or atomically to a file."""
 
 import re
-import secrets
 import shutil
 import sys
 import tempfile
@@ -10,10 +9,11 @@ from dataclasses import replace
 from pathlib import Path
 
 from warehouse.errors import InputError
+from warehouse.files.atomic import write_atomically
 from warehouse.home import Home
 from warehouse.sandbox.question import Question, answer
 
-# what stands in a home: databases, with their logs and what is not yet whole, and folders
+# names in a home: databases, with their logs and partial files, and folders
 _OWN = re.compile(r"(build|rooflines|run|site|snapshots|stage|sweeps|catalog)(\..*)?", re.IGNORECASE)
 
 
@@ -37,7 +37,7 @@ def write_result(home: Home, question: Question, out: Path | None = None) -> Non
         return
     try:
         target = _refuse_file_of_home(home, out)
-        if target.exists() and not target.is_file():  # a pipe, or what swallows everything
+        if target.exists() and not target.is_file():  # a pipe or a device
             with out.open("wb") as file:
                 answer(replace(question, width=width), file)
         else:
@@ -49,7 +49,7 @@ def write_result(home: Home, question: Question, out: Path | None = None) -> Non
 def _write_to_standard_output(question: Question) -> None:
     try:
         target = sys.stdout.fileno()
-    except OSError:  # what a program that calls this one put in its place
+    except OSError:  # replaced by a calling program
         with tempfile.TemporaryFile() as rows:
             answer(question, rows)
             rows.seek(0)
@@ -60,21 +60,15 @@ def _write_to_standard_output(question: Question) -> None:
 
 
 def _write_whole(question: Question, out: Path) -> None:
-    """Write a file beside its place, and put it there when it is whole."""
+    """Write a file next to its place, and rename it when it is complete."""
     with suppress(FileNotFoundError):
-        out.lstat()  # or else too long a name would be told when the rows are there
-    partial = out.with_name(f".rooflines-{secrets.token_hex(4)}.partial")
-    try:
-        with partial.open("xb") as file:
-            answer(question, file)
-        partial.replace(out)
-    finally:
-        with suppress(OSError):
-            partial.unlink(missing_ok=True)
+        out.lstat()  # reports a name that is too long before the query runs
+    with write_atomically(out) as partial, partial.open("xb") as file:
+        answer(question, file)
 
 
 def _refuse_file_of_home(home: Home, out: Path) -> Path:
-    """Return where a path leads, or raise `InputError` where that is a file of the home's own."""
+    """Return the target of a path, or raise `InputError` if it is one of the home's own files."""
     target = out.resolve()
     folders = [home.snapshots, home.stage, home.sweeps, home.catalog, home.site]
     above = [target, *target.parents]

@@ -62,7 +62,7 @@ def run(
 @Parameter(name="*")
 @dataclass(frozen=True)
 class Alerts:
-    """Who is told of failed runs and rejected files."""
+    """Where failed runs and rejected files are reported."""
 
     alert_url: str | None = None
     "URL that each failed run and rejected file is posted to, as JSON. Default: $ROOFLINES_ALERT_URL."
@@ -111,12 +111,12 @@ def serve(
         from flows.ingest.incoming import make_incoming_folder
         from flows.orchestrate.embedded_server import start_server
         from flows.orchestrate.schedules import refuse_bad_schedule, serve_here
-        from flows.orchestrate.settings import answering
+        from flows.orchestrate.settings import use_server
 
         refuse_bad_schedule(cron, timezone)
         make_incoming_folder(common.place)
         server = start_server(port)
-        with answering(server):
+        with use_server(server):
             show.stop()
             pages = f", pages on {server.api_url.removesuffix('/api')}" if server else ""
             print(f"serving {common.place.path}: refresh at '{cron}' {timezone}{pages}; Ctrl-C ends it", flush=True)
@@ -127,7 +127,7 @@ def serve(
 
 def _look_ahead(home: Home, catalog: Path | None, publish_to: Path | None, *, may_end: bool) -> "Summary | None":
     """Do what a run can do without Prefect; what it refuses is reported like a failed flow run."""
-    from flows.orchestrate.alerts import Trouble, tell
+    from flows.orchestrate.alerts import Alert, send_alert
 
     with show_progress("looking for changes") as show:
         from flows.look_ahead import look_ahead
@@ -135,14 +135,14 @@ def _look_ahead(home: Home, catalog: Path | None, publish_to: Path | None, *, ma
         try:
             return look_ahead(home, catalog, publish_to, may_end=may_end, warn=show.warn)
         except (InputError, RunError) as error:
-            tell(Trouble(event="run-failed", home=str(home.path), reason=one_line(error), flow="refresh"))
+            send_alert(Alert(event="run-failed", home=str(home.path), reason=one_line(error), flow="refresh"))
             raise
 
 
 def _refresh(common: Common, catalog: Path | None, publish_to: Path | None, keep: int) -> "Summary":
     """Run the main flow; what it needs, and what draws, is loaded while Prefect's server starts."""
     from flows.orchestrate.embedded_server import start_server
-    from flows.orchestrate.settings import answering, listen
+    from flows.orchestrate.settings import attach_handler, use_server
 
     home = common.place
     with open_prefect(common) as show:
@@ -150,8 +150,8 @@ def _refresh(common: Common, catalog: Path | None, publish_to: Path | None, keep
         _start_drawing(home, catalog)
         from flows.orchestrate.refresh import refresh
 
-        with answering(server):
-            listen(show)
+        with use_server(server):
+            attach_handler(show)
             return refresh(home=home.path, catalog=catalog, publish_to=publish_to, keep=keep)
 
 
@@ -168,10 +168,10 @@ def _start_drawing(home: Home, catalog: Path | None) -> None:
 
 def _export_alerts(alerts: Alerts) -> None:
     """Put the alerts into the environment, for the runs that are started."""
-    from flows.orchestrate.alerts import COMMAND, URL, refuse_bad_address
+    from flows.orchestrate.alerts import COMMAND, URL, refuse_bad_url
 
     if alerts.alert_url:
-        refuse_bad_address(alerts.alert_url)
+        refuse_bad_url(alerts.alert_url)
     given = ((URL, alerts.alert_url), (COMMAND, alerts.alert_command))
     os.environ |= {name: value for name, value in given if value}
 

@@ -137,16 +137,16 @@ def _sweep_on_dask(request: "Request", address: str | None, common: Common) -> "
 
     from flows.cli.prefect_session import open_prefect
     from flows.orchestrate.embedded_server import start_server
-    from flows.orchestrate.settings import answering, listen
+    from flows.orchestrate.settings import attach_handler, use_server
 
     if address is None:
         raise InputError("--runner dask: expected --address of its scheduler, e.g. tcp://10.0.0.5:8786")
     if find_spec("distributed") is None:
         raise InputError("--runner dask: expected the extra dask: pip install 'rooflines[dask]'")
-    with open_prefect(common) as show, answering(start_server()):
+    with open_prefect(common) as show, use_server(start_server()):
         from flows.orchestrate.sweep import sweep_on_dask
 
-        listen(show)
+        attach_handler(show)
         return sweep_on_dask(request.name, request, address, common.place.path)
 
 

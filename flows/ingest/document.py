@@ -1,4 +1,4 @@
-"""TOML and JSON documents, read and validated so that what is wrong fits on one line."""
+"""TOML and JSON documents, read and validated; whatever is wrong with one fits on one line."""
 
 import json
 import re
@@ -7,33 +7,36 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Annotated, Any, TypeVar
 
+import polars as pl
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints, ValidationError
 
-from flows.ingest.catalog import SourceFile
 from flows.ingest.limits import refuse_long_keys
+from flows.ingest.source_file import SourceFile
 from warehouse.errors import Each, InputError, collect_refusals, one_line
 
 ID_PATTERN = r"^[a-z0-9][a-z0-9._-]{0,63}$"
 Id = Annotated[str, StringConstraints(pattern=ID_PATTERN)]
-# No control characters, nor what XML does not allow: they would end the program that draws a text. A text is one line.
+# One line without control characters and without what XML forbids: those would crash whatever draws the text.
 TEXT_PATTERN = r"^[^\x00-\x1f\x7f-\x9f\u2028\u2029\ufffe\uffff]*$"
-PLAIN_TEXT = "a text without control characters, and of one line"
+PLAIN_TEXT = "one line of text without control characters"
 Text = Annotated[str, StringConstraints(min_length=1, max_length=400, strip_whitespace=True, pattern=TEXT_PATTERN)]
 Count = Annotated[int, Field(ge=1, le=2**31)]
 
+ORIGIN_SCHEMA = {"source_id": pl.String, "origin": pl.String, "license": pl.String}
+
 D = TypeVar("D", bound=BaseModel)
 
-_SHOWN = 60  # characters of a value that a message repeats
+_SHOWN = 60  # characters of a value that a message quotes
 
 
 class Document(BaseModel):
-    """A file whose every field is known and whose numbers are finite."""
+    """A document in which unknown fields are errors and numbers are finite."""
 
     model_config = ConfigDict(extra="forbid", strict=True, allow_inf_nan=False)
 
 
 def read_document(source: SourceFile, shape: type[D]) -> D:
-    """Return a file's content, validated.
+    """Return the validated content of a file.
 
     Raises
     ------
@@ -44,7 +47,7 @@ def read_document(source: SourceFile, shape: type[D]) -> D:
 
 
 def read_documents(sources: Sequence[SourceFile], shape: type[D], each: Each) -> list[tuple[D, SourceFile]]:
-    """Return the content of every good file beside the file; `each` takes what is wrong with the others."""
+    """Return the content of every good file with the file; `each` collects the refusals of the others."""
     documents: list[tuple[D, SourceFile]] = []
     for source in sources:
         with each():
@@ -67,21 +70,21 @@ def parse(source: SourceFile) -> Any:
         raise InputError(f"{path}: broken TOML: {error}{_quote_line(text, str(error))}") from None
     except ValueError as error:
         kind = path.suffix.removeprefix(".").upper()
-        said = "a number of thousands of digits" if "int_max_str_digits" in str(error) else error
-        raise InputError(f"{path}: broken {kind}: {said}") from None
+        reason = "a number with thousands of digits" if "int_max_str_digits" in str(error) else error
+        raise InputError(f"{path}: broken {kind}: {reason}") from None
     except RecursionError:
         raise InputError(f"{path}: nested too deeply; expected a plain document") from None
 
 
 def load_json(text: str, path: Path) -> Any:
-    """Return the content of a JSON text.
+    """Return the content of JSON text.
 
     Raises
     ------
     InputError
-        A key stands twice, or a text has half a character: an escape of UTF-16 without the other that belongs to it.
+        A key occurs twice in an object, or a string has an unpaired surrogate.
     ValueError, RecursionError
-        It is no JSON, or nested too deeply.
+        It is not JSON, or is nested too deeply.
     """
 
     def refuse_repeats(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
@@ -95,40 +98,39 @@ def load_json(text: str, path: Path) -> Any:
 
     content = json.loads(text, object_pairs_hook=refuse_repeats)
     if "\\ud" in text.lower():
-        _refuse_half_characters(content, path)
+        _refuse_unpaired_surrogates(content, path)
     return content
 
 
-def _refuse_half_characters(content: Any, path: Path, place: tuple[int | str, ...] = ()) -> None:
+def _refuse_unpaired_surrogates(content: Any, path: Path, place: tuple[int | str, ...] = ()) -> None:
     parts: Iterable[tuple[int | str, Any]] = ()
     if isinstance(content, dict):
         parts = content.items()
         for key in content:
-            if _has_half_character(key):
-                raise InputError(f"{path}: key {format_value(key)}: half a character; expected a text")
+            if _has_surrogate(key):
+                raise InputError(f"{path}: key {format_value(key)}: unpaired surrogate; expected text")
     elif isinstance(content, list):
         parts = enumerate(content)
-    elif isinstance(content, str) and _has_half_character(content):
-        raise InputError(
-            f"{path}: {_format_location(place)} = {format_value(content)}: half a character; expected a text"
-        )
+    elif isinstance(content, str) and _has_surrogate(content):
+        where = f"{_format_location(place)} = {format_value(content)}"
+        raise InputError(f"{path}: {where}: unpaired surrogate; expected text")
     for name, part in parts:
-        _refuse_half_characters(part, path, (*place, name))
+        _refuse_unpaired_surrogates(part, path, (*place, name))
 
 
-def _has_half_character(text: str) -> bool:
+def _has_surrogate(text: str) -> bool:
     return any("\ud800" <= letter <= "\udfff" for letter in text)
 
 
 def _quote_line(text: str, message: str) -> str:
-    """Return the line of a text that a message of tomllib tells the number of, or nothing."""
+    """Return the line of a text that a message of tomllib points at, or nothing."""
     number = re.search(r"\(at line (\d+), column \d+\)$", message)
     line = text.split("\n")[int(number[1]) - 1].strip() if number else ""
     return f": {one_line(line[:_SHOWN])}" if line else ""
 
 
 def validate(content: Any, shape: type[D], path: Path) -> D:
-    """Return parsed content as `shape`; the first thing that is wrong becomes an `InputError`."""
+    """Return parsed content as `shape`; raise `InputError` for the first mistake."""
     try:
         return shape.model_validate(content)
     except ValidationError as error:
@@ -136,7 +138,7 @@ def validate(content: Any, shape: type[D], path: Path) -> D:
 
 
 def refuse_duplicates(ids: Iterable[tuple[str, SourceFile]], field: str) -> None:
-    """Raise `InputError` where an id stands twice in a catalog, or is not the name of its file."""
+    """Raise `InputError` if an id occurs twice in a catalog, or is not the name of its file."""
     first: dict[str, SourceFile] = {}
     with collect_refusals() as each:
         for entry_id, source in ids:
@@ -145,41 +147,64 @@ def refuse_duplicates(ids: Iterable[tuple[str, SourceFile]], field: str) -> None
                 if entry_id in first:
                     raise InputError(f"{what}: also the id of {first[entry_id].path}")
                 first[entry_id] = source
-                if source.named_after_entry and entry_id != source.entry_id:
-                    raise InputError(f"{what}: expected a file of that name, {entry_id}{source.path.suffix}")
+                if source.is_named_after_entry and entry_id != source.entry_id:
+                    raise InputError(f"{what}: expected the file name {entry_id}{source.path.suffix}")
 
 
 def refuse_bad_name(source: SourceFile) -> None:
-    """Raise `InputError` where the name of a file, which becomes an id, is none."""
+    """Raise `InputError` if the name of a file, which becomes an id, is not a valid id."""
     if not re.fullmatch(ID_PATTERN, source.entry_id):
         raise InputError(f"{source.path}: file name = {format_value(source.entry_id)}: expected an id, {ID_PATTERN}")
 
 
+def merge_lists(key: str, files: Sequence[tuple[Sequence[Document], SourceFile]]) -> pl.DataFrame:
+    """Return one row per entry of several lists; if lists share a key, the last one wins.
+
+    Raises
+    ------
+    InputError
+        A key occurs twice in one list.
+    """
+    with collect_refusals() as each:
+        for entries, source in files:
+            with each():
+                refuse_duplicates(((getattr(entry, key), source) for entry in entries), key)
+    rows = [{**entry.model_dump(), "source_id": source.source_id} for entries, source in files for entry in entries]
+    return pl.DataFrame(rows, infer_schema_length=None).unique(key, keep="last", maintain_order=True)
+
+
+def list_origins(sources: Sequence[SourceFile], origin: str = "stated entry by entry") -> pl.DataFrame:
+    """Return the frame `origin` of files that do not state their own."""
+    return pl.DataFrame(
+        [{"source_id": source.source_id, "origin": origin, "license": None} for source in sources], ORIGIN_SCHEMA
+    )
+
+
 def format_value(value: object) -> str:
-    """Return a value as it can stand in a one-line message."""
+    """Return a value as it can be quoted in a one-line message."""
     text = json.dumps(value, ensure_ascii=False, default=str).encode("utf-8", "backslashreplace").decode()
     return one_line(text if len(text) <= _SHOWN else f"{text[:_SHOWN]}...")
 
 
 def describe_first_mistake(error: ValidationError, shape: type[BaseModel]) -> str:
-    """Say what is wrong with the first field that is; a misspelt field comes before the one it leaves missing."""
+    """Describe the first mistake; a misspelt field comes before the field that is missing because of it."""
     mistakes = sorted(error.errors(include_url=False), key=lambda mistake: mistake["type"] != "extra_forbidden")
     first = mistakes[0]
     field, place = _format_location(first["loc"]), first["loc"][:-1]
     if first["type"] == "missing":
         return f"{field}: missing; expected this field"
     if first["type"] == "extra_forbidden":
-        lacking = [str(m["loc"][-1]) for m in mistakes if m["type"] == "missing" and m["loc"][:-1] == place]
-        known = lacking or ([] if place else list(shape.model_fields))
+        missing = [str(m["loc"][-1]) for m in mistakes if m["type"] == "missing" and m["loc"][:-1] == place]
+        known = missing or ([] if place else list(shape.model_fields))
         return f"{field}: unknown field; expected {', '.join(known) or 'no such field'}"
     expected = PLAIN_TEXT if first.get("ctx", {}).get("pattern") == TEXT_PATTERN else _word_expectation(first["msg"])
     return f"{field} = {format_value(first['input'])}: expected {expected}"
 
 
 def _word_expectation(message: str) -> str:
-    for start, said in (("Value error, ", ""), ("Input should be ", ""), ("Input should ", "something to ")):
+    for start, replacement in (("Value error, ", ""), ("Input should be ", ""), ("Input should ", "something to ")):
         if message.startswith(start):
-            return said + message.removeprefix(start)
+            return replacement + message.removeprefix(start)
     return re.sub(r"^(\w+) should ", lambda match: f"a {match[1].lower()} to ", message)
 
 

@@ -1,41 +1,29 @@
 """Files that others put into HOME/incoming become entries of the catalog, or are set aside with the reason."""
 
-import gzip
 import os
 import stat
 import time
-import tomllib
-import zlib
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
-from typing import NamedTuple, get_args
+from typing import NamedTuple
 
 import polars as pl
 
-from flows.ingest.limits import refuse_long_keys, refuse_too_large, refuse_utf_16, silence_panics
-from flows.ingest.user_catalog import Kind, add_files, find_catalog_fault
+from flows.ingest.kinds import INGESTED_KINDS, recognize_kind
+from flows.ingest.user_catalog import add_files, find_catalog_fault
 from warehouse.errors import InputError, RunError, explain_disk_error, one_line
 from warehouse.home import Home, refuse_no_text
 
 ACCEPTED, REJECTED = "accepted", "rejected"
-_REASON = ".reason.txt"  # ending of the file beside a rejected one
-_LONGEST_NAME = 255  # bytes of a file's name
-_STILL_S = 2.0  # a file that changed within this time may still be being written
-_HEAD = 65_536
-_KINDS: tuple[Kind, ...] = get_args(Kind)
-# what tells the kind of a table: columns that it has
-_COLUMNS: tuple[tuple[frozenset[str], Kind], ...] = (
-    (frozenset({"latency_s"}), "measurement"),
-    (frozenset({"hardware_id", "short_name"}), "hardware"),
-    (frozenset({"name", "group"}), "ops"),
-    (frozenset({"latency", "framework"}), "aiconfigurator"),
-)
+_REASON = ".reason.txt"  # suffix of the file next to a rejected one
+_MAX_NAME_BYTES = 255
+_STILL_S = 2.0  # a file that changed more recently may still be being written
 
 
 class _FileState(NamedTuple):
-    """What is another once a file was written, or another one is in its place."""
+    """What differs once a file is written to or replaced."""
 
     mode: int
     inode: int
@@ -45,7 +33,7 @@ class _FileState(NamedTuple):
 
 @dataclass(frozen=True)
 class Arrival:
-    """A file that came in: what it became, or why it could not; its name is what a table can hold."""
+    """A file that came in: what it became, or why it was rejected; its name is text that a table can hold."""
 
     name: str
     kind: str | None
@@ -64,25 +52,25 @@ def make_incoming_folder(home: Home) -> None:
 
 
 def accept_incoming(home: Home, progress: Callable[[str], None] = lambda _: None) -> list[Arrival]:
-    """Put the files of HOME/incoming into the catalog, each on its own.
+    """Add the files of HOME/incoming to the catalog, each on its own.
 
-    A folder named after a kind of `rooflines ingest` says what its files are; of other files, their content does. A
-    good file goes to incoming/accepted and takes the place of an entry of its name; a bad one, whatever is wrong with
-    it, goes to incoming/rejected, with the reason in a text file beside it. A file that is being written waits for the
-    next time, and so do all that another run or a full disk keeps out.
+    A subfolder named after a kind of `rooflines ingest` says what its files are; other files are recognized by their
+    content. A good file moves to incoming/accepted and replaces an entry of its name. A bad one, whatever is wrong
+    with it, moves to incoming/rejected, next to a text file with the reason. A file that is still being written stays
+    until the next time, and so does every file while another run holds the home or the disk is full.
 
     Raises
     ------
     InputError
         The folder cannot be read.
     RunError
-        Another run holds the home, or its disk is full, and no file was looked at; they wait.
+        Another run holds the home, or its disk is full, so that no file was looked at.
     """
     arrivals: list[Arrival] = []
     hindrance: RunError | None = None
     for path, kind in _find_waiting_files(home.incoming, arrivals):
         name = one_line(path.relative_to(home.incoming).as_posix())
-        progress(f"taking in {name}")
+        progress(f"ingesting {name}")
         before = _read_state(path)
         try:
             arrival = _ingest_file(home, path, kind, name)
@@ -92,7 +80,7 @@ def accept_incoming(home: Home, progress: Callable[[str], None] = lambda _: None
             continue
         after = _read_state(path)
         if after is None:
-            arrivals.append(arrival if arrival.entries else replace(arrival, reason="it is not there any more"))
+            arrivals.append(arrival if arrival.entries else replace(arrival, reason="it no longer exists"))
         elif after != before:
             progress(f"{name} waits: it changed while it was read")
         else:
@@ -102,8 +90,8 @@ def accept_incoming(home: Home, progress: Callable[[str], None] = lambda _: None
     return arrivals
 
 
-def _ingest_file(home: Home, path: Path, kind: Kind | None, name: str) -> Arrival:
-    """Put a file into the catalog, and return what became of it, whatever is wrong with it, or with us."""
+def _ingest_file(home: Home, path: Path, kind: str | None, name: str) -> Arrival:
+    """Add a file to the catalog, and return what became of it, whatever goes wrong."""
     try:
         refuse_no_text("incoming", path)
         known = kind or recognize_kind(path)
@@ -121,49 +109,16 @@ def _ingest_file(home: Home, path: Path, kind: Kind | None, name: str) -> Arriva
     return Arrival(name, known, tuple(added.path.name for added in entries))
 
 
-def recognize_kind(path: Path) -> Kind:
-    """Return what a file is, by its ending and its first bytes.
-
-    Raises
-    ------
-    InputError
-        It is nothing known.
-    """
-    name = path.name.lower()
-    kind: Kind | None = None
-    if not path.is_file():
-        raise InputError(f"{path}: expected a file")
-    if name.endswith(".toml"):
-        kind = _find_kind(_read_toml_keys(path), {"hardware_id": "hardware", "workload_id": "workload"})
-    elif name.endswith((".json", ".json.gz")):
-        head = _read_head(path)
-        kind = _find_kind({word for word in ("traceEvents", "model_type") if f'"{word}"' in head}, {
-            "traceEvents": "torch-profiler", "model_type": "model",
-        })  # fmt: skip
-        kind = kind or ("ops" if head.lstrip().startswith("[") else None)
-    elif name.endswith((".csv", ".parquet")):
-        columns = _read_columns(path)
-        kind = next((kind for names, kind in _COLUMNS if names <= columns), None)
-        if kind is None and any(column.startswith("time_stats.") for column in columns):
-            kind = "vidur"
-        if kind is None and "Kernel Name" in columns:
-            kind = "nsight"
-    if kind is None:
-        known = ", ".join(_KINDS)
-        raise InputError(f"{path}: not recognized; expected a file of a known kind, or a folder that names it: {known}")
-    return kind
-
-
-def _find_waiting_files(incoming: Path, arrivals: list[Arrival]) -> Iterator[tuple[Path, Kind | None]]:
-    """Yield the files to be taken in; what is told of a folder of a kind that cannot be read is put to the arrivals."""
-    folders: list[tuple[Path, Kind | None]] = [(incoming, None), *((incoming / kind, kind) for kind in _KINDS)]
+def _find_waiting_files(incoming: Path, arrivals: list[Arrival]) -> Iterator[tuple[Path, str | None]]:
+    """Yield the files to ingest; a subfolder that cannot be read is reported in `arrivals`."""
+    folders = [(incoming, None), *((incoming / kind, kind) for kind in INGESTED_KINDS)]
     for folder, kind in folders:
         try:
             paths = sorted(folder.iterdir())
         except (FileNotFoundError, NotADirectoryError):
             continue
         except OSError as error:
-            reason = f"{folder}: {error.strerror or error}; expected a folder that can be read"
+            reason = f"{folder}: {error.strerror or error}; expected a readable folder"
             if kind is None:
                 raise InputError(reason) from None
             arrivals.append(Arrival(kind, kind, reason=reason))
@@ -172,7 +127,7 @@ def _find_waiting_files(incoming: Path, arrivals: list[Arrival]) -> Iterator[tup
 
 
 def _is_whole(path: Path) -> bool:
-    """Whether a path is a file that nobody is writing any more."""
+    """Return whether a path is a file that nobody is writing any more."""
     if path.name.startswith(".") or path.suffix in {".part", ".partial", ".tmp"}:
         return False
     state = _read_state(path)
@@ -189,7 +144,7 @@ def _read_state(path: Path) -> _FileState | None:
 
 
 def _move_aside(incoming: Path, path: Path, arrival: Arrival) -> Arrival:
-    """Move a file to the others of its end, beside one of its name; where it cannot be moved, say so."""
+    """Move a file to the accepted or the rejected ones; the arrival says so if it cannot be moved."""
     folder = incoming / (REJECTED if arrival.reason else ACCEPTED)
     try:
         folder.mkdir(exist_ok=True)
@@ -199,8 +154,8 @@ def _move_aside(incoming: Path, path: Path, arrival: Arrival) -> Arrival:
             text = f"{datetime.now(UTC):%Y-%m-%d %H:%M:%S} UTC\n{arrival.reason}\n"
             _reason_path(target).write_text(text, "utf-8")
     except OSError as error:
-        said = f"it cannot be moved to {one_line(folder)}: {error.strerror or error}"
-        return replace(arrival, reason=f"{arrival.reason}; {said}" if arrival.reason else f"taken in, but {said}")
+        trouble = f"it cannot be moved to {one_line(folder)}: {error.strerror or error}"
+        return replace(arrival, reason=f"{arrival.reason}; {trouble}" if arrival.reason else f"accepted, but {trouble}")
     return arrival
 
 
@@ -209,7 +164,7 @@ def _reason_path(path: Path) -> Path:
 
 
 def _find_free_path(folder: Path, name: str) -> Path:
-    """Return a path in a folder that nothing has yet, by a number in the name if need be, nor its reason."""
+    """Return a path in a folder that neither a file nor its reason has yet, with a number in the name if needed."""
     stem, dot, suffixes = name.partition(".")
     number, path = 1, folder / name
     while _is_too_long(path) or os.path.lexists(path) or os.path.lexists(_reason_path(path)):
@@ -222,44 +177,4 @@ def _find_free_path(folder: Path, name: str) -> Path:
 
 
 def _is_too_long(path: Path) -> bool:
-    return len(os.fsencode(_reason_path(path).name)) > _LONGEST_NAME
-
-
-def _find_kind(keys: set[str], kinds: dict[str, Kind]) -> Kind | None:
-    return next((kind for key, kind in kinds.items() if key in keys), None)
-
-
-def _read_toml_keys(path: Path) -> set[str]:
-    try:
-        refuse_too_large("hardware", path, path.stat().st_size)
-        content = path.read_bytes()
-        refuse_utf_16(content, path)
-        text = content.decode("utf-8-sig")
-        refuse_long_keys(text, path)
-        return set(tomllib.loads(text))
-    except (ValueError, OSError) as error:
-        raise InputError(f"{path}: broken TOML: {one_line(error)}") from None
-    except RecursionError:
-        raise InputError(f"{path}: nested too deeply; expected a plain document") from None
-
-
-def _read_head(path: Path) -> str:
-    try:
-        with path.open("rb") as file, gzip.GzipFile(fileobj=file) if path.suffix == ".gz" else file as content:
-            head = content.read(_HEAD)
-            refuse_utf_16(head, path)
-            return head.decode("utf-8", "replace")
-    except (OSError, EOFError, zlib.error) as error:
-        raise InputError(f"{path}: {one_line(error)}; expected a file that can be read") from None
-
-
-def _read_columns(path: Path) -> set[str]:
-    try:
-        if path.suffix.lower() == ".parquet":
-            with silence_panics():
-                return set(pl.read_parquet_schema(path))
-        lines = [line for line in _read_head(path).splitlines() if not line.startswith("==")]  # ncu's own words
-        header = next((line for line in lines if line.strip()), "")
-        return {column.strip().strip('"') for column in header.removeprefix("\ufeff").split(",")}
-    except (pl.exceptions.PolarsError, pl.exceptions.PanicException, OSError) as error:
-        raise InputError(f"{path}: {one_line(error)}; expected a table that can be read") from None
+    return len(os.fsencode(_reason_path(path).name)) > _MAX_NAME_BYTES

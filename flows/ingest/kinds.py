@@ -1,54 +1,219 @@
-"""What reads each kind of input file, and the tables that come of it."""
+"""The kinds of input files, one row per kind: where its files lie, what reads them, what to recognize them by.
+
+A new kind is a reader module and a row in `CATALOG_KINDS` or `PROFILE_KINDS`.
+"""
 
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path, PurePosixPath
 
 import polars as pl
 
-from flows.ingest.catalog import SourceFile
-from flows.ingest.readers import calibration, gallery, hardware, measurement, model, ops, workload
-from flows.intensity.shapes import add_parameters
+from flows.ingest.file_head import FileHead, read_file_head
+from flows.ingest.limits import MAX_BYTES
+from flows.ingest.profiles import aiconfigurator, nsight, torch_profiler, vidur
+from flows.ingest.readers import (
+    calibration,
+    device_table,
+    elementwise,
+    gallery,
+    hardware,
+    measurement,
+    model,
+    ops,
+    precision,
+    workload,
+)
+from flows.ingest.source_file import SourceFile
 from warehouse.errors import InputError, collect_refusals
 
-_MOST_WEIGHTS = 1e16
-
 Frames = Mapping[str, pl.LazyFrame]
-_Reader = Callable[[Sequence[SourceFile]], Mapping[str, pl.DataFrame] | Frames]
+Reader = Callable[[Sequence[SourceFile]], Mapping[str, pl.DataFrame] | Frames]
+# profile, hardware_id, model_id -> rows with the columns of a measurement file
+ProfileReader = Callable[[SourceFile, str, str | None], pl.DataFrame | pl.LazyFrame]
 
 
-def _read_models(sources: Sequence[SourceFile]) -> Mapping[str, pl.DataFrame]:
-    frames = model.read_models(sources)
-    with_counts = add_parameters(frames["model"])
-    # widths that are absurd together overflow the count
-    size = pl.col("hidden_size").cast(pl.Float64) * (
-        pl.col("vocab_size") + pl.col("num_layers") * pl.col("intermediate_size") * pl.col("num_experts").fill_null(1)
-    )
-    too_large = with_counts.filter(size > _MOST_WEIGHTS).select("model_id", "source_id")
-    with collect_refusals() as each:
-        for model_id, source_id in too_large.iter_rows():
-            with each():
-                path = next(source.path for source in sources if source.source_id == source_id)
-                what = f"{model_id} has more than {_MOST_WEIGHTS:.0e} weights"
-                raise InputError(f"{path}: {what}; expected a model that can be")
-    return {**frames, "model": with_counts}
+@dataclass(frozen=True)
+class CatalogKind:
+    """A kind of file that a catalog holds.
+
+    Attributes
+    ----------
+    patterns
+        Where its files lie in a catalog: one file per entry in a folder, or one file with a list of entries.
+    read
+        Reads all files of the kind into frames, one of them `origin`.
+    frames
+        Names of the other frames.
+    id_field
+        Field that holds the id of an entry; without one, the name of the file is the id.
+    max_bytes
+        Largest size of a file; None if files are read in batches.
+    recognizes
+        Whether a file in HOME/incoming is of this kind.
+    converters
+        Suffix of a file that `rooflines ingest` also takes -> returns id and content of the entries in it.
+    """
+
+    patterns: tuple[str, ...]
+    read: Reader
+    frames: tuple[str, ...]
+    id_field: str | None = None
+    max_bytes: int | None = MAX_BYTES
+    recognizes: Callable[[FileHead], bool] = lambda _: False
+    converters: Mapping[str, Callable[[SourceFile], list[tuple[str, str]]]] = field(default_factory=dict)
+
+    @property
+    def folder(self) -> str:
+        """Folder of a catalog that holds the files; "" if they lie in the catalog itself."""
+        return PurePosixPath(self.patterns[0]).parent.name
+
+    @property
+    def suffixes(self) -> tuple[str, ...]:
+        """Suffixes of the files."""
+        return tuple(PurePosixPath(pattern).suffix for pattern in self.patterns)
+
+    @property
+    def has_file_per_entry(self) -> bool:
+        """Whether each entry has its own file; or else one file lists them all."""
+        return bool(self.folder)
 
 
-READERS: Mapping[str, tuple[_Reader, Sequence[str]]] = {
-    "hardware": (hardware.read_hardware, ["hardware", "ceiling", "relative"]),
-    "model": (_read_models, ["model"]),
-    "workload": (workload.read_workloads, ["workload"]),
-    "precision": (workload.read_precisions, ["precision"]),
-    "elementwise": (workload.read_elementwise, ["elementwise"]),
-    "ops": (ops.read_ops, ["op_set", "op"]),
-    "measurement": (measurement.read_measurements, ["measurement"]),
-    "calibration": (calibration.read_calibrations, ["fitted"]),
-    "gallery": (gallery.read_gallery, ["own_chart"]),
+@dataclass(frozen=True)
+class ProfileKind:
+    """A format of measurements that another program writes; `rooflines ingest` converts it.
+
+    Attributes
+    ----------
+    read
+        Converts one file.
+    recognizes
+        Whether a file in HOME/incoming is of this kind.
+    is_parquet
+        Whether its files are Parquet, for which polars prints panics.
+    file_names
+        Files to look for if a folder is given; none if the kind takes no folders.
+    find_device
+        Returns the hardware_id that a file names, if it names one.
+    name_parts
+        Returns what distinguishes a file from others of its device; by default the names of folder and file.
+    """
+
+    read: ProfileReader
+    recognizes: Callable[[FileHead], bool]
+    is_parquet: bool = False
+    file_names: tuple[str, ...] = ()
+    find_device: Callable[[SourceFile], str | None] = lambda _: None
+    name_parts: Callable[[SourceFile], tuple[str, ...]] = lambda source: (source.path.parent.name, source.path.stem)
+
+
+CATALOG_KINDS: Mapping[str, CatalogKind] = {
+    "hardware": CatalogKind(
+        patterns=("hardware/*.toml",),
+        read=hardware.read_hardware,
+        frames=("hardware", "ceiling", "relative"),
+        id_field="hardware_id",
+        recognizes=lambda head: "hardware_id" in head.keys or {"hardware_id", "short_name"} <= head.columns,
+        converters={".csv": device_table.read_device_table},
+    ),
+    "model": CatalogKind(
+        patterns=("models/*.json",),
+        read=model.read_counted_models,
+        frames=("model",),
+        recognizes=lambda head: head.has_json_key("model_type"),
+    ),
+    "workload": CatalogKind(
+        patterns=("workloads/*.toml",),
+        read=workload.read_workloads,
+        frames=("workload",),
+        id_field="workload_id",
+        recognizes=lambda head: "workload_id" in head.keys,
+    ),
+    "precision": CatalogKind(
+        patterns=("precisions.toml",),
+        read=precision.read_precisions,
+        frames=("precision",),
+    ),
+    "elementwise": CatalogKind(
+        patterns=("elementwise.toml",),
+        read=elementwise.read_elementwise,
+        frames=("elementwise",),
+    ),
+    "ops": CatalogKind(
+        patterns=("ops/*.csv", "ops/*.json", "ops/*.parquet"),
+        read=ops.read_ops,
+        frames=("op_set", "op"),
+        max_bytes=50_000_000,
+        recognizes=lambda head: head.json.lstrip().startswith("[") or {"name", "group"} <= head.columns,
+    ),
+    "measurement": CatalogKind(
+        patterns=("measurements/*.csv", "measurements/*.parquet"),
+        read=measurement.read_measurements,
+        frames=("measurement",),
+        max_bytes=None,
+        recognizes=lambda head: "latency_s" in head.columns,
+    ),
+    "calibration": CatalogKind(
+        patterns=("calibrations.toml",),
+        read=calibration.read_calibrations,
+        frames=("fitted",),
+    ),
+    "gallery": CatalogKind(
+        patterns=("gallery.toml",),
+        read=gallery.read_gallery,
+        frames=("own_chart",),
+    ),
 }
+
+PROFILE_KINDS: Mapping[str, ProfileKind] = {
+    "vidur": ProfileKind(
+        read=vidur.read_vidur,
+        recognizes=lambda head: any(column.startswith("time_stats.") for column in head.columns),
+    ),
+    "aiconfigurator": ProfileKind(
+        read=aiconfigurator.read_aiconfigurator,
+        recognizes=lambda head: {"latency", "framework"} <= head.columns,
+        is_parquet=True,
+        file_names=aiconfigurator.TABLES,
+        find_device=aiconfigurator.find_device,
+        name_parts=aiconfigurator.name_parts,
+    ),
+    "nsight": ProfileKind(
+        read=nsight.read_nsight,
+        recognizes=lambda head: "Kernel Name" in head.columns,
+    ),
+    "torch-profiler": ProfileKind(
+        read=torch_profiler.read_torch_profiler,
+        recognizes=lambda head: head.has_json_key("traceEvents"),
+    ),
+}
+
+# Kinds that `rooflines ingest` takes; lists of entries are edited by hand.
+INGESTED_KINDS = (*(name for name, kind in CATALOG_KINDS.items() if kind.has_file_per_entry), *PROFILE_KINDS)
+
+
+def recognize_kind(path: Path) -> str:
+    """Return the kind of a file, by its suffix and its beginning.
+
+    Profiles are tried first: what they are recognized by is more specific.
+
+    Raises
+    ------
+    InputError
+        The file is broken or of no known kind.
+    """
+    head = read_file_head(path)
+    kinds: Mapping[str, CatalogKind | ProfileKind] = {**PROFILE_KINDS, **CATALOG_KINDS}
+    for name, kind in kinds.items():
+        if kind.recognizes(head):
+            return name
+    known = ", ".join(INGESTED_KINDS)
+    raise InputError(f"{path}: not recognized; expected a file of a known kind, or a folder named after it: {known}")
 
 
 def read_kind(kind: str, sources: Sequence[SourceFile]) -> Frames:
-    """Return the frames of the files of one kind, one of them with the files' origins."""
-    read, _ = READERS[kind]
-    frames = read([source for source in sources if source.kind == kind])
+    """Return the frames of the files of one kind, and the frame `origin`."""
+    frames = CATALOG_KINDS[kind].read([source for source in sources if source.kind == kind])
     return {name: frame.lazy() for name, frame in frames.items()}
 
 
@@ -58,18 +223,18 @@ def read_every_kind(sources: Sequence[SourceFile]) -> Frames:
     Raises
     ------
     InputError
-        Files cannot be used: a line for each.
+        Files cannot be used: one line per file.
     """
     frames: dict[str, pl.LazyFrame] = {}
     with collect_refusals() as each:
-        for kind in READERS:
+        for kind in CATALOG_KINDS:
             with each():
                 frames |= read_kind(kind, sources)
     return frames
 
 
 def refuse_unknown_names(frames: Frames, sources: Sequence[SourceFile]) -> None:
-    """Raise `InputError` where a file names what no other file describes, or takes a name that is taken."""
+    """Raise `InputError` if a file names something that no file describes, or takes a name that is in use."""
     names = ("model", "precision", "workload", "op", "op_set")
     models, precisions, workloads, own, op_sets = (frames[name].collect() for name in names)
     with collect_refusals() as each:

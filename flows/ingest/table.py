@@ -1,4 +1,4 @@
-"""Tables of foreign files (CSV, JSON, Parquet): read, typed, and refused in one line that names row and column."""
+"""Tables (CSV, JSON, Parquet), read and typed; a refusal is one line that names row and column."""
 
 import io
 from collections.abc import Iterator, Mapping, Sequence
@@ -7,20 +7,27 @@ from typing import Any
 
 import polars as pl
 
-from flows.ingest.catalog import SourceFile
 from flows.ingest.document import PLAIN_TEXT, TEXT_PATTERN, format_value
-from flows.ingest.limits import HEAD, refuse_bad_json, refuse_inflated, refuse_long_lines, refuse_utf_16, silence_panics
+from flows.ingest.limits import (
+    HEAD_BYTES,
+    refuse_bad_json,
+    refuse_inflated,
+    refuse_long_lines,
+    refuse_utf_16,
+    silence_panics,
+)
+from flows.ingest.source_file import SourceFile
 from warehouse.errors import InputError, collect_refusals, one_line
 
 Columns = Mapping[str, Any]  # name -> polars type
-Rule = tuple[pl.Expr, str]  # what must hold of a row, and what to say where it does not
+Rule = tuple[pl.Expr, str]  # what must hold for a row, and the message if it does not
 
 _BATCH = 200_000  # rows
 _BROKEN = (pl.exceptions.PolarsError, ValueError, OSError, pl.exceptions.PanicException)
 
 
 def read_table(source: SourceFile) -> pl.DataFrame:
-    """Return the rows of a file; those of a CSV as texts, so that what is no number gets a line that names it.
+    """Return the rows of a file; those of a CSV as strings, so that a refusal can quote what is not a number.
 
     Raises
     ------
@@ -28,7 +35,7 @@ def read_table(source: SourceFile) -> pl.DataFrame:
         The file is broken.
     """
     content, path = io.BytesIO(source.read_bytes()), source.path
-    refuse_utf_16(content.getvalue()[:HEAD], path)
+    refuse_utf_16(content.getvalue()[:HEAD_BYTES], path)
     try:
         if path.suffix == ".csv":
             return pl.read_csv(content, infer_schema=False)
@@ -43,19 +50,19 @@ def read_table(source: SourceFile) -> pl.DataFrame:
 
 
 def scan_table(source: SourceFile) -> pl.LazyFrame:
-    """Return the rows of a CSV or Parquet file of any size, as `read_table` does, without reading them yet."""
+    """Return the rows of a CSV or Parquet file of any size, typed as in `read_table`, without reading them yet."""
     if source.path.suffix == ".csv":
         return pl.scan_csv(source.stored_at, infer_schema=False, glob=False)
     return pl.scan_parquet(source.stored_at, glob=False)
 
 
 def read_batches(source: SourceFile) -> Iterator[tuple[int, pl.DataFrame]]:
-    """Yield the rows of a CSV or Parquet file of any size, some at a time, each time after the number of the first.
+    """Yield the rows of a CSV or Parquet file of any size in batches, each with the number of its first row.
 
     Raises
     ------
     InputError
-        The file is broken, or is not any more what was listed.
+        The file is broken, or has changed since it was listed.
     """
     source.refuse_change()
     first = 1
@@ -87,27 +94,27 @@ def type_columns(
     other_names: Mapping[str, str],
     first_row: int = 1,
 ) -> pl.DataFrame:
-    """Return all of the columns that a table can have, each of its type; null where it says nothing.
+    """Return all columns that a table can have, each of its type; null if the table lacks a value.
 
     Parameters
     ----------
     frame
         Result of `read_table`.
     columns
-        The columns that a table can have.
+        The columns that a table can have, with their types.
     path
-        What messages name.
+        The file, which messages name.
     needed
-        Columns that it must have.
+        Columns that a table must have.
     other_names
-        Other names of columns.
+        Other names of columns -> their names.
     first_row
         Number of the first row in the file.
 
     Raises
     ------
     InputError
-        A column is unknown, stands twice or is missing, or a value is not of its type.
+        A column is unknown, missing or given twice, or a value is not of its type.
     """
     plain = [name.strip().lower() for name in frame.columns]
     names = [other_names.get(name, name) for name in plain]
@@ -115,34 +122,34 @@ def type_columns(
         if name not in columns:
             raise InputError(f"{path}: column {format_value(name)}: expected one of {', '.join(columns)}")
         if names.count(name) > 1:
-            raise InputError(f"{path}: column {format_value(name)} stands twice, or under two names; expected it once")
-    lacking = [name for name in needed if name not in names]
-    if lacking:
-        raise InputError(f"{path}: no column {', '.join(lacking)}; expected {', '.join(needed)}")
+            raise InputError(f"{path}: column {format_value(name)} is given twice, or by two names; expected it once")
+    missing = [name for name in needed if name not in names]
+    if missing:
+        raise InputError(f"{path}: no column {', '.join(missing)}; expected {', '.join(needed)}")
     frame.columns = names
     return pl.DataFrame([_type_column(frame, name, dtype, path, first_row) for name, dtype in columns.items()])
 
 
 def refuse_bad_rows(rows: pl.DataFrame, rules: Sequence[Rule], path: Path, first_row: int = 1) -> None:
-    """Raise `InputError` for the first row that breaks each rule, a row once; `op` names it."""
+    """Raise `InputError` for the first row that breaks each rule, at most once per row; `op` names the row."""
     numbered = rows.with_row_index("row", offset=first_row)
-    told: set[int] = set()
+    refused: set[int] = set()
     with collect_refusals() as each:
         for rule, message in rules:
             for row, op in numbered.filter(~rule).select("row", "op").head(1).iter_rows():
-                if row not in told:
-                    told.add(row)
+                if row not in refused:
+                    refused.add(row)
                     with each():
                         raise InputError(f"{path}: row {row} ({format_value(op)}): {message}")
 
 
 def text_rules(longest: Mapping[str, int]) -> list[Rule]:
-    """Return what holds of every text: that it is not too long, and one line without control characters."""
+    """Return the rules for columns of text: not too long, and one line without control characters."""
     return [
         *(
             (
                 pl.col(name).is_null() | (pl.col(name).str.len_chars() <= most),
-                f"{name}: expected at most {most} letters",
+                f"{name}: expected at most {most} characters",
             )
             for name, most in longest.items()
         ),
@@ -183,17 +190,17 @@ def _type_column(frame: pl.DataFrame, name: str, dtype: Any, path: Path, first_r
 
 
 def _make_plain(values: pl.Series, path: Path, *, may_be_time: bool) -> pl.Series:
-    """Return texts or numbers as they are, and categories as texts."""
+    """Return strings and numbers as they are, and categories as strings."""
     dtype = values.dtype
     if isinstance(dtype, pl.Categorical | pl.Enum):
         return values.cast(pl.String)
     is_number = dtype.is_integer() if may_be_time else dtype.is_numeric()
     if is_number or dtype in {pl.String, pl.Null} or (may_be_time and isinstance(dtype, pl.Datetime)):
         return values
-    raise InputError(f"{path}: column {values.name} of {str(dtype).lower()}: expected texts or numbers")
+    raise InputError(f"{path}: column {values.name} of {str(dtype).lower()}: expected text or numbers")
 
 
 def _expected_type(dtype: Any) -> str:
     if dtype.is_temporal():
-        return "a time as 2026-01-31T12:00:00Z"
-    return "a whole number" if dtype == pl.Int64 else "a number" if dtype == pl.Float64 else "a text"
+        return "a time, e.g. 2026-01-31T12:00:00Z"
+    return "a whole number" if dtype == pl.Int64 else "a number" if dtype == pl.Float64 else "text"

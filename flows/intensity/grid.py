@@ -12,10 +12,10 @@ import polars as pl
 from flows.intensity.conventions import CONVENTIONS
 from flows.intensity.costs import BITS, QUANTITIES, cost
 from flows.intensity.shapes import can_share
+from flows.intensity.terms import PHASES
 
 # The columns of a grid; of a model, its convention, phase and number of devices everything else follows.
 GRID = ["batch_size", "sequence_length", "query_length"]
-PHASES = ("prefill", "decode", "speculative")
 
 _EVERY_OP = [op for ops in CONVENTIONS.values() for op in ops]
 # names that repeat in every row, as numbers

@@ -5,6 +5,7 @@ import polars as pl
 from flows.intensity.costs import op_costs
 from flows.intensity.custom import custom_costs, custom_shapes
 from flows.intensity.shapes import model_shards, op_shapes
+from flows.intensity.terms import DEGREES
 
 INPUTS = ("model", "workload", "precision", "elementwise", "op")
 TABLES = ("op_shape", "op_cost", "model_shard")
@@ -16,7 +17,6 @@ def compute_op_tables(
     precision: pl.DataFrame,
     elementwise: pl.DataFrame,
     op: pl.DataFrame,
-    degrees: list[int],
 ) -> dict[str, pl.DataFrame]:
     """Return the rows of core.op_shape, core.op_cost and core.model_shard.
 
@@ -26,8 +26,6 @@ def compute_op_tables(
         The rows of these tables of core.
     op
         The user's own ops.
-    degrees
-        Tensor-parallel degrees at which models are sharded.
     """
     shapes = op_shapes(model, workload)
     own_shapes = custom_shapes(op, precision["precision_id"].to_list())
@@ -36,5 +34,5 @@ def compute_op_tables(
     return {
         "op_shape": every_shape.drop("precisions"),
         "op_cost": pl.concat(costs),
-        "model_shard": model_shards(model, degrees).drop("active"),
+        "model_shard": model_shards(model, DEGREES).drop("active"),
     }

@@ -1,13 +1,14 @@
 """Op shapes of models at the settings that workloads ask for, and what a device must hold."""
 
 import hashlib
+from collections.abc import Sequence
 
 import polars as pl
 
 from flows.intensity.conventions import CONVENTIONS, KV_ELEMENTS_PER_LAYER, SETTING, weights_held
 
 
-def model_shards(models: pl.DataFrame, degrees: list[int]) -> pl.DataFrame:
+def model_shards(models: pl.DataFrame, degrees: Sequence[int]) -> pl.DataFrame:
     """Return a row a model and number of devices that can share it, with the columns of core.model_shard.
 
     A device holds its share of every weight that an op of `engine` reads, and the rest in full; of
@@ -15,7 +16,7 @@ def model_shards(models: pl.DataFrame, degrees: list[int]) -> pl.DataFrame:
     token passes through.
     """
     settings = (
-        models.with_columns(pl.lit(degrees, pl.List(pl.Int64)).alias("tensor_parallel"))
+        models.with_columns(pl.lit(list(degrees), pl.List(pl.Int64)).alias("tensor_parallel"))
         .explode("tensor_parallel")
         .filter(can_share())
         .with_columns(phase=pl.lit("prefill"), batch_size=1, query_length=1, sequence_length=1)

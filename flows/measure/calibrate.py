@@ -1,39 +1,39 @@
-"""Calibrated roofs of everything that was measured, as a file of the home's catalog."""
+"""Calibrated roofs, fitted to all measurements and written to the catalog of the home."""
 
-import json
 from pathlib import Path
-from typing import Any
 
 import polars as pl
 
+from flows.ingest.toml_writer import format_toml
 from flows.intensity.calibration import PARAMETERS, calibrate_measurements
 from warehouse.errors import InputError, explain_write_error
+from warehouse.files.atomic import write_file
 from warehouse.home import Home
 from warehouse.polars_frames import read_frame
 from warehouse.snapshot import open_snapshot
-from warehouse.sql_files import sql_folder
+from warehouse.sql_files import load_sql
 
-_DIGITS = 6  # of a parameter
+_DIGITS = 6  # significant ones of a parameter
 _KEY = ("hardware_id", "op_kind", "dtype")
 
 
 def calibrate_home(home: Home) -> tuple[Path, pl.DataFrame]:
-    """Fit a calibrated roof to the measurements of each device, kind of op and dtype, and write them down.
+    """Fit a calibrated roof to the measurements of each device, kind of op and dtype, and write the roofs.
 
-    Return the file, and its rows.
+    Return the file and its rows.
 
     Raises
     ------
     InputError
-        Nothing was measured, the extra `calibrate` is not installed, or the file cannot be written.
+        There are too few measurements, the extra `calibrate` is not installed, or the file cannot be written.
     """
     with open_snapshot(home.snapshot) as connection:
-        measured = read_frame(connection, (sql_folder() / "calibration" / "measured.sql").read_text("utf-8"))
+        measured = read_frame(connection, load_sql("calibration/measured"))
     if measured.is_empty():
         raise InputError("calibrate: no measurements; expected some, from `rooflines ingest measurement` and a run")
     fitted = calibrate_measurements(measured)
     if fitted.is_empty():
-        raise InputError("calibrate: too few measurements; expected 20 of one device, kind of op and dtype")
+        raise InputError("calibrate: too few measurements; expected at least 20 of one device, kind of op and dtype")
     origins = measured.group_by("source_id").agg(pl.col("source").first())
     rows = fitted.join(origins, on="source_id", how="left", maintain_order="left").with_columns(
         origin=pl.col("source").fill_null(pl.col("source_id")).str.slice(0, 300)
@@ -42,26 +42,20 @@ def calibrate_home(home: Home) -> tuple[Path, pl.DataFrame]:
     with home.lock_for_writing():
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
-            partial = path.with_name(f".{path.name}.partial")
-            partial.write_text(to_toml(rows), "utf-8")
-            partial.replace(path)
+            write_file(path, format_calibrations(rows).encode())
         except OSError as error:
             raise explain_write_error(path, error, "a file") from None
     return path, rows
 
 
-def to_toml(rows: pl.DataFrame) -> str:
+def format_calibrations(rows: pl.DataFrame) -> str:
     """Return calibrations as the text of their file."""
-    lines = ["# Roofs fitted to measurements by `rooflines calibrate`."]
-    for row in rows.iter_rows(named=True):
-        fields = (*_KEY, *PARAMETERS, "n_points", "fit_mape", "holdout_mape", "origin")
-        stated = {name: row[name] for name in fields if row[name] is not None}
-        lines += ["", "[[calibration]]", *(f"{name} = {_literal(value)}" for name, value in stated.items())]
-    return "\n".join(lines) + "\n"
+    fields = (*_KEY, *PARAMETERS, "n_points", "fit_mape", "holdout_mape", "origin")
+    tables = [
+        {name: _round(row[name]) for name in fields if row[name] is not None} for row in rows.iter_rows(named=True)
+    ]
+    return format_toml({}, {"calibration": tables}, comment="Roofs fitted to measurements by `rooflines calibrate`.")
 
 
-def _literal(value: Any) -> str:
-    if isinstance(value, float):
-        text = f"{value:.{_DIGITS}g}"
-        return text if any(mark in text for mark in ".en") else f"{text}.0"
-    return json.dumps(value, ensure_ascii=False).replace("\x7f", "\\u007f")
+def _round(value: str | float) -> str | float:
+    return float(f"{value:.{_DIGITS}g}") if isinstance(value, float) else value

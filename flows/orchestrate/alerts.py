@@ -1,6 +1,6 @@
-"""Tell of what failed while nobody looked on: on the terminal of `rooflines serve`, to a webhook, to a command.
+"""Alerts about unattended runs: on the terminal of `rooflines serve`, to a webhook, to a command.
 
-Nothing here fails or holds up a run for long: what cannot be told is said in one line.
+Sending an alert never fails a run and never delays it for long: an alert that is not accepted is reported in one line.
 """
 
 import json
@@ -15,7 +15,7 @@ from datetime import UTC, datetime
 from http.client import HTTPException
 from typing import Any, Literal
 
-from flows.orchestrate.served import SERVED_BY
+from flows.orchestrate.served_runs import SERVED_BY
 from warehouse.errors import InputError, one_line
 from warehouse.home import Home
 
@@ -25,7 +25,7 @@ _OF_PREFECT = re.compile("^Flow run encountered an exception: ((Several)?Inputs?
 
 
 @dataclass(frozen=True)
-class Trouble:
+class Alert:
     """A run that failed, or a file that was rejected."""
 
     event: Literal["run-failed", "file-rejected"]
@@ -38,29 +38,29 @@ class Trouble:
 
     @property
     def line(self) -> str:
-        """What a person reads of it."""
+        """The alert as one line of text."""
         if self.event == "file-rejected":
             return f"rooflines: {self.file} rejected: {self.reason}"
         return f"rooflines: {self.flow} failed: {self.reason} (run {self.run})"
 
 
-def tell(trouble: Trouble) -> None:
-    """Tell whom the environment names: the terminal of `rooflines serve`, a webhook, a command."""
+def send_alert(trouble: Alert) -> None:
+    """Send an alert to everything that the environment names: a terminal, a webhook, a command."""
     if SERVED_BY in os.environ:
-        _say(trouble.line)
+        _print_line(trouble.line)
     told = {**asdict(trouble), "told_at": datetime.now(UTC).isoformat(timespec="seconds")}
     document = f"{json.dumps(told)}\n".encode()
-    for variable, send in ((URL, _post), (COMMAND, _run)):
+    for variable, send in ((URL, _post_json), (COMMAND, _run_command)):
         if target := os.environ.get(variable):
-            _try(variable, send, target, document)
+            _send_or_report(variable, send, target, document)
 
 
-def tell_of_failed_run(flow: Any, flow_run: Any, state: Any) -> None:
-    """Tell of a flow run that failed or crashed: a hook of Prefect. Of runs within each other, the outer one tells."""
+def alert_failed_run(flow: Any, flow_run: Any, state: Any) -> None:
+    """Send an alert about a flow run that failed or crashed: a Prefect hook. Of nested runs, the outermost sends it."""
     if flow_run.parent_task_run_id is not None:
         return
-    tell(
-        Trouble(
+    send_alert(
+        Alert(
             event="run-failed",
             home=str(Home.at(flow_run.parameters.get("home")).path),
             reason=_OF_PREFECT.sub("", one_line(state.message or state.name)),
@@ -71,29 +71,29 @@ def tell_of_failed_run(flow: Any, flow_run: Any, state: Any) -> None:
     )
 
 
-def refuse_bad_address(url: str) -> None:
-    """Raise `InputError` where alerts could not be posted to an address."""
+def refuse_bad_url(url: str) -> None:
+    """Raise `InputError` if alerts cannot be posted to a URL."""
     if not url.startswith(("http://", "https://")):
-        raise InputError(f"--alert-url: {url}; expected an address that begins with http:// or https://")
+        raise InputError(f"--alert-url: {url}; expected a URL that begins with http:// or https://")
 
 
-def _try(variable: str, send: Callable[[str, bytes], None], target: str, document: bytes) -> None:
+def _send_or_report(variable: str, send: Callable[[str, bytes], None], target: str, document: bytes) -> None:
     try:
         send(target, document)
     except (OSError, ValueError, InputError, HTTPException, subprocess.SubprocessError) as error:
-        _say(f"rooflines: {variable}: the alert was not taken: {one_line(error)}")
+        _print_line(f"rooflines: {variable}: the alert was not accepted: {one_line(error)}")
 
 
-def _post(url: str, document: bytes) -> None:
-    refuse_bad_address(url)  # urllib would read files, too
+def _post_json(url: str, document: bytes) -> None:
+    refuse_bad_url(url)  # urllib would read local files, too
     request = urllib.request.Request(url, document, {"Content-Type": "application/json"})
     with urllib.request.urlopen(request, timeout=_PATIENCE_S):
         pass
 
 
-def _run(command: str, document: bytes) -> None:
+def _run_command(command: str, document: bytes) -> None:
     subprocess.run(command, shell=True, input=document, timeout=_PATIENCE_S, check=True, stdout=subprocess.DEVNULL)
 
 
-def _say(line: str) -> None:
+def _print_line(line: str) -> None:
     print(line, file=sys.stderr, flush=True)

@@ -1,7 +1,7 @@
-"""Prefect's server for the time of one command, however that ends.
+"""A Prefect server that lives as long as one command, however that ends.
 
-One that Prefect starts by itself outlives a command that is killed, keeps no schedules, and takes one to three seconds
-of a processor more.
+A server that Prefect starts by itself outlives a killed command, keeps no schedules, and costs one to three more
+seconds of CPU time.
 """
 
 import atexit
@@ -24,14 +24,14 @@ _STOP_S = 5
 
 
 class EmbeddedServer:
-    """A server on this machine; its process ends with this one, however that ends.
+    """A server on this machine; its process ends with this one.
 
     Parameters
     ----------
     environment
-        Settings of Prefect, as environment variables.
+        Prefect's settings, as environment variables.
     schedules_port
-        Port for one that starts scheduled runs and shows its pages, 0 for any that is free; None for one that does
+        Port of a server that starts scheduled runs and shows its pages; 0 picks a free one. None: a server that does
         neither.
 
     Raises
@@ -44,12 +44,12 @@ class EmbeddedServer:
         self._port = _free_port(schedules_port or 0)
         script = Path(__file__).with_name("server_process.py")
         role = "ephemeral" if schedules_port is None else "scheduling"
-        command = [sys.executable, "-P", str(script), _HOST, str(self._port), role]  # -P: our folder names no modules
+        command = [sys.executable, "-P", str(script), _HOST, str(self._port), role]  # -P: do not import from our folder
         self._process = subprocess.Popen(command, stdin=subprocess.PIPE, env={**os.environ, **environment})
 
     @property
     def api_url(self) -> str:
-        """What Prefect calls `PREFECT_API_URL`."""
+        """The value for `PREFECT_API_URL`."""
         return f"http://{_HOST}:{self._port}/api"
 
     def wait(self, timeout_s: float) -> None:
@@ -58,7 +58,7 @@ class EmbeddedServer:
         Raises
         ------
         RunError
-            The server ended, or does not answer within the time.
+            The server ended, or did not answer in time.
         """
         direct = urllib.request.build_opener(urllib.request.ProxyHandler({}))
         end = time.monotonic() + timeout_s
@@ -73,7 +73,7 @@ class EmbeddedServer:
         raise RunError(f"Prefect's server {what}; `rooflines run --debug` shows why")
 
     def stop(self) -> None:
-        """End the server."""
+        """Stop the server."""
         self._process.terminate()
         try:
             self._process.communicate(timeout=_STOP_S)
@@ -84,7 +84,7 @@ class EmbeddedServer:
 
 @cache
 def start_server(schedules_port: int | None = None) -> EmbeddedServer | None:
-    """Start a server that ends with this process; none where Prefect's settings name one.
+    """Start a server that ends with this process, unless Prefect's settings name a server.
 
     Raises
     ------
@@ -97,12 +97,12 @@ def start_server(schedules_port: int | None = None) -> EmbeddedServer | None:
     if settings.api.url or not settings.server.ephemeral.enabled:
         return None
     server = EmbeddedServer(settings.to_environment_variables(exclude_unset=True), schedules_port)
-    atexit.register(server.stop)  # not before: Prefect still tells it of logs and events
+    atexit.register(server.stop)  # not earlier: Prefect still sends logs and events
     return server
 
 
 def _free_port(wanted: int) -> int:
-    """Return a port that is free; a port of the last server may be taken again, as that does."""
+    """Return a free port; the port of a server that has just ended counts as free."""
     with socket.socket() as free:
         free.setsockopt(socket.SOL_SOCKET, socket.SO_REUSEADDR, 1)
         try:

@@ -1,4 +1,4 @@
-"""Runs that were missed while nothing ran: the first that starts late stands for all of them."""
+"""If several runs were missed, only one is made up for: the first that starts late cancels the others."""
 
 from datetime import UTC, datetime
 
@@ -9,7 +9,7 @@ from prefect.states import Cancelled
 
 
 def skip_missed_runs() -> int:
-    """Cancel the other runs of this deployment whose time has passed, and return how many."""
+    """Cancel the other overdue runs of this deployment, and return how many."""
     deployment_id = runtime.deployment.id
     if deployment_id is None:
         return 0
@@ -23,7 +23,7 @@ def skip_missed_runs() -> int:
     with get_client(sync_client=True) as client:
         runs = client.read_flow_runs(flow_run_filter=missed, sort=FlowRunSort.ID_DESC, limit=200)
         for run in runs:
-            client.set_flow_run_state(run.id, Cancelled(message="a run that was due later stands for this one"))
+            client.set_flow_run_state(run.id, Cancelled(message="a later run makes up for this one"))
     if runs:
-        get_run_logger().info("%d missed runs are skipped", len(runs))
+        get_run_logger().info("skipped %d missed runs", len(runs))
     return len(runs)

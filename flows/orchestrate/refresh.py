@@ -14,10 +14,10 @@ from prefect.events import emit_event
 from flows import run as steps
 from flows.core_tables import stage_inputs, stage_tables
 from flows.ingest.catalog import list_sources
-from flows.ingest.kinds import READERS
-from flows.orchestrate.alerts import tell_of_failed_run
+from flows.ingest.kinds import CATALOG_KINDS
+from flows.orchestrate.alerts import alert_failed_run
 from flows.orchestrate.missed_runs import skip_missed_runs
-from flows.orchestrate.served import end_with_server
+from flows.orchestrate.served_runs import end_with_server
 from flows.run import Summary
 from flows.site.build import SiteReport
 from flows.site.publish import publish_site
@@ -44,7 +44,7 @@ def check(home: Home) -> list[Rule]:
     return rules
 
 
-@flow(name="publish", on_failure=[tell_of_failed_run], on_crashed=[tell_of_failed_run])
+@flow(name="publish", on_failure=[alert_failed_run], on_crashed=[alert_failed_run])
 def publish(out: Path | None = None, home: Path | None = None) -> SiteReport:
     """Publish the site of the published snapshot to a folder.
 
@@ -87,11 +87,11 @@ def _name_run() -> str:
         sources = list_sources(Home.at(home), catalog)
     except InputError:
         return "refresh"
-    counts = {kind: sum(source.kind == kind for source in sources) for kind in READERS}
+    counts = {kind: sum(source.kind == kind for source in sources) for kind in CATALOG_KINDS}
     return f"refresh {counts['hardware']} devices, {counts['model']} models, {counts['workload']} workloads"
 
 
-@flow(name="refresh", flow_run_name=_name_run, on_failure=[tell_of_failed_run], on_crashed=[tell_of_failed_run])
+@flow(name="refresh", flow_run_name=_name_run, on_failure=[alert_failed_run], on_crashed=[alert_failed_run])
 def refresh(
     home: Path | None = None, catalog: Path | None = None, publish_to: Path | None = None, keep: int = KEPT_SNAPSHOTS
 ) -> Summary:

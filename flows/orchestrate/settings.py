@@ -1,6 +1,6 @@
-"""Prefect settings that the project needs wherever it is called from.
+"""Prefect settings that the project needs, wherever it is called from.
 
-`[tool.prefect]` in pyproject.toml says the same to Prefect's own commands in a checkout.
+`[tool.prefect]` in pyproject.toml holds the same values for Prefect's own commands in a checkout.
 """
 
 import logging
@@ -27,11 +27,11 @@ DEFAULTS = {
 }
 
 
-# files beside the working folder's that may hold settings of Prefect
+# files in the working folder that may hold Prefect settings
 _SETTINGS = ("prefect.toml", "pyproject.toml", ".env")
 _ANSWER_S = 4
 _UNAUTHORIZED = 401
-_RECORDS = 1_000_000  # bytes that Prefect's records of a first run take
+_RECORDS = 1_000_000  # bytes that Prefect writes in a first run
 
 
 def quiet_terminal() -> None:
@@ -40,27 +40,27 @@ def quiet_terminal() -> None:
 
 
 def opt_out_of_telemetry() -> None:
-    """Keep Prefect's client from reporting its use, and from saying so; call it before the first import of Prefect."""
+    """Turn off Prefect's telemetry; call it before the first import of Prefect."""
     os.environ.setdefault("DO_NOT_TRACK", "1")
 
 
 def keep_prefect_home() -> None:
-    """Name Prefect's home for processes that work in another folder too; call it before the first import of Prefect."""
+    """Make PREFECT_HOME absolute, for processes with another working folder; call it before importing Prefect."""
     if os.environ.get("PREFECT_HOME"):
         os.environ["PREFECT_HOME"] = str(_prefect_home().absolute())
 
 
-def listen(handler: logging.Handler) -> None:
-    """Pass what flow runs and their tasks log to a handler."""
+def attach_handler(handler: logging.Handler) -> None:
+    """Send the logs of flow and task runs to a handler."""
     from prefect.logging.configuration import setup_logging  # noqa: PLC0415
 
-    setup_logging()  # the first call takes off every handler
+    setup_logging()  # the first call removes every handler
     for name in ("prefect.flow_runs", "prefect.task_runs"):
         logging.getLogger(name).addHandler(handler)
 
 
 def refuse_unwritable_prefect_home() -> None:
-    """Raise `InputError` where Prefect could not keep its own records, over which it would try for minutes."""
+    """Raise `InputError` if Prefect could not write its own records: it would retry for minutes."""
     folder = _prefect_home()
     try:
         folder.mkdir(parents=True, exist_ok=True)
@@ -72,11 +72,11 @@ def refuse_unwritable_prefect_home() -> None:
 
 
 def server_address() -> str | None:
-    """Return where Prefect's settings say that its server is; Prefect is loaded only if a file of settings may say."""
+    """Return the address of Prefect's server from its settings; Prefect is imported only if a file may name one."""
     if "PREFECT_API_URL" in os.environ:
         return os.environ["PREFECT_API_URL"].strip() or None
     profiles = Path(os.environ.get("PREFECT_PROFILES_PATH") or _prefect_home() / "profiles.toml")
-    if "prefect" not in sys.modules and not any(map(_may_name_a_server, (profiles, *map(Path, _SETTINGS)))):
+    if "prefect" not in sys.modules and not any(map(_may_name_server, (profiles, *map(Path, _SETTINGS)))):
         return None
     from prefect.settings import get_current_settings  # noqa: PLC0415
 
@@ -84,13 +84,13 @@ def server_address() -> str | None:
 
 
 def refuse_silent_server() -> None:
-    """Raise `InputError` if Prefect's settings name a server that does not answer: it would be called for minutes."""
+    """Raise `InputError` if Prefect's settings name a server that does not answer: Prefect would retry for minutes."""
     url = server_address()
     if url is None:
         return
     answers: Queue[str | None] = Queue()
-    # a thread, since to look up a name can take longer
-    threading.Thread(target=_ask, args=(url, answers), daemon=True).start()
+    # in a thread, since looking up a name can take longer
+    threading.Thread(target=_probe_server, args=(url, answers), daemon=True).start()
     try:
         failure = answers.get(timeout=_ANSWER_S)
     except Empty:
@@ -100,7 +100,7 @@ def refuse_silent_server() -> None:
 
 
 def refuse_strange_server() -> None:
-    """Raise `InputError` if what answers is no server of Prefect, or one that wants to know who calls."""
+    """Raise `InputError` if what answers is not a Prefect server, or refuses our credentials."""
     import httpx  # noqa: PLC0415
     from prefect.client.orchestration import get_client  # noqa: PLC0415
 
@@ -117,9 +117,9 @@ def refuse_strange_server() -> None:
         raise InputError(f"PREFECT_API_URL: {url}: {one_line(error)}; expected a Prefect server") from None
 
 
-def _ask(url: str, answers: "Queue[str | None]") -> None:
-    """Ask a server for anything, without credentials, and tell why it did not answer."""
-    unverified = ssl.create_default_context()  # Prefect's own settings say whom to trust
+def _probe_server(url: str, answers: "Queue[str | None]") -> None:
+    """Send a server any request, without credentials; put into `answers` why it did not answer, or None."""
+    unverified = ssl.create_default_context()  # Prefect's own settings say what to trust
     unverified.check_hostname, unverified.verify_mode = False, ssl.CERT_NONE
     try:
         urllib.request.urlopen(f"{url.rstrip('/')}/health", timeout=_ANSWER_S, context=unverified).close()
@@ -135,8 +135,8 @@ def _ask(url: str, answers: "Queue[str | None]") -> None:
 
 
 @contextmanager
-def prefect_defaults() -> Iterator[None]:
-    """Apply the settings that the user did not set."""
+def apply_defaults() -> Iterator[None]:
+    """Apply our defaults to the settings that the user did not set."""
     from prefect.settings import temporary_settings  # noqa: PLC0415
 
     with temporary_settings(set_defaults=DEFAULTS):
@@ -144,8 +144,8 @@ def prefect_defaults() -> Iterator[None]:
 
 
 @contextmanager
-def answering(server: EmbeddedServer | None) -> Iterator[None]:
-    """Wait for the embedded server, and have Prefect call it; without one, Prefect's settings say which."""
+def use_server(server: EmbeddedServer | None) -> Iterator[None]:
+    """Wait for the embedded server and make Prefect use it; without one, Prefect's settings name the server."""
     from prefect.settings import get_current_settings, temporary_settings  # noqa: PLC0415
 
     if server is None:
@@ -160,7 +160,7 @@ def _prefect_home() -> Path:
     return Path(os.environ.get("PREFECT_HOME") or "~/.prefect").expanduser()
 
 
-def _may_name_a_server(file: Path) -> bool:
+def _may_name_server(file: Path) -> bool:
     with suppress(OSError):
         return re.search(r"(?i)\bapi\b|api_url", file.read_text("utf-8", "replace")) is not None
     return False

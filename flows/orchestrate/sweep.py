@@ -1,7 +1,7 @@
-"""A sweep on many machines, as one flow run of Prefect: workers write the parts, one task registers them.
+"""A sweep on many machines, as one Prefect flow run: workers write the parts, one task registers them.
 
-The parts go to Dask itself, not to Prefect's runner of tasks on Dask: for each task that one has the worker call
-Prefect's server, which every machine would have to reach, and which takes longer than a part.
+Parts go to Dask directly, not through Prefect's Dask task runner: there, each worker calls Prefect's server for each
+task, so every machine would have to reach the server, and the call takes longer than a part.
 """
 
 from pathlib import Path
@@ -20,43 +20,43 @@ from warehouse.sweeps.registry import PartFile
 
 @task(cache_policy=NO_CACHE)
 def write_parts(plan: Plan, address: str) -> list[PartFile]:
-    """Have the workers write every part that is not there."""
+    """Have the workers write every part that is missing."""
     return sweeping.write_parts(plan, dask_runner(address, plan.folder), get_run_logger().info)
 
 
 @task(cache_policy=NO_CACHE)
 def register_parts(home: Home, plan: Plan, files: list[PartFile]) -> Summary:
-    """Let readers see all parts: the one commit."""
+    """Register all parts in one commit, so that readers see them."""
     return sweeping.register_sweep(home, plan, files)
 
 
 @flow(name="sweep", flow_run_name="sweep {name}", validate_parameters=False)
 def sweep_on_dask(name: str, request: Request, address: str, home: Path | None = None) -> Summary:
-    """Compute the op costs of a grid on the workers of a Dask scheduler, and let readers see them.
+    """Compute the op costs of a grid on the workers of a Dask scheduler, and register them for readers.
 
     Parameters
     ----------
     name
         Name of the sweep.
     request
-        What it is asked for; its folder lies on storage that every worker and this machine see.
+        What the sweep spans; its folder is on storage that every worker and this machine see.
     address
-        Of the scheduler, as tcp://10.0.0.5:8786.
+        The scheduler, e.g. tcp://10.0.0.5:8786.
     home
-        Folder of the warehouse; by default `$ROOFLINES_HOME`.
+        Data directory. Default: `$ROOFLINES_HOME`.
 
     Raises
     ------
     InputError
-        The request cannot be met; no scheduler or no worker is there; or a worker has other code or other storage.
+        The request cannot be met; there is no scheduler or no worker; or a worker has other code or other storage.
     RunError
-        The scheduler or all workers are gone, or storage is full. Parts that are there stay.
+        The scheduler or all workers are gone, or storage is full. Finished parts stay.
     """
     place = Home.at(home)
     plan = sweeping.plan_sweep(place, request)
     files = write_parts(plan, address)
     get_run_logger().info("registering the parts")
     done = register_parts(place, plan, files)
-    said = f"{done.row_count:,} rows in {done.part_count:,} parts in {done.folder}, {done.parts_before:,} were there"
-    create_markdown_artifact(said, key="sweep", description=name)
+    summary = f"{done.row_count:,} rows in {done.part_count:,} parts in {done.folder}, {done.parts_before:,} were there"
+    create_markdown_artifact(summary, key="sweep", description=name)
     return done

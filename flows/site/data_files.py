@@ -8,9 +8,10 @@ from charts.gallery import list_published_views
 from flows.site.site_files import SiteFiles
 from warehouse.digest import digest_of
 from warehouse.load import read_input_digests
+from warehouse.migrations import read_table_version
 from warehouse.polars_frames import scan_object
 from warehouse.rows import fetch_column
-from warehouse.sql_files import find_sources, sql_files, sql_folder
+from warehouse.sql_files import find_sources, load_all_sql, load_sql
 from warehouse.version import strip_comments
 
 _TABLES_OF_RUNS = ("core.run", "core.run_change", "core.run_left_out")  # a run still writes them while it draws
@@ -34,17 +35,18 @@ def _list_published_objects(connection: duckdb.DuckDBPyConnection) -> Iterator[t
     """Yield each table of core and each published view with the digest of its inputs, empty if one is not recorded."""
     loaded = {f"core.{table}": digest for table, digest in read_input_digests(connection).items()}
     tables = fetch_column(connection, "select 'core.' || table_name from duckdb_tables() where schema_name = 'core'")
+    columns = read_table_version().sha256
     for name in sorted([*list_published_views(), *tables]):
         digests = [loaded.get(table, "") for table in _find_tables(name)]
-        yield name, digest_of([name, *_find_sql(name), *digests]) if all(digests) else ""
+        yield name, digest_of([name, columns, *_find_sql(name), *digests]) if all(digests) else ""
 
 
 def _find_sql(name: str) -> Iterator[str]:
     """Yield the code of all functions, of a view, and of the views that it reads."""
-    yield from (strip_comments(path.read_text("utf-8"), ".sql") for path in sql_files("functions"))
+    yield from (strip_comments(sql, ".sql") for sql in load_all_sql("functions").values())
     schema, view = name.split(".")
     if schema != "core":
-        sql = (sql_folder() / "views" / schema / f"{view}.sql").read_text("utf-8")
+        sql = load_sql(f"views/{schema}/{view}")
         yield strip_comments(sql, ".sql")
         for source in find_sources(sql):
             yield from _find_sql(source)
@@ -55,5 +57,5 @@ def _find_tables(name: str) -> set[str]:
     schema, view = name.split(".")
     if schema == "core":
         return {name} - _TABLES_OF_MIGRATIONS
-    sql = (sql_folder() / "views" / schema / f"{view}.sql").read_text("utf-8")
+    sql = load_sql(f"views/{schema}/{view}")
     return set().union(*(_find_tables(source) for source in find_sources(sql)))

@@ -14,6 +14,7 @@ from platformdirs import user_cache_path
 
 from charts.gallery import ChartEntry
 from warehouse.errors import RunError, one_line
+from warehouse.files.atomic import write_file
 from warehouse.process_limits import end_with_parent, limit_memory
 
 RENDERER = version("vl-convert-python")
@@ -155,7 +156,5 @@ def _write_bundle(file: Path) -> None:
         script = vl_convert.javascript_bundle("window.vegaEmbed = vegaEmbed;").encode()
         with suppress(OSError):
             cached.parent.mkdir(parents=True, exist_ok=True)
-            partial = cached.with_suffix(f".{os.getpid()}.partial")
-            partial.write_bytes(script)
-            partial.replace(cached)
+            write_file(cached, script)
     file.write_bytes(script)

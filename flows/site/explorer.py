@@ -11,7 +11,7 @@ import polars as pl
 from flows.site.page_paths import page_folder
 from flows.site.page_templates import render_page, script_json
 from warehouse.polars_frames import read_frame
-from warehouse.sql_files import sql_folder
+from warehouse.sql_files import load_sql
 
 PAGE = "explorer/index.html"
 
@@ -32,9 +32,8 @@ def write_explorer(out: Path, connection: duckdb.DuckDBPyConnection) -> None:
     connection
         The snapshot.
     """
-    folder = sql_folder() / "explorer"
     names = ("roofs", "precisions", "models", "points")
-    frames = {name: read_frame(connection, (folder / f"{name}.sql").read_text("utf-8")) for name in names}
+    frames = {name: read_frame(connection, load_sql(f"explorer/{name}")) for name in names}
     (out / PAGE).parent.mkdir(parents=True, exist_ok=True)
     (out / PAGE).write_text(
         render_page("explorer.html.j2", root="../", here=PAGE, models=frames["models"].to_dicts()), "utf-8"

@@ -15,7 +15,6 @@ from altair.utils.schemapi import debug_mode
 
 from charts.gallery import ChartEntry
 from charts.templates import TEMPLATES
-from flows.site.snapshot_charts import compose_sql
 from warehouse.files.spreadsheet import guard_text_cells
 
 _NUMBERED_IDS = re.compile(r"(?<=[\"#])(clip|gradient_)(\d+)(?=[\")])")
@@ -58,7 +57,7 @@ def render(spec: dict[str, Any], suffix: str) -> bytes:
 
 
 def write_chart(entry: ChartEntry, frame: pl.DataFrame, files: Mapping[str, Path]) -> None:
-    """Write the files of a chart, by suffix: see `flows.site.snapshot_charts.SUFFIXES`."""
+    """Write the files of a chart that are drawn, by suffix: vl.json, svg, png and csv."""
     spec = build_spec(entry, frame)
     svg = render(spec, "svg")
     contents = {
@@ -66,7 +65,6 @@ def write_chart(entry: ChartEntry, frame: pl.DataFrame, files: Mapping[str, Path
         "svg": svg,
         "png": vl_convert.svg_to_png(svg.decode(), scale=_PIXELS_PER_UNIT),
         "csv": guard_text_cells(frame).write_csv().encode(),
-        "sql": compose_sql(entry).encode(),
     }
     for suffix, file in files.items():
         file.write_bytes(contents[suffix])

@@ -98,9 +98,11 @@ class SiteCharts:
             return
         self._charts.append(ShownChart(entry, frame))
         files = {suffix: f"charts/{entry.name}/{entry.name}.{suffix}" for suffix in SUFFIXES}
-        digest = digest_of([compose_sql(entry), frame.write_csv(), step_code("flows.site.render")])
+        sql = compose_sql(entry)
+        digest = digest_of([sql, frame.write_csv(), step_code("flows.site.render")])
         if not self._files.reuse(entry.name, digest, files.values()):
             targets = {suffix: self._files.new / file for suffix, file in files.items()}
+            targets.pop("sql").write_text(sql, "utf-8")
             drawings.submit(entry.name, partial(submit_chart, entry, frame, targets))
             self.drawn.append(entry.name)
 

@@ -8,7 +8,7 @@ import duckdb
 import polars as pl
 
 from warehouse.polars_frames import read_frame
-from warehouse.sql_files import sql_files
+from warehouse.sql_files import load_all_sql
 
 Row = dict[str, Any]
 
@@ -29,7 +29,7 @@ class SiteRows:
 
 def read_site_rows(connection: duckdb.DuckDBPyConnection) -> SiteRows:
     """Run the queries in sql/site."""
-    frames = {path.stem: read_frame(connection, path.read_text("utf-8")) for path in sql_files("site")}
+    frames = {name: read_frame(connection, sql) for name, sql in load_all_sql("site").items()}
     devices = {row["hardware_id"]: row for row in frames["devices"].to_dicts()}
     models = {row["model_id"]: row for row in frames["models"].to_dicts()}
     return SiteRows(frames, devices, models)

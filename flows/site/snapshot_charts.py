@@ -1,7 +1,6 @@
 """The charts that a snapshot can show, and the queries that they are drawn from."""
 
 import json
-import string
 import textwrap
 from collections.abc import Iterable
 from dataclasses import replace
@@ -14,8 +13,8 @@ from charts.gallery import CHOOSE_MARKS, ChartEntry, list_charts
 from warehouse.errors import InputError
 from warehouse.polars_frames import read_frame
 from warehouse.snapshot import refuse_earlier_version
-from warehouse.sql_files import sql_files, sql_folder
-from warehouse.sql_values import quote_value
+from warehouse.sql_files import load_all_sql, load_sql
+from warehouse.sql_values import write_values
 
 SHIPPED_LIST = "charts/gallery.toml"
 _SHOWN_NAMES = 3
@@ -56,7 +55,7 @@ def summarize_left_out(left_out: Iterable[LeftOut]) -> list[str]:
 def list_snapshot_charts(connection: duckdb.DuckDBPyConnection) -> list[ChartEntry]:
     """Return the charts that a snapshot can show; raise `InputError` if an earlier version wrote it."""
     refuse_earlier_version(connection)
-    files = {path.stem: path.read_text("utf-8") for path in sql_files("gallery")}
+    files = load_all_sql("gallery")
     expansions = {
         field: {word: read_frame(connection, files[file]).to_dicts() for word, file in words.items()}
         for field, words in _WILDCARDS.items()
@@ -71,7 +70,7 @@ def list_snapshot_charts(connection: duckdb.DuckDBPyConnection) -> list[ChartEnt
 
 def list_bad_entries(connection: duckdb.DuckDBPyConnection) -> list[LeftOut]:
     """Return the entries of the user's gallery that cannot be used."""
-    rows = read_frame(connection, (sql_folder() / "gallery" / "own_charts.sql").read_text("utf-8")).to_dicts()
+    rows = read_frame(connection, load_sql("gallery/own_charts")).to_dicts()
     return [LeftOut(row["file"], row["name"], row["fault"]) for row in rows if row["fault"] is not None]
 
 
@@ -104,17 +103,11 @@ def choose_marks(entry: ChartEntry, marks: str) -> ChartEntry:
 def compose_sql(entry: ChartEntry) -> str:
     """Return the query of a chart with its parameters filled in.
 
-    In sql/charts, `$points` stands for the query in sql/charts/marks that the entry's `marks` names, and `$computed`
+    In sql/charts, `{points}` stands for the query in sql/charts/marks that the entry's `marks` names, and `{computed}`
     etc. for the query of that name. A chart with its own query has that one, unchanged.
     """
     if "sql" in entry.parameters:
         return str(entry.parameters["sql"])
-    folder = sql_folder() / "charts"
-    template = string.Template((folder / f"{entry.template}.sql").read_text("utf-8"))
-    values = {name: quote_value(value) for name, value in entry.parameters.items()}
-    points = {path.stem: path for path in (folder / "marks").glob("*.sql")}
-    points["points"] = points.get(entry.parameters["marks"], points["none"])
-    for name in points.keys() & set(template.get_identifiers()):
-        text = string.Template(points[name].read_text("utf-8")).safe_substitute(values)
-        values[name] = textwrap.indent(text, " " * 4).rstrip()
-    return template.substitute(values)
+    marks = {name: textwrap.indent(sql, " " * 4).rstrip() for name, sql in load_all_sql("charts/marks").items()}
+    marks["points"] = marks.get(entry.parameters["marks"], marks["none"])
+    return write_values(load_sql(f"charts/{entry.template}", **marks), entry.parameters)

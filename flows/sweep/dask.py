@@ -1,4 +1,4 @@
-"""The parts of a sweep on the workers of a Dask scheduler, which import this and need no Prefect."""
+"""Write the parts of a sweep on the workers of a Dask scheduler; workers import this module, and not Prefect."""
 
 import logging
 import secrets
@@ -19,22 +19,22 @@ from warehouse.sweeps.registry import PartFile
 from warehouse.version import computing_code
 
 _CONNECT_S = 10
-_PATIENCE_S = 30  # without any worker
-_AHEAD = 256  # parts that the scheduler knows of at once; it need not hold all of a large sweep
-_RETRIES = 2  # of a part whose worker could not write it
+_PATIENCE_S = 30  # without a worker
+_AHEAD = 256  # parts submitted at once: the scheduler need not hold all of a large sweep
+_RETRIES = 2  # retries of a part that a worker could not write
 
 Work = Callable[[Part], PartFile]
 T = TypeVar("T")
 
 
 def dask_runner(address: str, folder: Location) -> Runner:
-    """Return what has parts worked on by the workers of a scheduler, which all see the folder.
+    """Return a runner that writes parts on the workers of a scheduler, which all must see the folder.
 
-    A part whose worker dies goes to another one.
+    If a worker dies, another one takes over its part.
     """
 
     def run(work: Work, parts: Sequence[Part]) -> Iterator[PartFile]:
-        with _connect(address) as client, _put_mark_beside(folder) as mark:
+        with _connect(address) as client, _hold_mark(folder) as mark:
             _refuse_unfit_workers(client, address, mark)
             yield from _work_on_parts(client, work, parts)
 
@@ -48,35 +48,35 @@ def _connect(address: str) -> Iterator[Client]:
     Raises
     ------
     InputError
-        There is none at the address.
+        There is no scheduler at the address.
     ConnectionError
-        It ended before we left.
+        The scheduler ended meanwhile.
     """
     for name in ("distributed", "distributed.client", "distributed.core"):
-        logging.getLogger(name).setLevel(logging.CRITICAL)  # what they would say is said in one line below
+        logging.getLogger(name).setLevel(logging.CRITICAL)  # one line below reports the same
     try:
         client = Client(address, timeout=_CONNECT_S)
     except (OSError, ValueError, TypeError) as error:
-        expected = "a Dask scheduler that runs, as tcp://10.0.0.5:8786"
+        expected = "a running Dask scheduler, e.g. tcp://10.0.0.5:8786"
         raise InputError(f"--address: {address}: {one_line(error)}; expected {expected}") from None
     try:
         yield client
     except Exception as error:
         is_told = isinstance(error, OSError | RunError | InputError) or client.status == "running"
-        if is_told and not _is_lost(error):
+        if is_told and not _is_connection_loss(error):
             raise
         raise ConnectionError(f"the Dask scheduler at {address} is gone") from None
     finally:
         client.close(timeout=1)
 
 
-def _is_lost(error: Exception) -> bool:
+def _is_connection_loss(error: Exception) -> bool:
     return "CommClosed" in type(error).__name__ or "Cancelled" in type(error).__name__
 
 
 @contextmanager
-def _put_mark_beside(folder: Location) -> Iterator[Location]:
-    """Put a file into the folder for as long as the workers need it to show that they see the same folder."""
+def _hold_mark(folder: Location) -> Iterator[Location]:
+    """Keep a file in the folder, by which workers show that they see the same folder."""
     mark = folder / f"{secrets.token_hex(8)}.partial"
     _put_mark(mark)
     try:
@@ -93,32 +93,32 @@ def _put_mark(mark: Location) -> None:
 
 
 def _refuse_unfit_workers(client: Client, address: str, mark: Location) -> None:
-    """Refuse workers that would write other figures, or to another place.
+    """Refuse workers that would compute other figures, or write elsewhere.
 
     Raises
     ------
     InputError
-        There is no worker, or one lacks the package, has another version of it, or does not see the folder.
+        There is no worker, or a worker lacks the package, has another version of it, or does not see the folder.
     """
     try:
         client.wait_for_workers(1, timeout=_PATIENCE_S)
     except TimeoutError:
         raise InputError(f"--address: {address}: no worker; expected one within {_PATIENCE_S} s") from None
-    found = client.run(_what_is_here, mark, on_error="return")
+    found = client.run(_inspect_worker, mark, on_error="return")
     for worker, here in found.items():
-        if type(here).__name__ == "CommClosedError":  # it has just gone
+        if type(here).__name__ == "CommClosedError":  # it has just ended
             continue
         if isinstance(here, Exception):
-            expected = "this version of rooflines" if _is_import(here) else f"one that can read {mark.parent}"
+            expected = "this version of rooflines" if _is_missing_package(here) else f"one that can read {mark.parent}"
             raise InputError(f"worker {worker}: {one_line(here)}; expected {expected}")
         code, sees_mark = here
         _refuse_other_code(worker, code)
         if not sees_mark:
-            raise InputError(f"--out: worker {worker} does not see this folder; expected one of shared storage")
+            raise InputError(f"--out: worker {worker} does not see this folder; expected one on shared storage")
 
 
-def _what_is_here(mark: Location) -> tuple[str, bool]:
-    """Return on a worker which code computes, and whether it sees a file."""
+def _inspect_worker(mark: Location) -> tuple[str, bool]:
+    """Return, on a worker, the digest of the computing code and whether a file is visible."""
     return computing_code(), mark.is_file()
 
 
@@ -128,19 +128,19 @@ def _refuse_other_code(worker: str, code: str, expected: str | None = None) -> N
 
 
 def _work_on_parts(client: Client, work: Work, parts: Sequence[Part]) -> Iterator[PartFile]:
-    """Yield what comes of every part, with as many of them on their way as keep the workers busy."""
+    """Yield the result of every part, with enough parts in flight to keep the workers busy."""
     waiting, pending = iter(parts), set[Future[PartFile]]()
     run = secrets.token_hex(4)
-    # a task, not data: where its worker dies, the scheduler has another one hold it
-    shared = client.submit(_hand_on, work, key=f"sweep-{run}", pure=False)
-    submit = partial(client.submit, _work_here, shared, computing_code(), retries=_RETRIES, pure=False)
+    # a task, not data: if its worker dies, the scheduler moves it to another one
+    shared = client.submit(_pass_through, work, key=f"sweep-{run}", pure=False)
+    submit = partial(client.submit, _write_part_on_worker, shared, computing_code(), retries=_RETRIES, pure=False)
     numbered = enumerate(waiting)
     try:
         while True:
             pending |= {submit(part, key=f"part-{run}-{n}") for n, part in islice(numbered, _AHEAD - len(pending))}
             if not pending:
                 return
-            done = _ask_patiently(client, partial(_first_done, pending))
+            done = _wait_while_workers_live(client, partial(_wait_for_any, pending))
             pending -= done
             for future in done:
                 yield _fetch_result(client, future)
@@ -148,13 +148,13 @@ def _work_on_parts(client: Client, work: Work, parts: Sequence[Part]) -> Iterato
         client.cancel([*pending, shared])
 
 
-def _first_done(pending: set[Future[PartFile]], timeout_s: float) -> set[Future[PartFile]]:
-    """Wait until a part is done, and return those that are."""
+def _wait_for_any(pending: set[Future[PartFile]], timeout_s: float) -> set[Future[PartFile]]:
+    """Wait until a part is done, and return all that are."""
     return set(wait(pending, timeout=timeout_s, return_when="FIRST_COMPLETED").done)
 
 
-def _ask_patiently(client: Client, ask: Callable[[float], T]) -> T:
-    """Ask for something that workers bring about, for as long as there are any.
+def _wait_while_workers_live(client: Client, ask: Callable[[float], T]) -> T:
+    """Wait for something that workers do, as long as there are workers.
 
     Raises
     ------
@@ -169,17 +169,17 @@ def _ask_patiently(client: Client, ask: Callable[[float], T]) -> T:
                 raise ConnectionError("no worker is left") from None
 
 
-def _is_import(error: BaseException) -> bool:
-    """Whether a worker lacks the package; Dask may pass on such an error as text."""
+def _is_missing_package(error: BaseException) -> bool:
+    """Whether a worker lacks the package; Dask may deliver such an error as text."""
     return isinstance(error, ImportError) or "ModuleNotFoundError" in str(error)
 
 
-def _hand_on(work: Work) -> Work:
+def _pass_through(work: Work) -> Work:
     return work
 
 
-def _work_here(work: Work, code: str, part: Part) -> PartFile:
-    """Work on a part on a worker, which may have come after the others were looked at."""
+def _write_part_on_worker(work: Work, code: str, part: Part) -> PartFile:
+    """Write a part on a worker, which may have joined after the others were checked."""
     from distributed import get_worker  # noqa: PLC0415
 
     _refuse_other_code(get_worker().address, computing_code(), code)
@@ -187,18 +187,20 @@ def _work_here(work: Work, code: str, part: Part) -> PartFile:
 
 
 def _fetch_result(client: Client, future: Future[PartFile]) -> PartFile:
-    """Return what came of a part, which is worked on once more where its worker died with the result."""
+    """Return the result of a part; if its worker died with the result, the part is written again."""
 
     def ask(timeout_s: float) -> PartFile:
         wait(future, timeout=timeout_s)
         if (error := future.exception(timeout=timeout_s)) is None:
             result: PartFile = future.result(timeout=timeout_s)
             return result
-        if _is_import(error):
+        if _is_missing_package(error):
             raise InputError(f"a worker: {one_line(error)}; expected this version of rooflines")
         if type(error).__name__ == "KilledWorker":
-            hint = "with fewer --rows-per-part it takes less memory"
+            hint = "fewer --rows-per-part take less memory"
             raise RunError(f"a part ended several workers, one after another; {hint}")
-        raise ConnectionError(one_line(error)) if isinstance(error, TimeoutError) else error  # or it is taken for ours
+        if isinstance(error, TimeoutError):  # it would pass for one of ours
+            raise ConnectionError(one_line(error))
+        raise error
 
-    return _ask_patiently(client, ask)
+    return _wait_while_workers_live(client, ask)

@@ -1,4 +1,4 @@
-"""The rows of a grid: every combination of its settings, cut into parts that depend on nothing but themselves."""
+"""The rows of a grid: every combination of its settings, cut into parts that are independent of each other."""
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -12,8 +12,6 @@ import polars as pl
 from flows.intensity.grid import fixed_ops, grid_costs
 
 ROWS_PER_PART = 4_000_000
-
-_DEGREES = (1, 2, 4, 8)
 
 
 @dataclass(frozen=True, eq=False)
@@ -39,16 +37,16 @@ class Grid:
     candidates: Sequence[int] = ()
 
     def axes(self, phase: str) -> dict[str, Sequence[int]]:
-        """Return the numbers that a phase is computed at, by column; the last one changes fastest."""
+        """Return the values of a phase by column; the last column changes fastest."""
         axes = {"batch_size": self.batch_size, "sequence_length": self.sequence_length}
         return {"query_length": self.candidates, **axes} if phase == "speculative" else axes
 
     def size(self, phase: str) -> int:
-        """Return how many settings a phase has, for each model, convention, precision and number of devices."""
+        """Return the number of settings of a phase, per model, convention, precision and tensor-parallel degree."""
         return prod(map(len, self.axes(phase).values()))
 
     def settings(self, phase: str, start: int, stop: int) -> pl.DataFrame:
-        """Return a row a setting of a phase, from one place in their order to another."""
+        """Return one row per setting of a phase, from index `start` to `stop`."""
         place = pl.int_range(start, stop, eager=True)
         columns: dict[str, pl.Series] = {}
         for name, numbers in reversed(self.axes(phase).items()):
@@ -62,7 +60,7 @@ class Grid:
 
 @dataclass(frozen=True)
 class Piece:
-    """Settings of one phase, from one place to another, at one precision on one number of devices."""
+    """A slice of the settings of one phase, at one precision and one tensor-parallel degree."""
 
     precision_id: str
     phase: str
@@ -73,7 +71,7 @@ class Piece:
 
 @dataclass(frozen=True)
 class Part:
-    """What one file holds."""
+    """The contents of one file."""
 
     model_id: str
     convention: str
@@ -97,7 +95,7 @@ def cut_into_parts(inputs: Inputs, grid: Grid, rows_per_part: int = ROWS_PER_PAR
 
 
 def _pack(model_id: str, convention: str, blocks: Iterable[tuple[Piece, int]], rows_per_part: int) -> Iterator[Part]:
-    """Yield parts of blocks, each with the number of its ops, cut where a part is full."""
+    """Yield parts that hold the blocks in order; a block is split where a part is full."""
     pieces: list[Piece] = []
     rows = 0
     for block, ops in blocks:
@@ -121,7 +119,7 @@ def _fixed_ops(inputs: Inputs, grid: Grid) -> pl.DataFrame:
 
 
 def compute_rows(inputs: Inputs, grid: Grid, part: Part) -> Iterator[pl.DataFrame]:
-    """Yield the rows of a part, a frame a piece."""
+    """Yield the rows of a part, one frame per piece."""
     model = inputs.models.filter(model_id=part.model_id)
     ops = _compute_fixed_ops(inputs, part.model_id, part.convention, tuple(grid.phases), tuple(grid.tensor_parallel))
     precisions, counts = _by(inputs.precisions, "precision_id"), _by(inputs.elementwise, "kind")
@@ -141,7 +139,7 @@ def compute_rows(inputs: Inputs, grid: Grid, part: Part) -> Iterator[pl.DataFram
 def _compute_fixed_ops(
     inputs: Inputs, model_id: str, convention: str, phases: tuple[str, ...], degrees: tuple[int, ...]
 ) -> dict[tuple[Any, ...], pl.DataFrame]:
-    """Return the ops of a model by phase and number of devices: parts that follow each other share them."""
+    """Return the ops of a model by phase and tensor-parallel degree; consecutive parts share them."""
     ops = fixed_ops(inputs.models.filter(model_id=model_id), [convention], phases, degrees)
     return ops.partition_by("phase", "tensor_parallel", as_dict=True)
 

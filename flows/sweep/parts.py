@@ -6,7 +6,6 @@ So it does not matter which machine writes a part, when, or how often.
 import hashlib
 import io
 import json
-import secrets
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor, as_completed
 from dataclasses import asdict
@@ -17,7 +16,7 @@ import polars as pl
 
 from flows.sweep.grid import Grid, Inputs, Part, compute_rows
 from warehouse.errors import InputError, one_line
-from warehouse.files.atomic import sync_file
+from warehouse.files.atomic import write_atomically
 from warehouse.files.bucket import BucketPath, Location
 from warehouse.staged_frames import is_whole
 from warehouse.sweeps.registry import PartFile
@@ -25,16 +24,16 @@ from warehouse.version import computing_code
 
 _FORMAT: dict[str, Any] = {"compression": "zstd", "compression_level": 1}
 
-_NAME_IN_FILE = "rooflines.part"  # a key of the metadata: the name of the file, which says what its rows depend on
+_NAME_IN_FILE = "rooflines.part"  # metadata key: the file's name, which identifies what its rows depend on
 
-_THREADS = 2  # one computes while another writes; each of them uses every core
+_THREADS = 2  # one computes while the other writes; each uses every core
 
-# Applies a function to every part, in any order and anywhere, and yields each result.
+# applies a function to every part, in any order and on any machine, and yields each result
 Runner = Callable[[Callable[[Part], PartFile], Sequence[Part]], Iterator[PartFile]]
 
 
 def part_path(inputs: Inputs, grid: Grid, part: Part) -> str:
-    """Return the file of a part inside the sweep's folder, named by all that its rows depend on."""
+    """Return the path of a part inside the sweep's folder: a digest of everything that its rows depend on."""
     precision_ids = [piece.precision_id for piece in part.pieces]
     used = {
         "models": inputs.models.filter(model_id=part.model_id).drop("source_id").to_dicts(),
@@ -51,7 +50,7 @@ def part_path(inputs: Inputs, grid: Grid, part: Part) -> str:
 
 
 def write_part(inputs: Inputs, grid: Grid, folder: Location, part: Part) -> PartFile:
-    """Write the file of a part, unless it is there and holds that, and return what is registered of it."""
+    """Write the file of a part, unless it exists and is whole, and return what is registered."""
     path = part_path(inputs, grid, part)
     target = folder / path
     size = _part_size(target)
@@ -62,14 +61,14 @@ def write_part(inputs: Inputs, grid: Grid, folder: Location, part: Part) -> Part
 
 
 def _part_size(file: Location) -> int | None:
-    """Return the size of a file; none where it is not there, or not what its name says. A bucket's are not read."""
+    """Return the size of a part's file; None if it is missing or not whole. Files in a bucket are not read."""
     if isinstance(file, Path):
         return file.stat().st_size if is_whole_part(file) else None
     return file.size()
 
 
 def is_whole_part(file: Path) -> bool:
-    """Whether a file is there and whole, and was written as the part that its name says."""
+    """Whether a file exists, is whole, and was written under this name."""
     try:
         return is_whole(file) and pl.read_parquet_metadata(file).get(_NAME_IN_FILE) == file.name
     except (OSError, pl.exceptions.PolarsError):
@@ -77,20 +76,15 @@ def is_whole_part(file: Path) -> bool:
 
 
 def _write_to_disk(rows: pl.DataFrame, target: Path) -> int:
-    """Write a file beside its place, and put it there when it is whole; return its size."""
+    """Write a file atomically; return its size."""
     target.parent.mkdir(parents=True, exist_ok=True)
-    unfinished = target.with_suffix(f".{secrets.token_hex(4)}.partial")
-    try:
-        rows.write_parquet(unfinished, metadata={_NAME_IN_FILE: target.name}, **_FORMAT)
-        sync_file(unfinished)
-        unfinished.replace(target)
-    finally:
-        unfinished.unlink(missing_ok=True)
+    with write_atomically(target, sync=True) as partial:
+        rows.write_parquet(partial, metadata={_NAME_IN_FILE: target.name}, **_FORMAT)
     return target.stat().st_size
 
 
 def _write_to_bucket(rows: pl.DataFrame, target: BucketPath) -> int:
-    """Write a file into a bucket, where none is seen before all of it has arrived; return its size."""
+    """Upload a file to a bucket, where it appears only when complete; return its size."""
     content = io.BytesIO()
     rows.write_parquet(content, **_FORMAT)
     target.write_bytes(content.getbuffer())
@@ -98,7 +92,7 @@ def _write_to_bucket(rows: pl.DataFrame, target: BucketPath) -> int:
 
 
 def run_in_threads(work: Callable[[Part], PartFile], parts: Sequence[Part]) -> Iterator[PartFile]:
-    """Work on several parts at once on this machine; where it is interrupted, those begun are finished."""
+    """Work on several parts at once on this machine; if interrupted, parts that were begun are finished."""
     with ThreadPoolExecutor(_THREADS) as pool:
         try:
             for done in as_completed([pool.submit(work, part) for part in parts]):
@@ -108,12 +102,12 @@ def run_in_threads(work: Callable[[Part], PartFile], parts: Sequence[Part]) -> I
 
 
 def find_parts(folder: Location, paths: Iterable[str]) -> set[str]:
-    """Return those of some files that are there and hold what their names say.
+    """Return the paths whose files exist and are whole.
 
     Raises
     ------
     InputError
-        The bucket cannot be looked into.
+        The bucket cannot be listed.
     """
     if isinstance(folder, Path):
         return {path for path in paths if is_whole_part(folder / path)}

@@ -1,12 +1,12 @@
-"""What a sweep is asked for, in the words of its command, and the grid that it spans."""
+"""A request for a sweep, in the words of the command, and the grid that it spans."""
 
 import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 from flows.intensity.conventions import CONVENTIONS
-from flows.intensity.grid import PHASES
-from flows.sweep.grid import _DEGREES, ROWS_PER_PART, Grid, Inputs
+from flows.intensity.terms import DEGREES, PHASES
+from flows.sweep.grid import ROWS_PER_PART, Grid, Inputs
 from warehouse.errors import InputError
 from warehouse.files.bucket import Location
 
@@ -14,13 +14,13 @@ _MOST_VALUES = 1_000_000
 
 _RANGE = re.compile(r"(?P<first>[0-9]{1,12})(?::(?P<last>[0-9]{1,12}):(?P<times>x?)(?P<step>[0-9]{1,12}))?")
 
-# option -> the most that a number of it can be, as in workloads
+# option -> the largest value, as in workloads
 _MOST = {"--tensor-parallel": 8, "--batch": 10**6, "--sequence": 10**8, "--candidates": 10**5}
 
 
 @dataclass(frozen=True)
 class Request:
-    """What a sweep is asked for, in the words of its command."""
+    """A request for a sweep, in the words of the command."""
 
     name: str
     models: Sequence[str] = ()
@@ -36,21 +36,21 @@ class Request:
 
 
 def parse_range(option: str, text: str) -> list[int]:
-    """Return the numbers that an option names, each once, in order.
+    """Return the numbers in a range, sorted and without duplicates.
 
     Parameters
     ----------
     option
-        The option, as --batch.
+        The option, e.g. --batch.
     text
-        Numbers and ranges with commas between them: 1,2,4 or 1:64:1 (steps) or 1:512:x2 (factors).
+        Numbers and ranges separated by commas: 1,2,4 or 1:64:1 (steps) or 1:512:x2 (factors).
 
     Raises
     ------
     InputError
-        The text says something else, or a number is out of range.
+        The text is not a range, or a number is out of bounds.
     """
-    expected = f"numbers from 1 to {_MOST[option]}, as 1,2,4 or 1:64:1 (steps of 1) or 1:512:x2 (times 2)"
+    expected = f"numbers from 1 to {_MOST[option]}, e.g. 1,2,4 or 1:64:1 (steps of 1) or 1:512:x2 (times 2)"
     found: set[int] = set()
     for piece in map(str.strip, text.split(",")):
         match = _RANGE.fullmatch(piece)
@@ -59,14 +59,14 @@ def parse_range(option: str, text: str) -> list[int]:
         first, last, step = (int(match[name] or match["first"]) for name in ("first", "last", "step"))
         is_range, times = match["last"] is not None, match["times"] == "x"
         if is_range and (first > last or step < 1 + times):
-            raise InputError(f"{option}: {piece}: expected {expected}, the first number the smaller one")
+            raise InputError(f"{option}: {piece}: expected {expected}, the smaller number first")
         if not 1 <= first <= last <= _MOST[option]:
             raise InputError(f"{option}: {piece}: expected {expected}")
         if is_range and not times and (last - first) // step >= _MOST_VALUES:
             raise InputError(f"{option}: {piece}: expected at most {_MOST_VALUES} numbers")
         found.update(_powers(first, last, step) if times else range(first, last + 1, step))
-    if option == "--tensor-parallel" and not found <= set(_DEGREES):
-        raise InputError(f"{option}: {text}: expected some of {', '.join(map(str, _DEGREES))}")
+    if option == "--tensor-parallel" and not found <= set(DEGREES):
+        raise InputError(f"{option}: {text}: expected some of {', '.join(map(str, DEGREES))}")
     return sorted(found)
 
 
@@ -96,7 +96,7 @@ def make_grid(request: Request, inputs: Inputs) -> Grid:
     Raises
     ------
     InputError
-        A name is not known, a range is no range, or a number is out of range.
+        A name is unknown, or a range is not valid.
     """
     phases = request.phases or [phase for phase in PHASES if phase != "speculative" or request.candidates]
     grid = Grid(
@@ -110,5 +110,5 @@ def make_grid(request: Request, inputs: Inputs) -> Grid:
         candidates=parse_range("--candidates", request.candidates) if request.candidates else [],
     )
     if "speculative" in grid.phases and not grid.candidates:
-        raise InputError("--candidates: none; expected numbers beside the phase speculative")
+        raise InputError("--candidates: missing; expected numbers with the phase speculative")
     return grid

@@ -1,4 +1,4 @@
-"""Run a sweep: plan its parts, have them written, and register all of them in one commit, so that readers see them."""
+"""Run a sweep: plan its parts, write them, and register all of them in one commit, so that readers see them."""
 
 import errno
 import re
@@ -24,7 +24,7 @@ from warehouse.version import code_version
 
 BYTES_PER_ROW = 5  # about, in a file
 
-_MOST_ROWS_PER_PART = 20_000_000  # of which each thread has one in memory
+_MOST_ROWS_PER_PART = 20_000_000  # each thread has one in memory
 
 _NAME = re.compile(r"[a-z0-9][a-z0-9._-]{0,63}")
 
@@ -59,12 +59,12 @@ class Plan:
 
 
 def read_published_inputs(home: Home) -> Inputs:
-    """Return what the published snapshot computes costs from.
+    """Return what costs are computed from, as the published snapshot has it.
 
     Raises
     ------
     InputError
-        There is no snapshot, or an earlier version made it.
+        There is no snapshot, or it was made by an earlier version.
     """
     with open_snapshot(home.snapshot) as connection:
         refuse_earlier_version(connection)
@@ -73,15 +73,15 @@ def read_published_inputs(home: Home) -> Inputs:
 
 
 def plan_sweep(home: Home, request: Request) -> Plan:
-    """Return what a request asks for as parts, and where they go.
+    """Return the parts that a request asks for, and where they go.
 
     Raises
     ------
     InputError
-        The request cannot be met, or its folder cannot be looked into.
+        The request cannot be met, or its folder cannot be listed.
     """
     if not _NAME.fullmatch(request.name):
-        raise InputError(f"--name: {request.name}: expected small letters, digits, points, dashes and underscores")
+        raise InputError(f"--name: {request.name}: expected lowercase letters, digits, dots, dashes and underscores")
     if not 1 <= request.rows_per_part <= _MOST_ROWS_PER_PART:
         raise InputError(f"--rows-per-part: {request.rows_per_part}: expected 1 to {_MOST_ROWS_PER_PART}")
     home.refuse_unusable_path()
@@ -91,7 +91,7 @@ def plan_sweep(home: Home, request: Request) -> Plan:
     grid = make_grid(request, inputs)
     parts = cut_into_parts(inputs, grid, request.rows_per_part)
     if not parts:
-        raise InputError(f"--tensor-parallel: {request.tensor_parallel}: no model's heads come out even; expected 1")
+        raise InputError(f"--tensor-parallel: {request.tensor_parallel}: no model's heads divide evenly; expected 1")
     shown, folder = sweeps.sweep_folder(home, request.name, request.out)
     present = find_parts(folder, (part_path(inputs, grid, part) for part in parts))
     return Plan(request, inputs, grid, parts, len(present), shown, folder)
@@ -105,9 +105,9 @@ def run_sweep(
     progress: Callable[[str], None] = lambda _: None,
     runner: Runner = run_in_threads,
 ) -> Summary:
-    """Compute the op costs of a grid into Parquet files, and let readers see them.
+    """Compute the op costs of a grid into Parquet files, and register them for readers.
 
-    Files that are there already are kept. Nothing is seen before all are there.
+    Existing files are kept. Readers see nothing before all files exist.
 
     Raises
     ------
@@ -126,17 +126,19 @@ def run_sweep(
 
 
 def register_sweep(home: Home, plan: Plan, files: Sequence[PartFile]) -> Summary:
-    """Let readers see the parts of a sweep: the one commit, whoever wrote them.
+    """Register the parts of a sweep in one commit, whichever machine wrote them.
 
     Raises
     ------
     RunError
-        A part is not there, or another run holds the home.
+        A part is missing, or another run holds the home.
     """
     request, grid = plan.request, plan.grid
     missing = {file.path for file in files} - find_parts(plan.folder, (file.path for file in files))
     if missing or len({file.path for file in files}) != len(plan.parts):
-        raise RunError(f"{plan.folder}: {len(missing)} of {len(plan.parts)} parts are gone; the same command goes on")
+        raise RunError(
+            f"{plan.folder}: {len(missing)} of {len(plan.parts)} parts are gone; run the same command again to resume"
+        )
     registered = Sweep(
         sweep_id=request.name,
         folder=plan.shown,
@@ -158,14 +160,14 @@ def register_sweep(home: Home, plan: Plan, files: Sequence[PartFile]) -> Summary
 
 
 def write_parts(plan: Plan, runner: Runner, progress: Callable[[str], None]) -> list[PartFile]:
-    """Have every part written.
+    """Write every part.
 
     Raises
     ------
     InputError
         The folder cannot be written.
     RunError
-        The disk is full, or who writes is gone.
+        The disk is full, or the workers are gone.
     """
     work, folder, parts = partial(write_part, plan.inputs, plan.grid, plan.folder), plan.folder, plan.parts
     files: list[PartFile] = []
@@ -178,6 +180,6 @@ def write_parts(plan: Plan, runner: Runner, progress: Callable[[str], None]) -> 
     except (OSError, pl.exceptions.PolarsError) as error:
         if getattr(error, "errno", None) in {errno.EACCES, errno.EPERM, errno.EROFS, errno.ENOTDIR, errno.EEXIST}:
             raise InputError(f"--out: {folder}: {one_line(error)}; expected a folder that can be written") from None
-        kept = f"{len(files)} of {len(parts)} parts are there, and the same command goes on from them"
+        kept = f"{len(files)} of {len(parts)} parts are finished; run the same command again to resume"
         raise RunError(f"{folder}: {one_line(error)}; {kept}") from None
     return files

@@ -65,7 +65,7 @@ ridge as (
 ),
 
 kernel as (
-$points
+{points}
 ),
 
 point as (

@@ -84,15 +84,15 @@ reference as (
 ),
 
 computed as (
-$computed
+{computed}
 ),
 
 predicted as (
-$predicted
+{predicted}
 ),
 
 measured as (
-$measured
+{measured}
 ),
 
 kernel as (

@@ -39,7 +39,7 @@ ridge as (
 ),
 
 kernel as (
-$points
+{points}
 ),
 
 point as (

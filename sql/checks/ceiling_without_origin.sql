@@ -1,4 +1,4 @@
--- one row per ceiling whose origin, or whose source's origin, says nothing
+-- one row per ceiling with an empty origin, or whose source has one
 select ceiling.*
 from core.ceiling as ceiling
 left join core.source as source using (source_id)

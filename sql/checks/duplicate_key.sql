@@ -1,4 +1,4 @@
--- one row per key that more than one row answers to
+-- one row per key that several rows have
 select
     'core.op_shape' as object,
     concat_ws(

@@ -1,4 +1,4 @@
--- one row per op and setting that a workload asks for and that has no shape, or no cost at a precision
+-- one row per op and setting of a workload that lacks a shape, or a cost at a precision
 with
 asked as (
     select
@@ -43,7 +43,7 @@ setting as (
     cross join unnest(queried.batch_sizes) as b (batch_size)
     cross join unnest(queried.sequence_lengths) as s (sequence_length)
     cross join unnest(coalesce(queried.query_lengths, [null])) as q (query_length)
-    -- heads that do not come out even cannot be shared
+    -- heads that cannot be split evenly are not shared
     inner join unnest(queried.tensor_parallels) as t (tensor_parallel)
         on model.num_heads % tensor_parallel = 0
 ),

@@ -1,4 +1,4 @@
--- one row per reference to a row that is not there
+-- one row per reference to a row that does not exist
 with
 reference as (
     select 'core.hardware.source_id' as reference, source_id as id, 'source' as target from core.hardware

@@ -1,4 +1,4 @@
--- one row per computed point above its roof: it would do its work in less than the least time
+-- one row per computed point above its roof, which would take less time than its lower bound
 select
     hardware_id,
     shape_id,

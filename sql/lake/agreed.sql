@@ -41,4 +41,4 @@ qualify
     description
     = first_value(description) over (partition by kind, id order by pushed_at desc, writer);
 
-comment on view pushed.agreed is 'one row per writer and device, model, file of ops or precision that it describes as the last push does: rows of the others are not shown';
+comment on view pushed.agreed is 'one row per writer and device, model, file of ops or precision that it describes as the last push does: rows of other writers are hidden';

@@ -1,5 +1,5 @@
--- puts into the lake what its writer's home holds and the lake does not
-insert into pushed.{table} by name
+-- one row: how many rows of a writer's home the lake did not have and now has
+insert into {table} by name
 select own_row.*
 from own_row
-anti join (select {keys}, from pushed.{table} where writer = '{writer}') as there using ({keys})
+anti join (select {keys}, from {table} where writer = $writer) as there using ({keys})

@@ -1,11 +1,11 @@
--- takes out of the lake what a writer pushed before and its home does not hold as it is any more
-delete from pushed.{table}
+-- one row: how many rows a writer pushed before that its home no longer has, or has with other values
+delete from {table}
 where
-    writer = '{writer}'
+    writer = $writer
     and ({keys}) in (
         select {keys},
         from (
-            select writer, {columns} from pushed.{table} where writer = '{writer}'
+            select writer, {columns} from {table} where writer = $writer
             except
             select writer, {columns} from own_row
         )

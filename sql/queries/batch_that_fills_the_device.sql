@@ -1,4 +1,4 @@
--- From which batch on are the products of decode compute-bound on an H200, and does that batch fit its memory?
+-- At which batch size do products of decode become compute-bound on an H200, and does that batch fit in memory?
 with
 critical as (
     select model_id, max(critical_tokens) as batch,

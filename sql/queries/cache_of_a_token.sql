@@ -1,4 +1,4 @@
--- How much KV cache does a token take in each model, and for how long a context does one A100 80GB have room?
+-- How much KV cache does a token take in each model, and how long a context fits in one A100 80GB?
 select
     model.model_id,
     round(2 * (shard.kv_elements_per_token + shard.local_kv_elements_per_token) / 1e3, 1)

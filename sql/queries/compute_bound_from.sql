@@ -1,4 +1,4 @@
--- From how many tokens at once is each op of Llama 7B compute-bound, device by device?
+-- From how many tokens on is each op of Llama 7B compute-bound, device by device?
 select
     hardware_id,
     round(any_value(ridge_flops_per_byte), 1) as ridge_flops_per_byte,

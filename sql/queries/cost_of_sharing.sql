@@ -1,4 +1,4 @@
--- What does sharing Llama 3 70B over several H100s gain in decode, and what share of a step do they talk?
+-- What does tensor parallelism over H100s gain for Llama 3 70B in decode, and what share of a step is communication?
 select
     tensor_parallel as devices,
     batch_size,

@@ -1,4 +1,4 @@
--- Where do documents disagree by more than 5 % about a device, measurements left aside?
+-- Where do documents disagree by more than 5 % about a device, not counting measurements?
 select
     hardware_id,
     name,

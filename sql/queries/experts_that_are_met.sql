@@ -1,4 +1,4 @@
--- How many experts does a batch meet, and from how many tokens on are they compute-bound on an H100?
+-- How many experts does a batch hit, and from how many tokens on are they compute-bound on an H100?
 select
     shape.model_id,
     shape.batch_size,

@@ -1,4 +1,4 @@
--- How many candidates can an A100 verify at once before a step of Llama 33B takes half as long again as plain decode?
+-- How many candidates can an A100 verify at once before a step of Llama 33B takes 1.5 times as long as plain decode?
 with
 step as (
     select query_length as candidates, batch_size, lower_bound_s,

@@ -1,4 +1,4 @@
--- Which measured kernels of Llama 7B leave the most time between them and the roof of an H100?
+-- Which measured kernels of Llama 7B lose the most time compared with the roof of an H100?
 select
     op,
     phase,

@@ -1,4 +1,4 @@
--- Which measured kernels of an H100 does its calibrated roof miss by most?
+-- For which measured kernels of an H100 is its calibrated roof furthest off?
 select
     kind,
     dtype,

@@ -1,4 +1,4 @@
--- Which share of its datasheet has each device been measured to reach?
+-- What share of its datasheet values does each device reach in measurements?
 select
     hardware_id,
     name,

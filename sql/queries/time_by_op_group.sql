@@ -1,4 +1,4 @@
--- Where does a decode step of Llama 7B go on an A40, and how many tokens a second can it reach?
+-- Where does the time of a decode step of Llama 7B go on an A40, and how many tokens per second can it reach?
 select
     op_group,
     round(lower_bound_s * 1e3, 2) as milliseconds,

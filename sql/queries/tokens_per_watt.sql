@@ -1,4 +1,4 @@
--- Which devices give the most decode tokens a second and watt for Llama 3 8B?
+-- Which devices give the most decode tokens per second and watt for Llama 3 8B?
 select
     step.hardware_id,
     round(step.tokens_per_s) as tokens_per_s,

@@ -1,7 +1,7 @@
--- one row per op shape and precision of one sweep: what mart.sweep_cost reads of it
+-- one row per op shape and precision of one sweep, as mart.sweep_cost reads it
 union all by name
 select
-    {sweep_id} as sweep_id,
+    $sweep_id as sweep_id,
     model_id,
     convention,
     precision_id,
@@ -20,4 +20,4 @@ select
     kv_bytes,
     bytes,
     intensity_flops_per_byte,
-from read_parquet({files}, hive_partitioning = true, hive_types_autocast = false)
+from read_parquet($files, hive_partitioning = true, hive_types_autocast = false)

@@ -7,7 +7,8 @@ from typing import Any
 
 import pytest
 
-from flows.ingest.catalog import SourceFile
+from flows.ingest.kinds import CATALOG_KINDS
+from flows.ingest.source_file import SourceFile
 from tests.support.files import ROOT
 from warehouse.errors import InputError
 
@@ -53,7 +54,8 @@ precisions = ["fp16"]
 
 def make_source(path: Path, kind: str) -> SourceFile:
     digest = hashlib.sha256(path.read_bytes()).hexdigest()
-    return SourceFile(f"given/{kind}/{path.stem}", kind, path.stem, path, path.name, digest, path.stat().st_size)
+    size, is_named = path.stat().st_size, kind not in CATALOG_KINDS or CATALOG_KINDS[kind].has_file_per_entry
+    return SourceFile(f"given/{kind}/{path.stem}", kind, path.stem, path, path.name, digest, size, is_named)
 
 
 def assert_refused(read: Callable[[], object], *, names: list[str]) -> None:

@@ -5,8 +5,8 @@ from typing import Any
 import polars as pl
 
 from flows.ingest.catalog import SHIPPED
+from flows.ingest.readers.elementwise import read_elementwise
 from flows.ingest.readers.model_families import FAMILIES, Config, describe_model
-from flows.ingest.readers.workload import read_elementwise
 from flows.intensity.shapes import add_parameters, op_shapes
 from tests.support.inputs import make_source
 

@@ -1,4 +1,4 @@
-"""Extensions of DuckDB, from the wheels that carry them: nothing is fetched when a command runs."""
+"""Load extensions of DuckDB from the wheels that contain them: no command downloads anything."""
 
 from importlib.util import find_spec
 from pathlib import Path
@@ -9,12 +9,12 @@ from warehouse.errors import InputError
 
 
 def load_extension(connection: duckdb.DuckDBPyConnection, name: str, extra: str) -> None:
-    """Load an extension of DuckDB that is installed as `duckdb-extension-NAME`, which an extra brings.
+    """Load an extension of DuckDB from the package `duckdb-extension-NAME`, which an extra installs.
 
     Raises
     ------
     InputError
-        It is not installed, or is made for another version of DuckDB.
+        The package is not installed, or is made for another version of DuckDB.
     """
     if reason := explain_missing_extension(name, extra):
         raise InputError(reason)
@@ -22,13 +22,13 @@ def load_extension(connection: duckdb.DuckDBPyConnection, name: str, extra: str)
 
 
 def explain_missing_extension(name: str, extra: str) -> str | None:
-    """Return why an extension cannot be loaded, and what to do; None where it can."""
+    """Return why an extension cannot be loaded and what to do, None if it can."""
     if _extension_path(name).is_file():
         return None
     package = f"duckdb-extension-{name.replace('_', '-')}"
     made_for = ", ".join(sorted(path.name.removeprefix("v") for path in _extension_folder(name).glob("v*")))
     state = f"is made for DuckDB {made_for}, and {duckdb.__version__} is installed" if made_for else "is not installed"
-    return f"{package} {state}; pip install 'rooflines[{extra}]' brings what fits together"
+    return f"{package} {state}; pip install 'rooflines[{extra}]' installs versions that fit"
 
 
 def _extension_path(name: str) -> Path:

@@ -1,4 +1,4 @@
-"""Facts about the file of a DuckDB database, from its bytes and locks: code that deletes never decides on a message."""
+"""What a database file is, by its bytes and locks: code that deletes files never relies on an error message."""
 
 from pathlib import Path
 
@@ -6,19 +6,19 @@ import duckdb
 
 from warehouse.errors import InputError, LaterVersionError, RunError
 
-STORAGE = "v1.5.0"  # the format that is written: DuckDB 1.5 and every later one read it
-STORAGE_NUMBER = 68  # its number in a file
+STORAGE = "v1.5.0"  # the format that is written, which DuckDB 1.5 and later read
+STORAGE_NUMBER = 68  # its number in the header
 UPGRADE = "`pip install --upgrade rooflines`, or --home names another folder"
 
 _MAGIC = b"DUCK"
-_MAGIC_AT = 8  # a checksum stands before it
+_MAGIC_AT = 8  # after a checksum
 _VERSION_AT, _VERSION_BYTES = 12, 8
 
 
 def read_storage_version(path: Path) -> int | None:
-    """Return the number of the storage format that a database is written in; None if the file is not a database.
+    """Return the number of a database's storage format, None if the file is not a database.
 
-    The layout is that of DuckDB's main header: a checksum, the letters DUCK, the version as a little-endian number.
+    DuckDB's main header is a checksum, the letters DUCK, and the version as a little-endian number.
     """
     try:
         with path.open("rb") as file:
@@ -31,7 +31,7 @@ def read_storage_version(path: Path) -> int | None:
 
 
 def refuse_later_file(path: Path) -> None:
-    """Raise `LaterVersionError` if a database that cannot be opened is in a later format than the one written here."""
+    """Raise `LaterVersionError` if a database is in a later format than the one that is written here."""
     version = read_storage_version(path)
     if version is not None and version > STORAGE_NUMBER:
         later = f"{path}: written by a later version than DuckDB {duckdb.__version__} (storage format {version})"
@@ -39,7 +39,7 @@ def refuse_later_file(path: Path) -> None:
 
 
 def refuse_unopenable_file(path: Path) -> None:
-    """Raise if a database cannot be opened for a reason other than damage, so that it must stay where it is.
+    """Raise if a database cannot be opened for a reason other than damage: then it must not be moved.
 
     Raises
     ------

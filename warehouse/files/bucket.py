@@ -1,6 +1,6 @@
-"""Files of sweeps in buckets of S3, or of what speaks like it: obstore writes them, DuckDB's httpfs reads them.
+"""Files of sweeps in buckets of S3 or a compatible store: obstore writes them, DuckDB's httpfs reads them.
 
-Both are in the extra s3. Keys, region and endpoint come from the usual variables of the environment.
+Both are in the extra s3. Keys, region and endpoint come from the usual environment variables.
 """
 
 import errno
@@ -20,10 +20,13 @@ import duckdb
 
 from warehouse.engine.extensions import load_extension
 from warehouse.errors import InputError, one_line
+from warehouse.sql_values import quote_value
 
 EXTRA = "pip install 'rooflines[s3]'"
 _SCHEME = "s3://"
-_URL = re.compile(r"s3://[a-z0-9][a-z0-9.-]{2,62}(/[A-Za-z0-9_=-][A-Za-z0-9._=-]*)*")  # nothing that a pattern means
+_URL = re.compile(
+    r"s3://[a-z0-9][a-z0-9.-]{2,62}(/[A-Za-z0-9_=-][A-Za-z0-9._=-]*)*"
+)  # no character that is special in a pattern
 _MOST_RETRIES, _RETRY_FOR = 4, timedelta(seconds=30)
 _MESSAGE = re.compile("<Message>(.*?)</Message>")
 _REFUSALS = {"PermissionDeniedError", "UnauthenticatedError"}
@@ -32,7 +35,7 @@ _FROM_ENVIRONMENT = ("s3_access_key_id", "s3_secret_access_key", "s3_session_tok
 
 @dataclass(frozen=True, order=True)
 class BucketPath:
-    """A file or folder in a bucket, with the few methods of `Path` that files of sweeps need."""
+    """A file or folder in a bucket, with the few methods of `Path` that sweeps need."""
 
     url: str
 
@@ -43,10 +46,10 @@ class BucketPath:
         Raises
         ------
         InputError
-            It names none.
+            The address is not one of a folder in a bucket.
         """
         if not _URL.fullmatch(url.rstrip("/")):
-            expected = "s3://bucket/folder, of letters, digits, points, dashes and underscores"
+            expected = "s3://bucket/folder, of letters, digits, dots, dashes and underscores"
             raise InputError(f"{option}: {url}: expected {expected}")
         return cls(url.rstrip("/"))
 
@@ -58,16 +61,16 @@ class BucketPath:
 
     @property
     def parent(self) -> "BucketPath":
-        """The folder that it lies in."""
+        """The folder that contains it."""
         return BucketPath(self.url.rpartition("/")[0])
 
     @property
     def name(self) -> str:
-        """Its name in that folder."""
+        """The last part of its path."""
         return self.url.rpartition("/")[2]
 
     def list_sizes(self) -> dict[str, int]:
-        """Return the sizes of the files below, by their path from here; none where there is no such bucket."""
+        """Return the sizes in bytes of the files below, by relative path; empty if there is no such bucket."""
         with _explain_errors(self.url):
             try:
                 return {file["path"]: file["size"] for some in _open_store(self.url).list() for file in some}
@@ -75,13 +78,13 @@ class BucketPath:
                 return {}
 
     def rglob(self, pattern: str) -> Iterator["BucketPath"]:
-        """Yield the files below whose path matches."""
+        """Yield the files below whose relative path matches."""
         for path in self.list_sizes():
             if fnmatchcase(path, pattern):
                 yield self / path
 
     def size(self) -> int | None:
-        """Return the size of the file; none where there is none. A file that is there is whole."""
+        """Return the size of the file in bytes, None if there is no such file. A file that exists is whole."""
         with _explain_errors(self.url):
             try:
                 return int(_open_store(self.parent.url).head(self.name)["size"])
@@ -89,16 +92,16 @@ class BucketPath:
                 return None
 
     def is_file(self) -> bool:
-        """Whether the file is there."""
+        """Whether the file exists."""
         return self.size() is not None
 
     def write_bytes(self, content: bytes | memoryview) -> None:
-        """Write the file, whole or not at all."""
+        """Write the file whole or not at all."""
         with _explain_errors(self.url):
             _open_store(self.parent.url).put(self.name, content)
 
     def unlink(self, *, missing_ok: bool = True) -> None:
-        """Delete the file, which need not be there."""
+        """Delete the file if it exists."""
         with _explain_errors(self.url), suppress(FileNotFoundError):
             _open_store(self.parent.url).delete(self.name)
 
@@ -112,23 +115,23 @@ def parse_location(option: str, text: str) -> Location:
     Raises
     ------
     InputError
-        It is no folder of a bucket although it begins like one.
+        The text begins like the address of a bucket but is not one.
     """
     return BucketPath.at(option, text) if is_bucket(text) else Path(text).expanduser().absolute()
 
 
 def locate_folder(home: Path, folder: str) -> Location:
-    """Return where a folder lies that core.sweep names."""
+    """Return the location of a folder that core.sweep names."""
     return BucketPath(folder) if is_bucket(folder) else home / folder
 
 
 def is_bucket(folder: str) -> bool:
-    """Whether a folder lies in a bucket."""
+    """Whether a folder is in a bucket."""
     return folder.startswith(_SCHEME)
 
 
 def enable_buckets(connection: duckdb.DuckDBPyConnection) -> None:
-    """Let a connection use buckets, with the keys of the environment, which no statement can then read.
+    """Let a connection use buckets, with the keys of the environment, which its statements cannot read.
 
     Raises
     ------
@@ -148,8 +151,7 @@ def enable_buckets(connection: duckdb.DuckDBPyConnection) -> None:
         "url_style": "path" if endpoint.netloc else None,
         "use_ssl": "false" if endpoint.scheme == "http" else None,
     }
-    values = {name: value.replace("'", "''") for name, value in given.items() if value}
-    options = "".join(f", {name} '{value}'" for name, value in values.items())
+    options = "".join(f", {name} {quote_value(value)}" for name, value in given.items() if value)
     connection.execute(f"create or replace temporary secret rooflines (type s3{options})")
 
 
@@ -168,12 +170,12 @@ def _open_store(url: str) -> Any:
 
 @contextmanager
 def _explain_errors(url: str) -> Iterator[None]:
-    """Say in one line why something in a bucket cannot be done."""
+    """Turn errors of a bucket into an `OSError` of one line."""
     try:
         yield
     except InputError:
         raise
-    except Exception as error:  # obstore's own errors are of many kinds
+    except Exception as error:  # obstore has many kinds of errors
         text, _, _ = str(error).partition("Debug source:")
         said = _MESSAGE.search(text)
         refused = isinstance(error, FileNotFoundError) or type(error).__name__ in _REFUSALS

@@ -19,12 +19,14 @@ from warehouse.home import Home
 from warehouse.sql_values import quote_value
 
 T = TypeVar("T")
+
 _TRIES = 20
 _LONGEST_WAIT_S = 2.0
 _CONNECT_TIMEOUT_S = "10"
+
 _PASSWORD = re.compile(r"(?i)password\s*=\s*('(?:[^'\\]|\\.)*'|\S+)|(?<=://)[^:/@\s]*:([^@\s]*)@")
 _REASON = re.compile(r"connection to server.*|could not translate.*", re.DOTALL)
-# what DuckLake and PostgreSQL say of two who change one thing, or make one lake
+# how DuckLake and PostgreSQL say that two writers change one thing, or create one lake
 _CONFLICT = re.compile("conflict|serialize|already exists|duplicate key|concurrently|deadlock", re.IGNORECASE)
 
 
@@ -35,10 +37,10 @@ def change_lake(
     home: Home | None = None,
     prepare: Callable[[duckdb.DuckDBPyConnection], None] = lambda _: None,
 ) -> T:
-    """Make a change to the lake in one transaction, and again where another writer's came between.
+    """Change the lake in one transaction, and try again if another writer's came between.
 
-    What all prepare alike, as the tables of a new lake, is a transaction of its own: there they meet most often,
-    and no row is written in vain.
+    Setup that every writer performs (`prepare`) runs in a transaction of its own, because that is where writers
+    conflict.
     """
     options = [f"data_path {quote_value(_absolute_data_path(data))}"] if data else ["create_if_not_exists false"]
     for attempt in range(1, _TRIES + 1):
@@ -73,44 +75,49 @@ def attach_lake(connection: duckdb.DuckDBPyConnection, address: str, options: Se
     Raises
     ------
     InputError
-        An extension is not installed, or the lake cannot be reached or is not there.
+        An extension is not installed, or the lake cannot be reached or does not exist.
     """
     for name in ("ducklake", "postgres_scanner"):
         load_extension(connection, name, "lake")
-    # only the lake itself knows where its data are
+    # only the lake itself knows whether its data are in a bucket
     if is_bucket(data) or explain_missing_extension("httpfs", "s3") is None:
         enable_buckets(connection)
     os.environ.setdefault("PGCONNECT_TIMEOUT", _CONNECT_TIMEOUT_S)
     try:
         connection.execute(f"attach {quote_value(f'ducklake:{address}')} as lake ({', '.join(options)})")
     except duckdb.Error as error:
-        if _CONFLICT.search(str(error)):  # with another who makes the lake
+        if _CONFLICT.search(str(error)):  # with another writer that creates the lake
             raise
-        if "creating a new DuckLake is explicitly disabled" in str(error) or "read-only" in str(error):
-            shown = f"{_hide_passwords(address, address)}: no lake there; `rooflines lake push --data FOLDER` makes one"
-        elif "httpfs" in str(error) and (lacking := explain_missing_extension("httpfs", "s3")):
-            shown = f"{_hide_passwords(address, address)}: {lacking}"
-        else:
-            reason = _REASON.search(str(error))
-            shown = f"{_hide_passwords(address, address)}: {_hide_passwords(reason[0] if reason else error, address)}"
-        raise InputError(f"lake: {shown}") from None
-
-
-def _absolute_data_path(data: str) -> str:
-    return data if "://" in data else str(Path(data).expanduser().absolute())
+        raise InputError(
+            f"lake: {_hide_passwords(address, address)}: {_explain_attach_error(error, address)}"
+        ) from None
 
 
 @contextmanager
 def explain_read_errors(address: str) -> Iterator[None]:
-    """Say in one line, without a password, that reading broke off."""
+    """Turn errors of reading the lake into a `RunError` of one line, without passwords."""
     try:
         yield
     except duckdb.Error as error:
         raise RunError(f"lake: it broke off: {_hide_passwords(error, address)}") from None
 
 
+def _explain_attach_error(error: duckdb.Error, address: str) -> str:
+    said = str(error)
+    if "creating a new DuckLake is explicitly disabled" in said or "read-only" in said:
+        return "no lake there; `rooflines lake push --data FOLDER` makes one"
+    if "httpfs" in said and (missing := explain_missing_extension("httpfs", "s3")):
+        return missing
+    reason = _REASON.search(said)
+    return _hide_passwords(reason[0] if reason else error, address)
+
+
+def _absolute_data_path(data: str) -> str:
+    return data if "://" in data else str(Path(data).expanduser().absolute())
+
+
 def _hide_passwords(message: object, address: str) -> str:
-    """Return a message without the passwords that an address holds."""
+    """Return a message in one line, without the passwords of an address."""
     text = one_line(message)
     for found in _PASSWORD.finditer(address):
         secret = found[1] or found[2]

@@ -1,4 +1,8 @@
-"""Push a home's snapshot to the lake, and remove a writer's rows from it."""
+"""Push a home's snapshot to the lake, and remove a writer's rows from it.
+
+Each home is a writer of its own. It owns its rows in the lake's schema `pushed`. If several writers have rows with one
+key, the views in `core` show those of the last push; the views in `mart` are those of every snapshot.
+"""
 
 import platform
 import re
@@ -17,13 +21,14 @@ from warehouse.lake.tables import (
     LOCAL_TABLES,
     Layout,
     list_writers,
-    load_lake_sql,
     refuse_other_version,
     select_own_rows,
     update_tables,
 )
 from warehouse.load import read_core_columns, read_core_keys
 from warehouse.rows import fetch_column, fetch_rows, fetch_value
+from warehouse.sql_files import load_sql
+from warehouse.sql_values import quote_name, quote_names
 from warehouse.version import code_version, cost_formulas
 
 _NAME = re.compile(r"(?!shipped$)[A-Za-z0-9][A-Za-z0-9._-]{0,62}")
@@ -31,7 +36,7 @@ _NAME = re.compile(r"(?!shipped$)[A-Za-z0-9][A-Za-z0-9._-]{0,62}")
 
 @dataclass(frozen=True)
 class PushResult:
-    """What a push did: rows that were taken out of the lake and put into it."""
+    """How many rows a push took out of the lake and put into it."""
 
     taken_out: int
     put_in: int
@@ -43,14 +48,14 @@ class PushResult:
 
 
 def default_writer() -> str:
-    """Return the name that a home pushes under where none is given: that of the machine."""
+    """Return the name that a home pushes under if none is given: that of the machine."""
     return re.sub(r"[^\w.-]", "-", platform.node()) or "writer"
 
 
 def push_home(home: Home, address: str, writer: str, data: str | None = None, *, replace: bool = False) -> PushResult:
     """Make a writer's rows in the lake equal to its home's snapshot, in one transaction.
 
-    Only rows that differ are written; nothing is where none does.
+    Only rows that differ are written; if none does, nothing is.
 
     Parameters
     ----------
@@ -61,16 +66,16 @@ def push_home(home: Home, address: str, writer: str, data: str | None = None, *,
     writer
         The name that owns the rows.
     data
-        Folder, or s3:// address, for the files of a lake that is not there yet.
+        Folder, or s3:// address, for the files of a lake that does not exist yet.
     replace
-        Take the place of what another home pushed under this name.
+        Replace what another home pushed under this name.
 
     Raises
     ------
     InputError
         The lake cannot be reached or is of another version, or the snapshot or the writer's name cannot be pushed.
     RunError
-        It broke off; the lake is as it was.
+        The push broke off; the lake is as it was.
     """
     if not _NAME.fullmatch(writer):
         raise InputError(f"--writer: {writer}; expected letters, digits, dots, dashes and underscores")
@@ -96,7 +101,7 @@ def push_home(home: Home, address: str, writer: str, data: str | None = None, *,
 
 
 def remove_writer(address: str, writer: str) -> int:
-    """Take every row of a writer out of the lake, and return how many there were.
+    """Delete every row of a writer from the lake, and return how many there were.
 
     Raises
     ------
@@ -115,15 +120,20 @@ def remove_writer(address: str, writer: str) -> int:
         tables = fetch_column(connection, f"{owned} and column_name = 'writer'")
         tables.remove("agreed")  # a view
         connection.execute("delete from pushed.writer where writer = ?", [writer])
-        return sum(
-            fetch_value(connection, f"delete from pushed.{table} where writer = ?", [writer]) for table in tables
-        )
+        deletions = [f"delete from {quote_name('pushed', table)} where writer = ?" for table in tables]
+        return sum(fetch_value(connection, deletion, [writer]) for deletion in deletions)
 
     return change_lake(address, change)
 
 
 def _read_layout(home: Home) -> tuple[str, Layout]:
-    """Return the run of a home's snapshot and the layout of its tables, where it can be pushed."""
+    """Return the run of a home's snapshot and the layout of its tables.
+
+    Raises
+    ------
+    InputError
+        The snapshot cannot be pushed: it was pulled from a lake, or another version made it.
+    """
     with snapshot.open_snapshot(home.snapshot) as connection:
         if is_pulled(connection):
             raise InputError(f"{home.snapshot}: was pulled from a lake; expected a home with runs of its own")
@@ -143,26 +153,25 @@ def _read_layout(home: Home) -> tuple[str, Layout]:
 
 
 def _find_unchanged_tables(connection: duckdb.DuckDBPyConnection, last_run_id: str | None, run_id: str) -> set[str]:
-    """Return the tables whose rows are made from the same as when the writer pushed last."""
-    then, now = (
-        dict(fetch_rows(connection, load_lake_sql("made_from"), {"run_id": run})) for run in (last_run_id, run_id)
-    )
+    """Return the tables whose rows are made from the same inputs as at the writer's last push."""
+    made_from = load_sql("lake/made_from")
+    then, now = (dict(fetch_rows(connection, made_from, {"run_id": run})) for run in (last_run_id, run_id))
     same = {table for table, digest in now.items() if then.get(table) == digest}
     return same if "model" in same else same - {"workload"}  # which names the models
 
 
 def _push_table(connection: duckdb.DuckDBPyConnection, layout: Layout, table: str, writer: str) -> tuple[int, int]:
     """Make a writer's rows of a table equal to those of its home; return how many were taken out and put in."""
-    columns, keys = layout.columns[table], ", ".join(layout.keys[table])
-    connection.execute(f"create or replace temp table own_row as {select_own_rows(table, columns, writer)}")
-    names = {"table": table, "columns": ", ".join(columns), "keys": keys, "writer": writer}
-    taken_out = fetch_value(connection, load_lake_sql("take_out").format(**names))
-    put_in = fetch_value(connection, load_lake_sql("put_in").format(**names))
-    return taken_out, put_in
+    columns, owner = layout.columns[table], {"writer": writer}
+    connection.execute(f"create or replace temp table own_row as {select_own_rows(table, columns)}", owner)
+    pushed, keys = quote_name("pushed", table), quote_names(layout.keys[table])
+    take_out = load_sql("lake/take_out", table=pushed, columns=quote_names(columns), keys=keys)
+    put_in = load_sql("lake/put_in", table=pushed, keys=keys)
+    return fetch_value(connection, take_out, owner), fetch_value(connection, put_in, owner)
 
 
 def _record_push(connection: duckdb.DuckDBPyConnection, layout: Layout, writer: str, run_id: str) -> None:
-    """Record that a writer has pushed, after all others whatever the clocks say."""
+    """Record that a writer has pushed, later than all others whatever the clocks say."""
     last = "select coalesce(max(pushed_at) + interval 1 microsecond, ?) from pushed.writer"
     now = datetime.now(UTC)
     pushed_at = max(now, fetch_value(connection, last, [now]))
@@ -174,5 +183,5 @@ def _record_push(connection: duckdb.DuckDBPyConnection, layout: Layout, writer: 
 def _refuse_foreign_rows(connection: duckdb.DuckDBPyConnection, writer: str) -> None:
     last = "select run_id from pushed.writer where writer = ? and run_id not in (select run_id from home.core.run)"
     if fetch_rows(connection, last, [writer]):
-        mend = "expected a name of this home's own, or --replace to take the place of its rows"
-        raise InputError(f"--writer: {writer}: another home pushed under this name; {mend}")
+        expected = "expected another name, or --replace to replace its rows"
+        raise InputError(f"--writer: {writer}: another home pushed under this name; {expected}")

@@ -1,4 +1,4 @@
-"""The answer to one user's statement, in a process that is limited already."""
+"""Answer one user's statement, in a process that has already limited itself."""
 
 import signal
 import sys
@@ -13,20 +13,20 @@ from warehouse.sandbox.statements import ask
 from warehouse.snapshot import open_snapshot
 from warehouse.sweeps.files import find_lost_files, list_registered_files
 
-_SHORTEST_S, _LONGEST_S = 0.001, 1e8  # of a timer
+_SHORTEST_S, _LONGEST_S = 0.001, 1e8  # limits of a timer
 _DEEPEST = 10_000
 _MOST_ROWS_OF_A_TABLE = 40
 _NO_MEMORY = ("bad_alloc", "Out of Memory Error")
 
 
 def run_question(question: dict[str, Any], spill: Path) -> tuple[str, str]:
-    """Answer a question; return what kind of end that was, and the message of one that is bad."""
+    """Answer a question; return how that ended (good, input, memory, run), and the message of an error."""
     source = question["source"]
     try:
         _answer(question, spill)
     except InputError as error:
         return "input", str(error)
-    except BaseException as error:  # a panic of polars is no Exception
+    except BaseException as error:  # a panic of polars is not an Exception
         trouble = explain_disk_error(error)
         is_memory = isinstance(error, MemoryError | duckdb.OutOfMemoryException)
         if is_memory or any(word in str(error) for word in _NO_MEMORY):
@@ -73,18 +73,18 @@ def _write_rows(relation: duckdb.DuckDBPyRelation, question: dict[str, Any]) -> 
 
 
 def _refuse_sweep_file(connection: duckdb.DuckDBPyConnection, out: str | None) -> None:
-    """Raise `InputError` where the rows would take the place of a sweep's file."""
+    """Raise `InputError` if the rows would replace a sweep's file."""
     if out is None:
         return
     for sweep_id, files in list_registered_files(connection).items():
         if any(isinstance(file, Path) and str(file.resolve()) == out for file in files):
-            raise InputError(f"--out: {out}: a file of the sweep {sweep_id}; expected one of your own")
+            raise InputError(f"--out: {out}: a file of the sweep {sweep_id}; expected a file of yours")
 
 
 def _refuse_missing_files(connection: duckdb.DuckDBPyConnection, said: str, source: str) -> None:
-    """Raise `InputError` where a sweep lacks a file; DuckDB would say that it may not look for it."""
+    """Raise `InputError` if a sweep lacks a file; DuckDB would say that it may not open it."""
     for sweep_id, files in find_lost_files(connection).items() if ".parquet" in said else ():
-        mend = f"the same `rooflines sweep` makes it again, `rooflines sweep --remove {sweep_id}` forgets the sweep"
-        raise InputError(f"{source}: sweep {sweep_id}: {files[0]} is gone; {mend}")
+        todo = f"the same `rooflines sweep` makes it again, `rooflines sweep --remove {sweep_id}` removes the sweep"
+        raise InputError(f"{source}: sweep {sweep_id}: {files[0]} is missing; {todo}")
     if "httpfs" in said and (reason := explain_missing_extension("httpfs", "s3")):
-        raise InputError(f"{source}: sweeps that lie in a bucket: {reason}")
+        raise InputError(f"{source}: sweeps in a bucket: {reason}")

@@ -1,4 +1,4 @@
-"""Keep this process from writing, by Linux's Landlock: what holds for root too."""
+"""Keep this process from writing files, by Linux's Landlock, which restricts even root."""
 
 import ctypes
 import os
@@ -9,11 +9,11 @@ from pathlib import Path
 # numbers of system calls, the same on every architecture that Python has wheels for
 _CREATE_RULESET, _ADD_RULE, _RESTRICT_SELF = 444, 445, 446
 _ASK_VERSION = 1
-_BENEATH = 1  # the kind of rule that names a folder or file
+_BENEATH = 1  # the kind of rule for a folder or file
 _NO_NEW_PRIVILEGES = 38  # of prctl
-_SIGNALS = 2  # a scope: none to processes that are not restricted alike
+_SIGNALS = 2  # a scope: no signals to processes outside
 
-# rights to what is in a folder, by the version of the kernel's interface that knows them first
+# rights in a folder, and the version of the kernel's interface that introduced them
 _WRITE_FILE = 1 << 1
 _OWN_FILES = _WRITE_FILE | 1 << 5 | 1 << 8  # write, remove and make a regular file
 _WRITING = _OWN_FILES | 1 << 4 | sum(1 << bit for bit in (6, 7, 9, 10, 11, 12))  # and folders, links, devices, sockets
@@ -27,14 +27,14 @@ class _Ruleset(ctypes.Structure):
 
 class _Beneath(ctypes.Structure):
     _pack_ = 1
-    _layout_ = "ms"  # what _pack_ means; later versions of Python want it said
+    _layout_ = "ms"  # what _pack_ implies; later versions of Python require it
     _fields_ = (("rights", ctypes.c_uint64), ("folder", ctypes.c_int32))
 
 
 def forbid_writing(folders: Iterable[Path] = ()) -> bool:
-    """Let this process and what it starts write nowhere but in these folders and to files that are open already.
+    """Let this process and its children write only in these folders, and to files that are already open.
 
-    Threads that run already are not restricted. False is returned where the system cannot do it.
+    Threads that already run are not restricted. Return False if the system cannot do it.
     """
     version = _read_abi_version()
     if version < 1:
@@ -43,7 +43,7 @@ def forbid_writing(folders: Iterable[Path] = ()) -> bool:
     truncate = _TRUNCATE if version >= _TRUNCATE_SINCE else 0
     refer = _REFER if version >= _REFER_SINCE else 0
     rules = _Ruleset(_WRITING | refer | truncate, 0, _SIGNALS if version >= _SCOPES_SINCE else 0)
-    # earlier kernels know a shorter structure, and refuse a longer one only where the rest of it is not zero
+    # earlier kernels know a shorter structure, and accept a longer one if the rest of it is zero
     ruleset = libc.syscall(_CREATE_RULESET, ctypes.byref(rules), ctypes.c_size_t(ctypes.sizeof(rules)), 0)
     if ruleset < 0:
         return False
@@ -59,7 +59,7 @@ def forbid_writing(folders: Iterable[Path] = ()) -> bool:
 
 
 def _read_abi_version() -> int:
-    """Return the version of the interface that the kernel has; below 1 where it has none."""
+    """Return the version of the kernel's interface; below 1 if it has none."""
     if sys.platform != "linux":
         return 0
     return int(ctypes.CDLL(None, use_errno=True).syscall(_CREATE_RULESET, None, ctypes.c_size_t(0), _ASK_VERSION))

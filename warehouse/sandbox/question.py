@@ -1,4 +1,4 @@
-"""Users' statements, each run in a process of its own that reads the snapshot and can do nothing else."""
+"""Run each of users' statements in a process of its own that can only read the snapshot."""
 
 import errno
 import json
@@ -22,19 +22,19 @@ MEMORY_LIMIT = "2GB"
 
 _AMOUNT = re.compile(r"(\d+(?:\.\d+)?) ?([KMGT])(i?)B", re.IGNORECASE)
 _LEAST, _MOST = 16e6, 1e15  # bytes of memory
-_SPILL = "rooflines-spill-"  # with the process that it belongs to
-_KEPT = 64 * 1024  # bytes of what a process says last
-_ENDED_BY: dict[int, str] = {  # signals that mean more than that the engine crashed
+_SPILL = "rooflines-spill-"  # followed by the id of its process
+_KEPT = 64 * 1024  # last bytes of a process's error output
+_ENDED_BY: dict[int, str] = {  # signals other than those of a crash
     signal.SIGALRM: "it took longer than {seconds:g} s; {longer}",
     signal.SIGKILL: "it takes more memory than the machine has; {larger}",
 }
 _TOO_LARGE = "it takes more memory than it may; {larger}"
-_NO_MEMORY = b"memory allocation of"  # what polars says last
+_NO_MEMORY = b"memory allocation of"  # the last message of polars
 
 
 @dataclass(frozen=True)
 class Question:
-    """A statement of a user's, what its result is to be, and how much it may take.
+    """A user's statement, the form of its result, and its limits.
 
     Parameters
     ----------
@@ -43,21 +43,21 @@ class Question:
     sql
         The statement.
     form
-        How its rows are written: table, csv, json, parquet; or ipc for this program to read.
+        How its rows are written: table, csv, json, parquet; or ipc, which this program reads.
     source
-        Where it comes from: what messages begin with.
+        Where it comes from, as messages begin.
     more
-        What allows more time and what more memory, as "--timeout --memory"; nothing does by default.
+        The options that allow more time and more memory, as "--timeout --memory"; none by default.
     columns
-        Of ipc: the columns that are wanted.
+        For ipc: the columns to write.
     most_rows
-        Of ipc: how many rows are written.
+        For ipc: the number of rows to write.
     width
-        Of a table: how many characters a line has.
+        For a table: characters per line.
     raw
-        Of CSV: whether text is left as it is.
+        For CSV: whether text is left as it is.
     out
-        The file that the rows will be in, if there is one.
+        The file that the rows are written to, if any.
     """
 
     snapshot: str
@@ -75,10 +75,10 @@ class Question:
 
 
 def parse_memory(amount: str) -> float:
-    """Return the bytes of an amount of memory, as 500MB or 2 GiB, or raise `InputError`."""
+    """Return the bytes of an amount of memory such as 500MB or 2 GiB, or raise `InputError`."""
     found = _AMOUNT.fullmatch(amount)
     if found is None:
-        raise InputError(f"--memory: {amount}; expected an amount as 500MB or 4GB")
+        raise InputError(f"--memory: {amount}; expected an amount such as 500MB or 4GB")
     number, prefix, is_binary = found.groups()
     size = float(number) * float((1024 if is_binary else 1000) ** ("KMGT".index(prefix.upper()) + 1))
     if not _LEAST <= size <= _MOST:
@@ -89,23 +89,23 @@ def parse_memory(amount: str) -> float:
 def answer(question: Question, target: int | IO[bytes]) -> None:
     """Run a statement in a process of its own, which writes its rows to an open file.
 
-    The process ends with this one, whatever ends it.
+    The process ends when this one does, for whatever reason.
 
     Raises
     ------
     InputError
-        The statement does more than read, cannot be run, takes longer or more memory than it may, or crashed.
+        The statement does more than read, cannot be run, exceeds its time or memory, or crashed.
     RunError
         The disk is full.
     BrokenPipeError
         Nobody reads the rows.
     """
-    parse_memory(question.memory)  # an amount
+    parse_memory(question.memory)
     _delete_old_spills()
     with _raise_on_sigterm(), tempfile.TemporaryDirectory(prefix=f"{_SPILL}{os.getpid()}-") as spill:
         command = [sys.executable, "-P", "-m", "warehouse.sandbox.process", spill, str(os.getpid())]
         with _start_process(command, target) as process:
-            with suppress(BrokenPipeError):  # it ended early; why is seen below
+            with suppress(BrokenPipeError):  # it ended early; the reason is read below
                 assert process.stdin is not None
                 process.stdin.write(json.dumps(asdict(question)).encode() + b"\n")
                 process.stdin.flush()
@@ -115,7 +115,7 @@ def answer(question: Question, target: int | IO[bytes]) -> None:
 
 @contextmanager
 def _raise_on_sigterm() -> Iterator[None]:
-    """Let SIGTERM end the block as an exception does, so that nothing is left behind."""
+    """Let SIGTERM end the block with an exception, so that nothing is left behind."""
 
     def end(number: int, _frame: object) -> None:
         sys.exit(128 + number)
@@ -131,7 +131,7 @@ def _raise_on_sigterm() -> Iterator[None]:
 
 
 def _delete_old_spills() -> None:
-    """Delete what processes that were killed left of their statements."""
+    """Delete the data that killed processes spilled."""
     for folder in Path(tempfile.gettempdir()).glob(f"{_SPILL}*-*"):
         owner = folder.name.removeprefix(_SPILL).partition("-")[0]
         with suppress(OSError, ValueError):
@@ -151,7 +151,7 @@ def _is_alive(process: int) -> bool:
 
 @contextmanager
 def _start_process(command: Sequence[str], target: int | IO[bytes]) -> Iterator[subprocess.Popen[bytes]]:
-    """Start a process, and leave none behind."""
+    """Start a process, and kill it if the block ends first."""
     path = os.pathsep.join(filter(None, [*_import_path(), os.environ.get("PYTHONPATH", "")]))
     process = subprocess.Popen(
         command,
@@ -169,13 +169,13 @@ def _start_process(command: Sequence[str], target: int | IO[bytes]) -> Iterator[
 
 
 def _import_path() -> list[str]:
-    """Return where this package lies, unless it is installed there, where Python looks anyway."""
+    """Return the checkout that this package is in; nothing if it is installed, where Python looks anyway."""
     folder = Path(__file__).resolve().parents[2]
     return [str(folder)] if (folder / "pyproject.toml").is_file() else []
 
 
 def _read_last_output(process: subprocess.Popen[bytes]) -> bytes:
-    """Wait until a process says no more, and return the last of it."""
+    """Read the error output of a process to its end, and return the last of it."""
     said = b""
     assert process.stderr is not None
     while more := os.read(process.stderr.fileno(), _KEPT):
@@ -184,7 +184,7 @@ def _read_last_output(process: subprocess.Popen[bytes]) -> bytes:
 
 
 def _raise_verdict(question: Question, code: int, said: bytes) -> None:
-    """Raise what a process ended with."""
+    """Raise the error that a process ended with, if any."""
     if code == -signal.SIGPIPE:
         raise BrokenPipeError(errno.EPIPE, os.strerror(errno.EPIPE))
     options = question.more.split()

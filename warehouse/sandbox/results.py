@@ -1,4 +1,4 @@
-"""Rows of users' queries, written to standard output in the format that was asked for."""
+"""Write rows of users' queries to standard output, in the requested format."""
 
 import re
 import sys
@@ -14,13 +14,13 @@ from warehouse.sql_values import quote_name, quote_value
 
 Format = Literal["csv", "json", "parquet"]
 
-# Types that polars cannot take over from DuckDB, or cannot write in a format.
+# types that polars cannot take from DuckDB, or cannot write in a format
 _AS_TEXT: dict[str, tuple[str, ...]] = {
     "csv": ("INTERVAL", "UNION", "TIME WITH TIME ZONE", "BIT", "BLOB", "LIST", "ARRAY", "STRUCT", "MAP", "[]"),
     "json": ("INTERVAL", "UNION", "TIME WITH TIME ZONE", "BIT", "BLOB"),
     "parquet": ("INTERVAL", "UNION", "TIME WITH TIME ZONE", "BIT"),
 }
-_EXACT = re.compile(r"DECIMAL\(\d+,\s*\d+\)|U?HUGEINT")  # numbers that JSON would hold as text
+_EXACT = re.compile(r"DECIMAL\(\d+,\s*\d+\)|U?HUGEINT")  # numbers that would become text in JSON
 _TIMES = re.compile(r"TIMESTAMP(_\w+| WITH TIME ZONE)?|DATE|TIME")
 _NESTED = {"list", "array", "struct", "map"}
 _ROWS_AT_ONCE = 20_000
@@ -29,9 +29,9 @@ _FORMULA = re.compile(r"[=+\-@]")
 
 
 def write_rows(relation: duckdb.DuckDBPyRelation, form: Format, *, raw: bool = False) -> None:
-    """Write the rows some at a time, so that there may be any number.
+    """Write the rows in batches, so that there may be any number.
 
-    Text of CSV that a spreadsheet would take for a formula is guarded, unless it is to be raw.
+    In CSV, text that a spreadsheet would take for a formula is guarded unless `raw` is set.
     """
     is_guarded = form == "csv" and not raw
     rows = pl.scan_arrow_c_stream(_make_writable(relation, form, is_guarded=is_guarded))
@@ -49,7 +49,7 @@ def write_rows(relation: duckdb.DuckDBPyRelation, form: Format, *, raw: bool = F
 
 
 def write_columns(relation: duckdb.DuckDBPyRelation, columns: Sequence[str], most_rows: int) -> None:
-    """Write those of some columns that there are, and at most so many rows, for this program to read."""
+    """Write those of the columns that exist, and at most `most_rows` rows, as Arrow IPC for this program to read."""
     found = {name: relation.columns.index(name) + 1 for name in columns if name in relation.columns}
     chosen = ", ".join(f"#{place} as {quote_name(name)}" for name, place in found.items())
     rows = relation.limit(most_rows)
@@ -58,10 +58,10 @@ def write_columns(relation: duckdb.DuckDBPyRelation, columns: Sequence[str], mos
 
 
 def _write_json(batches: Iterator[pl.DataFrame], target: IO[bytes]) -> None:
-    """Write one list of all rows."""
+    """Write all rows as one list."""
     between = b"["
     for batch in batches:
-        for some in batch.iter_slices(_ROWS_AT_ONCE) if len(batch) else ():  # the text of a million is a gigabyte
+        for some in batch.iter_slices(_ROWS_AT_ONCE) if len(batch) else ():  # a million rows take a gigabyte of text
             target.write(between + some.write_json().encode()[1:-1])
             between = b","
     target.write(b"]\n" if between == b"," else b"[]\n")
@@ -70,7 +70,7 @@ def _write_json(batches: Iterator[pl.DataFrame], target: IO[bytes]) -> None:
 def _make_writable(
     relation: duckdb.DuckDBPyRelation, form: Format, *, is_guarded: bool = False
 ) -> duckdb.DuckDBPyRelation:
-    """Return the relation with columns that have names of their own and types that can be written."""
+    """Return the relation with unique column names, and types that can be written."""
     columns: dict[str, str] = {}
     for place, (name, kind) in enumerate(zip(relation.columns, relation.types, strict=True), start=1):
         shown = f"'{name}" if is_guarded and _FORMULA.match(name) else name
@@ -86,7 +86,7 @@ def _is_text(kind: DuckDBPyType, written: str) -> bool:
 
 
 def _cast_column(column: str, kind: DuckDBPyType, form: Format, name: str) -> str:
-    """Return a column as it can be written."""
+    """Return SQL for a column, cast to a type that can be written."""
     text = str(kind)
     if any(word in text for word in _AS_TEXT[form]):
         return f"cast({column} as varchar)"
@@ -98,7 +98,7 @@ def _cast_column(column: str, kind: DuckDBPyType, form: Format, name: str) -> st
 
 
 def _json_type(kind: object) -> str:
-    """Return the type that a value is cast to for JSON: numbers are numbers, times are text."""
+    """Return the type to cast a value to for JSON: numbers are numbers, times are text."""
     text = str(kind)
     if isinstance(kind, DuckDBPyType) and kind.id in _NESTED:
         parts = [(name, _json_type(part)) for name, part in kind.children]
@@ -112,7 +112,7 @@ def _json_type(kind: object) -> str:
 
 
 def _check_range(column: str, kind: str, name: str) -> str:
-    """Return a column of dates or times that ends the query where polars could not hold one."""
+    """Return SQL for a column of dates or times that raises an error if polars cannot hold one of them."""
     fits = f"{column} < time '24:00:00'"
     if kind != "TIME":
         fits = f"isfinite({column}) and abs(year({column})) <= {_FARTHEST_YEAR}"

@@ -1,7 +1,7 @@
-"""What a statement of a user's may be: DuckDB's own parse of it, held against what is known to read.
+"""Decide whether a user's statement only reads: compare DuckDB's own parse of it with what is known to read.
 
-What is not known is refused. The text itself decides nothing: DuckDB turns what looks like a blank into one before it
-reads names, and whoever looks at the text sees other names.
+Everything unknown is refused. The text itself decides nothing: DuckDB replaces characters that look like blanks before
+it reads names, so that somebody who looks at the text sees other names.
 """
 
 import json
@@ -23,14 +23,16 @@ _QUERIES = {"SELECT_NODE", "SET_OPERATION_NODE", "RECURSIVE_CTE_NODE", "CTE_NODE
 _TABLES = {"SUBQUERY", "JOIN", "EXPRESSION_LIST", "EMPTY", "PIVOT", "BASE_TABLE", "SHOW_REF"}
 _MODIFIERS = {"ORDER_MODIFIER", "LIMIT_MODIFIER", "LIMIT_PERCENT_MODIFIER", "DISTINCT_MODIFIER"}
 _ORDERS = {"ORDER_DEFAULT", "ASCENDING", "DESCENDING"}
-_TYPES = re.compile(r"[A-Z]+(_[A-Z]+)*_TYPE_INFO")  # what a type is made of
+_TYPES = re.compile(r"[A-Z]+(_[A-Z]+)*_TYPE_INFO")  # parts of a type
 _EXPRESSIONS = {
     "BETWEEN", "CASE", "CAST", "COLLATE", "COLUMN_REF", "COMPARISON", "CONJUNCTION", "CONSTANT", "FUNCTION", "LAMBDA",
     "LAMBDA_REF", "OPERATOR", "POSITIONAL_REFERENCE", "STAR", "SUBQUERY", "TYPE", "WINDOW",
 }  # fmt: skip
-_SHOWN = {"", '"databases"', '"schemas"', '"tables"', "__show_tables_expanded"}  # what SHOW names by itself
+_SHOWN = {"", '"databases"', '"schemas"', '"tables"', "__show_tables_expanded"}  # what SHOW names without a table
 _OF_THE_ENGINE = ("system", "temp")  # databases
-_PIVOT = "a PIVOT whose columns are to be found: name the values, as in: pivot mart.roof on dtype in ('fp16', 'bf16')"
+_PIVOT = (
+    "a PIVOT that would have to find its columns: name the values, as in: pivot mart.roof on dtype in ('fp16', 'bf16')"
+)
 
 _BLANK = r"(?:\s|--[^\n]*(?:\n|$)|/\*.*?\*/)"
 _EXPLAIN = re.compile(rf"{_BLANK}*explain(?P<how>{_BLANK}+analyze\b|{_BLANK}*\([\w\s,]*\))?(?P<what>.*)", re.I | re.S)
@@ -39,24 +41,25 @@ _PRAGMA = re.compile(rf"{_BLANK}*pragma{_BLANK}+(?P<what>.*?){_BLANK}*;?{_BLANK}
 
 
 class KnownNames:
-    """Names that statements on a snapshot may use: its own, and those of the engine that only read."""
+    """Names that statements on a snapshot may use: its own, and those of DuckDB that only read."""
 
     def __init__(self, connection: duckdb.DuckDBPyConnection) -> None:
         self._connection = connection
 
     def has_function(self, name: str) -> bool:
-        """Whether a function is known to read and do nothing else."""
+        """Whether a function is known to only read."""
         return name in self._readers or name in self._own_functions
 
     def has_table_function(self, name: str) -> bool:
-        """Whether a function that gives a table is known to read and do nothing else."""
+        """Whether a table function is known to only read."""
         return self.has_function(f"table {name}")
 
     @cached_property
     def tables(self) -> frozenset[str]:
         """Tables and views."""
-        sql = "select {0}_name from duckdb_{0}s() where not internal"
-        own = [name for kind in ("table", "view") for name in fetch_column(self._connection, sql.format(kind))]
+        tables = "select table_name from duckdb_tables() where not internal"
+        views = "select view_name from duckdb_views() where not internal"
+        own = fetch_column(self._connection, f"{tables} union all {views}")
         return frozenset([*map(str.lower, own), *(name for _, name in self._views)])
 
     @cached_property
@@ -83,14 +86,12 @@ class KnownNames:
 
 
 def ask(connection: duckdb.DuckDBPyConnection, sql: str) -> duckdb.DuckDBPyRelation | None:
-    """Run a user's statement, which must read and do nothing else.
-
-    Where there are several, all must, and the result of the last is returned.
+    """Run a user's statements, which must only read, and return the result of the last.
 
     Raises
     ------
     duckdb.Error
-        The statement cannot be run, or does more than read.
+        A statement cannot be run, or does more than read.
     """
     relation = None
     for text in list(check_statements(connection, sql, KnownNames(connection))):
@@ -101,20 +102,22 @@ def ask(connection: duckdb.DuckDBPyConnection, sql: str) -> duckdb.DuckDBPyRelat
 
 
 def check_statements(connection: duckdb.DuckDBPyConnection, sql: str, known: KnownNames) -> Iterator[str]:
-    """Yield the text of each statement as it is to be run, each decided on as that text.
+    """Yield the text of each statement to run, after deciding that exactly this text only reads.
 
     Raises
     ------
     duckdb.Error
-        One is none, or does more than read.
+        The text is not a statement, or does more than read.
     """
     if readers_path() is None:
-        tried = " or ".join(list_tested_minors())
-        raise duckdb.PermissionException(f"DuckDB {duckdb.__version__} was not tried for users' SQL; expected {tried}")
+        tested = " or ".join(list_tested_minors())
+        raise duckdb.PermissionException(
+            f"DuckDB {duckdb.__version__} was not tested for users' SQL; expected {tested}"
+        )
     if len(sql) > LONGEST_STATEMENT:
         raise duckdb.PermissionException(f"{len(sql)} characters; expected at most {LONGEST_STATEMENT}")
     if not sql.isprintable() and any("\ud800" <= letter <= "\udfff" for letter in sql):
-        raise duckdb.InvalidInputException("the statement is no text; expected UTF-8")
+        raise duckdb.InvalidInputException("the statement is not text; expected UTF-8")
     for statement in connection.extract_statements(sql):
         kind, text = _statement_kind(statement), statement.query
         if kind == "MULTI" or (kind in {"CREATE", "SELECT"} and not text.strip()):
@@ -130,12 +133,12 @@ def check_statements(connection: duckdb.DuckDBPyConnection, sql: str, known: Kno
 def _statement_kind(statement: duckdb.Statement) -> str:
     try:
         return statement.type.name
-    except ValueError:  # one that DuckDB's own client does not know
+    except ValueError:  # a kind that DuckDB's own client does not know
         return ""
 
 
 def _rebuild_explain(connection: duckdb.DuckDBPyConnection, text: str, known: KnownNames) -> str:
-    """Return an EXPLAIN of a statement that reads, put together anew from its parts."""
+    """Return an EXPLAIN of a statement that only reads, assembled from its parts."""
     parts = _EXPLAIN.fullmatch(text)
     how = re.findall(r"\w+", re.sub(_BLANK, " ", parts["how"] or "")) if parts else ["?"]
     if parts is None or not {word.lower() for word in how} <= _HOW:
@@ -149,7 +152,7 @@ def _rebuild_explain(connection: duckdb.DuckDBPyConnection, text: str, known: Kn
 
 
 def _rewrite_pragma(text: str) -> str:
-    """Return a PRAGMA as the query that it stands for, which is decided on and run in its place."""
+    """Return a PRAGMA as the query that it stands for, which is checked and run instead."""
     found = _PRAGMA.fullmatch(text)
     if found is None:
         raise _refusal("this form of PRAGMA")
@@ -166,20 +169,20 @@ def _refuse_unless_reading(connection: duckdb.DuckDBPyConnection, text: str, kno
             raise duckdb.PermissionException("the statement does more than read; expected one that reads")
         _visit(parsed["statements"][0], known, frozenset())
     except RecursionError:
-        raise duckdb.PermissionException("the statement is too deep; expected a simpler one") from None
+        raise duckdb.PermissionException("the statement is nested too deeply; expected a simpler one") from None
 
 
 def _visit(node: Any, known: KnownNames, shadowed: frozenset[str]) -> None:
-    """Raise `duckdb.PermissionException` where a part of a parse is not known to read.
+    """Raise `duckdb.PermissionException` if a part of a parse is not known to only read.
 
     Parameters
     ----------
     node
-        The part.
+        The part of the parse.
     known
         Names that it may use.
     shadowed
-        Names of the queries of WITH that it can see.
+        Names of WITH queries in scope.
     """
     if isinstance(node, list):
         for part in node:
@@ -206,7 +209,7 @@ def _visit(node: Any, known: KnownNames, shadowed: frozenset[str]) -> None:
 
 
 def _visit_with(node: Mapping[str, Any], known: KnownNames, shadowed: frozenset[str]) -> frozenset[str]:
-    """Look at the queries of a WITH, each of which sees those before it, and return what the rest can see."""
+    """Visit the queries of a WITH, each in the scope of those before it, and return the names in scope after it."""
     if node.get("type") == "RECURSIVE_CTE_NODE":
         shadowed |= {node["cte_name"].lower()}
     for named in (node.get("cte_map") or {}).get("map") or []:
@@ -227,7 +230,7 @@ def _refuse_node(node: Mapping[str, Any], kind: str, known: KnownNames, shadowed
 def _refuse_function(node: Mapping[str, Any], known: KnownNames, is_known: Callable[[str], bool]) -> None:
     *schema, name = _qualified_name(node, "function_name") or [""]
     if not is_known(name.lower()) or not {part.lower() for part in schema} <= known.schemas:
-        what = f"the function {'.'.join([*schema, name])} is not known to read and do nothing else"
+        what = f"the function {'.'.join([*schema, name])} is not known to only read"
         raise duckdb.PermissionException(f"{what}; expected others")
 
 
@@ -242,7 +245,7 @@ def _refuse_table(path: list[str], known: KnownNames, shadowed: frozenset[str]) 
 
 def _refuse_shown(node: Mapping[str, Any], known: KnownNames, shadowed: frozenset[str]) -> None:
     if node["show_type"] in {"DESCRIBE", "SUMMARY"} or (node["show_type"] == "SHOW" and node.get("query")):
-        return  # of a query, which is looked at by itself
+        return  # of a query, which is visited itself
     name, schema = node.get("table_name") or "", node.get("schema_name") or ""
     if node["show_type"] == "SHOW":
         _refuse_table([part for part in (schema, name) if part], known, shadowed)
@@ -251,7 +254,7 @@ def _refuse_shown(node: Mapping[str, Any], known: KnownNames, shadowed: frozense
 
 
 def _qualified_name(node: Mapping[str, Any], field: str) -> list[str]:
-    """Return the name of a table or function with what stands before it: DuckDB 2 gives both twice."""
+    """Return the parts of a qualified name, which DuckDB 2 gives twice."""
     flat = [node.get("catalog_name") or node.get("catalog"), node.get("schema_name") or node.get("schema"), node[field]]
     names = [name for name in flat if name]
     qualified = node.get("qualified_name")
@@ -261,4 +264,4 @@ def _qualified_name(node: Mapping[str, Any], field: str) -> list[str]:
 
 
 def _refusal(what: str) -> duckdb.PermissionException:
-    return duckdb.PermissionException(f"{what} is not known to read and do nothing else; expected a query")
+    return duckdb.PermissionException(f"{what} is not known to only read; expected a query")

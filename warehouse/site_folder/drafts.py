@@ -12,9 +12,9 @@ from filelock import FileLock, Timeout
 
 _PREFIX = ".rooflines-site-"
 _NAME = re.compile(re.escape(_PREFIX) + "[0-9a-f]{16}")
-_MARK = "draft.json"  # says that the folder is ours, and for which place
-_LOCK = "lock"  # held as long as the process lives that makes the draft
-BEGUN = "begun"  # there from when the first of the draft's files is put in place
+_MARK = "draft.json"  # marks the folder as ours, and names its place
+_LOCK = "lock"  # locked while the process that makes the draft lives
+BEGUN = "begun"  # exists once files of the draft are being placed
 NEW = "new"
 
 # by the name of a draft's folder, the lock that this process holds on it
@@ -23,14 +23,14 @@ _held: dict[str, FileLock] = {}
 
 @dataclass(frozen=True)
 class Draft:
-    """A site in the making: its folder, and the place that it shall take."""
+    """An unfinished site: the folder of the draft, and the place that it is for."""
 
     folder: Path
     site: Path
 
     @property
     def new(self) -> Path:
-        """The site itself."""
+        """The new site, inside the folder."""
         return self.folder / NEW
 
 
@@ -41,34 +41,34 @@ def discard_draft(draft: Draft) -> None:
 
 
 def delete_abandoned_drafts(site: Path, *, even_unfinished: bool = False) -> None:
-    """Delete the drafts for a place that nobody works on any more.
+    """Delete the drafts for a place whose processes have ended.
 
-    One whose files were being put in place stays until a later site is: it says which files are ours.
+    One whose files were being placed stays until a later site is complete, because it says which files are ours.
     """
     for folder in find_draft_folders(site):
         if (even_unfinished or not (folder / BEGUN).exists()) and not is_live(folder):
             _delete_draft_folder(folder)
     for folder in [*_find_named(site.parent), *_find_named(site)]:
         with suppress(OSError):
-            folder.rmdir()  # an empty one lost its mark, or has none yet
+            folder.rmdir()  # an empty one has lost its mark, or has none yet
 
 
 def give_up_drafts(site: Path) -> None:
-    """Delete what this process made for a place, and could not put there."""
+    """Delete the drafts that this process made for a place and could not put there."""
     for folder in find_draft_folders(site):
         _release_lock(folder)
     delete_abandoned_drafts(site)
 
 
 def make_marked_folder(parent: Path, site: Path) -> Path:
-    """Make an empty folder in `parent` by which everyone knows that it is a draft for a site, and hold it."""
+    """Make a folder in `parent`, mark it as a draft for a site, and lock it."""
     folder = parent / f"{_PREFIX}{secrets.token_hex(8)}"
     folder.mkdir(mode=0o700)
     try:
         (folder / _MARK).write_text(json.dumps(_draft_mark(site)) + "\n", "utf-8")
         _held[folder.name] = FileLock(folder / _LOCK, timeout=0, thread_local=False)
         _held[folder.name].acquire()
-    except FileNotFoundError:  # somebody took the empty folder for one that was left behind
+    except FileNotFoundError:  # another process took the empty folder for an abandoned one
         return make_marked_folder(parent, site)
     except BaseException:
         _held.pop(folder.name, None)
@@ -78,7 +78,7 @@ def make_marked_folder(parent: Path, site: Path) -> Path:
 
 
 def _delete_draft_folder(folder: Path) -> None:
-    """Delete the folder of a draft, and its mark last: cut off, the next one goes on."""
+    """Delete the folder of a draft, its mark last, so that a deletion that is cut off can be resumed."""
     for path in (folder / NEW, folder / BEGUN, folder / _LOCK, folder / _MARK):
         if path.is_dir():
             shutil.rmtree(path, ignore_errors=True)
@@ -100,7 +100,7 @@ def _release_lock(folder: Path) -> None:
 
 
 def find_draft_folders(site: Path) -> list[Path]:
-    """Return the folders of drafts for a place, whoever made them."""
+    """Return the folders of all drafts for a place."""
     return [folder for place_ in (site.parent, site) for folder in _find_named(place_) if is_marked(folder, site)]
 
 
@@ -121,7 +121,7 @@ def is_marked(folder: Path, site: Path) -> bool:
 
 
 def is_live(folder: Path) -> bool:
-    """Whether the process that makes a draft still runs."""
+    """Whether the process that makes a draft is still running."""
     if folder.name in _held:
         return True
     lock = FileLock(folder / _LOCK, timeout=0)

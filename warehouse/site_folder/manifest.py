@@ -8,22 +8,22 @@ from warehouse.digest import digest_of
 
 MANIFEST = "site.json"
 INDEX = "index.html"
-READ_FIRST = (INDEX, MANIFEST)  # whoever reads them finds what they name
+PLACED_LAST = (INDEX, MANIFEST)  # placed last, so that readers find the files that they name
 
 
 def list_site_files(site: Path) -> list[str]:
-    """Return the files of a site, relative to it, those that are read first at the end."""
+    """Return the files of a site, as relative paths, with index and manifest at the end."""
     files = (path.relative_to(site).as_posix() for path in site.rglob("*") if path.is_file())
-    return sorted(files, key=lambda file: (file in READ_FIRST and READ_FIRST.index(file) + 1, file))
+    return sorted(files, key=lambda file: (file in PLACED_LAST and PLACED_LAST.index(file) + 1, file))
 
 
 def seal_manifest(manifest: dict[str, Any]) -> dict[str, Any]:
-    """Return what a site says of itself, with a digest by which an edit of it is seen."""
+    """Return a manifest with a digest that shows whether it was edited."""
     return {**manifest, "digest": _digest(manifest)}
 
 
 def read_manifest(site: Path) -> dict[str, Any]:
-    """Return what a site says of itself; nothing where there is none, or somebody edited it."""
+    """Return the manifest of a site; empty if there is none, or somebody edited it."""
     manifest = read_unsealed(site / MANIFEST)
     sizes = manifest.get("sizes")
     is_whole = isinstance(sizes, dict) and all(isinstance(size, int) for size in sizes.values())
@@ -32,14 +32,14 @@ def read_manifest(site: Path) -> dict[str, Any]:
 
 
 def read_inputs_digest(site: Path) -> str | None:
-    """Return the digest of the inputs of a site; None where it is not there or lacks files."""
+    """Return the digest of a site's inputs, None if there is no site or it lacks files."""
     manifest = read_manifest(site)
     is_whole = all(file_size(site / file) == size for file, size in manifest.get("sizes", {}).items())
     return manifest.get("inputs_sha256") if is_whole else None
 
 
 def file_size(path: Path) -> int | None:
-    """Return the size of a file; None where there is none."""
+    """Return the size of a file in bytes, None if there is no such file."""
     return path.stat().st_size if path.is_file() else None
 
 

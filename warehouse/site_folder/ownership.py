@@ -12,7 +12,7 @@ _SHOWN = 3
 
 
 def refuse_conflicts(new: Path, site: Path) -> None:
-    """Raise `InputError` where a place has files that no site brought, and this one has others of their names."""
+    """Raise `InputError` if a place has files that no site brought, and the new site has others of their names."""
     ours = list_owned_files(site)
     other = [file for file in list_site_files(new) if _is_foreign(new, site, file, ours)]
     if other:
@@ -21,7 +21,7 @@ def refuse_conflicts(new: Path, site: Path) -> None:
 
 
 def refuse_foreign_site(site: Path) -> None:
-    """Raise `InputError` where a place surely has files in the way of any new site: an index that no site brought."""
+    """Raise `InputError` if a place conflicts with any new site: it has an index that no site brought."""
     if site.exists() and not site.is_dir():
         raise InputError(f"site: {site}: expected a folder, or nothing")
     if (site / INDEX).exists() and INDEX not in list_owned_files(site):
@@ -29,7 +29,7 @@ def refuse_foreign_site(site: Path) -> None:
 
 
 def list_owned_files(site: Path) -> set[str]:
-    """Return the files of a place that sites brought: what its list names, and what a site that was cut off named."""
+    """Return the files of a place that sites brought: those in its manifest and in manifests of unfinished drafts."""
     unfinished = [folder / NEW for folder in find_draft_folders(site) if (folder / BEGUN).exists()]
     lists = [read_manifest(folder) for folder in (site, *unfinished)]
     files = {file for listed in lists for file in listed.get("sizes", {}) if _is_inside(file)}
@@ -56,7 +56,7 @@ def holds_foreign_files(site: Path) -> bool:
 
 
 def _is_foreign(new: Path, site: Path, file: str, ours: set[str]) -> bool:
-    """Whether what a place has under a name is not ours to replace."""
+    """Whether a place has something of this name that no site brought and that differs from the new file."""
     target = site / file
     for parent in list(PurePosixPath(file).parents)[:-1]:
         place_ = site / parent

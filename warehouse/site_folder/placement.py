@@ -15,20 +15,20 @@ from warehouse.site_folder.drafts import (
     is_live,
     make_marked_folder,
 )
-from warehouse.site_folder.manifest import READ_FIRST, list_site_files
+from warehouse.site_folder.manifest import PLACED_LAST, list_site_files
 from warehouse.site_folder.ownership import holds_foreign_files, list_owned_files, refuse_conflicts
 from warehouse.site_folder.swap import swap_folders
 
 
 def begin_draft(site: Path) -> Draft:
-    """Make the folder for a new site of a place.
+    """Make a folder for a new site that `place_site` can put in place.
 
     Raises
     ------
     InputError
-        The place is no folder.
+        The place is not a folder.
     RunError
-        Somebody else is putting a site there.
+        Another process is publishing there.
     """
     if os.path.lexists(site) and not site.is_dir():
         raise InputError(f"site: {site}: expected a folder, or nothing")
@@ -43,13 +43,14 @@ def begin_draft(site: Path) -> Draft:
 def place_site(draft: Draft) -> None:
     """Put a finished site in its place.
 
-    A place that holds nothing of others changes in one step, where the system can do that. Elsewhere each file changes
-    in one step: new ones first, then what the earlier site listed and this one lacks goes, last the index and the list.
+    A place with nothing but the earlier site is swapped atomically if the system can do that. Otherwise each file is
+    replaced atomically: first new files are placed, then files that only the earlier site listed are deleted, and
+    index and manifest come last.
 
     Raises
     ------
     InputError
-        The place has files that no site brought where this one has others.
+        The place has files that no site brought, and this site has others of their names.
     """
     site = draft.site
     refuse_conflicts(draft.new, site)
@@ -63,7 +64,7 @@ def place_site(draft: Draft) -> None:
 
 
 def _make_draft_folder(site: Path) -> Path:
-    """Make the folder of a draft, where its files can change places with those of the site."""
+    """Make the folder of a draft where its files can be renamed into the site."""
     if site.is_dir() and holds_foreign_files(site):
         return make_marked_folder(site, site)
     try:
@@ -72,15 +73,15 @@ def _make_draft_folder(site: Path) -> Path:
     except OSError:
         if not site.is_dir():
             raise
-        return make_marked_folder(site, site)  # only the place itself can be written
+        return make_marked_folder(site, site)  # the folder above cannot be written
 
 
 def _take_place(draft: Draft) -> bool:
-    """Let a site and the one before change places; False where that is not possible in one step."""
+    """Swap a new site with the earlier one; return False if that cannot be done atomically."""
     ours = list_owned_files(draft.site)
     if holds_foreign_files(draft.site) or not swap_folders(draft.new, draft.site):
         return False
-    for path in sorted(draft.new.rglob("*")):  # what somebody put there in the last moment
+    for path in sorted(draft.new.rglob("*")):  # what somebody added at the last moment
         file = path.relative_to(draft.new).as_posix()
         if not path.is_dir() and file not in ours:
             target = draft.site / file
@@ -91,27 +92,27 @@ def _take_place(draft: Draft) -> bool:
 
 
 def _move_inside(draft: Draft) -> Draft:
-    """Return a draft whose folder lies in the place itself, so that each of its files can be renamed."""
+    """Return the draft with its folder moved into the place itself, so that each of its files can be renamed."""
     if draft.folder.parent == draft.site:
         return draft
     inside = Draft(draft.site / draft.folder.name, draft.site)
     try:
         draft.folder.rename(inside.folder)
-    except OSError:  # the place is a disk of its own
+    except OSError:  # the place is on another disk
         inside = Draft(make_marked_folder(draft.site, draft.site), draft.site)
         try:
             shutil.copytree(draft.new, inside.new)
         except BaseException:
-            discard_draft(inside)  # others need the space
+            discard_draft(inside)  # free its space
             raise
         discard_draft(draft)
     return inside
 
 
 def _place_files(draft: Draft) -> None:
-    """Put the files of a draft in place one by one; the list of the draft stands there until all are."""
+    """Place the files of a draft one by one; the draft keeps its manifest until all are in place."""
     site, ours, files = draft.site, list_owned_files(draft.site), list_site_files(draft.new)
-    first = [file for file in files if file not in READ_FIRST]
+    first = [file for file in files if file not in PLACED_LAST]
     (draft.folder / BEGUN).touch()
     for file in first:
         _place_file(draft, file, ours)
@@ -125,13 +126,13 @@ def _place_file(draft: Draft, file: str, ours: set[str]) -> None:
     target = draft.site / file
     for parent in reversed(list(PurePosixPath(file).parents)[:-1]):
         if parent.as_posix() in ours and (draft.site / parent).is_file():
-            (draft.site / parent).unlink()  # of an earlier site, where this one has a folder
+            (draft.site / parent).unlink()  # a file of the earlier site is a folder in this one
     target.parent.mkdir(parents=True, exist_ok=True)
     (draft.new / file).replace(target)
 
 
 def _remove_file(site: Path, file: str) -> None:
-    """Delete a file of an earlier site, and the folders that are empty then."""
+    """Delete a file of an earlier site, and the folders that become empty."""
     path = site / file
     if any((site / parent).is_symlink() for parent in PurePosixPath(file).parents):
         return  # somebody else's folder

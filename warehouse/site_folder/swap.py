@@ -1,16 +1,16 @@
-"""Two folders change places in one step, so that a reader meets one of them at any moment."""
+"""Swap two folders atomically, so that readers always find one of them."""
 
 import ctypes
 import os
 import sys
 from pathlib import Path
 
-_AT_FDCWD = -100  # paths are as they stand: absolute
+_AT_FDCWD = -100  # paths are absolute
 _EXCHANGE = 2  # RENAME_EXCHANGE of Linux, RENAME_SWAP of macOS
 
 
 def swap_folders(one: Path, other: Path) -> bool:
-    """Let two folders of one disk change places; False where the system or the disk cannot do it in one step."""
+    """Swap two folders of one disk; return False if the system or the disk cannot do it atomically."""
     paths = [os.fsencode(path.absolute()) for path in (one, other)]
     try:
         system = ctypes.CDLL(None, use_errno=True)

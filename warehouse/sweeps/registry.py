@@ -1,4 +1,4 @@
-"""Large grids whose rows lie in Parquet files beside the database: which there are, and where their files lie."""
+"""Register sweeps in the build database and the snapshot, and remove them with their files."""
 
 import shutil
 from collections.abc import Callable, Iterable, Sequence
@@ -49,7 +49,7 @@ class PartFile:
 
 
 def sweep_folder(home: Home, sweep_id: str, out: Location | None = None) -> tuple[str, Location]:
-    """Return the folder of a sweep, as core.sweep names it and where it lies."""
+    """Return the folder of a sweep, as core.sweep names it and as a path."""
     if out is not None:
         path = (out.absolute() if isinstance(out, Path) else out) / sweep_id
         return str(path), path
@@ -58,12 +58,12 @@ def sweep_folder(home: Home, sweep_id: str, out: Location | None = None) -> tupl
 
 
 def register_sweep(home: Home, sweep: Sweep, parts: Sequence[PartFile]) -> None:
-    """Let readers see a sweep, all of its files at once, and delete what is left of earlier ones of its name.
+    """Publish all files of a sweep at once, and delete the files of earlier sweeps of its name.
 
     Raises
     ------
     RunError
-        Another run holds the home.
+        Another run has locked the home.
     """
 
     def change(connection: duckdb.DuckDBPyConnection) -> None:
@@ -84,14 +84,14 @@ def register_sweep(home: Home, sweep: Sweep, parts: Sequence[PartFile]) -> None:
 
 
 def remove_sweep(home: Home, sweep_id: str) -> int:
-    """Take a sweep away, and return how many files of it were deleted.
+    """Remove a sweep, and return how many files of it were deleted.
 
     Raises
     ------
     InputError
-        There is no sweep of that name, nor one that was begun.
+        There is no sweep of that name, not even an unfinished one.
     RunError
-        Another run holds the home.
+        Another run has locked the home.
     """
     with home.lock_for_writing():
         files, own = _list_files(home, sweep_id), home.sweeps / sweep_id
@@ -122,9 +122,9 @@ def _list_files(home: Home, sweep_id: str) -> list[Location]:
 
 
 def _publish(home: Home, change: Callable[[duckdb.DuckDBPyConnection], None]) -> None:
-    """Make a change to the build database, for later runs, and to a copy of the snapshot that then takes its place.
+    """Change the build database, for later runs, and a copy of the snapshot, which then replaces it.
 
-    The build database may hold rows of a run that was not published, so it cannot be copied.
+    The build database cannot be published instead: it may hold rows of a run that was not.
     """
 
     def apply(connection: duckdb.DuckDBPyConnection) -> None:
@@ -132,15 +132,17 @@ def _publish(home: Home, change: Callable[[duckdb.DuckDBPyConnection], None]) ->
             change(connection)
             create_views(connection)
 
+    with snapshot.open_snapshot(home.snapshot) as connection:
+        snapshot.refuse_earlier_version(connection)  # before the build database is rebuilt, or views read other columns
     with open_build(home) as connection:
         apply(connection)
     run_id, _ = snapshot.find_published_run(home)
-    kept = len(snapshot.list_snapshots(home)) + 1  # no run, so none goes
+    kept = len(snapshot.list_snapshots(home)) + 1  # this is not a run, so that no snapshot is deleted
     snapshot.promote(snapshot.write_changed_copy(home, apply), home, run_id, kept)
 
 
 def _delete_files(files: Iterable[Location]) -> None:
-    """Delete files, and those of their three folders on a disk that are empty then."""
+    """Delete files, and those of the three folders above them on a disk that become empty."""
     for file in files:
         with suppress(OSError):
             file.unlink(missing_ok=True)

@@ -1,4 +1,4 @@
-"""Calibration files (TOML) into the rows of core.calibration, and their transfer to relatives of a device."""
+"""Lists of calibrations (TOML) into the rows of core.calibration, and their transfer to related devices."""
 
 from collections.abc import Sequence
 from typing import Annotated
@@ -6,9 +6,10 @@ from typing import Annotated
 import polars as pl
 from pydantic import Field
 
-from flows.ingest.catalog import SourceFile
-from flows.ingest.document import Count, Document, Id, Text, read_document, refuse_duplicates
-from flows.ingest.readers.hardware import Dtype
+from flows.ingest.document import Count, Document, Id, Text, list_origins, read_document, refuse_duplicates
+from flows.ingest.source_file import SourceFile
+from flows.intensity.calibration import PARAMETERS
+from flows.intensity.terms import Dtype
 from warehouse.errors import collect_refusals
 
 Positive = Annotated[float, Field(gt=0, le=1e3)]
@@ -16,7 +17,7 @@ Exponent = Annotated[float, Field(ge=0, le=1e3)]
 
 
 class Calibration(Document):
-    """A roof fitted to measurements, for one kind of op and one dtype."""
+    """A roof fitted to measurements of one device, kind of op and dtype."""
 
     hardware_id: Id
     op_kind: Id
@@ -43,21 +44,15 @@ class CalibrationFile(Document):
 
 
 _KEY = ["hardware_id", "op_kind", "dtype"]
-_EMPTY = {
-    **dict.fromkeys(("hardware_id", "op_kind", "dtype", "origin", "source_id"), pl.String),
-    **dict.fromkeys(
-        (
-            "compute_efficiency", "bandwidth_efficiency", "overhead_s", "blend", "tile_limit", "wave_exponent",
-            "partial_wave_exponent", "tile_blend", "sustained_exponent", "fit_mape", "holdout_mape",
-        ),
-        pl.Float64,
-    ),
+_SCHEMA = {
+    **dict.fromkeys((*_KEY, "origin", "source_id"), pl.String),
+    **dict.fromkeys((*PARAMETERS, "fit_mape", "holdout_mape"), pl.Float64),
     "n_points": pl.Int64,
-}  # fmt: skip
+}
 
 
 def read_calibrations(sources: Sequence[SourceFile]) -> dict[str, pl.DataFrame]:
-    """Return the frames `fitted` (a row a calibration; of a key the last file's) and `origin`."""
+    """Return the frames `fitted` (one row per calibration; the last file that has a key wins) and `origin`."""
     rows = []
     with collect_refusals() as each:
         for source in sources:
@@ -66,14 +61,12 @@ def read_calibrations(sources: Sequence[SourceFile]) -> dict[str, pl.DataFrame]:
                 keys = [(f"{entry.hardware_id} {entry.op_kind} {entry.dtype}", source) for entry in entries]
                 refuse_duplicates(keys, "calibration of")
                 rows += [{**entry.model_dump(), "source_id": source.source_id} for entry in entries]
-    fitted = pl.DataFrame(rows, schema=_EMPTY).unique(_KEY, keep="last", maintain_order=True)
-    texts = dict.fromkeys(("source_id", "origin", "license"), pl.String)
-    said = [{"source_id": s.source_id, "origin": "stated entry by entry", "license": None} for s in sources]
-    return {"fitted": fitted, "origin": pl.DataFrame(said, schema=texts)}
+    fitted = pl.DataFrame(rows, schema=_SCHEMA).unique(_KEY, keep="last", maintain_order=True)
+    return {"fitted": fitted, "origin": list_origins(sources)}
 
 
 def transfer_to_relatives(fitted: pl.DataFrame, relatives: pl.DataFrame) -> pl.DataFrame:
-    """Return the rows of core.calibration: of a device without its own, those of its nearest relative.
+    """Return the rows of core.calibration: a device without its own calibration takes that of its nearest relative.
 
     Parameters
     ----------
@@ -83,7 +76,7 @@ def transfer_to_relatives(fitted: pl.DataFrame, relatives: pl.DataFrame) -> pl.D
         hardware_id, relative, and place: 1 for the nearest.
     """
     own = fitted.with_columns(transferred_from=pl.lit(None, pl.String))
-    lent = (
+    transferred = (
         fitted.rename({"hardware_id": "relative"})
         .join(relatives, on="relative", how="inner", maintain_order="left")
         .join(fitted, on=_KEY, how="anti", maintain_order="left")
@@ -91,4 +84,4 @@ def transfer_to_relatives(fitted: pl.DataFrame, relatives: pl.DataFrame) -> pl.D
         .unique(_KEY, keep="first", maintain_order=True)
         .with_columns(transferred_from="relative")
     )
-    return pl.concat([own, lent.select(own.columns)])
+    return pl.concat([own, transferred.select(own.columns)])

@@ -1,7 +1,6 @@
-"""Tables of devices (CSV, a row a device) into device files."""
+"""Tables of devices (CSV, one row per device) into device files."""
 
 import io
-import json
 import re
 from collections.abc import Mapping
 from pathlib import Path
@@ -9,53 +8,54 @@ from typing import Any, get_args
 
 import polars as pl
 
-from flows.ingest.catalog import SourceFile
 from flows.ingest.document import format_value, validate
-from flows.ingest.limits import MOST_DEVICES
-from flows.ingest.readers.hardware import Device, Dtype, Level
+from flows.ingest.limits import MAX_DEVICES
+from flows.ingest.readers.hardware import Device, Level
+from flows.ingest.source_file import SourceFile
+from flows.ingest.toml_writer import format_toml
+from flows.intensity.terms import DTYPES
 from warehouse.errors import InputError, collect_refusals, one_line
 
-_DTYPES = get_args(Dtype)
-_PEAK = re.compile(rf"((?:{'|'.join(_DTYPES)})(?:_(?:{'|'.join(_DTYPES)}))*)_(?:tflops|tops)")
+_PEAK = re.compile(rf"((?:{'|'.join(DTYPES)})(?:_(?:{'|'.join(DTYPES)}))*)_(?:tflops|tops)")
 _BANDWIDTHS = {f"{level}_gb_per_s": level for level in get_args(Level)} | {"bandwidth_gb_per_s": "dram"}
 _TEXTS = ("hardware_id", "name", "short_name", "vendor", "architecture", "origin", "license", "basis", "note")
 _NUMBERS = ("memory_gb", "l2_mib", "tdp_w")
-_MOST_LINES = 20  # bad ones that are told of
+_MAX_BAD_LINES = 20  # that are reported
 
 
 def read_device_table(source: SourceFile) -> list[tuple[str, str]]:
     """Return id and TOML of each device of a table.
 
-    A row has `hardware_id`, `origin`, `memory_gb`, `bandwidth_gb_per_s` and at least one peak, in a
-    column such as `fp16_tflops`, `int8_tops`, or `fp16_bf16_tflops` for two dtypes at once. It may
-    have `name`, `short_name`, `vendor`, `architecture`, `tdp_w`, `l2_mib`, `l2_gb_per_s`,
-    `interconnect_gb_per_s`, `basis`, `license` and `note`. An empty cell says nothing.
+    A row has `hardware_id`, `origin`, `memory_gb`, `bandwidth_gb_per_s` and at least one peak, in a column such as
+    `fp16_tflops`, `int8_tops`, or `fp16_bf16_tflops` for two dtypes at once. It may have `name`, `short_name`,
+    `vendor`, `architecture`, `tdp_w`, `l2_mib`, `l2_gb_per_s`, `interconnect_gb_per_s`, `basis`, `license` and
+    `note`. An empty cell is a missing value.
 
     Raises
     ------
     InputError
-        The table is broken, or columns or values are missing, unknown or absurd: a line for each of the first bad rows.
+        The table is broken, or columns or values are missing, unknown or absurd: one line per bad row.
     """
     try:
         frame = pl.read_csv(io.BytesIO(source.read_bytes()), infer_schema=False)
     except (pl.exceptions.PolarsError, pl.exceptions.PanicException, ValueError) as error:
         raise InputError(f"{source.path}: broken CSV: {one_line(error)[:200]}") from None
-    if len(frame) > MOST_DEVICES:
-        raise InputError(f"{source.path}: {len(frame)} rows; expected at most {MOST_DEVICES}")
+    if len(frame) > MAX_DEVICES:
+        raise InputError(f"{source.path}: {len(frame)} rows; expected at most {MAX_DEVICES}")
     for name in frame.columns:
         if name not in {*_TEXTS, *_NUMBERS, *_BANDWIDTHS} and not _PEAK.fullmatch(name):
             known = ", ".join((*_TEXTS, *_NUMBERS, *_BANDWIDTHS))
             raise InputError(
-                f"{source.path}: column {format_value(name)}: expected one of {known}, or a peak as fp16_tflops"
+                f"{source.path}: column {format_value(name)}: expected one of {known}, or a peak, e.g. fp16_tflops"
             )
     devices: list[tuple[str, str]] = []
     with collect_refusals() as each:
         for number, row in enumerate(frame.iter_rows(named=True), start=2):
-            if number - 2 - len(devices) == _MOST_LINES:
-                raise InputError(f"{source.path}: lines from {number} on were not looked at, after so many bad ones")
+            if number - 2 - len(devices) == _MAX_BAD_LINES:
+                raise InputError(f"{source.path}: too many bad lines; lines from {number} on were not read")
             with each():
                 device = _parse_device(row, number, source.path)
-                devices.append((device.hardware_id, to_toml(device)))
+                devices.append((device.hardware_id, _format_device(device)))
     return devices
 
 
@@ -70,20 +70,10 @@ def _parse_device(row: Mapping[str, str | None], number: int, path: Path) -> Dev
         raise InputError(f"{path}: line {number} ({one_line(cells.get('hardware_id', '')[:64])}): {text}") from None
 
 
-def to_toml(device: Device) -> str:
-    """Return a device as the text of its file."""
+def _format_device(device: Device) -> str:
     content = device.model_dump(exclude_none=True, exclude_defaults=True)
-    tables = {name: content.pop(name) for name in ("compute", "bandwidth")}
-    lines = [f"{name} = {_literal(value)}" for name, value in content.items()]
-    for name, entries in tables.items():
-        for entry in entries:
-            lines += ["", f"[[{name}]]", *(f"{key} = {_literal(value)}" for key, value in entry.items())]
-    return "\n".join(lines) + "\n"
-
-
-def _literal(value: str | float | bool) -> str:
-    # JSON's texts and numbers are TOML's as well
-    return json.dumps(value, ensure_ascii=False).replace("\x7f", "\\u007f")
+    arrays = {name: content.pop(name) for name in ("compute", "bandwidth")}
+    return format_toml(content, arrays)
 
 
 def _collect_fields(cells: Mapping[str, str]) -> dict[str, Any]:

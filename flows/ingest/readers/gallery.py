@@ -2,29 +2,37 @@
 
 import json
 import re
-import string
 from collections.abc import Iterable, Mapping, Sequence
 from functools import cache
-from pathlib import Path
 from typing import Annotated, Any, Literal
 
 import polars as pl
 from pydantic import Field, StringConstraints, ValidationError
 
 from charts.gallery import CHOOSE_MARKS
-from flows.ingest.catalog import SourceFile
-from flows.ingest.document import TEXT_PATTERN, Count, Document, Id, describe_first_mistake, format_value, read_document
-from flows.ingest.readers.hardware import Dtype
+from flows.ingest.document import (
+    TEXT_PATTERN,
+    Count,
+    Document,
+    Id,
+    describe_first_mistake,
+    format_value,
+    list_origins,
+    read_document,
+)
+from flows.ingest.source_file import SourceFile
+from flows.intensity.terms import Dtype
 from warehouse.errors import one_line
-from warehouse.sql_files import sql_folder
+from warehouse.sql_files import find_placeholders, load_all_sql, load_sql, sql_folder
+from warehouse.sql_values import find_parameters
 
 _Word = Annotated[str, StringConstraints(min_length=1, max_length=400, pattern=TEXT_PATTERN)]
 _Words = Annotated[list[_Word], Field(min_length=1)]
-# ids, and fields in braces: it becomes the name of a folder
+# Characters of an id, and fields in braces, because it becomes the name of a folder.
 _PART = r"\{[a-z_]+\}"
 _Name = Annotated[str, StringConstraints(max_length=100, pattern=rf"^(?:[a-z0-9]|{_PART})(?:[a-z0-9._-]|{_PART})*$")]
 
-# fields whose lists stand for a chart each, and their words for many
+# Fields whose lists make one chart per value -> words that stand for several values.
 _LISTS = {"model_id": ("*", "op sets"), "hardware_id": ("*", "own", "measured")}
 _NO_PART_OF_A_NAME = {"sql", "on_site"}
 _OPTIONAL = {"reference_flops_per_s", "reference_label", "batch_size", "sequence_length"}
@@ -61,44 +69,42 @@ class OwnChart(Document):
 
 
 class _Gallery(Document):
-    """A list of charts, each looked at on its own."""
+    """A list of charts, each of which is validated on its own."""
 
     chart: list[dict[str, Any]]
 
 
 class _BadEntryError(Exception):
-    """An entry cannot be used; the message says where and why."""
+    """An entry cannot be used; the message says which one and why."""
 
 
 def read_gallery(sources: Sequence[SourceFile]) -> dict[str, pl.DataFrame]:
-    """Return the frames `own_chart` (a row an entry, with what is wrong with it) and `origin`.
+    """Return the frames `own_chart` (one row per entry, with its fault if it has one) and `origin`.
 
     Raises
     ------
     InputError
-        A file cannot be read or parsed, or is no list of charts.
+        A file cannot be read or parsed, or is not a list of charts.
     """
     rows = []
     for source in sources:
         for number, entry in enumerate(read_document(source, _Gallery).chart, start=1):
             rows.append([source.source_id, number, *_read_entry(entry, _entry_label(number))])
-    said = [[source.source_id, "the user's own gallery", None] for source in sources]
-    origins = dict.fromkeys(("source_id", "origin", "license"), pl.String)
     return {
         "own_chart": pl.DataFrame(rows, _COLUMNS, orient="row"),
-        "origin": pl.DataFrame(said, origins, orient="row"),
+        "origin": list_origins(sources, "the user's own gallery"),
     }
 
 
 def mark_unknown_ids(charts: pl.DataFrame, known: Mapping[str, Sequence[str]]) -> pl.DataFrame:
-    """Return the rows of core.own_chart, with a fault where one names what no file describes.
+    """Return the rows of core.own_chart, with a fault in those that name something that no file describes.
 
     Parameters
     ----------
     charts
         The rows of core.own_chart.
     known
-        The ids that each field can have.
+        Field -> the ids that it can have.
     """
     faults = [
         fault or _find_unknown_id(json.loads(text), known, _entry_label(number))
@@ -108,7 +114,7 @@ def mark_unknown_ids(charts: pl.DataFrame, known: Mapping[str, Sequence[str]]) -
 
 
 def _read_entry(entry: Mapping[str, Any], where: str) -> tuple[str, str, str, str | None]:
-    """Return name, template and the other fields of an entry, and what is wrong with it."""
+    """Return name, template, the other fields as JSON, and fault of an entry."""
     try:
         chart = OwnChart.model_validate(entry)
         fields = chart.model_dump(exclude={"name", "template"}, exclude_none=True)
@@ -128,12 +134,12 @@ def _find_unknown_id(entry: Mapping[str, Any], known: Mapping[str, Sequence[str]
         for value in _as_list(entry.get(field)):
             if value not in ids and value not in _LISTS.get(field, ()):
                 few = f"{', '.join(sorted(ids)[:_SHOWN_IDS])} …" if len(ids) > _SHOWN_IDS else ", ".join(ids)
-                return f"{where}.{field} = {format_value(value)}: not in the catalog; expected an id as {few}"
+                return f"{where}.{field} = {format_value(value)}: not in the catalog; expected an id, e.g. {few}"
     return None
 
 
 def _refuse_misfit(chart: OwnChart, entry: Mapping[str, Any], where: str) -> None:
-    """Raise `_BadEntryError` where the entry and the query that it names do not fit."""
+    """Raise `_BadEntryError` if an entry does not fit the query of its template."""
     templates = sorted(path.stem for path in (sql_folder() / "charts").glob("*.sql"))
     if chart.template not in templates:
         raise _BadEntryError(f"{where}.template = {format_value(chart.template)}: expected {', '.join(templates)}")
@@ -148,18 +154,18 @@ def _refuse_misfit(chart: OwnChart, entry: Mapping[str, Any], where: str) -> Non
         if chart.sql is not None
         else _find_parameters(chart.template, chart.marks or "computed")
     )
-    lacking = sorted(asked - _OPTIONAL - entry.keys())
-    if lacking:
-        raise _BadEntryError(f"{where}.{lacking[0]}: missing; expected this parameter of {chart.template}")
+    missing = sorted(asked - _OPTIONAL - entry.keys())
+    if missing:
+        raise _BadEntryError(f"{where}.{missing[0]}: missing; expected this parameter of {chart.template}")
     foreign = sorted(entry.keys() - asked - {"marks", "on_site"})
     if foreign:
         known = ", ".join(sorted(asked))
-        raise _BadEntryError(f"{where}.{foreign[0]}: no parameter of {chart.template}; expected {known}")
+        raise _BadEntryError(f"{where}.{foreign[0]}: not a parameter of {chart.template}; expected {known}")
     _refuse_bad_name(chart, entry, where)
 
 
 def _refuse_bad_name(chart: OwnChart, entry: Mapping[str, Any], where: str) -> None:
-    """Raise `_BadEntryError` where a name has a field that the entry lacks, or lacks one that has several values."""
+    """Raise `_BadEntryError` if a name has a field that the entry lacks, or lacks one with several values."""
     fields = {"template", "marks", *entry} - _NO_PART_OF_A_NAME
     named = set(re.findall(r"\{(\w+)\}", chart.name))
     unknown = sorted(named - fields)
@@ -177,16 +183,10 @@ def _refuse_bad_name(chart: OwnChart, entry: Mapping[str, Any], where: str) -> N
 
 @cache
 def _find_parameters(template: str, marks: str) -> frozenset[str]:
-    """Return the parameters that the query of a template asks for, with those of the marks that it draws."""
-    folder = sql_folder() / "charts"
-    points = {path.stem: path for path in (folder / "marks").glob("*.sql")}
-    asked = _read_placeholders(folder / f"{template}.sql")
-    drawn = points.keys() & (asked | ({marks} if "points" in asked else set()))
-    return frozenset(asked.union(*(_read_placeholders(points[name]) for name in drawn)) - drawn - {"points", "marks"})
-
-
-def _read_placeholders(query: Path) -> set[str]:
-    return set(string.Template(query.read_text("utf-8")).get_identifiers())
+    """Return the parameters of the query of a template, and of the marks that it draws."""
+    sql, points = load_sql(f"charts/{template}"), load_all_sql("charts/marks")
+    drawn = {marks if name == "points" else name for name in find_placeholders(sql)} & points.keys()
+    return frozenset(find_parameters(sql).union(*(find_parameters(points[name]) for name in drawn)) - {"marks"})
 
 
 def _entry_label(number: int) -> str:

@@ -7,25 +7,25 @@ from typing import Annotated, Any, Literal
 import polars as pl
 from pydantic import Field
 
-from flows.ingest.catalog import SourceFile
 from flows.ingest.document import Document, Id, Text, format_value, read_documents, refuse_duplicates
+from flows.ingest.source_file import SourceFile
+from flows.intensity.terms import Dtype
 from warehouse.errors import InputError, collect_refusals
 
-Dtype = Literal["fp64", "fp32", "tf32", "fp16", "bf16", "fp8", "fp6", "fp4", "int8", "int4"]
 Level = Literal["dram", "l2", "interconnect"]
 Basis = Literal["datasheet", "as_printed", "measured"]
 
-# A ridge outside this range (FLOP/byte) means that one of its ceilings is in another unit.
+# FLOP/byte. A ridge outside this range means that one of its ceilings is in the wrong unit.
 _RIDGE_RANGE = (0.05, 4000)
 
 _NULLABLE = {"tdp_w": pl.Float64, "l2_bytes": pl.Float64, "multiprocessors": pl.Int64}
 
-# Where no ceiling is marked as the default, the first of the first basis is.
+# If no ceiling is marked as the default, it is the first one of the first basis.
 _BASES = ("datasheet", "measured", "as_printed")
 
 
 class Compute(Document):
-    """A compute ceiling: dense peak of one dtype."""
+    """A compute ceiling: the dense peak of one dtype."""
 
     dtype: Dtype
     tflops: Annotated[float, Field(gt=0, le=50_000)]
@@ -36,7 +36,7 @@ class Compute(Document):
 
 
 class Bandwidth(Document):
-    """A bandwidth ceiling, GB = 1e9 bytes: a memory level, or what one device sends to others, one way."""
+    """A bandwidth ceiling (GB = 1e9 bytes) of a memory level, or of the interconnect in one direction."""
 
     level: Level
     gb_per_s: Annotated[float, Field(ge=0.1, le=100_000)]
@@ -57,7 +57,7 @@ class Device(Document):
     memory_gb: Annotated[float, Field(ge=0.1, le=10_000)]
     l2_mib: Annotated[float, Field(gt=0, le=10_000)] | None = None
     multiprocessors: Annotated[int, Field(gt=0, le=100_000)] | None = None
-    relatives: list[Id] = Field(default_factory=list)  # whose calibrations it takes where it has none, nearest first
+    relatives: list[Id] = Field(default_factory=list)  # lend their calibrations, nearest first
     tdp_w: Annotated[float, Field(ge=0.5, le=50_000)] | None = None
     origin: Text
     license: Text | None = None
@@ -66,12 +66,12 @@ class Device(Document):
 
 
 def read_hardware(sources: Sequence[SourceFile]) -> dict[str, pl.DataFrame]:
-    """Return the frames `hardware` (a row a device), `ceiling` (a row a limit) and `origin`.
+    """Return the frames `hardware` (one row per device), `ceiling`, `relative` (one row per entry) and `origin`.
 
     Raises
     ------
     InputError
-        Files are broken, an id stands twice, or a value is missing, unknown or absurd.
+        Files are broken, an id occurs twice, or a value is missing, unknown or absurd.
     """
     ceilings: list[dict[str, Any]] = []
     with collect_refusals() as each:
@@ -112,7 +112,7 @@ def read_hardware(sources: Sequence[SourceFile]) -> dict[str, pl.DataFrame]:
 
 
 def _refuse_shared_names(devices: Sequence[tuple[Device, SourceFile]]) -> None:
-    """Raise `InputError` where two devices bear one name on charts."""
+    """Raise `InputError` if two devices have the same name on charts."""
     first: dict[str, SourceFile] = {}
     with collect_refusals() as each:
         for device, source in devices:
@@ -120,7 +120,7 @@ def _refuse_shared_names(devices: Sequence[tuple[Device, SourceFile]]) -> None:
                 other = first.setdefault(device.short_name, source)
                 if other is not source:
                     name = format_value(device.short_name)
-                    raise InputError(f"{source.path}: short_name = {name}: also the one of {other.path}")
+                    raise InputError(f"{source.path}: short_name = {name}: also the short_name of {other.path}")
 
 
 def _make_ceilings(device: Device, source: SourceFile) -> list[dict[str, Any]]:
@@ -131,8 +131,8 @@ def _make_ceilings(device: Device, source: SourceFile) -> list[dict[str, Any]]:
     keys = Counter((kind, name, entry.basis, entry.origin) for kind, name, _, entry in entries)
     (kind, name, basis, origin), times = keys.most_common(1)[0]
     if times > 1:
-        stands = f"{kind}: {name} with basis {basis} of {format_value(origin)} stands {times} times"
-        raise InputError(f"{source.path}: {stands}; expected once an origin")
+        what = f"{kind}: {name} with basis {basis} and origin {format_value(origin)} occurs {times} times"
+        raise InputError(f"{source.path}: {what}; expected once per origin")
     if not any(name == "dram" for _, name, _, _ in entries):
         raise InputError(f"{source.path}: bandwidth: no level dram; expected one")
     rows: list[dict[str, Any]] = [
@@ -154,7 +154,7 @@ def _make_ceilings(device: Device, source: SourceFile) -> list[dict[str, Any]]:
 
 
 def _rank(entry: Compute | Bandwidth, rivals: Sequence[Compute | Bandwidth], source: SourceFile) -> dict[str, Any]:
-    """Say whether a ceiling is the default of its name, and in which place it stands in its basis."""
+    """Return whether a ceiling is the default of its name, and its rank among those of its basis."""
     marked = [rival for rival in rivals if rival.default]
     if len(marked) > 1:
         name = entry.dtype if isinstance(entry, Compute) else entry.level

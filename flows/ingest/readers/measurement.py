@@ -1,15 +1,15 @@
-"""Measurement files (CSV, Parquet) into the rows of core.measurement, and the ceilings that they show."""
+"""Measurement files (CSV, Parquet) into the rows of core.measurement, and the ceilings that follow from them."""
 
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Any, get_args
+from typing import Any
 
 import polars as pl
 
-from flows.ingest.catalog import SourceFile
 from flows.ingest.document import format_value, refuse_bad_name
-from flows.ingest.readers.hardware import Dtype
+from flows.ingest.source_file import SourceFile
 from flows.ingest.table import Rule, read_batches, refuse_bad_rows, text_rules, type_columns
+from flows.intensity.terms import DTYPES, PHASES
 from warehouse.errors import InputError, collect_refusals
 from warehouse.polars_frames import scan_frames
 
@@ -31,19 +31,18 @@ COLUMNS: dict[str, Any] = {
 _NEEDED = ("hardware_id", "op", "op_group", "kind", "dtype", "flops", "bytes", "latency_s", "method")
 _DEFAULTS = {"tensor_parallel": 1, "matrices": 1.0, "level": "dram"}
 LEVELS = ("dram", "l2", "l1")  # of memory
-_PHASES = ("prefill", "decode", "speculative")
-# A kernel that takes less is no measure of the largest rate.
-_LEAST_FLOPS, _LEAST_BYTES = 1e9, 1e6
-_LONGEST = 400
+# Smaller kernels do not show the largest rate.
+_MIN_FLOPS, _MIN_BYTES = 1e9, 1e6
+_MAX_LENGTH = 400
 
 _SCHEMA: dict[str, Any] = {"measurement_id": pl.String, **COLUMNS, "source_id": pl.String}
 _ORIGIN = dict.fromkeys(("source_id", "origin", "license"), pl.String)
 
 
 def read_measurements(sources: Sequence[SourceFile]) -> dict[str, pl.LazyFrame]:
-    """Return the frames `measurement` (a row a kernel) and `origin`.
+    """Return the frames `measurement` (one row per kernel) and `origin`.
 
-    The measurements are read and checked where they are collected, some rows at a time.
+    The measurements are read and checked in batches, when they are collected.
 
     Raises
     ------
@@ -72,7 +71,7 @@ def read_measurements(sources: Sequence[SourceFile]) -> dict[str, pl.LazyFrame]:
 
 
 def _refuse_bad_rows(sources: Sequence[SourceFile]) -> None:
-    """Raise `InputError` for all bad files among some, once the first is known to be one."""
+    """Raise `InputError` for all bad files, given that one of them is bad."""
     with collect_refusals() as each:
         for source in sources:
             with each():
@@ -82,7 +81,7 @@ def _refuse_bad_rows(sources: Sequence[SourceFile]) -> None:
 
 
 def refuse_unknown_devices(measurements: pl.LazyFrame, devices: pl.DataFrame, sources: Sequence[SourceFile]) -> None:
-    """Raise `InputError` where a measurement names a device that no file describes."""
+    """Raise `InputError` if a measurement names a device that no file describes."""
     named = measurements.select("source_id", "hardware_id").unique().collect()
     unknown = named.filter(~pl.col("hardware_id").is_in(devices["hardware_id"].to_list())).sort(named.columns)
     with collect_refusals() as each:
@@ -90,17 +89,17 @@ def refuse_unknown_devices(measurements: pl.LazyFrame, devices: pl.DataFrame, so
             with each():
                 path = next(source.path for source in sources if source.source_id == source_id)
                 raise InputError(
-                    f"{path}: hardware_id = {format_value(hardware_id)}: expected a device of the catalog, which"
-                    " `rooflines ingest hardware` adds to"
+                    f"{path}: hardware_id = {format_value(hardware_id)}: expected a device of the catalog;"
+                    " `rooflines ingest hardware` adds one"
                 )
 
 
 def add_measured_ceilings(
     ceilings: pl.DataFrame, measurements: pl.LazyFrame, sources: Sequence[SourceFile]
 ) -> pl.DataFrame:
-    """Return the rows of core.ceiling with those that measurements show, after the ones of device files.
+    """Return the rows of core.ceiling: the ceilings of device files, then the measured ones.
 
-    They show the largest bandwidth of copies and triads, and the largest rate of products by dtype.
+    Measured are the largest bandwidth of copies and triads, and the largest rate of GEMMs by dtype.
     """
     found = _find_measured_ceilings(measurements, sources).select(ceilings.columns)
     key = ["hardware_id", "kind", "name", "basis"]
@@ -117,7 +116,7 @@ def _find_measured_ceilings(measurements: pl.LazyFrame, sources: Sequence[Source
     shape = pl.concat_str(["m", "k", "n"], separator=" x ", ignore_nulls=True)
     fastest = (
         measurements.filter(
-            (moved & (pl.col("bytes") >= _LEAST_BYTES)) | (worked & (pl.col("flops") >= _LEAST_FLOPS)),
+            (moved & (pl.col("bytes") >= _MIN_BYTES)) | (worked & (pl.col("flops") >= _MIN_FLOPS)),
             level="dram",
         )
         .select(
@@ -144,7 +143,7 @@ def _find_measured_ceilings(measurements: pl.LazyFrame, sources: Sequence[Source
 
 
 def _read_frames(source: SourceFile) -> Iterator[pl.DataFrame]:
-    """Yield the rows of a file, some at a time, with defaults filled in; refuse the first that is no measurement."""
+    """Yield the rows of a file in batches, with defaults filled in; refuse the first bad row."""
     first, raw = 1, pl.DataFrame()
     for first, raw in read_batches(source):
         rows = type_columns(raw, COLUMNS, source.path, needed=_NEEDED, other_names={}, first_row=first)
@@ -153,12 +152,11 @@ def _read_frames(source: SourceFile) -> Iterator[pl.DataFrame]:
             identity.alias("measurement_id"), *COLUMNS, pl.lit(source.source_id).alias("source_id")
         )
     if first == 1 and raw.is_empty():
-        raise InputError(f"{source.path}: no rows; expected one a kernel")
+        raise InputError(f"{source.path}: no rows; expected one per kernel")
 
 
 def _check_rows(rows: pl.DataFrame, path: Path, first_row: int) -> pl.DataFrame:
     rows = rows.with_columns(pl.col(name).fill_null(value) for name, value in _DEFAULTS.items())
-    dtypes = get_args(Dtype)
     rules: list[Rule] = [
         *((pl.col(name).is_not_null(), f"{name}: missing; expected a value") for name in _NEEDED),
         *((pl.col(name).is_null() | (pl.col(name) >= 1), f"{name}: expected 1 or more") for name in _COUNTS),
@@ -166,10 +164,10 @@ def _check_rows(rows: pl.DataFrame, path: Path, first_row: int) -> pl.DataFrame:
             (pl.col(name).is_null() | pl.col(name).is_finite(), f"{name}: expected a finite number")
             for name in _NUMBERS
         ),
-        *text_rules(dict.fromkeys(_TEXTS, _LONGEST)),
-        (pl.col("dtype").is_in(dtypes), f"dtype: expected one of {', '.join(dtypes)}"),
+        *text_rules(dict.fromkeys(_TEXTS, _MAX_LENGTH)),
+        (pl.col("dtype").is_in(DTYPES), f"dtype: expected one of {', '.join(DTYPES)}"),
         (pl.col("level").is_in(LEVELS), f"level: expected one of {', '.join(LEVELS)}"),
-        (pl.col("phase").is_null() | pl.col("phase").is_in(_PHASES), f"phase: expected one of {', '.join(_PHASES)}"),
+        (pl.col("phase").is_null() | pl.col("phase").is_in(PHASES), f"phase: expected one of {', '.join(PHASES)}"),
         (pl.col("flops") >= 0, "flops: expected 0 or more"),
         (pl.col("bytes") > 0, "bytes: expected more than 0"),
         (pl.col("latency_s").is_between(1e-9, 1e5), "latency_s: expected 1e-9 to 1e5 seconds"),
@@ -182,13 +180,13 @@ def _check_rows(rows: pl.DataFrame, path: Path, first_row: int) -> pl.DataFrame:
 
 
 def _find_origin(source: SourceFile) -> dict[str, str | None]:
-    """Return what a file says of where it comes from; where it says nothing, how its first kernel was measured."""
+    """Return the origin that a file states; if it states none, how its first kernel was measured."""
     origin, license_, first = None, None, None
     for number, raw in read_batches(source):
         rows = type_columns(raw, COLUMNS, source.path, needed=_NEEDED, other_names={}, first_row=number)
         first = rows.head(1) if first is None else first
-        said = rows.select(pl.col("origin", "license").drop_nulls().first()).row(0)
-        origin, license_ = origin or said[0], license_ or said[1]
+        parts = rows.select(pl.col("origin", "license").drop_nulls().first()).row(0)
+        origin, license_ = origin or parts[0], license_ or parts[1]
         if origin is not None:
             break
     how = _describe_method(first) if first is not None and len(first) else ""
@@ -197,5 +195,5 @@ def _find_origin(source: SourceFile) -> dict[str, str | None]:
 
 def _describe_method(rows: pl.DataFrame) -> str:
     device, software, method, when = rows.select("device_name", "software", "method", "measured_at").row(0)
-    said = [device, software, method, when and f"{when:%Y-%m-%d}"]
-    return ", ".join(str(part) for part in said if part)[:_LONGEST]
+    parts = [device, software, method, when and f"{when:%Y-%m-%d}"]
+    return ", ".join(str(part) for part in parts if part)[:_MAX_LENGTH]

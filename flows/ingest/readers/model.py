@@ -6,9 +6,10 @@ from typing import Any
 
 import polars as pl
 
-from flows.ingest.catalog import SourceFile
 from flows.ingest.document import format_value, parse, refuse_bad_name, validate
 from flows.ingest.readers.model_families import FAMILIES, Config, Family, describe_model
+from flows.ingest.source_file import SourceFile
+from flows.intensity.shapes import add_parameters
 from warehouse.errors import InputError, collect_refusals
 
 _SIZE = re.compile(r"\w?\d[\w.]*")  # 7b, 8x7b, a2.7b, v0.3
@@ -16,6 +17,7 @@ _SPELT = {
     "deepseek": "DeepSeek", "gpt": "GPT", "gpt2": "GPT-2", "moe": "MoE", "neox": "NeoX", "opt": "OPT", "oss": "OSS",
     "xl": "XL",
 }  # fmt: skip
+_MAX_WEIGHTS = 1e16
 _NULLABLE = (
     "num_experts", "experts_per_token", "expert_intermediate_size", "shared_intermediate_size", "q_lora_rank",
     "kv_lora_rank", "sliding_window",
@@ -23,12 +25,12 @@ _NULLABLE = (
 
 
 def read_models(sources: Sequence[SourceFile]) -> dict[str, pl.DataFrame]:
-    """Return the frames `model` (a row a config, without its counts of weights) and `origin`.
+    """Return the frames `model` (one row per config, without numbers of weights) and `origin`.
 
     Raises
     ------
     InputError
-        Files are broken, name an architecture that is not known, or lack a field.
+        Files are broken, name an unknown architecture, or lack a field.
     """
     rows, origins = [], []
     first: dict[str, SourceFile] = {}
@@ -40,7 +42,7 @@ def read_models(sources: Sequence[SourceFile]) -> dict[str, pl.DataFrame]:
                 name = make_short_name(source.entry_id)
                 if name in first:
                     raise InputError(
-                        f"{source.path}: the name {format_value(name)}: also the one of {first[name].path}"
+                        f"{source.path}: the name {format_value(name)}: also the name of {first[name].path}"
                     )
                 first[name] = source
                 architecture = _find_architecture(content, source)
@@ -55,8 +57,31 @@ def read_models(sources: Sequence[SourceFile]) -> dict[str, pl.DataFrame]:
     }
 
 
+def read_counted_models(sources: Sequence[SourceFile]) -> dict[str, pl.DataFrame]:
+    """Return the frames of `read_models`, with the numbers of weights of each model.
+
+    Raises
+    ------
+    InputError
+        As in `read_models`, or a model is absurdly large.
+    """
+    frames = read_models(sources)
+    models = add_parameters(frames["model"])
+    # in floats: widths that are absurd together overflow the number of weights
+    size = pl.col("hidden_size").cast(pl.Float64) * (
+        pl.col("vocab_size") + pl.col("num_layers") * pl.col("intermediate_size") * pl.col("num_experts").fill_null(1)
+    )
+    paths = {source.source_id: source.path for source in sources}
+    with collect_refusals() as each:
+        for model_id, source_id in models.filter(size > _MAX_WEIGHTS).select("model_id", "source_id").iter_rows():
+            with each():
+                what = f"{model_id} has more than {_MAX_WEIGHTS:.0e} weights; expected a plausible size"
+                raise InputError(f"{paths[source_id]}: {what}")
+    return {**frames, "model": models}
+
+
 def make_short_name(model_id: str) -> str:
-    """Return the name of a model on charts: `llama-7b` is `Llama 7B`."""
+    """Return the name of a model on charts: `Llama 7B` for `llama-7b`."""
     return " ".join(map(_spell, filter(None, model_id.split("-"))))
 
 

@@ -1,4 +1,4 @@
-"""Files of ops of one's own (CSV, Parquet, JSON): any kernel whose work and bytes are known or follow from m, k, n."""
+"""Files of the user's own ops (CSV, Parquet, JSON): kernels given by FLOP and bytes, or by m, k and n."""
 
 from collections.abc import Sequence
 from pathlib import Path
@@ -6,10 +6,10 @@ from typing import Any
 
 import polars as pl
 
-from flows.ingest.catalog import SourceFile
 from flows.ingest.document import format_value, refuse_bad_name
-from flows.ingest.limits import MOST_OPS
+from flows.ingest.limits import MAX_OPS
 from flows.ingest.readers.model import make_short_name
+from flows.ingest.source_file import SourceFile
 from flows.ingest.table import Rule, read_table, refuse_bad_rows, text_rules, type_columns
 from warehouse.errors import InputError, collect_refusals
 
@@ -28,11 +28,11 @@ _SHAPED, _GIVEN = ("m", "k", "n"), _AMOUNTS
 
 
 def read_ops(sources: Sequence[SourceFile]) -> dict[str, pl.DataFrame]:
-    """Return the frames `op_set` (a row a file), `op` (a row an op) and `origin`.
+    """Return the frames `op_set` (one row per file), `op` (one row per op) and `origin`.
 
-    An op has a name (`op` or `name`), and either m, k and n of a product (and `batch`, if there are
-    several of them), or `flops` and `bytes`. It may have a group, a `repeat` and a precision; where
-    FLOP and bytes are given it must have a precision, since the peak hangs on it.
+    An op has a name (`op` or `name`), and either m, k and n of a GEMM (and `batch`, if there are several), or
+    `flops` and `bytes`. It may have a group, a `repeat` and a precision; an op with `flops` and `bytes` must have a
+    precision, because its peak depends on it.
 
     Raises
     ------
@@ -60,7 +60,7 @@ def read_ops(sources: Sequence[SourceFile]) -> dict[str, pl.DataFrame]:
 
 
 def refuse_unknown_precisions(ops: pl.DataFrame, precisions: pl.DataFrame, sources: Sequence[SourceFile]) -> None:
-    """Raise `InputError` where an op names a precision that no file describes."""
+    """Raise `InputError` if an op names a precision that no file describes."""
     known = precisions["precision_id"].sort().to_list()
     unknown = ops.filter(~pl.col("precision_id").is_in(known)).select("op_set_id", "op", "precision_id")
     with collect_refusals() as each:
@@ -73,13 +73,13 @@ def refuse_unknown_precisions(ops: pl.DataFrame, precisions: pl.DataFrame, sourc
 
 
 def refuse_names_of_models(op_sets: pl.DataFrame, models: pl.DataFrame, sources: Sequence[SourceFile]) -> None:
-    """Raise `InputError` where a file of ops has the name of a model."""
+    """Raise `InputError` if a file of ops has the name of a model."""
     both = op_sets.filter(pl.col("op_set_id").is_in(models["model_id"].to_list()))
     with collect_refusals() as each:
         for (op_set_id,) in both.select("op_set_id").iter_rows():
             with each():
                 what = f"{_find_path(op_set_id, sources)}: file name = {format_value(op_set_id)}"
-                raise InputError(f"{what}: expected no model's id")
+                raise InputError(f"{what}: this is the id of a model; expected another name")
 
 
 def _find_path(op_set_id: str, sources: Sequence[SourceFile]) -> object:
@@ -88,21 +88,21 @@ def _find_path(op_set_id: str, sources: Sequence[SourceFile]) -> object:
 
 def _read_rows(source: SourceFile) -> pl.DataFrame:
     rows = type_columns(read_table(source), _COLUMNS, source.path, needed=["op"], other_names=_OTHER_NAMES)
-    if not 1 <= len(rows) <= MOST_OPS:
-        raise InputError(f"{source.path}: {len(rows)} rows; expected 1 to {MOST_OPS}")
+    if not 1 <= len(rows) <= MAX_OPS:
+        raise InputError(f"{source.path}: {len(rows)} rows; expected 1 to {MAX_OPS}")
     return rows
 
 
 def _check_ops(ops: pl.DataFrame, path: Path) -> pl.DataFrame:
-    """Return the ops with defaults filled in; refuse the first row that cannot be placed on a roofline."""
+    """Return the ops with defaults filled in; refuse rows that cannot be placed on a roofline."""
     shaped, given = (pl.all_horizontal(pl.col(names).is_not_null()) for names in (_SHAPED, _GIVEN))
     any_shaped, any_given = (pl.any_horizontal(pl.col(names).is_not_null()) for names in (_SHAPED, _GIVEN))
     flops, moved = pl.col("flops"), pl.col("bytes")
     rules: list[Rule] = [
         (pl.col("op").is_not_null(), "op: missing; expected a name"),
         ((shaped & ~any_given) | (given & ~any_shaped), "expected either m, k and n, or flops and bytes"),
-        (shaped | pl.col("precision_id").is_not_null(), "precision_id: missing; expected one beside flops and bytes"),
-        (shaped | pl.col("batch").is_null(), "batch: expected only beside m, k and n"),
+        (shaped | pl.col("precision_id").is_not_null(), "precision_id: missing; expected one with flops and bytes"),
+        (shaped | pl.col("batch").is_null(), "batch: expected only with m, k and n"),
         *(
             (pl.col(name).is_null() | pl.col(name).is_between(1, _MAX_COUNT), f"{name}: expected 1 to {_MAX_COUNT}")
             for name in _COUNTS
@@ -110,10 +110,10 @@ def _check_ops(ops: pl.DataFrame, path: Path) -> pl.DataFrame:
         (flops.is_null() | (flops == 0) | flops.is_between(1, 1e30), "flops: expected 0, or 1 to 1e30"),
         (moved.is_null() | moved.is_between(1, 1e30), "bytes: expected 1 to 1e30"),
         *text_rules(_TEXTS),
-        (pl.struct("op", "precision_id").is_first_distinct(), "op: a second row of this name and precision"),
+        (pl.struct("op", "precision_id").is_first_distinct(), "op: a second row with this name and precision"),
         (
             pl.struct(*_COUNTS, "op_group").n_unique().over("op") == 1,
-            "op: rows of this name differ in more than precision, flops and bytes",
+            "op: rows with this name differ in more than precision, flops and bytes",
         ),
         (pl.col("m") * pl.col("batch").fill_null(1) <= _MAX_COUNT, f"batch times m: expected at most {_MAX_COUNT}"),
     ]

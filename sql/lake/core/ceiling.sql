@@ -18,7 +18,7 @@ stated as (
         ) = 1
 )
 
--- writers may have measured one device each: one ceiling of a kind and name stays the default
+-- several writers may have measured a device: one ceiling of a kind and name stays the default
 select
     * exclude (writer, pushed_at) replace (
         is_default

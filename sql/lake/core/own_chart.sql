@@ -1,4 +1,4 @@
--- one row per chart of the users' own galleries; of one name in several, those of the last push
+-- one row per chart of users' galleries; if several have a name, those of the last push
 create or replace view core.own_chart as
 select own.* exclude (writer),
 from pushed.own_chart as own

@@ -1,4 +1,4 @@
--- one row per workload, for the models and at the precisions that are shown of its writer
+-- one row per workload, with those of its models and precisions that are shown from its writer
 create or replace view core.workload as
 with
 workload as (

@@ -4,4 +4,4 @@ select * exclude (is_default)
 from mart.crossover_by_basis
 where is_default;
 
-comment on view mart.crossover is 'one row per hardware, model, convention, precision, tensor_parallel and op: from how many rows on the op is compute-bound in decode, on the default roof';
+comment on view mart.crossover is 'one row per hardware, model, convention, precision, tensor_parallel and op: the number of rows from which the op is compute-bound in decode, on the default roof';

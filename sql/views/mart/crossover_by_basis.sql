@@ -13,7 +13,7 @@ roof as (
     select * from mart.roof
 ),
 
--- rows change nothing but the scale; the context changes attention alone
+-- rows only scale the costs; the context only matters to attention
 decode as (
     select
         shape.*,
@@ -28,7 +28,7 @@ decode as (
     ) = 1
 ),
 
--- weights are read once, each expert that is met once; everything else grows with the rows
+-- weights are read once, those of an expert if a token hits it; everything else grows with the rows
 per_row as (
     select
         decode.*,
@@ -91,6 +91,6 @@ select
 from solved
 group by all;
 
-comment on view mart.crossover_by_basis is 'one row per hardware, model, convention, precision, tensor_parallel, op and basis: from how many rows on the op is compute-bound in decode';
-comment on column mart.crossover_by_basis.critical_tokens is 'the fewest rows (tokens computed at once) at which the op is compute-bound, of attention at the most favourable context that is computed; null where it never is';
-comment on column mart.crossover_by_basis.model_id is 'the model, by the name of its config file; of ops of one''s own, the name of their file';
+comment on view mart.crossover_by_basis is 'one row per hardware, model, convention, precision, tensor_parallel, op and basis: the number of rows from which the op is compute-bound in decode';
+comment on column mart.crossover_by_basis.critical_tokens is 'the fewest rows (tokens computed at once) at which the op is compute-bound, for attention at the most favourable context that is computed; null if it never is';
+comment on column mart.crossover_by_basis.model_id is 'the model, by the name of its config file; for custom ops, the name of their file';

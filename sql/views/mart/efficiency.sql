@@ -20,9 +20,9 @@ from point
 where op_group <> 'ceiling' and level = 'dram' and roof_fraction is not null
 group by hardware_id, op_group, dtype, source_id;
 
-comment on view mart.efficiency is 'one row per hardware, op group, dtype and source: which share of the roof measured kernels reach';
+comment on view mart.efficiency is 'one row per hardware, op group, dtype and source: the share of the roof that measured kernels reach';
 comment on column mart.efficiency.n is 'kernels that were measured';
 comment on column mart.efficiency.median is 'median share of the roof';
 comment on column mart.efficiency.p10 is 'share of the roof that nine in ten kernels exceed';
 comment on column mart.efficiency.p90 is 'share of the roof that one in ten kernels exceeds';
-comment on column mart.efficiency.measurements_above_roof is 'kernels that took less than the least time';
+comment on column mart.efficiency.measurements_above_roof is 'kernels that took less than the lower bound';

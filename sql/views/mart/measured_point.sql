@@ -101,17 +101,17 @@ select
     source,
 from placed;
 
-comment on view mart.measured_point is 'one row per measurement: where a measured kernel lies beside the default roof of its dtype';
+comment on view mart.measured_point is 'one row per measurement: a measured kernel compared with the default roof of its dtype';
 comment on column mart.measured_point.series is 'label of the op''s group and phase on charts';
-comment on column mart.measured_point.kind is 'formula of its cost, as in core.op_shape; or copy or triad, which show the bandwidth';
+comment on column mart.measured_point.kind is 'formula of its cost, as in core.op_shape; or copy or triad, which measure the bandwidth';
 comment on column mart.measured_point.method is 'clock and conditions: cuda-event, graph, wall clock, cold or warm caches';
 comment on column mart.measured_point.intensity_flops_per_byte is 'operational intensity: flops / bytes';
 comment on column mart.measured_point.achieved_flops_per_s is 'flops / latency';
 comment on column mart.measured_point.achieved_bytes_per_s is 'bytes / latency';
 comment on column mart.measured_point.attainable_flops_per_s is 'performance at the roof: min(peak, intensity * bandwidth)';
-comment on column mart.measured_point.lower_bound_s is 'least time of one execution: max(flops / peak, bytes / bandwidth)';
-comment on column mart.measured_point.roof_fraction is 'share of the roof that is reached: least time / latency';
-comment on column mart.measured_point.bound is 'overhead where launching takes at least half of the time, by the calibration of the device; else compute at or right of the ridge, memory left of it';
-comment on column mart.measured_point.is_above_roof is 'whether it took less than the least time; such a point is kept; null where no roof is known';
-comment on column mart.measured_point.likely_cause is 'why it can lie above its roof; null where it does not';
+comment on column mart.measured_point.lower_bound_s is 'lower bound of the time of one execution: max(flops / peak, bytes / bandwidth)';
+comment on column mart.measured_point.roof_fraction is 'share of the roof that is reached: lower bound / latency';
+comment on column mart.measured_point.bound is 'overhead if the launch takes at least half of the time, by the calibration of the device; else compute at or right of the ridge, memory left of it';
+comment on column mart.measured_point.is_above_roof is 'whether it took less than the lower bound; such points are kept; null if no roof is known';
+comment on column mart.measured_point.likely_cause is 'why it can lie above its roof; null if it does not';
 comment on column mart.measured_point.source is 'who measured it, and how';

@@ -28,10 +28,10 @@ select
 from point
 group by all;
 
-comment on view mart.op_group_time is 'one row per hardware, model, convention, precision, phase, setting, tensor_parallel and op group: what the ops of a group do and take in a whole step at the roof';
+comment on view mart.op_group_time is 'one row per hardware, model, convention, precision, phase, setting, tensor_parallel and op group: work, bytes and time of the ops of a group in a whole step at the roof';
 comment on column mart.op_group_time.ops is 'the operators of the row';
 comment on column mart.op_group_time.interconnect_bytes is 'bytes that one device sends to others';
-comment on column mart.op_group_time.lower_bound_s is 'least time of the step: the sum over its ops';
+comment on column mart.op_group_time.lower_bound_s is 'lower bound of the step''s time: the sum over its ops';
 comment on column mart.op_group_time.memory_s is 'time in memory-bound ops';
 comment on column mart.op_group_time.compute_s is 'time in compute-bound ops';
 comment on column mart.op_group_time.interconnect_s is 'time in ops that wait for the interconnect';

@@ -1,4 +1,4 @@
--- one row per hardware, op shape and precision, where a calibration exists
+-- one row per hardware, op shape and precision with a calibration
 create or replace view mart.predicted_point as
 with
 point as (
@@ -39,7 +39,7 @@ select
     prediction.transferred_from,
     prediction.calibration_origin,
 from point
--- model and convention are the shape's: a question about one of each predicts no others
+-- model and convention come from the shape, so that a question about one of each predicts no others
 inner join prediction using (hardware_id, model_id, convention, shape_id, precision_id);
 
-comment on view mart.predicted_point is 'one row per hardware, op shape and precision, where a calibration exists: the time that a kernel is expected to take';
+comment on view mart.predicted_point is 'one row per hardware, op shape and precision with a calibration: the expected time of a kernel';

@@ -56,7 +56,7 @@ kernel as (
     select * from measured
 ),
 
--- from here on as in flows/intensity/calibration.py, whose words these are
+-- from here on, formulas and names are those of flows/intensity/calibration.py
 calibrated as (
     select
         kernel.*,
@@ -73,7 +73,7 @@ calibrated as (
         on kernel.hardware_id = hardware.hardware_id
 ),
 
--- height and width of a tile; how many of them there are; their waves over the multiprocessors
+-- height and width of a tile; the number of tiles; their waves over the multiprocessors
 tiled as (
     select
         *,
@@ -145,6 +145,6 @@ from reached;
 comment on view mart.prediction is 'one row per kernel that a calibration can predict: of an op shape at a precision (mart.predicted_point), or of a measurement (mart.prediction_error)';
 comment on column mart.prediction.predicted_s is 'expected time of one execution, by the calibrated roof';
 comment on column mart.prediction.predicted_flops_per_s is 'flops / expected time';
-comment on column mart.prediction.roof_fraction is 'share of the roof that is reached: least time / latency';
-comment on column mart.prediction.bound is 'overhead where launching takes at least half of the time, by the calibration of the device; else compute at or right of the ridge, memory left of it';
+comment on column mart.prediction.roof_fraction is 'share of the roof that is reached: lower bound / latency';
+comment on column mart.prediction.bound is 'overhead if the launch takes at least half of the time, by the calibration of the device; else compute at or right of the ridge, memory left of it';
 comment on column mart.prediction.calibration_origin is 'measurements that the calibration was fitted to';

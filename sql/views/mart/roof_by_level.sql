@@ -49,11 +49,11 @@ select
 from paired
 inner join core.hardware as hardware using (hardware_id);
 
-comment on view mart.roof_by_level is 'one row per hardware, dtype, basis and level: a compute ceiling with the bandwidth of a memory level or of the interconnect: a default peak with the default one, another with that of its own basis or else the default one; of several origins of a basis, the first';
+comment on view mart.roof_by_level is 'one row per hardware, dtype, basis and level: a compute ceiling with the bandwidth of a memory level or of the interconnect: a default peak with the default bandwidth, another peak with the bandwidth of its basis, or else the default one; if a basis has several origins, the first';
 comment on column mart.roof_by_level.dtype is 'dtype of the arithmetic';
 comment on column mart.roof_by_level.level is 'what the bytes move through: dram, l2 or interconnect';
 comment on column mart.roof_by_level.peak_flops_per_s is 'compute ceiling, dense';
-comment on column mart.roof_by_level.bandwidth_bytes_per_s is 'bandwidth ceiling: of DRAM where no other level is named';
+comment on column mart.roof_by_level.bandwidth_bytes_per_s is 'bandwidth ceiling: of DRAM unless another level is named';
 comment on column mart.roof_by_level.ridge_flops_per_byte is 'intensity at which the two ceilings meet: peak / bandwidth';
 comment on column mart.roof_by_level.bandwidth_basis is 'where the bandwidth comes from';
 comment on column mart.roof_by_level.peak_origin is 'document that states the peak';

@@ -22,5 +22,5 @@ select
 from mart.roofline_point
 group by all;
 
-comment on view mart.roofline_mark is 'one row per hardware, model, convention, precision, setting, op group and spot: ops of one group that lie on one spot are one mark on a chart; its work, bytes and time are those of the largest of them';
+comment on view mart.roofline_mark is 'one row per hardware, model, convention, precision, setting, op group and spot: ops of one group at one spot are one mark on a chart, with the work, bytes and time of the largest of them';
 comment on column mart.roofline_mark.ops is 'the operators of the row';

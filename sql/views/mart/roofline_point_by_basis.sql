@@ -65,5 +65,5 @@ inner join roof
 comment on view mart.roofline_point_by_basis is 'one row per hardware, op shape, precision and basis: where the op lies on each roof of the dtype that its arithmetic runs in';
 comment on column mart.roofline_point_by_basis.series is 'label of the op''s group and phase on charts';
 comment on column mart.roofline_point_by_basis.attainable_flops_per_s is 'performance at the roof: min(peak, intensity * bandwidth)';
-comment on column mart.roofline_point_by_basis.lower_bound_s is 'least time of one execution: max(flops / peak, bytes / bandwidth)';
-comment on column mart.roofline_point_by_basis.bound is 'compute at or right of the ridge, memory left of it, or interconnect where the bytes go to other devices';
+comment on column mart.roofline_point_by_basis.lower_bound_s is 'lower bound of the time of one execution: max(flops / peak, bytes / bandwidth)';
+comment on column mart.roofline_point_by_basis.bound is 'compute at or right of the ridge, memory left of it, or interconnect if the bytes go to other devices';

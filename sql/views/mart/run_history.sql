@@ -52,11 +52,11 @@ from run
 left join change using (run_id)
 left join left_out using (run_id);
 
-comment on view mart.run_history is 'one row per run: how it ended, how long it took and what it changed; a run that published nothing shows from the next publication on';
+comment on view mart.run_history is 'one row per run: how it ended, how long it took and what it changed; a run that published nothing appears with the next publication';
 comment on column mart.run_history.seconds is 'time from start to end';
 comment on column mart.run_history.rows is 'rows in all tables after the run';
-comment on column mart.run_history.rows_inserted is 'rows that the run added';
-comment on column mart.run_history.rows_updated is 'rows that the run changed';
-comment on column mart.run_history.rows_deleted is 'rows that the run took out';
-comment on column mart.run_history.changed is 'the tables that the run changed, with rows added (+), changed (~) and taken out (-)';
+comment on column mart.run_history.rows_inserted is 'rows that the run inserted';
+comment on column mart.run_history.rows_updated is 'rows that the run updated';
+comment on column mart.run_history.rows_deleted is 'rows that the run deleted';
+comment on column mart.run_history.changed is 'the tables that the run changed, with rows inserted (+), updated (~) and deleted (-)';
 comment on column mart.run_history.left_out is 'the charts that the run left out of the site, each with its file and the reason';

@@ -22,10 +22,10 @@ from ceiling
 group by hardware_id, kind, name
 having min(value_per_s) < max(value_per_s);
 
-comment on view mart.spec_conflict is 'one row per hardware, kind and name of a ceiling that is given by more than one origin or basis, where they disagree';
+comment on view mart.spec_conflict is 'one row per hardware, kind and name of a ceiling whose origins or bases disagree';
 comment on column mart.spec_conflict.lowest is 'lowest value: FLOP/s or bytes/s';
 comment on column mart.spec_conflict.highest is 'highest value: FLOP/s or bytes/s';
 comment on column mart.spec_conflict.spread is 'highest / lowest - 1';
-comment on column mart.spec_conflict.default_value is 'value that points are held against';
-comment on column mart.spec_conflict.values_given is 'values that are given';
-comment on column mart.spec_conflict.origins is 'each value with its basis and the document that states it, from the highest down';
+comment on column mart.spec_conflict.default_value is 'value that points are compared with';
+comment on column mart.spec_conflict.values_given is 'number of values';
+comment on column mart.spec_conflict.origins is 'each value with its basis and the document that states it, highest first';

@@ -44,7 +44,7 @@ held as (
     inner join core.model_shard as shard using (model_id, tensor_parallel)
     inner join core.precision as precision using (precision_id)
     inner join core.hardware as hardware using (hardware_id)
-    -- what is shared needs a way from device to device
+    -- devices that share a model need a link between them
     where
         step.tensor_parallel = 1
         or step.interconnect_s > 0
@@ -82,15 +82,15 @@ select
     end as bound,
 from held;
 
-comment on view mart.step_time is 'one row per hardware, model, convention, precision, phase, setting and tensor_parallel: a whole step of the model at the roof, one op after the other; of the engine convention everything is in it, of the others matrix products or what they count';
-comment on column mart.step_time.model_id is 'the model, by the name of its config file; of ops of one''s own, the name of their file';
+comment on view mart.step_time is 'one row per hardware, model, convention, precision, phase, setting and tensor_parallel: a whole step of the model at the roof, one op after the other; the engine convention includes every op, the others matrix products or what they count';
+comment on column mart.step_time.model_id is 'the model, by the name of its config file; for custom ops, the name of their file';
 comment on column mart.step_time.tensor_parallel is 'devices that share the layer; the shape is one device''s share';
-comment on column mart.step_time.lower_bound_s is 'least time of the step: the sum over its ops';
-comment on column mart.step_time.tokens_per_s is 'prefill: prompt tokens; decode: one token a sequence and step; speculative: the same, and more by what is accepted; of all devices that share the model together';
+comment on column mart.step_time.lower_bound_s is 'lower bound of the step''s time: the sum over its ops';
+comment on column mart.step_time.tokens_per_s is 'prefill: prompt tokens; decode: one token per sequence and step; speculative: the same, before accepted candidates; for all devices that share the model together';
 comment on column mart.step_time.weight_memory_bytes is 'weights that one device holds';
 comment on column mart.step_time.kv_memory_bytes is 'KV cache that one device holds, at the end of the context';
-comment on column mart.step_time.memory_bytes is 'weights and KV cache of one device together; activations are left out';
+comment on column mart.step_time.memory_bytes is 'weights and KV cache of one device; activations are left out';
 comment on column mart.step_time.fits_in_memory is 'whether they fit the device';
 comment on column mart.step_time.dominant_op_group is 'op group that takes the most time';
 comment on column mart.step_time.dominant_share is 'its share of the time';
-comment on column mart.step_time.bound is 'what the most time goes to';
+comment on column mart.step_time.bound is 'what takes the most time';

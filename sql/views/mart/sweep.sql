@@ -29,6 +29,6 @@ select
 from core.sweep as sweep
 left join part using (sweep_id);
 
-comment on view mart.sweep is 'one row per sweep: how large it is, when it was made, and of which grid';
+comment on view mart.sweep is 'one row per sweep: its size, its grid, and when it was made';
 comment on column mart.sweep.part_count is 'Parquet files of the sweep';
-comment on column mart.sweep.size_bytes is 'size of its files together';
+comment on column mart.sweep.size_bytes is 'total size of its files';

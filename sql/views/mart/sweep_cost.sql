@@ -1,7 +1,7 @@
 -- one row per sweep, op shape and precision
 create or replace view mart.sweep_cost as
 with
--- no row: the columns and their types, also where there is no sweep
+-- no row, but the columns and their types, even without a sweep
 described as (
     select
         sweep.sweep_id,
@@ -32,6 +32,6 @@ described as (
 select * from described
 {parts};
 
-comment on view mart.sweep_cost is 'one row per sweep, op shape and precision: the work of one execution and the memory that it must move, read from the sweep''s files';
+comment on view mart.sweep_cost is 'one row per sweep, op shape and precision: the work of one execution and the bytes that it must move, read from the sweep''s files';
 comment on column mart.sweep_cost.level is 'what the bytes move through: dram, l2 or interconnect';
 comment on column mart.sweep_cost.phase is 'prefill, decode or speculative';

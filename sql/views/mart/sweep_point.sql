@@ -50,5 +50,5 @@ inner join roof
 comment on view mart.sweep_point is 'one row per sweep, hardware, op shape and precision: where the op lies on the default roof of the dtype that its arithmetic runs in';
 comment on column mart.sweep_point.series is 'label of the op''s group and phase on charts';
 comment on column mart.sweep_point.attainable_flops_per_s is 'performance at the roof: min(peak, intensity * bandwidth)';
-comment on column mart.sweep_point.lower_bound_s is 'least time of one execution: max(flops / peak, bytes / bandwidth)';
-comment on column mart.sweep_point.bound is 'compute at or right of the ridge, memory left of it, or interconnect where the bytes go to other devices';
+comment on column mart.sweep_point.lower_bound_s is 'lower bound of the time of one execution: max(flops / peak, bytes / bandwidth)';
+comment on column mart.sweep_point.bound is 'compute at or right of the ridge, memory left of it, or interconnect if the bytes go to other devices';

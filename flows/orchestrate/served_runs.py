@@ -1,10 +1,10 @@
-"""Runs that `rooflines serve` started: they end soon after it, however it ended."""
+"""Runs that `rooflines serve` starts end soon after it, however it ends."""
 
 import os
 
 from warehouse.process_limits import end_with_parent
 
-SERVED_BY = "ROOFLINES_SERVED_BY"  # id of the process of `rooflines serve`, for the runs that it starts
+SERVED_BY = "ROOFLINES_SERVED_BY"  # process id of `rooflines serve`, for the runs that it starts
 
 
 def end_with_server() -> None:

@@ -1,0 +1,82 @@
+"""Files and names given to `rooflines ingest`, read into entries of the catalog."""
+
+import json
+import re
+from pathlib import Path
+from typing import Any
+
+from flows.ingest.document import ID_PATTERN, format_value, load_json, parse
+from flows.ingest.entry import Entry, inspect_file, make_id
+from flows.ingest.hub import download_config, is_hub_name
+from flows.ingest.kinds import CATALOG_KINDS
+from warehouse.errors import InputError
+from warehouse.home import refuse_no_path
+
+
+def expand_path(name: str) -> Path:
+    """Return a given path with `~` expanded; raise `InputError` if it cannot be a path."""
+    refuse_no_path("ingest", name)
+    return Path(name).expanduser()
+
+
+def read_entries(name: str, given: str) -> list[Entry]:
+    """Return the entries of a given file.
+
+    Parameters
+    ----------
+    name
+        A kind of the catalog.
+    given
+        A path; for a model also a folder with a config.json, or a name on the Hugging Face hub.
+
+    Raises
+    ------
+    InputError
+        The file cannot be read, has the wrong suffix, or has no valid id.
+    """
+    path, kind = expand_path(given), CATALOG_KINDS[name]
+    if name == "model":
+        return [_read_model(given, path)]
+    if convert := kind.converters.get(path.suffix):
+        found = convert(inspect_file(path, name))
+        if not found:
+            raise InputError(f"{path}: 0 rows; expected one per entry")
+        return [Entry(entry_id, kind.suffixes[0], path, text.encode()) for entry_id, text in found]
+    if path.suffix not in kind.suffixes:
+        raise InputError(f"{path}: expected a file that ends in {', '.join((*kind.suffixes, *kind.converters))}")
+    source = inspect_file(path, name)
+    entry_id = source.entry_id
+    if kind.id_field is not None:
+        entry_id = parse(source).get(kind.id_field, entry_id)
+        if not isinstance(entry_id, str) or not re.fullmatch(ID_PATTERN, entry_id):
+            raise InputError(f"{path}: {kind.id_field} = {format_value(entry_id)}: expected an id, {ID_PATTERN}")
+    if kind.max_bytes is None:
+        return [Entry(entry_id, path.suffix, path, stored_at=path)]
+    return [Entry(entry_id, path.suffix, path, source.read_bytes())]
+
+
+def _read_model(given: str, path: Path) -> Entry:
+    if path.is_dir():
+        path = path / "config.json"
+    if not path.exists() and is_hub_name(given):
+        return Entry(make_id(given), ".json", Path(given), _add_origin(download_config(given), given))
+    source = inspect_file(path, "model")
+    content = parse(source)
+    named = content.get("_name_or_path") if isinstance(content, dict) else None
+    config_name = named if isinstance(named, str) and named else path.absolute().parent.name
+    model_name = config_name if path.stem == "config" else path.stem
+    entry_id = make_id(model_name)
+    if not re.fullmatch(ID_PATTERN, entry_id):
+        raise InputError(f"{path}: file name = {format_value(model_name)}: expected letters a to z, digits or dots")
+    return Entry(entry_id, ".json", path, source.read_bytes())
+
+
+def _add_origin(config: bytes, hub_name: str) -> bytes:
+    """Return a config with its name on the hub."""
+    try:
+        content: Any = load_json(config.decode("utf-8-sig"), Path(hub_name))
+    except (ValueError, RecursionError) as error:
+        raise InputError(f"{hub_name}: broken JSON: {error}") from None
+    if not isinstance(content, dict):
+        raise InputError(f"{hub_name}: expected a config, a table of fields")
+    return (json.dumps({**content, "_name_or_path": hub_name}, indent=2, sort_keys=True) + "\n").encode()

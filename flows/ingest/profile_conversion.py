@@ -1,0 +1,104 @@
+"""Profiles that other programs wrote, converted into measurement files."""
+
+import re
+import shutil
+from collections.abc import Sequence
+from contextlib import nullcontext
+from pathlib import Path
+
+import polars as pl
+
+from flows.ingest.entry import Entry, inspect_file, make_id
+from flows.ingest.kinds import PROFILE_KINDS
+from flows.ingest.limits import silence_panics
+from flows.ingest.source_file import SourceFile
+from warehouse.errors import LITTLE_SPACE, InputError, RunError, one_line
+
+_ID_LENGTH = 64
+
+
+def find_profiles(name: str, path: Path) -> list[Path]:
+    """Return the profiles that a path stands for: the file itself, or those in a folder if the kind takes folders.
+
+    Raises
+    ------
+    InputError
+        The folder has no such file.
+    """
+    file_names = PROFILE_KINDS[name].file_names
+    if not file_names or not path.is_dir():
+        return [path]
+    found = sorted(file for file_name in file_names for file in path.rglob(file_name))
+    if not found:
+        raise InputError(f"{path}: no {name} file in it; expected {', '.join(file_names)}")
+    return found
+
+
+def convert_profile(
+    name: str,
+    path: Path,
+    target: Path,
+    sources: Sequence[SourceFile],
+    hardware_id: str | None = None,
+    model_id: str | None = None,
+) -> Entry:
+    """Write a profile as a measurement file (Parquet), and return that as an entry.
+
+    Parameters
+    ----------
+    name
+        The kind of profile.
+    path
+        The profile.
+    target
+        The file to write.
+    sources
+        The catalog, whose devices and models the path may name.
+    hardware_id, model_id
+        The device and the model; by default what the file or the path names.
+
+    Raises
+    ------
+    InputError
+        The file is not such a profile, or names no device.
+    RunError
+        The disk is full.
+    """
+    source = inspect_file(path, "measurement")
+    try:
+        with silence_panics() if PROFILE_KINDS[name].is_parquet else nullcontext():
+            return _write_measurements(name, source, target, sources, hardware_id, model_id)
+    except (pl.exceptions.PolarsError, pl.exceptions.PanicException) as error:
+        if shutil.disk_usage(target.parent).free < LITTLE_SPACE:  # polars does not always say so
+            raise RunError(f"no space on the disk: {target.parent}; free some, then run again") from None
+        raise InputError(f"{path}: not as {name} writes it: {one_line(error)[:200]}") from None
+
+
+def _write_measurements(
+    name: str,
+    source: SourceFile,
+    target: Path,
+    sources: Sequence[SourceFile],
+    hardware_id: str | None,
+    model_id: str | None,
+) -> Entry:
+    path, kind = source.path, PROFILE_KINDS[name]
+    named_in_file = kind.find_device(source)
+    device = hardware_id or named_in_file or _find_id_in_path(path, sources, "hardware")
+    if device is None:
+        raise InputError(f"{path}: names no device of the catalog; expected --hardware-id, e.g. a40")
+    rows = kind.read(source, device, model_id or _find_id_in_path(path, sources, "model")).lazy()
+    rows.sink_parquet(target)
+    entry_id = "-".join(make_id(part) for part in (name, device, *kind.name_parts(source)) if part)
+    return Entry(entry_id[:_ID_LENGTH].rstrip("-._"), ".parquet", path, stored_at=target)
+
+
+def _find_id_in_path(path: Path, sources: Sequence[SourceFile], kind: str) -> str | None:
+    """Return the longest id of the catalog that occurs in a path, or None."""
+    text = "/".join(path.absolute().parts).lower()
+    ids = [
+        s.entry_id
+        for s in sources
+        if s.kind == kind and re.search(rf"(?<![a-z0-9]){re.escape(s.entry_id)}(?![0-9])", text)
+    ]
+    return max(ids, key=len, default=None)

@@ -1,0 +1,572 @@
+-- the schemas, and the tables of core with what each column means
+create schema core;
+create schema mart;
+
+create table core.schema_migration (
+    version integer primary key,
+    name varchar not null,
+    applied_at timestamptz not null default current_timestamp,
+    sha256 varchar not null check (length(sha256) = 64)
+);
+comment on table core.schema_migration is 'one row: the migration that made these tables';
+comment on column core.schema_migration.version is 'number at the head of the file''s name';
+comment on column core.schema_migration.name is 'file in sql/migrations';
+comment on column core.schema_migration.applied_at is 'when it was applied';
+comment on column core.schema_migration.sha256 is 'digest of its statements, without comments';
+
+create table core.run (
+    run_id varchar primary key,
+    run_number bigint not null check (run_number > 0),
+    started_at timestamptz not null,
+    finished_at timestamptz,
+    status varchar not null
+        check (status in ('running', 'succeeded', 'unchanged', 'failed')),
+    code_version varchar not null,
+    inputs_sha256 varchar,
+    flow_run_id varchar,
+    error varchar,
+    check (finished_at >= started_at)
+);
+comment on table core.run is 'one row per run; a run that published nothing appears with the next publication';
+comment on column core.run.run_id is 'start time and a random suffix';
+comment on column core.run.run_number is 'number of the run in this home, whatever the clock says';
+comment on column core.run.started_at is 'when the run began';
+comment on column core.run.finished_at is 'when its rows were ready for readers, or when it failed';
+comment on column core.run.status is 'running, succeeded, unchanged (same inputs as the published run) or failed';
+comment on column core.run.code_version is 'version of the package and digest of the code and SQL that ran';
+comment on column core.run.inputs_sha256 is 'digest over the sources and the code version; equal digests give equal rows';
+comment on column core.run.flow_run_id is 'id of the flow run in Prefect; null without Prefect';
+comment on column core.run.error is 'why it failed, in one line';
+
+create table core.run_change (
+    run_id varchar not null,
+    table_name varchar not null,
+    rows bigint not null check (rows >= 0),
+    inserted bigint not null check (inserted >= 0),
+    updated bigint not null check (updated >= 0),
+    deleted bigint not null check (deleted >= 0),
+    inputs_sha256 varchar not null check (length(inputs_sha256) = 64),
+    primary key (run_id, table_name)
+);
+comment on table core.run_change is 'one row per run and table: how many rows the table has after the run, and how many the run touched';
+comment on column core.run_change.run_id is 'the run';
+comment on column core.run_change.table_name is 'table in core';
+comment on column core.run_change.rows is 'rows in the table after the run';
+comment on column core.run_change.inserted is 'rows that the run inserted';
+comment on column core.run_change.updated is 'rows that the run updated';
+comment on column core.run_change.deleted is 'rows that the run deleted';
+comment on column core.run_change.inputs_sha256 is 'digest of what the table''s rows were made from';
+
+create table core.run_left_out (
+    run_id varchar not null,
+    place integer not null check (place >= 1),
+    file varchar not null,
+    name varchar not null,
+    reason varchar not null,
+    primary key (run_id, place)
+);
+comment on table core.run_left_out is 'one row per run and chart that it left out of the site';
+comment on column core.run_left_out.run_id is 'the run';
+comment on column core.run_left_out.place is 'position in the run''s list, from 1';
+comment on column core.run_left_out.file is 'the gallery file with the chart';
+comment on column core.run_left_out.name is 'name of the chart, or its position in the file';
+comment on column core.run_left_out.reason is 'why it could not be drawn';
+
+create table core.source (
+    source_id varchar primary key,
+    kind varchar not null check (
+        kind in (
+            'hardware', 'model', 'workload', 'precision', 'elementwise', 'ops', 'measurement',
+            'calibration', 'gallery'
+        )
+    ),
+    path varchar not null,
+    sha256 varchar not null check (length(sha256) = 64),
+    size_bytes bigint not null check (size_bytes >= 0),
+    origin varchar not null,
+    license varchar,
+    ingested_at timestamptz not null
+);
+comment on table core.source is 'one row per input file of the published run';
+comment on column core.source.source_id is 'catalog (shipped, home or given), kind and file name without its ending';
+comment on column core.source.kind is 'what the file describes';
+comment on column core.source.path is 'path of the file, relative to the home of its catalog';
+comment on column core.source.sha256 is 'digest of the file''s bytes';
+comment on column core.source.size_bytes is 'size of the file';
+comment on column core.source.origin is 'who published the figures, and where';
+comment on column core.source.license is 'licence of the file, if it states one';
+comment on column core.source.ingested_at is 'start of the run that first read these bytes';
+
+create table core.hardware (
+    hardware_id varchar primary key,
+    name varchar not null,
+    short_name varchar not null,
+    vendor varchar not null,
+    architecture varchar not null,
+    memory_bytes double not null check (isfinite(memory_bytes) and memory_bytes > 0),
+    tdp_w double check (isfinite(tdp_w) and tdp_w > 0),
+    source_id varchar not null,
+    l2_bytes double,
+    multiprocessors bigint
+);
+comment on table core.hardware is 'one row per device';
+comment on column core.hardware.hardware_id is 'the device, by the name of its file';
+comment on column core.hardware.name is 'full name';
+comment on column core.hardware.short_name is 'name on charts';
+comment on column core.hardware.vendor is 'who makes it';
+comment on column core.hardware.architecture is 'the vendor''s name for the generation';
+comment on column core.hardware.memory_bytes is 'device memory (1 GB = 1e9 bytes)';
+comment on column core.hardware.tdp_w is 'thermal design power in watts; null if not published';
+comment on column core.hardware.source_id is 'file that describes it';
+comment on column core.hardware.l2_bytes is 'size of the L2 cache; null if not published';
+comment on column core.hardware.multiprocessors is 'units that a kernel''s tiles are distributed to; null if not published';
+
+create table core.ceiling (
+    hardware_id varchar not null,
+    kind varchar not null check (kind in ('compute', 'bandwidth')),
+    name varchar not null,
+    basis varchar not null check (basis in ('datasheet', 'as_printed', 'measured')),
+    origin varchar not null check (length(trim(origin)) > 0),
+    value_per_s double not null check (isfinite(value_per_s) and value_per_s > 0),
+    is_default boolean not null,
+    preference bigint not null check (preference > 0),
+    note varchar,
+    source_id varchar not null,
+    primary key (hardware_id, kind, name, basis, origin)
+);
+comment on table core.ceiling is 'one row per limit of a device, basis and origin: FLOP/s of a dtype (dense), or bytes/s of a memory level or of the interconnect';
+comment on column core.ceiling.hardware_id is 'the device, by the name of its file';
+comment on column core.ceiling.kind is 'compute (FLOP/s) or bandwidth (bytes/s)';
+comment on column core.ceiling.name is 'dtype of a compute ceiling; level of a bandwidth ceiling: dram, l2 or interconnect (sent by one device, one way)';
+comment on column core.ceiling.basis is 'where the value comes from: datasheet (nominal: published, or derived from published values, see origin), as_printed (a published chart) or measured';
+comment on column core.ceiling.origin is 'document that states the value';
+comment on column core.ceiling.value_per_s is 'FLOP/s or bytes/s; 2 FLOP per multiply-add, always dense';
+comment on column core.ceiling.is_default is 'whether points are compared with this value; one per device, kind and name';
+comment on column core.ceiling.preference is 'rank among the origins of one basis: roofs of that basis use the first';
+comment on column core.ceiling.note is 'remark on the value';
+comment on column core.ceiling.source_id is 'file that states it';
+
+create table core.model (
+    model_id varchar primary key,
+    short_name varchar not null,
+    architecture varchar not null,
+    hidden_size bigint not null check (hidden_size > 0),
+    intermediate_size bigint not null check (intermediate_size > 0),
+    num_layers bigint not null check (num_layers > 0),
+    num_heads bigint not null check (num_heads > 0),
+    num_kv_heads bigint not null check (num_kv_heads > 0),
+    head_dim bigint not null check (head_dim > 0),
+    value_head_dim bigint not null check (value_head_dim > 0),
+    vocab_size bigint not null check (vocab_size > 0),
+    num_experts bigint check (num_experts > 0),
+    experts_per_token bigint check (experts_per_token between 1 and num_experts),
+    expert_intermediate_size bigint check (expert_intermediate_size > 0),
+    shared_intermediate_size bigint check (shared_intermediate_size > 0),
+    num_moe_layers bigint not null check (num_moe_layers between 0 and num_layers),
+    q_lora_rank bigint check (q_lora_rank > 0),
+    kv_lora_rank bigint check (kv_lora_rank > 0),
+    rope_head_dim bigint not null check (rope_head_dim between 0 and head_dim),
+    sliding_window bigint check (sliding_window > 0),
+    num_local_layers bigint not null check (num_local_layers between 0 and num_layers),
+    is_gated boolean not null,
+    activation_kind varchar not null,
+    norm_kind varchar not null,
+    norms_per_layer bigint not null check (norms_per_layer > 0),
+    has_qk_norm boolean not null,
+    qkv_bias boolean not null,
+    output_bias boolean not null,
+    mlp_bias boolean not null,
+    router_bias boolean not null,
+    tied_embeddings boolean not null,
+    other_parameters bigint not null check (other_parameters >= 0),
+    parameters bigint not null check (parameters > 0),
+    active_parameters bigint not null check (active_parameters > 0),
+    source_id varchar not null
+);
+comment on table core.model is 'one row per model';
+comment on column core.model.model_id is 'the model, by the name of its config file';
+comment on column core.model.short_name is 'name on charts';
+comment on column core.model.architecture is 'class that the Hugging Face config names';
+comment on column core.model.hidden_size is 'width of the residual stream, h';
+comment on column core.model.intermediate_size is 'width of the feed-forward layer, i; if every layer is MoE, the width of one expert';
+comment on column core.model.num_layers is 'decoder layers';
+comment on column core.model.num_heads is 'query heads, H';
+comment on column core.model.num_kv_heads is 'key and value heads, H_kv';
+comment on column core.model.head_dim is 'size of one query and key head, d';
+comment on column core.model.value_head_dim is 'size of one value head: d, except with latent attention';
+comment on column core.model.vocab_size is 'tokens in the vocabulary';
+comment on column core.model.num_experts is 'routed experts of an MoE model, E; null for a dense model';
+comment on column core.model.experts_per_token is 'routed experts that a token is sent to, k; null for a dense model';
+comment on column core.model.expert_intermediate_size is 'width of one routed expert; null for a dense model';
+comment on column core.model.shared_intermediate_size is 'total width of the shared experts; null if there are none';
+comment on column core.model.num_moe_layers is 'MoE layers; the others are dense';
+comment on column core.model.q_lora_rank is 'latent rank of queries; null if they are projected directly';
+comment on column core.model.kv_lora_rank is 'latent rank of keys and values, r; null without latent attention';
+comment on column core.model.rope_head_dim is 'dimensions of a head that RoPE rotates; 0 if positions are learned';
+comment on column core.model.sliding_window is 'tokens that a local layer attends to, w; null without local layers';
+comment on column core.model.num_local_layers is 'layers with a sliding window';
+comment on column core.model.is_gated is 'whether feed-forward layers have a gate projection as well as an up projection';
+comment on column core.model.activation_kind is 'activation of feed-forward layers, a kind of core.elementwise';
+comment on column core.model.norm_kind is 'norm, a kind of core.elementwise';
+comment on column core.model.norms_per_layer is 'norms over the hidden size in one layer';
+comment on column core.model.has_qk_norm is 'whether queries and keys are normed head by head';
+comment on column core.model.qkv_bias is 'whether the Q, K and V projections have biases';
+comment on column core.model.output_bias is 'whether the output projection of attention has a bias';
+comment on column core.model.mlp_bias is 'whether feed-forward linears have biases';
+comment on column core.model.router_bias is 'whether the router has a bias';
+comment on column core.model.tied_embeddings is 'whether embedding and lm_head are one matrix';
+comment on column core.model.other_parameters is 'weights that belong to no op: learned positions, attention sinks, gates of shared experts';
+comment on column core.model.parameters is 'weights, counted from the config';
+comment on column core.model.active_parameters is 'weights that one token uses: of the routed experts, only the chosen ones';
+comment on column core.model.source_id is 'config file';
+
+create table core.model_shard (
+    model_id varchar not null,
+    tensor_parallel bigint not null check (tensor_parallel > 0),
+    weights bigint not null check (weights > 0),
+    kv_elements_per_token bigint not null check (kv_elements_per_token >= 0),
+    local_kv_elements_per_token bigint not null check (local_kv_elements_per_token >= 0),
+    primary key (model_id, tensor_parallel)
+);
+comment on table core.model_shard is 'one row per model and number of devices that share it: what one device must hold';
+comment on column core.model_shard.model_id is 'the model, by the name of its config file';
+comment on column core.model_shard.tensor_parallel is 'devices that share the model';
+comment on column core.model_shard.weights is 'weights that one device holds, including all experts';
+comment on column core.model_shard.kv_elements_per_token is 'KV cache elements per token in layers that attend to the whole context';
+comment on column core.model_shard.local_kv_elements_per_token is 'KV cache elements per token in layers with a sliding window';
+
+create table core.op_set (
+    op_set_id varchar primary key,
+    short_name varchar not null,
+    source_id varchar not null
+);
+comment on table core.op_set is 'one row per file of custom ops';
+comment on column core.op_set.op_set_id is 'name of the file; the model_id of its ops';
+comment on column core.op_set.short_name is 'name on charts';
+comment on column core.op_set.source_id is 'file with the ops';
+
+create table core.precision (
+    precision_id varchar primary key,
+    weight_bits double not null check (weight_bits > 0 and weight_bits <= 64),
+    activation_bits double not null check (activation_bits > 0 and activation_bits <= 64),
+    kv_bits double not null check (kv_bits > 0 and kv_bits <= 64),
+    compute_dtype varchar not null,
+    origin varchar not null,
+    source_id varchar not null
+);
+comment on table core.precision is 'one row per precision: bits of each operand and the dtype of the arithmetic';
+comment on column core.precision.precision_id is 'the precision';
+comment on column core.precision.weight_bits is 'bits of a weight';
+comment on column core.precision.activation_bits is 'bits of an activation';
+comment on column core.precision.kv_bits is 'bits of an element of the KV cache';
+comment on column core.precision.compute_dtype is 'dtype whose peak limits the arithmetic';
+comment on column core.precision.origin is 'document that defines the format';
+comment on column core.precision.source_id is 'file that describes it';
+
+create table core.elementwise (
+    kind varchar primary key,
+    flops_per_element double not null
+        check (isfinite(flops_per_element) and flops_per_element >= 0),
+    reads_per_element double not null
+        check (isfinite(reads_per_element) and reads_per_element >= 0),
+    writes_per_element double not null
+        check (isfinite(writes_per_element) and writes_per_element >= 0),
+    weight_reads_per_element double not null
+        check (isfinite(weight_reads_per_element) and weight_reads_per_element >= 0),
+    origin varchar not null,
+    note varchar,
+    source_id varchar not null
+);
+comment on table core.elementwise is 'one row per kind of op that is not a matrix product: what one element of its output costs';
+comment on column core.elementwise.kind is 'kind of op, as in core.op_shape';
+comment on column core.elementwise.flops_per_element is 'FLOP per element';
+comment on column core.elementwise.reads_per_element is 'activations read per element';
+comment on column core.elementwise.writes_per_element is 'activations written per element';
+comment on column core.elementwise.weight_reads_per_element is 'weights read per element';
+comment on column core.elementwise.origin is 'document that counts this way, or how the count is derived';
+comment on column core.elementwise.note is 'remark on the count';
+comment on column core.elementwise.source_id is 'file that states it';
+
+create table core.workload (
+    workload_id varchar primary key,
+    name varchar not null,
+    phases varchar[] not null,
+    batch_sizes bigint[] not null,
+    sequence_lengths bigint[] not null,
+    candidates bigint[] not null,
+    conventions varchar[] not null,
+    precisions varchar[] not null,
+    tensor_parallel bigint[] not null,
+    models varchar[],
+    source_id varchar not null
+);
+comment on table core.workload is 'one row per workload: the settings that models are computed at';
+comment on column core.workload.workload_id is 'the workload, by the name of its file';
+comment on column core.workload.name is 'full name';
+comment on column core.workload.phases is 'phases that are computed';
+comment on column core.workload.batch_sizes is 'sequences in a batch';
+comment on column core.workload.sequence_lengths is 'prompt length in prefill, context length in decode';
+comment on column core.workload.candidates is 'candidate tokens that a speculative step verifies at once';
+comment on column core.workload.conventions is 'which ops exist and how they are fused';
+comment on column core.workload.precisions is 'precisions that are computed';
+comment on column core.workload.tensor_parallel is 'devices that share one layer';
+comment on column core.workload.models is 'models that it is computed for; null for all models';
+comment on column core.workload.source_id is 'file that describes it';
+
+create table core.phase (
+    phase varchar primary key,
+    series_suffix varchar not null
+);
+comment on table core.phase is 'one row per phase';
+comment on column core.phase.phase is 'prefill, decode or speculative';
+comment on column core.phase.series_suffix is 'what the phase is called in the name of a series';
+insert into core.phase values ('prefill', 'init'), ('decode', 'ar'), ('speculative', 'spec');
+
+create table core.op_shape (
+    shape_id bigint primary key,
+    model_id varchar not null,
+    convention varchar not null,
+    phase varchar,
+    batch_size bigint check (batch_size > 0),
+    sequence_length bigint check (sequence_length > 0),
+    query_length bigint check (query_length > 0),
+    tensor_parallel bigint not null check (tensor_parallel > 0),
+    op varchar not null,
+    op_group varchar not null,
+    kind varchar not null,
+    m bigint check (m > 0),
+    k bigint check (k > 0),
+    n bigint check (n > 0),
+    heads bigint check (heads > 0),
+    kv_heads bigint check (kv_heads > 0),
+    head_dim bigint check (head_dim > 0),
+    value_dim bigint check (value_dim > 0),
+    kv_dim bigint check (kv_dim > 0),
+    attended_tokens double check (isfinite(attended_tokens) and attended_tokens > 0),
+    cached_tokens bigint check (cached_tokens > 0),
+    matrices double not null check (isfinite(matrices) and matrices > 0),
+    experts bigint check (experts > 0),
+    has_bias boolean not null,
+    level varchar not null check (level in ('dram', 'interconnect')),
+    repeat bigint not null check (repeat > 0)
+);
+comment on table core.op_shape is 'one row per op of a model at a setting, or custom op: its dimensions';
+comment on column core.op_shape.shape_id is 'stable hash of model, convention, phase, setting and op';
+comment on column core.op_shape.model_id is 'the model, by the name of its config file; for custom ops, the name of their file';
+comment on column core.op_shape.convention is 'which ops exist and how they are fused: paper (products only, unfused, not causal), llm-viewer (the same with softmax, norms and residual adds), engine (fused products, flash attention, causal, with everything else that a serving engine runs), or custom (ops that users describe)';
+comment on column core.op_shape.phase is 'prefill, decode or speculative; null for a kernel that belongs to no model';
+comment on column core.op_shape.batch_size is 'sequences in the batch, b';
+comment on column core.op_shape.sequence_length is 'prompt length in prefill, context length otherwise, s';
+comment on column core.op_shape.query_length is 'query tokens per sequence, q: s in prefill, 1 in decode, the candidates in speculative';
+comment on column core.op_shape.tensor_parallel is 'devices that share the layer; the shape is one device''s share';
+comment on column core.op_shape.op is 'the operator';
+comment on column core.op_shape.op_group is 'group that it is drawn with';
+comment on column core.op_shape.kind is 'formula of its cost: linear, qk, pv, attention, all_reduce, given, or a kind of core.elementwise';
+comment on column core.op_shape.m is 'rows of the product, over all its matrices; for attention, rows of one head; for an element-wise op, rows of its output';
+comment on column core.op_shape.k is 'inner dimension of the product; null for an element-wise op';
+comment on column core.op_shape.n is 'columns of the product or of the element-wise output';
+comment on column core.op_shape.heads is 'query heads of an attention op';
+comment on column core.op_shape.kv_heads is 'key and value heads of an attention op';
+comment on column core.op_shape.head_dim is 'head size of an attention op: queries and keys';
+comment on column core.op_shape.value_dim is 'head size of an attention op: values';
+comment on column core.op_shape.kv_dim is 'KV cache elements that an attention op reads per token and key head';
+comment on column core.op_shape.attended_tokens is 'tokens that a query token attends to, on average';
+comment on column core.op_shape.cached_tokens is 'tokens per sequence whose keys or values an attention op reads';
+comment on column core.op_shape.matrices is 'weight matrices that a product reads: 1; for MoE, the expected number of distinct experts under uniform routing; for a product per head, the heads';
+comment on column core.op_shape.experts is 'routed experts that the matrices are chosen from; null for other ops';
+comment on column core.op_shape.has_bias is 'whether a bias is added to the product';
+comment on column core.op_shape.level is 'what the bytes move through: dram, or interconnect';
+comment on column core.op_shape.repeat is 'how often the op runs in one step of the model';
+
+create table core.op_cost (
+    shape_id bigint not null,
+    precision_id varchar not null,
+    flops double not null check (isfinite(flops) and flops >= 0),
+    weight_bytes double not null check (isfinite(weight_bytes) and weight_bytes >= 0),
+    activation_bytes double not null
+        check (isfinite(activation_bytes) and activation_bytes >= 0),
+    kv_bytes double not null check (isfinite(kv_bytes) and kv_bytes >= 0),
+    bytes double not null check (isfinite(bytes) and bytes > 0),
+    intensity_flops_per_byte double not null
+        check (isfinite(intensity_flops_per_byte) and intensity_flops_per_byte >= 0)
+);
+comment on table core.op_cost is 'one row per op shape and precision: the work of one execution and the bytes that it must move';
+comment on column core.op_cost.shape_id is 'the shape';
+comment on column core.op_cost.precision_id is 'the precision';
+comment on column core.op_cost.flops is 'FLOP of one execution; 2 per multiply-add';
+comment on column core.op_cost.weight_bytes is 'weights read';
+comment on column core.op_cost.activation_bytes is 'activations read and written';
+comment on column core.op_cost.kv_bytes is 'KV cache read';
+comment on column core.op_cost.bytes is 'weights, activations and KV cache together';
+comment on column core.op_cost.intensity_flops_per_byte is 'operational intensity: flops / bytes';
+
+create table core.measurement (
+    measurement_id varchar primary key,
+    hardware_id varchar not null,
+    device_name varchar,
+    model_id varchar,
+    op varchar not null,
+    op_group varchar not null,
+    phase varchar,
+    kind varchar not null,
+    m bigint check (m > 0),
+    k bigint check (k > 0),
+    n bigint check (n > 0),
+    batch_size bigint check (batch_size > 0),
+    sequence_length bigint check (sequence_length > 0),
+    query_length bigint check (query_length > 0),
+    heads bigint check (heads > 0),
+    kv_heads bigint check (kv_heads > 0),
+    head_dim bigint check (head_dim > 0),
+    matrices double not null check (isfinite(matrices) and matrices > 0),
+    tensor_parallel bigint not null check (tensor_parallel > 0),
+    dtype varchar not null,
+    flops double not null check (isfinite(flops) and flops >= 0),
+    bytes double not null check (isfinite(bytes) and bytes > 0),
+    latency_s double not null check (isfinite(latency_s) and latency_s > 0),
+    latency_min_s double check (isfinite(latency_min_s) and latency_min_s > 0),
+    latency_std_s double check (isfinite(latency_std_s) and latency_std_s >= 0),
+    repeats bigint check (repeats > 0),
+    method varchar not null,
+    software varchar,
+    measured_at timestamptz,
+    source_id varchar not null,
+    level varchar not null default 'dram'
+);
+comment on table core.measurement is 'one row per measured kernel: its shape and its time';
+comment on column core.measurement.measurement_id is 'the measurement, by its file and row';
+comment on column core.measurement.hardware_id is 'the device, by the name of its file';
+comment on column core.measurement.device_name is 'name that the device reports';
+comment on column core.measurement.model_id is 'the model, by the name of its config file; for custom ops, the name of their file';
+comment on column core.measurement.op is 'the operator';
+comment on column core.measurement.op_group is 'group that it is drawn with';
+comment on column core.measurement.phase is 'prefill, decode or speculative; null for a kernel that belongs to no model';
+comment on column core.measurement.kind is 'formula of its cost, as in core.op_shape; or copy or triad, which measure the bandwidth';
+comment on column core.measurement.m is 'rows of the product, over all its matrices; for attention, rows of one head; for an element-wise op, rows of its output';
+comment on column core.measurement.k is 'inner dimension of the product; null for an element-wise op';
+comment on column core.measurement.n is 'columns of the product or of the element-wise output';
+comment on column core.measurement.batch_size is 'sequences in the batch, b';
+comment on column core.measurement.sequence_length is 'prompt length in prefill, context length otherwise, s';
+comment on column core.measurement.query_length is 'query tokens per sequence, q: s in prefill, 1 in decode, the candidates in speculative';
+comment on column core.measurement.heads is 'query heads of an attention op';
+comment on column core.measurement.kv_heads is 'key and value heads of an attention op';
+comment on column core.measurement.head_dim is 'head size of an attention op: queries and keys';
+comment on column core.measurement.matrices is 'weight matrices that a product reads: 1; for MoE, the expected number of distinct experts under uniform routing; for a product per head, the heads';
+comment on column core.measurement.tensor_parallel is 'devices that share the layer; the shape is one device''s share';
+comment on column core.measurement.dtype is 'dtype of the arithmetic';
+comment on column core.measurement.flops is 'FLOP of one execution; 2 per multiply-add';
+comment on column core.measurement.bytes is 'weights, activations and KV cache together';
+comment on column core.measurement.latency_s is 'median time of one execution';
+comment on column core.measurement.latency_min_s is 'least time of one execution';
+comment on column core.measurement.latency_std_s is 'standard deviation of the times';
+comment on column core.measurement.repeats is 'executions that were timed';
+comment on column core.measurement.method is 'clock and conditions: cuda-event, graph, wall clock, cold or warm caches';
+comment on column core.measurement.software is 'driver and library versions';
+comment on column core.measurement.measured_at is 'when it was measured';
+comment on column core.measurement.source_id is 'file that states it';
+comment on column core.measurement.level is 'memory level whose bytes were counted: dram, l2 or l1';
+
+create table core.calibration (
+    hardware_id varchar not null,
+    op_kind varchar not null,
+    dtype varchar not null,
+    compute_efficiency double not null
+        check (isfinite(compute_efficiency) and compute_efficiency > 0),
+    bandwidth_efficiency double not null
+        check (isfinite(bandwidth_efficiency) and bandwidth_efficiency > 0),
+    overhead_s double not null check (isfinite(overhead_s) and overhead_s >= 0),
+    blend double not null check (isfinite(blend) and blend > 0),
+    tile_limit double check (isfinite(tile_limit) and tile_limit >= 0),
+    wave_exponent double check (isfinite(wave_exponent) and wave_exponent >= 0),
+    partial_wave_exponent double
+        check (isfinite(partial_wave_exponent) and partial_wave_exponent >= 0),
+    tile_blend double check (isfinite(tile_blend) and tile_blend > 0),
+    sustained_exponent double
+        check (isfinite(sustained_exponent) and sustained_exponent >= 0),
+    n_points bigint not null check (n_points > 0),
+    fit_mape double not null check (isfinite(fit_mape) and fit_mape >= 0),
+    holdout_mape double check (isfinite(holdout_mape) and holdout_mape >= 0),
+    transferred_from varchar,
+    origin varchar not null check (length(trim(origin)) > 0),
+    source_id varchar not null,
+    primary key (hardware_id, op_kind, dtype)
+);
+comment on table core.calibration is 'one row per device, kind of op and dtype: a roof fitted to measurements';
+comment on column core.calibration.hardware_id is 'the device, by the name of its file';
+comment on column core.calibration.op_kind is 'kind of op, as in core.op_shape';
+comment on column core.calibration.dtype is 'dtype of the arithmetic';
+comment on column core.calibration.compute_efficiency is 'share of the peak that is reached, at the largest tile';
+comment on column core.calibration.bandwidth_efficiency is 'share of the bandwidth that is reached';
+comment on column core.calibration.overhead_s is 'launch overhead';
+comment on column core.calibration.blend is 'exponent that combines compute and memory time';
+comment on column core.calibration.tile_limit is 'intensity of a tile, in outputs, at which it reaches half of its rate; null without tiles';
+comment on column core.calibration.wave_exponent is 'cost of a last wave that is not full: 0 nothing, 1 a whole wave; null without tiles';
+comment on column core.calibration.partial_wave_exponent is 'the same if all tiles are less than one wave; null without tiles';
+comment on column core.calibration.tile_blend is 'exponent that combines the sizes of tiles: the larger, the more the fastest dominates; null without tiles';
+comment on column core.calibration.sustained_exponent is 'how products longer than a millisecond slow down; null if they do not';
+comment on column core.calibration.n_points is 'measurements that it was fitted to';
+comment on column core.calibration.fit_mape is 'mean absolute error of the fit, as a share of the time';
+comment on column core.calibration.holdout_mape is 'mean absolute error on measurements that were held out, as a share of the time; null if there are too few';
+comment on column core.calibration.transferred_from is 'the device that was measured, if it is another one';
+comment on column core.calibration.origin is 'measurements that it was fitted to';
+comment on column core.calibration.source_id is 'file that states it';
+
+create table core.own_chart (
+    source_id varchar not null,
+    chart_number integer not null check (chart_number >= 1),
+    name varchar not null,
+    template varchar not null,
+    entry varchar not null,
+    fault varchar,
+    primary key (source_id, chart_number)
+);
+comment on table core.own_chart is 'one row per chart of the user''s own gallery (gallery.toml in a catalog)';
+comment on column core.own_chart.source_id is 'the input file';
+comment on column core.own_chart.chart_number is 'position in its file, from 1';
+comment on column core.own_chart.name is 'name of the chart; with fields in braces, the names of several charts';
+comment on column core.own_chart.template is 'query of sql/charts that draws it';
+comment on column core.own_chart.entry is 'the entry''s other fields, as JSON';
+comment on column core.own_chart.fault is 'why the entry cannot be used; null if it can';
+
+create table core.sweep (
+    sweep_id varchar primary key,
+    folder varchar not null,
+    row_count bigint not null check (row_count >= 0),
+    models varchar[] not null,
+    conventions varchar[] not null,
+    phases varchar[] not null,
+    precisions varchar[] not null,
+    tensor_parallel_range varchar not null,
+    batch_range varchar not null,
+    sequence_range varchar not null,
+    candidate_range varchar,
+    code_version varchar not null,
+    created_at timestamptz not null
+);
+comment on table core.sweep is 'one row per sweep: its grid, and where its files are';
+comment on column core.sweep.sweep_id is 'the sweep, by its given name';
+comment on column core.sweep.folder is 'folder of its files, relative to the home unless it is elsewhere';
+comment on column core.sweep.row_count is 'op costs of the sweep: rows of all its files';
+comment on column core.sweep.models is 'models that were asked for; one whose heads cannot be split evenly has no rows';
+comment on column core.sweep.conventions is 'conventions that were asked for';
+comment on column core.sweep.phases is 'phases that were asked for';
+comment on column core.sweep.precisions is 'precisions that were asked for';
+comment on column core.sweep.tensor_parallel_range is 'numbers of devices, as given';
+comment on column core.sweep.batch_range is 'batch sizes, as given';
+comment on column core.sweep.sequence_range is 'sequence lengths, as given';
+comment on column core.sweep.candidate_range is 'candidates of speculative steps, as given';
+comment on column core.sweep.code_version is 'version of the package and digest of the code and SQL that ran';
+comment on column core.sweep.created_at is 'when it was registered';
+
+create table core.sweep_part (
+    sweep_id varchar not null,
+    path varchar not null,
+    row_count bigint not null check (row_count > 0),
+    size_bytes bigint not null check (size_bytes > 0),
+    primary key (sweep_id, path)
+);
+comment on table core.sweep_part is 'one row per Parquet file of a sweep';
+comment on column core.sweep_part.sweep_id is 'the sweep, by its given name';
+comment on column core.sweep_part.path is 'file, relative to the sweep''s folder; its name is a digest of its inputs';
+comment on column core.sweep_part.row_count is 'rows of the file';
+comment on column core.sweep_part.size_bytes is 'size of the file';
