@@ -158,7 +158,7 @@ def _refresh(common: Common, catalog: Path | None, publish_to: Path | None, keep
 def _start_drawing(home: Home, catalog: Path | None) -> None:
     """Start the processes that draw charts, if there is anything to draw."""
     from flows.ingest.catalog import list_sources
-    from flows.run import is_published, create_run
+    from flows.run import create_run, is_published
     from flows.site import drawing_processes
 
     with suppress(Exception):  # the run itself reports what is wrong
