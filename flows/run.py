@@ -105,7 +105,7 @@ def run(
     RunError
         Another run is writing, a rule does not hold, or the disk is full. The published snapshot stays as it was.
     """
-    this = new_run(sources, flow_run_id)
+    this = create_run(sources, flow_run_id)
     with home.lock_for_writing(), record(home, this) as altered:
         if is_published(home, this) and not altered:
             progress("unchanged: snapshot and site were made from the same inputs")
@@ -145,7 +145,7 @@ def _publish_anew(
     return Summary(this.run_id, "succeeded", tuple(changes), site, site.left_out)
 
 
-def new_run(sources: Sequence[SourceFile], flow_run_id: str | None = None) -> Run:
+def create_run(sources: Sequence[SourceFile], flow_run_id: str | None = None) -> Run:
     """Return a run of these inputs that starts now."""
     now = datetime.now(UTC)
     inputs = digest_of([digest_of_sources(sources), code_version()])

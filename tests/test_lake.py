@@ -51,7 +51,7 @@ precisions = ["fp16", "bf16"]
 def published(home: Home) -> Home:
     """Publish what a home's catalog and a few shipped files hold, without Prefect and without charts."""
     sources = [s for s in list_sources(home) if f"{s.kind}/{s.entry_id}" in KEPT or s.source_id.startswith("home/")]
-    run = steps.new_run(sources)
+    run = steps.create_run(sources)
     with home.lock_for_writing(), steps.record(home, run):
         tables = stage_inputs(home, sources)
         tables |= stage_tables(home, tables, sources)
