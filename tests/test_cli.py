@@ -1,10 +1,8 @@
 """The command line: what it prints, how it ends, what it does not import."""
 
 import asyncio
-import contextlib
 import json
 import os
-import pty
 import re
 import subprocess
 import sys
@@ -28,6 +26,7 @@ from flows.orchestrate.server_process import LockedServer
 from tests.support.files import ROOT
 from tests.support.hostile import REFUSED
 from tests.support.inputs import DEVICE
+from tests.support.terminal import STAGES_SHOWN, run_on_terminal
 from tests.support.tiers import keep_fast
 from warehouse.home import Home
 
@@ -73,38 +72,16 @@ def test_the_terminal_stays_clean(tmp_path: Path, prefect_home: str) -> None:
     assert len(failed.stderr.splitlines()) == 1
 
 
+@pytest.mark.slow
 def test_a_person_sees_progress_and_nothing_else(home: Home, prefect_home: str) -> None:
     """The same on a terminal, where Prefect would say more."""
     (home.catalog / "hardware").mkdir(parents=True)
     (home.catalog / "hardware" / "mine.toml").write_text(DEVICE, "utf-8")
-    inherited = {name: value for name, value in os.environ.items() if not name.startswith(("PREFECT_", "DO_NOT"))}
-    environment = {**inherited, "PREFECT_HOME": prefect_home, "TERM": "xterm", "COLUMNS": "200"}
-    ours, theirs = pty.openpty()
-    arguments = [sys.executable, "-m", "flows.cli", "run", "--home", str(home.path)]
-    with subprocess.Popen(arguments, cwd=ROOT, env=environment, stdin=theirs, stdout=theirs, stderr=theirs) as process:
-        os.close(theirs)
-        seen = b""
-        with contextlib.suppress(OSError):  # what reading gives when the other end is closed
-            while chunk := os.read(ours, 65536):
-                seen += chunk
-    os.close(ours)
-    text = re.sub(r"\x1b\[[0-9;?]*[A-Za-z]", "", seen.decode())
-    lines = {re.sub(r"^[\u2800-\u28ff] ", "", line) for line in re.split(r"[\r\n]+", text)} - {""}
-    shown = {line for line in lines if not line.startswith(("published ", "  snapshot", "  site", "next: "))}
-    assert process.returncode == 0
-    assert any(line.startswith("querying ") for line in shown)
-    words = (
-        "looking for changes",
-        "starting Prefect",
-        "reading ",
-        "computing ",
-        "loading ",
-        "checking",
-        "writing ",
-        "querying ",
-        "drawn ",
+    code, seen = run_on_terminal(
+        [sys.executable, "-m", "flows.cli", "run", "--home", str(home.path)], {"PREFECT_HOME": prefect_home}
     )
-    assert [line for line in shown if not line.startswith(words)] == []
+    assert code == 0
+    assert [line for line in seen if not line.startswith(("starting Prefect", *STAGES_SHOWN))] == []
 
 
 @pytest.mark.parametrize("command", COMMANDS)

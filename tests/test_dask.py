@@ -1,4 +1,4 @@
-"""Sweeps on many machines: a real scheduler and real workers, of which some die."""
+"""Sweeps on many machines: a cluster within the process; in the slow tier, real workers, of which some die."""
 
 import shutil
 import subprocess
@@ -13,6 +13,8 @@ import pytest
 from tests.support.files import ROOT
 
 pytest.importorskip("distributed", reason="the extra dask is not installed")
+
+from distributed import LocalCluster
 
 from flows.cli.app import run_command
 from flows.sweep import dask as dask_module
@@ -75,6 +77,17 @@ def after(count: int, runner: Runner, what: Callable[[], object]) -> Runner:
     return run
 
 
+def test_workers_write_the_parts_of_a_sweep(home: Home, tmp_path: Path) -> None:
+    request = Request("few", ["gpt2"], batch="1,2", sequence="128", rows_per_part=26, out=tmp_path / "shared")
+    with LocalCluster(
+        n_workers=1, threads_per_worker=1, processes=False, dashboard_address=None, host="127.0.0.1", protocol="tcp"
+    ) as within:
+        done = run_sweep(home, request, runner=dask_runner(within.scheduler_address, tmp_path / "shared" / "few"))
+    assert (done.row_count, done.part_count) == (52, 2)
+    assert query_snapshot(home, "select count(*), count(distinct op) > 9 from mart.sweep_cost") == [(52, True)]
+
+
+@pytest.mark.slow
 def test_from_the_command(
     cluster: tuple[str, list[Started]],
     prefect_server: None,
@@ -89,6 +102,7 @@ def test_from_the_command(
     assert query_snapshot(home, "select count(*), count(distinct op) > 9 from mart.sweep_cost") == [(52, True)]
 
 
+@pytest.mark.slow
 def test_a_killed_worker_costs_no_part(
     cluster: tuple[str, list[Started]], home: Home, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -111,6 +125,7 @@ def test_a_killed_worker_costs_no_part(
         assert query_snapshot(home, f"select count(*) from ({rows[one]} except all {rows[other]})") == [(0,)]
 
 
+@pytest.mark.slow
 def test_storage_that_a_worker_does_not_see(
     cluster: tuple[str, list[Started]], home: Home, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -119,6 +134,7 @@ def test_storage_that_a_worker_does_not_see(
         run_sweep(home, replace(GRID, out=tmp_path), runner=dask_runner(cluster[0], tmp_path))
 
 
+@pytest.mark.slow
 def test_what_a_cluster_can_lack(home: Home, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """No worker, one without the package, one of another version; at last the scheduler goes."""
     monkeypatch.setattr(dask_module, "_PATIENCE_S", 1)
@@ -157,6 +173,7 @@ def test_what_a_cluster_can_lack(home: Home, tmp_path: Path, monkeypatch: pytest
     assert run_sweep(home, request).parts_before > 0
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(
     ("arguments", "expected"),
     [
@@ -182,6 +199,17 @@ def test_what_is_no_cluster(
     said = capsys.readouterr().err
     assert expected in said
     assert len(said.splitlines()) == 1
+
+
+@pytest.mark.parametrize(
+    ("address", "expected"), [("tcp://127.0.0.1:1", "Timed out"), ("nowhere", "missing port number")]
+)
+def test_an_address_without_a_scheduler_is_named(
+    address: str, expected: str, home: Home, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(dask_module, "_CONNECT_S", 1)
+    with pytest.raises(InputError, match=f"--address: {address}: {expected}"):
+        run_sweep(home, replace(GRID, out=tmp_path), runner=dask_runner(address, tmp_path))
 
 
 def test_without_the_extra(

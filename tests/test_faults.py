@@ -714,17 +714,13 @@ def test_homes_that_cannot_be(name: str, built: Home, tmp_path: Path, capsys: py
 @pytest.mark.slow
 def test_two_homes_at_once(shipped: Path, tmp_path: Path) -> None:
     """Two commands with servers of their own, and one home of Prefect's for both."""
-    script = "import sys; from pathlib import Path; from flows.cli.app import main; from flows.ingest import catalog\n"
-    script += "from flows.site import drawing_processes; drawing_processes.start = lambda: None\n"
-    script += "from tests.support.whole_runs import drawn_by_nobody\n"
-    script += "catalog.SHIPPED = Path(sys.argv.pop())\nwith drawn_by_nobody(): main()"
+    command = [sys.executable, "-P", "-m", "tests.support.small_command", str(shipped), "run", "--home"]
     environment = {name: value for name, value in os.environ.items() if not name.startswith("PREFECT_")}
     environment |= {"PREFECT_HOME": str(tmp_path / "prefect"), "PYTHONPATH": str(ROOT)}
     homes = [Home(tmp_path / name) for name in ("one", "other")]
     runs = [
         subprocess.Popen(
-            [sys.executable, "-P", "-c", script, "run", "--home", str(home.path), str(shipped)],
-            env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
+            [*command, str(home.path)], env=environment, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True,
         )
         for home in homes
     ]  # fmt: skip

@@ -1,4 +1,4 @@
-"""The lake: a real PostgreSQL, four writers at once, and what homes pull of it."""
+"""The lake: what four writers push, and what homes pull of it. In the slow tier, with a real PostgreSQL."""
 
 import os
 import shutil
@@ -52,7 +52,7 @@ precisions = ["fp16", "bf16"]
 def published(home: Home) -> Home:
     """Publish what a home's catalog and a few shipped files hold, without Prefect and without charts."""
     sources = [s for s in list_sources(home) if f"{s.kind}/{s.entry_id}" in KEPT or s.source_id.startswith("home/")]
-    run = steps.new_run(sources)
+    run = steps.create_run(sources)
     with home.lock_for_writing(), steps.record(home, run):
         tables = stage_inputs(home, sources)
         tables |= stage_tables(home, tables, sources)
@@ -96,27 +96,43 @@ class Place:
 
 
 class Places:
-    """Makes places for lakes: a database of the server each."""
+    """Makes places for lakes: one database of the server each, or one file each if there is no server."""
 
-    def __init__(self, server: Server, folder: Path) -> None:
+    def __init__(self, folder: Path, server: Server | None = None) -> None:
         self.server, self.folder, self.count = server, folder, 0
 
     def new(self) -> Place:
         self.count += 1
-        self.server.execute(f"create database lake{self.count}")
-        address = f"postgres:host=127.0.0.1 port={self.server.port} user={self.server.user} dbname=lake{self.count}"
+        address = str(self.folder / f"lake{self.count}.ducklake")
+        if self.server:
+            self.server.execute(f"create database lake{self.count}")
+            address = f"postgres:host=127.0.0.1 port={self.server.port} user={self.server.user} dbname=lake{self.count}"
         return Place(address, self.folder / f"it's data {self.count}")
 
 
-@pytest.fixture(scope="module")
-def places(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Places]:
+@pytest.fixture(scope="module", autouse=True)
+def _extensions() -> None:
     for extension in ("ducklake", "postgres_scanner"):
         if reason := explain_missing_extension(extension, "lake"):
             pytest.skip(reason)
+
+
+@pytest.fixture(scope="module")
+def postgresql() -> Iterator[Server]:
     with start_postgresql() as server:
-        if server is None:
-            pytest.skip("PostgreSQL is not installed")
-        yield Places(server, tmp_path_factory.mktemp("data"))
+        yield server
+
+
+@pytest.fixture(scope="module", params=["file", pytest.param("server", marks=pytest.mark.slow)])
+def places(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Places:
+    """Places whose catalog is a file, which takes one writer at a time, or in PostgreSQL."""
+    server = request.getfixturevalue("postgresql") if request.param == "server" else None
+    return Places(tmp_path_factory.mktemp("data"), server)
+
+
+@pytest.fixture(scope="module")
+def served(postgresql: Server, tmp_path_factory: pytest.TempPathFactory) -> Places:
+    return Places(tmp_path_factory.mktemp("data"), postgresql)
 
 
 @pytest.fixture(scope="module")
@@ -160,8 +176,12 @@ def pushing(home: Home, place: Place, writer: str) -> subprocess.Popen[str]:
 
 @pytest.fixture(scope="module")
 def full(homes: dict[str, Home], places: Places) -> Place:
-    """A lake that four writers made and pushed to at once; tests must not write to it."""
+    """A lake that four writers made and pushed to, at once if it has a server; tests must not write to it."""
     place = places.new()
+    if places.server is None:
+        for writer, home in homes.items():
+            assert push_home(home, place.address, writer, str(place.data)).taken_out == 0
+        return place
     processes = [pushing(home, place, writer) for writer, home in homes.items()]
     for process in processes:
         said, _ = process.communicate(timeout=120)
@@ -262,6 +282,7 @@ def test_a_push_writes_what_changed_and_nothing_else(own: Home, places: Places, 
     assert place.ask(devices) == [[("a40",), ("h100-sxm",), ("mine",)]]
 
 
+@pytest.mark.slow
 def test_of_what_writers_describe_differently_the_last_push_is_shown(own: Home, places: Places, tmp_path: Path) -> None:
     other = Home(Path(shutil.copytree(own.path, tmp_path / "other")))
     layers = (SHIPPED / "models" / "llama-7b.json").read_text("utf-8")
@@ -285,10 +306,9 @@ def test_of_what_writers_describe_differently_the_last_push_is_shown(own: Home, 
         assert [rule for rule in run_checks(connection) if rule.offending_rows] == []
 
 
-def test_a_killed_push_changes_nothing_and_a_removal_one_writer(
-    own: Home, homes: dict[str, Home], places: Places
-) -> None:
-    place, writers = places.new(), "select writer from pushed.writer"
+@pytest.mark.slow
+def test_a_killed_push_changes_nothing(own: Home, homes: dict[str, Home], served: Places) -> None:
+    place = served.new()
     push_home(homes["ada"], place.address, "ada", str(place.data))
     before = place.version()
     files = set(place.data.rglob("*.parquet"))
@@ -299,8 +319,12 @@ def test_a_killed_push_changes_nothing_and_a_removal_one_writer(
     process.communicate()
     assert process.returncode == -signal.SIGKILL
     assert place.version() == before
-    assert place.ask(writers) == [[("ada",)]]
+    assert place.ask("select writer from pushed.writer") == [[("ada",)]]
 
+
+def test_a_removal_takes_out_one_writer(own: Home, homes: dict[str, Home], places: Places) -> None:
+    place, writers = places.new(), "select writer from pushed.writer"
+    push_home(homes["ada"], place.address, "ada", str(place.data))
     push_home(homes["bob"], place.address, "bob")
     with pytest.raises(InputError, match="another home pushed under this name"):
         push_home(own, place.address, "ada")
@@ -340,14 +364,20 @@ def test_a_lake_of_another_version(
         push()
 
 
+@pytest.mark.slow
 def test_what_cannot_be_reached_or_breaks_off(
-    own: Home, places: Places, tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+    own: Home,
+    served: Places,
+    postgresql: Server,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    place, port = places.new(), places.server.port
-    places.server.execute("create role locked login password 'right'")
-    rules = places.server.folder / "data" / "pg_hba.conf"
+    place, port = served.new(), postgresql.port
+    postgresql.execute("create role locked login password 'right'")
+    rules = postgresql.folder / "data" / "pg_hba.conf"
     rules.write_text(f"host all locked 127.0.0.1/32 scram-sha-256\n{rules.read_text('utf-8')}", "utf-8")
-    places.server.execute("select pg_reload_conf()")
+    postgresql.execute("select pg_reload_conf()")
     secret = "a wr0ng/one"
     here = f"postgres:host=127.0.0.1 port={port} dbname=lake1"
     pull = ["lake", "pull", "--home", str(tmp_path / "pulled")]
@@ -375,7 +405,7 @@ def test_what_cannot_be_reached_or_breaks_off(
 
     def cut(*_: object) -> None:
         name = place.address.rpartition("=")[2]
-        places.server.execute(f"select pg_terminate_backend(pid) from pg_stat_activity where datname = '{name}'")
+        postgresql.execute(f"select pg_terminate_backend(pid) from pg_stat_activity where datname = '{name}'")
 
     with monkeypatch.context() as patched:
         patched.setattr("warehouse.lake.push._record_push", cut)
@@ -401,8 +431,9 @@ def test_what_is_not_installed(own: Home, monkeypatch: pytest.MonkeyPatch) -> No
         push_home(own, "postgres:", "eve")
 
 
-def test_data_in_a_bucket(own: Home, places: Places, tmp_path: Path) -> None:
-    place, mine = places.new(), Home(tmp_path / "pulled")
+@pytest.mark.slow
+def test_data_in_a_bucket(own: Home, served: Places, tmp_path: Path) -> None:
+    place, mine = served.new(), Home(tmp_path / "pulled")
     points = "select hardware_id, model_id, op, flops, bytes, lower_bound_s from mart.roofline_point order by all"
     with s3_server("lake"):
         assert push_home(own, place.address, "ada", "s3://lake/data").put_in > 0

@@ -6,12 +6,14 @@ import subprocess
 import sys
 import time
 from pathlib import Path
+from unittest import mock
 
 import duckdb
 import pytest
 from prefect.client.orchestration import get_client
 from prefect.client.schemas.filters import FlowRunFilter, FlowRunFilterId
 from prefect.client.schemas.sorting import FlowRunSort, TaskRunSort
+from prefect.settings import PREFECT_API_URL
 
 from flows.cli.app import run_command
 from flows.ingest.catalog import SHIPPED
@@ -19,12 +21,13 @@ from tests.conftest import Refresh
 from tests.support.drawings import draw_without_ink
 from tests.support.files import stat_files
 from tests.support.inputs import CONFIG, DEVICE, WORKLOAD, bad_catalogs
-from tests.support.whole_runs import plain_run
+from tests.support.terminal import STAGES_SHOWN, run_on_terminal
+from tests.support.whole_runs import drawn_by_nobody, plain_run, small_catalog
 from warehouse.home import Home
 from warehouse.load import fingerprint_tables
 from warehouse.snapshot import open_snapshot
 
-DEVICES, MODELS, WORKLOADS = (len(list((SHIPPED / name).iterdir())) for name in ("hardware", "models", "workloads"))
+DEVICES = len(list((SHIPPED / "hardware").iterdir()))
 MANY = 5000  # rows
 Tables = dict[str, list[tuple[object, ...]]]
 
@@ -226,13 +229,13 @@ def test_a_run_that_fails_late_leaves_the_old_snapshot(
     assert statuses == [("succeeded", None), ("failed", "the pen broke"), ("succeeded", None)]
 
 
-def test_prefect_shows_the_run(home: Home, run_refresh: Refresh) -> None:
-    (home.catalog / "hardware").mkdir(parents=True)
-    (home.catalog / "hardware" / "mine.toml").write_text(DEVICE, "utf-8")
-    run_refresh(home.path)
+def test_prefect_shows_the_run(tmp_path: Path, run_refresh: Refresh) -> None:
+    home, shipped = Home(tmp_path / "home"), small_catalog(tmp_path / "shipped")
+    with mock.patch("flows.ingest.catalog.SHIPPED", shipped), drawn_by_nobody():
+        run_refresh(home.path)
     with get_client(sync_client=True) as client:
         last = client.read_flow_runs(limit=1, sort=FlowRunSort.START_TIME_DESC)[0]
-        assert last.name == f"refresh {DEVICES + 1} devices, {MODELS} models, {WORKLOADS} workloads"
+        assert last.name == "refresh 1 devices, 1 models, 1 workloads"
         of_last = FlowRunFilter(id=FlowRunFilterId(any_=[last.id]))
         tasks = {
             run.name.rpartition("-")[0]
@@ -251,6 +254,17 @@ def test_prefect_shows_the_run(home: Home, run_refresh: Refresh) -> None:
         assert artifacts[key][0] == kind
         assert text in artifacts[key][1]
     assert {"ingest", "compute", "load", "check", "write_snapshot", "draw_site", "promote"} <= tasks
+
+
+def test_a_person_sees_progress_and_nothing_else(tmp_path: Path, prefect_server: None) -> None:
+    """Of a small catalog, on a terminal, where Prefect would say more."""
+    home, shipped = Home(tmp_path / "home"), small_catalog(tmp_path / "shipped")
+    command = [sys.executable, "-m", "tests.support.small_command", str(shipped), "run", "--home", str(home.path)]
+    code, seen = run_on_terminal(command, {"PREFECT_API_URL": PREFECT_API_URL.value()})
+    assert code == 0
+    assert any(line.startswith("querying ") for line in seen)
+    assert any(line.startswith("published 1 devices") for line in seen)
+    assert [line for line in seen if not line.startswith(("starting Prefect", *STAGES_SHOWN))] == []
 
 
 def started_run(home: Home, tmp_path_factory: pytest.TempPathFactory) -> subprocess.Popen[str]:

@@ -1,7 +1,6 @@
 """Sweeps in a bucket: a real server of S3 on this machine, written, read and resumed."""
 
 import re
-import sys
 from collections.abc import Iterator
 from dataclasses import replace
 from pathlib import Path
@@ -25,6 +24,8 @@ from warehouse.views import create_views
 OUT = BucketPath("s3://sweeps/team.a/b=1")
 KEPT = BucketPath("s3://kept/team.a")
 IN_BUCKET = replace(SMALL, name="there", out=OUT)
+
+pytestmark = pytest.mark.slow
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -169,26 +170,9 @@ def test_a_bucket_that_does_not_answer(
     assert query_snapshot(home, "select count(*) from mart.sweep_cost") == [(56,)]
 
 
-@pytest.mark.parametrize(
-    ("out", "expected"),
-    [
-        ("s3://nobody/x", "bucket does not exist"),
-        ("s3://sweeps/a*b", "--out: s3://sweeps/a*b: expected s3://bucket/folder"),
-        ("s3://", "--out: s3://: expected s3://bucket/folder"),
-        ("s3:///x", "expected s3://bucket/folder"),
-        ("s3://sweeps/../x", "expected s3://bucket/folder"),
-    ],
-)
-def test_what_is_no_bucket(out: str, expected: str, swept: Home, capsys: pytest.CaptureFixture[str]) -> None:
-    arguments = ["--name", "a", "--model", "gpt2", "--batch", "1", "--sequence", "128", "--out", out]
+def test_a_bucket_that_does_not_exist(swept: Home, capsys: pytest.CaptureFixture[str]) -> None:
+    arguments = ["--name", "a", "--model", "gpt2", "--batch", "1", "--sequence", "128", "--out", "s3://nobody/x"]
     assert run_command(["sweep", *arguments, "--home", str(swept.path)]) == 2
     said = capsys.readouterr().err
-    assert expected in said
+    assert "bucket does not exist" in said
     assert len(said.splitlines()) == 1
-
-
-def test_without_the_extra(swept: Home, monkeypatch: pytest.MonkeyPatch) -> None:
-    bucket._open_store.cache_clear()
-    monkeypatch.setitem(sys.modules, "obstore.store", None)
-    with pytest.raises(InputError, match=r"s3://sweeps/.*: expected the extra s3: pip install 'rooflines\[s3\]'"):
-        run_sweep(swept, IN_BUCKET)

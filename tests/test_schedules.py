@@ -15,7 +15,7 @@ import pytest
 from flows.ingest.catalog import SHIPPED
 from tests.support.files import ROOT
 from tests.support.listener import Listener, listen
-from tests.support.postgresql import find_free_port, start_postgresql
+from tests.support.postgresql import find_free_port, find_postgresql, start_postgresql
 from tests.support.processes import is_running, run_beside
 from warehouse.home import Home
 from warehouse.snapshot import find_published_run
@@ -40,8 +40,11 @@ def until(question: Callable[[], T], patience_s: float = PATIENCE_S) -> T:
 @pytest.fixture(scope="module")
 def database() -> Iterator[str | None]:
     """A database of PostgreSQL; None where that is not installed, and Prefect keeps its records in SQLite."""
+    if find_postgresql() is None:
+        yield None
+        return
     with start_postgresql() as server:
-        yield f"postgresql+asyncpg://{server.user}@127.0.0.1:{server.port}/postgres" if server else None
+        yield f"postgresql+asyncpg://{server.user}@127.0.0.1:{server.port}/postgres"
 
 
 @pytest.fixture(scope="module")

@@ -8,6 +8,10 @@ from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
+import pytest
+
+WITHOUT_POSTGRESQL = "no PostgreSQL (on Debian: apt-get install postgresql)"
+
 
 @dataclass(frozen=True)
 class Server:
@@ -31,18 +35,23 @@ def find_free_port() -> int:
         return int(free.getsockname()[1])
 
 
-@contextmanager
-def start_postgresql() -> Iterator[Server | None]:
-    """Start a server; None where PostgreSQL is not installed and need not be."""
+def find_postgresql() -> Path | None:
+    """Return the folder of PostgreSQL's programs; None if it is not installed and need not be."""
     found = sorted(Path("/usr/lib/postgresql").glob("*/bin/initdb"))
-    if not found:
-        assert os.environ.get("ROOFLINES_POSTGRESQL") != "required"
-        yield None
-        return
+    assert found or os.environ.get("ROOFLINES_POSTGRESQL") != "required", WITHOUT_POSTGRESQL
+    return found[-1].parent if found else None
+
+
+@contextmanager
+def start_postgresql() -> Iterator[Server]:
+    """Start a server, or skip the test if PostgreSQL is not installed."""
+    programs = find_postgresql()
+    if programs is None:
+        pytest.skip(WITHOUT_POSTGRESQL)
     # as its own user, which its server insists on
     as_user = ["runuser", "-u", "postgres", "--"] if os.geteuid() == 0 else []
     folder = Path(subprocess.check_output([*as_user, "mktemp", "-d"], text=True).strip())
-    server = Server(find_free_port(), folder, found[-1].parent)
+    server = Server(find_free_port(), folder, programs)
     run = [*as_user, str(server.programs / "pg_ctl"), "-D", str(folder / "data"), "-s", "-w"]
     options = f"-p {server.port} -k {folder} -c listen_addresses=127.0.0.1 -c fsync=off"
     subprocess.run([*run, "init", "-o", f"-A trust -U {server.user}"], check=True, cwd="/")
