@@ -9,7 +9,7 @@ from flows.core_tables import find_chart_faults, scan_kind
 from flows.ingest.catalog import list_sources
 from flows.ingest.kinds import CATALOG_KINDS, refuse_unknown_names
 from flows.ingest.source_file import SourceFile
-from flows.run import Summary, is_copy_due, is_published, new_run, record, record_unchanged
+from flows.run import Summary, create_run, is_copy_due, is_published, record, record_unchanged
 from warehouse.errors import collect_refusals
 from warehouse.home import Home
 
@@ -43,7 +43,7 @@ def look_ahead(
         The disk is full.
     """
     sources = list_sources(home, catalog)
-    this = new_run(sources)
+    this = create_run(sources)
     if may_end and is_published(home, this) and not is_copy_due(this, publish_to):
         return record_unchanged(home, this)
     try:

@@ -105,7 +105,7 @@ def run(
     RunError
         Another run is writing, a rule does not hold, or the disk is full. The published snapshot stays as it was.
     """
-    this = new_run(sources, flow_run_id)
+    this = create_run(sources, flow_run_id)
     with home.lock_for_writing(), record(home, this) as altered:
         if is_published(home, this) and not altered:
             progress("unchanged: snapshot and site were made from the same inputs")
@@ -128,9 +128,10 @@ def _publish_anew(
     progress: Progress,
 ) -> Summary:
     progress(f"reading {len(sources)} files")
-    tables = perform(stage_inputs, home, sources)
+    inputs = perform(stage_inputs, home, sources)
     progress("computing intensities")
-    tables |= perform(stage_tables, home, tables, sources)
+    computed = perform(stage_tables, home, inputs, sources)
+    tables = inputs | computed
     progress("loading tables")
     changes = perform(load, home, this, tables, sources, altered)
     progress("checking")
@@ -140,11 +141,11 @@ def _publish_anew(
     site, draft = perform(draw_site, home, this, candidate, progress)
     for line in summarize_left_out(site.left_out):
         progress(f"left out {line}")
-    perform(promote, home, this, candidate, tables, keep, draft)
+    perform(promote, home, this, candidate, [*inputs.values(), *computed.values()], keep, draft)
     return Summary(this.run_id, "succeeded", tuple(changes), site, site.left_out)
 
 
-def new_run(sources: Sequence[SourceFile], flow_run_id: str | None = None) -> Run:
+def create_run(sources: Sequence[SourceFile], flow_run_id: str | None = None) -> Run:
     """Return a run of these inputs that starts now."""
     now = datetime.now(UTC)
     inputs = digest_of([digest_of_sources(sources), code_version()])
@@ -275,7 +276,7 @@ def draw_site(home: Home, this: Run, candidate: Path, progress: Progress = lambd
     return report, draft
 
 
-def promote(home: Home, this: Run, candidate: Path, tables: Mapping[str, StagedFile], keep: int, draft: Draft) -> None:
+def promote(home: Home, this: Run, candidate: Path, staged: Sequence[StagedFile], keep: int, draft: Draft) -> None:
     """Publish snapshot and site; delete the staged files of earlier runs, and old snapshots."""
     refuse_conflicts(draft.new, home.site)
     snapshot.promote(candidate, home, this.run_id, keep)
@@ -283,7 +284,7 @@ def promote(home: Home, this: Run, candidate: Path, tables: Mapping[str, StagedF
     with suppress(OSError, duckdb.Error):  # it is published: the next run does what a full disk leaves undone here
         with open_build(home) as connection:
             finish_run(connection, this.run_id, "succeeded")
-        delete_other_files(home.stage, tables.values())
+        delete_other_files(home.stage, staged)
 
 
 @contextmanager

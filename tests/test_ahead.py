@@ -148,7 +148,7 @@ def test_only_files_that_no_run_has_read_are_read_and_no_large_ones(home: Home) 
 
     with mock.patch("flows.core_tables.read_kind", read):
         look_ahead(home, None, None)
-    assert set(kinds) == {"hardware", "gallery"}  # the gallery has a few entries, which are held against the catalog
+    assert set(kinds) == {"hardware"}
 
 
 def test_a_home_that_is_held_is_told_before_anything_is_read(

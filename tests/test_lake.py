@@ -31,6 +31,7 @@ from warehouse.home import Home
 from warehouse.lake.connection import attach_lake
 from warehouse.lake.pull import pull_lake
 from warehouse.lake.push import push_home, remove_writer
+from warehouse.migrations import TableVersion, read_table_version
 from warehouse.snapshot import open_snapshot
 from warehouse.sql_files import sql_files
 
@@ -51,7 +52,7 @@ precisions = ["fp16", "bf16"]
 def published(home: Home) -> Home:
     """Publish what a home's catalog and a few shipped files hold, without Prefect and without charts."""
     sources = [s for s in list_sources(home) if f"{s.kind}/{s.entry_id}" in KEPT or s.source_id.startswith("home/")]
-    run = steps.new_run(sources)
+    run = steps.create_run(sources)
     with home.lock_for_writing(), steps.record(home, run):
         tables = stage_inputs(home, sources)
         tables |= stage_tables(home, tables, sources)
@@ -345,10 +346,14 @@ def test_a_lake_of_another_version(
     def push() -> object:
         return push_home(homes["ada"], full.address, "ada")
 
-    monkeypatch.setattr("warehouse.lake.tables._schema_version", lambda: 1)
+    monkeypatch.setattr("warehouse.lake.tables.read_table_version", lambda: TableVersion(1, "a"))
     with pytest.raises(InputError, match="tables of a newer version"):
         push()
-    monkeypatch.setattr("warehouse.lake.tables._schema_version", lambda: 1000)
+    own = read_table_version()
+    monkeypatch.setattr("warehouse.lake.tables.read_table_version", lambda: own._replace(sha256="edited"))
+    with pytest.raises(InputError, match="other tables than this version"):
+        push()
+    monkeypatch.setattr("warehouse.lake.tables.read_table_version", lambda: TableVersion(1000, "a"))
     with pytest.raises(InputError, match="tables of an older version"):
         pull_lake(Home(tmp_path / "pulled"), full.address)
     with pytest.raises(InputError, match="tables of an older version"):

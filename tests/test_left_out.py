@@ -216,7 +216,7 @@ def test_a_drawing_that_never_ends_takes_no_other_with_it(patience: list[str]) -
         drawings.submit("quick", done)
         failed = drawings.finish(lambda _: None)
     assert {name: str(error) for name, error in failed.items()} == {
-        "slow": "its drawing ended the process that drew, or took too long"
+        "slow": "its drawing took too long, or ended the process that draws"
     }
     assert patience == ["processes"] * 2
 

@@ -100,7 +100,7 @@ def add_good_ones(home: Home, kind: str, names: Mapping[Path, str]) -> set[str]:
 def load(home: Home) -> None:
     """Do what a run does, but for charts and pages."""
     sources = list_sources(home)
-    run = steps.new_run(sources)
+    run = steps.create_run(sources)
     with steps.record(home, run):
         tables = stage_inputs(home, sources)
         tables |= stage_tables(home, tables, sources)

@@ -280,7 +280,7 @@ def test_missing_metrics(tmp_path: Path, layout: Any, metrics: dict[str, str], n
         ({DRAM: "inf"}, {}, ['"inf"']),
         ({TIME: "1,5"}, {}, ['"1,5"']),  # a decimal comma
         ({TIME: "9" * 400}, {}, ["gpu__time_duration.sum"]),
-        ({}, {TIME: "hours"}, ["gpu__time_duration.sum", '"hours"', "expected one as ns"]),
+        ({}, {TIME: "hours"}, ["gpu__time_duration.sum", '"hours"', "expected e.g. ns"]),
         ({}, {TIME: "byte"}, ["gpu__time_duration.sum", '"byte"']),
         ({}, {DRAM: ""}, ["dram__bytes.sum", "Mbyte"]),
         ({}, {DRAM: "byte/s"}, ["dram__bytes.sum", '"byte/s"']),

@@ -302,7 +302,7 @@ def test_large_numbers_beside_what_is_needed(tmp_path: Path) -> None:
         (json.dumps([op(*MM), kernel()])[:-5], ["broken JSON"]),
         ("[" * 100_000, ["nested too deeply"]),
         ('{"a":' * 100_000, ["nested too deeply"]),
-        (f"[{'9' * 5000}]", ["a number of hundreds of digits"]),
+        (f"[{'9' * 5000}]", ["a number with hundreds of digits"]),
         ("[1e99999999999999999999]", ["broken JSON"]),
         ("3", ['no list "traceEvents"']),
         ('{"traceEvents": {}, "hardware_id": "x"}', ['no list "traceEvents"']),

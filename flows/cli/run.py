@@ -158,11 +158,11 @@ def _refresh(common: Common, catalog: Path | None, publish_to: Path | None, keep
 def _start_drawing(home: Home, catalog: Path | None) -> None:
     """Start the processes that draw charts, if there is anything to draw."""
     from flows.ingest.catalog import list_sources
-    from flows.run import is_published, new_run
+    from flows.run import create_run, is_published
     from flows.site import drawing_processes
 
     with suppress(Exception):  # the run itself reports what is wrong
-        if not is_published(home, new_run(list_sources(home, catalog))):
+        if not is_published(home, create_run(list_sources(home, catalog))):
             drawing_processes.start()
 
 

@@ -194,8 +194,8 @@ def describe_first_mistake(error: ValidationError, shape: type[BaseModel]) -> st
     if first["type"] == "missing":
         return f"{field}: missing; expected this field"
     if first["type"] == "extra_forbidden":
-        lacking = [str(m["loc"][-1]) for m in mistakes if m["type"] == "missing" and m["loc"][:-1] == place]
-        known = lacking or ([] if place else list(shape.model_fields))
+        missing = [str(m["loc"][-1]) for m in mistakes if m["type"] == "missing" and m["loc"][:-1] == place]
+        known = missing or ([] if place else list(shape.model_fields))
         return f"{field}: unknown field; expected {', '.join(known) or 'no such field'}"
     expected = PLAIN_TEXT if first.get("ctx", {}).get("pattern") == TEXT_PATTERN else _word_expectation(first["msg"])
     return f"{field} = {format_value(first['input'])}: expected {expected}"

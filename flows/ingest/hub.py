@@ -1,4 +1,4 @@
-"""Configs of models from the Hugging Face hub, where there is a network and the extra `hub`."""
+"""Configs of models from the Hugging Face hub; needs a network and the extra `hub`."""
 
 import importlib
 import logging
@@ -16,7 +16,7 @@ _PATIENCE_S = 5
 
 
 def is_hub_name(name: str) -> bool:
-    """Whether a text can be the name of a model on the hub, as `meta-llama/Llama-3.1-8B`."""
+    """Return whether a text can be the name of a model on the hub, e.g. `meta-llama/Llama-3.1-8B`."""
     return re.fullmatch(r"[\w.-]{1,96}/[\w.-]{1,96}", name, re.ASCII) is not None and ".." not in name
 
 
@@ -26,25 +26,25 @@ def download_config(name: str) -> bytes:
     Raises
     ------
     InputError
-        `huggingface_hub` is not installed, the hub cannot be reached, or has no such config.
+        `huggingface_hub` is not installed, or the hub cannot be reached or has no such config.
     """
     os.environ.setdefault("HF_HUB_DISABLE_PROGRESS_BARS", "1")
     try:
         hub: Any = importlib.import_module("huggingface_hub")
-        download = hub.hf_hub_download  # what it needs is imported here, and sets up its log
+        download = hub.hf_hub_download  # imports its dependencies, which set up its log
     except ImportError:
         raise InputError(
-            f"{name}: no such file, and huggingface_hub, which could ask the hub for it, is not installed; "
+            f"{name}: no such file, and huggingface_hub, which would ask the hub for it, is not installed; "
             "`pip install 'rooflines[hub]'` or give the path of a config.json"
         ) from None
-    logging.getLogger("huggingface_hub").setLevel(logging.CRITICAL)  # or else it tells of every retry
+    logging.getLogger("huggingface_hub").setLevel(logging.CRITICAL)  # it logs every retry
     try:
-        if not urllib.request.getproxies():  # or else it would try six times, for half a minute
+        if not urllib.request.getproxies():  # without a proxy: it would retry for half a minute
             place = urlsplit(hub.constants.ENDPOINT)
             port = place.port or (80 if place.scheme == "http" else 443)
             socket.create_connection((place.hostname or "", port), timeout=_PATIENCE_S).close()
         return Path(download(name, "config.json", etag_timeout=_PATIENCE_S)).read_bytes()
-    except Exception as error:  # of requests, of its own, of the disk: each has one meaning here
+    except Exception as error:  # from the network, the library or the disk: they all mean the same here
         reason = one_line(error)[:200]
         raise InputError(
             f"{name}: no such file, and the hub gave no config ({type(error).__name__}: {reason}); "

@@ -123,9 +123,9 @@ def type_columns(
             raise InputError(f"{path}: column {format_value(name)}: expected one of {', '.join(columns)}")
         if names.count(name) > 1:
             raise InputError(f"{path}: column {format_value(name)} is given twice, or by two names; expected it once")
-    lacking = [name for name in needed if name not in names]
-    if lacking:
-        raise InputError(f"{path}: no column {', '.join(lacking)}; expected {', '.join(needed)}")
+    missing = [name for name in needed if name not in names]
+    if missing:
+        raise InputError(f"{path}: no column {', '.join(missing)}; expected {', '.join(needed)}")
     frame.columns = names
     return pl.DataFrame([_type_column(frame, name, dtype, path, first_row) for name, dtype in columns.items()])
 

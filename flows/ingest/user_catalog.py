@@ -81,9 +81,7 @@ def add_files(
                         file = scratch / f"{number}.parquet"
                         entries.append(convert_profile(kind, path, file, sources, hardware_id, model_id))
             else:
-                for name in names:
-                    with each():
-                        entries += read_entries(kind, name)
+                entries = _read_all_entries(kind, names, each)
             progress("checking")
             for entry in entries:
                 with each():
@@ -103,6 +101,15 @@ def find_catalog_fault(home: Home) -> str | None:
     except InputError as error:
         return one_line(error)
     return None
+
+
+def _read_all_entries(kind: str, names: Sequence[str], each: Each) -> list[Entry]:
+    """Return the entries of given files; `each` collects the refusals."""
+    entries: list[Entry] = []
+    for name in names:
+        with each():
+            entries += read_entries(kind, name)
+    return entries
 
 
 def _find_all_profiles(kind: str, names: Sequence[str], each: Each) -> list[Path]:

@@ -1,1 +1,1 @@
-"""Kernels timed on this machine, and roofs fitted to their times."""
+"""Timing kernels on this machine, and fitting roofs to the times."""

@@ -1,4 +1,4 @@
-"""Calibrated roofs of everything that was measured, as a file of the home's catalog."""
+"""Calibrated roofs, fitted to all measurements and written to the catalog of the home."""
 
 from pathlib import Path
 
@@ -13,19 +13,19 @@ from warehouse.polars_frames import read_frame
 from warehouse.snapshot import open_snapshot
 from warehouse.sql_files import load_sql
 
-_DIGITS = 6  # of a parameter
+_DIGITS = 6  # significant ones of a parameter
 _KEY = ("hardware_id", "op_kind", "dtype")
 
 
 def calibrate_home(home: Home) -> tuple[Path, pl.DataFrame]:
-    """Fit a calibrated roof to the measurements of each device, kind of op and dtype, and write them down.
+    """Fit a calibrated roof to the measurements of each device, kind of op and dtype, and write the roofs.
 
-    Return the file, and its rows.
+    Return the file and its rows.
 
     Raises
     ------
     InputError
-        Nothing was measured, the extra `calibrate` is not installed, or the file cannot be written.
+        There are too few measurements, the extra `calibrate` is not installed, or the file cannot be written.
     """
     with open_snapshot(home.snapshot) as connection:
         measured = read_frame(connection, load_sql("calibration/measured"))
@@ -33,7 +33,7 @@ def calibrate_home(home: Home) -> tuple[Path, pl.DataFrame]:
         raise InputError("calibrate: no measurements; expected some, from `rooflines ingest measurement` and a run")
     fitted = calibrate_measurements(measured)
     if fitted.is_empty():
-        raise InputError("calibrate: too few measurements; expected 20 of one device, kind of op and dtype")
+        raise InputError("calibrate: too few measurements; expected at least 20 of one device, kind of op and dtype")
     origins = measured.group_by("source_id").agg(pl.col("source").first())
     rows = fitted.join(origins, on="source_id", how="left", maintain_order="left").with_columns(
         origin=pl.col("source").fill_null(pl.col("source_id")).str.slice(0, 300)

@@ -1,10 +1,10 @@
-"""Plans of what to measure: the kernels of a catalog's models, each once."""
+"""Plans of what to measure: the kernels of the models of a catalog, each once."""
 
 from collections.abc import Sequence
 
 import polars as pl
 
-from flows.ingest.kinds import CATALOG_KINDS, read_kind, refuse_unknown_names
+from flows.ingest.kinds import read_every_kind, refuse_unknown_names
 from flows.ingest.source_file import SourceFile
 from flows.intensity.costs import op_costs
 from flows.intensity.shapes import op_shapes
@@ -24,10 +24,9 @@ def plan_kernels(
     model_ids: Sequence[str] = (),
     precision_ids: Sequence[str] = (),
 ) -> pl.DataFrame:
-    """Return a row a kernel, with the columns that `flows.measure.standalone` reads.
+    """Return one row per kernel, with the columns that `flows.measure.standalone` reads.
 
-    Ops of one group that are one and the same kernel are one row; so are, of products, settings that
-    give the same m, k and n.
+    Ops of one group that run the same kernel are one row, and so are settings that give a GEMM the same m, k and n.
 
     Parameters
     ----------
@@ -36,17 +35,17 @@ def plan_kernels(
     workload_ids
         Workloads whose ops are measured.
     model_ids
-        Models to keep; none means those of the workloads.
+        Models to keep; if empty, those of the workloads.
     precision_ids
-        Precisions to keep; none means those of the workloads, where all operands have the width of
-        the arithmetic.
+        Precisions to keep; if empty, those of the workloads. Only precisions are measured whose operands all have the
+        width of the arithmetic.
 
     Raises
     ------
     InputError
-        There is no such workload, model or precision, or nothing is left to measure.
+        A workload, model or precision does not exist, or nothing is left to measure.
     """
-    scanned = {name: frame for kind in CATALOG_KINDS for name, frame in read_kind(kind, sources).items()}
+    scanned = read_every_kind(sources)
     refuse_unknown_names(scanned, sources)
     names = ("workload", "model", "precision", "elementwise")
     frames = {name: scanned[name].collect() for name in names}
@@ -70,7 +69,7 @@ def plan_kernels(
         .unique([f"of_{name}" if name in _SETTING else name for name in _KERNEL], keep="first", maintain_order=True)
     )
     if kernels.is_empty():
-        raise InputError("measure: nothing to measure; expected a workload with products, attention, softmax or norms")
+        raise InputError("measure: nothing to measure; expected a workload with GEMMs, attention, softmax or norms")
     return kernels.select(PLANNED)
 
 

@@ -1,11 +1,11 @@
-"""Times kernels on the machine it runs on, and writes one measurement file.
+"""Times kernels on any machine: this file runs alone, with Python and PyTorch (or NumPy), and nothing of this project.
 
-It needs Python and PyTorch (or NumPy, for any computer), and nothing else of this project: copied to
-a bare machine, `python measure.py --plan plan.csv --out FILE` runs what `rooflines measure --plan-only`
-planned elsewhere. Every row that is finished is in the file; started again, it goes on after the last one.
+Copied to a bare machine, `python measure.py --plan plan.csv --out FILE --hardware-id ID` runs what `rooflines
+measure --plan-only` planned elsewhere, and writes one measurement file. Each row is written as soon as it is measured;
+started again, the script resumes after the last one.
 
-A plan is a CSV of kernels: the columns of a measurement up to `bytes`. A time is the median of many
-executions on random data with cold caches: before each, more than the L2 cache is written.
+A plan is a CSV of kernels: the columns of a measurement up to `bytes`. A time is the median of many executions on
+random data with cold caches: before each execution, more than the L2 cache is overwritten.
 """
 
 import argparse
@@ -22,7 +22,7 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any, Protocol
 
-# What a plan says of a kernel, and what is measured of it: the columns of core.measurement, but for ids.
+# Columns of a plan, and columns that are measured: those of core.measurement except its ids.
 PLANNED = (
     "model_id", "op", "op_group", "phase", "kind", "m", "k", "n", "batch_size", "sequence_length", "query_length",
     "heads", "kv_heads", "head_dim", "matrices", "tensor_parallel", "dtype", "flops", "bytes",
@@ -37,14 +37,15 @@ KINDS = ("linear", "qk", "pv", "attention", "softmax", "norm", "rms_norm", "laye
 Row = Mapping[str, str]
 Kernel = Callable[[], object]
 
+# as in flows/intensity/terms.py, which a bare machine does not have
 _BYTES = {"fp64": 8, "fp32": 4, "tf32": 4, "fp16": 2, "bf16": 2, "fp8": 1, "int8": 1}
 _WARM_UPS = 3
-_LEAST, _MOST = 5, 50  # executions that are timed
-_MEMORY_SHARE = 0.9  # of what is free
+_MIN_RUNS, _MAX_RUNS = 5, 50  # that are timed
+_MEMORY_SHARE = 0.9  # of free memory that a kernel may take
 
 
 class Backend(Protocol):
-    """What runs and times kernels."""
+    """A library and device that run and time kernels."""
 
     name: str
     method: str
@@ -53,20 +54,20 @@ class Backend(Protocol):
     dtypes: tuple[str, ...]
 
     def free_bytes(self) -> int:
-        """Return the memory that kernels can take."""
+        """Return the free memory."""
 
     def make_kernel(self, row: Row) -> Kernel:
-        """Return a call that executes the kernel once, its operands in place."""
+        """Return a call that executes a kernel once; its operands are in memory already."""
 
     def time_kernel(self, kernel: Kernel, seconds: float) -> list[float]:
-        """Return the time of each of several executions, in seconds."""
+        """Return the times of several executions, in seconds."""
 
     def release_memory(self) -> None:
-        """Give back the memory of the last kernel."""
+        """Release the memory of the last kernel."""
 
 
 class TorchCuda:
-    """Kernels of PyTorch on a CUDA device, timed by events on the device."""
+    """PyTorch on a CUDA device; times come from CUDA events."""
 
     name = "torch-cuda"
     method = "cuda-event, cold L2 (flushed before each execution), median, random data"
@@ -89,15 +90,15 @@ class TorchCuda:
         }  # fmt: skip
 
     def free_bytes(self) -> int:
-        """Return the memory that kernels can take."""
+        """Return the free memory."""
         return int(self._torch.cuda.mem_get_info()[0])
 
     def release_memory(self) -> None:
-        """Give back the memory of the last kernel."""
+        """Release the memory of the last kernel."""
         self._torch.cuda.empty_cache()
 
     def time_kernel(self, kernel: Kernel, seconds: float) -> list[float]:
-        """Return the time of each of several executions, by events around each."""
+        """Return the times of several executions, from events around each."""
         torch = self._torch
         for _ in range(_WARM_UPS):
             kernel()
@@ -129,7 +130,7 @@ class TorchCuda:
         return torch.randn(shape, dtype=self._types[dtype], device="cuda")
 
     def make_kernel(self, row: Row) -> Kernel:
-        """Return a call that executes the kernel once, its operands in place."""
+        """Return a call that executes a kernel once; its operands are in memory already."""
         torch, dtype, kind = self._torch, row["dtype"], row["kind"]
         torch.backends.cuda.matmul.allow_tf32 = dtype == "tf32"
         if kind == "linear":
@@ -155,7 +156,7 @@ class TorchCuda:
         a, weight = (
             self._make_random(dtype, m, k),
             self._make_random(dtype, n, k),
-        )  # as models keep them: a row an output
+        )  # as models store them: one row per output
         if dtype == "fp8":
             one = torch.ones((), device="cuda")
             b = weight.t()
@@ -178,9 +179,9 @@ class TorchCuda:
             attend = torch.nn.functional.scaled_dot_product_attention
             options = {"is_causal": row["phase"] == "prefill", "enable_gqa": heads != kv_heads}
             return lambda: attend(query, keys, values, **options)
-        rows = q * heads // kv_heads  # queries that share keys and values are rows of one product
+        rows = q * heads // kv_heads  # queries that share keys and values are rows of one GEMM
         left, right = ((rows, d), (d, s)) if kind == "qk" else ((rows, s), (s, d))
-        # keys lie a row a token: the product reads them transposed
+        # keys have one row per token: the GEMM reads them transposed
         x = self._make_random(dtype, b * kv_heads, *left)
         y = self._make_random(dtype, b * kv_heads, s, d)
         y = y.transpose(1, 2) if kind == "qk" else y
@@ -189,7 +190,7 @@ class TorchCuda:
 
 
 class Numpy:
-    """Kernels of NumPy on any computer, timed by its clock."""
+    """NumPy on any computer; times come from the clock."""
 
     name = "numpy"
     method = "wall clock, cold caches (flushed before each execution), median, random data"
@@ -205,18 +206,18 @@ class Numpy:
         self._random_numbers = numpy.random.default_rng(0)
 
     def free_bytes(self) -> int:
-        """Return the memory that kernels can take."""
+        """Return the free memory."""
         try:
             words = Path("/proc/meminfo").read_text("ascii").split()
-            return int(words[words.index("MemAvailable:") + 1]) * 2**10  # what caches of files hold too
+            return int(words[words.index("MemAvailable:") + 1]) * 2**10  # includes file caches
         except (OSError, ValueError):
             return 2 * 2**30
 
     def release_memory(self) -> None:
-        """Give back the memory of the last kernel: nothing holds it."""
+        """Release the memory of the last kernel: nothing holds it."""
 
     def time_kernel(self, kernel: Kernel, seconds: float) -> list[float]:
-        """Return the time of each of several executions, by the clock."""
+        """Return the times of several executions, from the clock."""
         for _ in range(_WARM_UPS):
             kernel()
         first = self._time_runs(kernel, 2)
@@ -236,7 +237,7 @@ class Numpy:
         return self._random_numbers.random(shape, dtype=numpy.float64 if dtype == "fp64" else numpy.float32)
 
     def make_kernel(self, row: Row) -> Kernel:
-        """Return a call that executes the kernel once, its operands in place."""
+        """Return a call that executes a kernel once; its operands are in memory already."""
         numpy, dtype, kind = self._numpy, row["dtype"], row["kind"]
         if kind == "linear":
             a, b = (
@@ -248,7 +249,7 @@ class Numpy:
         if kind in {"copy", "triad"}:
             a, b = (self._make_random(dtype, _parse_int(row, "m")) for _ in range(2))
             out = numpy.empty_like(a)
-            # in one pass, NumPy can only add two arrays
+            # NumPy can only add two arrays in one pass
             return (lambda: numpy.copyto(out, a)) if kind == "copy" else (lambda: numpy.add(a, b, out=out))
         if kind in {"qk", "pv"}:
             b, q, s, heads, kv_heads, d = (
@@ -276,7 +277,7 @@ class Numpy:
 
 
 class NoBackendError(Exception):
-    """A backend cannot run here: its library or its device is missing."""
+    """A backend cannot run here: its library or device is missing."""
 
 
 def start_backend(name: str) -> Backend:
@@ -285,19 +286,19 @@ def start_backend(name: str) -> Backend:
     Raises
     ------
     NoBackendError
-        Its library is not installed, or there is no device for it.
+        Its library is not installed, or it finds no device.
     """
     try:
         return BACKENDS[name]()
     except ImportError as error:
-        raise NoBackendError(f"{error}; expected it installed, or another backend") from None
+        raise NoBackendError(f"{error}; expected it to be installed, or another backend") from None
 
 
 BACKENDS: Mapping[str, Callable[[], Backend]] = {"torch-cuda": TorchCuda, "numpy": Numpy}
 
 
 def plan_ceilings(backend: Backend) -> Iterator[dict[str, str]]:
-    """Yield what shows the limits of a device: large copies and triads, and large square products of each dtype."""
+    """Yield kernels that reach the limits of a device: large copies and triads, and large square GEMMs per dtype."""
     large = backend.name == "torch-cuda"
     none = dict.fromkeys(COLUMNS, "")
     base = {**none, "op_group": "ceiling", "tensor_parallel": "1", "matrices": "1"}
@@ -321,28 +322,30 @@ def measure(
     seconds: float = 0.2,
     progress: Callable[[str], None] = lambda _: None,
 ) -> dict[str, int]:
-    """Time the kernels of a plan that the file does not hold yet, and append a row each to it.
+    """Time the kernels of a plan that a file does not hold yet, and append one row per kernel to the file.
 
-    Return how many were `measured`, were there `before`, were left out as too large for the memory
-    (`too large`), or could not be run (`failed`); `progress` is told of each.
+    Return how many kernels were `measured`, were in the file `before`, were skipped because they need too much memory
+    (`too large`), or could not be run (`failed`).
 
     Parameters
     ----------
     plan
-        Rows with the columns `PLANNED`, numbers as text; what is empty does not apply.
+        Rows with the columns `PLANNED`, numbers as text; a value that does not apply is empty.
     out
         File to append to.
     backend
-        What runs the kernels.
+        Runs the kernels.
     hardware_id
         The device, by its id in the catalog.
     seconds
-        Time that a kernel may take, warm-ups aside.
+        Time that a kernel may take, without warm-ups.
+    progress
+        Called with one line per kernel.
 
     Raises
     ------
     ValueError
-        The file is there and holds something else; it stays as it is.
+        The file exists and is not a measurement file; it is left unchanged.
     """
     rows = list(plan)
     done = _read_keys(out) if out.exists() else set()
@@ -353,33 +356,38 @@ def measure(
         if not done and file.tell() == 0:
             writer.writeheader()
         for number, row in enumerate(rows, start=1):
-            label = f"{number}/{len(rows)} {row['op']} {row['phase']} {row['dtype']} " + " ".join(
-                f"{name}={row[name]}" for name in ("m", "k", "n", "batch_size", "sequence_length") if row[name]
-            )
             if _key(row) in done:
                 counts["before"] += 1
                 continue
-            if _needed_bytes(row) > _MEMORY_SHARE * backend.free_bytes():
-                counts["too large"] += 1
-                progress(f"{label}: left out, needs {_needed_bytes(row) / 1e9:.1f} GB of memory")
-                continue
-            try:
-                times = sorted(backend.time_kernel(backend.make_kernel(row), seconds))
-            except (RuntimeError, MemoryError, NotImplementedError, ValueError) as error:
-                counts["failed"] += 1
-                reason = " ".join(str(error).split())[:160]
-                progress(f"{label}: left out, {type(error).__name__}: {reason}")
-                backend.release_memory()
-                continue
-            backend.release_memory()
-            done.add(_key(row))
-            counts["measured"] += 1
-            writer.writerow({**{name: row[name] for name in PLANNED}, **_format_times(times, backend, hardware_id)})
-            file.flush()
-            progress(
-                f"{label}: {_format_median(times)}, {float(row['flops']) / statistics.median(times) / 1e12:.2f} TFLOP/s"
-            )
+            outcome, message, times = _time_row(row, backend, seconds)
+            counts[outcome] += 1
+            if times:
+                done.add(_key(row))
+                writer.writerow({**{name: row[name] for name in PLANNED}, **_format_times(times, backend, hardware_id)})
+                file.flush()
+            progress(f"{number}/{len(rows)} {_describe_kernel(row)}: {message}")
     return counts
+
+
+def _time_row(row: Row, backend: Backend, seconds: float) -> tuple[str, str, list[float]]:
+    """Return what became of a kernel, a message about it, and its times if it was measured."""
+    needed = _needed_bytes(row)
+    if needed > _MEMORY_SHARE * backend.free_bytes():
+        return "too large", f"left out, needs {needed / 1e9:.1f} GB of memory", []
+    try:
+        times = backend.time_kernel(backend.make_kernel(row), seconds)
+    except (RuntimeError, MemoryError, NotImplementedError, ValueError) as error:
+        reason = " ".join(str(error).split())[:160]
+        return "failed", f"left out, {type(error).__name__}: {reason}", []
+    finally:
+        backend.release_memory()
+    median = statistics.median(times)
+    return "measured", f"{median * 1e6:.1f} us, {float(row['flops']) / median / 1e12:.2f} TFLOP/s", times
+
+
+def _describe_kernel(row: Row) -> str:
+    sizes = [f"{name}={row[name]}" for name in ("m", "k", "n", "batch_size", "sequence_length") if row[name]]
+    return " ".join(filter(None, (row["op"], row["phase"], row["dtype"], *sizes)))
 
 
 def read_plan(path: Path) -> list[dict[str, str]]:
@@ -388,7 +396,7 @@ def read_plan(path: Path) -> list[dict[str, str]]:
     Raises
     ------
     ValueError
-        The file is no plan; the message says what it lacks.
+        The file is not a plan. The message says what it lacks.
     """
     rows = _read_rows(path)
     lacking = set(PLANNED) - set(rows[0] if rows else ())
@@ -419,18 +427,13 @@ def _format_times(times: Sequence[float], backend: Backend, hardware_id: str) ->
     }
 
 
-def _format_median(times: Sequence[float]) -> str:
-    median = statistics.median(times)
-    return f"{median * 1e6:.1f} us"
-
-
 def _needed_bytes(row: Row) -> float:
-    """Memory of the operands: what the kernel moves, and for fp8 what makes them."""
+    """Return the memory of the operands: the bytes that the kernel moves, and for fp8 also those of the conversion."""
     return float(row["bytes"]) * (1.3 if row["dtype"] == "fp8" else 1.02) + 2**28
 
 
 def _count_runs(first: float, seconds: float) -> int:
-    return max(_LEAST, min(_MOST, int(seconds / max(first, 1e-7))))
+    return max(_MIN_RUNS, min(_MAX_RUNS, int(seconds / max(first, 1e-7))))
 
 
 def _parse_int(row: Row, name: str) -> int:
@@ -447,18 +450,18 @@ def _read_rows(path: Path) -> list[dict[str, str]]:
 
 
 def _read_keys(path: Path) -> set[tuple[str, ...]]:
-    """Return what a measurement file holds; raise `ValueError` if it is none."""
-    if not path.is_file():  # a pipe would be waited for
-        raise ValueError("no file; expected a measurement file to go on with, or none")
+    """Return the kernels of a measurement file; raise `ValueError` if it is another file."""
+    if not path.is_file():  # reading a pipe could block
+        raise ValueError("not a file; expected a measurement file to resume, or none")
     with path.open("rb") as file:
         header = file.readline(10_000).decode("utf-8", "replace").strip().split(",")
     if header != [""] and not {*PLANNED} <= {*header}:
-        raise ValueError("holds something else; expected a measurement file to go on with, or none")
+        raise ValueError("holds something else; expected a measurement file to resume, or none")
     return {_key(row) for row in _read_rows(path)}
 
 
 def _cut_unfinished_line(path: Path) -> None:
-    """Cut off a last line that an interruption left unfinished."""
+    """Cut off the last line if an interruption left it unfinished."""
     if not path.exists():
         return
     content = path.read_bytes()
@@ -476,10 +479,10 @@ def _find_driver() -> str:
 
 
 def main(arguments: Sequence[str] | None = None) -> int:
-    """Measure a plan from the command line of a bare machine."""
-    parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
-    parser.add_argument("--out", type=Path, required=True, help="measurement file to write, or to go on with")
-    parser.add_argument("--plan", type=Path, help="CSV of kernels; without it, the ceilings alone")
+    """Measure a plan, from the command line of a bare machine."""
+    parser = argparse.ArgumentParser(description="Time kernels on this machine, and write one measurement file.")
+    parser.add_argument("--out", type=Path, required=True, help="measurement file to write or to resume")
+    parser.add_argument("--plan", type=Path, help="CSV of kernels; without it, only the ceilings are measured")
     parser.add_argument("--hardware-id", required=True, help="the device, by its id in the catalog")
     parser.add_argument("--backend", choices=sorted(BACKENDS), default="torch-cuda")
     parser.add_argument("--seconds", type=float, default=0.2, help="time that a kernel may take")

@@ -122,7 +122,7 @@ def compute_rows(inputs: Inputs, grid: Grid, part: Part) -> Iterator[pl.DataFram
     """Yield the rows of a part, one frame per piece."""
     model = inputs.models.filter(model_id=part.model_id)
     ops = _compute_fixed_ops(inputs, part.model_id, part.convention, tuple(grid.phases), tuple(grid.tensor_parallel))
-    precisions, counts = _by(inputs.precisions, "precision_id"), _by(inputs.elementwise, "kind")
+    precisions, counts = _index_rows(inputs.precisions, "precision_id"), _index_rows(inputs.elementwise, "kind")
     precision_ids = pl.Enum(sorted(precisions))
     for piece in part.pieces:
         settings = grid.settings(piece.phase, piece.start, piece.stop)
@@ -144,5 +144,5 @@ def _compute_fixed_ops(
     return ops.partition_by("phase", "tensor_parallel", as_dict=True)
 
 
-def _by(frame: pl.DataFrame, key: str) -> Mapping[str, Mapping[str, Any]]:
+def _index_rows(frame: pl.DataFrame, key: str) -> Mapping[str, Mapping[str, Any]]:
     return {row[key]: row for row in frame.iter_rows(named=True)}

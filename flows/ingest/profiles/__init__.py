@@ -1,1 +1,1 @@
-"""Files of other programs in, measurements out; one module a format."""
+"""Converters of what other programs measured into measurement files; one module per format."""

@@ -1,10 +1,9 @@
-"""AIConfigurator's tables of measured kernels (Parquet) into measurements: products, and attention of both phases.
+"""AIConfigurator's tables of measured kernels (Parquet) into measurements: GEMMs, and attention in both phases.
 
-The package `aiconfigurator-core` (NVIDIA, Apache-2.0) carries them by device, framework and version:
-`systems/data/h100_sxm/gemm/trtllm/1.2.0/gemm_perf.parquet`. Times are in milliseconds, taken in a
-loop over the same buffers: what fits the L2 cache comes from there, and can lie above the roof of
-DRAM. Attention of a prompt is causal; `step` is the context that came before the query tokens. Some
-tables have no `window_size`; 0 is none.
+The package `aiconfigurator-core` (NVIDIA, Apache-2.0) has one per device, framework and version, e.g.
+`systems/data/h100_sxm/gemm/trtllm/1.2.0/gemm_perf.parquet`. Times are in milliseconds, from a loop over the same
+buffers: kernels that fit the L2 cache can lie above the DRAM roof. Prefill attention is causal; `step` is the context
+before the query tokens. A `window_size` of 0, or none, means that there is no window.
 """
 
 from typing import Any
@@ -15,6 +14,7 @@ from flows.ingest.document import format_value
 from flows.ingest.limits import refuse_inflated
 from flows.ingest.source_file import SourceFile
 from flows.intensity.costs import attention, linear
+from flows.intensity.terms import BYTES, Dtype
 from warehouse.errors import InputError, one_line
 
 _GEMM, _CONTEXT, _GENERATION = (
@@ -33,20 +33,21 @@ _ATTENTION: dict[str, Any] = {
     **dict.fromkeys(("batch_size", "isl", "num_heads", "num_key_value_heads", "head_dim", "step"), pl.Int64),
     **_TIMES,
 }
-# what a table calls an arithmetic -> our dtype, bytes of a weight, bytes of an activation
-_PRODUCTS = {
-    "float16": ("fp16", 2.0, 2.0),
-    "bfloat16": ("bf16", 2.0, 2.0),
-    "fp8": ("fp8", 1.0, 1.0),
-    "fp8_block": ("fp8", 1.0, 1.0),
-    "fp8_ootb": ("fp8", 1.0, 1.0),
-    "nvfp4": ("fp4", 0.5, 0.5),
-    "sq": ("int8", 1.0, 1.0),
-    "int8_wo": ("fp16", 1.0, 2.0),
-    "int4_wo": ("fp16", 0.5, 2.0),
+# gemm_dtype -> dtypes of the arithmetic, of weights, and of activations
+_PRODUCTS: dict[str, tuple[Dtype, Dtype, Dtype]] = {
+    "float16": ("fp16", "fp16", "fp16"),
+    "bfloat16": ("bf16", "bf16", "bf16"),
+    "fp8": ("fp8", "fp8", "fp8"),
+    "fp8_block": ("fp8", "fp8", "fp8"),
+    "fp8_ootb": ("fp8", "fp8", "fp8"),
+    "nvfp4": ("fp4", "fp4", "fp4"),
+    "sq": ("int8", "int8", "int8"),
+    "int8_wo": ("fp16", "int8", "fp16"),
+    "int4_wo": ("fp16", "int4", "fp16"),
 }
-_ATTENTIONS = {"float16": ("fp16", 2), "bfloat16": ("bf16", 2), "fp8": ("fp8", 1)}
-# what a device calls itself -> the catalog's id
+# attn_dtype -> dtype
+_ATTENTIONS: dict[str, Dtype] = {"float16": "fp16", "bfloat16": "bf16", "fp8": "fp8"}
+# name of a device in the tables -> its id in the catalog
 _DEVICES = {
     "NVIDIA A100-SXM4-80GB": "a100-80gb-sxm",
     "NVIDIA A100-SXM4-40GB": "a100-40gb-sxm",
@@ -62,28 +63,28 @@ _DEVICES = {
 
 
 def read_aiconfigurator(source: SourceFile, hardware_id: str, model_id: str | None) -> pl.LazyFrame:
-    """Return the kernels of a table, with the columns of a measurement file.
+    """Return one row per kernel of a table, with the columns of a measurement file.
 
     Parameters
     ----------
     source
         The table.
     hardware_id
-        The device that it was taken on, as the catalog calls it.
+        The device, by its id in the catalog.
     model_id
-        Not used: the kernels are of no model.
+        Not used: the kernels belong to no model.
 
     Raises
     ------
     InputError
-        The file is none of these tables, or has an arithmetic that is not known.
+        The file is not one of these tables, or has an unknown dtype.
     """
     del model_id
     is_product = "gemm_dtype" in _read_schema(source)
     refuse_inflated(source.path, _scan(source), source.size_bytes)
     table, names = _scan(source), _PRODUCTS if is_product else _ATTENTIONS
-    said = table.select("gemm_dtype" if is_product else "attn_dtype").unique().collect().to_series().to_list()
-    for dtype in said:
+    dtypes = table.select("gemm_dtype" if is_product else "attn_dtype").unique().collect().to_series().to_list()
+    for dtype in dtypes:
         if dtype not in names:
             raise InputError(f"{source.path}: dtype = {format_value(dtype)}: expected one of {', '.join(names)}")
     kernels = _select_products(table) if is_product else _select_attention(table, _is_prompt(source))
@@ -104,20 +105,21 @@ def read_aiconfigurator(source: SourceFile, hardware_id: str, model_id: str | No
 
 
 def find_device(source: SourceFile) -> str | None:
-    """Return the catalog's id of the device that a table names; None where it is not known."""
+    """Return the id of the device that a table names; None if the device is unknown."""
     return _DEVICES.get(_first_value(source, "device"))
 
 
 def name_parts(source: SourceFile) -> tuple[str, ...]:
-    """Return what tells a table from the others of its device: op, framework, version."""
+    """Return what distinguishes a table from others of its device: op, framework, version."""
     kind = "gemm" if "gemm_dtype" in _read_schema(source) else "prefill" if _is_prompt(source) else "decode"
     return kind, _first_value(source, "framework"), _first_value(source, "version")
 
 
 def _select_products(table: pl.LazyFrame) -> pl.LazyFrame:
-    dtype, weight, activation = (
-        pl.col("gemm_dtype").replace_strict({name: values[i] for name, values in _PRODUCTS.items()}) for i in range(3)
+    dtype, *operands = (
+        pl.col("gemm_dtype").replace_strict({name: dtypes[i] for name, dtypes in _PRODUCTS.items()}) for i in range(3)
     )
+    weight, activation = (operand.replace_strict(BYTES, return_dtype=pl.Float64) for operand in operands)
     m, k, n = (pl.col(name).cast(pl.Float64) for name in "mkn")
     cost = linear(m, k, n, weight=weight, activation=activation)
     return table.select(
@@ -134,22 +136,21 @@ def _select_products(table: pl.LazyFrame) -> pl.LazyFrame:
 
 
 def _select_attention(table: pl.LazyFrame, is_prompt: bool) -> pl.LazyFrame:
-    dtype, activation = (
-        pl.col("attn_dtype").replace_strict({name: values[i] for name, values in _ATTENTIONS.items()}) for i in range(2)
-    )
-    kv = pl.when(pl.col("kv_cache_dtype").str.contains("8")).then(1).otherwise(2)
+    dtype = pl.col("attn_dtype").replace_strict(_ATTENTIONS)
+    activation = dtype.replace_strict(BYTES, return_dtype=pl.Float64)
+    kv = pl.when(pl.col("kv_cache_dtype").str.contains("8")).then(BYTES["fp8"]).otherwise(BYTES["fp16"])
     q, before, d = (pl.col(name).cast(pl.Float64) for name in ("isl", "step", "head_dim"))
-    # 0 is no window; neither is one as long as the context
+    # a window of 0, or as long as the context, is none
     window = pl.col("window_size").fill_null(0)
     context = q + before
     seen = pl.when(window > 0).then(pl.min_horizontal(window, context)).otherwise(context)
-    # query token i sees `before` + i tokens, at most `seen`: the last ones all of them, those before them fewer
+    # query token i sees `before` + i tokens, but at most `seen`: the last `full` tokens see all of them
     full = pl.min_horizontal(q, context - seen + 1)
     growing = q - full
     attended = (full * seen + growing * (seen - 1) - growing * (growing - 1) / 2) / q
     heads, kv_heads = pl.col("num_heads"), pl.col("num_key_value_heads")
     kv_heads = pl.when(kv_heads > 0).then(kv_heads).otherwise(heads)
-    # the tokens that any query token of the window sees
+    # tokens that at least one query token sees
     cached = pl.min_horizontal(context, seen + q - 1)
     cost = attention(
         pl.col("batch_size").cast(pl.Float64), q, heads, kv_heads, d,
@@ -181,18 +182,18 @@ def _is_prompt(source: SourceFile) -> bool:
 def _first_value(source: SourceFile, column: str) -> str:
     value = _scan(source).select(column).head(1).collect()
     if value.is_empty():
-        raise InputError(f"{source.path}: no rows; expected one a kernel")
+        raise InputError(f"{source.path}: no rows; expected one per kernel")
     return str(value.item())
 
 
 def _scan(source: SourceFile) -> pl.LazyFrame:
-    """Return a table with all of its columns, typed; refuse what is none, or has no rows."""
+    """Return the columns of a table, typed; refuse other files."""
     given = _read_schema(source)
-    wanted = _PRODUCT if "gemm_dtype" in given else {**_ATTENTION, "op_name": pl.String}
-    lacking = [name for name in wanted if name not in given]
-    if lacking:
+    needed = _PRODUCT if "gemm_dtype" in given else {**_ATTENTION, "op_name": pl.String}
+    missing = [name for name in needed if name not in given]
+    if missing:
         raise InputError(
-            f"{source.path}: no column {lacking[0]}; expected a table of AIConfigurator: {', '.join(TABLES)}"
+            f"{source.path}: no column {missing[0]}; expected a table of AIConfigurator: {', '.join(TABLES)}"
         )
     optional = (
         []
@@ -204,7 +205,7 @@ def _scan(source: SourceFile) -> pl.LazyFrame:
         ]
     )
     return pl.scan_parquet(source.stored_at, glob=False).select(
-        *(pl.col(name).cast(dtype) for name, dtype in wanted.items()), *optional
+        *(pl.col(name).cast(dtype) for name, dtype in needed.items()), *optional
     )
 
 

@@ -1,30 +1,30 @@
-"""CSV exports of NVIDIA Nsight Compute (`ncu --csv`) into measurements, a row a kernel and memory level.
+"""CSV exports of NVIDIA Nsight Compute (`ncu --csv`) into measurements, one row per kernel and memory level.
 
-Both layouts are read: a row a metric (`ncu --csv --metrics ...`, `--page details`) and a column a metric, with a
-row of units below the names (`--page raw`). Lines before the table are skipped.
+Both layouts are read: one row per metric (`ncu --csv --metrics ...`, `--page details`), and one column per metric with
+a row of units below the names (`--page raw`). Lines before the table are skipped.
 
-Time is `gpu__time_duration`, or cycles over their rate. A level's bytes are `dram__bytes` (or read and written ones),
-`lts__t_bytes` and `l1tex__t_bytes`, all that was requested of it; where a kernel has none (TMA passes by L1), it has
-no row at that level. Counters per second count times the time, those per cycle times the cycles elapsed of a
-multiprocessor, which is what the roofline sections of Nsight Compute do (`SpeedOfLight_Hierarchical*.section`, with
-2025.3.1). FLOP of an instruction of a thread, from those sections:
+Time is `gpu__time_duration`, or cycles divided by their rate. The bytes of a level are `dram__bytes` (or the sum of
+read and written), `lts__t_bytes` and `l1tex__t_bytes`: all that was requested from it. A kernel without bytes at a
+level (TMA bypasses L1) has no row there. Counters per second are multiplied by the time, counters per cycle by the
+elapsed cycles of a multiprocessor, as in the roofline sections of Nsight Compute 2025.3.1
+(`SpeedOfLight_Hierarchical*.section`). Those sections also give the FLOP of a thread instruction:
 
-- FP64 and FP32: an add or a multiplication is 1, a multiply-add 2; twice that of the pairs of Blackwell (`ffma2`);
-- FP16: 2 and 4, since an instruction works on a pair. What works on a single number, works in BF16 or only sets a
-  register counts the same: no counter tells them apart.
+- FP64 and FP32: 1 for an add or a multiplication, 2 for a multiply-add; twice as many for pairs on Blackwell (`ffma2`);
+- FP16: 2 and 4, because an instruction works on a pair. Instructions on single numbers or in BF16, and those that only
+  set a register, count the same: no counter distinguishes them.
 
-Tensor cores: `sm__ops_path_tensor_src_*`, operations by the format of the factors, to which NVIDIA points
-(https://forums.developer.nvidia.com/t/285256). A multiply-add is two: on an H100, products of 2048 cubed counted
-2 * 2048**3 in FP64, TF32, FP16, BF16, FP8 and INT8. Zeros that a sparse product skips are counted. Where a counter
-is of several formats, its dtype is the widest that the device has. One-bit products are not counted.
+Tensor cores: `sm__ops_path_tensor_src_*`, operations by format of the factors, as NVIDIA recommends
+(https://forums.developer.nvidia.com/t/285256). A multiply-add counts as two: on an H100, GEMMs of 2048 x 2048 x 2048
+counted 2 * 2048**3 in FP64, TF32, FP16, BF16, FP8 and INT8. Zeros that a sparse GEMM skips are counted. If a counter
+covers several formats, its dtype is the widest one that the device has. One-bit GEMMs are not counted.
 
 `sm__inst_executed_pipe_tensor` counts instructions. On compute capability 7.0 each is 512 FLOP, as in the tensor
-section of 2020 (https://gitlab.com/NERSC/roofline-on-nvidia-gpus): two a cycle make the 1024 of
-https://cvw.cac.cornell.edu/gpu-architecture/gpu-example-tesla-v100/tensor_cores. Elsewhere they differ by shape.
+section of 2020 (https://gitlab.com/NERSC/roofline-on-nvidia-gpus): two per cycle make the 1024 of
+https://cvw.cac.cornell.edu/gpu-architecture/gpu-example-tesla-v100/tensor_cores. On other devices they differ by shape.
 """
 
 import re
-from collections.abc import Iterable, Set
+from collections.abc import Iterable, Set, Sized
 from pathlib import Path
 
 import polars as pl
@@ -43,27 +43,27 @@ COLLECT = (
 _HEADER = re.compile(rb'^(\xef\xbb\xbf)?"?ID"?,.*"?Kernel Name"?')
 _NUMBER = r"^(\d{1,3}(,\d{3})+|\d+)(\.\d*)?([eE][+-]?\d+)?$"
 _LARGEST = 1e30
-_ABSENT = ("", "n/a", "nan", "no data")  # what a metric says that the device does not have
+_ABSENT = ("", "n/a", "nan", "no data")  # values of metrics that the device does not have
 _CONTROL = r"[\x00-\x1f\x7f-\x9f]"
-_NESTED = 16  # templates in templates
-_LONGEST_NAME = 100
+_MAX_NESTED = 16  # templates in templates
+_MAX_NAME_LENGTH = 100
 
 _DEVICE = "device__attribute_display_name"
-_TIME = ("gpu__time_duration.sum", "Duration")  # the second is its label on the details page
+_TIME = ("gpu__time_duration.sum", "Duration")  # the second is the label on the details page
 _CYCLES = {f"{unit}__cycles_elapsed.avg": f"{unit}__cycles_elapsed.avg.per_second" for unit in ("sm", "smsp")}
 _LEVELS = {"dram": "dram__bytes", "l2": "lts__t_bytes", "l1": "l1tex__t_bytes"}
 _READ, _WRITTEN = "dram__bytes_read", "dram__bytes_write"
-# dtype -> instruction of a thread -> its FLOP
+# dtype -> thread instruction -> its FLOP
 _THREAD = {
     "fp64": {"dadd": 1, "dmul": 1, "dfma": 2},
     "fp32": {"fadd": 1, "fmul": 1, "ffma": 2, "fadd2": 2, "fmul2": 2, "ffma2": 4},
     "fp16": {"hadd": 2, "hmul": 2, "hfma": 4},
 }
-# dtype -> formats of factors and results in names of counters, those that one device has side by side
+# dtype -> formats of factors and results in the names of counters, all those that one device can have
 _TENSOR = {
     "fp64": ("fp64",),
     "tf32": ("tf32_dst_fp32",),
-    "fp16": ("fp16", "fp16_dst_fp16", "fp16_dst_fp32", "fp16_bf16_tf32_dst_fp32"),  # the last on Turing: FP16 alone
+    "fp16": ("fp16", "fp16_dst_fp16", "fp16_dst_fp32", "fp16_bf16_tf32_dst_fp32"),  # the last on Turing: only FP16
     "bf16": ("bf16_dst_fp32",),
     "fp8": ("fp8", "fp8_dst_fp16", "fp8_dst_fp32", "fp4_fp6_fp8_dst_fp16", "fp4_fp6_fp8_dst_fp32"),
     "fp6": ("fp4_fp6_dst_fp16", "fp4_fp6_dst_fp32"),
@@ -89,7 +89,7 @@ _TENSOR_INSTRUCTIONS = [
 ]
 _VOLTA, _FLOP_ON_VOLTA = "7.0", 512
 
-# how a counter is given -> what makes a number of a launch of it
+# form of a counter -> factor that makes a number per launch of it
 _FORMS = {".sum": pl.lit(1.0), ".sum.per_second": pl.col("seconds"), ".sum.per_cycle_elapsed": pl.col("cycles")}
 _COUNTERS = (
     *_LEVELS.values(), _READ, _WRITTEN, *(name for names in _THREAD_COUNTERS.values() for name in names),
@@ -108,22 +108,22 @@ _EXAMPLES = {"time": "ns, usecond", "bytes": "byte, Mbyte, Gbyte/s", "count": "i
 
 
 def read_nsight(source: SourceFile, hardware_id: str, model_id: str | None) -> pl.DataFrame:
-    """Return a row a kernel and memory level, with the columns of a measurement file.
+    """Return one row per kernel and memory level, with the columns of a measurement file.
 
-    Launches of one kernel with one grid and block are one row. Its dtype is the one with the most FLOP, its FLOP are
-    those of all dtypes; a kernel without any has "fp32".
+    Launches of a kernel with the same grid and block are one row. Its FLOP are those of all dtypes, its dtype is the
+    one with the most FLOP; a kernel without FLOP has "fp32".
 
     Parameters
     ----------
     source
-        The CSV, of any size: it is read in parts.
+        The CSV, of any size: it is read in batches.
     hardware_id, model_id
-        The device that it was taken on and the model that ran: the file says neither.
+        The device and the model, which the file does not name.
 
     Raises
     ------
     InputError
-        The file is no export of Nsight Compute, or lacks metrics; the message says how to collect them.
+        The file is not an export of Nsight Compute, or lacks metrics. The message says how to collect them.
     """
     path = source.path
     try:
@@ -161,7 +161,7 @@ def read_nsight(source: SourceFile, hardware_id: str, model_id: str | None) -> p
 
 
 def _read_launches(path: Path) -> tuple[pl.DataFrame, set[str]]:
-    """Return a row a launch with a column a metric, in seconds, bytes and counts, and which metrics have numbers."""
+    """Return one row per launch, one column per metric (seconds, bytes, counts), and the metrics that have numbers."""
     lines = _scan_metrics(path)
     text = pl.col("Metric Value").str.strip_chars().str.strip_prefix("(!) ")
     value = text.str.replace_all(",", "").cast(pl.Float64, strict=False)
@@ -205,18 +205,18 @@ def _read_launches(path: Path) -> tuple[pl.DataFrame, set[str]]:
 
 
 def _scan_metrics(path: Path) -> pl.LazyFrame:
-    """Return a row a launch and metric that is of use here, of either layout."""
+    """Return one row per launch and metric that is used here, from either layout."""
     table = pl.scan_csv(
         path, skip_lines=_count_lines_before_header(path), infer_schema=False, encoding="utf8-lossy", glob=False,
         truncate_ragged_lines=True,
     )  # fmt: skip
     names = table.collect_schema().names()
-    keys = ("ID", "Process ID", "Kernel Name", "Block Size", "Grid Size", "CC")  # early versions have not all
+    keys = ("ID", "Process ID", "Kernel Name", "Block Size", "Grid Size", "CC")  # early versions lack some
     keyed = [pl.col(name) if name in names else pl.lit("").alias(name) for name in keys]
     if "Metric Name" in names:
-        lacking = [name for name in ("Metric Unit", "Metric Value") if name not in names]
-        if lacking:
-            raise InputError(f'{path}: no column "{lacking[0]}"; expected Nsight Compute\'s CSV')
+        missing = [name for name in ("Metric Unit", "Metric Value") if name not in names]
+        if missing:
+            raise InputError(f'{path}: no column "{missing[0]}"; expected Nsight Compute\'s CSV')
         lines = table.select(*keyed, "Metric Name", "Metric Unit", "Metric Value")
     else:
         metrics = [name for name in names if name in _METRICS]
@@ -232,7 +232,7 @@ def _scan_metrics(path: Path) -> pl.LazyFrame:
     return (
         lines.filter(pl.col("Metric Name").is_in(_METRICS), pl.col("Kernel Name") != "")
         .with_columns(
-            # names of units, output of the program or a second header have no number there
+            # rows of units, output of the program and repeated headers have no number here
             pl.col("ID").cast(pl.Int64, strict=False),
             pl.exclude("ID").fill_null(""),
         )
@@ -247,11 +247,11 @@ def _count_lines_before_header(path: Path) -> int:
             if _HEADER.match(line):
                 return skipped
             skipped += line.endswith(b"\n")
-    raise InputError(f'{path}: no line with "ID" and "Kernel Name"; expected Nsight Compute\'s CSV, of: {COLLECT}')
+    raise InputError(f'{path}: no line with "ID" and "Kernel Name"; expected Nsight Compute\'s CSV, from: {COLLECT}')
 
 
 def _find_scale(metric: str, unit: str, path: Path) -> float:
-    """Return what makes seconds, bytes, counts, or a rate of them by second or cycle, of a metric's numbers."""
+    """Return the factor that converts a metric to seconds, bytes or counts, or to a rate per second or cycle."""
     what = "time" if metric in _TIME else "bytes" if "bytes" in metric else "count"
     scales = _SCALES[what]
     amount, per, divisor = re.sub("[hH]z$", "cycle/s", unit.strip()).partition("/")
@@ -261,48 +261,27 @@ def _find_scale(metric: str, unit: str, path: Path) -> float:
     elif per and metric.endswith(".per_cycle_elapsed"):
         divisors = {"cycle": 1.0}
     if amount not in scales or divisor not in divisors:
-        raise InputError(f"{path}: {metric}: unit {format_value(unit)}: expected one as {_EXAMPLES[what]}")
+        raise InputError(f"{path}: {metric}: unit {format_value(unit)}: expected e.g. {_EXAMPLES[what]}")
     return scales[amount] / divisors[divisor]
 
 
 def _count_work(launches: pl.DataFrame, known: Set[str], path: Path) -> pl.DataFrame:
-    """Return a row a launch with its seconds, FLOP by dtype and bytes by level."""
+    """Return one row per launch with its seconds, FLOP by dtype and bytes by level."""
     duration = [pl.col(name) for name in _TIME if name in known]
     cycles = [pl.col(name) for name in _CYCLES if name in known]
     if duration:
         cycles += [pl.col(rate) * pl.coalesce(duration) for rate in _CYCLES.values() if rate in known]
     seconds = duration + [pl.col(name) / pl.col(rate) for name, rate in _CYCLES.items() if {name, rate} <= known]
     usable = known if cycles else {name for name in known if not name.endswith(".per_cycle_elapsed")}
-
-    moved = {level: _counter_forms([counter], usable) for level, counter in _LEVELS.items()}
-    read, written = _counter_forms([_READ], usable), _counter_forms([_WRITTEN], usable)
-    if read and written:
-        moved["dram"].append(pl.coalesce(read) + pl.coalesce(written))
-    levels = {level: pl.coalesce(forms) for level, forms in moved.items() if forms}
-
-    work = _flop_expressions(usable)
-    missing = [
-        what
-        for what, there in {
-            "time (gpu__time_duration.sum)": seconds,
-            "bytes (dram__bytes.sum, lts__t_bytes.sum or l1tex__t_bytes.sum)": levels,
-            "FLOP (sm__sass_thread_inst_executed_op_ffma_pred_on.sum and others)": work,
-        }.items()
-        if not there
-    ]
-    if missing:
-        raise InputError(f"{path}: no metric of {', of '.join(missing)}; collect them with: {COLLECT}")
+    levels, work = _byte_expressions(usable), _flop_expressions(usable)
+    _refuse_missing(seconds, levels, work, path)
     launches = launches.with_columns(seconds=pl.coalesce(seconds)).with_columns(
         cycles=pl.coalesce(cycles) if cycles else pl.lit(None, pl.Float64)
     )
     instructions = [form for name in _TENSOR_INSTRUCTIONS for form in _counter_forms([name], usable)]
     if instructions and not any(name.startswith(_TENSOR_PATH) for name in usable):
         count = pl.max_horizontal(instructions)
-        for kernel in launches.filter(count > 0, pl.col("CC") != _VOLTA)["Kernel Name"].head(1):
-            raise InputError(
-                f"{path}: {format_value(kernel)}: sm__inst_executed_pipe_tensor counts instructions, whose FLOP are"
-                f" known for compute capability {_VOLTA} only; collect sm__ops_path_tensor_src_* with: {COLLECT}"
-            )
+        _refuse_uncounted(launches.filter(count > 0, pl.col("CC") != _VOLTA), path)
         work.setdefault("fp16", []).append(_FLOP_ON_VOLTA * count)
     return launches.select(
         "Kernel Name", "Block Size", "Grid Size", "device_name", "seconds",
@@ -311,8 +290,38 @@ def _count_work(launches: pl.DataFrame, known: Set[str], path: Path) -> pl.DataF
     ).filter(pl.col("seconds") > 0, pl.col("seconds").is_finite())  # fmt: skip
 
 
+def _refuse_missing(seconds: Sized, levels: Sized, work: Sized, path: Path) -> None:
+    """Raise `InputError` if a file has no metric of time, bytes or FLOP."""
+    needed = {
+        "time (gpu__time_duration.sum)": seconds,
+        "bytes (dram__bytes.sum, lts__t_bytes.sum or l1tex__t_bytes.sum)": levels,
+        "FLOP (sm__sass_thread_inst_executed_op_ffma_pred_on.sum and others)": work,
+    }
+    missing = [name for name, found in needed.items() if not len(found)]
+    if missing:
+        raise InputError(f"{path}: no metric of {', of '.join(missing)}; collect them with: {COLLECT}")
+
+
+def _refuse_uncounted(launches: pl.DataFrame, path: Path) -> None:
+    """Raise `InputError` for the first launch that used tensor cores without counting their FLOP."""
+    for kernel in launches["Kernel Name"].head(1):
+        raise InputError(
+            f"{path}: {format_value(kernel)}: sm__inst_executed_pipe_tensor counts instructions, whose FLOP are"
+            f" known for compute capability {_VOLTA} only; collect sm__ops_path_tensor_src_* with: {COLLECT}"
+        )
+
+
+def _byte_expressions(known: Set[str]) -> dict[str, pl.Expr]:
+    """Return the bytes at each level that is counted."""
+    moved = {level: _counter_forms([counter], known) for level, counter in _LEVELS.items()}
+    read, written = _counter_forms([_READ], known), _counter_forms([_WRITTEN], known)
+    if read and written:
+        moved["dram"].append(pl.coalesce(read) + pl.coalesce(written))
+    return {level: pl.coalesce(forms) for level, forms in moved.items() if forms}
+
+
 def _flop_expressions(known: Set[str]) -> dict[str, list[pl.Expr]]:
-    """Return, by dtype, the FLOP of each kind of instruction that is counted."""
+    """Return, by dtype, the FLOP of each instruction that is counted."""
     work: dict[str, list[pl.Expr]] = {}
     for dtype, instructions in _THREAD.items():
         for op, flop in instructions.items():
@@ -331,12 +340,12 @@ def _flop_expressions(known: Set[str]) -> dict[str, list[pl.Expr]]:
 
 
 def _counter_forms(counters: Iterable[str], known: Set[str]) -> list[pl.Expr]:
-    """Return the number of a launch of some counters that are the same, in each form that the file has."""
+    """Return the number per launch of equivalent counters, in each form that the file has."""
     return [pl.col(name + form) * by for name in counters for form, by in _FORMS.items() if name + form in known]
 
 
 def _merge_launches(launches: pl.DataFrame) -> pl.DataFrame:
-    """Return a row a kernel, grid, block and level."""
+    """Return one row per kernel, grid, block and level."""
     dtypes = [name for name in _DTYPES if name in launches.columns]
     levels = [name for name in _LEVELS if name in launches.columns]
     largest = pl.max_horizontal(dtypes)
@@ -352,7 +361,7 @@ def _merge_launches(launches: pl.DataFrame) -> pl.DataFrame:
         .with_row_index("row")
         .with_columns(
             op=_shorten(pl.col("Kernel Name")),
-            device_name=pl.col("device_name").str.replace_all(_CONTROL, "").str.slice(0, _LONGEST_NAME),
+            device_name=pl.col("device_name").str.replace_all(_CONTROL, "").str.slice(0, _MAX_NAME_LENGTH),
             flops=pl.sum_horizontal(dtypes),
             dtype=pl.coalesce(
                 *(pl.when(pl.col(name) == largest, largest > 0).then(pl.lit(name)) for name in dtypes), pl.lit("fp32")
@@ -372,9 +381,11 @@ def _merge_launches(launches: pl.DataFrame) -> pl.DataFrame:
 
 
 def _shorten(name: pl.Expr) -> pl.Expr:
-    """Return a kernel's name without the arguments of templates, parameters, `void` and anonymous namespaces."""
+    """Return the name of a kernel without template arguments, parameters, `void` and anonymous namespaces."""
     short = name.str.replace_all(r"(<unnamed>|\(anonymous namespace\))::", "").str.replace_all(_CONTROL, "")
-    for _ in range(_NESTED):
+    for _ in range(_MAX_NESTED):
         short = short.str.replace_all("<[^<>]*>", "")
-    short = short.str.replace("[(<].*$", "").str.replace(r"^void\s+", "").str.slice(0, _LONGEST_NAME).str.strip_chars()
+    short = (
+        short.str.replace("[(<].*$", "").str.replace(r"^void\s+", "").str.slice(0, _MAX_NAME_LENGTH).str.strip_chars()
+    )
     return pl.when(short != "").then(short).otherwise(pl.lit("kernel"))

@@ -1,10 +1,9 @@
 """Traces of PyTorch's profiler (`export_chrome_trace`, with `record_shapes=True`) into measurements.
 
-A trace can be gigabytes of events: they are streamed, and of each only numbers are kept. A kernel
-bears the external id of the innermost op that launched it, so `aten::addmm` has those of
-`aten::linear`: the time of an op is the sum over its own kernels, copies and fills. Where the trace
-knows no GPU, it is the duration of the op itself. All elements of an op count with the width of its
-first matrix, as in the plans of `flows.measure.standalone`.
+A trace can have gigabytes of events: they are streamed, and only numbers are kept. A kernel has the external id of the
+innermost op that launched it, so the kernels of `aten::linear` belong to `aten::addmm`: the time of an op is the sum
+over its own kernels, copies and fills. If the trace has no GPU, it is the duration of the op itself. All elements of an
+op have the width of its first matrix, as in the plans of `flows.measure.standalone`.
 """
 
 import gzip
@@ -16,30 +15,30 @@ from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from decimal import Decimal
 from pathlib import Path
-from typing import IO, Any, NamedTuple
+from typing import Any, NamedTuple
 
 import ijson
 import numpy as np
 import polars as pl
 
-from flows.ingest.limits import MAX_TEXT_BYTES, MAX_UNPACK_RATIO, UNPACK_BYTES
+from flows.ingest.profiles.json_stream import CHUNK, open_json
 from flows.ingest.source_file import SourceFile
 from flows.intensity.costs import attention, linear
+from flows.intensity.terms import BYTES, Dtype
 from warehouse.errors import InputError, one_line
 
-# Categories of events, with those of PyTorch before 1.11.
+# Categories of events; the second names are those of PyTorch before 1.11.
 _OF_HOST = frozenset({"cpu_op", "Operator"})
 _OF_DEVICE = frozenset({"kernel", "Kernel", "gpu_memcpy", "Memcpy", "gpu_memset", "Memset"})
-_DTYPES = {
+_DTYPES: Mapping[str, Dtype] = {
     "double": "fp64", "float": "fp32", "c10::Half": "fp16", "c10::BFloat16": "bf16", "signed char": "int8",
     "c10::Float8_e4m3fn": "fp8", "c10::Float8_e5m2": "fp8", "c10::Float8_e4m3fnuz": "fp8",
     "c10::Float8_e5m2fnuz": "fp8",
 }  # fmt: skip
-_BYTES = {"fp64": 8, "fp32": 4, "tf32": 4, "fp16": 2, "bf16": 2, "fp8": 1, "int8": 1}
-# Parts of the names of kernels that multiply fp32 in tf32.
+# Parts of the names of kernels that compute fp32 in tf32.
 _TF32 = ("tf32", "s1688gemm")
 
-# product -> places of its first matrix and of what is added to it, among the inputs
+# GEMM -> positions of its first matrix and of the added tensor among its inputs
 _PRODUCTS: dict[str, tuple[int, int | None]] = {
     "aten::mm": (0, None),
     "aten::addmm": (1, 0),
@@ -50,18 +49,18 @@ _PRODUCTS: dict[str, tuple[int, int | None]] = {
     "aten::_scaled_mm": (0, 4),
     "aten::_int_mm": (0, None),
 }
-_BETA = 3  # place of the factor of what is added
+_BETA = 3  # position of the factor of the added tensor
 
 
 class _Fused(NamedTuple):
-    """Where a fused attention op keeps what."""
+    """Where a fused attention op has its inputs."""
 
-    heads_first: bool  # heads before tokens
-    causal: tuple[int, ...]  # places of the kind of mask, that of recent versions first
+    heads_first: bool  # in tensors, heads come before tokens
+    causal: tuple[int, ...]  # positions of the kind of mask, in recent versions first
     mask: int | None = None
     windows: slice = slice(0)
-    masks: tuple[str, ...] = ("False", "True")  # what can stand there, not causal first
-    aligns_ends: bool = False  # with fewer queries than keys, the last query sees all
+    masks: tuple[str, ...] = ("False", "True")  # values of the kind of mask, not causal first
+    aligns_ends: bool = False  # with fewer queries than keys, the last query sees all keys
 
 
 _FUSED = {
@@ -78,14 +77,14 @@ _UNKNOWN_MASK = "; taken as not causal, the trace does not say"
 _MASKED = "; with a mask, counted as if it had none"
 _ALIGNS_ENDS = "2"
 
-_MOST_SIZES, _MOST = 8, 2**40
-_LARGEST = 1e18
-_LONGEST = 400
+_MAX_DIMENSIONS, _MAX_SIZE = 8, 2**40
+_MAX_NUMBER = 1e18
+_MAX_LENGTH = 400
 _TIMES = (1e-9, 1e5)  # seconds
 
 
 class _Shape(NamedTuple):
-    """What tells the rows of a trace apart, beside the arithmetic of their kernels."""
+    """What distinguishes the rows of a trace, besides the arithmetic of their kernels."""
 
     op: str
     op_group: str
@@ -95,7 +94,7 @@ class _Shape(NamedTuple):
     k: int
     n: int
     matrices: int = 1
-    added: int = 0  # elements that are added to a product
+    added: int = 0  # elements that are added to the result of a GEMM
     phase: str | None = None
     batch_size: int | None = None
     sequence_length: int | None = None
@@ -115,49 +114,49 @@ _SCHEMA: dict[str, Any] = {
 
 
 class _Head(NamedTuple):
-    """What a trace says before its events."""
+    """What a trace has before its events."""
 
-    events: str  # where they are, as ijson names it
+    events: str  # path to the events, in the notation of ijson
     devices: list[str]
     versions: list[str]
 
 
 def read_torch_profiler(source: SourceFile, hardware_id: str, model_id: str | None) -> pl.DataFrame:
-    """Return a row a distinct op and shape, with the columns of a measurement file.
+    """Return one row per distinct op and shape, with the columns of a measurement file.
 
     Parameters
     ----------
     source
         The trace, JSON or gzipped JSON.
     hardware_id, model_id
-        The device that it was taken on, and the model that ran: the file says neither.
+        The device and the model, which the file does not name.
 
     Raises
     ------
     InputError
-        The file is no trace, or none with shapes, or has no product and no fused attention.
+        The file is not a trace with shapes, or has neither a GEMM nor fused attention.
     """
     path = source.path
     with _refuse_broken(path):
         head = _read_head(path)
         events = _Events()
-        with _open_trace(path) as file:
-            for event in ijson.items(file, head.events, buf_size=_Guarded.CHUNK):
+        with open_json(path) as file:
+            for event in ijson.items(file, head.events, buf_size=CHUNK):
                 events.add(event)
     if not events.has_sizes:
-        raise InputError(f'{path}: no op with "Input Dims"; expected a trace that was recorded with record_shapes=True')
+        raise InputError(f'{path}: no op with "Input Dims"; expected a trace recorded with record_shapes=True')
     if not events.shapes:
         known = ", ".join([*_PRODUCTS, *_FUSED])
         raise InputError(f"{path}: no op of a known kind, shape and dtype; expected one of {known}")
     if head.devices and not events.has_kernels:
         raise InputError(
-            f'{path}: no event of category "kernel" although it names a GPU; expected a trace that was recorded with'
-            " ProfilerActivity.CUDA, or where no GPU is visible"
+            f'{path}: no event of category "kernel" although it names a GPU; expected a trace recorded with'
+            " ProfilerActivity.CUDA, or without a visible GPU"
         )
     rows = _summarize_shapes(events)
     if rows.is_empty():
         raise InputError(
-            f'{path}: no kernel with the "External id" of a product or a fused attention; expected ops that run'
+            f'{path}: no kernel with the "External id" of a GEMM or fused attention; expected ops that run'
             " outside of CUDA graphs, traced with ProfilerActivity.CPU and CUDA"
         )
     clock = "kernel times" if events.has_kernels else "durations of ops on the CPU"
@@ -178,74 +177,25 @@ def read_torch_profiler(source: SourceFile, hardware_id: str, model_id: str | No
     )  # fmt: skip
 
 
-class _Guarded:
-    """JSON that is read no further where it is nested too deeply, or has a number or a text that is too long.
-
-    ijson takes memory by the square of the depth and time by that of a text's length, and its C backend crashes on
-    integers of more digits than Python reads. A gzip may unpack to so many bytes.
-    """
-
-    CHUNK = 4096  # small, for depth is looked at once a chunk
-    _DEEPEST = 100
-    _ESCAPED = re.compile(rb"\\.", re.DOTALL)
-    _LONG_NUMBER = re.compile(rb"[0-9]{300}")
-
-    def __init__(self, file: IO[bytes] | gzip.GzipFile, most_bytes: float = math.inf) -> None:
-        self._file, self._depth, self._in_text, self._rest = file, 0, False, b""
-        self._left, self._length = most_bytes, 0
-
-    def read(self, size: int = -1, /) -> bytes:
-        """Return the next bytes."""
-        chunk = self._file.read(min(size, self.CHUNK) if size >= 0 else self.CHUNK)
-        self._left -= len(chunk)
-        if self._left < 0:
-            raise ValueError(f"unpacks to more than {MAX_UNPACK_RATIO} times its size")
-        text = self._ESCAPED.sub(b"", self._rest + chunk)
-        self._rest = b"\\" if text.endswith(b"\\") else b""
-        parts = text.split(b'"')
-        self._length = self._length + len(chunk) if self._in_text and len(parts) == 1 else 0
-        if self._length > MAX_TEXT_BYTES:
-            raise ValueError(f"a text of more than {MAX_TEXT_BYTES} bytes")
-        plain = b" ".join(parts[self._in_text :: 2])
-        self._in_text ^= len(parts) % 2 == 0
-        self._depth += sum(plain.count(sign) for sign in (b"[", b"{")) - sum(plain.count(sign) for sign in (b"]", b"}"))
-        if self._depth > self._DEEPEST:
-            raise ValueError("nested too deeply")
-        if self._LONG_NUMBER.search(plain):
-            raise ValueError("a number of hundreds of digits")
-        return chunk
-
-
-@contextmanager
-def _open_trace(path: Path) -> Iterator[_Guarded]:
-    with path.open("rb") as file:
-        is_packed = file.read(2) == b"\x1f\x8b"
-        file.seek(0)
-        if is_packed:
-            yield _Guarded(gzip.GzipFile(fileobj=file), max(UNPACK_BYTES, MAX_UNPACK_RATIO * path.stat().st_size))
-        else:
-            yield _Guarded(file)
-
-
 @contextmanager
 def _refuse_broken(path: Path) -> Iterator[None]:
-    """Raise `InputError` for whatever can be wrong with a file's bytes."""
+    """Raise `InputError` for whatever can be wrong with the bytes of a file."""
     broken = (ijson.JSONError, gzip.BadGzipFile, zlib.error, EOFError, ValueError, ArithmeticError, RecursionError)
     try:
         yield
     except broken as error:
-        said = one_line(re.split(r"\n|\\n", str(error))[0].removeprefix("b'"))[:200]
-        raise InputError(f"{path}: broken JSON: {said}; expected a whole trace of PyTorch's profiler") from None
+        reason = one_line(re.split(r"\n|\\n", str(error))[0].removeprefix("b'"))[:200]
+        raise InputError(f"{path}: broken JSON: {reason}; expected a whole trace of PyTorch's profiler") from None
     except OSError as error:
         raise InputError(f"{path}: cannot be read: {error.strerror or error}") from None
 
 
 def _read_head(path: Path) -> _Head:
-    """Return what stands before the events: an object has them in a field, or a list is all there is."""
+    """Return what comes before the events, which are a field of an object, or the whole document."""
     devices: list[str] = []
     versions: dict[str, object] = {}
-    with _open_trace(path) as file:
-        for place, token, value in ijson.parse(file, buf_size=_Guarded.CHUNK):
+    with open_json(path) as file:
+        for place, token, value in ijson.parse(file, buf_size=CHUNK):
             if token == "start_array" and place in ("", "traceEvents"):
                 return _Head(f"{place}.item".removeprefix("."), devices, [f"{k} {v}" for k, v in versions.items()])
             if place in ("deviceProperties.item.name", "computeProperties.item.name") and token == "string":
@@ -256,7 +206,7 @@ def _read_head(path: Path) -> _Head:
 
 
 class _Events:
-    """The events of a trace that count, as columns."""
+    """The relevant events of a trace, as columns."""
 
     def __init__(self) -> None:
         self.has_sizes = self.has_kernels = False
@@ -267,7 +217,7 @@ class _Events:
         self._kernels: dict[str, array[Any]] = {"id": array("q"), "us": array("d"), "is_tf32": array("b")}
 
     def add(self, event: object) -> None:
-        """Keep what is needed of an event."""
+        """Keep the needed numbers of an event."""
         if not isinstance(event, dict):
             return
         category, name, args = event.get("cat"), event.get("name"), event.get("args")
@@ -294,16 +244,16 @@ class _Events:
         if shape is None or start is None or time is None:
             return
         identity = _external_id(args)
-        place = self.shapes.setdefault(shape, len(self.shapes))
+        position = self.shapes.setdefault(shape, len(self.shapes))
         thread = self._threads.setdefault(f"{event.get('pid')} {event.get('tid')}", len(self._threads))
-        values = (-1 if identity is None else identity, place, thread, start, time)
+        values = (-1 if identity is None else identity, position, thread, start, time)
         for column, value in zip(self._ops.values(), values, strict=True):
             column.append(value)
 
     def ops(self) -> pl.DataFrame:
-        """Return the ops in which there is no other op that is counted.
+        """Return the ops that contain no other op that is counted.
 
-        An id that stands twice, as in traces that were merged, says of no kernel whose it is.
+        Ops whose id occurs twice, as in merged traces, are left out: their kernels cannot be assigned.
         """
         following = {name: pl.col(name).shift(-1) for name in ("thread", "start", "us")}
         middle = following["start"] + following["us"] / 2  # ends are rounded
@@ -315,7 +265,7 @@ class _Events:
         )
 
     def kernels(self) -> pl.DataFrame:
-        """Return a row an op that launched kernels: the time of all of them."""
+        """Return one row per op that launched kernels, with the time of all of them."""
         return (
             pl.DataFrame({name: np.asarray(column) for name, column in self._kernels.items()})
             .group_by("id")
@@ -324,7 +274,7 @@ class _Events:
 
 
 def _summarize_shapes(events: _Events) -> pl.DataFrame:
-    """Return the times and costs of each shape."""
+    """Return one row per shape and arithmetic, with times and costs."""
     ops = events.ops()
     if events.has_kernels:
         runs = ops.drop("us").join(events.kernels(), on="id")
@@ -332,7 +282,7 @@ def _summarize_shapes(events: _Events) -> pl.DataFrame:
         runs = ops.with_columns(is_tf32=pl.lit(value=False))
     time = pl.col("us") / 1e6
     shapes = pl.DataFrame(list(events.shapes), schema=_SCHEMA, orient="row").with_row_index("shape")
-    of_fp32 = [place for shape, place in events.shapes.items() if shape.dtype == "fp32"]
+    of_fp32 = [position for shape, position in events.shapes.items() if shape.dtype == "fp32"]
     return (
         runs.filter(time.is_between(*_TIMES))
         .group_by("shape", is_tf32=pl.col("is_tf32") & pl.col("shape").is_in(of_fp32))
@@ -345,7 +295,7 @@ def _summarize_shapes(events: _Events) -> pl.DataFrame:
 
 
 def _cost_columns() -> dict[str, pl.Expr]:
-    width = pl.col("dtype").replace_strict(_BYTES, return_dtype=pl.Float64)
+    width = pl.col("dtype").replace_strict(BYTES, return_dtype=pl.Float64)
     m, k, n, matrices, added, b, q, s, heads, kv_heads, d, value_d, attended = (
         pl.col(name).cast(pl.Float64)
         for name in (
@@ -365,50 +315,50 @@ def _cost_columns() -> dict[str, pl.Expr]:
 
 
 def _find_shape(name: str, args: Mapping[str, object]) -> _Shape | None:
-    """Return the shape of an op, or nothing where the trace does not tell it or it is of another kind."""
+    """Return the shape of an op; None if the trace does not show it or the op is of another kind."""
     sizes, types = [_tensor_sizes(each) for each in _input_dims(args)], args.get("Input type")
-    place = _PRODUCTS[name][0] if name in _PRODUCTS else 0
-    given = types[place] if isinstance(types, list) and place < len(types) else None
+    position = _PRODUCTS[name][0] if name in _PRODUCTS else 0
+    given = types[position] if isinstance(types, list) and position < len(types) else None
     dtype = _DTYPES.get(given) if isinstance(given, str) else None
     if dtype is None:
         return None
     concrete = args.get("Concrete Inputs")
-    said = concrete if isinstance(concrete, list) else []
+    inputs = concrete if isinstance(concrete, list) else []
     op = name.removeprefix("aten::")
-    return _product_shape(op, sizes, dtype, said) if name in _PRODUCTS else _attention_shape(op, sizes, dtype, said)
+    return _product_shape(op, sizes, dtype, inputs) if name in _PRODUCTS else _attention_shape(op, sizes, dtype, inputs)
 
 
-def _product_shape(op: str, sizes: Sequence[tuple[int, ...]], dtype: str, said: Sequence[object]) -> _Shape | None:
-    first, place = _PRODUCTS[f"aten::{op}"]
+def _product_shape(op: str, sizes: Sequence[tuple[int, ...]], dtype: str, inputs: Sequence[object]) -> _Shape | None:
+    first, position = _PRODUCTS[f"aten::{op}"]
     left, right = (*sizes[first : first + 2], (), ())[:2]
-    if op == "linear":  # its weights lie a row an output
+    if op == "linear":  # its weights have one row per output
         right = right[::-1]
     if not (left[:-1] and right[:-1]) or left[-1] != right[-2] or right[:-2] not in ((), left[:-2]):
         return None
-    addend = sizes[place] if place is not None and place < len(sizes) else ()
-    is_read = addend and (place != 0 or _text_at(said, _BETA) not in ("0", "0."))
+    addend = sizes[position] if position is not None and position < len(sizes) else ()
+    is_read = addend and (position != 0 or _text_at(inputs, _BETA) not in ("0", "0."))
     m, matrices, added = math.prod(left[:-1]), math.prod(right[:-2]), math.prod(addend) if is_read else 0
-    if max(m, matrices, added) >= _MOST:
+    if max(m, matrices, added) >= _MAX_SIZE:
         return None
     return _Shape(op, "custom", "linear", dtype, m, left[-1], right[-1], matrices, added)
 
 
-def _attention_shape(op: str, sizes: Sequence[tuple[int, ...]], dtype: str, said: Sequence[object]) -> _Shape | None:
+def _attention_shape(op: str, sizes: Sequence[tuple[int, ...]], dtype: str, inputs: Sequence[object]) -> _Shape | None:
     fused = _FUSED[f"aten::{op}"]
     query, key, value = (*sizes[:3], (), (), ())[:3]
-    others = [each for place, each in enumerate(sizes[3:], start=3) if place != fused.mask]
-    # other tensors say which tokens are of which sequence
+    others = [each for position, each in enumerate(sizes[3:], start=3) if position != fused.mask]
+    # with other tensors, which tell the sequence of each token, the batch is not rectangular
     if {len(query), len(key), len(value)} != {4} or any(others):
         return None
-    if any(each not in _NO_WINDOW for each in said[fused.windows]):
+    if any(each not in _NO_WINDOW for each in inputs[fused.windows]):
         return None
     order = (0, 1, 2, 3) if fused.heads_first else (0, 2, 1, 3)
     (b, heads, q, d), (of_keys, kv_heads, s, key_d), (*of_values, value_d) = (
-        tuple(each[place] for place in order) for each in (query, key, value)
+        tuple(each[position] for position in order) for each in (query, key, value)
     )
     if (of_keys, key_d, [b, kv_heads, s]) != (b, d, of_values) or heads % kv_heads:
         return None
-    mask = next((each for place in fused.causal if (each := _text_at(said, place)) in fused.masks), None)
+    mask = next((each for position in fused.causal if (each := _text_at(inputs, position)) in fused.masks), None)
     is_causal = mask in fused.masks[1:]
     is_masked = fused.mask is not None and fused.mask < len(sizes) and bool(sizes[fused.mask])
     return _Shape(
@@ -421,7 +371,7 @@ def _attention_shape(op: str, sizes: Sequence[tuple[int, ...]], dtype: str, said
 
 
 def _mean_attended(q: int, s: int, *, from_end: bool) -> float:
-    """Return how many of s tokens each of q queries sees on average, where it sees none that follows it."""
+    """Return how many of s tokens each of q queries sees on average under a causal mask."""
     least = min(q, s)
     return (least * s - least * (least - 1) / 2 if from_end else least * (least + 1) / 2 + (q - least) * s) / q
 
@@ -432,14 +382,14 @@ def _input_dims(args: Mapping[str, object]) -> list[object]:
 
 
 def _tensor_sizes(dims: object) -> tuple[int, ...]:
-    """Return the sizes of a tensor; none where it is no tensor, or an empty one."""
-    if not isinstance(dims, list) or len(dims) > _MOST_SIZES:
+    """Return the sizes of a tensor; empty if it is not a tensor, or has no elements."""
+    if not isinstance(dims, list) or len(dims) > _MAX_DIMENSIONS:
         return ()
-    return tuple(dims) if all(type(size) is int and 0 < size < _MOST for size in dims) else ()
+    return tuple(dims) if all(type(size) is int and 0 < size < _MAX_SIZE for size in dims) else ()
 
 
-def _text_at(said: Sequence[object], place: int) -> str | None:
-    value = said[place] if place < len(said) else None
+def _text_at(inputs: Sequence[object], position: int) -> str | None:
+    value = inputs[position] if position < len(inputs) else None
     return value if isinstance(value, str) else None
 
 
@@ -449,8 +399,8 @@ def _external_id(args: Mapping[str, object]) -> int | None:
 
 
 def _as_number(value: object) -> float | None:
-    return float(value) if isinstance(value, int | float | Decimal) and 0 <= value < _LARGEST else None
+    return float(value) if isinstance(value, int | float | Decimal) and 0 <= value < _MAX_NUMBER else None
 
 
 def _printable(text: str) -> str:
-    return "".join(letter for letter in text if letter.isprintable())[:_LONGEST]
+    return "".join(letter for letter in text if letter.isprintable())[:_MAX_LENGTH]

@@ -1,9 +1,8 @@
 """Vidur's profiles of linear layers (`mlp.csv`) and of attention (`attention.csv`) into measurements.
 
-Each row of a profile has the times of several layers in milliseconds, at a number of tokens and of
-devices that share the model; sizes are those of the whole model. Queries, keys and values are one
-product, and so are gate and up. Attention is of a chunk of a prompt, causal, or of one token a
-sequence, in both cases after the tokens that are in the cache.
+A row of a profile has the times of several layers in milliseconds, for a number of tokens and a tensor-parallel
+degree; sizes are those of the whole model. QKV is one GEMM, and so is gate and up. Attention is causal prefill of a
+chunk of a prompt, or decode of one token per sequence, both after the tokens in the cache.
 """
 
 import io
@@ -12,40 +11,42 @@ import polars as pl
 
 from flows.ingest.source_file import SourceFile
 from flows.intensity.costs import attention, linear
+from flows.intensity.terms import BYTES, Dtype
 from warehouse.errors import InputError, one_line
 
 _SIZES = ("n_head", "n_kv_head", "n_embd", "n_expanded_embd", "num_tokens")
 _ATTENTION_SIZES = ("n_q_head", "n_kv_head", "n_embd", "batch_size", "prefill_chunk_size", "kv_cache_size")
+_DTYPE: Dtype = "fp16"
 _SHARES = "num_tensor_parallel_workers"
 _HIDDEN, _HEADS, _KV_HEADS, _WIDTH = (pl.col(name) for name in ("n_embd", "n_head", "n_kv_head", "n_expanded_embd"))
 _T, _TOKENS = pl.col(_SHARES), pl.col("num_tokens")
 _GATES = pl.when(pl.col("use_gated_mlp").is_in(["true", "1"])).then(2).otherwise(1)
-# layer of a profile -> op, its group, and k and n of its product
+# layer of a profile -> op, its group, k, n
 _LAYERS = {
     "attn_pre_proj": ("qkv_proj", "qkv mlp", _HIDDEN, (_HEADS + 2 * _KV_HEADS) * (_HIDDEN // _HEADS) // _T),
     "attn_post_proj": ("o_proj", "out", _HIDDEN // _T, _HIDDEN),
     "mlp_up_proj": ("gate_up_proj", "up/gate/down", _HIDDEN, _GATES * _WIDTH // _T),
     "mlp_down_proj": ("down_proj", "up/gate/down", _WIDTH // _T, _HIDDEN),
 }
-# phase -> layer of a profile of attention
+# phase -> layer of an attention profile
 _PHASES = {"prefill": "attn_prefill", "decode": "attn_decode"}
 _STATISTICS = {"latency_s": "median", "latency_min_s": "min", "latency_std_s": "std"}
 
 
 def read_vidur(source: SourceFile, hardware_id: str, model_id: str | None) -> pl.DataFrame:
-    """Return the products or the attention of a profile, with the columns of a measurement file.
+    """Return one row per GEMM or attention kernel of a profile, with the columns of a measurement file.
 
     Parameters
     ----------
     source
         The profile.
     hardware_id, model_id
-        The device that it was taken on and the model that it is of: the file says neither.
+        The device and the model, which the file does not name.
 
     Raises
     ------
     InputError
-        The file is no profile of linear layers or of attention.
+        The file is not a profile of linear layers or of attention.
     """
     path = source.path
     try:
@@ -56,10 +57,10 @@ def read_vidur(source: SourceFile, hardware_id: str, model_id: str | None) -> pl
     layers = list(_PHASES.values()) if is_attention else list(_LAYERS)
     counts = [*(_ATTENTION_SIZES if is_attention else _SIZES), _SHARES]
     flag = "is_prefill" if is_attention else "use_gated_mlp"
-    wanted = [*counts, flag, *(f"time_stats.{layer}.{name}" for layer in layers for name in _STATISTICS.values())]
-    lacking = [name for name in wanted if name not in frame.columns]
-    if lacking:
-        raise InputError(f"{path}: no column {lacking[0]}; expected a profile by Vidur, mlp.csv or attention.csv")
+    needed = [*counts, flag, *(f"time_stats.{layer}.{name}" for layer in layers for name in _STATISTICS.values())]
+    missing = [name for name in needed if name not in frame.columns]
+    if missing:
+        raise InputError(f"{path}: no column {missing[0]}; expected a profile by Vidur, mlp.csv or attention.csv")
     try:
         frame = frame.with_columns(pl.col(counts).cast(pl.Int64), pl.col(flag).cast(pl.String).str.to_lowercase())
         kernels = (
@@ -75,13 +76,13 @@ def read_vidur(source: SourceFile, hardware_id: str, model_id: str | None) -> pl
         .with_columns(
             hardware_id=pl.lit(hardware_id),
             model_id=pl.lit(model_id, pl.String),
-            dtype=pl.lit("fp16"),
+            dtype=pl.lit(_DTYPE),
             method=pl.lit("torch profiler, kernel times, median"),
             software=pl.lit("Vidur"),
             origin=pl.lit(f"Vidur's profile ({path.name}), microsoft/vidur, data/profiling/compute"),
             license=pl.lit("MIT"),
         )
-        # two rows of one shape are two profiles of it: their mean
+        # rows of the same shape are repeated profiles: take their mean
         .group_by(pl.exclude(*_STATISTICS), maintain_order=True)
         .agg(pl.col(*_STATISTICS).mean())
     )
@@ -92,7 +93,7 @@ def read_vidur(source: SourceFile, hardware_id: str, model_id: str | None) -> pl
 
 def _select_products(frame: pl.DataFrame, layer: str) -> pl.DataFrame:
     op, op_group, k, n = _LAYERS[layer]
-    cost = linear(pl.col("m"), pl.col("k"), pl.col("n"), weight=2, activation=2)
+    cost = linear(pl.col("m"), pl.col("k"), pl.col("n"), weight=BYTES[_DTYPE], activation=BYTES[_DTYPE])
     return frame.select(
         op=pl.lit(op), op_group=pl.lit(op_group), kind=pl.lit("linear"), m=_TOKENS, k=k, n=n, tensor_parallel=_T,
         **_time_columns(layer),
@@ -106,8 +107,8 @@ def _select_attention(frame: pl.DataFrame, phase: str) -> pl.DataFrame:
     cost = attention(
         *(pl.col(name) for name in ("batch_size", "query_length", "heads", "kv_heads", "head_dim")),
         value_d=pl.col("head_dim"), kv_d=2 * pl.col("head_dim"),
-        # the last token of a chunk sees the whole context, each one before it a token less
-        attended=context - (q - 1) / 2, cached=context, activation=2, kv=2,
+        # the last token of a chunk sees the whole context, each earlier token one less
+        attended=context - (q - 1) / 2, cached=context, activation=BYTES[_DTYPE], kv=BYTES[_DTYPE],
     )  # fmt: skip
     return (
         frame.filter(pl.col("is_prefill").is_in(["true", "1"]) == is_prompt)

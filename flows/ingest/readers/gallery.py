@@ -154,9 +154,9 @@ def _refuse_misfit(chart: OwnChart, entry: Mapping[str, Any], where: str) -> Non
         if chart.sql is not None
         else _find_parameters(chart.template, chart.marks or "computed")
     )
-    lacking = sorted(asked - _OPTIONAL - entry.keys())
-    if lacking:
-        raise _BadEntryError(f"{where}.{lacking[0]}: missing; expected this parameter of {chart.template}")
+    missing = sorted(asked - _OPTIONAL - entry.keys())
+    if missing:
+        raise _BadEntryError(f"{where}.{missing[0]}: missing; expected this parameter of {chart.template}")
     foreign = sorted(entry.keys() - asked - {"marks", "on_site"})
     if foreign:
         known = ", ".join(sorted(asked))

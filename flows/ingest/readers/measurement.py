@@ -185,8 +185,8 @@ def _find_origin(source: SourceFile) -> dict[str, str | None]:
     for number, raw in read_batches(source):
         rows = type_columns(raw, COLUMNS, source.path, needed=_NEEDED, other_names={}, first_row=number)
         first = rows.head(1) if first is None else first
-        said = rows.select(pl.col("origin", "license").drop_nulls().first()).row(0)
-        origin, license_ = origin or said[0], license_ or said[1]
+        parts = rows.select(pl.col("origin", "license").drop_nulls().first()).row(0)
+        origin, license_ = origin or parts[0], license_ or parts[1]
         if origin is not None:
             break
     how = _describe_method(first) if first is not None and len(first) else ""
@@ -195,5 +195,5 @@ def _find_origin(source: SourceFile) -> dict[str, str | None]:
 
 def _describe_method(rows: pl.DataFrame) -> str:
     device, software, method, when = rows.select("device_name", "software", "method", "measured_at").row(0)
-    said = [device, software, method, when and f"{when:%Y-%m-%d}"]
-    return ", ".join(str(part) for part in said if part)[:_MAX_LENGTH]
+    parts = [device, software, method, when and f"{when:%Y-%m-%d}"]
+    return ", ".join(str(part) for part in parts if part)[:_MAX_LENGTH]

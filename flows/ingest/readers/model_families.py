@@ -1,7 +1,7 @@
-"""Families of models: what their configs say, what they leave unsaid, and what follows for the ops.
+"""Families of models: what their configs state, what they leave out, and what follows for the ops.
 
-To add a family, give its class a line in `FAMILIES`: what it has in common, the defaults of fields
-that its configs leave out, and a function for what depends on the config.
+To add a family, add its class to `FAMILIES`: the defaults of fields that its configs leave out, the columns that all
+its models share, and a function for the columns that depend on the config.
 """
 
 from collections.abc import Callable, Mapping
@@ -24,12 +24,12 @@ _ACTIVATIONS = {
 
 
 def _alias_field(*names: str, default: Any = None) -> Any:
-    """Return a field that configs call by any of these names."""
+    """Return a field that configs may call by any of these names."""
     return Field(default=default, validation_alias=AliasChoices(*names))
 
 
 class Config(BaseModel):
-    """The fields of a Hugging Face config that shapes follow from; the file may hold any others."""
+    """The fields of a Hugging Face config that determine shapes; the file may have any others."""
 
     model_config = ConfigDict(extra="ignore", strict=True, allow_inf_nan=False)
 
@@ -77,15 +77,13 @@ class Config(BaseModel):
     @model_validator(mode="after")
     def _refuse_misfits(self) -> Self:
         if self.head_dim is None and self.qk_nope_head_dim is None and self.hidden_size % self.num_heads:
-            raise ValueError("num_attention_heads that divide hidden_size")
+            raise ValueError("num_attention_heads to divide hidden_size")
         if self.num_heads % (self.num_kv_heads or self.num_heads):
-            raise ValueError("num_key_value_heads that divide num_attention_heads")
+            raise ValueError("num_key_value_heads to divide num_attention_heads")
         if self.activation is not None and self.activation not in _ACTIVATIONS:
-            raise ValueError(f"a hidden_act of {', '.join(_ACTIVATIONS)}, where it is {format_value(self.activation)}")
+            raise ValueError(f"one of {', '.join(_ACTIVATIONS)} as hidden_act, not {format_value(self.activation)}")
         if self.layer_types is not None and len(self.layer_types) != self.num_layers:
-            raise ValueError(
-                f"a layer_types for each of {self.num_layers} layers, where there are {len(self.layer_types)}"
-            )
+            raise ValueError(f"layer_types for each of {self.num_layers} layers, not {len(self.layer_types)}")
         if self.num_experts is not None and not 1 <= (self.experts_per_token or 0) <= self.num_experts:
             raise ValueError(f"num_experts_per_tok from 1 to {self.num_experts}")
         if (self.first_dense_layers or 0) > self.num_layers:
@@ -95,21 +93,21 @@ class Config(BaseModel):
 
 @dataclass(frozen=True)
 class Family:
-    """What the models of a class have in common."""
+    """What the models of a class share."""
 
-    section: str | None = None  # part of the config that describes the text model
-    defaults: Mapping[str, Any] = field(default_factory=dict)  # what the class assumes where its config says nothing
+    section: str | None = None  # section of the config that describes the text model
+    defaults: Mapping[str, Any] = field(default_factory=dict)  # of fields that a config leaves out
     traits: Mapping[str, Any] = field(default_factory=dict)  # columns of core.model
-    more: Callable[[Config], Mapping[str, Any]] = lambda _: {}  # columns that depend on the config
+    find_columns: Callable[[Config], Mapping[str, Any]] = lambda _: {}  # those that depend on the config
 
 
 def describe_model(config: Config, family: Family) -> dict[str, Any]:
-    """Return the columns of core.model that follow from a config, all but names and counts.
+    """Return the columns of core.model that follow from a config: all but names and numbers of weights.
 
     Raises
     ------
     ValueError
-        The config lacks a field that the family needs; the message says what was expected.
+        The config lacks a field that the family needs. The message says what was expected.
     """
     head_dim = config.head_dim or config.hidden_size // config.num_heads
     row: dict[str, Any] = {
@@ -144,7 +142,7 @@ def describe_model(config: Config, family: Family) -> dict[str, Any]:
         "other_parameters": 0,
         **family.traits,
         **_window_columns(config),
-        **family.more(config),
+        **family.find_columns(config),
     }
     if row["intermediate_size"] is None:
         raise ValueError("an intermediate_size")
@@ -153,7 +151,7 @@ def describe_model(config: Config, family: Family) -> dict[str, Any]:
 
 
 def _window_columns(config: Config) -> dict[str, Any]:
-    """Every layer has the window that the config names, or those that it lists."""
+    """Return the sliding window of the layers that the config lists; by default of all."""
     local = config.num_layers if config.layer_types is None else config.layer_types.count("sliding_attention")
     if config.sliding_window is None or config.use_sliding_window is False or local == 0:
         return {}
@@ -161,19 +159,19 @@ def _window_columns(config: Config) -> dict[str, Any]:
 
 
 def _alternate_windows(pattern: int) -> Callable[[Config], dict[str, Any]]:
-    """All layers but each `pattern`-th have a window."""
+    """Return a function for models in which every layer has a window, except each `pattern`-th."""
 
-    def more(config: Config) -> dict[str, Any]:
+    def find_columns(config: Config) -> dict[str, Any]:
         if config.sliding_window is None or config.layer_types is not None:
             return {}
         step = config.sliding_window_pattern or pattern
         return {"num_local_layers": config.num_layers - config.num_layers // step}
 
-    return more
+    return find_columns
 
 
 def _late_window_columns(config: Config) -> dict[str, Any]:
-    """Qwen: layers from max_window_layers on have a window, where it is switched on."""
+    """Qwen: if windows are switched on, layers from max_window_layers on have one."""
     if not config.use_sliding_window or config.layer_types is not None:
         return {} if config.layer_types is not None else {"sliding_window": None, "num_local_layers": 0}
     local = max(config.num_layers - (config.max_window_layers or 0), 0)
@@ -181,7 +179,7 @@ def _late_window_columns(config: Config) -> dict[str, Any]:
 
 
 def _moe_columns(config: Config) -> dict[str, Any]:
-    """Every layer is a mixture whose experts have the config's own width, or the one of experts."""
+    """MoE in every layer; experts have their own width if the config states one."""
     width = config.expert_intermediate_size or config.intermediate_size
     if config.num_experts is None or width is None:
         raise ValueError("num_experts, num_experts_per_tok and the width of an expert")
@@ -195,7 +193,7 @@ def _moe_columns(config: Config) -> dict[str, Any]:
 
 
 def _qwen_moe_columns(config: Config) -> dict[str, Any]:
-    """Each decoder_sparse_step-th layer is a mixture, but for those of mlp_only_layers; a shared expert has a gate."""
+    """MoE in each decoder_sparse_step-th layer, except mlp_only_layers; a shared expert has a gate."""
     step = config.moe_layer_freq or 1
     sparse = {layer for layer in range(config.num_layers) if (layer + 1) % step == 0}
     layers = len(sparse - set(config.mlp_only_layers or []))
@@ -210,9 +208,9 @@ def _qwen_moe_columns(config: Config) -> dict[str, Any]:
 
 
 def _deepseek_columns(has_router_correction: bool) -> Callable[[Config], dict[str, Any]]:
-    """Latent attention; the first layers dense; shared experts beside the routed ones."""
+    """Latent attention; the first layers are dense; shared experts in addition to the routed ones."""
 
-    def more(config: Config) -> dict[str, Any]:
+    def find_columns(config: Config) -> dict[str, Any]:
         rank, rope, plain, value = (
             config.kv_lora_rank, config.qk_rope_head_dim, config.qk_nope_head_dim, config.v_head_dim,
         )  # fmt: skip
@@ -236,11 +234,11 @@ def _deepseek_columns(has_router_correction: bool) -> Callable[[Config], dict[st
             "other_parameters": layers * int(mixture["num_experts"]) if has_router_correction else 0,
         }
 
-    return more
+    return find_columns
 
 
 def _gpt_oss_columns(config: Config) -> dict[str, Any]:
-    """Every other layer has a window; each head has a sink for its attention."""
+    """Every other layer has a window; each head has an attention sink."""
     return {
         **_moe_columns(config),
         **_alternate_windows(2)(config),
@@ -257,7 +255,9 @@ def _gpt2_columns(config: Config) -> dict[str, Any]:
 
 def _opt_columns(config: Config) -> dict[str, Any]:
     if config.do_layer_norm_before is False or config.word_embed_proj_dim not in {None, config.hidden_size}:
-        raise ValueError("do_layer_norm_before and a word_embed_proj_dim of hidden_size (OPT 350M is not known)")
+        raise ValueError(
+            "do_layer_norm_before, and word_embed_proj_dim equal to hidden_size (OPT 350M is not supported)"
+        )
     has_bias = config.enable_bias is not False
     return {
         **dict.fromkeys(("qkv_bias", "output_bias", "mlp_bias"), has_bias),
@@ -271,7 +271,7 @@ def _gpt_neox_columns(config: Config) -> dict[str, Any]:
 
 
 def _falcon_columns(config: Config) -> dict[str, Any]:
-    """One norm a layer where attention and feed-forward run side by side; the newer kind has two."""
+    """One norm per layer if attention and feed-forward run in parallel; the new architecture has two."""
     is_new = bool(config.new_decoder_architecture)
     is_parallel = config.parallel_attn is not False
     kv_heads = config.num_kv_heads if is_new else 1 if config.multi_query is not False else None
@@ -288,54 +288,62 @@ _LAYER_NORM = {"norm_kind": "layer_norm", "is_gated": False}
 _BIASED = {"qkv_bias": True, "output_bias": True, "mlp_bias": True}
 _GEMMA = {"tie_word_embeddings": True, "head_dim": 256, "hidden_activation": "gelu_pytorch_tanh"}
 _GEMMA_3 = {**_GEMMA, "num_attention_heads": 8, "num_key_value_heads": 4, "vocab_size": 262_208, "sliding_window": 4096}
-_FALCON = Family(defaults={"activation": "gelu", "tie_word_embeddings": True}, traits=_LAYER_NORM, more=_falcon_columns)
+_FALCON = Family(
+    defaults={"activation": "gelu", "tie_word_embeddings": True}, traits=_LAYER_NORM, find_columns=_falcon_columns
+)
 
 FAMILIES: Mapping[str, Family] = {
     "LlamaForCausalLM": Family(),
     "MistralForCausalLM": Family(defaults={"sliding_window": 4096, "num_key_value_heads": 8}),
-    "MixtralForCausalLM": Family(more=_moe_columns),
-    "Qwen2ForCausalLM": Family(traits={"qkv_bias": True, "output_bias": False}, more=_late_window_columns),
-    "Qwen2MoeForCausalLM": Family(traits={"qkv_bias": True, "output_bias": False}, more=_qwen_moe_columns),
-    "Qwen3ForCausalLM": Family(defaults={"head_dim": 128}, traits={"has_qk_norm": True}, more=_late_window_columns),
-    "Qwen3MoeForCausalLM": Family(defaults={"head_dim": 128}, traits={"has_qk_norm": True}, more=_qwen_moe_columns),
+    "MixtralForCausalLM": Family(find_columns=_moe_columns),
+    "Qwen2ForCausalLM": Family(traits={"qkv_bias": True, "output_bias": False}, find_columns=_late_window_columns),
+    "Qwen2MoeForCausalLM": Family(traits={"qkv_bias": True, "output_bias": False}, find_columns=_qwen_moe_columns),
+    "Qwen3ForCausalLM": Family(
+        defaults={"head_dim": 128}, traits={"has_qk_norm": True}, find_columns=_late_window_columns
+    ),
+    "Qwen3MoeForCausalLM": Family(
+        defaults={"head_dim": 128}, traits={"has_qk_norm": True}, find_columns=_qwen_moe_columns
+    ),
     "GemmaForCausalLM": Family(defaults=_GEMMA),
     "Gemma2ForCausalLM": Family(
-        defaults={**_GEMMA, "sliding_window": 4096}, traits={"norms_per_layer": 4}, more=_alternate_windows(2)
+        defaults={**_GEMMA, "sliding_window": 4096}, traits={"norms_per_layer": 4}, find_columns=_alternate_windows(2)
     ),
     "Gemma3ForCausalLM": Family(
         defaults={**_GEMMA_3, "vocab_size": 262_144},
         traits={"norms_per_layer": 4, "has_qk_norm": True},
-        more=_alternate_windows(6),
+        find_columns=_alternate_windows(6),
     ),
     "Gemma3ForConditionalGeneration": Family(
         section="text_config",
         defaults=_GEMMA_3,
         traits={"norms_per_layer": 4, "has_qk_norm": True},
-        more=_alternate_windows(6),
+        find_columns=_alternate_windows(6),
     ),
     "Phi3ForCausalLM": Family(),
     "GPT2LMHeadModel": Family(
         defaults={"activation_function": "gelu_new", "tie_word_embeddings": True},
         traits={**_LAYER_NORM, **_BIASED, "rope_head_dim": 0},
-        more=_gpt2_columns,
+        find_columns=_gpt2_columns,
     ),
     "OPTForCausalLM": Family(
         defaults={"activation_function": "relu", "tie_word_embeddings": True},
         traits={**_LAYER_NORM, "rope_head_dim": 0},
-        more=_opt_columns,
+        find_columns=_opt_columns,
     ),
     "GPTNeoXForCausalLM": Family(
-        defaults={"hidden_act": "gelu", "rotary_pct": 0.25}, traits=_LAYER_NORM, more=_gpt_neox_columns
+        defaults={"hidden_act": "gelu", "rotary_pct": 0.25}, traits=_LAYER_NORM, find_columns=_gpt_neox_columns
     ),
     "FalconForCausalLM": _FALCON,
     "RWForCausalLM": _FALCON,
     "DeepseekV2ForCausalLM": Family(
-        defaults={"q_lora_rank": 1536}, more=_deepseek_columns(has_router_correction=False)
+        defaults={"q_lora_rank": 1536}, find_columns=_deepseek_columns(has_router_correction=False)
     ),
-    "DeepseekV3ForCausalLM": Family(defaults={"q_lora_rank": 1536}, more=_deepseek_columns(has_router_correction=True)),
+    "DeepseekV3ForCausalLM": Family(
+        defaults={"q_lora_rank": 1536}, find_columns=_deepseek_columns(has_router_correction=True)
+    ),
     "GptOssForCausalLM": Family(
         defaults={"head_dim": 64, "sliding_window": 128},
         traits={**_BIASED, "router_bias": True},
-        more=_gpt_oss_columns,
+        find_columns=_gpt_oss_columns,
     ),
 }
