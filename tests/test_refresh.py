@@ -1,25 +1,32 @@
 """Whole runs through Prefect: what they publish, what they leave alone, what survives a failure."""
 
+import importlib
+import inspect
 import os
 import signal
 import subprocess
 import sys
 import time
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from unittest import mock
 
 import duckdb
 import pytest
+from prefect import Flow
 from prefect.client.orchestration import get_client
 from prefect.client.schemas.filters import FlowRunFilter, FlowRunFilterId
 from prefect.client.schemas.sorting import FlowRunSort, TaskRunSort
 from prefect.settings import PREFECT_API_URL
+from prefect.states import Scheduled
+from ruamel.yaml import YAML
 
 from flows.cli.app import run_command
 from flows.ingest.catalog import SHIPPED
+from flows.orchestrate.missed_runs import skip_missed_runs
 from flows.orchestrate.refresh import refresh
 from tests.support.drawings import draw_without_ink
-from tests.support.files import stat_files
+from tests.support.files import ROOT, stat_files
 from tests.support.inputs import CONFIG, DEVICE, WORKLOAD, bad_catalogs
 from tests.support.terminal import STAGES_SHOWN, run_on_terminal
 from tests.support.whole_runs import drawn_by_nobody, plain_run, small_catalog
@@ -254,6 +261,36 @@ def test_prefect_shows_the_run(tmp_path: Path, prefect_server: None) -> None:
         assert artifacts[key][0] == kind
         assert text in artifacts[key][1]
     assert {"ingest", "compute", "load", "check", "write_snapshot", "draw_site", "promote"} <= tasks
+
+
+def test_of_several_missed_runs_one_is_made_up_for(prefect_server: None) -> None:
+    """The one that starts cancels the others; what is not due yet stays scheduled."""
+    now = datetime.now(UTC)
+    with get_client(sync_client=True) as client:
+        deployment = client.create_deployment(client.create_flow_from_name("missed"), "missed")
+        runs = [
+            client.create_flow_run_from_deployment(deployment, state=Scheduled(scheduled_time=now + timedelta(hours=n)))
+            for n in (-2, -1, 1)
+        ]
+        with (
+            mock.patch("flows.orchestrate.missed_runs.runtime.deployment.id", deployment, create=True),
+            mock.patch("flows.orchestrate.missed_runs.get_run_logger"),
+        ):
+            assert skip_missed_runs() == 2
+        states = [client.read_flow_run(run.id).state for run in runs]
+    assert [state and state.type.value for state in states] == ["CANCELLED", "CANCELLED", "SCHEDULED"]
+
+
+def test_deployments_are_of_flows_that_exist() -> None:
+    """See test_schedules for a server and a worker that follow them."""
+    described = YAML(typ="safe").load(ROOT / "flows" / "orchestrate" / "prefect.yaml")
+    for deployment in described["deployments"]:
+        module, _, name = deployment["entrypoint"].rpartition(".")
+        flow = getattr(importlib.import_module(module), name)
+        assert isinstance(flow, Flow)
+        assert set(deployment["parameters"]) <= set(inspect.signature(flow.fn).parameters)
+        assert set(deployment) & {"schedules", "triggers"}
+        assert deployment["concurrency_limit"]["limit"] == 1
 
 
 def test_a_person_sees_progress_and_nothing_else(tmp_path: Path, prefect_server: None) -> None:

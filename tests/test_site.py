@@ -4,7 +4,9 @@ import json
 import re
 import subprocess
 import sys
+from html import unescape
 from pathlib import Path
+from urllib.parse import unquote
 
 import duckdb
 import polars as pl
@@ -85,6 +87,17 @@ def test_what_is_published_of_a_chart(finished: Home, snapshot: duckdb.DuckDBPyC
     listed = {*PAPER_CHARTS, *DEVICE_CHARTS, *OTHER_CHARTS, *STEP_CHARTS} - set(PREDICTED_CHARTS)
     assert set(re.findall(r"charts/([\w.-]+)/index.html", index)) >= listed
     assert "http" not in index.replace("http-equiv", "")
+
+
+def test_every_link_and_picture_of_every_page_is_there(finished: Home) -> None:
+    """See test_browser for what a browser makes of them."""
+    pages = sorted(finished.site.rglob("*.html"))
+    assert len(pages) > 50
+    for page in pages:
+        text = re.sub(r"(<script\b[^>]*>).*?</script>", r"\1", page.read_text("utf-8"), flags=re.DOTALL)
+        for link in re.findall(r'\b(?:href|src)="(?!data:)([^"#]+)', text):
+            assert "://" not in link
+            assert (page.parent / unquote(unescape(link))).is_file(), (page, link)
 
 
 def test_data_is_published_as_parquet(finished: Home, snapshot: duckdb.DuckDBPyConnection) -> None:
