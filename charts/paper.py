@@ -70,7 +70,7 @@ def draw_paper(frame: pl.DataFrame) -> alt.LayerChart:
     kinds = frame.filter(pl.col("is_nearest").is_not_null(), pl.col("is_shown"))["layer"].unique().to_list()
     first = kinds[0] if len(kinds) == 1 else NEAREST
     if len(captions) > 1:
-        names = ["nearest to the truth" if choice == NEAREST else choice for choice in captions]
+        names = ["best known" if choice == NEAREST else choice for choice in captions]
         radio = alt.binding_radio(options=list(captions), labels=names, name="marks ")
         chart.params = [alt.param(name="marks", value=first, bind=radio).param]
     turns = {name: mark.turn for name, mark in SERIES.items()}

@@ -1,1 +1,1 @@
-"""Files in, validated frames out; one module a kind of file."""
+"""Reads input files into validated frames, and adds files to the user's catalog."""

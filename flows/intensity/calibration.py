@@ -1,22 +1,22 @@
-"""Calibrated roofs: how far below its roof a device runs, in a few named numbers that are fitted to measurements.
+"""Calibrated roofs: how far below its roof a device runs, as a few named parameters fitted to measurements.
 
 With the times at the two ceilings, tc = FLOP / peak and tm = bytes / bandwidth, a kernel takes
 
     t = t0 + ((C tc / ec)^p + (tm / em)^p)^(1/p)
 
-where ec and em are the shares of peak and bandwidth that are reached, t0 is the time of a launch, and
-p joins the two smoothly. C is 1 in the plain form. In the form with tiles, a product of m x n outputs
-is cut into tiles of several sizes T, of which the fast ones count most:
+where ec and em are the shares of peak and bandwidth that are reached, t0 is the launch time, and p blends the two
+smoothly. In the plain form, C is 1. In the form with tiles, the m x n outputs of a GEMM are cut into tiles of several
+sizes T, of which the fast ones count most:
 
     C = (mean over T of C_T^-b)^(-1/b),   C_T = padding_T * waves_T * (1 + l / size_T) / (1 + l / largest)
 
-padding_T: outputs of whole tiles over m n; waves_T: with w = tiles / multiprocessors, (ceil(w) / w)^g
-where w >= 1, and w^-u below that; size_T = (T_m T_n) / (T_m + T_n), the intensity that a tile
-allows, and largest that of the largest.
-In the form with sustained load, C grows further by (1 + tc / 1 ms)^s: long products run into the
-limit of power. Which form a device takes is decided by measurements that are held out.
+padding_T is the number of outputs in whole tiles divided by m n. waves_T, with w = tiles / multiprocessors, is
+(ceil(w) / w)^g if w >= 1, else w^-u. size_T = (T_m T_n) / (T_m + T_n) is the intensity that a tile allows, and
+`largest` is that of the largest tile.
+In the form with sustained load, C is also multiplied by (1 + tc / 1 ms)^s: long GEMMs reach the power limit.
+Cross-validation decides which form a device takes.
 
-All is fitted in the logarithm of time, with a loss that outliers disturb little.
+The fit minimizes a robust loss of the logarithm of time.
 """
 
 import importlib
@@ -31,7 +31,7 @@ from warehouse.errors import InputError
 
 Vector = Any  # a one-dimensional array of float64
 
-# Tiles of outputs that libraries of products choose among.
+# Tiles of outputs that GEMM libraries choose among.
 TILES = ((256, 128), (128, 256), (128, 128), (128, 64), (64, 128), (64, 64), (64, 32), (32, 64))
 SUSTAINED_S = 1e-3
 _LARGEST = max(height * width / (height + width) for height, width in TILES)
@@ -52,20 +52,20 @@ _FORMS: Mapping[str, tuple[str, ...]] = {
     "sustained": (*_SHARED, *_TILED, "sustained_exponent"),
 }
 _LOSS_SCALE = 0.03  # errors beyond this share of the time count linearly
-_LEAST_POINTS = 20
-_STEEPEST = 64.0  # exponent beyond which a blend is the greatest of its parts
+_MIN_POINTS = 20
+_STEEPEST = 64.0  # exponent above which a blend is the largest of its parts
 
 
 @dataclass(frozen=True)
 class Kernels:
-    """What a calibration needs to know of kernels: one entry each."""
+    """What a calibration needs to know about kernels: vectors with one entry per kernel."""
 
     compute_s: Vector  # FLOP / peak
     memory_s: Vector  # bytes / bandwidth
-    rows: Vector  # of one matrix; not a number for other ops than products
+    rows: Vector  # of one matrix; NaN if not a GEMM
     columns: Vector
     matrices: Vector
-    multiprocessors: float  # not a number where not known
+    multiprocessors: float  # NaN if unknown
 
     def select(self, kept: Vector) -> "Kernels":
         """Return some of the kernels."""
@@ -75,14 +75,14 @@ class Kernels:
 
     @property
     def has_tiles(self) -> bool:
-        """Whether they are products on a device whose multiprocessors are known."""
+        """Whether the kernels are GEMMs on a device with a known number of multiprocessors."""
         return bool(
             np.isfinite(self.multiprocessors) and np.isfinite(self.rows).all() and np.isfinite(self.columns).all()
         )
 
 
 def predict_s(kernels: Kernels, parameters: Mapping[str, float | None]) -> Vector:
-    """Return the time of each kernel by a calibrated roof."""
+    """Return the time in seconds that a calibrated roof predicts for each kernel."""
     p = parameters
     compute = kernels.compute_s / _parameter(p, "compute_efficiency")
     if p.get("tile_limit") is not None:
@@ -121,7 +121,7 @@ def _cost_of_tile(kernels: Kernels, parameters: Mapping[str, float | None], heig
 
 
 def fit_form(kernels: Kernels, latency_s: Vector, form: str) -> dict[str, float]:
-    """Return the parameters of a form that fit measured times best.
+    """Return the parameters of a form that best fit measured times.
 
     Raises
     ------
@@ -145,7 +145,7 @@ def fit_form(kernels: Kernels, latency_s: Vector, form: str) -> dict[str, float]
 
 
 def _least_squares() -> Any:
-    """Return SciPy's solver, which an extra brings: it is large, and nothing else needs it."""
+    """Return SciPy's solver. SciPy comes with an extra: it is large, and nothing else needs it."""
     try:
         return importlib.import_module("scipy.optimize").least_squares
     except ImportError:
@@ -158,15 +158,15 @@ def mean_error(kernels: Kernels, latency_s: Vector, parameters: Mapping[str, flo
 
 
 def calibrate_kernels(kernels: Kernels, latency_s: Vector, groups: Sequence[str]) -> dict[str, Any]:
-    """Return the parameters of the form that predicts best what is held out, and its errors.
+    """Return the parameters of the form that best predicts held-out kernels, and its errors.
 
     Parameters
     ----------
     kernels, latency_s
-        What was measured.
+        The measured kernels and their times.
     groups
-        What each belongs to: each group is held out once. With one group alone, nothing is held
-        out, and the plain form is taken.
+        The group of each kernel; each group is held out once. With only one group, nothing is held out, and the plain
+        form is taken.
     """
     forms = ["plain", "tiles", "sustained"] if kernels.has_tiles else ["plain"]
     labels = np.asarray(groups)
@@ -186,7 +186,7 @@ def calibrate_kernels(kernels: Kernels, latency_s: Vector, groups: Sequence[str]
 
 
 def _cross_validate(form: str, kernels: Kernels, latency_s: Vector, labels: Vector) -> float:
-    """Return the mean error of a form for the kernels of each group, fitted to those of the others."""
+    """Return the mean error of a form for held-out groups, each predicted by a fit to the others."""
     errors = []
     for name in np.unique(labels):
         out = labels == name
@@ -196,20 +196,19 @@ def _cross_validate(form: str, kernels: Kernels, latency_s: Vector, labels: Vect
 
 
 def calibrate_measurements(measured: pl.DataFrame) -> pl.DataFrame:
-    """Return a row a device, kind of op and dtype, with the columns of core.calibration.
+    """Return one row per device, kind of op and dtype, with the columns of core.calibration.
 
     Parameters
     ----------
     measured
-        A row a measurement: hardware_id, kind, dtype, model_id, op, k, n, rows (of one matrix),
-        matrices, flops, bytes, latency_s, peak_flops_per_s, bandwidth_bytes_per_s, multiprocessors
-        and source_id.
+        One row per measurement: hardware_id, kind, dtype, model_id, op, k, n, rows (of one matrix), matrices, flops,
+        bytes, latency_s, peak_flops_per_s, bandwidth_bytes_per_s, multiprocessors and source_id.
     """
     rows = []
     for (hardware_id, kind, dtype), each in measured.sort("hardware_id", "kind", "dtype").group_by(
         "hardware_id", "kind", "dtype", maintain_order=True
     ):
-        if len(each) < _LEAST_POINTS:
+        if len(each) < _MIN_POINTS:
             continue
         ordered = each.sort("flops", "bytes", "latency_s")
         kernels = make_kernels(ordered, is_product=kind == "linear")
@@ -220,7 +219,7 @@ def calibrate_measurements(measured: pl.DataFrame) -> pl.DataFrame:
 
 
 def make_kernels(frame: pl.DataFrame, *, is_product: bool) -> Kernels:
-    """Return the kernels of a frame as `calibrations` takes it."""
+    """Return the kernels of a frame such as `calibrate_measurements` takes."""
     units = frame["multiprocessors"][0]
     nothing = np.full(len(frame), np.nan)
     return Kernels(
@@ -234,7 +233,7 @@ def make_kernels(frame: pl.DataFrame, *, is_product: bool) -> Kernels:
 
 
 def _group_labels(frame: pl.DataFrame) -> list[str]:
-    """Return what is held out together: models, or the ops of one model, or shapes of weights."""
+    """Return labels of what is held out together: models, or else ops, or else shapes of weights."""
     for column in (pl.col("model_id"), pl.col("op"), pl.format("{} {}", "k", "n")):
         labels = frame.select(column.fill_null("").alias("group"))["group"]
         if labels.n_unique() > 1:

@@ -1,7 +1,7 @@
 """The ops of each convention, and their dimensions as expressions of model and setting.
 
 A row is one device's share of an op: with tensor parallelism of t, heads and widths are split t ways
-(rounded up), keys and values are replicated where there are fewer of them than devices, and norms,
+(rounded up), keys and values are replicated if there are fewer of them than devices, and norms,
 routers and latent projections are run by each device in full.
 """
 
@@ -18,7 +18,7 @@ _ONCE, _ZERO, _NONE = pl.lit(1), pl.lit(0), pl.lit(None, pl.Int64)
 
 
 def _share(size: pl.Expr) -> pl.Expr:
-    """Return what the device with the largest share holds of something that is split."""
+    """Return the largest share that a device holds of something that is split."""
     return (size + _DEVICES - 1) // _DEVICES
 
 
@@ -52,11 +52,11 @@ _ROWS = _BATCH * _QUERY
 # lm_head sees the last token of a prompt only.
 _LAST_ROWS = pl.when(_IS_PREFILL).then(_BATCH).otherwise(_ROWS)
 _ROUTED_ROWS = _ROWS * _CHOSEN
-# Distinct experts that T tokens meet, E (1 - (1 - k/E)^T), where each chooses k of E alike.
+# Distinct experts that T tokens are expected to hit, E (1 - (1 - k/E)^T), if each chooses k of E uniformly.
 _MET_EXPERTS = _EXPERTS * (1 - (1 - _CHOSEN / _EXPERTS).pow(_ROWS))
 
 _WINDOWED = pl.min_horizontal(_CONTEXT, _WINDOW)
-# The mean over i = 1 ... s of min(i, w): what a query of a causal prompt sees.
+# The mean over i = 1 ... s of min(i, w): the tokens that a query of a causal prompt sees.
 _SEEN = (_WINDOWED * (_WINDOWED + 1) / 2 + (_CONTEXT - _WINDOWED) * _WINDOWED) / _CONTEXT
 
 SETTING = ["model_id", "convention", "phase", "batch_size", "sequence_length", "query_length", "tensor_parallel"]
@@ -98,7 +98,7 @@ class Op:
     weights: pl.Expr | None = None
 
     def dimensions(self) -> dict[str, pl.Expr]:
-        """Return the columns of core.op_shape beside its key and the setting."""
+        """Return the columns of core.op_shape besides its key and the setting."""
         seen = self.attention
         return {
             "op": pl.lit(self.op),
@@ -122,11 +122,11 @@ class Op:
         }
 
     def shapes(self, settings: pl.DataFrame) -> pl.DataFrame:
-        """Return a row a setting at which the op runs."""
+        """Return one row per setting at which the op runs."""
         return settings.filter(self.repeat > 0).select(*SETTING, "precisions", **self.dimensions())
 
     def held(self) -> pl.Expr:
-        """Return the weights that a device holds of the op in all layers."""
+        """Return the weights of the op that a device holds, in all layers."""
         own = self.weights
         if own is None:
             if not isinstance(self.kind, str) or self.kind != "linear":
@@ -182,7 +182,7 @@ _PLAIN_LAYERS, _LATENT_LAYERS = _if(~_IS_LATENT, _LAYERS), _if(_IS_LATENT, _LAYE
 _RANKED_LAYERS, _UNRANKED_LAYERS = _if(_has("q_lora_rank"), _LAYERS), _if(~_has("q_lora_rank"), _LAYERS)
 _EXPANDED_LAYERS, _ABSORBED_LAYERS = _if(_IS_LATENT & _IS_PREFILL, _LAYERS), _if(_IS_ABSORBED, _LAYERS)
 
-# The ops of latent attention are the same in every convention, but for the product with the scores.
+# The projections of latent attention are the same in every convention.
 _LATENT_PROJECTIONS = [
     _linear("q_b_proj", "qkv mlp", (_Q_RANK, _HEADS * _HEAD_DIM), repeat=_RANKED_LAYERS),
     _linear(
@@ -217,10 +217,10 @@ _LM_HEAD = _linear("lm_head", "lm_head", (_HIDDEN, _VOCABULARY), rows=_LAST_ROWS
 
 
 def _by_reach(plain: Attention, local: Attention, absorbed: Attention) -> list[tuple[str, pl.Expr, Attention]]:
-    """Return suffix, repeat and sizes of an attention op of each reach.
+    """Return suffix, repeat and sizes of an attention op for each reach.
 
-    Layers that see the whole context, layers with a sliding window, and layers whose projection of
-    keys and values is absorbed: there all heads share one latent.
+    These are layers that see the whole context, layers with a sliding window, and layers whose projection
+    of keys and values is absorbed: there all heads share one latent.
     """
     return [
         ("", _if(~_IS_ABSORBED, _LAYERS - _LOCAL_LAYERS), plain),
@@ -229,7 +229,7 @@ def _by_reach(plain: Attention, local: Attention, absorbed: Attention) -> list[t
     ]
 
 
-# in prefill, latent attention is expanded: each head has keys and values of its own
+# in prefill, latent attention is expanded: each head has its own keys and values
 _EXPANDED = Attention(kv_heads=pl.when(_IS_LATENT).then(_HEADS).otherwise(_KV_HEADS))
 _SHARED_LATENT = Attention(kv_heads=_ONCE, head_dim=_LATENT + _ROPE, value_dim=_LATENT)
 
@@ -249,14 +249,14 @@ def _unfused() -> list[Op]:
 
 
 def _fused() -> list[Op]:
-    """Return flash attention: no scores in memory, and of a prompt only what is causal."""
+    """Return flash attention: no scores in memory, and only the causal part of a prompt."""
     causal = pl.when(_IS_PREFILL).then((_CONTEXT + 1) / 2).otherwise(_CONTEXT)
     local = pl.when(_IS_PREFILL).then(_SEEN).otherwise(_WINDOWED)
     cached = pl.when(_IS_PREFILL).then(_CONTEXT).otherwise(_WINDOWED)
     reaches = _by_reach(
         replace(_EXPANDED, attended=causal),
         replace(_EXPANDED, attended=local, cached=cached),
-        replace(_SHARED_LATENT, kv_dim=_LATENT + _ROPE),  # values are a part of the latent, which is read once
+        replace(_SHARED_LATENT, kv_dim=_LATENT + _ROPE),  # values are part of the latent, which is read once
     )
     return [
         Op(f"attention{suffix}", "attention", "attention", _QUERY, of.head_dim, _CONTEXT, repeat, attention=of)
@@ -391,7 +391,7 @@ KV_ELEMENTS_PER_LAYER = pl.when(_IS_LATENT).then(_LATENT + _ROPE).otherwise(_KV_
 def weights_held(*, only_active: bool = False) -> pl.Expr:
     """Return the weights that a device holds, or those of them that one token passes through.
 
-    A tied embedding is one matrix with lm_head.
+    A tied embedding and lm_head are one matrix.
     """
     tied = pl.when("tied_embeddings").then(_VOCABULARY * _HIDDEN).otherwise(0)
     of_ops = (op.active() if only_active else op.held() for op in _ENGINE)

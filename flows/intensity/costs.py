@@ -1,8 +1,7 @@
 """FLOP and bytes of an op: the cost model.
 
-The formulas hold for numbers and for polars expressions alike; what is mostly a number stands together,
-so that it is worked out once for all rows of a grid. FLOP = 2 per multiply-add; element sizes are in
-bytes.
+The formulas take numbers and polars expressions alike. Factors that are mostly numbers are grouped, so that they are
+computed once for all rows of a grid. FLOP = 2 per multiply-add; element sizes are in bytes.
 """
 
 from collections.abc import Mapping
@@ -15,7 +14,7 @@ Quantity: TypeAlias = Any
 
 
 class Cost(NamedTuple):
-    """Work of one execution and what it moves."""
+    """Work of one execution, and the bytes that it moves."""
 
     flops: Quantity
     weight_bytes: Quantity = 0.0
@@ -33,11 +32,11 @@ class Cost(NamedTuple):
         return self.flops / self.bytes
 
     def quantities(self) -> dict[str, Quantity]:
-        """Return what core.op_cost says beside its key."""
+        """Return the columns of core.op_cost besides its key."""
         return {**self._asdict(), "bytes": self.bytes, "intensity_flops_per_byte": self.intensity}
 
     def columns(self) -> list[pl.Expr]:
-        """Return the columns of core.op_cost beside its key, where quantities are expressions."""
+        """Return the columns of core.op_cost besides its key, as expressions."""
         quantities = self.quantities().items()
         return [(q if isinstance(q, pl.Expr) else pl.lit(float(q))).alias(name) for name, q in quantities]
 
@@ -54,9 +53,9 @@ def linear(
 ) -> Cost:
     """Product of m x k activations and k x n weights, everything moved once.
 
-    The m rows may be spread over several matrices (of a mixture of experts, or one a head), of which
-    each is read; `bias` is 1 where one is added, else 0. With 2-byte elements and one matrix the
-    intensity is 1/(1/k + 1/n + 1/m), as in Cai et al. 2024 (arXiv 2401.10774).
+    The m rows may be spread over several matrices (MoE, or one per head), each of which is read; `bias` is 1
+    if one is added, else 0. With 2-byte elements and one matrix the intensity is 1/(1/k + 1/n + 1/m), as in
+    Cai et al. 2024 (arXiv 2401.10774).
     """
     return Cost(
         flops=m * (n * (2 * k + bias)),
@@ -79,9 +78,9 @@ def attention_product(
     """Either product of unfused attention, with the score matrix in memory.
 
     Queries and keys make the scores; scores and values make the output: the two mirror each other.
-    q query tokens a sequence against a context of s, b sequences, heads of size d, keys and values
-    shared by groups of heads. With as many of them as query heads and 2-byte elements the intensity
-    is 1/(1/d + 1/q + 1/s), as in Cai et al. 2024 (arXiv 2401.10774).
+    There are b sequences with q query tokens each against a context of s, and heads of size d, groups of which
+    share keys and values. With as many KV heads as query heads and 2-byte elements the intensity is
+    1/(1/d + 1/q + 1/s), as in Cai et al. 2024 (arXiv 2401.10774).
     """
     return Cost(
         flops=(2 * heads * d) * (b * q * s),
@@ -106,10 +105,9 @@ def attention(
 ) -> Cost:
     """Fused attention: scores stay on the chip (Dao et al. 2022, arXiv 2205.14135).
 
-    Each of q query tokens a sequence is multiplied with `attended` tokens on average: (s + 1)/2 of a
-    causal prompt of s, the whole context in decode. The keys and values of `cached` tokens are read
-    once, kv_d elements a token and key head: d + value_d, or the one latent of both (DeepSeek-AI
-    2024, arXiv 2405.04434).
+    Each of the q query tokens per sequence is multiplied with `attended` tokens on average: (s + 1)/2 in a causal
+    prompt of s, the whole context in decode. The keys and values of `cached` tokens are read once, kv_d
+    elements per token and KV head: d + value_d, or the one latent of both (DeepSeek-AI 2024, arXiv 2405.04434).
     """
     return Cost(
         flops=(2 * heads * (d + value_d)) * (b * q * attended),
@@ -129,7 +127,7 @@ def elementwise(
     weight: Quantity = 0,
     operands: Quantity = 1,
 ) -> Cost:
-    """Op that does the same to each element of its output; counts an element stand in core.elementwise.
+    """Op that does the same to each element of its output; the counts per element are in core.elementwise.
 
     Work and reads are those of `operands` inputs of the output's size.
     """
@@ -141,17 +139,17 @@ def elementwise(
 
 
 def all_reduce(elements: Quantity, devices: Quantity, *, activation: Quantity) -> Cost:
-    """Sum of what several devices hold, for all of them: what one device adds, and sends to others.
+    """Sum over devices, returned to all of them: what one device adds, and sends to others.
 
-    Both are (t - 1)/t of the elements in each half of the ring algorithm, which moves the least that
-    can be (Patarasuk and Yuan 2009, doi 10.1016/j.jpdc.2008.09.002).
+    Both are (t - 1)/t of the elements in each half of the ring algorithm, which moves as little as possible
+    (Patarasuk and Yuan 2009, doi 10.1016/j.jpdc.2008.09.002).
     """
     share = (devices - 1) / devices
     return Cost(flops=share * elements, activation_bytes=2 * share * activation * elements)
 
 
 def op_costs(shapes: pl.DataFrame, precisions: pl.DataFrame, elementwise_costs: pl.DataFrame) -> pl.DataFrame:
-    """Return a row an op shape and precision, with the columns of core.op_cost.
+    """Return one row per op shape and precision, with the columns of core.op_cost.
 
     Parameters
     ----------
@@ -177,7 +175,7 @@ def op_costs(shapes: pl.DataFrame, precisions: pl.DataFrame, elementwise_costs: 
     return pl.concat(costs, how="vertical_relaxed")
 
 
-# What the formulas are given: of an op shape, of a precision, of a kind of core.elementwise.
+# Inputs of the formulas: from op shapes, from precisions, from core.elementwise.
 QUANTITIES = [
     "batch_size", "query_length", "tensor_parallel", "m", "k", "n", "heads", "kv_heads", "head_dim", "value_dim",
     "kv_dim", "attended_tokens", "cached_tokens", "matrices", "has_bias",
@@ -185,7 +183,7 @@ QUANTITIES = [
 BITS = ["weight_bits", "activation_bits", "kv_bits"]
 COUNTS = ["flops_per_element", "reads_per_element", "writes_per_element", "weight_reads_per_element"]
 
-# one kind of each formula -> the ops that it holds for
+# one kind per formula -> the ops that use it
 _FORMULAS: dict[str, pl.Expr] = {
     "linear": pl.col("kind") == "linear",
     "qk": pl.col("kind").is_in(["qk", "pv"]),
@@ -196,12 +194,12 @@ _FORMULAS: dict[str, pl.Expr] = {
 
 
 def cost(kind: str, of: Mapping[str, Quantity]) -> Cost:
-    """Return the cost of an op of some kind.
+    """Return the cost of an op of one kind.
 
     Parameters
     ----------
     kind
-        As in core.op_shape; a kind that has no formula of its own is an element-wise one.
+        As in core.op_shape; a kind without its own formula is element-wise.
     of
         Each of QUANTITIES, BITS and, for an element-wise op, COUNTS.
     """

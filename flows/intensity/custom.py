@@ -1,4 +1,4 @@
-"""Ops of one's own: the shapes and costs that a file of them gives."""
+"""The user's own ops: shapes and costs from files of ops."""
 
 import polars as pl
 
@@ -14,17 +14,17 @@ _NO_SETTING = {"phase": pl.String, "batch_size": pl.Int64, "sequence_length": pl
 
 
 def custom_shapes(ops: pl.DataFrame, precision_ids: list[str]) -> pl.DataFrame:
-    """Return a row an op, with the columns of core.op_shape and `precisions`.
+    """Return one row per op, with the columns of core.op_shape and `precisions`.
 
-    A product without a precision stands at every precision. Several products of one shape are one op
-    whose rows are spread over as many matrices.
+    A GEMM without a precision gets every precision. A batch of GEMMs is one op whose rows are spread over as many
+    matrices.
 
     Parameters
     ----------
     ops
         The frame `op` of `read_ops`.
     precision_ids
-        Every precision there is.
+        All precisions.
     """
     every_precision = pl.lit(precision_ids, pl.List(pl.String))
     own = pl.when(pl.col("precision_id").is_not_null()).then(pl.concat_list("precision_id")).otherwise(every_precision)
@@ -52,7 +52,7 @@ def custom_shapes(ops: pl.DataFrame, precision_ids: list[str]) -> pl.DataFrame:
 
 
 def custom_costs(ops: pl.DataFrame, shapes: pl.DataFrame) -> pl.DataFrame:
-    """Return the rows of core.op_cost of ops whose FLOP and bytes are given: a row an op and precision.
+    """Return the rows of core.op_cost of ops given by FLOP and bytes: one row per op and precision.
 
     Parameters
     ----------

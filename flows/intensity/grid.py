@@ -1,6 +1,6 @@
-"""Costs of large grids, one model at a time: what the grid does not change is a number, not a column.
+"""Costs of large grids, one model at a time: whatever the grid does not change is a number, not a column.
 
-The same dimensions and formulas as of `op_shapes` and `op_costs`, on columns of settings alone.
+Dimensions and formulas are those of `op_shapes` and `op_costs`; the only columns are settings.
 """
 
 from collections.abc import Iterable, Mapping, Sequence
@@ -14,11 +14,11 @@ from flows.intensity.costs import BITS, QUANTITIES, cost
 from flows.intensity.shapes import can_share
 from flows.intensity.terms import PHASES
 
-# The columns of a grid; of a model, its convention, phase and number of devices everything else follows.
+# The columns of a grid. All else follows from model, convention, phase and number of devices.
 GRID = ["batch_size", "sequence_length", "query_length"]
 
 _EVERY_OP = [op for ops in CONVENTIONS.values() for op in ops]
-# names that repeat in every row, as numbers
+# Names that repeat in every row, stored as numbers.
 _NAMES = {
     "phase": pl.Enum(PHASES),
     "op": pl.Enum(list(dict.fromkeys(op.op for op in _EVERY_OP))),
@@ -30,10 +30,10 @@ _NAMES = {
 def fixed_ops(
     models: pl.DataFrame, conventions: Sequence[str], phases: Sequence[str], degrees: Sequence[int]
 ) -> pl.DataFrame:
-    """Return a row an op of a model in a phase on some devices, with those of its dimensions that no grid changes.
+    """Return one row per op, model, phase and number of devices, with the dimensions that a grid does not change.
 
-    The others are null. `place` is the op's place among those of its convention. A model whose heads a
-    number of devices cannot share evenly has no rows there.
+    The other dimensions are null. `place` is the position of an op in its convention. If devices cannot share the
+    heads of a model evenly, the model has no rows for their number.
 
     Parameters
     ----------
@@ -69,12 +69,12 @@ def grid_costs(
     counts: Mapping[str, Mapping[str, Any]],
     grid: pl.DataFrame,
 ) -> pl.DataFrame:
-    """Return a row an op and setting, op after op: what core.op_cost says of it, beside its names and its setting.
+    """Return one row per op and setting, op after op: names, setting, and the columns of core.op_cost.
 
     Parameters
     ----------
     ops
-        Rows of `fixed_ops`: those of one model and convention in one phase on some devices.
+        Rows of `fixed_ops` for one model, convention, phase and number of devices.
     model
         The model's row of core.model.
     precision
@@ -93,7 +93,7 @@ def grid_costs(
         numbers = {name: _as_number(row.get(name)) for name in QUANTITIES}
         named = {name: pl.col(column) for name, (column, _) in each.items()}
         columns.append(cost(row["kind"], {**numbers, **named, **counts.get(row["kind"], {}), **bits}).quantities())
-    # ops share most of their dimensions: those first, each once
+    # ops share most of their dimensions: compute each once
     wide = (
         grid.with_columns(_literals(dimensions.values(), {**model.row(0, named=True), **rows[0]}, model))
         .select(of.alias(name) for name, of in dimensions.items())
@@ -105,8 +105,8 @@ def grid_costs(
         )
     )
 
-    def column(name: str) -> pl.Series:
-        """Put the costs of all ops below each other."""
+    def stack_column(name: str) -> pl.Series:
+        """Return one quantity of all ops, op after op."""
         given = (
             wide[f"{i} {name}"]
             if isinstance(quantities[name], pl.Expr)
@@ -116,18 +116,18 @@ def grid_costs(
         return pl.concat([each.alias(name) for each in given])
 
     keys = ops.select(*_NAMES, "tensor_parallel", "repeat").join(grid, how="cross")
-    return keys.with_columns(column(name) for name in columns[0])
+    return keys.with_columns(stack_column(name) for name in columns[0])
 
 
 def _literals(expressions: Iterable[pl.Expr], known: Mapping[str, Any], model: pl.DataFrame) -> list[pl.Expr]:
-    """Return as columns what expressions need beside the grid."""
+    """Return the columns that expressions need in addition to the grid, as literals."""
     roots = {root for of in expressions for root in of.meta.root_names()}.difference(GRID)
     return [pl.lit(known[name], model.schema.get(name)).alias(name) for name in sorted(roots)]
 
 
 @cache
 def _grid_dimensions(convention: str, place: int) -> dict[str, tuple[str, pl.Expr]]:
-    """Return the dimensions of an op that a grid changes, each with a name that it has in every op."""
+    """Return the dimensions of an op that a grid changes, each with a name that is the same in every op."""
     dimensions = CONVENTIONS[convention][place].dimensions() | {name: pl.col(name) for name in GRID}
     found = {
         name: of.cast(pl.Float64) for name, of in dimensions.items() if name in QUANTITIES and _depends_on_grid(of)

@@ -1,4 +1,4 @@
-"""Op shapes of models at the settings that workloads ask for, and what a device must hold."""
+"""Op shapes of models at the settings of workloads, and what each device must hold."""
 
 import hashlib
 from collections.abc import Sequence
@@ -9,11 +9,11 @@ from flows.intensity.conventions import CONVENTIONS, KV_ELEMENTS_PER_LAYER, SETT
 
 
 def model_shards(models: pl.DataFrame, degrees: Sequence[int]) -> pl.DataFrame:
-    """Return a row a model and number of devices that can share it, with the columns of core.model_shard.
+    """Return one row per model and number of devices that can share it, with the columns of core.model_shard.
 
-    A device holds its share of every weight that an op of `engine` reads, and the rest in full; of
-    the KV cache, its heads', or the whole latent. Beside them stands `active`: the weights that one
-    token passes through.
+    A device holds its share of every weight that an op of `engine` splits, and the other weights in full; of the KV
+    cache, it holds that of its heads, or the whole latent. The column `active` is added: the weights that one token
+    passes through.
     """
     settings = (
         models.with_columns(pl.lit(list(degrees), pl.List(pl.Int64)).alias("tensor_parallel"))
@@ -39,22 +39,22 @@ def add_parameters(models: pl.DataFrame) -> pl.DataFrame:
 
 
 def can_share() -> pl.Expr:
-    """Say of a model and a number of devices whether they can share it: the heads must come out even."""
+    """Return whether devices can share a model: their number must divide the number of heads."""
     return pl.col("num_heads") % pl.col("tensor_parallel") == 0
 
 
 def op_shapes(models: pl.DataFrame, workloads: pl.DataFrame) -> pl.DataFrame:
-    """Return a row an op of a model at a setting, with the columns of core.op_shape.
+    """Return one row per op, model and setting, with the columns of core.op_shape.
 
-    Beside them stands `precisions`, the list of precisions that the workloads ask for there. A model
-    whose heads a number of devices cannot share evenly has no rows there.
+    The column `precisions` is added: the list of precisions that the workloads ask for at the setting. If devices
+    cannot share the heads of a model evenly, the model has no rows for their number.
 
     Parameters
     ----------
     models
         Rows of core.model.
     workloads
-        Rows of core.workload; their lists span the settings.
+        Rows of core.workload, whose lists span the settings.
     """
     settings = (
         expand_settings(workloads, models["model_id"].to_list())
@@ -70,7 +70,7 @@ def op_shapes(models: pl.DataFrame, workloads: pl.DataFrame) -> pl.DataFrame:
 
 
 def expand_settings(workloads: pl.DataFrame, model_ids: list[str]) -> pl.DataFrame:
-    """Return a row a setting that any workload asks for, with the precisions asked for there."""
+    """Return one row per setting that a workload asks for, with the precisions asked for at that setting."""
     every_model = pl.lit(model_ids, pl.List(pl.String))
     return (
         workloads.select(
@@ -103,7 +103,7 @@ def expand_settings(workloads: pl.DataFrame, model_ids: list[str]) -> pl.DataFra
 
 
 def add_shape_id(shapes: pl.DataFrame) -> pl.DataFrame:
-    """Put before each row a hash of its setting and op that no version of any library changes."""
+    """Add `shape_id` as the first column: a hash of setting and op that does not depend on library versions."""
     named = ["model_id", "convention", "phase", "op"]
     names = shapes.select(named).unique(maintain_order=True)
     texts = ("\n".join(part or "" for part in row) for row in names.iter_rows())

@@ -1,1 +1,1 @@
-"""Files of the catalog in, validated frames out; one module a kind of file."""
+"""Readers of catalog files into validated frames; one module per kind of file."""
