@@ -25,7 +25,7 @@ from tests.support.charts import (
 )
 from tests.support.drawings import draw_without_ink
 from tests.support.inputs import DEVICE
-from tests.support.whole_runs import plain_run
+from tests.support.whole_runs import run_without_prefect
 from warehouse.home import Home
 from warehouse.polars_frames import read_frame
 
@@ -56,7 +56,7 @@ def test_a_chart_without_marks_is_not_published(home: Home) -> None:
     (home.catalog / "workloads").mkdir(parents=True)
     (home.catalog / "workloads" / "medusa-grid.toml").write_text(text.replace('"fp16", ', ""), "utf-8")
     with draw_without_ink():
-        summary = plain_run(home, draws=True)
+        summary = run_without_prefect(home, draws=True)
     assert summary.site is not None
     assert set(summary.site.skipped) == {OTHER_CHARTS[1]}
 
@@ -114,7 +114,7 @@ def test_hostile_names_stay_text(home: Home) -> None:
     (home.catalog / "hardware").mkdir(parents=True)
     (home.catalog / "hardware" / "mine.toml").write_text(DEVICE.replace('"Mine"', f'"{name}"'), "utf-8")
     with draw_without_ink("device-mine"):
-        plain_run(home, draws=True)
+        run_without_prefect(home, draws=True)
     pages = {page.relative_to(home.site).as_posix(): page.read_text("utf-8") for page in home.site.rglob("*.html")}
     for page in pages.values():
         assert "<script>alert" not in page
