@@ -1,4 +1,4 @@
-"""Measured against predicted times, with a band of ten percent to either side."""
+"""Predicted over measured times, with a band of ten percent on either side."""
 
 from typing import Any
 
@@ -36,12 +36,12 @@ def draw_accuracy(frame: pl.DataFrame) -> alt.LayerChart:
     band = pl.DataFrame({"layer": "band", "latency_s": [low, high], "predicted_s": [low, high]}).with_columns(
         upper_s=pl.col("predicted_s") * (1 + BAND), lower_s=pl.col("predicted_s") / (1 + BAND)
     )
-    of_band = Layer().transform_filter("datum.layer == 'band'")
+    band_layer = Layer().transform_filter("datum.layer == 'band'")
     layers: list[Any] = [
-        of_band.mark_area(color=GREY, opacity=0.18, clip=True).encode(
+        band_layer.mark_area(color=GREY, opacity=0.18, clip=True).encode(
             x, alt.Y("lower_s:Q", **predicted), alt.Y2("upper_s:Q")
         ),
-        of_band.mark_line(color=GREY, strokeWidth=1).encode(x, y),
+        band_layer.mark_line(color=GREY, strokeWidth=1).encode(x, y),
         Layer()
         .transform_filter("datum.layer == 'measured'")
         .mark_point(size=14, strokeWidth=1, opacity=0.7)
@@ -52,10 +52,10 @@ def draw_accuracy(frame: pl.DataFrame) -> alt.LayerChart:
             tooltip=KIND_TOOLTIP,
         ),
     ]
-    of_all = frame.row(0, named=True)
-    share, kernels = of_all["within_ten_percent"], of_all["kernels"]
-    title = f"{of_all['hardware']}: {share:.0%} of {kernels:,} kernels are predicted to ten percent"
-    errors = f"median error {of_all['median_absolute_error']:.1%}, mean {of_all['mean_absolute_error']:.1%}"
+    totals = frame.row(0, named=True)
+    share, kernels = totals["within_ten_percent"], totals["kernels"]
+    title = f"{totals['hardware']}: {share:.0%} of {kernels:,} kernels are predicted within 10%"
+    errors = f"median error {totals['median_absolute_error']:.1%}, mean {totals['mean_absolute_error']:.1%}"
     subtitle = [f"Calibrated roofs: {errors}{describe_sample(frame)}"]
     return assemble_chart(
         layers, pl.concat([band, frame], how="diagonal"), "Predicted over measured times", title, subtitle
@@ -63,7 +63,7 @@ def draw_accuracy(frame: pl.DataFrame) -> alt.LayerChart:
 
 
 def kind_colour(frame: pl.DataFrame) -> alt.Color:
-    """Return the colours of the kinds of op in a frame, which its `label` names."""
+    """Return a colour channel with one colour per kind of op, which `label` names."""
     kinds = frame["label"].unique().sort().to_list()
     return alt.Color(
         "label:N",
@@ -73,5 +73,5 @@ def kind_colour(frame: pl.DataFrame) -> alt.Color:
 
 
 def describe_sample(frame: pl.DataFrame) -> str:
-    """Say where a frame holds a sample of the kernels alone."""
-    return f". A sample of {len(frame):,} is shown" if len(frame) < frame["kernels"][0] else ""
+    """Say how many kernels are shown if they are a sample."""
+    return f"; a sample of {len(frame):,} is shown" if len(frame) < frame["kernels"][0] else ""

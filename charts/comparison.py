@@ -54,12 +54,12 @@ def draw_comparison(frame: pl.DataFrame) -> alt.LayerChart:
         pl.concat([clip_roofs(frame, axes.x_domain), labels], how="diagonal"),
         "Roofline",
         f"{dtype} {_compose_title(frame.filter(vertex=2).sort(INTENSITY))}",
-        [f"Default {dtype} roofs, dense peaks over DRAM bandwidth, basis {bases}"],
+        [f"Default {dtype} roofs: dense peak and DRAM bandwidth, basis {bases}"],
     )
 
 
 def _compose_title(ridges: pl.DataFrame) -> str:
-    """Say between which devices the ridges lie."""
+    """Name the lowest and the highest ridge."""
     low, high = ridges.row(0, named=True), ridges.row(-1, named=True)
     least = f"{low[INTENSITY]:.0f} FLOP/byte ({low['hardware']})"
     return (

@@ -1,4 +1,4 @@
-"""Intensity of ops over the batch, and where it crosses the ridge of a device."""
+"""Intensity of ops over batch, and where it crosses the ridge of a device."""
 
 import math
 
@@ -18,7 +18,7 @@ from charts.decode_steps import (
 from charts.roofline import spread
 from charts.style import GREY, HALO, HEIGHT, INK, ORANGE, WIDTH, add_parameter, assemble_chart
 
-_LINE_HEIGHT = 15  # pixels from one label at the right to the next
+_LINE_HEIGHT = 15  # pixels from one label at the right edge to the next
 _MOST_NAMES = 2
 _ANSWER = alt.Text("answer:N")
 _TOOLTIP = [
@@ -49,14 +49,14 @@ def draw_crossover(frame: pl.DataFrame) -> alt.LayerChart:
     scale = alt.Scale(domain=groups, range=colours)
     colour = alt.Color("op_group:N", scale=scale, legend=alt.Legend(title="op group", orient="bottom", columns=6))
     shape = alt.Shape("op_group:N", scale=alt.Scale(domain=groups, range=shapes))
-    of_ridge, crossing = select_layer("ridge"), select_layer("crossing")
+    ridge, crossing = select_layer("ridge"), select_layer("crossing")
     layers = [
-        of_ridge.mark_rect(color=ORANGE, fillOpacity=0.06).encode(y, y2=alt.Y2Value(0)),
-        of_ridge.mark_rule(color=INK, strokeWidth=1.5, strokeDash=[6, 3]).encode(y),
-        of_ridge.mark_text(
+        ridge.mark_rect(color=ORANGE, fillOpacity=0.06).encode(y, y2=alt.Y2Value(0)),
+        ridge.mark_rule(color=INK, strokeWidth=1.5, strokeDash=[6, 3]).encode(y),
+        ridge.mark_text(
             text="compute-bound", align="left", dx=6, dy=12, fontStyle="italic", color=GREY, fontSize=12
         ).encode(x=alt.XValue(0), y=alt.YValue(0)),
-        draw_context_label(of_ridge, WIDTH / 2 - 40),
+        draw_context_label(ridge, WIDTH / 2 - 40),
         select_context("datum.layer == 'computed'")
         .mark_line(strokeWidth=1.5)
         .encode(x, y, detail=alt.Detail("op:N"), color=colour, strokeOpacity=faded)
@@ -71,7 +71,7 @@ def draw_crossover(frame: pl.DataFrame) -> alt.LayerChart:
         .mark_text(align="left", dx=8, fontSize=11, color=INK)
         .encode(y, x=alt.XValue(WIDTH), text=_ANSWER, fillOpacity=faded),
         *(
-            of_ridge.mark_text(align="left", dx=6, dy=-9, fontSize=12, **look).encode(y, x=alt.XValue(0), text=_ANSWER)
+            ridge.mark_text(align="left", dx=6, dy=-9, fontSize=12, **look).encode(y, x=alt.XValue(0), text=_ANSWER)
             for look in (HALO, {"color": INK})
         ),
     ]
@@ -86,7 +86,7 @@ def draw_crossover(frame: pl.DataFrame) -> alt.LayerChart:
 
 
 def _place_labels(points: pl.DataFrame, gap: float, top: float) -> pl.DataFrame:
-    """Return a row a label at the end of each line, `gap` decades apart and below the `top` of the chart."""
+    """Return one row per line: its label at the right end, `gap` decades from the next and below `top`."""
     ends = points.filter(pl.col("batch_size") == pl.col("batch_size").max()).sort("sequence_length", INTENSITY, "op")
     placed = []
     for labels in ends.partition_by("sequence_length", maintain_order=True):
@@ -99,20 +99,20 @@ def _place_labels(points: pl.DataFrame, gap: float, top: float) -> pl.DataFrame:
 
 
 def _compose_title(shown: pl.DataFrame) -> str:
-    """Say from which batches on ops are compute-bound, and which never are."""
-    what = "{} on {}".format(*shown.select("model", "hardware").row(0))
+    """Say at which batches ops become compute-bound, and which never do."""
+    subject = "{} on {}".format(*shown.select("model", "hardware").row(0))
     ops = shown.unique("op")
     since = ops.drop_nulls("critical_tokens")["critical_tokens"].sort()
     never = ops.filter(answer="never")["op"].sort().to_list()
     if since.is_empty():
-        return f"{what}: decode is never compute-bound"
+        return f"{subject}: decode is never compute-bound"
     at_last = f" to {since[-1]:,}" if since[-1] > since[0] else ""
-    said = f"{what}: products are compute-bound from a batch of {since[0]:,}{at_last}"
+    title = f"{subject}: GEMMs become compute-bound at a batch of {since[0]:,}{at_last}"
     if not never:
-        return said
-    return f"{said}, {' and '.join(never) if len(never) <= _MOST_NAMES else f'{len(never)} of {len(ops)} ops'} never"
+        return title
+    return f"{title}, {' and '.join(never) if len(never) <= _MOST_NAMES else f'{len(never)} of {len(ops)} ops'} never"
 
 
 def _compose_subtitle(shown: pl.DataFrame) -> list[str]:
-    said = f"{describe_setting(shown)}; filled: the fewest tokens at once that are compute-bound"
-    return [said, *describe_roof(shown, "Ridge")]
+    setting = f"{describe_setting(shown)}; filled: the smallest compute-bound batch"
+    return [setting, *describe_roof(shown, "Ridge")]

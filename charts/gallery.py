@@ -1,4 +1,4 @@
-"""The list of charts (gallery.toml)."""
+"""The charts that gallery.toml and the user's gallery list."""
 
 import itertools
 import re
@@ -9,7 +9,7 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-CHOOSE_MARKS = ("paper",)  # templates that show any kind of marks, and by default the nearest to the truth
+CHOOSE_MARKS = ("paper",)  # templates that can show any kind of marks; by default the best known ones
 
 _LIST = Path(__file__).resolve().parent / "gallery.toml"
 _DEFAULTS = {
@@ -18,20 +18,34 @@ _DEFAULTS = {
     "batch_size": None,
     "sequence_length": None,
 }
-_OF_THE_ENTRY = {"name", "template", "on_site", "source"}  # the other fields are parameters of the query
-_NO_PART_OF_A_NAME = re.compile(r"[^a-z0-9._-]+")
-_MANY = 2  # fields that on_site names from which on there are too many charts to list them all
+_FIELDS_OF_ENTRY = {"name", "template", "on_site", "source"}  # the other fields are parameters of the query
+_NOT_IN_A_NAME = re.compile(r"[^a-z0-9._-]+")
+_MANY = 2  # if on_site names so many fields, there are too many charts to list them all
 
-# What a field can be, by a word that stands for all of it: each a set of parameters of the chart's query.
+# What a word stands for in a field, e.g. "*" in `hardware_id`: sets of parameters of the query, one set per chart.
 Expansions = Mapping[str, Mapping[str, Sequence[Mapping[str, Any]]]]
 
 
 @dataclass(frozen=True)
 class ChartEntry:
-    """One chart of the gallery: its name, its template, the parameters of its query, and where it is shown.
+    """One chart of the gallery.
 
-    A chart that another one took in is that chart, `alias_of`, under its old name. Of a user's own, `source` is the
-    file that it stands in.
+    Attributes
+    ----------
+    name
+        Its name, which also names its files.
+    template
+        The template that draws it.
+    parameters
+        The parameters of its query.
+    on_site
+        Whether the site shows it.
+    is_listed
+        Whether `rooflines chart` lists it.
+    source
+        The file that lists it, if that is the user's gallery.
+    alias_of
+        The chart of which this is an earlier name.
     """
 
     name: str
@@ -43,33 +57,32 @@ class ChartEntry:
     alias_of: str | None = None
 
 
-def list_charts(known: Expansions, own: Sequence[Mapping[str, Any]] = ()) -> list[ChartEntry]:
-    """Return every chart of the list, and of the user's own, which take the place of others of their names.
+def list_charts(expansions: Expansions, own: Sequence[Mapping[str, Any]] = ()) -> list[ChartEntry]:
+    """Return every chart of gallery.toml and of the user's gallery, which replaces charts of the same name.
 
     Parameters
     ----------
-    known
-        By field, `model_id` and `hardware_id`, the words that stand for several of its values, and
-        the parameters that each of those brings.
+    expansions
+        For the fields `model_id` and `hardware_id`, what their special words stand for.
     own
-        Entries like those of the list, each with its `source`.
+        Entries of the user's gallery, each with its `source`.
     """
     entries: dict[str, ChartEntry] = {}
     for row in [*_read_list()["chart"], *own]:
-        shown = _read_on_site(row, known)
+        shown = _read_on_site(row, expansions)
         can_be_listed = len(shown) < _MANY
-        given = {field: value for field, value in row.items() if field not in _OF_THE_ENTRY}
+        parameters = {field: value for field, value in row.items() if field not in _FIELDS_OF_ENTRY}
         marks = "nearest" if row["template"] in CHOOSE_MARKS else "computed"
-        same = {**_DEFAULTS, "marks": marks, **given}
-        fields = [field for field in known if field in row]
-        for combination in itertools.product(*(_expand(row, field, known) for field in fields)):
-            values = same.copy()
+        common = {**_DEFAULTS, "marks": marks, **parameters}
+        fields = [field for field in expansions if field in row]
+        for combination in itertools.product(*(_expand(row, field, expansions) for field in fields)):
+            values = common.copy()
             for choice in combination:
                 values.update(choice)
-            has = [values.get(field) in chosen for field, chosen in shown.items()]
+            is_shown = [values.get(field) in chosen for field, chosen in shown.items()]
             name = row["name"].format_map({field: _slugify(value) for field, value in {**row, **values}.items()})
-            is_listed = can_be_listed or any(has)
-            entries[name] = ChartEntry(name, row["template"], values, all(has), is_listed, row.get("source"))
+            is_listed = can_be_listed or any(is_shown)
+            entries[name] = ChartEntry(name, row["template"], values, all(is_shown), is_listed, row.get("source"))
     return [*entries.values(), *_list_aliases(entries)]
 
 
@@ -79,7 +92,7 @@ def list_published_views() -> list[str]:
 
 
 def _list_aliases(entries: Mapping[str, ChartEntry]) -> Iterator[ChartEntry]:
-    """Yield charts under the names that they had before."""
+    """Yield charts under their earlier names."""
     for alias in _read_list()["alias"]:
         entry = entries.get(alias["chart"])
         if entry and entry.template in CHOOSE_MARKS and alias["name"] not in entries:
@@ -88,25 +101,25 @@ def _list_aliases(entries: Mapping[str, ChartEntry]) -> Iterator[ChartEntry]:
 
 
 def _slugify(value: Any) -> str:
-    """Return the value of a field as it can stand in the name of a chart, which names files."""
+    """Return the value of a field as a part of a file name."""
     if isinstance(value, list):
         return "-".join(map(_slugify, value))
     text = f"{value:.15g}" if isinstance(value, float) else str(value)
-    return _NO_PART_OF_A_NAME.sub("-", text.lower()).strip("-")
+    return _NOT_IN_A_NAME.sub("-", text.lower()).strip("-")
 
 
-def _expand(row: Mapping[str, Any], field: str, known: Expansions) -> list[Mapping[str, Any]]:
-    """Return what a field of the list stands for."""
-    named, words = row.get(field, []), known.get(field, {})
-    values = [named] if isinstance(named, str) else named
+def _expand(row: Mapping[str, Any], field: str, expansions: Expansions) -> list[Mapping[str, Any]]:
+    """Return the sets of parameters that a field of an entry stands for."""
+    given, words = row.get(field, []), expansions.get(field, {})
+    values = [given] if isinstance(given, str) else given
     return [choice for value in values for choice in words.get(value, [{field: value}])]
 
 
-def _read_on_site(row: Mapping[str, Any], known: Expansions) -> dict[str, set[Any]]:
-    """Return the values that the site shows, by field; a list without a field names devices."""
+def _read_on_site(row: Mapping[str, Any], expansions: Expansions) -> dict[str, set[Any]]:
+    """Return the values that the site shows, by field; a plain list names devices."""
     on_site = row.get("on_site", {})
     fields = {"hardware_id": on_site} if isinstance(on_site, list) else on_site
-    return {field: {choice[field] for choice in _expand(fields, field, known)} for field in fields}
+    return {field: {choice[field] for choice in _expand(fields, field, expansions)} for field in fields}
 
 
 @cache

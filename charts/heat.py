@@ -1,4 +1,4 @@
-"""Share of the roof that measured kernels reach, by op and size."""
+"""The share of the roof that measured kernels reach, by op group and size."""
 
 from typing import Any
 
@@ -11,7 +11,7 @@ from charts.style import INK, assemble_chart
 _ROW_HEIGHT = 20
 _TOOLTIP = [
     alt.Tooltip("label:N", title="op group"),
-    alt.Tooltip("least_flops:Q", title="FLOP from", format=".3~s"),
+    alt.Tooltip("least_flops:Q", title="FLOP, from", format=".3~s"),
     alt.Tooltip("kernels:Q"),
     alt.Tooltip("roof_fraction:Q", title="median share of the roof", format=".1%"),
     alt.Tooltip("is_above_roof:N", title="any above its roof"),
@@ -21,7 +21,10 @@ _TOOLTIP = [
 def draw_heat(frame: pl.DataFrame) -> alt.LayerChart:
     """Draw the rows of sql/charts/heat.sql."""
     labels = frame["label"].unique().sort().to_list()
-    x = alt.X("least_flops:O", axis=alt.Axis(title="Work of one kernel (FLOP, from)", format=".2~s", labelAngle=-90))
+    x = alt.X(
+        "least_flops:O",
+        axis=alt.Axis(title="Work of one kernel (FLOP, start of the bin)", format=".2~s", labelAngle=-90),
+    )
     y = alt.Y("label:N", sort=labels, axis=alt.Axis(title=None))
     dark = alt.ColorValue(INK, condition={"test": "datum.roof_fraction < 0.45", "value": "white"})
     base = Layer()
@@ -42,5 +45,5 @@ def draw_heat(frame: pl.DataFrame) -> alt.LayerChart:
     ]
     best = frame.sort("roof_fraction", descending=True).row(0, named=True)
     title = f"{frame['hardware'][0]}: {best['label']} comes closest to the roof, {best['roof_fraction']:.0%}"
-    subtitle = ["Median share of the roof in percent, measured kernels by op group, phase, dtype and work"]
+    subtitle = ["Median share of the roof in percent: measured kernels by op group, phase, dtype and work"]
     return assemble_chart(layers, frame, "Heat map", title, subtitle, height=_ROW_HEIGHT * len(labels))

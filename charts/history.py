@@ -1,4 +1,4 @@
-"""Runs over time: how long each took, how it ended, and what it changed."""
+"""Runs over time: how long each took, how it ended, what it changed."""
 
 from typing import Any
 
@@ -18,12 +18,12 @@ _HOUR_MS = 3_600_000
 _TOOLTIP = [
     alt.Tooltip("run_number:Q", title="run"),
     alt.Tooltip("run_id:N", title="id"),
-    alt.Tooltip("started_at:N", title="began"),
+    alt.Tooltip("started_at:N", title="started"),
     alt.Tooltip("seconds:Q", format=".3~f"),
     alt.Tooltip("status:N"),
     alt.Tooltip("rows_inserted:Q", title="rows added", format=","),
     alt.Tooltip("rows_updated:Q", title="rows changed", format=","),
-    alt.Tooltip("rows_deleted:Q", title="rows taken out", format=","),
+    alt.Tooltip("rows_deleted:Q", title="rows deleted", format=","),
     alt.Tooltip("changed:N", title="tables"),
     alt.Tooltip("error:N"),
     alt.Tooltip("code_version:N", title="code"),
@@ -43,7 +43,7 @@ def draw_history(frame: pl.DataFrame) -> alt.LayerChart:
         scale=alt.Scale(type="utc", domain=[first - room, last + room]),
         axis=alt.Axis(title="Start of the run (UTC)", tickCount=5, format="%Y-%m-%d %H:%M", labelOverlap=True),
     )
-    y = alt.Y("seconds:Q", axis=alt.Axis(title="Time of the run (s)", tickCount=6))
+    y = alt.Y("seconds:Q", axis=alt.Axis(title="Duration of the run (s)", tickCount=6))
     layers: list[Any] = [
         Layer().mark_rule(color=GREY, strokeWidth=1, opacity=0.5).encode(x, y, y2=alt.Y2Datum(0)),
         Layer()
@@ -54,7 +54,7 @@ def draw_history(frame: pl.DataFrame) -> alt.LayerChart:
             color=alt.Color(
                 "status:N",
                 scale=alt.Scale(domain=list(shown), range=[colour for colour, _ in shown.values()]),
-                legend=alt.Legend(title="ended", orient="bottom", direction="horizontal"),
+                legend=alt.Legend(title="status", orient="bottom", direction="horizontal"),
             ),
             shape=alt.Shape(
                 "status:N", scale=alt.Scale(domain=list(shown), range=[shape for _, shape in shown.values()])
@@ -64,12 +64,12 @@ def draw_history(frame: pl.DataFrame) -> alt.LayerChart:
         )
         .add_params(chosen),
     ]
-    title, subtitle = _compose_title(frame), ["From start until the rows are ready for readers or the run failed, UTC"]
-    return assemble_chart(layers, frame, "Seconds a run over time", title, subtitle)
+    title, subtitle = _compose_title(frame), ["From the start until readers can see the rows, or until the run failed"]
+    return assemble_chart(layers, frame, "Duration of runs over time", title, subtitle)
 
 
 def _compose_title(frame: pl.DataFrame) -> str:
-    """Say how the runs ended, and what the last one did."""
+    """Say how the runs ended, and what the last one changed."""
     counts = dict(frame["status"].value_counts().rows())
     ended = ", ".join(f"{counts[status]:,} {status}" for status in _LOOKS if status in counts)
     last = frame.row(-1, named=True)

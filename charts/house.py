@@ -1,4 +1,4 @@
-"""The roofline of one device: every ceiling, and the ops of a model at one setting."""
+"""The roofline of one device in the house style: every ceiling, and the ops of a model at one setting."""
 
 import math
 from typing import Any
@@ -26,11 +26,11 @@ from charts.style import (
 )
 from charts.summaries import summarize_points
 
-# Points of both phases can lie on one spot: decode is drawn smaller, on top.
+# Points of both phases can coincide, so decode is drawn smaller and on top.
 _PHASES = {
     "prefill": (VERMILION, "circle", 150),
     "decode": (GREEN, "triangle-up", 40),
-    "kernel": (PURPLE, "square", 60),  # of no model
+    "kernel": (PURPLE, "square", 60),  # points that belong to no model
 }
 _MOST_LABELS = 40
 
@@ -65,7 +65,7 @@ def draw_house(frame: pl.DataFrame) -> alt.LayerChart:
 
 
 def _draw_points(axes: RooflineAxes, phases: list[str], styles: list[Any], *, is_measured: bool) -> list[alt.Chart]:
-    """Return computed points hollow, or measured ones filled and predicted ones dotted, with lines up to the roof."""
+    """Return computed points (hollow), or measured (filled) and predicted ones (dotted) with lines up to the roof."""
     colour = alt.Color(
         "phase:N",
         scale=alt.Scale(domain=phases, range=list(styles[0])),
@@ -119,7 +119,7 @@ def _draw_ceilings(axes: RooflineAxes) -> list[alt.Chart]:
             line.transform_filter(main).mark_line(color=BLUE, strokeWidth=2.5).encode(axes.x, axes.y, detail=each)
             for line in (bandwidth, peak)
         ),
-        # the main slope is labelled above it, the others below
+        # the main slope is labelled above the line, the others below
         *(
             select_layer("slope label")
             .transform_filter(side)
@@ -134,7 +134,7 @@ def _draw_ceilings(axes: RooflineAxes) -> list[alt.Chart]:
 
 
 def _draw_point_labels(axes: RooflineAxes) -> list[alt.Chart]:
-    """Return the labels of points, in front of a halo that keeps ceilings from running through them."""
+    """Return the labels of points with a halo, so that no ceiling runs through them."""
     label = select_layer("point label").encode(axes.x, axes.y, text=LABEL)
     style: dict[str, Any] = {"align": "left", "baseline": "top", "dx": 9, "dy": 5, "fontSize": 11, "lineBreak": "\n"}
     return [
@@ -144,7 +144,7 @@ def _draw_point_labels(axes: RooflineAxes) -> list[alt.Chart]:
 
 
 def _place_slope_labels(frame: pl.DataFrame, axes: RooflineAxes) -> pl.DataFrame:
-    """Return the label of each bandwidth ceiling, where the ceiling enters the chart."""
+    """Return one row per bandwidth ceiling: its label, at the left edge of the chart."""
     ends = frame.filter(layer="bandwidth").sort(INTENSITY, ~pl.col("is_main"))
     low = ends.unique("label", keep="first", maintain_order=True)
     start = pl.when("is_main").then(2.2).otherwise(3.2) * axes.y_domain[0]
@@ -163,7 +163,7 @@ def _compose_subtitle(frame: pl.DataFrame, points: pl.DataFrame, peaks: pl.DataF
     batch, sequence = points.select("batch_size", "sequence_length").row(0)
     setting = "" if batch is None else f", batch {batch}, sequence {sequence}"
     if "measured" in points["layer"]:
-        taken = points["source"][0].split(", cuda-event")[0]
-        how = f"{model} in {precision}{setting}. Filled: measured ({taken})"
-        return [how, "Dotted: where a calibrated roof expects it. Lines: headroom up to the roof", roof]
+        source = points["source"][0].split(", cuda-event")[0]
+        filled = f"{model} in {precision}{setting}. Filled: measured ({source})"
+        return [filled, "Dotted: predicted by a calibrated roof. Lines: headroom to the roof", roof]
     return [f"{model} in {precision}{setting}, computed from shapes", roof]

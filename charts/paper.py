@@ -22,8 +22,8 @@ class Mark(NamedTuple):
     turn: int
 
 
-# The paper's names and colours, in its order. Several series can share a point, so the strokes of each run where those
-# below do not. The marks of attention stand above each other at one intensity, so they are flat.
+# The paper's names and colours, in its order. Series can share a point, so no mark hides the strokes of those below it.
+# The marks of attention form a column at one intensity, so they are flat.
 SERIES = {
     "qkv mlp init": Mark("#1f77b4", "M-.7,-.7L.7,.7M-.7,.7L.7,-.7", 120, 1.5, 3),
     "qkv mlp ar": Mark("#ff7f0e", "M-.95,-.4L.95,.4M-.95,.4L.95,-.4", 190, 1.5, 4),
@@ -70,7 +70,7 @@ def draw_paper(frame: pl.DataFrame) -> alt.LayerChart:
     kinds = frame.filter(pl.col("is_nearest").is_not_null(), pl.col("is_shown"))["layer"].unique().to_list()
     first = kinds[0] if len(kinds) == 1 else NEAREST
     if len(captions) > 1:
-        names = ["nearest to the truth" if choice == NEAREST else choice for choice in captions]
+        names = ["best known" if choice == NEAREST else choice for choice in captions]
         radio = alt.binding_radio(options=list(captions), labels=names, name="marks ")
         chart.params = [alt.param(name="marks", value=first, bind=radio).param]
     turns = {name: mark.turn for name, mark in SERIES.items()}

@@ -1,4 +1,4 @@
-"""Devices ranked by how fast they can decode at one setting; those that cannot are there, and say why."""
+"""Devices ranked by decode speed at one setting; those that cannot decode there are listed with the reason."""
 
 from typing import Any
 
@@ -10,7 +10,7 @@ from charts.decode_steps import describe_roof
 from charts.style import BLUE, GREY, INK, LABEL, VERMILION, WIDTH, assemble_chart
 
 _ROW_HEIGHT = 15
-_BESIDE = 72  # pixels from the plot to the end of the numbers at its right
+_COLUMN_WIDTH = 72  # pixels from the plot to the end of the numbers at its right
 _MOST_NAMES = 2
 _TOOLTIP = [
     alt.Tooltip("hardware:N", title="device"),
@@ -18,10 +18,10 @@ _TOOLTIP = [
     alt.Tooltip("status:N", title="in memory"),
     alt.Tooltip("tokens_per_s:Q", title="tokens/s at most", format=",.4~r"),
     alt.Tooltip("token_ms:Q", title="least time of a step, ms", format=".4~g"),
-    alt.Tooltip("tokens_per_joule:Q", title="tokens a joule of TDP", format=".3~g"),
+    alt.Tooltip("tokens_per_joule:Q", title="tokens per joule at TDP", format=".3~g"),
     alt.Tooltip("tdp_w:Q", title="TDP, W"),
     alt.Tooltip("memory_bytes:Q", title="memory, bytes", format=".4~s"),
-    alt.Tooltip("device_memory_bytes:Q", title="of the device, bytes", format=".4~s"),
+    alt.Tooltip("device_memory_bytes:Q", title="device memory, bytes", format=".4~s"),
     alt.Tooltip("bound:N"),
 ]
 
@@ -38,7 +38,7 @@ def draw_ranking(frame: pl.DataFrame) -> alt.LayerChart:
     fits, lacks_room = (base.transform_filter(f"datum.status == '{status}'") for status in ("fits", "does not fit"))
     others = base.transform_filter("datum.status == 'no peak'")
     number: dict[str, Any] = {"align": "left", "dx": 5, "fontSize": 10}
-    beside: dict[str, Any] = {"align": "right", "dx": _BESIDE, "fontSize": 10}
+    beside: dict[str, Any] = {"align": "right", "dx": _COLUMN_WIDTH, "fontSize": 10}
     layers: list[Any] = [
         fits.mark_bar(color=BLUE).encode(x, y, tooltip=_TOOLTIP),
         lacks_room.mark_bar(fill="white", stroke=VERMILION, strokeDash=[3, 2], strokeWidth=1).encode(
@@ -51,7 +51,7 @@ def draw_ranking(frame: pl.DataFrame) -> alt.LayerChart:
         .mark_text(color=INK, **beside)
         .encode(y, x=alt.XValue(WIDTH), text=alt.Text("efficiency_label:N")),
         base.transform_filter("datum.place == 1")
-        .mark_text(color=INK, text=["tokens", "a joule"], dy=-28, **beside)
+        .mark_text(color=INK, text=["tokens", "per joule"], dy=-28, **beside)
         .encode(y, x=alt.XValue(WIDTH)),
     ]
     title, subtitle = _compose_title(frame), _compose_subtitle(frame)
@@ -59,7 +59,7 @@ def draw_ranking(frame: pl.DataFrame) -> alt.LayerChart:
 
 
 def _compose_title(frame: pl.DataFrame) -> str:
-    """Say which device is the fastest, and which makes the most of its power."""
+    """Name the fastest device, and the one with the most tokens per joule."""
     model = frame["model"][0]
     held = frame.filter(status="fits")
     if held.is_empty():
@@ -67,19 +67,22 @@ def _compose_title(frame: pl.DataFrame) -> str:
     most = held["label"][0]
     first = held.filter(label=most)["hardware"].to_list()
     names = " and ".join(first) if len(first) <= _MOST_NAMES else f"{first[0]} and {len(first) - 1} others"
-    said = f"{model}: at most {most} tokens/s ({names})"
+    title = f"{model}: at most {most} tokens/s ({names})"
     thrifty = held.drop_nulls("tokens_per_joule").sort("tokens_per_joule", "hardware", descending=[True, False])
     if thrifty.is_empty():
-        return said
-    return f"{said}, most a joule on {thrifty['hardware'][0]}"
+        return title
+    return f"{title}, most per joule on {thrifty['hardware'][0]}"
 
 
 def _compose_subtitle(frame: pl.DataFrame) -> list[str]:
     row = frame.row(0, named=True)
     counts = dict(frame["status"].value_counts().rows())
     left = [
-        f"{counts[status]} {what}"
-        for status, what in (("does not fit", "lack the memory (dashed)"), ("no peak", f"state no {row['dtype']} peak"))
+        f"{counts[status]} {verdict}"
+        for status, verdict in (
+            ("does not fit", "lack the memory (dashed)"),
+            ("no peak", f"have no {row['dtype']} peak"),
+        )
         if status in counts
     ]
     at = f"Decode in {row['precision_id']}, {row['convention']} convention, batch {row['batch_size']}"

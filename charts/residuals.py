@@ -1,4 +1,4 @@
-"""How far predicted times are off, by the work of a kernel, with a band of ten percent to either side."""
+"""Relative errors of predicted times over the work of a kernel, with a band of ten percent on either side."""
 
 from typing import Any
 
@@ -9,7 +9,7 @@ from charts.accuracy import BAND, KIND_TOOLTIP, describe_sample, kind_colour
 from charts.axes import Layer
 from charts.style import GREY, INK, assemble_chart
 
-_WIDEST = 1.0  # errors beyond are drawn at the edge
+_WIDEST = 1.0  # larger errors are drawn at the edge
 
 
 def draw_residuals(frame: pl.DataFrame) -> alt.LayerChart:
@@ -34,12 +34,10 @@ def draw_residuals(frame: pl.DataFrame) -> alt.LayerChart:
         .mark_point(size=14, strokeWidth=1, opacity=0.7)
         .encode(x, y, color=kind_colour(frame), tooltip=KIND_TOOLTIP),
     ]
-    of_all = frame.row(0, named=True)
-    low, high = of_all["p10_error"], of_all["p90_error"]
-    title = f"{of_all['hardware']}: eight in ten predictions are off by {low:+.0%} to {high:+.0%}"
-    subtitle = [
-        f"Calibrated roofs: median {of_all['median_error']:+.1%}; the band is ten percent{describe_sample(frame)}"
-    ]
+    totals = frame.row(0, named=True)
+    low, high = totals["p10_error"], totals["p90_error"]
+    title = f"{totals['hardware']}: eight in ten predictions are off by {low:+.0%} to {high:+.0%}"
+    subtitle = [f"Calibrated roofs: median {totals['median_error']:+.1%}; the band is ±10%{describe_sample(frame)}"]
     ends = pl.DataFrame({"layer": "zero", "relative_error": [0.0], "low": -BAND, "high": BAND})
     kind = "Errors of predicted times over the work of a kernel"
     return assemble_chart(layers, pl.concat([ends, frame], how="diagonal"), kind, title, subtitle)

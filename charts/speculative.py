@@ -1,4 +1,4 @@
-"""Speculative decoding: op groups by the number of candidate tokens verified at once."""
+"""Speculative decoding: op groups at growing numbers of candidate tokens."""
 
 import altair as alt
 import polars as pl
@@ -55,13 +55,13 @@ def _compose_subtitle(frame: pl.DataFrame, points: pl.DataFrame) -> list[str]:
     lines = [f"Roof: {roof}, basis {basis} ({origin})"]
     if not points.is_empty():
         batch, context = points.select("batch_size", "sequence_length").row(0)
-        what = f"{model} on {hardware}, {precision}, batch {batch}, context {context}, computed from shapes"
-        lines.insert(0, f"{what}; numbers: candidate tokens (1 is plain decode)")
+        setting = f"{model} on {hardware}, {precision}, batch {batch}, context {context}, computed from shapes"
+        lines.insert(0, f"{setting}; numbers: candidate tokens (1 is plain decode)")
     return lines
 
 
 def _compose_title(points: pl.DataFrame) -> str:
-    """Say of each op group from how many candidates on it is compute-bound."""
+    """Say for each op group at how many candidates it becomes compute-bound."""
     sentences = []
     for group in points["op_group"].unique().sort():
         candidates = points.filter(op_group=group).sort("query_length")
@@ -69,6 +69,6 @@ def _compose_title(points: pl.DataFrame) -> str:
         sentences.append(
             f"{group} stays memory-bound through {candidates['query_length'][-1]} candidates"
             if compute_bound.is_empty()
-            else f"{group} turns compute-bound by {compute_bound[0]}"
+            else f"{group} becomes compute-bound by {compute_bound[0]}"
         )
     return "; ".join(sentences) or "no points"

@@ -1,4 +1,4 @@
-"""The least time of a decode step by op group, stacked, as the batch grows."""
+"""The least time of a decode step over batch, stacked by op group."""
 
 import altair as alt
 import polars as pl
@@ -14,8 +14,8 @@ from charts.decode_steps import (
 )
 from charts.style import GREY, HEIGHT, INK, LABEL, PALE, add_parameter, assemble_chart
 
-_LEAST_LABELLED = 0.03  # share of a step below which an op group bears no label
-_GAP = 0.25  # of a bar's place between it and the next
+_LEAST_LABELLED = 0.03  # op groups with a smaller share of the step have no label
+_GAP = 0.25  # between bars, as a share of a bar's slot
 _TOOLTIP = [
     alt.Tooltip("op_group:N", title="op group"),
     alt.Tooltip("ops:N", title="ops"),
@@ -25,7 +25,7 @@ _TOOLTIP = [
     alt.Tooltip("share:Q", title="share of the step", format=".1%"),
     alt.Tooltip("bound:N", title="bound"),
     alt.Tooltip("step_ms:Q", title="whole step, ms", format=".4~g"),
-    alt.Tooltip("compute_bound_share:Q", title="of it compute-bound", format=".1%"),
+    alt.Tooltip("compute_bound_share:Q", title="compute-bound share", format=".1%"),
     alt.Tooltip("memory_bytes:Q", title="memory, bytes", format=".4~s"),
     alt.Tooltip("fits_in_memory:N", title="fits in memory"),
 ]
@@ -82,10 +82,10 @@ def draw_step_time(frame: pl.DataFrame) -> alt.LayerChart:
 
 
 def _compose_title(shown: pl.DataFrame) -> str:
-    """Say which op group takes the most time, and from which batch on another one does."""
-    what = "{} on {}, context {:,}: ".format(*shown.select("model", "hardware", "sequence_length").row(0))
+    """Say which op group takes the most time at the largest batch, and from which batch on."""
+    subject = "{} on {}, context {:,}: ".format(*shown.select("model", "hardware", "sequence_length").row(0))
     if not shown["is_shown"].any():
-        return f"{what}no batch fits in memory"
+        return f"{subject}no batch fits in memory"
     largest = (
         shown.filter("is_shown")
         .sort("batch_size", "share", descending=[False, True])
@@ -95,16 +95,16 @@ def _compose_title(shown: pl.DataFrame) -> str:
     first, last = most["op_group"][0], most["op_group"][-1]
     if first == last:
         shares = most["share"].to_list()
-        return f"{what}{first} takes the most time at every batch, {min(shares):.0%} to {max(shares):.0%}"
+        return f"{subject}{first} takes the most time at every batch, {min(shares):.0%} to {max(shares):.0%}"
     since = most.filter((pl.col("op_group") != last).reverse().cum_sum().reverse() == 0)["batch_size"][0]
-    return f"{what}{last} takes the most time from batch {since:,} on"
+    return f"{subject}{last} takes the most time from batch {since:,} on"
 
 
 def _compose_subtitle(shown: pl.DataFrame) -> list[str]:
     steps = shown.filter("is_shown", "is_top")
     most = max(steps["compute_bound_share"].to_list(), default=0)
     bound = f"compute-bound ops take up to {most:.0%} of a step" if most else "every op is memory-bound"
-    lines = [f"{describe_setting(shown)} {bound}; above each bar: milliseconds", *describe_roof(shown)]
+    lines = [f"{describe_setting(shown)}: {bound}; above each bar: milliseconds", *describe_roof(shown)]
     if not shown["fits_in_memory"].any():
-        lines.append("The model does not fit in memory at any of these settings: bars are as if there were room")
+        lines.append("The model does not fit in memory at any of these settings: the bars ignore memory")
     return lines

@@ -15,7 +15,7 @@ def summarize_grid(points: pl.DataFrame) -> str:
         most = points["layer"].mode().sort().first()
         return summarize_points(points.filter(layer=most))
     shares = points.group_by("phase").agg((pl.col("bound") == "compute").mean()).sort("phase", descending=True)
-    parts = (f"{share:.0%} of the marks of {phase}" if share else f"none of {phase}" for phase, share in shares.rows())
+    parts = (f"{share:.0%} of {phase} marks" if share else f"no {phase} marks" for phase, share in shares.rows())
     return f"Compute-bound: {', '.join(parts)}"
 
 

@@ -1,4 +1,4 @@
-"""Tokens a second against the time of a token, as the batch grows, up to what a device's memory holds."""
+"""Tokens per second over the time of a token, for growing batches up to what fits in a device's memory."""
 
 import altair as alt
 import polars as pl
@@ -23,10 +23,10 @@ _TOOLTIP = [
     alt.Tooltip("token_ms:Q", title="least time of a step, ms", format=".4~g"),
     alt.Tooltip("tokens_per_s:Q", title="tokens/s at most", format=",.4~r"),
     alt.Tooltip("memory_bytes:Q", title="memory, bytes", format=".4~s"),
-    alt.Tooltip("device_memory_bytes:Q", title="of the device, bytes", format=".4~s"),
+    alt.Tooltip("device_memory_bytes:Q", title="device memory, bytes", format=".4~s"),
     alt.Tooltip("fits_in_memory:N", title="fits in memory"),
     alt.Tooltip("bound:N"),
-    alt.Tooltip("dominant_op_group:N", title="most of it"),
+    alt.Tooltip("dominant_op_group:N", title="dominant op group"),
 ]
 
 
@@ -38,7 +38,7 @@ def draw_throughput(frame: pl.DataFrame) -> alt.LayerChart:
     colours, shapes = (list(each) for each in zip(*looks, strict=True))
     times, rates = frame["token_ms"].to_list(), frame["tokens_per_s"].to_list()
     x_domain, y_domain = (min(times) / 1.5, max(times) * 1.15), (min(rates) / 1.3, max(rates) * 1.5)
-    x = alt.X("token_ms:Q", **log_axis(x_domain, "Least time of a token of each sequence (ms)", _TICKS))
+    x = alt.X("token_ms:Q", **log_axis(x_domain, "Least time per token of a sequence (ms)", _TICKS))
     y = alt.Y("tokens_per_s:Q", **log_axis(y_domain, "Tokens/s of all sequences, at most", _TICKS))
     chosen = alt.selection_point(fields=["hardware"], bind="legend", name="device")
     faded = alt.condition(chosen, alt.value(1), alt.value(0.12))
@@ -71,24 +71,24 @@ def draw_throughput(frame: pl.DataFrame) -> alt.LayerChart:
     ]
     shown = select_shortest_context(frame)
     title, subtitle = _compose_title(shown), _compose_subtitle(shown)
-    chart = assemble_chart(layers, frame, "Tokens a second over time of a token", title, subtitle)
+    chart = assemble_chart(layers, frame, "Tokens per second over time per token", title, subtitle)
     return add_parameter(chart, make_context_choice(frame))
 
 
 def _compose_title(shown: pl.DataFrame) -> str:
-    """Say which device makes the most tokens a second, and at which batch."""
+    """Name the device with the most tokens per second, and its batch."""
     model = "{}, context {:,}".format(*shown.select("model", "sequence_length").row(0))
     held = shown.filter("fits_in_memory").sort("tokens_per_s", "hardware", descending=[True, False])
     if held.is_empty():
         return f"{model}: fits in the memory of none of these devices"
     best = held.row(0, named=True)
     rate = f"{best['tokens_per_s']:,.0f} tokens/s"
-    at = f"{best['batch_size']:,} sequences at {best['token_ms']:.3g} ms a token"
+    at = f"{best['batch_size']:,} sequences at {best['token_ms']:.3g} ms per token"
     return f"{model}: {best['hardware']} leads with {rate}, {at}"
 
 
 def _compose_subtitle(shown: pl.DataFrame) -> list[str]:
     return [
-        f"{describe_setting(shown)}; one device; numbers: batch; hollow: the first that does not fit",
+        f"{describe_setting(shown)}; one device; numbers: batch; hollow: the first batch that does not fit",
         *describe_roof(shown),
     ]

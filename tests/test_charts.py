@@ -142,7 +142,7 @@ def test_measured_kernels_hang_below_the_roof_by_their_headroom(snapshot: duckdb
     assert {"field": "attainable_flops_per_s"} in rules
     share = measured.filter(phase="decode").select(pl.col("roof_fraction").median()).item()
     assert f"decode reaches {share:.0%} of the roof" in spec["title"]["text"]
-    assert "Dotted: where a calibrated roof expects it" in spec["title"]["subtitle"][1]
+    assert "Dotted: predicted by a calibrated roof" in spec["title"]["subtitle"][1]
 
 
 def test_residuals_say_what_all_kernels_say(snapshot: duckdb.DuckDBPyConnection) -> None:
@@ -444,7 +444,7 @@ def test_speculative_shows_each_number_of_candidates(snapshot: duckdb.DuckDBPyCo
     assert {row["label"] for row in points} == {"qk/pv", "up/gate/down"}
     assert {row["query_length"] for row in points} == {1, 16, 32, 48, 64, 80, 96, 112}
     assert spec["title"]["text"] == (
-        "qk/pv stays memory-bound through 112 candidates; up/gate/down turns compute-bound by 16"
+        "qk/pv stays memory-bound through 112 candidates; up/gate/down becomes compute-bound by 16"
     )
 
 

@@ -31,6 +31,19 @@ def test_a_file_is_written_whole_or_not_at_all(tmp_path: Path, monkeypatch: pyte
     assert [(path.name, path.read_bytes()) for path in tmp_path.iterdir()] == [("file", b"one")]
 
 
+@pytest.mark.parametrize("sync", [False, True])
+def test_a_block_that_fails_leaves_the_file_and_nothing_else(sync: bool, tmp_path: Path) -> None:
+    file = tmp_path / ("x" * 255)
+    with atomic.write_atomically(file, sync=sync) as partial:
+        partial.write_text("one")
+        assert not file.exists()
+        assert list(tmp_path.glob(atomic.PARTIALS)) == [partial]
+    with pytest.raises(KeyboardInterrupt), atomic.write_atomically(file, sync=sync) as partial:  # noqa: PT012
+        partial.write_text("half of another")
+        raise KeyboardInterrupt
+    assert [path.read_text() for path in tmp_path.iterdir()] == ["one"]
+
+
 def test_a_folder_that_cannot_be_opened_is_not_synced(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     def refuse(*_: object) -> int:
         raise PermissionError

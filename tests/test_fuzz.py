@@ -43,7 +43,9 @@ from tests.support.inputs import (
 from warehouse.errors import InputError, RunError
 from warehouse.home import Home
 
-EXAMPLES = int(os.environ.get("ROOFLINES_FUZZ_EXAMPLES", "5"))  # of each reader
+MANY_EXAMPLES = int(os.environ.get("ROOFLINES_FUZZ_EXAMPLES", "100"))  # of each reader
+few = settings(max_examples=5, deadline=None, derandomize=True, suppress_health_check=list(HealthCheck))
+many = settings(few, max_examples=MANY_EXAMPLES)
 LONGEST_S = 5.0  # of the processor, for a file of some kilobytes or a bomb
 MOST_BYTES = 500e6  # that reading a bomb takes beside what the program takes anyway
 MEASUREMENT = """\
@@ -212,6 +214,7 @@ TOKEN = re.compile(rb'"[^"\n]{0,80}"|[-+]?\d[\d.e+-]*|\w+')
 CODES = ["utf-16", "utf-16-le", "utf-32", "utf-7", "utf-8-sig"]
 
 Change = Callable[[bytes, int, int], bytes]
+Changes = list[tuple[Change, float, float]]
 
 
 def cut(content: bytes, at: int, end: int) -> bytes:
@@ -323,9 +326,22 @@ def test_the_seeds_are_good(name: str, small: Home) -> None:
 
 
 @pytest.mark.parametrize("name", READERS)
-@settings(max_examples=EXAMPLES, deadline=None, derandomize=True, suppress_health_check=list(HealthCheck))
+@few
 @given(changes=changes)
-def test_no_file_ends_in_a_traceback(name: str, changes: list[tuple[Change, float, float]], small: Home) -> None:
+def test_no_file_ends_in_a_traceback(name: str, changes: Changes, small: Home) -> None:
+    change_and_read(name, changes, small)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", READERS)
+@many
+@given(changes=changes)
+def test_none_of_many_files_ends_in_a_traceback(name: str, changes: Changes, small: Home) -> None:
+    change_and_read(name, changes, small)
+
+
+def change_and_read(name: str, changes: Changes, small: Home) -> None:
+    """Read a good file after a few changes."""
     content = READERS[name].seed
     for change, one, other in changes:
         at, end = sorted((int(one * len(content)), int(other * len(content))))

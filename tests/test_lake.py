@@ -31,6 +31,7 @@ from warehouse.home import Home
 from warehouse.lake.connection import attach_lake
 from warehouse.lake.pull import pull_lake
 from warehouse.lake.push import push_home, remove_writer
+from warehouse.migrations import TableVersion, read_table_version
 from warehouse.snapshot import open_snapshot
 from warehouse.sql_files import sql_files
 
@@ -345,10 +346,14 @@ def test_a_lake_of_another_version(
     def push() -> object:
         return push_home(homes["ada"], full.address, "ada")
 
-    monkeypatch.setattr("warehouse.lake.tables._schema_version", lambda: 1)
+    monkeypatch.setattr("warehouse.lake.tables.read_table_version", lambda: TableVersion(1, "a"))
     with pytest.raises(InputError, match="tables of a newer version"):
         push()
-    monkeypatch.setattr("warehouse.lake.tables._schema_version", lambda: 1000)
+    own = read_table_version()
+    monkeypatch.setattr("warehouse.lake.tables.read_table_version", lambda: own._replace(sha256="edited"))
+    with pytest.raises(InputError, match="other tables than this version"):
+        push()
+    monkeypatch.setattr("warehouse.lake.tables.read_table_version", lambda: TableVersion(1000, "a"))
     with pytest.raises(InputError, match="tables of an older version"):
         pull_lake(Home(tmp_path / "pulled"), full.address)
     with pytest.raises(InputError, match="tables of an older version"):

@@ -117,7 +117,7 @@ def test_ops_cross_the_ridge_where_the_view_says(snapshot: duckdb.DuckDBPyConnec
         assert below["batch_size"].to_list() == [b for b in line["batch_size"] if tokens is None or b < tokens]
     assert points.filter(answer="never")["op"].unique().to_list() == ["attention"]
     known = [tokens for tokens in since.values() if tokens is not None]
-    said = f"products are compute-bound from a batch of {min(known)} to {max(known)}, attention never"
+    said = f"GEMMs become compute-bound at a batch of {min(known)} to {max(known)}, attention never"
     assert spec["title"]["text"].endswith(said)
 
 
@@ -183,7 +183,7 @@ def test_every_device_is_ranked_or_says_why_not(name: str, model_id: str, snapsh
     thrifty = {row["hardware_id"]: row["tokens_per_s"] / power[row["hardware_id"]]
                for row in steps.filter("fits_in_memory").to_dicts() if row["hardware_id"] in power}  # fmt: skip
     best = frame.filter(hardware_id=max(thrifty, key=lambda id_: thrifty[id_]))["hardware"].item()
-    assert spec["title"]["text"].endswith(f"most a joule on {best}")
+    assert spec["title"]["text"].endswith(f"most per joule on {best}")
 
 
 def test_one_run_is_a_history(snapshot: duckdb.DuckDBPyConnection) -> None:

@@ -18,7 +18,7 @@ from warehouse.migrations import create_tables, has_tables, is_current, refuse_l
 from warehouse.rows import fetch_column, fetch_count
 from warehouse.sql_values import quote_name, quote_names, quote_value
 
-# tables that no run can fill anew: the history of runs, and where sweeps are. Each group is kept whole or not at all
+# tables that a run cannot fill again: the history of runs, and registered sweeps; a group is kept whole or not at all
 _KEPT = (("run", "run_change", "run_left_out"), ("sweep", "sweep_part"))
 _NO_DIGEST = "0" * 64
 

@@ -1,6 +1,6 @@
 """The tables of core: one file of sql/migrations creates them all, and a database says which edition of it.
 
-Until a release that file is edited. A database of an earlier edition is not altered but made anew (`build.rebuild`).
+Until a release that file is edited. A database of an earlier edition is not altered but rebuilt (`build.rebuild`).
 """
 
 from pathlib import Path

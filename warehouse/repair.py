@@ -27,7 +27,7 @@ def repair_home(home: Home) -> set[str]:
     Raises
     ------
     InputError
-        A file is where a folder of the home belongs or the reverse, or a later version made the databases.
+        A file is in place of a folder of the home, or the reverse, or a later version made the databases.
     """
     _refuse_misplaced_files(home)
     delete_unfinished(home)
@@ -48,13 +48,13 @@ def find_altered_tables(home: Home) -> set[str]:
         raise
     except (duckdb.Error, InputError):
         if home.snapshot.exists():
-            _log.warning("%s cannot be read and is published anew", home.snapshot.name)
+            _log.warning("%s cannot be read and is published again", home.snapshot.name)
             _set_unreadable_snapshots_aside(home)
         return set(loaded)
     same = {table for table, digest in loaded.items() if digest == published.get(table)}
     altered = {table for table in same if rows.get(table) != published_rows.get(table)}
     if altered:
-        _log.warning("altered since they were published, and published anew: %s", ", ".join(sorted(altered)))
+        _log.warning("altered since they were published, and published again: %s", ", ".join(sorted(altered)))
     return altered
 
 

@@ -125,7 +125,7 @@ def open_snapshot(
 
     They can read this file, the files of its sweeps and nothing else: no other file, no network, no extension. They
     cannot change a setting, and are limited in memory and threads. Data that does not fit in memory spill to the folder
-    `spill`, by default beside the snapshot. Users' statements must go through `sandbox.question.answer`: here they
+    `spill`, by default next to the snapshot. Users' statements must go through `sandbox.question.answer`: here they
     could write to those files.
 
     Raises

@@ -15,7 +15,7 @@ _PLACEHOLDER = re.compile(r"\{([a-z_]+)\}")
 
 
 def sql_folder() -> Path:
-    """Return the folder of SQL files: inside the package when installed, beside it in a checkout."""
+    """Return the folder of SQL files: inside the package when installed, next to it in a checkout."""
     installed = _PACKAGE / "sql"
     return installed if installed.is_dir() else _PACKAGE.parent / "sql"
 

@@ -1,13 +1,13 @@
 "use strict";
 
-// The names of the renderer's bundle are global: these are kept apart from them.
+// A scope of its own: the names of the Vega bundle are global.
 (() => {
   const MOST_DEVICES = 8;
   const FIRST_DEVICES = ["h100-sxm", "a100-80gb-sxm", "mi300x"];
   const FIRST = {
     model: "llama-3.1-8b", convention: "engine", phase: "decode", precision: "bf16", batch: "8", sequence: "1024",
   };
-  // each choice is among what the ones before it leave
+  // in this order: each choice narrows the values of the next
   const CHOICES = ["convention", "phase", "precision", "batch", "sequence", "query"];
   const SLIDERS = ["batch", "sequence", "query"];
   const COLUMNS = {
@@ -34,15 +34,15 @@
   ];
 
   const byId = (id) => document.getElementById(id);
-  const devices = new Map(); // by id: name, vendor, and the roof of each dtype
-  const dtypes = new Map(); // of precisions, in their order
-  const files = new Map(); // by id of a model: the name of its script, where that is another
-  const models = new Map(); // by id: what is to be done when its data is there, then its settings
+  const devices = new Map(); // by id: name, vendor, and a roof per dtype
+  const dtypes = new Map(); // by precision, in the order of the list
+  const files = new Map(); // by model id: the name of its script, if it differs from the id
+  const models = new Map(); // by id: a promise of its data, and then its settings
   const state = { devices: [] };
   let drawn = 0;
   let view = null;
 
-  // What the data scripts call.
+  // The data scripts call these.
   window.explorer = {
     know({ roofs, precisions, files: named }) {
       for (const [id, file] of Object.entries(named)) files.set(id, file);
@@ -76,7 +76,7 @@
     );
   }
 
-  // The one formula: a roof is the lower of its two ceilings.
+  // The roofline: the lower of two ceilings.
   function attainable(roof, intensity) {
     return Math.min(roof.peak_flops_per_s, intensity * roof.bandwidth_bytes_per_s);
   }
@@ -92,7 +92,7 @@
     };
   }
 
-  // A model's script is asked for once, when it is first chosen.
+  // The script of a model is loaded once, when the model is first chosen.
   function loadModel(id) {
     if (!models.has(id)) {
       const loading = new Promise((resolve, reject) => {
@@ -109,29 +109,29 @@
   }
 
   function readAddress() {
-    const said = new URLSearchParams(location.hash.slice(1));
-    for (const name of ["model", ...CHOICES]) state[name] = said.get(name) ?? FIRST[name] ?? null;
-    state.devices = (said.get("devices") ?? FIRST_DEVICES.join(",")).split(",");
-    state.said = new Set(said.keys());
+    const address = new URLSearchParams(location.hash.slice(1));
+    for (const name of ["model", ...CHOICES]) state[name] = address.get(name) ?? FIRST[name] ?? null;
+    state.devices = (address.get("devices") ?? FIRST_DEVICES.join(",")).split(",");
+    state.given = new Set(address.keys());
     update();
   }
 
   function writeAddress() {
-    const said = [["devices", state.devices.join(",")], ["model", state.model]];
-    for (const name of CHOICES) if (!byName(name).closest("label").hidden) said.push([name, state[name]]);
-    const address = `#${new URLSearchParams(said)}`.replaceAll("%2C", ",");
+    const parts = [["devices", state.devices.join(",")], ["model", state.model]];
+    for (const name of CHOICES) if (!byName(name).closest("label").hidden) parts.push([name, state[name]]);
+    const address = `#${new URLSearchParams(parts)}`.replaceAll("%2C", ",");
     if (address !== location.hash) history.replaceState(null, "", address);
   }
 
   const byName = (name) => byId("controls").elements[name];
   const text = (value) => (value === null ? "none" : String(value));
 
-  // Bring what is asked for in line with what there is, and say what was not there.
+  // Replace choices that do not exist, and note each replacement.
   function settleDevices(notes) {
     const known = [...new Set(state.devices)].filter((id) => devices.has(id));
     const unknown = state.devices.filter((id) => id && !devices.has(id));
     if (unknown.length) notes.push(`No device is called ${unknown.join(", ")}.`);
-    if (known.length > MOST_DEVICES) notes.push(`The first ${MOST_DEVICES} devices are drawn.`);
+    if (known.length > MOST_DEVICES) notes.push(`Only the first ${MOST_DEVICES} devices are drawn.`);
     state.devices = known.slice(0, MOST_DEVICES);
     if (!state.devices.length) state.devices = FIRST_DEVICES.filter((id) => devices.has(id));
     if (!state.devices.length) state.devices = [devices.keys().next().value];
@@ -141,7 +141,7 @@
     const select = byName("model");
     const ids = [...select.options].map((option) => option.value);
     if (!ids.includes(state.model)) {
-      if (state.said.has("model")) notes.push(`No model is called ${state.model}.`);
+      if (state.given.has("model")) notes.push(`No model is called ${state.model}.`);
       state.model = ids.includes(FIRST.model) ? FIRST.model : ids[0];
     }
     select.value = state.model;
@@ -153,8 +153,8 @@
       const column = COLUMNS[name];
       const values = [...new Set(left.map((setting) => setting[column]))].sort(order(name));
       const chosen = nearest(values, state[name], FIRST[name]);
-      if (state.said.has(name) && text(chosen) !== state[name]) {
-        notes.push(`${modelName()} has no ${name} ${state[name]} here: ${text(chosen)} is shown.`);
+      if (state.given.has(name) && text(chosen) !== state[name]) {
+        notes.push(`${modelName()} has no ${name} ${state[name]} at this setting; ${text(chosen)} is shown.`);
       }
       state[name] = text(chosen);
       (SLIDERS.includes(name) ? fillSlider : fillSelect)(byName(name), values.map(text), state[name]);
@@ -206,12 +206,12 @@
     try {
       await loadModel(state.model);
     } catch (error) {
-      if (turn === drawn) say([...notes, error.message]);
+      if (turn === drawn) showNotes([...notes, error.message]);
       return;
     }
-    if (turn !== drawn) return; // something else was chosen since
+    if (turn !== drawn) return; // the choices have changed meanwhile
     const setting = settleSetting(notes);
-    state.said = new Set();
+    state.given = new Set();
     writeAddress();
     await show(setting, notes, turn);
   }
@@ -225,9 +225,9 @@
     const roofed = chosen.filter((device) => device.roof).map((device) => withStep(device, setting.ops));
     const without = chosen.filter((device) => !device.roof).map((device) => device.name);
     const idle = setting.ops.filter((op) => op.flops === 0).map((op) => op.op);
-    if (without.length) notes.push(`No ${dtype} roof is known of ${without.join(", ")}: not on the chart.`);
-    if (idle.length) notes.push(`Without FLOP, and thus in the table alone: ${idle.join(", ")}.`);
-    say(notes);
+    if (without.length) notes.push(`Not on the chart, because no ${dtype} roof is known: ${without.join(", ")}.`);
+    if (idle.length) notes.push(`Only in the table, because they have no FLOP: ${idle.join(", ")}.`);
+    showNotes(notes);
     showChips(chosen, dtype);
     byId("finding").textContent = finding(roofed, setting, dtype);
     byId("setting").textContent = describe(setting, dtype);
@@ -251,9 +251,9 @@
     const what = setting.phase ? `a ${setting.phase} step of ${modelName()}` : modelName();
     const factor = slowest.seconds / fastest.seconds;
     const takes = `takes at least ${si(fastest.seconds, "s")}`;
-    const bounds = `${mostBound(fastest)} bounds ${percent(fastest[mostBound(fastest)] / fastest.seconds)} of it`;
+    const bounds = `${percent(fastest[mostBound(fastest)] / fastest.seconds)} of it is ${mostBound(fastest)}-bound`;
     if (roofed.length === 1) return `On ${fastest.name}, ${what} ${takes}; ${bounds}`;
-    if (factor < 1.005) return `On all of them ${what} ${takes}; ${bounds}`;
+    if (factor < 1.005) return `On all of these devices, ${what} ${takes}; ${bounds}`;
     const lead = `${fastest.name} is fastest, ${rounded(factor, 3)} times as fast as ${slowest.name}`;
     return `${lead}: ${what} ${takes}; ${bounds}`;
   }
@@ -266,10 +266,10 @@
     const parts = [`${precision_id}, products in ${dtype}`, `${convention} convention`];
     const sizes = { batch: batch_size, sequence: sequence_length, "query tokens": query_length };
     for (const [name, size] of Object.entries(sizes)) if (size !== null) parts.push(`${name} ${size}`);
-    return `${parts.join(" · ")} · one device, as if its memory held all · times at the roof, without overhead`;
+    return `${parts.join(" · ")} · one device, whether or not it fits in memory · times at the roof, without overhead`;
   }
 
-  function say(notes) {
+  function showNotes(notes) {
     byId("notes").replaceChildren(...notes.map((note) => element("p", {}, note)));
   }
 
@@ -284,12 +284,12 @@
 
   function showChips(chosen, dtype) {
     const chip = ({ id, name, roof, colour }) => {
-      const said = roof ? name : `${name}: no ${dtype} roof`;
+      const label = roof ? name : `${name}: no ${dtype} roof`;
       const isLast = chosen.length === 1;
       const properties = { type: "button", className: roof ? "" : "without", disabled: isLast };
-      const button = element("button", properties, swatch(colour), said);
+      const button = element("button", properties, swatch(colour), label);
       if (!isLast) button.append(element("span", { ariaHidden: "true" }, "×"));
-      button.setAttribute("aria-label", isLast ? said : `Remove ${said}`);
+      button.setAttribute("aria-label", isLast ? label : `Remove ${label}`);
       button.addEventListener("click", async () => {
         await choose(id, false);
         byId("chips").querySelector("button").focus();
@@ -301,7 +301,7 @@
 
   function choose(id, isChosen) {
     const others = state.devices.filter((other) => other !== id);
-    if (!isChosen && !others.length) return update(["One device at least is drawn."]);
+    if (!isChosen && !others.length) return update(["At least one device is drawn."]);
     state.devices = isChosen ? [...others, id] : others;
     return update();
   }
@@ -320,7 +320,7 @@
         element("td", { title: `${roof.peak_origin}\n${roof.bandwidth_origin}` }, roof.basis),
       );
     });
-    const names = ["device", "#least time", "of the longest", "#memory-bound", "#peak", "#bandwidth", "#ridge, FLOP/byte", "basis"];
+    const names = ["device", "#least time", "relative to the longest", "#memory-bound", "#peak", "#bandwidth", "#ridge, FLOP/byte", "basis"];
     byId("steps").replaceChildren(head(names), element("tbody", {}, ...rows));
   }
 
@@ -369,7 +369,7 @@
   const time = (seconds, bound) =>
     element("td", { className: "number" }, si(seconds, "s"), element("span", { className: "small" }, bound));
 
-  // Names of numbers begin with #.
+  // A name that begins with # heads a column of numbers.
   function head(names, numbers = []) {
     const cells = names.map((name) =>
       element("th", { scope: "col", className: name.startsWith("#") ? "number" : "" }, name.replace(/^#/, "")),
@@ -396,7 +396,7 @@
     return `${Number((shown / 1000 ** step).toPrecision(4))} ${PREFIXES[step + 4]}${unit}`.trim();
   }
 
-  // The ranges stay as they are while sizes change, so that it is the points that move.
+  // The ranges cover all sizes, so that the points move, and not the axes, when a size changes.
   function ranges(roofed, setting) {
     const same = ({ convention, phase, precision_id }) =>
       convention === setting.convention && phase === setting.phase && precision_id === setting.precision_id;
@@ -426,7 +426,7 @@
     };
   }
 
-  // Labels at the right end of roofs, moved apart where they would collide.
+  // Labels at the right end of roofs, moved apart if they would collide.
   function endLabels(roofed, right, gap) {
     const labels = roofed.map(({ name, roof }) => ({ device: name, y: Math.log10(attainable(roof, right)) }));
     labels.sort((a, b) => a.y - b.y);
@@ -510,7 +510,7 @@
     return { ground: ink("ground"), ink: ink("ink"), grey: ink("grey"), line: ink("line"), of };
   }
 
-  // The new picture is made apart, and takes the place of the old one when it is whole.
+  // The new picture replaces the old one only when it is complete.
   async function draw(roofed, setting, turn) {
     const plot = byId("roofline");
     plot.setAttribute("aria-label", `Roofline. ${byId("finding").textContent}. The table of ops holds its points.`);
@@ -519,7 +519,7 @@
     const made = document.createElement("div");
     const isDark = matchMedia("(prefers-color-scheme: dark)").matches;
     const inks = readInks();
-    // Vega-Lite gives the symbols of a legend no outline where marks are filled
+    // Vega-Lite omits the outline of legend symbols if marks are filled
     const patch = (vega) => {
       for (const { encode } of vega.legends ?? []) encode.symbols.update.stroke = { value: inks.ink };
       return vega;
@@ -527,7 +527,7 @@
     const theme = isDark ? "dark" : "light";
     const options = { mode: "vega-lite", actions: false, renderer: "svg", patch, tooltip: { theme } };
     const result = await vegaEmbed(made, specification(roofed, setting, plot.clientWidth - 16, inks), options);
-    made.querySelector("svg").setAttribute("aria-hidden", "true"); // the heading and the tables say it
+    made.querySelector("svg").setAttribute("aria-hidden", "true"); // the finding and the tables say the same
     if (turn !== drawn) return result.finalize();
     view?.finalize();
     view = result;
@@ -539,7 +539,7 @@
     const before = button.textContent;
     try {
       await navigator.clipboard.writeText(copied);
-    } catch { // not allowed, or not served securely
+    } catch { // not allowed, or not served over https
       const area = document.body.appendChild(element("textarea", { value: copied }));
       area.select();
       document.execCommand("copy");

@@ -1,8 +1,8 @@
 "use strict";
 
-// Names of the bundle beside it are global: these are not.
+// A scope of its own: the names of the Vega bundle are global.
 (() => {
-// The index: which cards are shown; what is chosen stands in the address, so that it can be shared.
+// The index: show the cards that match the filters, and keep the filters in the address, so that it can be shared.
 function filterCards(form) {
   const cards = [...document.querySelectorAll("#cards > li")];
   const names = ["text", "device", "model", "phase", "kind"];
@@ -23,35 +23,35 @@ function filterCards(form) {
     }
     document.getElementById("count").textContent = `${shown} of ${cards.length} charts`;
     document.getElementById("none").hidden = shown > 0;
-    const said = new URLSearchParams(names.filter((name) => chosen[name]).map((name) => [name, chosen[name]]));
-    history.replaceState(null, "", String(said) ? `#${said}` : location.pathname + location.search);
+    const address = new URLSearchParams(names.filter((name) => chosen[name]).map((name) => [name, chosen[name]]));
+    history.replaceState(null, "", String(address) ? `#${address}` : location.pathname + location.search);
   };
   const read = () => {
-    const said = new URLSearchParams(location.hash.slice(1));
-    for (const name of names) form.elements[name].value = said.get(name) ?? "";
+    const address = new URLSearchParams(location.hash.slice(1));
+    for (const name of names) form.elements[name].value = address.get(name) ?? "";
     show();
   };
   form.addEventListener("input", show);
   form.addEventListener("submit", (event) => event.preventDefault());
   form.addEventListener("reset", () => setTimeout(show));
-  // the link that skips to the content is no filter
+  // #content is the target of the skip link, not a filter
   addEventListener("hashchange", () => (location.hash === "#content" ? show() : read()));
   form.hidden = false;
   read();
 }
 
-// A chart: the picture becomes interactive, and each kind of mark can be hidden.
+// A chart: make the picture interactive, and let the reader hide each kind of mark.
 async function drawChart(place) {
   const spec = JSON.parse(document.getElementById("spec").textContent);
   const rows = spec.data.values;
-  // what can be chosen stands outside the picture, whose parts nobody could reach
+  // the choices go outside the picture, because the keyboard cannot reach into it
   const choices = document.getElementById("choices");
   const result = await vegaEmbed(place, spec, { actions: false, renderer: "svg", bind: choices });
   choices.hidden = !choices.childElementCount;
   const editor = document.getElementById("editor");
   editor.hidden = false;
   editor.addEventListener("click", () => openEditor(spec));
-  if (spec.params?.some((param) => param.name === "marks")) return; // the chart's own choice
+  if (spec.params?.some((param) => param.name === "marks")) return; // the chart brings its own choice
   const kinds = ["measured", "predicted", "computed"].filter((kind) => rows.some((row) => row.layer === kind));
   if (kinds.length < 2) return;
   const form = document.getElementById("layers");
@@ -66,7 +66,7 @@ async function drawChart(place) {
   form.hidden = false;
 }
 
-// The editor asks its opener for the specification; nothing is sent before that.
+// Send the specification to the editor until it answers: it listens only after it has loaded.
 function openEditor(spec) {
   const address = "https://vega.github.io/editor/";
   const editor = window.open(address);
@@ -80,7 +80,7 @@ function openEditor(spec) {
 }
 
 function offerCopies() {
-  if (!navigator.clipboard) return; // as on plain http
+  if (!navigator.clipboard) return; // e.g. over plain http
   for (const button of document.querySelectorAll("button[data-copies]")) {
     const source = document.getElementById(button.dataset.copies);
     button.hidden = false;
@@ -91,7 +91,7 @@ function offerCopies() {
   }
 }
 
-// Where the site is served, what embeds it elsewhere needs the whole address.
+// If the site is served, a page elsewhere needs the whole address to embed a picture.
 function nameSource() {
   const embed = document.getElementById("embed");
   if (!embed || !location.protocol.startsWith("http")) return;

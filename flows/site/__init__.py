@@ -1,1 +1,1 @@
-"""The static site: charts and pages drawn from a snapshot."""
+"""The static site: charts and pages made from a snapshot."""

@@ -12,14 +12,14 @@ from warehouse.polars_frames import read_frame
 from warehouse.rows import fetch_value
 from warehouse.sandbox.question import Question, answer
 
-# of a chart's own query
+# limits of a user's query
 _MOST_S = 60.0
 _MOST_POINTS = 100_000
 _MOST_BYTES = 2**28
 
-# what a query must say of a point
+# the columns that a user's query must have, and those it may have
 _POINT_COLUMNS = ("hardware_id", "intensity_flops_per_byte", "performance_flops_per_s")
-# and between what it lies; the fastest machine reaches 1e19 FLOP/s
+# the fastest machines reach 1e19 FLOP/s
 _RANGES = {"intensity_flops_per_byte": (1e-9, 1e12), "performance_flops_per_s": (1e-3, 1e24)}
 _OPTIONAL_COLUMNS = ("label", "op", "op_group", "phase", "bound")
 
@@ -30,7 +30,7 @@ def query_chart(connection: duckdb.DuckDBPyConnection, entry: ChartEntry) -> pl.
     Raises
     ------
     InputError
-        The query is the user's own, and cannot be run or lacks a column.
+        The chart has its own query, and that cannot be run or lacks a column.
     """
     if "sql" not in entry.parameters:
         return read_frame(connection, compose_sql(entry))
@@ -41,61 +41,75 @@ def query_chart(connection: duckdb.DuckDBPyConnection, entry: ChartEntry) -> pl.
 def build_own_roofline(
     connection: duckdb.DuckDBPyConnection, sql: str, precision_id: str, source: str
 ) -> tuple[ChartEntry, pl.DataFrame]:
-    """Return the roofline of one device with the rows of a query as its points.
+    """Return the roofline of one device with the rows of a user's query as its points.
 
     Parameters
     ----------
     connection
         The snapshot.
     sql
-        A query with the columns `hardware_id`, the same in every row, `intensity_flops_per_byte` and
-        `performance_flops_per_s`. A point is named by `label`, `op` or `op_group`, if there is one of these.
+        A query with the columns `hardware_id` (the same in every row), `intensity_flops_per_byte` and
+        `performance_flops_per_s`. The first of `label`, `op` and `op_group` that it has names the points.
     precision_id
         The precision whose roof is the main one.
     source
-        Where the query stands: what messages begin with.
+        Where the query comes from; messages begin with it.
 
     Raises
     ------
     InputError
-        The query cannot be run, takes too long or too much memory, or its columns are not these; device or precision
-        have no roof.
+        The query cannot be run, takes too long or too much memory, or has other columns; or the device has no roof in
+        this precision.
     """
     points = _run_query(connection, sql, source)
-    lacking = [name for name in _POINT_COLUMNS if name not in points.columns]
-    if lacking:
-        raise InputError(f"{source}: no column {lacking[0]}; expected {', '.join(_POINT_COLUMNS)}")
-    devices = points["hardware_id"].unique().to_list()
-    if len(devices) != 1:
-        count = f"{len(devices)} values of hardware_id" if devices else "no rows"
-        raise InputError(f"{source}: {count}; expected rows of one device")
-    parameters = {"hardware_id": devices[0], "precision_id": precision_id, "model_id": None, "convention": None}
+    hardware_id = _find_device(points, source)
+    parameters = {"hardware_id": hardware_id, "precision_id": precision_id, "model_id": None, "convention": None}
     entry = ChartEntry("own", "house", {**parameters, "batch_size": None, "sequence_length": None, "marks": "none"})
     roofs = read_frame(connection, compose_sql(entry))
     if not roofs["is_main"].any():
-        raise InputError(f"{source}: {devices[0]} has no roof in {precision_id}; expected a device and --precision")
+        raise InputError(
+            f"{source}: {hardware_id} has no roof in {precision_id}; expected a device and precision with one"
+        )
+    shown = _select_points(points, source)
+    common = roofs.select("hardware", "precision_id", "dtype").head(1)
+    return entry, pl.concat([roofs, shown.join(common, how="cross")], how="diagonal_relaxed")
+
+
+def _find_device(points: pl.DataFrame, source: str) -> str:
+    """Return the device of a user's points; raise `InputError` if they lack a column, or have no device or several."""
+    lacking = [name for name in _POINT_COLUMNS if name not in points.columns]
+    if lacking:
+        raise InputError(f"{source}: no column {lacking[0]}; expected {', '.join(_POINT_COLUMNS)}")
+    devices: list[str] = points["hardware_id"].unique().to_list()
+    if len(devices) != 1:
+        count = f"{len(devices)} values of hardware_id" if devices else "no rows"
+        raise InputError(f"{source}: {count}; expected rows of one device")
+    return devices[0]
+
+
+def _select_points(points: pl.DataFrame, source: str) -> pl.DataFrame:
+    """Return a user's points as the template house draws them, without those that have no place on the chart."""
+    _, *axes = _POINT_COLUMNS
 
     def text(*names: str, otherwise: str | None) -> pl.Expr:
         given = [pl.col(name).cast(pl.String) for name in names if name in points.columns]
         return pl.coalesce([*given, pl.lit(otherwise, pl.String)])
 
     shown = points.select(
-        *(pl.col(name).cast(pl.Float64, strict=False) for name in _POINT_COLUMNS[1:]),
+        *(pl.col(name).cast(pl.Float64, strict=False) for name in axes),
         label=text("label", "op", "op_group", otherwise=""),
         phase=text("phase", otherwise="kernel"),
         bound=text("bound", otherwise=None),
         layer=pl.lit("computed"),
-    ).filter(pl.all_horizontal(pl.col(name).is_finite() & (pl.col(name) > 0) for name in _POINT_COLUMNS[1:]))
-    shown = shown.sort(pl.all())  # a query need not say in which order its rows come
+    ).filter(pl.all_horizontal(pl.col(name).is_finite() & (pl.col(name) > 0) for name in axes))
     if shown.is_empty():
-        raise InputError(f"{source}: no row with an intensity and a performance above 0; expected one a point")
+        raise InputError(f"{source}: no row with an intensity and a performance above 0; expected one row per point")
     _refuse_far_points(shown, source)
-    same = roofs.select("hardware", "precision_id", "dtype").head(1)
-    return entry, pl.concat([roofs, shown.join(same, how="cross")], how="diagonal_relaxed")
+    return shown.sort(pl.all())  # the query may leave the order open
 
 
 def _refuse_far_points(points: pl.DataFrame, source: str) -> None:
-    """Raise `InputError` where a point lies so far off that an axis to it would have hundreds of decades."""
+    """Raise `InputError` if a point lies so far out that an axis that reaches it would span hundreds of decades."""
     for name, (least, most) in _RANGES.items():
         out = points.filter(~pl.col(name).is_between(least, most))[name]
         if len(out):
@@ -103,7 +117,7 @@ def _refuse_far_points(points: pl.DataFrame, source: str) -> None:
 
 
 def _run_query(connection: duckdb.DuckDBPyConnection, sql: str, source: str) -> pl.DataFrame:
-    """Return the rows of a user's query, which a process of its own runs."""
+    """Return the rows of a user's query, run in a sandboxed process."""
     snapshot = fetch_value(connection, "select path from duckdb_databases() where path is not null")
     columns = [*_POINT_COLUMNS, *_OPTIONAL_COLUMNS]
     question = Question(snapshot, sql, "ipc", source, _MOST_S, columns=columns, most_rows=_MOST_POINTS + 1)
@@ -114,14 +128,14 @@ def _run_query(connection: duckdb.DuckDBPyConnection, sql: str, source: str) -> 
         rows.seek(0)
         points = pl.read_ipc(rows.read())
     if len(points) > _MOST_POINTS:
-        raise InputError(f"{source}: more than {_MOST_POINTS} rows; expected one a point")
+        raise InputError(f"{source}: more than {_MOST_POINTS} rows; expected one row per point")
     return points
 
 
 def is_drawable(frame: pl.DataFrame) -> bool:
-    """Whether there is something to draw: rows, of a roofline a roof too, and points where it has any.
+    """Return whether there is something to draw: rows, and for a roofline also a roof, and points if it shows any.
 
-    A device may lack the dtype that a chart asks for, and a workload the settings.
+    A device can lack the dtype that a chart asks for, and the workloads its setting.
     """
     if frame.is_empty() or "layer" not in frame.columns:
         return not frame.is_empty()

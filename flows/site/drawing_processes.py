@@ -1,4 +1,4 @@
-"""Processes that draw charts beside each other. Altair and the renderer are loaded in them alone."""
+"""Processes that draw charts in parallel. Only they load Altair and the renderer."""
 
 import os
 from collections.abc import Callable, Mapping
@@ -19,17 +19,17 @@ from warehouse.process_limits import end_with_parent, limit_memory
 
 RENDERER = version("vl-convert-python")
 _MOST_PROCESSES = 8
-_MOST_BYTES = 4 * 2**30  # of memory that drawing takes; a chart takes a tenth of it
+_MOST_BYTES = 4 * 2**30  # of memory per process; a chart takes a tenth of it
 _IDLE_S = 60
-_MOST_DRAWING_S = 120.0  # without any drawing that ends
+_MOST_DRAWING_S = 120.0  # in which no drawing finishes
 
 Submit = Callable[[], "Future[None]"]
 
 
 class Drawings:
-    """Drawings that are made beside each other, of which each ends well or badly on its own.
+    """Drawings that are made in parallel; each succeeds or fails on its own.
 
-    As a context, what is left of them ends with it.
+    Leaving the context cancels the drawings that have not begun, and waits for the others.
     """
 
     def __init__(self) -> None:
@@ -45,25 +45,25 @@ class Drawings:
         wait(self._futures, timeout=_MOST_DRAWING_S)
 
     def submit(self, name: str, submit: Submit) -> None:
-        """Have something drawn."""
+        """Begin a drawing."""
         self._submits[name] = submit
         self._futures[submit()] = name
 
     def finish(self, progress: Callable[[str], None]) -> dict[str, BaseException]:
-        """Wait for all drawings, and return by name why some failed.
+        """Wait for all drawings, and return the errors of those that failed, by name.
 
-        Where a process ended, or no drawing did for long, those without a result are made once more, one at a time:
-        so each but the one at fault gets its own.
+        If a process dies, or no drawing finishes for a long time, the drawings without a result are repeated one at a
+        time, so that only the one at fault fails.
         """
         failed: dict[str, BaseException] = {}
         for name in self._collect(failed, progress):
             self._futures = {self._submits[name](): name}
             if self._collect(failed, progress):
-                failed[name] = RunError("its drawing ended the process that drew, or took too long")
+                failed[name] = RunError("its drawing took too long, or ended the process that draws")
         return failed
 
     def _collect(self, failed: dict[str, BaseException], progress: Callable[[str], None]) -> list[str]:
-        """Wait for the drawings at hand; return those of which nothing is known."""
+        """Wait for the submitted drawings; return the names of those without a result."""
         lost: list[str] = []
         count, waiting = len(self._submits), set(self._futures)
         while waiting:
@@ -83,46 +83,46 @@ class Drawings:
 
 
 def start() -> None:
-    """Start the processes, which takes a while, and would do so at the first chart."""
+    """Start the processes ahead of time; otherwise the first chart would wait for them."""
     _start_executor().submit(_load_renderer)
 
 
 def submit_chart(entry: ChartEntry, frame: pl.DataFrame, files: Mapping[str, Path]) -> Future[None]:
-    """Have the files of a chart written, as `flows.site.render.write_chart` does."""
+    """Write the files of a chart in another process, as `flows.site.render.write_chart` does."""
     return _submit(_write_chart, entry, frame, files)
 
 
 def submit_bundle(file: Path) -> Future[None]:
-    """Have the script written that shows charts in a browser."""
+    """Write the script that shows charts in a browser, in another process."""
     return _submit(_write_bundle, file)
 
 
 def _submit(function: Callable[..., None], *arguments: object) -> Future[None]:
     try:
         future: Future[None] = _start_executor().submit(function, *arguments)
-    except BrokenExecutor:  # one was killed since
+    except BrokenExecutor:  # a process was killed meanwhile
         _start_executor.cache_clear()
         future = _start_executor().submit(function, *arguments)
     return future
 
 
 def _end_processes() -> None:
-    """End the processes, whatever they do; the next drawing starts others."""
+    """Kill the processes; the next drawing starts new ones."""
     _start_executor().shutdown(wait=False, kill_workers=True)
     _start_executor.cache_clear()
 
 
 @cache
 def _start_executor() -> ProcessPoolExecutor:
-    """Return the processes, one a core: the renderer keeps to one thread. They end when idle for a while."""
-    # where a run is cut off, loky's tracker frees what was left, but would say so after the command has ended
+    """Start one process per core, because the renderer uses one thread; idle ones end after a while."""
+    # after an interrupted run, loky's tracker frees what is left, and would warn about it after the command has ended
     os.environ["PYTHONWARNINGS"] = ",".join(filter(None, [os.environ.get("PYTHONWARNINGS"), "ignore:resource_tracker"]))
     count = min(cpu_count(), _MOST_PROCESSES)
     return ProcessPoolExecutor(count, timeout=_IDLE_S, initializer=_prepare_process, initargs=(os.getpid(),))
 
 
 def _prepare_process(parent: int) -> None:
-    """Begin as a process that draws: it would outlive a parent that was killed until it was idle for a while."""
+    """Prepare a new process: it ends with its parent, which idle processes would outlive, and its memory is limited."""
     end_with_parent(parent)
     limit_memory(_MOST_BYTES)
     _load_renderer()
@@ -141,12 +141,12 @@ def _write_chart(entry: ChartEntry, frame: pl.DataFrame, files: Mapping[str, Pat
         write_chart(entry, frame, files)
     except (OSError, KeyboardInterrupt, SystemExit):
         raise
-    except BaseException as error:  # Rust's panics too, which no other process could read
+    except BaseException as error:  # Rust panics too, which cannot be unpickled
         raise RunError(f"{type(error).__name__}: {one_line(error)}") from None
 
 
 def _write_bundle(file: Path) -> None:
-    """Write Vega, Vega-Lite and vega-embed as one script. Making it takes seconds: it is kept in the user's cache."""
+    """Write Vega, Vega-Lite and vega-embed as one script, kept in the user's cache because it takes seconds to make."""
     import vl_convert  # noqa: PLC0415
 
     cached = user_cache_path("rooflines") / f"vega-{RENDERER}.js"

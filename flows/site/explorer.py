@@ -1,4 +1,4 @@
-"""The explorer: a page that draws any roofline of the snapshot in the browser, and the data that it draws."""
+"""The explorer: a page that draws any roofline in the browser, and the data for it."""
 
 from collections.abc import Iterator
 from importlib import resources
@@ -9,7 +9,7 @@ import duckdb
 import polars as pl
 
 from flows.site.page_paths import page_folder
-from flows.site.page_templates import render_page, script_json
+from flows.site.page_templates import script_json, write_page
 from warehouse.polars_frames import read_frame
 from warehouse.sql_files import load_sql
 
@@ -19,11 +19,11 @@ _SCRIPT = "explorer.js"
 _SETTING = ["convention", "phase", "precision_id", "batch_size", "sequence_length", "query_length"]
 _OPS = ["op", "op_group", "repeat"]
 _COSTS = ["flops", "bytes"]
-_EXACT = 2.0**53  # whole numbers up to here are integers in a browser too
+_EXACT = 2.0**53  # JavaScript holds integers up to here exactly
 
 
 def write_explorer(out: Path, connection: duckdb.DuckDBPyConnection) -> None:
-    """Write the page, its script, and its data: a script with every roof, and one a model with its ops.
+    """Write the page, its script, and its data: a script with all roofs, and one script per model with its ops.
 
     Parameters
     ----------
@@ -34,10 +34,7 @@ def write_explorer(out: Path, connection: duckdb.DuckDBPyConnection) -> None:
     """
     names = ("roofs", "precisions", "models", "points")
     frames = {name: read_frame(connection, load_sql(f"explorer/{name}")) for name in names}
-    (out / PAGE).parent.mkdir(parents=True, exist_ok=True)
-    (out / PAGE).write_text(
-        render_page("explorer.html.j2", root="../", here=PAGE, models=frames["models"].to_dicts()), "utf-8"
-    )
+    write_page(out / PAGE, "explorer.html.j2", "../", PAGE, models=frames["models"].to_dicts())
     assets = out / "assets"
     (assets / "points").mkdir(parents=True, exist_ok=True)
     (assets / _SCRIPT).write_text(resources.files("charts").joinpath("pages", _SCRIPT).read_text("utf-8"), "utf-8")
@@ -51,9 +48,9 @@ def write_explorer(out: Path, connection: duckdb.DuckDBPyConnection) -> None:
 
 
 def _encode_points(points: pl.DataFrame) -> Iterator[tuple[str, str]]:
-    """Yield each model with its ops as JSON: the settings in columns, and the lists of their ops.
+    """Yield each model with its ops as JSON: its settings as columns, and the lists of ops that these refer to.
 
-    The settings of a phase have the same ops, and the precisions of one the same FLOP: such a list is there once.
+    The settings of a phase share their ops, and the precisions of a setting share their FLOP: each list occurs once.
     """
     settings = (
         points.with_columns(
@@ -75,7 +72,7 @@ def _encode_points(points: pl.DataFrame) -> Iterator[tuple[str, str]]:
 
 
 def _format_number(name: str) -> pl.Expr:
-    """Return numbers as JSON: whole ones without a point, others with as many digits as tell them apart."""
+    """Return numbers as JSON: whole ones without a decimal point, others with their shortest exact digits."""
     value = pl.col(name)
     is_whole = (value == value.floor()) & (value.abs() <= _EXACT)
     whole = pl.when(is_whole).then(value).cast(pl.Int64)
@@ -87,7 +84,7 @@ def _quote_names(names: pl.Series) -> dict[str, str]:
 
 
 def _encode_columns(frame: pl.DataFrame) -> dict[str, Any]:
-    """Return the columns of a frame, each as its distinct values and where they stand."""
+    """Return each column of a frame as its distinct values, and per row the index of its value."""
     distinct = {name: list(dict.fromkeys(frame[name])) for name in frame.columns}
     return {name: {"values": values, "codes": _encode_values(frame[name], values)} for name, values in distinct.items()}
 

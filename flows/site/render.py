@@ -1,4 +1,4 @@
-"""A chart of the gallery, from rows to files."""
+"""From the rows of a chart to its specification, and on to its files."""
 
 import json
 import os
@@ -18,13 +18,13 @@ from charts.templates import TEMPLATES
 from warehouse.files.spreadsheet import guard_text_cells
 
 _NUMBERED_IDS = re.compile(r"(?<=[\"#])(clip|gradient_)(\d+)(?=[\")])")
-# the renderer would end its process at these, as a query can return them
-_NO_TEXT = "[\\x00-\\x08\\x0b\\x0c\\x0e-\\x1f\\x7f-\\x9f\ufffe\uffff]"
-_PIXELS_A_UNIT = 1.5
+# characters that a query can return, and that would crash the renderer
+_UNDRAWABLE = "[\\x00-\\x08\\x0b\\x0c\\x0e-\\x1f\\x7f-\\x9f\ufffe\uffff]"
+_PIXELS_PER_UNIT = 1.5
 _VEGA_LITE = ".".join(alt.SCHEMA_VERSION.removeprefix("v").split(".")[:2])
 
-# The renderer has Liberation Sans built in. On Linux it sees no other font until a text needs one: fonts of the system
-# would be read anew for each glyph, which takes most of the time, and draw other pictures on each machine.
+# The renderer has Liberation Sans built in. On Linux, system fonts are hidden from it until a text needs one: it would
+# read them again for each glyph, which takes most of the time, and each machine would draw different pictures.
 _FONTS = "FONTCONFIG_FILE"
 _NO_FONTS = Path(__file__).with_name("fonts.conf")
 _NOT_BUILT_IN = re.compile(r"[^\n -\u017f\u0384-\u03ce\u0400-\u045f\u2010-\u2026]")
@@ -33,11 +33,11 @@ _FONT_FOLDERS = ("/usr/share/fonts", "/usr/local/share/fonts", "~/.fonts", "~/.l
 
 def build_spec(entry: ChartEntry, frame: pl.DataFrame) -> dict[str, Any]:
     """Return the Vega-Lite specification of a chart."""
-    frame = frame.with_columns(pl.col(pl.String).str.replace_all(_NO_TEXT, "\N{REPLACEMENT CHARACTER}"))
-    with debug_mode(False):  # tests validate; here it would take most of the time
+    frame = frame.with_columns(pl.col(pl.String).str.replace_all(_UNDRAWABLE, "\N{REPLACEMENT CHARACTER}"))
+    with debug_mode(False):  # validation would take most of the time; the tests do it
         chart: Any = TEMPLATES[entry.template](frame)
         values = chart.data.values
-        chart.data.values = []  # or else Altair walks through every value of every row
+        chart.data.values = []  # Altair would visit every value of every row
         spec: dict[str, Any] = chart.to_dict(validate=False)
     spec["data"]["values"] = values
     return spec
@@ -53,17 +53,17 @@ def render(spec: dict[str, Any], suffix: str) -> bytes:
     if _NOT_BUILT_IN.search(json.dumps(spec, ensure_ascii=False)):
         use_system_fonts()
     svg = _renumber_ids(vl_convert.vegalite_to_svg(spec, vl_version=_VEGA_LITE))
-    return svg.encode() if suffix == "svg" else vl_convert.svg_to_png(svg, scale=_PIXELS_A_UNIT)
+    return svg.encode() if suffix == "svg" else vl_convert.svg_to_png(svg, scale=_PIXELS_PER_UNIT)
 
 
 def write_chart(entry: ChartEntry, frame: pl.DataFrame, files: Mapping[str, Path]) -> None:
-    """Write the published files of a chart, by suffix: vl.json, svg, png and csv."""
+    """Write the files of a chart that are drawn, by suffix: vl.json, svg, png and csv."""
     spec = build_spec(entry, frame)
     svg = render(spec, "svg")
     contents = {
         "vl.json": render(spec, "json"),
         "svg": svg,
-        "png": vl_convert.svg_to_png(svg.decode(), scale=_PIXELS_A_UNIT),
+        "png": vl_convert.svg_to_png(svg.decode(), scale=_PIXELS_PER_UNIT),
         "csv": guard_text_cells(frame).write_csv().encode(),
     }
     for suffix, file in files.items():
@@ -72,27 +72,27 @@ def write_chart(entry: ChartEntry, frame: pl.DataFrame, files: Mapping[str, Path
 
 @cache
 def use_system_fonts() -> None:
-    """Have the renderer find what its own font lacks in those of the system, where they usually lie on Linux."""
+    """Let the renderer use system fonts, from their usual folders on Linux, for characters that its own font lacks."""
     for folder in map(Path, map(os.path.expanduser, _FONT_FOLDERS)):
         if folder.is_dir():
             vl_convert.register_font_directory(str(folder))
 
 
 def _renumber_ids(svg: str) -> str:
-    """Return an SVG whose clip paths and gradients are numbered from 0: the renderer counts on from chart to chart."""
+    """Return an SVG with clip paths and gradients numbered from 0; the renderer keeps counting across charts."""
     order = {name: i for i, name in enumerate(dict.fromkeys(_NUMBERED_IDS.findall(svg)))}
     return _NUMBERED_IDS.sub(lambda found: f"{found[1]}{order[found[1], found[2]]}", svg)
 
 
 @cache
 def warm_up() -> None:
-    """Start the renderer, which takes a while: it looks for fonts now, and for its own alone."""
+    """Start the renderer, which takes a while. It looks for fonts now, and finds only its own."""
     given = os.environ.get(_FONTS)
     os.environ[_FONTS] = given or str(_NO_FONTS)
     try:
         svg = vl_convert.vegalite_to_svg({"mark": "point", "data": {"values": []}}, vl_version=_VEGA_LITE)
         vl_convert.svg_to_png(svg)
     finally:
-        del os.environ[_FONTS]  # programs that this process starts need fonts
+        del os.environ[_FONTS]  # programs that this process starts need the system's fonts
         if given is not None:
             os.environ[_FONTS] = given

@@ -19,10 +19,10 @@ from warehouse.sql_values import write_values
 SHIPPED_LIST = "charts/gallery.toml"
 _SHOWN_NAMES = 3
 
-# what is published of a chart
+# the files of a published chart
 SUFFIXES = ("vl.json", "svg", "png", "csv", "sql")
 
-# words of the gallery's list that stand for several values, and the query that says for which
+# words in gallery.toml that stand for several values, and the query in sql/gallery that lists these
 _WILDCARDS = {
     "model_id": {"*": "every_model", "op sets": "op_sets"},
     "hardware_id": {"*": "every_device", "own": "own_devices", "measured": "measured_devices"},
@@ -30,7 +30,7 @@ _WILDCARDS = {
 
 
 class LeftOut(NamedTuple):
-    """A chart that a site lacks: the file that it stands in, its name, and the reason."""
+    """A chart that a site has to leave out: the file that lists it, its name, and the reason."""
 
     file: str
     name: str
@@ -41,7 +41,7 @@ class LeftOut(NamedTuple):
 
 
 def summarize_left_out(left_out: Iterable[LeftOut]) -> list[str]:
-    """Return what to say of charts that were left out: a line a file and reason."""
+    """Return one line per file and reason, with the names of the charts that were left out."""
     names: dict[tuple[str, str], list[str]] = {}
     for chart in left_out:
         names.setdefault((chart.file, chart.reason), []).append(chart.name)
@@ -53,10 +53,10 @@ def summarize_left_out(left_out: Iterable[LeftOut]) -> list[str]:
 
 
 def list_snapshot_charts(connection: duckdb.DuckDBPyConnection) -> list[ChartEntry]:
-    """Return the charts that a snapshot can show, or raise `InputError` where it is of an earlier version."""
+    """Return the charts that a snapshot can show; raise `InputError` if an earlier version wrote it."""
     refuse_earlier_version(connection)
     files = load_all_sql("gallery")
-    known = {
+    expansions = {
         field: {word: read_frame(connection, files[file]).to_dicts() for word, file in words.items()}
         for field, words in _WILDCARDS.items()
     }
@@ -65,17 +65,17 @@ def list_snapshot_charts(connection: duckdb.DuckDBPyConnection) -> list[ChartEnt
         for row in read_frame(connection, files["own_charts"]).to_dicts()
         if row["fault"] is None
     ]
-    return list_charts(known, own)
+    return list_charts(expansions, own)
 
 
 def list_bad_entries(connection: duckdb.DuckDBPyConnection) -> list[LeftOut]:
-    """Return the entries of users' galleries that cannot be used."""
+    """Return the entries of the user's gallery that cannot be used."""
     rows = read_frame(connection, load_sql("gallery/own_charts")).to_dicts()
     return [LeftOut(row["file"], row["name"], row["fault"]) for row in rows if row["fault"] is not None]
 
 
 def find_chart(connection: duckdb.DuckDBPyConnection, name: str) -> ChartEntry:
-    """Return the chart of a name, or raise `InputError` with the nearest names."""
+    """Return the chart with this name, or raise `InputError` with similar names."""
     entries = {entry.name: entry for entry in list_snapshot_charts(connection)}
     if name not in entries:
         for bad in list_bad_entries(connection):
@@ -83,28 +83,28 @@ def find_chart(connection: duckdb.DuckDBPyConnection, name: str) -> ChartEntry:
                 raise InputError(str(bad))
         listed = sorted(entry.name for entry in entries.values() if entry.is_listed)
         near = ", ".join(get_close_matches(name, listed, n=3, cutoff=0.3) or listed[:3])
-        raise InputError(f"chart: {name}: no such chart; expected a name that `rooflines chart` lists, as {near}")
+        raise InputError(f"chart: {name}: no such chart; expected a name that `rooflines chart` lists, e.g. {near}")
     return entries[name]
 
 
 def choose_marks(entry: ChartEntry, marks: str) -> ChartEntry:
-    """Return a chart with other marks drawn.
+    """Return a chart with another choice of marks.
 
     Raises
     ------
     InputError
-        It has no marks to choose from.
+        The chart has no marks to choose from.
     """
     if entry.template not in CHOOSE_MARKS or "sql" in entry.parameters:
-        raise InputError(f"--marks: {entry.name} has no marks to choose from; expected a chart of the paper's style")
+        raise InputError(f"--marks: {entry.name} has no marks to choose from; expected a chart in the paper's style")
     return replace(entry, parameters={**entry.parameters, "marks": marks})
 
 
 def compose_sql(entry: ChartEntry) -> str:
-    """Return the query of a chart, its parameters written out.
+    """Return the query of a chart with its parameters filled in.
 
-    In its file, `{points}` stands for the query in sql/charts/marks that the entry's `marks` name, and the name of such
-    a query for that query. A chart with its own query has that one.
+    In sql/charts, `{points}` stands for the query in sql/charts/marks that the entry's `marks` names, and `{computed}`
+    etc. for the query of that name. A chart with its own query has that one, unchanged.
     """
     if "sql" in entry.parameters:
         return str(entry.parameters["sql"])

@@ -1,10 +1,10 @@
--- one row per measurement and its prediction; of many, a sample that is always the same
+-- one row per measurement with its prediction; a fixed sample if there are many
 with
 error as (
     select * from mart.prediction_error as error where error.hardware_id = $hardware_id
 ),
 
--- of all of them
+-- over all kernels, not only the sample
 total as (
     select
         count(*) as kernels,

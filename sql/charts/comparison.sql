@@ -22,6 +22,6 @@ inner join core.hardware as hardware using (hardware_id)
 where
     vertex.dtype = $dtype
     and vertex.is_default
-    -- the chosen devices, and those that do not ship
+    -- the chosen devices, and all of the user's
     and (vertex.hardware_id in $devices or hardware.source_id not like 'shipped/%')
 order by vertex.peak_flops_per_s, vertex.bandwidth_bytes_per_s, vertex.short_name, vertex

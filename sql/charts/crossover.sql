@@ -1,4 +1,4 @@
--- one row per mark: the ridge, products and attention by context and batch, and where they cross the ridge
+-- one row per mark: the ridge, GEMMs and attention by context and batch, and where GEMMs cross the ridge
 with
 roof as (
     select roof.*
@@ -32,7 +32,7 @@ point as (
         and batch_size in $batch_sizes
         and sequence_length in $sequence_lengths
         and tensor_parallel = 1
-        -- the others lie near one FLOP per byte whatever the batch
+        -- other kinds stay near 1 FLOP/byte at any batch
         and kind in ('linear', 'attention')
 ),
 
@@ -48,7 +48,7 @@ crossover as (
         and op in (select op from point)
 ),
 
--- of attention the context says, not the batch: it is labelled by what bounds it there
+-- attention depends on the context, not on the batch: its label says what bounds it there
 labelled as (
     select
         point.*,

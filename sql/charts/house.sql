@@ -1,4 +1,4 @@
--- one row per mark of one device's roofline: roofs by their vertices, points of one setting
+-- one row per mark of one device's roofline: vertices of roofs, and points at one setting
 with
 device as (
     select * from core.hardware where hardware_id = $hardware_id
@@ -17,7 +17,7 @@ vertex as materialized (
     where vertex.hardware_id = $hardware_id
 ),
 
--- the slope of the main roof, and each slope up to the highest roof that has it
+-- the slope of the main roof, and every other slope once, up to its highest roof
 bandwidth as (
     select
         'bandwidth' as layer,
@@ -34,7 +34,7 @@ bandwidth as (
     ) = 1
 ),
 
--- dtypes with one and the same peak share a line
+-- dtypes with the same peak share a line
 peak as (
     select
         'peak' as layer,
@@ -97,6 +97,6 @@ select
 from mark
 cross join device
 cross join precision
--- points of a query of one's own are of no model
+-- the points of a user's query have no model
 left join (select * from mart.op_owner where model_id = $model_id) as model on true
 order by all

@@ -1,10 +1,10 @@
--- one row per mark of a roofline in paper style: ceilings by their ends, ridges, points
+-- one row per mark of a roofline in the paper's style: ends of ceilings, ridges, points
 with
 device as (
     select * from core.hardware where hardware_id = $hardware_id
 ),
 
--- the main roof is of the first of the bases that the device has
+-- the main roof has the first of $bases that the device has
 roof as materialized (
     select
         vertex.*,
@@ -32,7 +32,7 @@ vertex as materialized (
     from roof
 ),
 
--- roofs with the same bandwidth share a slope, up to the highest of them
+-- roofs with the same bandwidth share a slope, up to the highest roof
 bandwidth as (
     select
         'bandwidth' as layer,
@@ -103,7 +103,7 @@ kernel as (
     select 1 as distance, * from measured
 ),
 
--- ops of one series with the same work and traffic are one point, whichever way it is known
+-- ops of a series with the same FLOP and bytes are one point: measured, else predicted, else computed
 nearest as (
     select
         * exclude (distance),

@@ -20,7 +20,7 @@ device as (
         hardware.vendor,
         hardware.memory_bytes as device_memory_bytes,
         hardware.tdp_w,
-        -- sums of the same numbers can differ in their last bits
+        -- rounded, because the order of a sum changes its last bits
         round(step.tokens_per_s, 6) as tokens_per_s,
         round(step.lower_bound_s * 1e3, 9) as token_ms,
         round(step.tokens_per_s / hardware.tdp_w, 9) as tokens_per_joule,

@@ -1,4 +1,4 @@
--- one row per mark: the roof by its vertices, and op groups by number of candidate tokens
+-- one row per mark: vertices of the roof, and op groups by number of candidate tokens
 with
 device as (
     select * from core.hardware where hardware_id = $hardware_id

@@ -1,4 +1,4 @@
--- one row per context, batch and op group of a decode step on one device: the stack of least times
+-- one row per context, batch and op group of a decode step on one device: a layer of the stack of least times
 with
 op_group as (
     select *, lower_bound_s as seconds,
@@ -14,7 +14,7 @@ op_group as (
         and tensor_parallel = 1
 ),
 
--- what takes the most time in the longest step lies at the bottom
+-- the op group that takes the most time in the longest step is at the bottom
 stacked as (
     select
         *,
@@ -41,7 +41,7 @@ held as (
         sequence_length,
         memory_bytes,
         fits_in_memory,
-        -- a model that fits at no setting is shown as if there were room
+        -- a model that never fits is shown anyway
         fits_in_memory or not bool_or(fits_in_memory) over () as is_shown,
     from mart.step_time
     where

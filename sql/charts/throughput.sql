@@ -1,4 +1,4 @@
--- one row per device, context and batch of decode, up to the first batch that does not fit the device's memory
+-- one row per device, context and decode batch, up to the first batch that does not fit in the device's memory
 with
 step as (
     select
@@ -7,7 +7,7 @@ step as (
         step.phase,
         step.sequence_length,
         step.batch_size,
-        -- sums of the same numbers can differ in their last bits
+        -- rounded, because the order of a sum changes its last bits
         round(step.lower_bound_s * 1e3, 9) as token_ms,
         round(step.tokens_per_s, 6) as tokens_per_s,
         step.memory_bytes,
@@ -25,7 +25,7 @@ step as (
         and step.batch_size in $batch_sizes
         and step.sequence_length in $sequence_lengths
         and step.tensor_parallel = 1
-        -- the chosen devices, and those that do not ship
+        -- the chosen devices, and all of the user's
         and (step.hardware_id in $devices or hardware.source_id not like 'shipped/%')
     qualify
         step.fits_in_memory
@@ -39,7 +39,7 @@ select
     if(
         step.batch_size = min(step.batch_size) over (partition by step.sequence_length), 'batch ', ''
     ) || format('{:,}', step.batch_size) as label,
-    -- the fastest device bears the number of a batch
+    -- the number of a batch stands at the fastest device
     row_number() over (
         partition by step.sequence_length, step.batch_size order by step.token_ms, step.hardware_id
     ) = 1 as is_fastest,

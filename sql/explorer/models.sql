@@ -1,4 +1,4 @@
--- one row per model that has ops, or file of ops of one's own
+-- one row per model that has ops, or file of the user's ops
 select distinct
     shape.model_id,
     coalesce(model.short_name, shape.model_id) as short_name,

@@ -1,4 +1,4 @@
--- one row per op of a model on one device, at a setting and in a precision
+-- one row per op of a model, setting and precision, without parallelism
 select
     shape.model_id,
     shape.convention,

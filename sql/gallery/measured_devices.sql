@@ -1,2 +1,2 @@
--- one row per device that was measured
+-- one row per device with measurements
 select distinct hardware_id, from core.measurement order by hardware_id

@@ -1,4 +1,4 @@
--- one row per file of ops of one's own, with the precision that most of its ops have
+-- one row per file of the user's ops, with the precision that most of its ops have
 select shape.model_id, cost.precision_id,
 from core.op_shape as shape
 inner join core.op_cost as cost using (shape_id)

@@ -1,4 +1,4 @@
--- one row per chart of the user's own, with the file that it stands in
+-- one row per chart of the user's gallery, with the file that lists it
 select
     own.name,
     own.template,

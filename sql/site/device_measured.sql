@@ -5,8 +5,8 @@ select
     dtype,
     n as kernels,
     format('{:.0f} %', 100 * median) as "median share of the roof",
-    format('{:.0f} %', 100 * p10) as "one in ten below",
-    format('{:.0f} %', 100 * p90) as "one in ten above",
+    format('{:.0f} %', 100 * p10) as "10th percentile",
+    format('{:.0f} %', 100 * p90) as "90th percentile",
     measurements_above_roof as "above the roof",
     source,
 from mart.efficiency

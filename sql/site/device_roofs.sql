@@ -1,4 +1,4 @@
--- one row per device, dtype, basis and level: its roofs
+-- one row per roof: device, dtype, basis and memory level
 select
     hardware_id,
     dtype,

@@ -5,14 +5,14 @@ select
     model.architecture,
     format('{:.4g} billion', model.parameters / 1e9) as parameters,
     model.num_layers as layers,
-    model.hidden_size as width,
+    model.hidden_size,
     model.num_heads as heads,
     model.num_kv_heads as kv_heads,
     model.head_dim,
-    model.intermediate_size as feed_forward,
+    model.intermediate_size,
     model.num_experts as experts,
     model.experts_per_token,
-    model.vocab_size as vocabulary,
+    model.vocab_size,
     source.origin,
 from core.model as model
 inner join core.source as source using (source_id)

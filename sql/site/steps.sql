@@ -1,4 +1,4 @@
--- one row per device and model: a step of decode at a batch of 8 and a context of 1024, on one device, in bf16
+-- one row per device and model: a decode step at batch 8 and context 1024, in bf16, on one device
 select
     step.hardware_id,
     step.model_id,
@@ -9,7 +9,7 @@ select
     format('{:.4g}', step.memory_bytes / 1e9) as "memory, GB",
     if(step.fits_in_memory, 'yes', 'no') as fits,
     step.bound,
-    step.dominant_op_group as "most of it",
+    step.dominant_op_group as "dominant op group",
 from mart.step_time as step
 inner join core.hardware as hardware using (hardware_id)
 inner join core.model as model using (model_id)
@@ -20,5 +20,5 @@ where
     and step.batch_size = 8
     and step.sequence_length = 1024
     and step.tensor_parallel = 1
--- sums of the same numbers can differ in their last bits
+-- rounded, because the order of a sum changes its last bits
 order by step.lower_bound_s::float, step.hardware_id, step.model_id

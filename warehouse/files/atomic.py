@@ -18,7 +18,7 @@ _RETRY_EVERY_S = 0.1
 
 @contextmanager
 def write_atomically(path: Path, *, sync: bool = False) -> Iterator[Path]:
-    """Yield a partial file beside `path`, which replaces it if the block succeeds and is deleted if it fails.
+    """Yield the path of a partial file, which replaces `path` if the block succeeds and is deleted if it fails.
 
     Parameters
     ----------

@@ -24,9 +24,8 @@ from warehouse.sql_values import quote_value
 
 EXTRA = "pip install 'rooflines[s3]'"
 _SCHEME = "s3://"
-_URL = re.compile(
-    r"s3://[a-z0-9][a-z0-9.-]{2,62}(/[A-Za-z0-9_=-][A-Za-z0-9._=-]*)*"
-)  # no character that is special in a pattern
+# without characters that are special in a pattern
+_URL = re.compile(r"s3://[a-z0-9][a-z0-9.-]{2,62}(/[A-Za-z0-9_=-][A-Za-z0-9._=-]*)*")
 _MOST_RETRIES, _RETRY_FOR = 4, timedelta(seconds=30)
 _MESSAGE = re.compile("<Message>(.*?)</Message>")
 _REFUSALS = {"PermissionDeniedError", "UnauthenticatedError"}

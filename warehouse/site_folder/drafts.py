@@ -101,7 +101,7 @@ def _release_lock(folder: Path) -> None:
 
 def find_draft_folders(site: Path) -> list[Path]:
     """Return the folders of all drafts for a place."""
-    return [folder for place_ in (site.parent, site) for folder in _find_named(place_) if is_marked(folder, site)]
+    return [folder for parent in (site.parent, site) for folder in _find_named(parent) if is_marked(folder, site)]
 
 
 def _find_named(folder: Path) -> list[Path]:

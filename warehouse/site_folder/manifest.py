@@ -27,8 +27,8 @@ def read_manifest(site: Path) -> dict[str, Any]:
     manifest = read_unsealed(site / MANIFEST)
     sizes = manifest.get("sizes")
     is_whole = isinstance(sizes, dict) and all(isinstance(size, int) for size in sizes.values())
-    told = manifest.pop("digest", None)  # sites of earlier versions have none
-    return manifest if is_whole and told in {None, _digest(manifest)} else {}
+    digest = manifest.pop("digest", None)  # sites of earlier versions have none
+    return manifest if is_whole and digest in {None, _digest(manifest)} else {}
 
 
 def read_inputs_digest(site: Path) -> str | None:

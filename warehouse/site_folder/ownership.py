@@ -36,11 +36,6 @@ def list_owned_files(site: Path) -> set[str]:
     return files | {MANIFEST} if any(lists) else files
 
 
-def _refuse_foreign_files(site: Path, named: str) -> None:
-    expected = "a folder without them, or with the site.json that was published there"
-    raise InputError(f"site: {site}: holds {named}, which no site.json there lists; expected {expected}")
-
-
 def holds_foreign_files(site: Path) -> bool:
     """Whether a folder has anything that no site brought."""
     ours = list_owned_files(site)
@@ -55,12 +50,17 @@ def holds_foreign_files(site: Path) -> bool:
     return False
 
 
+def _refuse_foreign_files(site: Path, named: str) -> None:
+    expected = "a folder without them, or with the site.json that was published there"
+    raise InputError(f"site: {site}: holds {named}, which no site.json there lists; expected {expected}")
+
+
 def _is_foreign(new: Path, site: Path, file: str, ours: set[str]) -> bool:
     """Whether a place has something of this name that no site brought and that differs from the new file."""
     target = site / file
     for parent in list(PurePosixPath(file).parents)[:-1]:
-        place_ = site / parent
-        if place_.is_symlink() or (place_.exists() and not place_.is_dir() and parent.as_posix() not in ours):
+        above = site / parent
+        if above.is_symlink() or (above.exists() and not above.is_dir() and parent.as_posix() not in ours):
             return True
     if not os.path.lexists(target) or (file == MANIFEST and read_unsealed(target)):
         return False

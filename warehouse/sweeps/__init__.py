@@ -1,1 +1,1 @@
-"""Large grids whose rows lie in Parquet files beside the database."""
+"""Large grids whose rows are in Parquet files next to the database."""

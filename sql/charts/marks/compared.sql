@@ -1,4 +1,4 @@
--- one row per kernel of a model that was measured on a device, and one where a calibrated roof expects it
+-- one row per measured kernel of a model on a device, and one row per prediction of it by a calibrated roof
 with
 kernel as (
     select
@@ -26,7 +26,7 @@ kernel as (
         hardware_id = $hardware_id
         and model_id = $model_id
         and dtype = (select compute_dtype from core.precision where precision_id = $precision_id)
-        -- a product is the same at all settings of as many tokens, and measured at one of them
+        -- a GEMM is the same at all settings with equally many tokens, and is measured at one of them
         and if(
             kind = 'linear',
             m = $batch_size * if(phase = 'prefill', $sequence_length, 1),

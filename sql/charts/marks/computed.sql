@@ -1,4 +1,4 @@
--- one row per mark of a model on a device's roof, computed from shapes
+-- one row per point of a model on a device's roof, computed from shapes
 select
     'computed' as layer,
     series,

@@ -1,4 +1,4 @@
--- one row per product of a model that was measured on a device
+-- one row per measured GEMM or attention product of a model on a device
 select
     'measured' as layer,
     series,

@@ -1,4 +1,4 @@
--- one row per point, of which there are none: the roofs alone, for points that come from elsewhere
+-- one row per point, but no rows: the points come from a user's query
 select
     'computed' as layer,
     null::varchar as ops,

@@ -1,4 +1,4 @@
--- one row per mark of a model, where a calibrated roof of a device expects it
+-- one row per point of a model, predicted by a calibrated roof of a device
 select
     'predicted' as layer,
     series,
