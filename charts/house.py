@@ -144,7 +144,7 @@ def _draw_point_labels(axes: RooflineAxes) -> list[alt.Chart]:
 
 
 def _place_slope_labels(frame: pl.DataFrame, axes: RooflineAxes) -> pl.DataFrame:
-    """Return one row per bandwidth ceiling: its label, where the ceiling enters the chart."""
+    """Return one row per bandwidth ceiling: its label, at the left edge of the chart."""
     ends = frame.filter(layer="bandwidth").sort(INTENSITY, ~pl.col("is_main"))
     low = ends.unique("label", keep="first", maintain_order=True)
     start = pl.when("is_main").then(2.2).otherwise(3.2) * axes.y_domain[0]

@@ -22,8 +22,8 @@ class Mark(NamedTuple):
     turn: int
 
 
-# The paper's names and colours, in its order. Several series can share a point, so the strokes of each run where those
-# below do not. The marks of attention stand above each other at one intensity, so they are flat.
+# The paper's names and colours, in its order. Series can share a point, so no mark hides the strokes of those below it.
+# The marks of attention form a column at one intensity, so they are flat.
 SERIES = {
     "qkv mlp init": Mark("#1f77b4", "M-.7,-.7L.7,.7M-.7,.7L.7,-.7", 120, 1.5, 3),
     "qkv mlp ar": Mark("#ff7f0e", "M-.95,-.4L.95,.4M-.95,.4L.95,-.4", 190, 1.5, 4),

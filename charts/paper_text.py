@@ -37,7 +37,7 @@ def compose_captions(frame: pl.DataFrame) -> dict[str, str]:
 
 
 def _describe_kind(kind: str, marks: pl.DataFrame, frame: pl.DataFrame) -> str:
-    """Say how marks of one kind came about."""
+    """Say where marks of one kind come from."""
     if kind == "measured":
         # device and software only: the page and the data hold the whole source
         sources = sorted({", ".join(source.split(", ")[:2]) for source in marks["source"]})

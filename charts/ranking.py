@@ -1,4 +1,4 @@
-"""Devices ranked by how fast they can decode at one setting; those that cannot say why."""
+"""Devices ranked by decode speed at one setting; those that cannot decode there are listed with the reason."""
 
 from typing import Any
 

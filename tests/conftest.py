@@ -2,7 +2,7 @@
 
 import os
 import shutil
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 
 import duckdb
@@ -18,11 +18,7 @@ quiet_terminal()  # before Prefect is imported
 
 from prefect.testing.utilities import prefect_test_harness  # noqa: E402
 
-from flows.orchestrate.refresh import refresh  # noqa: E402
-from flows.run import Summary  # noqa: E402
-from tests.support.whole_runs import plain_run  # noqa: E402
-
-Refresh = Callable[..., Summary]
+from tests.support.whole_runs import plain_run, small_catalog  # noqa: E402
 
 _LONGEST = ["test_schedules", "test_refresh", "test_cli", "test_charts", "test_browser", "test_readers"]
 _LONGEST += ["test_faults", "test_lake", "test_fuzz"]
@@ -51,16 +47,6 @@ def prefect_server() -> Iterator[None]:
 
 
 @pytest.fixture(scope="session")
-def run_refresh(prefect_server: None) -> Refresh:
-    """The flow, run through Prefect."""
-
-    def run(home: Path, catalog: Path | None = None, publish_to: Path | None = None) -> Summary:
-        return refresh(home=home, catalog=catalog, publish_to=publish_to)
-
-    return run
-
-
-@pytest.fixture(scope="session")
 def finished(tmp_path_factory: pytest.TempPathFactory, request: pytest.FixtureRequest) -> Home:
     """A home after its first run; tests must not write to it. The first worker that needs it makes it for all."""
     is_worker = hasattr(request.config, "workerinput")
@@ -84,6 +70,20 @@ def snapshot(finished: Home) -> Iterator[duckdb.DuckDBPyConnection]:
     """A reader's connection to the finished run."""
     with open_snapshot(finished.snapshot) as connection:
         yield connection
+
+
+@pytest.fixture(scope="module")
+def small_shipped(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A small catalog that stands in for the shipped one; tests leave it asking for a batch of 8."""
+    return small_catalog(tmp_path_factory.mktemp("catalog"))
+
+
+@pytest.fixture(scope="module")
+def built(small_shipped: Path, tmp_path_factory: pytest.TempPathFactory) -> Home:
+    """A home after its first run with the small catalog; tests must not write to it."""
+    home = Home(tmp_path_factory.mktemp("built") / "home")
+    plain_run(home, small_shipped)
+    return home
 
 
 @pytest.fixture

@@ -26,9 +26,10 @@ import pytest
 
 from flows.cli.app import run_command
 from flows.ingest.catalog import list_sources
+from tests.support.disks import fill_disk, mount_disk
 from tests.support.files import ROOT
 from tests.support.tiers import keep_fast, mark_slow
-from tests.support.whole_runs import STAGES, ask_for, content, plain_run, run_telling, small_catalog
+from tests.support.whole_runs import STAGES, ask_for, content, plain_run, run_telling
 from warehouse import snapshot
 from warehouse.checks import Rule
 from warehouse.engine.file_format import STORAGE_NUMBER, read_storage_version
@@ -40,20 +41,6 @@ from warehouse.site_folder.manifest import read_inputs_digest
 from warehouse.snapshot import open_snapshot, refuse_earlier_version
 
 _HEADER, _BLOCK = 12_288, 262_144  # bytes of a DuckDB file
-
-
-@pytest.fixture(scope="module")
-def shipped(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A small catalog in the place of the shipped one; tests leave it asking for a batch of 8."""
-    return small_catalog(tmp_path_factory.mktemp("catalog"))
-
-
-@pytest.fixture(scope="module")
-def built(shipped: Path, tmp_path_factory: pytest.TempPathFactory) -> Home:
-    """A home after its first run; tests must not write to it."""
-    home = Home(tmp_path_factory.mktemp("built") / "home")
-    plain_run(home, shipped)
-    return home
 
 
 @pytest.fixture
@@ -69,10 +56,10 @@ def whole(built: Home) -> Fingerprints:
 
 
 @pytest.fixture(scope="module")
-def elsewhere(shipped: Path, tmp_path_factory: pytest.TempPathFactory) -> Fingerprints:
+def elsewhere(small_shipped: Path, tmp_path_factory: pytest.TempPathFactory) -> Fingerprints:
     """What a run publishes that asks for another batch."""
     other, home = tmp_path_factory.mktemp("other catalog"), Home(tmp_path_factory.mktemp("other"))
-    shutil.copytree(shipped, other, dirs_exist_ok=True)
+    shutil.copytree(small_shipped, other, dirs_exist_ok=True)
     ask_for(other, 16)
     plain_run(home, other)
     return content(home.snapshot)
@@ -93,29 +80,29 @@ def _content(database: Path, inode: int, changed_ns: int) -> Fingerprints:
     return content(database)
 
 
-def started(home: Home, shipped: Path) -> tuple[BaseProcess, Connection]:
+def started(home: Home, small_shipped: Path) -> tuple[BaseProcess, Connection]:
     """Start a run in a process that has loaded everything and done nothing."""
     spare = multiprocessing.get_context("forkserver")
     spare.set_forkserver_preload(["flows.orchestrate.refresh", "scipy.optimize", "pytest"])
     telling, told = spare.Pipe(duplex=False)
-    process = spare.Process(target=run_telling, args=(home.path, shipped, told), daemon=True)
+    process = spare.Process(target=run_telling, args=(home.path, small_shipped, told), daemon=True)
     process.start()
     told.close()
     return process, telling
 
 
-def durations(home: Home, shipped: Path) -> dict[str, float]:
+def durations(home: Home, small_shipped: Path) -> dict[str, float]:
     """Return how long each stage of a run takes."""
-    process, telling = started(home, shipped)
+    process, telling = started(home, small_shipped)
     begun = {telling.recv(): time.monotonic() for _ in (*STAGES, "end")}
     process.join()
     ends = [*begun.values()][1:]
     return {stage: end - begun[stage] for stage, end in zip(STAGES, ends, strict=True)}
 
 
-def killed(home: Home, shipped: Path, stage: str, after_s: float) -> str:
+def killed(home: Home, small_shipped: Path, stage: str, after_s: float) -> str:
     """Start a run, kill it so long after it began a stage, and return the one that it was in."""
-    process, telling = started(home, shipped)
+    process, telling = started(home, small_shipped)
     reached: list[str] = [telling.recv()]
     while reached[-1] != stage:
         reached.append(telling.recv())
@@ -147,14 +134,19 @@ def kill_often(
 
 @pytest.mark.parametrize("stages", [["load", "promote"], *mark_slow([STAGES * 6])], ids=len)
 def test_kills_lose_nothing(
-    stages: Sequence[str], built: Home, shipped: Path, whole: Fingerprints, elsewhere: Fingerprints, tmp_path: Path
+    stages: Sequence[str],
+    built: Home,
+    small_shipped: Path,
+    whole: Fingerprints,
+    elsewhere: Fingerprints,
+    tmp_path: Path,
 ) -> None:
     """Stages are hit at moments spread over their duration: readers see one state or the other, the next run mends.
 
     Two homes are tried beside each other.
     """
     homes = [copy_of(built, tmp_path / name) for name in ("one", "other")]
-    catalogs = [shutil.copytree(shipped, tmp_path / f"catalog of {home.path.name}") for home in homes]
+    catalogs = [shutil.copytree(small_shipped, tmp_path / f"catalog of {home.path.name}") for home in homes]
     ask_for(catalogs[0], 16)
     lasts, chance = durations(copy_of(built, tmp_path / "timed"), catalogs[0]), random.Random(50)
     kills = [(stage, chance.random() * lasts[stage]) for stage in stages]
@@ -176,23 +168,9 @@ def test_kills_lose_nothing(
 @pytest.fixture
 def small_disk(built: Home, tmp_path: Path) -> Iterator[Home]:
     """A home on a disk of its own."""
-    place = tmp_path / "disk"
-    place.mkdir()
     size = sum(path.stat().st_blocks * 512 for path in built.path.rglob("*")) + 30_000_000
-    mounted = subprocess.run(
-        ["mount", "-t", "tmpfs", "-o", f"size={size}", "tmpfs", str(place)], capture_output=True, check=False
-    )
-    if mounted.returncode:
-        pytest.skip("no disk can be mounted here")
-    yield copy_of(built, place / "home")
-    subprocess.run(["umount", "-l", str(place)], check=True)
-
-
-def fill(disk: Path) -> None:
-    """Leave nothing of a disk free."""
-    stats = os.statvfs(disk)
-    with (disk / "filler").open("wb") as file:
-        os.posix_fallocate(file.fileno(), 0, stats.f_bavail * stats.f_frsize)
+    with mount_disk(tmp_path / "disk", size) as place:
+        yield copy_of(built, place / "home")
 
 
 def filling(disk: Path, full_from: str) -> Callable[[str], None]:
@@ -200,48 +178,48 @@ def filling(disk: Path, full_from: str) -> Callable[[str], None]:
 
     def begins(stage: str) -> None:
         if stage == full_from:
-            fill(disk)
+            fill_disk(disk)
 
     return begins
 
 
-def test_a_full_disk(small_disk: Home, shipped: Path, whole: Fingerprints, elsewhere: Fingerprints) -> None:
+def test_a_full_disk(small_disk: Home, small_shipped: Path, whole: Fingerprints, elsewhere: Fingerprints) -> None:
     """It is full from one stage on, while the run is written down as well as when its snapshot is promoted."""
-    ask_for(shipped, 16)
+    ask_for(small_shipped, 16)
     disk, before = small_disk.path.parent, {path.name for path in small_disk.path.iterdir()}
     for full_from in ("run", "stage_inputs", "stage_tables", "load", "write_snapshot", "draw_site"):
         with pytest.raises(RunError, match=r"no space on the disk: .*; free some, then run again") as raised:
-            plain_run(small_disk, shipped, filling(disk, full_from))
+            plain_run(small_disk, small_shipped, filling(disk, full_from))
         assert one_line(raised.value) == str(raised.value)
         assert content(small_disk.snapshot) == whole, full_from
         assert {path.name for path in small_disk.path.iterdir()} - {"build.duckdb.wal"} == before
         (disk / "filler").unlink()
-    plain_run(small_disk, shipped, filling(disk, "promote"))  # all is there already
+    plain_run(small_disk, small_shipped, filling(disk, "promote"))  # all is there already
     (disk / "filler").unlink()
     assert content(small_disk.snapshot) == elsewhere
-    assert plain_run(small_disk, shipped).status == "unchanged"
-    ask_for(shipped, 8)
+    assert plain_run(small_disk, small_shipped).status == "unchanged"
+    ask_for(small_shipped, 8)
 
 
 def test_a_full_disk_of_prefect(
     small_disk: Home, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setenv("PREFECT_HOME", str(small_disk.path.parent / "prefect"))
-    fill(small_disk.path.parent)
+    fill_disk(small_disk.path.parent)
     assert run_command(["run", "--home", str(tmp_path / "home")]) == 2
     message = capsys.readouterr().err
     assert message.startswith("rooflines: PREFECT_HOME: ")
     assert message.endswith("No space left on device; expected a folder that can be written\n")
 
 
-def test_a_disk_that_can_only_be_read(small_disk: Home, shipped: Path, whole: Fingerprints) -> None:
-    ask_for(shipped, 16)
+def test_a_disk_that_can_only_be_read(small_disk: Home, small_shipped: Path, whole: Fingerprints) -> None:
+    ask_for(small_shipped, 16)
     disk = small_disk.path.parent
     subprocess.run(["mount", "-o", "remount,ro", str(disk)], check=True)
     with pytest.raises(InputError, match="Read-only file system; expected a folder that can be written"):
-        plain_run(small_disk, shipped)
+        plain_run(small_disk, small_shipped)
     assert content(small_disk.snapshot) == whole
-    ask_for(shipped, 8)
+    ask_for(small_shipped, 8)
 
 
 @pytest.mark.parametrize(
@@ -260,13 +238,13 @@ def test_what_is_said_of_disks(error: Exception, kind: type) -> None:
     assert isinstance(explain_disk_error(error), kind)
 
 
-def as_somebody(home: Path, shipped: Path, said: Connection) -> None:
+def as_somebody(home: Path, small_shipped: Path, said: Connection) -> None:
     """Run as a user who may do nothing, and tell how it ended."""
     os.setgroups([])
     os.setgid(65534)
     os.setuid(65534)
     try:
-        plain_run(Home(home), shipped)
+        plain_run(Home(home), small_shipped)
     except (InputError, RunError) as error:
         said.send(((InputError if isinstance(error, InputError) else RunError).__name__, str(error)))
     except BaseException as error:
@@ -276,12 +254,12 @@ def as_somebody(home: Path, shipped: Path, said: Connection) -> None:
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root can be somebody else")
-def test_lost_permissions(built: Home, shipped: Path, whole: Fingerprints) -> None:
+def test_lost_permissions(built: Home, small_shipped: Path, whole: Fingerprints) -> None:
     """Of the home, of its databases, of a folder of the catalog, which must not be taken for an empty one."""
     with tempfile.TemporaryDirectory() as folder:  # pytest's own are root's alone
         Path(folder).chmod(0o755)
         catalog = Path(folder) / "catalog"
-        shutil.copytree(shipped, catalog)
+        shutil.copytree(small_shipped, catalog)
         ask_for(catalog, 16)
         for lost, mode in (("", 0o555), ("build.duckdb", 0o444), ("snapshots", 0o555), ("catalog/hardware", 0o000)):
             home = copy_of(built, Path(folder) / (lost.replace("/", " ") or "home"))
@@ -339,16 +317,16 @@ def log_of_another(path: Path) -> None:
     path.with_name(f"{path.name}.wal").write_bytes(random.Random(9).randbytes(5000))
 
 
-def runs_until_published(home: Home, shipped: Path) -> int:
+def runs_until_published(home: Home, small_shipped: Path) -> int:
     """Return how many runs it took; one that fails says to run again."""
     try:
-        plain_run(home, shipped)
+        plain_run(home, small_shipped)
     except RunError as error:
         said = str(error)
     else:
         return 1
     assert "run again" in said
-    plain_run(home, shipped)
+    plain_run(home, small_shipped)
     return 2
 
 
@@ -357,12 +335,12 @@ DAMAGES = [cut, overwrite, spoil(4)]
 
 @pytest.mark.parametrize("damage", keep_fast(3, [cut, in_the_way, log_of_another, *DAMAGES[1:], spoil(9), pipe]))
 def test_a_damaged_build_database(
-    damage: Callable[[Path], None], home: Home, shipped: Path, whole: Fingerprints, elsewhere: Fingerprints
+    damage: Callable[[Path], None], home: Home, small_shipped: Path, whole: Fingerprints, elsewhere: Fingerprints
 ) -> None:
     damage(home.build)
-    ask_for(shipped, 16)
-    assert runs_until_published(home, shipped) <= 2
-    ask_for(shipped, 8)
+    ask_for(small_shipped, 16)
+    assert runs_until_published(home, small_shipped) <= 2
+    ask_for(small_shipped, 8)
     assert content(home.snapshot) == elsewhere
     with snapshot.open_snapshot(home.snapshot) as connection:  # the history goes on
         assert connection.execute("select count(*) from core.run where status = 'succeeded'").fetchall()[0] == (2,)
@@ -370,79 +348,79 @@ def test_a_damaged_build_database(
 
 @pytest.mark.parametrize("damage", keep_fast(1, DAMAGES))
 def test_a_damaged_snapshot_is_published_anew(
-    damage: Callable[[Path], None], home: Home, shipped: Path, whole: Fingerprints
+    damage: Callable[[Path], None], home: Home, small_shipped: Path, whole: Fingerprints
 ) -> None:
     damage(home.snapshot)
-    plain_run(home, shipped)
+    plain_run(home, small_shipped)
     assert content(home.snapshot) == whole
     assert all(content(kept) == whole for kept in snapshot.list_snapshots(home))
 
 
-def test_nothing_is_left_but_a_snapshot_that_was_kept(home: Home, shipped: Path, whole: Fingerprints) -> None:
-    ask_for(shipped, 16)
-    plain_run(home, shipped)
-    ask_for(shipped, 8)
+def test_nothing_is_left_but_a_snapshot_that_was_kept(home: Home, small_shipped: Path, whole: Fingerprints) -> None:
+    ask_for(small_shipped, 16)
+    plain_run(home, small_shipped)
+    ask_for(small_shipped, 8)
     for path in (home.build, home.snapshot):
         overwrite(path)  # the newest that is kept is the same file
-    plain_run(home, shipped)
+    plain_run(home, small_shipped)
     assert content(home.snapshot) == whole
     with snapshot.open_snapshot(home.snapshot) as connection:
         assert connection.execute("select count(*) from core.run").fetchall()[0] == (2,)
 
 
-def test_nothing_is_left(home: Home, shipped: Path, whole: Fingerprints) -> None:
+def test_nothing_is_left(home: Home, small_shipped: Path, whole: Fingerprints) -> None:
     for path in (home.build, home.snapshot, *home.stage.iterdir()):
         overwrite(path)
-    assert runs_until_published(home, shipped) <= 2
+    assert runs_until_published(home, small_shipped) <= 2
     assert content(home.snapshot) == whole
 
 
 @pytest.mark.parametrize("lost", ["charts/*/*.svg", "data/mart.roof.parquet", "index.html", "*.*"])
-def test_a_damaged_site_is_mended(lost: str, home: Home, shipped: Path) -> None:
+def test_a_damaged_site_is_mended(lost: str, home: Home, small_shipped: Path) -> None:
     before = {path: path.read_bytes() for path in home.site.rglob("*.*") if path.is_file()}
     for path in home.site.rglob(lost):
         if path.is_file():
             path.unlink()
             if lost != "*.*":
                 path.touch()
-    assert plain_run(home, shipped).status == "succeeded"
+    assert plain_run(home, small_shipped).status == "succeeded"
     after = {path: path.read_bytes() for path in home.site.rglob("*.*") if path.is_file()}
     assert after.keys() == before.keys()
     assert {path.suffix for path in after if after[path] != before[path]} <= {".html", ".parquet", ".json"}  # this run
     assert all(after.values())
 
 
-def test_a_staged_file_that_was_cut_short_is_made_again(home: Home, shipped: Path, whole: Fingerprints) -> None:
+def test_a_staged_file_that_was_cut_short_is_made_again(home: Home, small_shipped: Path, whole: Fingerprints) -> None:
     (staged,) = home.stage.glob("op_cost-*.parquet")
     staged.write_bytes(staged.read_bytes()[:1000])
     home.snapshot.unlink()
     home.build.unlink()
-    assert plain_run(home, shipped).status == "succeeded"
+    assert plain_run(home, small_shipped).status == "succeeded"
     assert content(home.snapshot) == whole
 
 
 def test_a_rule_that_does_not_hold_stops_the_run(
-    home: Home, shipped: Path, whole: Fingerprints, monkeypatch: pytest.MonkeyPatch
+    home: Home, small_shipped: Path, whole: Fingerprints, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     found = [Rule("good", "one row", 0, ""), Rule("duplicate_key", "one row", 2, "object core.hardware")]
     monkeypatch.setattr("flows.run.run_checks", lambda _: found)
-    ask_for(shipped, 16)
+    ask_for(small_shipped, 16)
     with pytest.raises(RunError, match=r"1 of 2 rules do not hold.*duplicate_key \(2 rows, e.g. object core.hardware"):
-        plain_run(home, shipped)
-    ask_for(shipped, 8)
+        plain_run(home, small_shipped)
+    ask_for(small_shipped, 8)
     assert content(home.snapshot) == whole
 
 
 @pytest.mark.parametrize("name", keep_fast(1, ["build", "rooflines"]))
-def test_tables_that_were_edited(name: str, home: Home, shipped: Path, whole: Fingerprints) -> None:
+def test_tables_that_were_edited(name: str, home: Home, small_shipped: Path, whole: Fingerprints) -> None:
     edits = ["update core.op_cost set flops = 2 * flops", "delete from core.model_shard"]
     edits.append("update core.op_cost set intensity_flops_per_byte = 2 * intensity_flops_per_byte")
     with duckdb.connect(str(home.path / f"{name}.duckdb")) as connection:
         for edit in edits:
             connection.execute(edit)
-    assert plain_run(home, shipped).status == "succeeded"
+    assert plain_run(home, small_shipped).status == "succeeded"
     assert content(home.snapshot) == whole
-    assert plain_run(home, shipped).status == "unchanged"
+    assert plain_run(home, small_shipped).status == "unchanged"
 
 
 def later_migration(database: Path) -> None:
@@ -450,11 +428,13 @@ def later_migration(database: Path) -> None:
         connection.execute("insert into core.schema_migration values (999, '999_later.sql', now(), repeat('0', 64))")
 
 
-def test_a_home_of_an_earlier_version_is_made_anew(home: Home, shipped: Path, caplog: pytest.LogCaptureFixture) -> None:
+def test_a_home_of_an_earlier_version_is_made_anew(
+    home: Home, small_shipped: Path, caplog: pytest.LogCaptureFixture
+) -> None:
     mine = home.catalog / "hardware" / "mine.toml"
     mine.parent.mkdir(parents=True)
     mine.write_text(
-        (shipped / "hardware" / "a40.toml").read_text("utf-8").replace('"a40"', '"mine"').replace('"A40"', '"M"')
+        (small_shipped / "hardware" / "a40.toml").read_text("utf-8").replace('"a40"', '"mine"').replace('"A40"', '"M"')
     )
     whole = content(home.snapshot)
     for database in (home.build, home.snapshot):
@@ -465,7 +445,7 @@ def test_a_home_of_an_earlier_version_is_made_anew(home: Home, shipped: Path, ca
     with open_snapshot(home.snapshot) as connection, pytest.raises(InputError, match="`rooflines run` renews it"):
         refuse_earlier_version(connection)
     caplog.clear()
-    assert plain_run(home, shipped).status == "succeeded"
+    assert plain_run(home, small_shipped).status == "succeeded"
     assert [line for line in caplog.messages if "earlier" in line] == [
         "build.duckdb was made by an earlier version; rebuilt from the catalog"
     ]
@@ -474,7 +454,7 @@ def test_a_home_of_an_earlier_version_is_made_anew(home: Home, shipped: Path, ca
         assert fetch_column(connection, "select hardware_id from core.hardware order by 1") == ["a40", "mine"]
         assert len(fetch_column(connection, "select run_id from mart.run_history")) == 2
     mine.unlink()
-    assert plain_run(home, shipped).status == "succeeded"
+    assert plain_run(home, small_shipped).status == "succeeded"
     assert content(home.snapshot) == whole
 
 
@@ -493,22 +473,22 @@ def later_duckdb(database: Path) -> None:
 @pytest.mark.parametrize("name", ["build", "rooflines"])
 @pytest.mark.parametrize("later", [later_migration, later_duckdb])
 def test_databases_of_later_versions_are_left_alone(
-    later: Callable[[Path], None], name: str, home: Home, shipped: Path
+    later: Callable[[Path], None], name: str, home: Home, small_shipped: Path
 ) -> None:
     database = home.path / f"{name}.duckdb"
     later(database)
     before = database.read_bytes()
-    ask_for(shipped, 16)
+    ask_for(small_shipped, 16)
     with pytest.raises(InputError, match=r"by a later version .*pip install --upgrade rooflines") as raised:
-        plain_run(home, shipped)
+        plain_run(home, small_shipped)
     assert str(database) in str(raised.value)
     assert database.read_bytes() == before
-    ask_for(shipped, 8)
+    ask_for(small_shipped, 8)
 
 
 @pytest.mark.parametrize("later", [later_migration, later_duckdb])
 def test_a_whole_home_of_a_later_version_is_left_alone(
-    later: Callable[[Path], None], home: Home, shipped: Path
+    later: Callable[[Path], None], home: Home, small_shipped: Path
 ) -> None:
     databases = [home.build, home.snapshot, *home.snapshots.iterdir()]
     for database in databases:
@@ -518,11 +498,11 @@ def test_a_whole_home_of_a_later_version_is_left_alone(
         later(database)
     before = {database: database.read_bytes() for database in databases}
     with pytest.raises(InputError, match="by a later version"):
-        plain_run(home, shipped)
+        plain_run(home, small_shipped)
     assert {database: database.read_bytes() for database in databases} == before
 
 
-def test_a_kept_snapshot_of_a_later_version_is_left_alone(home: Home, shipped: Path) -> None:
+def test_a_kept_snapshot_of_a_later_version_is_left_alone(home: Home, small_shipped: Path) -> None:
     (kept,) = home.snapshots.iterdir()
     shutil.copyfile(kept, f"{kept}.copy")
     Path(f"{kept}.copy").replace(kept)
@@ -530,7 +510,7 @@ def test_a_kept_snapshot_of_a_later_version_is_left_alone(home: Home, shipped: P
     overwrite(home.snapshot)
     before = kept.read_bytes()
     with pytest.raises(InputError, match="by a later version"):
-        plain_run(home, shipped)
+        plain_run(home, small_shipped)
     assert kept.read_bytes() == before
 
 
@@ -541,25 +521,25 @@ def test_the_storage_format_is_read_from_the_bytes(home: Home, tmp_path: Path) -
     assert read_storage_version(tmp_path / "text") is read_storage_version(tmp_path / "nothing") is None
 
 
-def test_a_build_database_that_another_process_has_open_stays(home: Home, shipped: Path) -> None:
+def test_a_build_database_that_another_process_has_open_stays(home: Home, small_shipped: Path) -> None:
     script = f"import duckdb, sys; c = duckdb.connect({str(home.build)!r}); print(flush=True); sys.stdin.read()"
     command = [sys.executable, "-c", script]
     with subprocess.Popen(command, stdin=subprocess.PIPE, stdout=subprocess.PIPE) as other:
         assert other.stdout
         other.stdout.readline()
         with pytest.raises(RunError, match="another process has it open"):
-            plain_run(home, shipped)
+            plain_run(home, small_shipped)
         other.communicate()
     assert not home.build.with_suffix(".broken").exists()
 
 
-def test_a_clock_that_jumps_back(home: Home, shipped: Path) -> None:
+def test_a_clock_that_jumps_back(home: Home, small_shipped: Path) -> None:
     """What was published last is the newest snapshot, whatever its name says."""
-    ask_for(shipped, 16)
+    ask_for(small_shipped, 16)
     with mock.patch("flows.run.datetime") as clock:
         clock.now.return_value = datetime.now(UTC) - timedelta(days=400)
-        last = plain_run(home, shipped).run_id
-    ask_for(shipped, 8)
+        last = plain_run(home, small_shipped).run_id
+    ask_for(small_shipped, 8)
     kept = [path.stem for path in snapshot.list_snapshots(home)]
     assert kept[0] == last == min(kept)
     assert len(kept) == 2
@@ -607,32 +587,32 @@ def test_what_is_no_file_of_a_catalog(what: str, tmp_path: Path) -> None:
     message.encode()  # it can be shown
 
 
-def test_bytes_that_are_no_text(home: Home, shipped: Path, whole: Fingerprints) -> None:
+def test_bytes_that_are_no_text(home: Home, small_shipped: Path, whole: Fingerprints) -> None:
     entry(home).write_bytes(b'hardware_id = "\xff"')
     with pytest.raises(InputError, match="byte 15 is not UTF-8"):
-        plain_run(home, shipped)
+        plain_run(home, small_shipped)
     assert content(home.snapshot) == whole
 
 
 @pytest.mark.parametrize("name", ["catalog", "snapshots", "stage", "site", "sweeps", "incoming"])
-def test_a_file_for_a_folder(name: str, home: Home, shipped: Path, whole: Fingerprints) -> None:
+def test_a_file_for_a_folder(name: str, home: Home, small_shipped: Path, whole: Fingerprints) -> None:
     shutil.rmtree(home.path / name, ignore_errors=True)
     (home.path / name).write_text("in the way")
     with pytest.raises(InputError, match=rf"/{name}.*expected a folder"):
-        plain_run(home, shipped)
+        plain_run(home, small_shipped)
     assert (home.path / name).read_text() == "in the way"
     assert content(home.snapshot) == whole
 
 
 @pytest.mark.parametrize("name", ["rooflines.duckdb", "build.duckdb.wal"])
-def test_a_pipe_for_a_file(name: str, home: Home, shipped: Path) -> None:
+def test_a_pipe_for_a_file(name: str, home: Home, small_shipped: Path) -> None:
     (home.path / name).unlink(missing_ok=True)
     os.mkfifo(home.path / name)
     with pytest.raises(InputError, match=f"{name}: expected a file; move away what is there"):
-        plain_run(home, shipped)
+        plain_run(home, small_shipped)
 
 
-def test_what_a_cut_off_run_left_is_taken_away(home: Home, shipped: Path) -> None:
+def test_what_a_cut_off_run_left_is_taken_away(home: Home, small_shipped: Path) -> None:
     for name in (".ingest-abc", "rooflines.candidate"):
         (home.path / name / "folder").mkdir(parents=True)
     begin = "import os, sys; from pathlib import Path; from warehouse.site_folder.placement import begin_draft\n"
@@ -642,14 +622,14 @@ def test_what_a_cut_off_run_left_is_taken_away(home: Home, shipped: Path) -> Non
     (home.stage / "a folder of somebody").mkdir()
     (draft,) = home.path.glob(".rooflines-site-*")
     before = {path.name for path in home.path.iterdir()}
-    ask_for(shipped, 16)
-    assert plain_run(home, shipped).status == "succeeded"
-    ask_for(shipped, 8)
+    ask_for(small_shipped, 16)
+    assert plain_run(home, small_shipped).status == "succeeded"
+    ask_for(small_shipped, 8)
     assert {path.name for path in home.path.iterdir()} == before - {".ingest-abc", "rooflines.candidate", draft.name}
     assert {path.suffix for path in home.snapshots.iterdir()} == {".duckdb"}
 
 
-def test_links_for_home_and_site(home: Home, shipped: Path, elsewhere: Fingerprints, whole: Fingerprints) -> None:
+def test_links_for_home_and_site(home: Home, small_shipped: Path, elsewhere: Fingerprints, whole: Fingerprints) -> None:
     public = home.path.with_name("public site")
     home.site.rename(public)
     (home.path / "site").symlink_to(public)
@@ -660,8 +640,8 @@ def test_links_for_home_and_site(home: Home, shipped: Path, elsewhere: Fingerpri
     linked = Home(home.path.with_name("linked"))
     linked.path.symlink_to(home.path)
     for batch_size, expected in ((16, elsewhere), (8, whole)):
-        ask_for(shipped, batch_size)
-        assert plain_run(linked, shipped).status == "succeeded"
+        ask_for(small_shipped, batch_size)
+        assert plain_run(linked, small_shipped).status == "succeeded"
         assert content(home.snapshot) == expected
         assert (home.path / "site").is_symlink()
         assert read_inputs_digest(public) == read_inputs_digest(linked.site) is not None
@@ -673,13 +653,13 @@ def test_links_for_home_and_site(home: Home, shipped: Path, elsewhere: Fingerpri
 
 
 @pytest.mark.slow
-def test_odd_paths(built: Home, shipped: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+def test_odd_paths(built: Home, small_shipped: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """A run with a catalog, questions, sweeps here and elsewhere, and what is written go by any name."""
     name = 'it\'s "a" #1 %41 [x]* $HOME {y};\n 屋顶 📈 בית'
     home, given, out = copy_of(built, tmp_path / name), tmp_path / f"given {name}", tmp_path / f"out? {name}"
-    shutil.copytree(shipped / "workloads", given / "workloads")
+    shutil.copytree(small_shipped / "workloads", given / "workloads")
     ask_for(given, 16)
-    assert plain_run(home, shipped, given=given).status == "succeeded"
+    assert plain_run(home, small_shipped, given=given).status == "succeeded"
 
     def rooflines(*arguments: str) -> str:
         assert run_command([*arguments, "--home", str(home.path)]) == 0, capsys.readouterr().err
@@ -693,7 +673,7 @@ def test_odd_paths(built: Home, shipped: Path, tmp_path: Path, capsys: pytest.Ca
     rooflines("query", counts, "--format", "csv", "--out", str(out / f"{name[:9]}.csv"))
     lines = (out / f"{name[:9]}.csv").read_text("utf-8").splitlines()
     assert [line.split(",")[0] for line in lines[1:]] == ["inside", "outside"]
-    assert plain_run(home, shipped).status == "succeeded"
+    assert plain_run(home, small_shipped).status == "succeeded"
     assert rooflines("query", counts, "--format", "csv").splitlines() == lines
     rooflines("chart", "device-a40", "--out", str(out / f"{name[:9]}.json"))
     rooflines("publish", "--out", str(out / "site"))
@@ -712,9 +692,9 @@ def test_homes_that_cannot_be(name: str, built: Home, tmp_path: Path, capsys: py
 
 
 @pytest.mark.slow
-def test_two_homes_at_once(shipped: Path, tmp_path: Path) -> None:
+def test_two_homes_at_once(small_shipped: Path, tmp_path: Path) -> None:
     """Two commands with servers of their own, and one home of Prefect's for both."""
-    command = [sys.executable, "-P", "-m", "tests.support.small_command", str(shipped), "run", "--home"]
+    command = [sys.executable, "-P", "-m", "tests.support.small_command", str(small_shipped), "run", "--home"]
     environment = {name: value for name, value in os.environ.items() if not name.startswith("PREFECT_")}
     environment |= {"PREFECT_HOME": str(tmp_path / "prefect"), "PYTHONPATH": str(ROOT)}
     homes = [Home(tmp_path / name) for name in ("one", "other")]

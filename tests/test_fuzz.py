@@ -24,10 +24,9 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from flows.cli.options import read_statement
-from flows.ingest import catalog
-from flows.ingest import user_catalog as entries
 from flows.ingest.catalog import SHIPPED
 from flows.ingest.kinds import INGESTED_KINDS, read_kind, recognize_kind
+from flows.ingest.user_catalog import add_files
 from tests.support.files import ROOT
 from tests.support.inputs import (
     ATTENTION,
@@ -44,7 +43,9 @@ from tests.support.inputs import (
 from warehouse.errors import InputError, RunError
 from warehouse.home import Home
 
-EXAMPLES = int(os.environ.get("ROOFLINES_FUZZ_EXAMPLES", "5"))  # of each reader
+MANY_EXAMPLES = int(os.environ.get("ROOFLINES_FUZZ_EXAMPLES", "100"))  # of each reader
+few = settings(max_examples=5, deadline=None, derandomize=True, suppress_health_check=list(HealthCheck))
+many = settings(few, max_examples=MANY_EXAMPLES)
 LONGEST_S = 5.0  # of the processor, for a file of some kilobytes or a bomb
 MOST_BYTES = 500e6  # that reading a bomb takes beside what the program takes anyway
 MEASUREMENT = """\
@@ -155,7 +156,8 @@ class Reader:
             read_statement(None, path)
         elif self.kind in INGESTED_KINDS:
             device = "a40" if self.kind in {"vidur", "nsight", "torch-profiler"} else None
-            entries.add_files(home, self.kind, [str(path)], replace=True, hardware_id=device)
+            shipped = home.path.parent / "shipped"
+            add_files(home, self.kind, [str(path)], replace=True, hardware_id=device, shipped=shipped)
         else:
             for frame in read_kind(self.kind, [make_source(path, self.kind)]).values():
                 frame.collect()
@@ -212,6 +214,7 @@ TOKEN = re.compile(rb'"[^"\n]{0,80}"|[-+]?\d[\d.e+-]*|\w+')
 CODES = ["utf-16", "utf-16-le", "utf-32", "utf-7", "utf-8-sig"]
 
 Change = Callable[[bytes, int, int], bytes]
+Changes = list[tuple[Change, float, float]]
 
 
 def cut(content: bytes, at: int, end: int) -> bytes:
@@ -264,7 +267,7 @@ changes = st.lists(st.tuples(st.sampled_from(CHANGES), st.floats(0, 1), st.float
 
 
 @pytest.fixture(scope="module")
-def small(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Home]:
+def small(tmp_path_factory: pytest.TempPathFactory) -> Home:
     """A home over a small shipped catalog, so that files are checked against it in milliseconds."""
     folder = tmp_path_factory.mktemp("fuzz")
     names = ["hardware/a40.toml", "hardware/h100-sxm.toml", "models/llama-3-8b.json", "workloads/decode-batches.toml"]
@@ -273,9 +276,7 @@ def small(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Home]:
         shutil.copy(SHIPPED / name, folder / "shipped" / name)
     (folder / "home").mkdir()
     (folder / "given").mkdir()
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(catalog, "SHIPPED", folder / "shipped")
-        yield Home(folder / "home")
+    return Home(folder / "home")
 
 
 @contextmanager
@@ -325,9 +326,22 @@ def test_the_seeds_are_good(name: str, small: Home) -> None:
 
 
 @pytest.mark.parametrize("name", READERS)
-@settings(max_examples=EXAMPLES, deadline=None, derandomize=True, suppress_health_check=list(HealthCheck))
+@few
 @given(changes=changes)
-def test_no_file_ends_in_a_traceback(name: str, changes: list[tuple[Change, float, float]], small: Home) -> None:
+def test_no_file_ends_in_a_traceback(name: str, changes: Changes, small: Home) -> None:
+    change_and_read(name, changes, small)
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("name", READERS)
+@many
+@given(changes=changes)
+def test_none_of_many_files_ends_in_a_traceback(name: str, changes: Changes, small: Home) -> None:
+    change_and_read(name, changes, small)
+
+
+def change_and_read(name: str, changes: Changes, small: Home) -> None:
+    """Read a good file after a few changes."""
     content = READERS[name].seed
     for change, one, other in changes:
         at, end = sorted((int(one * len(content)), int(other * len(content))))

@@ -15,7 +15,7 @@ from flows.site.drawing_processes import Drawings
 from flows.site.page_paths import is_folder_name
 from flows.site.snapshot_charts import LeftOut, find_chart, summarize_left_out
 from tests.support.files import write_file
-from tests.support.whole_runs import ask_for, done, plain_run, small_catalog
+from tests.support.whole_runs import ask_for, done, plain_run
 from warehouse.errors import InputError, RunError
 from warehouse.home import Home
 from warehouse.rows import fetch_rows
@@ -70,12 +70,6 @@ BAD = {
 }
 
 
-@pytest.fixture(scope="module")
-def shipped(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A small catalog in the place of the shipped one."""
-    return small_catalog(tmp_path_factory.mktemp("catalog"))
-
-
 @pytest.fixture
 def home(tmp_path: Path) -> Home:
     (tmp_path / "home" / "catalog").mkdir(parents=True)
@@ -89,13 +83,13 @@ def history(home: Home) -> list[str]:
 
 
 def test_a_bad_chart_holds_nothing_up(
-    home: Home, shipped: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+    home: Home, small_shipped: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setattr("flows.site.chart_rows._MOST_S", 2)
     fails = {"drawing": done(ValueError("no ink\nleft")), "panic": done(pl.exceptions.PanicException("index"))}
     text = "".join(text for text, _ in BAD.values()) + "".join(GRID.format(name=name) for name in fails)
     write_file(home.catalog, "gallery.toml", text + GOOD)
-    summary = plain_run(home, shipped, drawings=fails)
+    summary = plain_run(home, small_shipped, drawings=fails)
     assert summary.site
     assert {path.name for path in (home.site / "charts").iterdir()} == {"good", "good-too", "device-a40"}
     assert summary.site.charts == 3
@@ -121,53 +115,53 @@ def test_a_bad_chart_holds_nothing_up(
         find_chart(connection, "template")
 
 
-def test_an_unchanged_run_draws_nothing_and_says_what_is_left_out(home: Home, shipped: Path) -> None:
+def test_an_unchanged_run_draws_nothing_and_says_what_is_left_out(home: Home, small_shipped: Path) -> None:
     write_file(home.catalog, "gallery.toml", BAD["two"][0] + GOOD)
-    first = plain_run(home, shipped)
+    first = plain_run(home, small_shipped)
     before = {path: path.stat().st_mtime_ns for path in home.site.rglob("*")}
-    again = plain_run(home, shipped)
+    again = plain_run(home, small_shipped)
     assert (again.status, again.left_out) == ("unchanged", first.left_out)
     assert len(again.left_out) == 1
     assert f"- left out: {FILE}: two: 2 values" in again.markdown(home)
     assert {path: path.stat().st_mtime_ns for path in home.site.rglob("*")} == before
-    ask_for(shipped, 16)
-    plain_run(home, shipped)
-    ask_for(shipped, 8)
+    ask_for(small_shipped, 16)
+    plain_run(home, small_shipped)
+    ask_for(small_shipped, 8)
     assert history(home) == [str(first.left_out[0])] * 3
 
 
 def test_a_chart_that_cannot_be_drawn_any_more_is_not_shown_as_it_was(
-    home: Home, shipped: Path, tmp_path: Path
+    home: Home, small_shipped: Path, tmp_path: Path
 ) -> None:
     public = tmp_path / "public"
     write_file(home.catalog, "gallery.toml", GOOD)
-    plain_run(home, shipped, publish_to=public)
+    plain_run(home, small_shipped, publish_to=public)
     assert (public / "charts" / "good").is_dir()
     write_file(home.catalog, "gallery.toml", GOOD.replace("batch_size = 1", "batch_size = 7"))
-    assert [chart.name for chart in plain_run(home, shipped, publish_to=public).left_out] == ["good"]
+    assert [chart.name for chart in plain_run(home, small_shipped, publish_to=public).left_out] == ["good"]
     for site in (home.site, public):
         assert {path.name for path in (site / "charts").iterdir()} == {"good-too", "device-a40"}
     assert read_left_out(public) == read_left_out(home.site) != ()
 
 
-def test_where_no_chart_can_be_drawn_no_chart_is_at_fault(home: Home, shipped: Path) -> None:
+def test_where_no_chart_can_be_drawn_no_chart_is_at_fault(home: Home, small_shipped: Path) -> None:
     with pytest.raises(RunError, match=r"no chart could be drawn, so nothing was published: .*device-a40: .*no pen"):
-        plain_run(home, shipped, drawings={"device-a40": done(ValueError("no pen"))})
+        plain_run(home, small_shipped, drawings={"device-a40": done(ValueError("no pen"))})
     assert not home.snapshot.exists()
     write_file(home.catalog, "gallery.toml", GOOD)
-    (left_out,) = plain_run(home, shipped, drawings={"device-a40": done(ValueError("no pen"))}).left_out
+    (left_out,) = plain_run(home, small_shipped, drawings={"device-a40": done(ValueError("no pen"))}).left_out
     assert left_out == ("charts/gallery.toml", "device-a40", "ValueError: no pen")
 
 
-def test_a_full_disk_is_no_fault_of_a_chart(home: Home, shipped: Path) -> None:
+def test_a_full_disk_is_no_fault_of_a_chart(home: Home, small_shipped: Path) -> None:
     write_file(home.catalog, "gallery.toml", GOOD)
     with pytest.raises(RunError, match="no space on the disk"):
-        plain_run(home, shipped, drawings={"good": done(OSError(28, "No space left on device"))})
+        plain_run(home, small_shipped, drawings={"good": done(OSError(28, "No space left on device"))})
     assert read_inputs_digest(home.site) is None
     assert not list(home.path.glob(".rooflines-*"))
 
 
-def test_every_field_works_in_a_name(home: Home, shipped: Path) -> None:
+def test_every_field_works_in_a_name(home: Home, small_shipped: Path) -> None:
     grid = GRID.format(name="{template}-{model_id}-{hardware_id}-{precision_id}-{convention}-{batch_size}-{marks}")
     devices = (
         '[[chart]]\nname = "{dtype}-{devices}"\ntemplate = "comparison"\ndtype = "fp16"\ndevices = ["a40", "a40"]\n'
@@ -186,7 +180,7 @@ reference_flops_per_s = 100e12
 reference_label = "100 TFLOP/s «Ŋ»"
 """
     write_file(home.catalog, "gallery.toml", grid + devices + paper)
-    assert plain_run(home, shipped).left_out == ()
+    assert plain_run(home, small_shipped).left_out == ()
     assert {path.name for path in (home.site / "charts").iterdir()} == {
         "device-a40", "house-llama-7b-a40-fp16-paper-1-computed", "fp16-a40-a40",
         "p-qkv-mlp-qk-pv-datasheet-100000000000000-100-tflop-s",

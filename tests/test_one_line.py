@@ -12,6 +12,7 @@ import pytest
 from flows.cli.app import run_command
 from flows.ingest.user_catalog import add_files
 from tests.support.commands import ingest
+from tests.support.disks import mount_disk
 from tests.support.files import ROOT, write_file
 from tests.support.inputs import CONFIG, DEVICE, MEASUREMENT, MLP, WORKLOAD
 from warehouse.errors import RunError
@@ -245,14 +246,9 @@ def test_closed_streams_are_no_trouble(finished: Home, tmp_path: Path) -> None:
 @pytest.fixture
 def full_disk(tmp_path: Path) -> Iterator[Path]:
     """A disk of 1 MB, of which a half is free."""
-    place = tmp_path / "disk"
-    place.mkdir()
-    command = ["mount", "-t", "tmpfs", "-o", "size=1m", "tmpfs", str(place)]
-    if subprocess.run(command, capture_output=True, check=False).returncode:
-        pytest.skip("no disk can be mounted here")
-    (place / "filler").write_bytes(bytes(500_000))
-    yield place
-    subprocess.run(["umount", "-l", str(place)], check=True)
+    with mount_disk(tmp_path / "disk", 2**20) as place:
+        (place / "filler").write_bytes(bytes(500_000))
+        yield place
 
 
 def test_a_full_disk_keeps_all_entries_out(full_disk: Path, tmp_path: Path) -> None:

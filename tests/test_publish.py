@@ -1,36 +1,21 @@
 """`rooflines publish --out`, `--publish-to` and HOME/site: what others put there stays, and a failure is one line."""
 
-import os
 import shutil
-import subprocess
 from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from flows.cli.app import run_command
+from tests.support.disks import fill_disk, mount_disk
 from tests.support.files import write_tree
 from tests.support.sites import MINE
-from tests.support.whole_runs import ask_for, drawn_by_nobody, plain_run, small_catalog
+from tests.support.whole_runs import ask_for, drawn_by_nobody, plain_run
 from warehouse.errors import InputError
 from warehouse.home import Home
 from warehouse.site_folder.manifest import MANIFEST, read_inputs_digest, read_manifest
 
 Output = pytest.CaptureFixture[str]
-
-
-@pytest.fixture(scope="module")
-def shipped(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A small catalog in the place of the shipped one; tests leave it asking for a batch of 8."""
-    return small_catalog(tmp_path_factory.mktemp("catalog"))
-
-
-@pytest.fixture(scope="module")
-def built(shipped: Path, tmp_path_factory: pytest.TempPathFactory) -> Home:
-    """A home after its first run; tests must not write to it."""
-    home = Home(tmp_path_factory.mktemp("built") / "home")
-    plain_run(home, shipped)
-    return home
 
 
 @pytest.fixture
@@ -52,27 +37,27 @@ def mine(**others: str) -> dict[str, bytes]:
     return {name: text.encode() for name, text in {**MINE, **others}.items()}
 
 
-def test_a_branch_of_github_pages(home: Home, shipped: Path, tmp_path: Path) -> None:
+def test_a_branch_of_github_pages(home: Home, small_shipped: Path, tmp_path: Path) -> None:
     """A repository gets the site, and later loses what the site lacks then and nothing else."""
     pages = write_tree(tmp_path / "pages", MINE)
     written = '[[chart]]\nname = "mine"\ntemplate = "comparison"\ndtype = "fp16"\ndevices = ["a40"]'
     write_tree(home.path, {"catalog/gallery.toml": written})
-    plain_run(home, shipped, publish_to=pages)
+    plain_run(home, small_shipped, publish_to=pages)
     assert files(pages) == {**files(home.site), **mine()}
     assert "charts/mine/mine.svg" in files(pages)
     (home.catalog / "gallery.toml").unlink()
-    plain_run(home, shipped, publish_to=pages)
+    plain_run(home, small_shipped, publish_to=pages)
     assert files(pages) == {**files(home.site), **mine()}
     assert "charts/mine/mine.svg" not in files(pages)
     assert publish(home, pages) == 0
     assert files(pages) == {**files(home.site), **mine()}
 
 
-def test_notes_in_the_homes_own_site_stay_there(home: Home, shipped: Path, tmp_path: Path) -> None:
+def test_notes_in_the_homes_own_site_stay_there(home: Home, small_shipped: Path, tmp_path: Path) -> None:
     write_tree(home.site, {"data/notes.md": "mine"})
-    ask_for(shipped, 16)
-    assert plain_run(home, shipped).status == "succeeded"
-    ask_for(shipped, 8)
+    ask_for(small_shipped, 16)
+    assert plain_run(home, small_shipped).status == "succeeded"
+    ask_for(small_shipped, 8)
     assert (home.site / "data" / "notes.md").read_text("utf-8") == "mine"
     assert read_inputs_digest(home.site) is not None
     assert publish(home, tmp_path / "public") == 0
@@ -83,12 +68,12 @@ def test_notes_in_the_homes_own_site_stay_there(home: Home, shipped: Path, tmp_p
     assert not list(home.path.rglob(".rooflines-*"))
 
 
-def test_a_half_done_publication_is_finished_by_the_next_run(home: Home, shipped: Path, tmp_path: Path) -> None:
+def test_a_half_done_publication_is_finished_by_the_next_run(home: Home, small_shipped: Path, tmp_path: Path) -> None:
     """Also where nothing changed since."""
     pages = write_tree(tmp_path / "pages", MINE)
     assert publish(home, pages) == 0
     (pages / "index.html").unlink()
-    assert plain_run(home, shipped, publish_to=pages).status == "unchanged"
+    assert plain_run(home, small_shipped, publish_to=pages).status == "unchanged"
     assert files(pages) == {**files(home.site), **mine()}
 
 
@@ -119,28 +104,21 @@ def test_a_site_among_the_homes_own_files_is_refused(name: str, home: Home, caps
     assert files(home.path) == before
 
 
-def test_a_path_that_is_too_long_is_one_line(home: Home, shipped: Path, tmp_path: Path, capsys: Output) -> None:
+def test_a_path_that_is_too_long_is_one_line(home: Home, small_shipped: Path, tmp_path: Path, capsys: Output) -> None:
     for long in (tmp_path / ("x" * 300), tmp_path.joinpath(*["y" * 200] * 30)):
         assert publish(home, long) == 2
         message = capsys.readouterr().err
         assert len(message.splitlines()) == 1
         assert "File name too long; expected a" in message
         with pytest.raises(InputError, match="File name too long"):
-            plain_run(home, shipped, publish_to=long)
+            plain_run(home, small_shipped, publish_to=long)
 
 
 @pytest.fixture
 def disk(tmp_path: Path) -> Iterator[Path]:
     """A small disk of its own."""
-    place = tmp_path / "disk"
-    place.mkdir()
-    mounted = subprocess.run(
-        ["mount", "-t", "tmpfs", "-o", "size=40M", "tmpfs", str(place)], capture_output=True, check=False
-    )
-    if mounted.returncode:
-        pytest.skip("no disk can be mounted here")
-    yield place
-    subprocess.run(["umount", "-l", str(place)], check=True)
+    with mount_disk(tmp_path / "disk", 40 * 2**20) as place:
+        yield place
 
 
 @pytest.mark.parametrize("others", [{}, MINE])
@@ -151,9 +129,7 @@ def test_a_full_disk_is_one_line_and_the_old_site_stays(
     assert publish(home, disk / "site") == 0
     write_tree(disk / "site", others)
     before = files(disk / "site")
-    with (disk / "filler").open("wb") as file:
-        stats = os.statvfs(disk)
-        os.posix_fallocate(file.fileno(), 0, stats.f_bavail * stats.f_frsize)
+    fill_disk(disk)
     if not is_drawn:
         (home.site / "index.html").unlink()
     capsys.readouterr()

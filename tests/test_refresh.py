@@ -17,7 +17,7 @@ from prefect.settings import PREFECT_API_URL
 
 from flows.cli.app import run_command
 from flows.ingest.catalog import SHIPPED
-from tests.conftest import Refresh
+from flows.orchestrate.refresh import refresh
 from tests.support.drawings import draw_without_ink
 from tests.support.files import stat_files
 from tests.support.inputs import CONFIG, DEVICE, WORKLOAD, bad_catalogs
@@ -207,7 +207,7 @@ def test_a_second_run_while_one_is_running(home: Home, prefect_server: None, cap
 
 @pytest.mark.slow
 def test_a_run_that_fails_late_leaves_the_old_snapshot(
-    home: Home, run_refresh: Refresh, monkeypatch: pytest.MonkeyPatch
+    home: Home, prefect_server: None, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     before, site = home.snapshot.read_bytes(), stat_files(home.site)
     (home.catalog / "hardware").mkdir(parents=True)
@@ -219,7 +219,7 @@ def test_a_run_that_fails_late_leaves_the_old_snapshot(
     with monkeypatch.context() as patched:
         patched.setattr("flows.site.build.write_pages", fail)
         with pytest.raises(RuntimeError, match="the pen broke"):
-            run_refresh(home.path)
+            refresh(home=home.path)
     assert home.snapshot.read_bytes() == before
     assert stat_files(home.site) == site
 
@@ -229,10 +229,10 @@ def test_a_run_that_fails_late_leaves_the_old_snapshot(
     assert statuses == [("succeeded", None), ("failed", "the pen broke"), ("succeeded", None)]
 
 
-def test_prefect_shows_the_run(tmp_path: Path, run_refresh: Refresh) -> None:
+def test_prefect_shows_the_run(tmp_path: Path, prefect_server: None) -> None:
     home, shipped = Home(tmp_path / "home"), small_catalog(tmp_path / "shipped")
     with mock.patch("flows.ingest.catalog.SHIPPED", shipped), drawn_by_nobody():
-        run_refresh(home.path)
+        refresh(home=home.path)
     with get_client(sync_client=True) as client:
         last = client.read_flow_runs(limit=1, sort=FlowRunSort.START_TIME_DESC)[0]
         assert last.name == "refresh 1 devices, 1 models, 1 workloads"

@@ -142,7 +142,7 @@ def test_a_command_says_in_one_line_that_its_duckdb_was_not_tried(finished: Home
     for arguments, last in (
         (["query", "select 1"], "rooflines: query: DuckDB 2.1.0 was not tested for users' SQL; expected 1.5 or 2.0"),
         (["chart", "--sql", str(tmp_path / "own.sql")], "rooflines: chart: --sql: DuckDB 2.1.0 was not tested"),
-        (["schema", "mart.roof"], "DuckDB 2.1.0 was not tested, only 1.5, 2.0"),
+        (["schema", "mart.roof"], "rooflines: DuckDB 2.1.0 was not tested, only 1.5, 2.0"),
     ):
         command = [sys.executable, "-m", "flows.cli", *arguments, "--home", str(finished.path)]
         environment = {**os.environ, "PYTHONPATH": path}

@@ -44,7 +44,7 @@ function filterCards(form) {
 async function drawChart(place) {
   const spec = JSON.parse(document.getElementById("spec").textContent);
   const rows = spec.data.values;
-  // the choices stand outside the picture, whose parts the keyboard cannot reach
+  // the choices go outside the picture, because the keyboard cannot reach into it
   const choices = document.getElementById("choices");
   const result = await vegaEmbed(place, spec, { actions: false, renderer: "svg", bind: choices });
   choices.hidden = !choices.childElementCount;

@@ -11,7 +11,7 @@ from collections.abc import Callable, Sequence
 from cyclopts import App, CycloptsError, Parameter
 
 from flows.cli import catalog, lake, measure, read, run, sweep
-from flows.cli.terminal import flush_or_drop_output, flush_output, is_abandoned, print_error
+from flows.cli.terminal import flush_or_drop_output, flush_output, is_abandoned, print_error, print_warnings
 from warehouse.errors import InputError, RunError, explain_disk_error
 from warehouse.version import package_version
 
@@ -51,6 +51,7 @@ def main() -> None:
 def run_command(tokens: Sequence[str]) -> int:
     """Run one command line and return its exit code."""
     debug = "--debug" in tokens
+    print_warnings()
     try:
         code = int(app(tokens, exit_on_error=False, print_error=False) or 0)
         flush_output()

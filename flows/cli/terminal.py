@@ -39,6 +39,21 @@ class Progress(logging.Handler):
             self._status.stop()
 
 
+class _WarningLines(logging.Handler):
+    """Prints each warning as a line on standard error."""
+
+    def emit(self, record: logging.LogRecord) -> None:
+        with suppress(OSError, ValueError, AttributeError):  # closed, or nobody reads it
+            print(f"rooflines: {record.getMessage()}", file=sys.stderr, flush=True)
+
+
+def print_warnings() -> None:
+    """Print what the warehouse warns of, e.g. that a database was rebuilt: Prefect's log settings would drop it."""
+    logger = logging.getLogger("warehouse")
+    if not any(isinstance(handler, _WarningLines) for handler in logger.handlers):
+        logger.addHandler(_WarningLines(logging.WARNING))
+
+
 @contextmanager
 def show_progress(message: str) -> Iterator[Progress]:
     """Show progress if standard error is a terminal, and nothing otherwise."""

@@ -62,36 +62,50 @@ def build_own_roofline(
         this precision.
     """
     points = _run_query(connection, sql, source)
-    lacking = [name for name in _POINT_COLUMNS if name not in points.columns]
-    if lacking:
-        raise InputError(f"{source}: no column {lacking[0]}; expected {', '.join(_POINT_COLUMNS)}")
-    devices = points["hardware_id"].unique().to_list()
-    if len(devices) != 1:
-        count = f"{len(devices)} values of hardware_id" if devices else "no rows"
-        raise InputError(f"{source}: {count}; expected rows of one device")
-    parameters = {"hardware_id": devices[0], "precision_id": precision_id, "model_id": None, "convention": None}
+    hardware_id = _find_device(points, source)
+    parameters = {"hardware_id": hardware_id, "precision_id": precision_id, "model_id": None, "convention": None}
     entry = ChartEntry("own", "house", {**parameters, "batch_size": None, "sequence_length": None, "marks": "none"})
     roofs = read_frame(connection, compose_sql(entry))
     if not roofs["is_main"].any():
-        raise InputError(f"{source}: {devices[0]} has no roof in {precision_id}; expected a device and --precision")
+        raise InputError(
+            f"{source}: {hardware_id} has no roof in {precision_id}; expected a device and precision with one"
+        )
+    shown = _select_points(points, source)
+    common = roofs.select("hardware", "precision_id", "dtype").head(1)
+    return entry, pl.concat([roofs, shown.join(common, how="cross")], how="diagonal_relaxed")
+
+
+def _find_device(points: pl.DataFrame, source: str) -> str:
+    """Return the device of a user's points; raise `InputError` if they lack a column, or have no device or several."""
+    lacking = [name for name in _POINT_COLUMNS if name not in points.columns]
+    if lacking:
+        raise InputError(f"{source}: no column {lacking[0]}; expected {', '.join(_POINT_COLUMNS)}")
+    devices: list[str] = points["hardware_id"].unique().to_list()
+    if len(devices) != 1:
+        count = f"{len(devices)} values of hardware_id" if devices else "no rows"
+        raise InputError(f"{source}: {count}; expected rows of one device")
+    return devices[0]
+
+
+def _select_points(points: pl.DataFrame, source: str) -> pl.DataFrame:
+    """Return a user's points as the template house draws them, without those that have no place on the chart."""
+    _, *axes = _POINT_COLUMNS
 
     def text(*names: str, otherwise: str | None) -> pl.Expr:
         given = [pl.col(name).cast(pl.String) for name in names if name in points.columns]
         return pl.coalesce([*given, pl.lit(otherwise, pl.String)])
 
     shown = points.select(
-        *(pl.col(name).cast(pl.Float64, strict=False) for name in _POINT_COLUMNS[1:]),
+        *(pl.col(name).cast(pl.Float64, strict=False) for name in axes),
         label=text("label", "op", "op_group", otherwise=""),
         phase=text("phase", otherwise="kernel"),
         bound=text("bound", otherwise=None),
         layer=pl.lit("computed"),
-    ).filter(pl.all_horizontal(pl.col(name).is_finite() & (pl.col(name) > 0) for name in _POINT_COLUMNS[1:]))
-    shown = shown.sort(pl.all())  # the query may leave the order open
+    ).filter(pl.all_horizontal(pl.col(name).is_finite() & (pl.col(name) > 0) for name in axes))
     if shown.is_empty():
         raise InputError(f"{source}: no row with an intensity and a performance above 0; expected one row per point")
     _refuse_far_points(shown, source)
-    same = roofs.select("hardware", "precision_id", "dtype").head(1)
-    return entry, pl.concat([roofs, shown.join(same, how="cross")], how="diagonal_relaxed")
+    return shown.sort(pl.all())  # the query may leave the order open
 
 
 def _refuse_far_points(points: pl.DataFrame, source: str) -> None:

@@ -9,7 +9,7 @@ import duckdb
 import polars as pl
 
 from flows.site.page_paths import page_folder
-from flows.site.page_templates import render_page, script_json
+from flows.site.page_templates import script_json, write_page
 from warehouse.polars_frames import read_frame
 from warehouse.sql_files import load_sql
 
@@ -34,10 +34,7 @@ def write_explorer(out: Path, connection: duckdb.DuckDBPyConnection) -> None:
     """
     names = ("roofs", "precisions", "models", "points")
     frames = {name: read_frame(connection, load_sql(f"explorer/{name}")) for name in names}
-    (out / PAGE).parent.mkdir(parents=True, exist_ok=True)
-    (out / PAGE).write_text(
-        render_page("explorer.html.j2", root="../", here=PAGE, models=frames["models"].to_dicts()), "utf-8"
-    )
+    write_page(out / PAGE, "explorer.html.j2", "../", PAGE, models=frames["models"].to_dicts())
     assets = out / "assets"
     (assets / "points").mkdir(parents=True, exist_ok=True)
     (assets / _SCRIPT).write_text(resources.files("charts").joinpath("pages", _SCRIPT).read_text("utf-8"), "utf-8")

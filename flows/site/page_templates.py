@@ -37,7 +37,7 @@ def write_page(path: Path, template: str, root: str, here: str | None, **values:
 
 
 def script_json(value: Any) -> str:
-    """Return a value as JSON that can stand in a script element: ASCII without any character that could end it."""
+    """Return a value as JSON for a script element: ASCII, without any character that could end the element."""
     text = json.dumps(value, separators=(",", ":"), allow_nan=False)
     return text.replace("<", "\\u003c").replace(">", "\\u003e").replace("&", "\\u0026")
 

@@ -28,7 +28,8 @@ def publish_site(home: Home, site: Path, progress: Callable[[str], None] = lambd
     Raises
     ------
     InputError
-        The folder holds other files where the site has some, belongs to the home, or cannot be written.
+        The folder holds files that the site would overwrite and that no site brought, or belongs to the home, or cannot
+        be written.
     RunError
         The disk is full, or another process is publishing there.
     """
