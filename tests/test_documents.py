@@ -35,12 +35,12 @@ from flows.site.snapshot_charts import list_snapshot_charts
 from tests.support.documents import (
     README,
     Block,
-    commands_of,
     list_blocks,
     list_documents,
+    parse_commands,
     read_examples,
     split_cells,
-    without_blocks,
+    strip_blocks,
 )
 from tests.support.files import ROOT
 from tests.support.whole_runs import plain_run
@@ -66,7 +66,7 @@ LISTS = {
 PARAMETERS = {"hardware_id": "'h100-sxm'", "model_id": "'llama-7b'", "precision_id": "'fp16'", "convention": "'paper'"}
 
 
-def blocks_of(*languages: str) -> list[Any]:
+def select_blocks(*languages: str) -> list[Any]:
     return [
         pytest.param(block, id=block.name, marks=[pytest.mark.slow] if block.marker.startswith("slow: ") else [])
         for block in RUN
@@ -97,8 +97,8 @@ def test_every_block_is_run_or_says_why_not() -> None:
     assert len(run) > 2 * len(NOT_RUN)
 
 
-@pytest.mark.parametrize("block", blocks_of("console"))
-def test_examples(
+@pytest.mark.parametrize("block", select_blocks("console"))
+def test_commands_print_what_the_document_shows(
     block: Block,
     finished: Home,
     folder: Path,
@@ -106,7 +106,7 @@ def test_examples(
     capsys: pytest.CaptureFixture[str],
     monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    """They print what the document says, times and the place of the home aside."""
+    """Except for times and the path of the home."""
     monkeypatch.setenv("COLUMNS", "160")  # a wide terminal
     examples = read_examples(block)
     home = finished
@@ -119,15 +119,15 @@ def test_examples(
         monkeypatch.setattr("sys.stdin", io.StringIO(example.stdin))
         assert run_command([*arguments, "--home", str(home.path)]) == 0, capsys.readouterr().err
         printed = capsys.readouterr().out.replace(str(home.path), "HOME")
-        assert split_cells(without_times(printed)) == split_cells(without_times(example.output))
+        assert split_cells(mask_times(printed)) == split_cells(mask_times(example.output))
 
 
-def without_times(text: str) -> str:
+def mask_times(text: str) -> str:
     return re.sub(r"\(\d+\.\d s\)", "(s)", text)
 
 
-@pytest.mark.parametrize("block", blocks_of("toml", "csv", "json"))
-def test_files_of_the_catalog(block: Block, folder: Path, tmp_path: Path) -> None:
+@pytest.mark.parametrize("block", select_blocks("toml", "csv", "json"))
+def test_files_can_be_ingested(block: Block, folder: Path, tmp_path: Path) -> None:
     path = folder / f"example.{block.language}"
     path.write_text(block.text, "utf-8")
     lists = LISTS.keys() & tomllib.loads(block.text) if block.language == "toml" else set()
@@ -144,26 +144,26 @@ def test_files_of_the_catalog(block: Block, folder: Path, tmp_path: Path) -> Non
         assert run_command(["ingest", kind, str(path), "--home", str(tmp_path / "home")]) == 0
 
 
-@pytest.mark.parametrize("block", blocks_of("python"))
-def test_programs(block: Block, finished: Home, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+@pytest.mark.parametrize("block", select_blocks("python"))
+def test_programs_run(block: Block, finished: Home, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     """They run; `frame` is what the query before them returns."""
     monkeypatch.setenv("ROOFLINES_HOME", str(finished.path))
     queries = [other for other in RUN if other.language == "sql" and other.document == block.document]
     before = [other for other in queries if other.line < block.line]
     names: dict[str, Any] = {}
     if before:
-        names["frame"] = answer(before[-1], finished)
+        names["frame"] = run_sql(before[-1], finished)
     exec(compile(block.text, block.name, "exec"), names)
 
 
-@pytest.mark.parametrize("block", blocks_of("sql"))
-def test_queries(block: Block, finished: Home, tmp_path: Path) -> None:
+@pytest.mark.parametrize("block", select_blocks("sql"))
+def test_queries_return_rows(block: Block, finished: Home, tmp_path: Path) -> None:
     copy = Home(tmp_path)
     shutil.copyfile(finished.snapshot, copy.snapshot)
-    assert len(answer(block, copy))
+    assert len(run_sql(block, copy))
 
 
-def answer(block: Block, home: Home) -> pl.DataFrame:
+def run_sql(block: Block, home: Home) -> pl.DataFrame:
     """Return the rows of a query, or of the view that a block makes."""
     sql = string.Template(block.text).safe_substitute(PARAMETERS)
     is_view = re.search(r"^create or replace view (\S+)", sql, re.MULTILINE)
@@ -204,21 +204,21 @@ def test_worked_questions_have_answers(question: str, snapshot: duckdb.DuckDBPyC
 # What is named
 
 
-def anchors(text: str) -> set[str]:
+def list_anchors(text: str) -> set[str]:
     """Return the anchors of the headings of a document, as code hosts make them."""
-    headings = re.findall(r"^#+ (.*)$", without_blocks(text), re.MULTILINE)
+    headings = re.findall(r"^#+ (.*)$", strip_blocks(text), re.MULTILINE)
     return {re.sub(r"[^\w\- ]", "", heading.lower()).replace(" ", "-") for heading in headings}
 
 
 @pytest.mark.parametrize("document", TEXTS)
 def test_links_lead_somewhere(document: str) -> None:
-    links = [link for link in re.findall(r"\]\(([^)\s]+)\)", without_blocks(TEXTS[document])) if "://" not in link]
+    links = [link for link in re.findall(r"\]\(([^)\s]+)\)", strip_blocks(TEXTS[document])) if "://" not in link]
     for link in links:
         path, _, anchor = link.partition("#")
         target = (ROOT / document).parent / path if path else ROOT / document
         assert target.exists(), link
         if anchor:
-            assert anchor in anchors(target.read_text("utf-8")), link
+            assert anchor in list_anchors(target.read_text("utf-8")), link
 
 
 @pytest.mark.parametrize("document", TEXTS)
@@ -247,6 +247,13 @@ def test_the_readme_counts_what_ships(snapshot: duckdb.DuckDBPyConnection) -> No
     assert counts in " ".join(README.split())
 
 
+def test_the_limits_count_devices(snapshot: duckdb.DuckDBPyConnection) -> None:
+    sql = "select name, count(distinct hardware_id) from core.ceiling where kind = 'bandwidth' group by name"
+    counts = dict(fetch_rows(snapshot, sql))
+    sentence = f"known for {counts['l2']} devices, interconnect bandwidth for {counts['interconnect']}"
+    assert sentence in " ".join(read_section("flows/intensity/README.md", "Limits").split())
+
+
 def test_documents_are_packed() -> None:
     build = tomllib.loads((ROOT / "pyproject.toml").read_text("utf-8"))["tool"]["hatch"]["build"]["targets"]
     included = build["sdist"]["include"]
@@ -258,21 +265,21 @@ def test_documents_are_packed() -> None:
 # What imports what
 
 
-def rooms() -> dict[str, set[str]]:
+def read_rooms() -> dict[str, set[str]]:
     """Return the rooms of the code, and what each may import."""
-    rows = re.findall(r"^\| `([\w./]+)` \| (.*) \|$", section("CONTRIBUTING.md", "The rooms"), re.MULTILINE)
+    rows = re.findall(r"^\| `([\w./]+)` \| (.*) \|$", read_section("CONTRIBUTING.md", "The rooms"), re.MULTILINE)
     every = {room for room, _ in rows}
-    return {room: every if said == "every room" else named_in(said) for room, said in rows}
+    return {room: every if said == "every room" else find_code_spans(said) for room, said in rows}
 
 
-def room_of(module: str) -> str:
+def find_room(module: str) -> str:
     first, *rest = module.split(".")
     if first != "flows":
         return first
     return f"flows/{rest[0]}.py" if (ROOT / "flows" / f"{rest[0]}.py").exists() else f"flows/{rest[0]}"
 
 
-def imported(path: Path) -> Iterator[str]:
+def list_imports(path: Path) -> Iterator[str]:
     """Yield the modules of this project that a module imports, also those within functions."""
     for node in ast.walk(ast.parse(path.read_text("utf-8"))):
         if isinstance(node, ast.Import):
@@ -285,29 +292,29 @@ def imported(path: Path) -> Iterator[str]:
 
 
 def test_rooms_import_what_they_may() -> None:
-    allowed = rooms()
+    allowed = read_rooms()
     for top in ("flows", "charts", "warehouse"):
         for path in (path for path in (ROOT / top).rglob("*.py") if path.stem != "__init__"):
-            room = room_of(".".join(path.relative_to(ROOT).with_suffix("").parts))
-            others = {room_of(module) for module in imported(path)} - {room}
+            room = find_room(".".join(path.relative_to(ROOT).with_suffix("").parts))
+            others = {find_room(module) for module in list_imports(path)} - {room}
             assert others <= allowed[room], path
 
 
 # What the command line offers
 
 
-def commands(of: App = app, path: tuple[str, ...] = ()) -> Iterator[tuple[tuple[str, ...], App]]:
+def walk_commands(of: App = app, path: tuple[str, ...] = ()) -> Iterator[tuple[tuple[str, ...], App]]:
     """Yield every command that takes arguments, with the words that call it."""
     for name in of:
         if not name.startswith("-"):
-            below = list(commands(of[name], (*path, name)))
+            below = list(walk_commands(of[name], (*path, name)))
             yield from below or [((*path, name), of[name])]
 
 
-COMMANDS = dict(commands())
+COMMANDS = dict(walk_commands())
 
 
-def options(command: App) -> set[str]:
+def list_options(command: App) -> set[str]:
     names = chain.from_iterable(argument.names for argument in command.assemble_argument_collection())
     return {name for name in names if name.startswith("--")}
 
@@ -328,43 +335,43 @@ def test_every_option_is_explained(path: tuple[str, ...]) -> None:
 def test_options_that_are_named_exist(document: str) -> None:
     """Those of a command that stands before them, or of any, or of the file that measures by itself."""
     of_measure = set(re.findall(r'"(--[a-z-]+)"', inspect.getsource(standalone)))
-    known = {"--help", *of_measure, *chain.from_iterable(map(options, COMMANDS.values()))}
-    for span in re.findall(r"`([^`\n]+)`", without_blocks(TEXTS[document])):
+    known = {"--help", *of_measure, *chain.from_iterable(map(list_options, COMMANDS.values()))}
+    for span in re.findall(r"`([^`\n]+)`", strip_blocks(TEXTS[document])):
         named = set(re.findall(r"(?<!\S)--[a-z][a-z-]*", span))
         if span.startswith("rooflines "):
             words = tuple(span.split()[1:])
             path = next((path for path in COMMANDS if path == words[: len(path)]), None)
             is_group = any(path[:1] == words[:1] for path in COMMANDS) or words[0] in {"--help", "COMMAND"}
             assert path or is_group, span
-            assert named <= (options(COMMANDS[path]) if path else known) | {"--help"}, span
+            assert named <= (list_options(COMMANDS[path]) if path else known) | {"--help"}, span
         elif span.startswith("--"):
             assert named <= known, span
 
 
 @pytest.mark.parametrize("block", [block for block in BLOCKS if block.language == "sh"], ids=lambda block: block.name)
 def test_commands_that_are_not_run_can_be_parsed(block: Block) -> None:
-    for arguments in commands_of(block):
+    for arguments in parse_commands(block):
         app.parse_args(arguments, exit_on_error=False, print_error=False)
 
 
 # What formats and views there are
 
 
-def named_in(text: str) -> set[str]:
+def find_code_spans(text: str) -> set[str]:
     """Return what stands between backticks."""
     return set(re.findall(r"`([^`\n]+)`", text))
 
 
-def section(document: str, title: str) -> str:
+def read_section(document: str, title: str) -> str:
     """Return a section of a document, with those below it."""
     level, text = re.split(rf"^(#+) {re.escape(title)}$", TEXTS[document], flags=re.MULTILINE)[1:]
     return re.split(rf"^#{{1,{len(level)}}} ", text, flags=re.MULTILINE)[0]
 
 
-def requirements(text: str) -> dict[str, str]:
+def read_requirements(text: str) -> dict[str, str]:
     """Return what the tables of a section say of each field: required, optional, or when."""
     rows = re.findall(r"^\| ((?:`[^`\n]+`[^|`]*)+) \| ([^|\n]*) \|", text, re.MULTILINE)
-    return {name: said.strip() for names, said in rows for name in named_in(names)}
+    return {name: said.strip() for names, said in rows for name in find_code_spans(names)}
 
 
 @pytest.mark.parametrize(
@@ -379,14 +386,14 @@ def requirements(text: str) -> dict[str, str]:
     ],
 )
 def test_every_field_of_a_file_is_described(document: str, title: str, models: list[type[BaseModel]]) -> None:
-    said = requirements(section(document, title))
+    said = read_requirements(read_section(document, title))
     fields = {name: field.is_required() for model in models for name, field in model.model_fields.items()}
     assert said.keys() >= fields.keys()
     assert {name for name in fields if said[name] == "required"} == {name for name in fields if fields[name]}
 
 
 def test_every_field_of_a_model_is_described() -> None:
-    said = requirements(section("warehouse/README.md", "Model"))
+    said = read_requirements(read_section("warehouse/README.md", "Model"))
     for name, field in Config.model_fields.items():
         alias = field.validation_alias
         names = [str(choice) for choice in alias.choices] if isinstance(alias, AliasChoices) else [name]
@@ -398,7 +405,7 @@ def test_every_kind_of_file_is_described() -> None:
     assert [
         kind for kind in INGESTED_KINDS if not any(f"rooflines ingest {kind} " in text for text in TEXTS.values())
     ] == []
-    paths = " ".join(named_in(section("warehouse/README.md", "The home")))
+    paths = " ".join(find_code_spans(read_section("warehouse/README.md", "The home")))
     for kind in CATALOG_KINDS.values():
         assert [pattern for pattern in kind.patterns[:1] if f"catalog/{pattern.replace('*', 'ID')}" not in paths] == []
 
@@ -444,11 +451,11 @@ TABLES: Mapping[str, tuple[str, str, set[str]]] = {
 @pytest.mark.parametrize("kind", TABLES)
 def test_every_column_of_a_table_is_described(kind: str) -> None:
     document, title, columns = TABLES[kind]
-    assert columns - named_in(section(document, title)) == set()
+    assert columns - find_code_spans(read_section(document, title)) == set()
 
 
 def test_required_columns_of_measurements_are_said_to_be() -> None:
-    said = requirements(section("warehouse/README.md", "Measurement"))
+    said = read_requirements(read_section("warehouse/README.md", "Measurement"))
     assert {name for name, when in said.items() if when == "required"} == set(measurement._NEEDED)
 
 
@@ -475,10 +482,10 @@ def test_every_folder_of_sql_is_described() -> None:
 
 def test_every_template_is_in_the_gallery_of_the_documents() -> None:
     templates = {path.stem for path in (ROOT / "sql" / "charts").glob("*.sql")}
-    assert templates <= named_in(section("charts/README.md", "The gallery"))
+    assert templates <= find_code_spans(read_section("charts/README.md", "The gallery"))
 
 
 def test_the_glossary_has_every_word() -> None:
-    rows = re.findall(r"^\| ([\w ]+) \|", section("sql/README.md", "Glossary"), re.MULTILINE)
+    rows = re.findall(r"^\| ([\w ]+) \|", read_section("sql/README.md", "Glossary"), re.MULTILINE)
     words = "convention basis home series phase op,op group,ceiling roof ridge point bound precision workload snapshot"
     assert {*words.replace(",", " ").replace("op group", "").split(), "op group", "sweep", "lake"} <= set(rows)

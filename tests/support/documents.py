@@ -86,7 +86,7 @@ def _is_closed(command: str) -> bool:
     return True
 
 
-def commands_of(block: Block) -> Iterator[list[str]]:
+def parse_commands(block: Block) -> Iterator[list[str]]:
     """Yield the arguments of each `rooflines` in a block of shell commands."""
     for line in block.text.splitlines():
         for part in re.split(r"&&|;", line):
@@ -95,7 +95,7 @@ def commands_of(block: Block) -> Iterator[list[str]]:
                 yield words[1:]
 
 
-def without_blocks(text: str) -> str:
+def strip_blocks(text: str) -> str:
     """Return the prose of a document."""
     return re.sub(r"^```.*?^```$", "", text, flags=re.MULTILINE | re.DOTALL)
 
