@@ -30,7 +30,7 @@ def test_the_command_draws_the_marks_that_are_asked_for(marks: str, count: int, 
     [
         (["roofline-llama-7b-a40", "--marks", "measured"], "--marks measured: roofline-llama-7b-a40 has none of these"),
         (["device-a40", "--marks", "computed"], "device-a40 has no marks to choose from"),
-        (["--marks", "computed"], "--marks: expected beside the name of a chart"),
+        (["--marks", "computed"], "--marks: expected with the name of a chart"),
         (["roofline-llama-7b-a40", "--marks", "true"], "--marks"),
     ],
 )

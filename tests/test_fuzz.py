@@ -24,10 +24,9 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 
 from flows.cli.options import read_statement
-from flows.ingest import catalog
-from flows.ingest import user_catalog as entries
 from flows.ingest.catalog import SHIPPED
 from flows.ingest.kinds import INGESTED_KINDS, read_kind, recognize_kind
+from flows.ingest.user_catalog import add_files
 from tests.support.files import ROOT
 from tests.support.inputs import (
     ATTENTION,
@@ -157,7 +156,8 @@ class Reader:
             read_statement(None, path)
         elif self.kind in INGESTED_KINDS:
             device = "a40" if self.kind in {"vidur", "nsight", "torch-profiler"} else None
-            entries.add_files(home, self.kind, [str(path)], replace=True, hardware_id=device)
+            shipped = home.path.parent / "shipped"
+            add_files(home, self.kind, [str(path)], replace=True, hardware_id=device, shipped=shipped)
         else:
             for frame in read_kind(self.kind, [make_source(path, self.kind)]).values():
                 frame.collect()
@@ -267,7 +267,7 @@ changes = st.lists(st.tuples(st.sampled_from(CHANGES), st.floats(0, 1), st.float
 
 
 @pytest.fixture(scope="module")
-def small(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Home]:
+def small(tmp_path_factory: pytest.TempPathFactory) -> Home:
     """A home over a small shipped catalog, so that files are checked against it in milliseconds."""
     folder = tmp_path_factory.mktemp("fuzz")
     names = ["hardware/a40.toml", "hardware/h100-sxm.toml", "models/llama-3-8b.json", "workloads/decode-batches.toml"]
@@ -276,9 +276,7 @@ def small(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Home]:
         shutil.copy(SHIPPED / name, folder / "shipped" / name)
     (folder / "home").mkdir()
     (folder / "given").mkdir()
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(catalog, "SHIPPED", folder / "shipped")
-        yield Home(folder / "home")
+    return Home(folder / "home")
 
 
 @contextmanager

@@ -15,7 +15,7 @@ from flows.ingest.profiles.vidur import read_vidur
 from flows.ingest.readers.measurement import add_measured_ceilings, read_measurements
 from flows.ingest.user_catalog import add_files
 from flows.measure import standalone as measure
-from flows.measure.plan import plan_kernels
+from flows.measure.kernel_plan import plan_kernels
 from tests.support.files import ROOT, write_file
 from tests.support.inputs import PROFILE, assert_refused, make_source
 from tests.support.whole_runs import run_without_prefect

@@ -5,7 +5,7 @@ import io
 import itertools
 import json
 import os
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 
 import pytest
@@ -14,7 +14,6 @@ from hypothesis import strategies as st
 
 from flows import run as steps
 from flows.core_tables import stage_inputs, stage_tables
-from flows.ingest import catalog
 from flows.ingest.catalog import list_sources
 from flows.ingest.document import ID_PATTERN
 from flows.ingest.user_catalog import add_files
@@ -39,12 +38,9 @@ ids = st.one_of(st.sampled_from(IDS), st.from_regex(ID_PATTERN, fullmatch=True))
 
 
 @pytest.fixture(scope="module")
-def small(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
-    """A small catalog in the place of the shipped one."""
-    shipped = write_small_catalog(tmp_path_factory.mktemp("shipped"))
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(catalog, "SHIPPED", shipped)
-        yield
+def shipped(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A small catalog that replaces the shipped one."""
+    return write_small_catalog(tmp_path_factory.mktemp("shipped"))
 
 
 def quote(text: str) -> str:
@@ -81,11 +77,11 @@ def make_files(entry_id: str, name: str, number: int) -> dict[tuple[str, str], s
     }
 
 
-def add_good_ones(home: Home, kind: str, names: Mapping[Path, str]) -> set[str]:
+def add_good_ones(home: Home, kind: str, names: Mapping[Path, str], shipped: Path) -> set[str]:
     """Put files into the catalog but for those that are refused, each in one line, and return the names in them."""
     refused: set[Path] = set()
     try:
-        add_files(home, kind, [str(path) for path in names])
+        add_files(home, kind, [str(path) for path in names], shipped=shipped)
     except InputError as error:
         said = list(error_lines(error))
         assert all(line.isprintable() for line in said)
@@ -93,13 +89,13 @@ def add_good_ones(home: Home, kind: str, names: Mapping[Path, str]) -> set[str]:
         assert refused
         assert all(any(line.startswith(f"{path}:") for path in refused) for line in said)
         if refused < names.keys():
-            add_files(home, kind, [str(path) for path in names if path not in refused])
+            add_files(home, kind, [str(path) for path in names if path not in refused], shipped=shipped)
     return {name.strip() for path, name in names.items() if path not in refused}
 
 
-def load(home: Home) -> None:
+def load(home: Home, shipped: Path) -> None:
     """Do what a run does, but for charts and pages."""
-    sources = list_sources(home)
+    sources = list_sources(home, shipped=shipped)
     run = steps.create_run(sources)
     with steps.record(home, run):
         tables = stage_inputs(home, sources)
@@ -124,12 +120,12 @@ def write_files(folder: Path, given: Sequence[tuple[str, str]]) -> dict[str, dic
 @given(given=st.lists(st.tuples(ids, names), min_size=20, max_size=30))
 @example(given=list(zip(itertools.cycle(IDS), ODD)))
 def test_names_that_pass_the_checks_go_through_a_run(
-    given: list[tuple[str, str]], small: None, tmp_path_factory: pytest.TempPathFactory
+    given: list[tuple[str, str]], shipped: Path, tmp_path_factory: pytest.TempPathFactory
 ) -> None:
     home = Home(tmp_path_factory.mktemp("home"))
     by_kind = write_files(home.path / "given", given)
-    kept = {kind: add_good_ones(home, kind, paths) for kind, paths in by_kind.items()}
-    load(home)
+    kept = {kind: add_good_ones(home, kind, paths, shipped) for kind, paths in by_kind.items()}
+    load(home, shipped)
     with open_build(home) as connection:
         for query, expected in (
             ("select name from core.hardware where hardware_id <> 'a40'", kept["hardware"]),
@@ -140,16 +136,16 @@ def test_names_that_pass_the_checks_go_through_a_run(
             assert {name for (name,) in fetch_rows(connection, query)} == expected
 
 
-def test_a_name_is_refused_only_where_it_is_no_line_of_text(small: None, tmp_path: Path) -> None:
+def test_a_name_is_refused_only_where_it_is_no_line_of_text(shipped: Path, tmp_path: Path) -> None:
     by_kind = write_files(tmp_path / "given", [("x", name) for name in ODD])
     kept = {name.strip() for name in ODD if name not in REFUSED}
-    assert add_good_ones(Home(tmp_path / "home"), "hardware", by_kind["hardware"]) == kept
+    assert add_good_ones(Home(tmp_path / "home"), "hardware", by_kind["hardware"], shipped) == kept
 
 
 @pytest.mark.parametrize("entry_id", ["", "-a", "A", "a/b", "..", "a b", "a\n", "é", "z" * 65, "a\u200b", "a\x00"])
-def test_an_id_that_could_be_no_file_is_refused(entry_id: str, small: None, tmp_path: Path) -> None:
+def test_an_id_that_could_be_no_file_is_refused(entry_id: str, shipped: Path, tmp_path: Path) -> None:
     path = tmp_path / "x.toml"
     path.write_text(DEVICE.replace('"mine"', json.dumps(entry_id)), "utf-8")
     with pytest.raises(InputError, match=r"x\.toml: hardware_id = .*: expected an id") as caught:
-        add_files(Home(tmp_path / "home"), "hardware", [str(path)])
+        add_files(Home(tmp_path / "home"), "hardware", [str(path)], shipped=shipped)
     assert str(caught.value).isprintable()

@@ -263,7 +263,7 @@
 
   function describe(setting, dtype) {
     const { convention, precision_id, batch_size, sequence_length, query_length } = setting;
-    const parts = [`${precision_id}, products in ${dtype}`, `${convention} convention`];
+    const parts = [`${precision_id}, arithmetic in ${dtype}`, `${convention} convention`];
     const sizes = { batch: batch_size, sequence: sequence_length, "query tokens": query_length };
     for (const [name, size] of Object.entries(sizes)) if (size !== null) parts.push(`${name} ${size}`);
     return `${parts.join(" · ")} · one device, whether or not it fits in memory · times at the roof, without overhead`;

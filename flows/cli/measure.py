@@ -86,7 +86,7 @@ def _plan_kernels(home: Home, workloads: list[str], models: list[str], precision
     if not workloads:
         return []
     from flows.ingest.catalog import list_sources
-    from flows.measure.plan import plan_kernels
+    from flows.measure.kernel_plan import plan_kernels
 
     plan = plan_kernels(list_sources(home), workloads, models, precisions)
     return [{name: "" if value is None else str(value) for name, value in row.items()} for row in plan.to_dicts()]

@@ -46,7 +46,7 @@ def read_table(source: SourceFile) -> pl.DataFrame:
             refuse_inflated(path, pl.scan_parquet(content), source.size_bytes)
             return pl.read_parquet(content)
     except _BROKEN as error:
-        raise _broken_file(path, error) from None
+        raise _broken_file_error(path, error) from None
 
 
 def scan_table(source: SourceFile) -> pl.LazyFrame:
@@ -77,7 +77,7 @@ def read_batches(source: SourceFile) -> Iterator[tuple[int, pl.DataFrame]]:
             yield first, frame
             first += len(frame)
     except _BROKEN as error:
-        raise _broken_file(source.path, error) from None
+        raise _broken_file_error(source.path, error) from None
 
 
 def _next_batch(frames: Iterator[pl.DataFrame]) -> pl.DataFrame | None:
@@ -160,7 +160,7 @@ def text_rules(longest: Mapping[str, int]) -> list[Rule]:
     ]
 
 
-def _broken_file(path: Path, error: BaseException) -> InputError:
+def _broken_file_error(path: Path, error: BaseException) -> InputError:
     return InputError(f"{path}: broken {path.suffix.removeprefix('.').upper()}: {one_line(error)[:200]}")
 
 

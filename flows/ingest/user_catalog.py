@@ -9,8 +9,7 @@ from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
-from flows.ingest import catalog
-from flows.ingest.catalog import list_sources
+from flows.ingest.catalog import SHIPPED, list_sources
 from flows.ingest.document import TEXT_PATTERN, format_value
 from flows.ingest.entry import Entry, NewSource
 from flows.ingest.given_files import expand_path, read_entries
@@ -39,6 +38,7 @@ def add_files(
     replace: bool = False,
     hardware_id: str | None = None,
     model_id: str | None = None,
+    shipped: Path = SHIPPED,
     progress: Callable[[str], None] = lambda _: None,
 ) -> list[AddedFile]:
     """Add files to the home's catalog, all or none, and return where they went.
@@ -56,6 +56,8 @@ def add_files(
         Whether a file may replace an existing one.
     hardware_id, model_id
         The device and model of measurements whose files name neither; by default what the path names.
+    shipped
+        The catalog that ships with rooflines.
     progress
         Called with what is being done.
 
@@ -68,13 +70,14 @@ def add_files(
     """
     for option, value in (("--hardware-id", hardware_id), ("--model-id", model_id)):
         _refuse_unprintable(option, value or "")
-    written = "measurement" if kind in PROFILE_KINDS else kind
-    suffixes, target = CATALOG_KINDS[written].suffixes, home.catalog / CATALOG_KINDS[written].folder
+    stored_kind = "measurement" if kind in PROFILE_KINDS else kind
+    folder, suffixes = CATALOG_KINDS[stored_kind].folder, CATALOG_KINDS[stored_kind].suffixes
+    target = home.catalog / folder
     with home.lock_for_writing(), _make_scratch_folder(home) as scratch:
         entries: list[Entry] = []
         with collect_refusals() as each:
             if kind in PROFILE_KINDS:
-                sources = list_sources(home)
+                sources = list_sources(home, shipped=shipped)
                 for number, path in enumerate(_find_all_profiles(kind, names, each)):
                     progress(f"reading {path}")
                     with each():
@@ -86,11 +89,13 @@ def add_files(
             for entry in entries:
                 with each():
                     _refuse_existing(target, entry, suffixes, replace=replace)
-            _refuse_unusable(home, written, entries)
+            _refuse_unusable(home, stored_kind, entries, shipped)
         try:
-            return _write_entries(target, entries, suffixes)
+            paths = _write_entries(target, entries, suffixes)
         except OSError as error:
             raise explain_write_error(target, error, "a folder") from None
+    shipped_paths = (_paths_of_entry(shipped / folder, entry.entry_id, suffixes) for entry in entries)
+    return [AddedFile(path, any(map(Path.exists, others))) for path, others in zip(paths, shipped_paths, strict=True)]
 
 
 def find_catalog_fault(home: Home) -> str | None:
@@ -151,7 +156,7 @@ def _paths_of_entry(folder: Path, entry_id: str, suffixes: Iterable[str]) -> lis
     return [folder / f"{entry_id}{suffix}" for suffix in suffixes]
 
 
-def _write_entries(folder: Path, entries: Sequence[Entry], suffixes: Iterable[str]) -> list[AddedFile]:
+def _write_entries(folder: Path, entries: Sequence[Entry], suffixes: Iterable[str]) -> list[Path]:
     """Write every entry under a temporary name first, so that a full disk keeps all of them out."""
     folder.mkdir(parents=True, exist_ok=True)
     paths = [folder / f"{entry.entry_id}{entry.suffix}" for entry in entries]
@@ -162,19 +167,14 @@ def _write_entries(folder: Path, entries: Sequence[Entry], suffixes: Iterable[st
                 partial.write_bytes(entry.content)
             else:
                 shutil.copyfile(entry.stored_at, partial)
-    return [_replace_others(*each, suffixes) for each in zip(entries, paths, strict=True)]
+    for entry, path in zip(entries, paths, strict=True):
+        for other in _paths_of_entry(folder, entry.entry_id, suffixes):
+            if other != path:  # the same entry in another format
+                other.unlink(missing_ok=True)
+    return paths
 
 
-def _replace_others(entry: Entry, path: Path, suffixes: Iterable[str]) -> AddedFile:
-    """Delete the files of other formats that describe the same entry."""
-    for other in _paths_of_entry(path.parent, entry.entry_id, suffixes):
-        if other != path:
-            other.unlink(missing_ok=True)
-    shipped = _paths_of_entry(catalog.SHIPPED / path.parent.name, entry.entry_id, suffixes)
-    return AddedFile(path, any(other.exists() for other in shipped))
-
-
-def _refuse_unusable(home: Home, kind: str, entries: Sequence[Entry]) -> None:
+def _refuse_unusable(home: Home, kind: str, entries: Sequence[Entry], shipped: Path) -> None:
     """Read the catalog with the new entries, and raise `InputError` if a run could not use it."""
     new = [NewSource.from_entry(entry, kind) for entry in entries]
     times = Counter(entry.entry_id for entry in entries)
@@ -187,7 +187,7 @@ def _refuse_unusable(home: Home, kind: str, entries: Sequence[Entry]) -> None:
                 good.append(source)
         good = good and _keep_readable(kind, good, each)
         if good:
-            _refuse_misfits(home, kind, good)
+            _refuse_misfits(kind, good, list_sources(home, shipped=shipped))
 
 
 def _keep_readable(kind: str, sources: list[SourceFile], each: Each) -> list[SourceFile]:
@@ -211,11 +211,10 @@ def _read_all_rows(kind: str, sources: Sequence[SourceFile]) -> None:
             pass  # each batch is checked as it is read
 
 
-def _refuse_misfits(home: Home, kind: str, new: Sequence[SourceFile]) -> None:
+def _refuse_misfits(kind: str, new: Sequence[SourceFile], existing: Sequence[SourceFile]) -> None:
     """Raise `InputError` if files that are good by themselves do not fit each other or the catalog."""
     taken = {source.entry_id for source in new}
-    others = [source for source in list_sources(home) if source.kind != kind or source.entry_id not in taken]
-    sources = [*others, *new]
+    sources = [*(source for source in existing if source.kind != kind or source.entry_id not in taken), *new]
     frames = read_every_kind(sources)
     refuse_unknown_names(frames, sources)
     if kind == "measurement":

@@ -133,14 +133,14 @@ def fit_form(kernels: Kernels, latency_s: Vector, form: str) -> dict[str, float]
     begin = np.log([starts[name] for name in names])
     measured = np.log(latency_s)
 
-    def error(logarithms: Vector) -> Vector:
+    def find_errors(logarithms: Vector) -> Vector:
         parameters = dict(zip(names, np.exp(logarithms), strict=True))
         return np.log(predict_s(kernels, parameters)) - measured
 
     highest = [_HIGHEST_EXPONENTS.get(name, _HIGHEST) for name in names]
     lowest = [_LOWEST_BLEND if name.endswith("blend") else _LOWEST for name in names]
     bounds = (np.log(lowest), np.log(highest))
-    found = _least_squares()(error, begin, bounds=bounds, loss="soft_l1", f_scale=_LOSS_SCALE, max_nfev=400)
+    found = _least_squares()(find_errors, begin, bounds=bounds, loss="soft_l1", f_scale=_LOSS_SCALE, max_nfev=400)
     return dict(zip(names, map(float, np.exp(found.x)), strict=True))
 
 

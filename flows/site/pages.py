@@ -11,6 +11,7 @@ from flows.site.page_paths import device_page, model_page, page_folder
 from flows.site.page_templates import write_page
 from flows.site.site_rows import Row, SiteRows
 from warehouse.rows import fetch_value
+from warehouse.sql_values import quote_name
 
 ASSETS = ("site.css", "site.js")
 _NOT_LISTED = {"hardware_id", "model_id", "origin"}  # fields that the lists of devices and models leave to the pages
@@ -110,7 +111,7 @@ def _write_data(
     for row in rows.frames["objects"].to_dicts():
         name, file = row["name"], files.get(row["name"])
         # the other views are not counted: that takes seconds, and tells nothing about a query with filters
-        count = fetch_value(connection, f"select count(*) from {name}") if file else None
+        count = fetch_value(connection, f"select count(*) from {quote_name(*name.split('.'))}") if file else None
         objects.append({**row, "rows": count, "file": file, "columns": columns.get(name, [])})
     sources = rows.frames["sources"].to_dicts()
     write_page(

@@ -18,6 +18,7 @@ from warehouse.files.bucket import Location
 from warehouse.home import Home, refuse_unnameable
 from warehouse.polars_frames import read_frame
 from warehouse.snapshot import open_snapshot, refuse_earlier_version
+from warehouse.sql_values import quote_name
 from warehouse.sweeps import registry as sweeps
 from warehouse.sweeps.registry import PartFile, Sweep
 from warehouse.version import code_version
@@ -69,7 +70,7 @@ def read_published_inputs(home: Home) -> Inputs:
     with open_snapshot(home.snapshot) as connection:
         refuse_earlier_version(connection)
         tables = ("model", "precision", "elementwise")
-        return Inputs(*(read_frame(connection, f"from core.{table} order by 1") for table in tables))
+        return Inputs(*(read_frame(connection, f"from {quote_name('core', table)} order by 1") for table in tables))
 
 
 def plan_sweep(home: Home, request: Request) -> Plan:

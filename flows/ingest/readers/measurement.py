@@ -50,7 +50,7 @@ def read_measurements(sources: Sequence[SourceFile]) -> dict[str, pl.LazyFrame]:
         Files are broken, or a column or value is missing, unknown or out of range.
     """
 
-    def frames() -> Iterator[pl.DataFrame]:
+    def read_all() -> Iterator[pl.DataFrame]:
         yield pl.DataFrame(schema=_SCHEMA)
         for number, source in enumerate(sources):
             try:
@@ -67,7 +67,7 @@ def read_measurements(sources: Sequence[SourceFile]) -> dict[str, pl.LazyFrame]:
     except InputError:
         _refuse_bad_rows(sources)
         raise
-    return {"measurement": scan_frames(_SCHEMA, frames), "origin": pl.LazyFrame(origins, schema=_ORIGIN)}
+    return {"measurement": scan_frames(_SCHEMA, read_all), "origin": pl.LazyFrame(origins, schema=_ORIGIN)}
 
 
 def _refuse_bad_rows(sources: Sequence[SourceFile]) -> None:
