@@ -249,8 +249,13 @@ def test_processes_that_draw_end_with_a_run_that_is_killed() -> None:
     ("file", "text", "expected"),
     [
         ("prefect.toml", '[api]\nurl = "http://127.0.0.1:7/api"\n', "http://127.0.0.1:7/api"),
-        (".env", "PREFECT_API_URL=http://127.0.0.1:7/api\n", "http://127.0.0.1:7/api"),
-        ("home/profiles.toml", 'active = "x"\n[profiles.x]\nPREFECT_API_URL = "http://127.0.0.1:7/api"\n', "http://127.0.0.1:7/api"),
+        pytest.param(
+            ".env", "PREFECT_API_URL=http://127.0.0.1:7/api\n", "http://127.0.0.1:7/api", marks=pytest.mark.slow,
+        ),
+        pytest.param(
+            "home/profiles.toml", 'active = "x"\n[profiles.x]\nPREFECT_API_URL = "http://127.0.0.1:7/api"\n',
+            "http://127.0.0.1:7/api", marks=pytest.mark.slow,
+        ),
         ("prefect.toml", '[logging]\nlevel = "INFO"\n', "None without Prefect"),
         (None, "", "None without Prefect"),
     ],

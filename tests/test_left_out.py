@@ -244,6 +244,7 @@ def test_a_drawing_that_ends_its_process_takes_no_other_with_it() -> None:
     assert failed.keys() == {"crash", "bad"}
 
 
+@pytest.mark.slow
 def test_processes_that_crash_or_hang_are_replaced() -> None:
     with Drawings() as drawings:
         drawings.submit("crash", lambda: pool._submit(os._exit, 3))

@@ -15,6 +15,7 @@ from tests.support.commands import ingest
 from tests.support.disks import mount_disk
 from tests.support.files import ROOT, write_file
 from tests.support.inputs import CONFIG, DEVICE, MEASUREMENT, MLP, WORKLOAD
+from tests.support.tiers import keep_fast
 from warehouse.errors import RunError
 from warehouse.home import Home
 
@@ -179,12 +180,12 @@ def start_command(arguments: list[str], **streams: object) -> subprocess.Popen[s
 
 
 PRINTING = [
-    ["schema"], ["schema", "mart.roof"], ["chart"], ["chart", "device-a40"], ["check"], ["query", "select 1"],
-    ["query", "from range(100000)", "--format", "csv"], ["sweep", "--name", "x", "--dry-run"],
+    ["schema"], ["chart"], ["query", "from range(100000)", "--format", "csv"], ["schema", "mart.roof"],
+    ["chart", "device-a40"], ["check"], ["query", "select 1"], ["sweep", "--name", "x", "--dry-run"],
 ]  # fmt: skip
 
 
-@pytest.mark.parametrize("command", PRINTING, ids=" ".join)
+@pytest.mark.parametrize("command", keep_fast(3, PRINTING), ids=" ".join)
 def test_a_command_that_nobody_reads_ends_quietly(command: list[str], finished: Home) -> None:
     reads, writes = os.pipe()
     os.close(reads)

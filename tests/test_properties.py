@@ -18,7 +18,7 @@ conventions = st.sampled_from(["paper", "engine"])
 architectures = st.sampled_from(sorted(FAMILIES))
 batches, contexts = st.integers(1, 300), st.integers(1, 5000)
 widths = st.integers(1, 40).map(lambda n: 16 * n)
-few = settings(max_examples=20, deadline=None)
+few = settings(max_examples=10, deadline=None)
 
 
 def add_costs(shapes: pl.DataFrame) -> pl.DataFrame:

@@ -20,6 +20,7 @@ from flows.site.chart_rows import build_own_roofline
 from tests.support import hostile
 from tests.support.files import ROOT
 from tests.support.hostile import GOOD, HOSTILE, TOO_LARGE, disguise
+from tests.support.tiers import keep_fast
 from warehouse.engine import tested_versions as engine
 from warehouse.engine.tested_versions import list_tested_minors
 from warehouse.errors import InputError
@@ -62,7 +63,8 @@ def test_hostile_statements_are_refused(finished: Home, tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize(
-    "kind", ["READ_FILES", "CALL_OTHERS", "TELL_SECRETS", "ATTACH", "WRITE_FILES", "CHANGE_THE_WAREHOUSE"]
+    "kind",
+    keep_fast(1, ["TELL_SECRETS", "READ_FILES", "CALL_OTHERS", "ATTACH", "WRITE_FILES", "CHANGE_THE_WAREHOUSE"]),
 )
 def test_no_other_blank_hides_a_statement(kind: str, finished: Home, tmp_path: Path) -> None:
     """Any Unicode space, a comment or a line break in the place of each space, of all at once and of one alone."""
@@ -219,7 +221,7 @@ print(
 
 
 @pytest.mark.parametrize("form", ["table", "csv", "json", "parquet"])
-@pytest.mark.parametrize("sql", ["from '/etc/passwd'", "select error('x') from range(9)"])
+@pytest.mark.parametrize("sql", keep_fast(1, ["from '/etc/passwd'", "select error('x') from range(9)"]))
 def test_every_format_refuses(
     form: str, sql: str, finished: Home, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -350,7 +352,11 @@ def measure_peak(process: int) -> int:
     [
         ("select range(1000000000)", "2GB"),
         ("select range(1000000000)", "100MB"),
-        ("select count(*) from (select distinct i % 9000000, repeat('x', 20) from range(9000000) t (i))", "300MB"),
+        pytest.param(
+            "select count(*) from (select distinct i % 9000000, repeat('x', 20) from range(9000000) t (i))",
+            "300MB",
+            marks=pytest.mark.slow,
+        ),
         ("select repeat('x', 1000000) || i from range(2000) t (i) order by 1", "300MB"),
     ],
 )
@@ -406,6 +412,7 @@ def wait_for(look: Callable[[], int | None]) -> int:
     pytest.fail("nothing came")
 
 
+@pytest.mark.slow
 def test_any_number_of_rows_is_written_in_little_memory(finished: Home) -> None:
     sql = "select i, i + 1 as j, 'some text' as s from range(5000000) t (i)"
     for form in ("csv", "parquet"):

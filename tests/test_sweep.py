@@ -199,6 +199,7 @@ def test_an_interrupted_sweep_goes_on(home: Home) -> None:
     assert query_snapshot(home, "select count(*) from mart.sweep_cost") == [(112,)]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("sent", keep_fast(1, [signal.SIGKILL, signal.SIGINT]))
 def test_a_killed_sweep_leaves_whole_parts(sent: signal.Signals, home: Home) -> None:
     arguments = ["--name", "small", "--model", "llama-7b", "--batch", "1:256:1", "--sequence", "1:256:1"]

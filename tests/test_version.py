@@ -86,6 +86,7 @@ def test_a_comment_in_a_stylesheet_recomputes_nothing(copied_code: Path, home: H
     assert run_without_prefect(home).status == "unchanged"
 
 
+@pytest.mark.slow
 def test_a_new_style_is_published_and_recomputes_nothing(copied_code: Path, home: Home) -> None:
     style = copied_code / "charts" / "pages" / "site.css"
     style.write_text(f"{style.read_text('utf-8')}\nbody {{ margin: 1px; }}\n", "utf-8")
