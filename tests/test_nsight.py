@@ -260,7 +260,7 @@ def test_instructions_of_tensor_cores(tmp_path: Path) -> None:
         ({TIME: "1", OP.format("ffma"): "1"}, ["bytes (dram__bytes.sum, lts__t_bytes.sum or l1tex__t_bytes.sum);"]),
         ({TIME: "1", DRAM: "1"}, ["FLOP (sm__sass_thread_inst_executed_op_ffma_pred_on.sum"]),
         ({TIME: "1", DRAM: "1", CYCLE.format("ffma") + "x": "1"}, ["FLOP"]),
-        ({"sm__throughput.avg": "1"}, ["time", "of bytes", "of FLOP"]),
+        ({"sm__throughput.avg": "1"}, ["time", "for bytes", "for FLOP"]),
         ({"dram__bytes_read.sum": "1", TIME: "1", OP.format("ffma"): "1"}, ["bytes"]),
         (FMA | {TIME: "n/a"}, ["time"]),
         (FMA | {DRAM: "0"}, ["no kernel with a time and bytes"]),
@@ -280,7 +280,7 @@ def test_missing_metrics(tmp_path: Path, layout: Any, metrics: dict[str, str], n
         ({DRAM: "inf"}, {}, ['"inf"']),
         ({TIME: "1,5"}, {}, ['"1,5"']),  # a decimal comma
         ({TIME: "9" * 400}, {}, ["gpu__time_duration.sum"]),
-        ({}, {TIME: "hours"}, ["gpu__time_duration.sum", '"hours"', "expected e.g. ns"]),
+        ({}, {TIME: "hours"}, ["gpu__time_duration.sum", '"hours"', "expected a unit, e.g. ns"]),
         ({}, {TIME: "byte"}, ["gpu__time_duration.sum", '"byte"']),
         ({}, {DRAM: ""}, ["dram__bytes.sum", "Mbyte"]),
         ({}, {DRAM: "byte/s"}, ["dram__bytes.sum", '"byte/s"']),
@@ -308,7 +308,7 @@ def test_other_files(tmp_path: Path, content: str | bytes) -> None:
     "content", ['"ID","Kernel Name"\n', '"ID","Kernel Name"\n"0","k"\n', long([]), wide([("k", {})])]
 )  # fmt: skip
 def test_tables_without_metrics(tmp_path: Path, content: str) -> None:
-    assert_refused(lambda: read(tmp_path, content), names=["mine.csv", "no metric of time", COLLECT])
+    assert_refused(lambda: read(tmp_path, content), names=["mine.csv", "no metric for time", COLLECT])
 
 
 def test_files_that_cannot_be_read(tmp_path: Path) -> None:

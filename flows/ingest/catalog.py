@@ -62,7 +62,7 @@ def _list_layer(layer: str, folder: Path, display_folder: str) -> list[SourceFil
                     display_path = f"{display_folder}/{path.relative_to(folder).as_posix()}"
                     source = _inspect_file(layer, name, path, display_path)
                     if source.source_id in found:
-                        raise InputError(f"{path}: another file has this name with another suffix; expected one")
+                        raise InputError(f"{path}: another file has this name and another suffix; expected one")
                     found[source.source_id] = source
         if layer == "given" and not found:
             patterns = ", ".join(pattern for kind in CATALOG_KINDS.values() for pattern in kind.patterns)

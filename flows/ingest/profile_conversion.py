@@ -71,7 +71,7 @@ def convert_profile(
     except (pl.exceptions.PolarsError, pl.exceptions.PanicException) as error:
         if shutil.disk_usage(target.parent).free < LITTLE_SPACE:  # polars does not always say so
             raise RunError(f"no space on the disk: {target.parent}; free some, then run again") from None
-        raise InputError(f"{path}: not as {name} writes it: {one_line(error)[:200]}") from None
+        raise InputError(f"{path}: not in the format of {name}: {one_line(error)[:200]}") from None
 
 
 def _write_measurements(

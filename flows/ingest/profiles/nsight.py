@@ -261,7 +261,7 @@ def _find_scale(metric: str, unit: str, path: Path) -> float:
     elif per and metric.endswith(".per_cycle_elapsed"):
         divisors = {"cycle": 1.0}
     if amount not in scales or divisor not in divisors:
-        raise InputError(f"{path}: {metric}: unit {format_value(unit)}: expected e.g. {_EXAMPLES[what]}")
+        raise InputError(f"{path}: {metric}: unit {format_value(unit)}: expected a unit, e.g. {_EXAMPLES[what]}")
     return scales[amount] / divisors[divisor]
 
 
@@ -299,7 +299,7 @@ def _refuse_missing(seconds: Sized, levels: Sized, work: Sized, path: Path) -> N
     }
     missing = [name for name, found in needed.items() if not len(found)]
     if missing:
-        raise InputError(f"{path}: no metric of {', of '.join(missing)}; collect them with: {COLLECT}")
+        raise InputError(f"{path}: no metric for {', for '.join(missing)}; collect them with: {COLLECT}")
 
 
 def _refuse_uncounted(launches: pl.DataFrame, path: Path) -> None:

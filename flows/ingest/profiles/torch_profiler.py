@@ -18,7 +18,6 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 import ijson
-import numpy as np
 import polars as pl
 
 from flows.ingest.profiles.json_stream import CHUNK, open_json
@@ -111,6 +110,9 @@ _TEXTS = ("op", "op_group", "kind", "dtype", "phase", "note")
 _SCHEMA: dict[str, Any] = {
     name: pl.String if name in _TEXTS else pl.Float64 if name == "attended" else pl.Int64 for name in _Shape._fields
 }
+
+
+_DTYPE_OF_CODE = {"q": pl.Int64, "d": pl.Float64, "b": pl.Int8}  # of an array
 
 
 class _Head(NamedTuple):
@@ -259,7 +261,7 @@ class _Events:
         middle = following["start"] + following["us"] / 2  # ends are rounded
         is_around = (following["thread"] == pl.col("thread")) & (middle < pl.col("start") + pl.col("us"))
         return (
-            pl.DataFrame({name: np.asarray(column) for name, column in self._ops.items()})
+            _make_frame(self._ops)
             .sort("thread", "start", "us", descending=[False, False, True], maintain_order=True)
             .filter(~is_around.fill_null(value=False), pl.col("id").is_unique() | (pl.col("id") < 0))
         )
@@ -267,10 +269,12 @@ class _Events:
     def kernels(self) -> pl.DataFrame:
         """Return one row per op that launched kernels, with the time of all of them."""
         return (
-            pl.DataFrame({name: np.asarray(column) for name, column in self._kernels.items()})
-            .group_by("id")
-            .agg(pl.col("us").sum(), pl.col("is_tf32").cast(pl.Boolean).any())
+            _make_frame(self._kernels).group_by("id").agg(pl.col("us").sum(), pl.col("is_tf32").cast(pl.Boolean).any())
         )
+
+
+def _make_frame(columns: Mapping[str, "array[Any]"]) -> pl.DataFrame:
+    return pl.DataFrame([pl.Series(name, column, _DTYPE_OF_CODE[column.typecode]) for name, column in columns.items()])
 
 
 def _summarize_shapes(events: _Events) -> pl.DataFrame:

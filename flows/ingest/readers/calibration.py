@@ -8,7 +8,6 @@ from pydantic import Field
 
 from flows.ingest.document import Count, Document, Id, Text, list_origins, read_document, refuse_duplicates
 from flows.ingest.source_file import SourceFile
-from flows.intensity.calibration import PARAMETERS
 from flows.intensity.terms import Dtype
 from warehouse.errors import collect_refusals
 
@@ -45,8 +44,8 @@ class CalibrationFile(Document):
 
 _KEY = ["hardware_id", "op_kind", "dtype"]
 _SCHEMA = {
+    **dict.fromkeys(Calibration.model_fields, pl.Float64),
     **dict.fromkeys((*_KEY, "origin", "source_id"), pl.String),
-    **dict.fromkeys((*PARAMETERS, "fit_mape", "holdout_mape"), pl.Float64),
     "n_points": pl.Int64,
 }
 
