@@ -91,15 +91,15 @@ def _select_points(points: pl.DataFrame, source: str) -> pl.DataFrame:
     """Return a user's points as the template house draws them, without those that have no place on the chart."""
     _, *axes = _POINT_COLUMNS
 
-    def text(*names: str, otherwise: str | None) -> pl.Expr:
+    def coalesce_text(*names: str, otherwise: str | None) -> pl.Expr:
         given = [pl.col(name).cast(pl.String) for name in names if name in points.columns]
         return pl.coalesce([*given, pl.lit(otherwise, pl.String)])
 
     shown = points.select(
         *(pl.col(name).cast(pl.Float64, strict=False) for name in axes),
-        label=text("label", "op", "op_group", otherwise=""),
-        phase=text("phase", otherwise="kernel"),
-        bound=text("bound", otherwise=None),
+        label=coalesce_text("label", "op", "op_group", otherwise=""),
+        phase=coalesce_text("phase", otherwise="kernel"),
+        bound=coalesce_text("bound", otherwise=None),
         layer=pl.lit("computed"),
     ).filter(pl.all_horizontal(pl.col(name).is_finite() & (pl.col(name) > 0) for name in axes))
     if shown.is_empty():

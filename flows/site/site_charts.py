@@ -60,7 +60,7 @@ class SiteCharts:
         entries = [entry for entry in list_snapshot_charts(connection) if entry.on_site]
         for number, entry in enumerate(entries, 1):
             progress(f"querying {entry.name} ({number} of {len(entries)})")
-            with self._leaving_out(entry):
+            with self._leave_out_on_error(entry):
                 self._query_and_draw_one(entry, connection, drawings)
 
     def write_pages(self, rows: SiteRows, failed: Mapping[str, BaseException]) -> None:
@@ -69,11 +69,11 @@ class SiteCharts:
         An alias gets a page that leads to its chart.
         """
         for chart in list(self._charts):
-            with self._leaving_out(chart.entry):
+            with self._leave_out_on_error(chart.entry):
                 if chart.entry.name in failed:
                     raise failed[chart.entry.name]
         for chart in [chart for chart in self._charts if chart.entry.alias_of is None]:
-            with self._leaving_out(chart.entry):
+            with self._leave_out_on_error(chart.entry):
                 self.cards[chart.entry.name] = write_chart_page(self._files.new, chart, rows)
         for entry in [chart.entry for chart in self._charts if chart.entry.alias_of is not None]:
             if card := self.cards.get(entry.alias_of or ""):
@@ -107,7 +107,7 @@ class SiteCharts:
             self.drawn.append(entry.name)
 
     @contextmanager
-    def _leaving_out(self, entry: ChartEntry) -> Iterator[None]:
+    def _leave_out_on_error(self, entry: ChartEntry) -> Iterator[None]:
         """Leave a chart out if the block fails, unless the failure has nothing to do with the chart."""
         try:
             yield
