@@ -1,4 +1,4 @@
-"""Fixtures: one Prefect server and one finished run for all tests that need them."""
+"""Fixtures: one Prefect server and one finished run for all tests that need them, and small homes."""
 
 import os
 import shutil
@@ -32,12 +32,12 @@ _LONGEST += ["test_sandbox", "test_faults", "test_damage", "test_lake", "test_fu
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
-    """Begin with the files that take longest, the last of which would else be waited for."""
+    """Start the longest files first; otherwise one of them would run alone at the end."""
     items.sort(key=lambda item: _LONGEST.index(item.path.stem) if item.path.stem in _LONGEST else len(_LONGEST))
 
 
 def pytest_xdist_auto_num_workers() -> int:
-    """Work on one file more than there are cores: some tests mostly wait, as for a schedule."""
+    """Use one worker more than there are cores: some tests mostly wait, e.g. for a schedule."""
     return (os.cpu_count() or 1) + 1
 
 
@@ -48,7 +48,7 @@ def _no_home_of_the_user() -> None:
 
 @pytest.fixture(scope="session")
 def prefect_server() -> Iterator[None]:
-    """One server for the whole session; harnesses must not be nested."""
+    """One server per worker for the whole session; harnesses must not be nested."""
     with prefect_test_harness(server_startup_timeout=120):
         yield
 
@@ -117,7 +117,7 @@ def elsewhere(small_shipped: Path, tmp_path_factory: pytest.TempPathFactory) -> 
 
 @pytest.fixture
 def catalog(tmp_path: Path) -> Path:
-    """An empty catalog to give to a run."""
+    """An empty catalog for `--catalog`."""
     folder = tmp_path / "given"
     for kind in ("hardware", "models", "workloads"):
         (folder / kind).mkdir(parents=True)

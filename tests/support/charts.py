@@ -1,4 +1,4 @@
-"""Specifications of charts, drawn once for all tests of a process, and what they hold."""
+"""Chart specifications, built once per process for all tests, and what they hold."""
 
 from collections.abc import Iterator
 from typing import Any
@@ -17,7 +17,7 @@ _drawn: dict[tuple[str, str], tuple[dict[str, Any], pl.DataFrame]] = {}
 
 
 def draw(snapshot: duckdb.DuckDBPyConnection, name: str) -> tuple[dict[str, Any], pl.DataFrame]:
-    """Draw a chart, once for all tests that look at it."""
+    """Build a chart's specification, once for all tests that look at it."""
     ((_, _, file),) = snapshot.execute("pragma database_list").fetchall()
     if (file, name) not in _drawn:
         entry = find_chart(snapshot, name)
@@ -27,7 +27,7 @@ def draw(snapshot: duckdb.DuckDBPyConnection, name: str) -> tuple[dict[str, Any]
 
 
 def validate(spec: dict[str, Any]) -> None:
-    """Hold a specification against Vega-Lite's schema. Of the rows, which take most of the time, some are enough."""
+    """Check a specification against Vega-Lite's schema, with few rows, since rows take most of the time."""
     alt.LayerChart.from_dict({**spec, "data": {"values": spec["data"]["values"][:20]}}, validate=True)
 
 
@@ -60,5 +60,5 @@ OTHER_CHARTS = [
 
 
 def select_shown_marks(spec: dict[str, Any]) -> list[dict[str, Any]]:
-    """Return the points that are drawn before anyone chooses others."""
+    """Return the points that are shown before anyone chooses others."""
     return [row for row in spec["data"]["values"] if row.get("is_shown")]

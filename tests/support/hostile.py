@@ -1,4 +1,4 @@
-"""Statements that must not be answered, and a process that tries many of them, limited as that of a query is."""
+"""Statements that must be refused, and a process under the limits of a query that tries many of them."""
 
 import json
 import sys
@@ -406,6 +406,17 @@ GOOD = [
 ]
 
 
+# what the command itself is asked
+REFUSED = [
+    "select * from read_csv('/etc/passwd')", "select * from read_text('/etc/passwd')", "select * from '/etc/passwd'",
+    "select * from glob('/*')", "copy (select 1) to '/tmp/rooflines-test-out.csv'", "attach '/tmp/x.duckdb'",
+    "attach ':memory:' as m", "install httpfs", "load httpfs", "select * from read_csv('http://127.0.0.1:9/x.csv')",
+    "set memory_limit = '100GB'", "set enable_external_access = true", "pragma enable_external_access", "reset all",
+    "drop view mart.roof", "delete from core.run", "create table core.x (a int)", "export database '/tmp/x'",
+    "create secret (type s3)", "select 1; drop table core.run", "import database '/tmp/x'",
+]  # fmt: skip
+
+
 def other_blanks() -> list[str]:
     """What a parser might take for a blank."""
     spaces = [chr(code) for code in range(0x10000) if unicodedata.category(chr(code)) in {"Zs", "Zl", "Zp"}]
@@ -449,11 +460,3 @@ def main() -> None:
 
 if __name__ == "__main__":
     main()
-REFUSED = [
-    "select * from read_csv('/etc/passwd')", "select * from read_text('/etc/passwd')", "select * from '/etc/passwd'",
-    "select * from glob('/*')", "copy (select 1) to '/tmp/rooflines-test-out.csv'", "attach '/tmp/x.duckdb'",
-    "attach ':memory:' as m", "install httpfs", "load httpfs", "select * from read_csv('http://127.0.0.1:9/x.csv')",
-    "set memory_limit = '100GB'", "set enable_external_access = true", "pragma enable_external_access", "reset all",
-    "drop view mart.roof", "delete from core.run", "create table core.x (a int)", "export database '/tmp/x'",
-    "create secret (type s3)", "select 1; drop table core.run", "import database '/tmp/x'",
-]  # fmt: skip

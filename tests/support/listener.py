@@ -1,4 +1,4 @@
-"""A web server on this machine that keeps the documents that are posted to it."""
+"""A web server on this machine that keeps the JSON documents posted to it."""
 
 import json
 import threading
@@ -11,7 +11,7 @@ from typing import Any
 
 @dataclass
 class Listener:
-    """Where it is, and what came in."""
+    """Its address, and what was posted to it."""
 
     url: str
     documents: list[dict[str, Any]] = field(default_factory=list)
@@ -19,7 +19,7 @@ class Listener:
 
 @contextmanager
 def listen(status: int = 204) -> Iterator[Listener]:
-    """Listen on a free port, and answer every request with this status."""
+    """Listen on a free port and answer every request with this status."""
 
     class Handler(BaseHTTPRequestHandler):
         def do_GET(self) -> None:

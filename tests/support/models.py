@@ -1,4 +1,4 @@
-"""Models made of a few fields, as rows of core.model."""
+"""Models made from a few fields, as rows of core.model."""
 
 from typing import Any
 

@@ -1,4 +1,4 @@
-"""A server of PostgreSQL for the tests that need one."""
+"""A PostgreSQL server for the tests that need one."""
 
 import os
 import socket
@@ -15,7 +15,7 @@ WITHOUT_POSTGRESQL = "no PostgreSQL (on Debian: apt-get install postgresql)"
 
 @dataclass(frozen=True)
 class Server:
-    """A server on the loopback that trusts everybody who calls himself its user."""
+    """A server on the loopback interface that trusts anyone who gives its user's name."""
 
     port: int
     folder: Path

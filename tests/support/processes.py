@@ -1,4 +1,4 @@
-"""Processes beside a test."""
+"""Processes that run while a test does."""
 
 import os
 import signal
@@ -14,7 +14,7 @@ from tests.support.files import ROOT
 def run_beside(
     command: list[str], environment: dict[str, str], log: Path, folder: Path = ROOT
 ) -> Iterator[subprocess.Popen[bytes]]:
-    """Run a command beside the test; end it, and what it started, at last."""
+    """Run a command in the background, and end it and everything it started afterwards."""
     with (
         log.open("ab") as said,
         subprocess.Popen(
@@ -34,6 +34,6 @@ def run_beside(
 
 
 def is_running(pid: int) -> bool:
-    """Whether a process runs; one that has ended and that nobody asks after counts as ended."""
+    """Return whether a process runs; a zombie counts as ended."""
     found = subprocess.run(["ps", "-o", "stat=", "-p", str(pid)], capture_output=True, text=True, check=False)
     return not found.stdout.strip().startswith("Z") and found.stdout.strip() != ""

@@ -1,4 +1,4 @@
-"""A server on this machine that speaks as S3 does."""
+"""An S3-compatible server on this machine."""
 
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -10,11 +10,11 @@ from warehouse.engine.extensions import explain_missing_extension
 
 @contextmanager
 def serve_s3(*buckets: str) -> Iterator[str]:
-    """Start a server with these buckets, with its user in the environment; give its address."""
+    """Start a server with these buckets, put its credentials into the environment, and yield its address."""
     if reason := explain_missing_extension("httpfs", "s3"):
         pytest.skip(reason)
     pytest.importorskip("obstore", reason="the extra s3 is not installed")
-    pytest.importorskip("moto", reason="no server that speaks as S3 does is installed")
+    pytest.importorskip("moto", reason="no S3-compatible server is installed")
     import httpx  # noqa: PLC0415
     from moto.server import ThreadedMotoServer  # noqa: PLC0415
 

@@ -1,4 +1,4 @@
-"""Small sites to put in place of each other."""
+"""Small sites that replace each other."""
 
 import json
 from collections.abc import Mapping
@@ -15,7 +15,7 @@ MINE = {".git/HEAD": "ref", ".nojekyll": "", "CNAME": "roofs.example", "data/not
 
 
 def add_manifest(files: Mapping[str, str]) -> dict[str, str]:
-    """Return the files of a site with its list."""
+    """Return the files of a site together with its manifest."""
     sizes = {name: len(text) for name, text in files.items()}
     manifest = seal_manifest({"site_of": "rooflines", "inputs_sha256": files["index.html"], "sizes": sizes})
     return {**files, MANIFEST: json.dumps(manifest)}

@@ -21,14 +21,14 @@ COST = ["flops", "weight_bytes", "activation_bytes", "kv_bytes", "bytes", "inten
 
 
 def query_snapshot(home: Home, sql: str) -> list[tuple[object, ...]]:
-    """What a reader sees."""
+    """Return what a reader of the published snapshot sees."""
     with open_snapshot(home.snapshot) as connection:
         return connection.sql(sql).fetchall()
 
 
 @cache
 def read_shipped_inputs() -> Inputs:
-    """What ships, without a warehouse."""
+    """Return the shipped models, precisions and elementwise costs without a warehouse."""
     models = [make_source(path, "model") for path in sorted((SHIPPED / "models").glob("*.json"))]
     frames = {**read_kind("model", models)}
     for kind, file in (("precision", "precisions.toml"), ("elementwise", "elementwise.toml")):
@@ -37,7 +37,7 @@ def read_shipped_inputs() -> Inputs:
 
 
 def interrupt_after(after: int) -> Callable[..., Iterator[PartFile]]:
-    """A runner that is interrupted."""
+    """Return a runner that is interrupted after so many parts."""
 
     def run(work: Callable[[Part], PartFile], parts: Sequence[Part]) -> Iterator[PartFile]:
         yield from map(work, parts[:after])
