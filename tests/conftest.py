@@ -18,7 +18,7 @@ quiet_terminal()  # before Prefect is imported
 
 from prefect.testing.utilities import prefect_test_harness  # noqa: E402
 
-from tests.support.whole_runs import plain_run, small_catalog  # noqa: E402
+from tests.support.whole_runs import run_without_prefect, write_small_catalog  # noqa: E402
 
 _LONGEST = ["test_schedules", "test_refresh", "test_cli", "test_charts", "test_browser", "test_readers"]
 _LONGEST += ["test_faults", "test_lake", "test_fuzz"]
@@ -54,7 +54,7 @@ def finished(tmp_path_factory: pytest.TempPathFactory, request: pytest.FixtureRe
     home = Home((base.parent if is_worker else base) / "finished")
     with FileLock(f"{home.path}.lock"):
         if not home.snapshot.exists():
-            assert plain_run(home, draws=True).status == "succeeded"
+            assert run_without_prefect(home, draws=True).status == "succeeded"
     return home
 
 
@@ -75,14 +75,14 @@ def snapshot(finished: Home) -> Iterator[duckdb.DuckDBPyConnection]:
 @pytest.fixture(scope="module")
 def small_shipped(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A small catalog that stands in for the shipped one; tests leave it asking for a batch of 8."""
-    return small_catalog(tmp_path_factory.mktemp("catalog"))
+    return write_small_catalog(tmp_path_factory.mktemp("catalog"))
 
 
 @pytest.fixture(scope="module")
 def built(small_shipped: Path, tmp_path_factory: pytest.TempPathFactory) -> Home:
     """A home after its first run with the small catalog; tests must not write to it."""
     home = Home(tmp_path_factory.mktemp("built") / "home")
-    plain_run(home, small_shipped)
+    run_without_prefect(home, small_shipped)
     return home
 
 

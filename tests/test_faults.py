@@ -29,7 +29,7 @@ from flows.ingest.catalog import list_sources
 from tests.support.disks import fill_disk, mount_disk
 from tests.support.files import ROOT
 from tests.support.tiers import keep_fast, mark_slow
-from tests.support.whole_runs import STAGES, ask_for, content, plain_run, run_telling
+from tests.support.whole_runs import STAGES, ask_for, fingerprint_snapshot, run_and_tell, run_without_prefect
 from warehouse import snapshot
 from warehouse.checks import Rule
 from warehouse.engine.file_format import STORAGE_NUMBER, read_storage_version
@@ -46,13 +46,13 @@ _HEADER, _BLOCK = 12_288, 262_144  # bytes of a DuckDB file
 @pytest.fixture
 def home(built: Home, tmp_path: Path) -> Home:
     """A copy of that home, its files linked as a run links them."""
-    return copy_of(built, tmp_path / "home")
+    return copy_home(built, tmp_path / "home")
 
 
 @pytest.fixture(scope="module")
 def whole(built: Home) -> Fingerprints:
     """What the first run published."""
-    return content(built.snapshot)
+    return fingerprint_snapshot(built.snapshot)
 
 
 @pytest.fixture(scope="module")
@@ -61,48 +61,48 @@ def elsewhere(small_shipped: Path, tmp_path_factory: pytest.TempPathFactory) -> 
     other, home = tmp_path_factory.mktemp("other catalog"), Home(tmp_path_factory.mktemp("other"))
     shutil.copytree(small_shipped, other, dirs_exist_ok=True)
     ask_for(other, 16)
-    plain_run(home, other)
-    return content(home.snapshot)
+    run_without_prefect(home, other)
+    return fingerprint_snapshot(home.snapshot)
 
 
-def copy_of(home: Home, path: Path) -> Home:
+def copy_home(home: Home, path: Path) -> Home:
     subprocess.run(["cp", "-a", os.fsencode(home.path), os.fsencode(path)], check=True)
     return Home(path)
 
 
-def published(database: Path) -> Fingerprints:
+def fingerprint_published(database: Path) -> Fingerprints:
     """Return the content of a database, once read."""
-    return _content(database, database.stat().st_ino, database.stat().st_mtime_ns)
+    return _fingerprint(database, database.stat().st_ino, database.stat().st_mtime_ns)
 
 
 @lru_cache
-def _content(database: Path, inode: int, changed_ns: int) -> Fingerprints:
-    return content(database)
+def _fingerprint(database: Path, inode: int, changed_ns: int) -> Fingerprints:
+    return fingerprint_snapshot(database)
 
 
-def started(home: Home, small_shipped: Path) -> tuple[BaseProcess, Connection]:
+def start_run(home: Home, small_shipped: Path) -> tuple[BaseProcess, Connection]:
     """Start a run in a process that has loaded everything and done nothing."""
     spare = multiprocessing.get_context("forkserver")
     spare.set_forkserver_preload(["flows.orchestrate.refresh", "scipy.optimize", "pytest"])
     telling, told = spare.Pipe(duplex=False)
-    process = spare.Process(target=run_telling, args=(home.path, small_shipped, told), daemon=True)
+    process = spare.Process(target=run_and_tell, args=(home.path, small_shipped, told), daemon=True)
     process.start()
     told.close()
     return process, telling
 
 
-def durations(home: Home, small_shipped: Path) -> dict[str, float]:
+def time_stages(home: Home, small_shipped: Path) -> dict[str, float]:
     """Return how long each stage of a run takes."""
-    process, telling = started(home, small_shipped)
+    process, telling = start_run(home, small_shipped)
     begun = {telling.recv(): time.monotonic() for _ in (*STAGES, "end")}
     process.join()
     ends = [*begun.values()][1:]
     return {stage: end - begun[stage] for stage, end in zip(STAGES, ends, strict=True)}
 
 
-def killed(home: Home, small_shipped: Path, stage: str, after_s: float) -> str:
+def kill_run(home: Home, small_shipped: Path, stage: str, after_s: float) -> str:
     """Start a run, kill it so long after it began a stage, and return the one that it was in."""
-    process, telling = started(home, small_shipped)
+    process, telling = start_run(home, small_shipped)
     reached: list[str] = [telling.recv()]
     while reached[-1] != stage:
         reached.append(telling.recv())
@@ -123,10 +123,10 @@ def kill_often(
     """Kill runs that go from one state to the other, and return in which stages they were hit."""
     hits = Counter[str]()
     for stage, after_s in kills:
-        ask_for(catalog, 16 if published(home.snapshot) == states[0] else 8)
-        hits[killed(home, catalog, stage, after_s)] += 1
-        assert published(home.snapshot) in states
-        assert all(published(kept) in states for kept in snapshot.list_snapshots(home))
+        ask_for(catalog, 16 if fingerprint_published(home.snapshot) == states[0] else 8)
+        hits[kill_run(home, catalog, stage, after_s)] += 1
+        assert fingerprint_published(home.snapshot) in states
+        assert all(fingerprint_published(kept) in states for kept in snapshot.list_snapshots(home))
         assert read_inputs_digest(home.site) is not None
     ask_for(catalog, 8)
     return hits
@@ -145,10 +145,10 @@ def test_kills_lose_nothing(
 
     Two homes are tried beside each other.
     """
-    homes = [copy_of(built, tmp_path / name) for name in ("one", "other")]
+    homes = [copy_home(built, tmp_path / name) for name in ("one", "other")]
     catalogs = [shutil.copytree(small_shipped, tmp_path / f"catalog of {home.path.name}") for home in homes]
     ask_for(catalogs[0], 16)
-    lasts, chance = durations(copy_of(built, tmp_path / "timed"), catalogs[0]), random.Random(50)
+    lasts, chance = time_stages(copy_home(built, tmp_path / "timed"), catalogs[0]), random.Random(50)
     kills = [(stage, chance.random() * lasts[stage]) for stage in stages]
     with ThreadPoolExecutor() as lanes:
         arguments = (homes, catalogs, [(whole, elsewhere)] * 2, (kills[::2], kills[1::2]))
@@ -156,8 +156,8 @@ def test_kills_lose_nothing(
     print(f"kills by stage: {dict(hits)}")
     assert len(stages) <= len(STAGES) or set(STAGES) <= set(hits)
     for home, catalog in zip(homes, catalogs, strict=True):
-        plain_run(home, catalog)
-        assert content(home.snapshot) == whole
+        run_without_prefect(home, catalog)
+        assert fingerprint_snapshot(home.snapshot) == whole
         left = {"build.duckdb", "rooflines.duckdb", "run.lock", "site", "snapshots", "stage"}
         assert {path.name for path in home.path.iterdir()} == left
         with snapshot.open_snapshot(home.snapshot) as connection:
@@ -170,10 +170,10 @@ def small_disk(built: Home, tmp_path: Path) -> Iterator[Home]:
     """A home on a disk of its own."""
     size = sum(path.stat().st_blocks * 512 for path in built.path.rglob("*")) + 30_000_000
     with mount_disk(tmp_path / "disk", size) as place:
-        yield copy_of(built, place / "home")
+        yield copy_home(built, place / "home")
 
 
-def filling(disk: Path, full_from: str) -> Callable[[str], None]:
+def fill_from(disk: Path, full_from: str) -> Callable[[str], None]:
     """Fill a disk when a stage begins."""
 
     def begins(stage: str) -> None:
@@ -189,15 +189,15 @@ def test_a_full_disk(small_disk: Home, small_shipped: Path, whole: Fingerprints,
     disk, before = small_disk.path.parent, {path.name for path in small_disk.path.iterdir()}
     for full_from in ("run", "stage_inputs", "stage_tables", "load", "write_snapshot", "draw_site"):
         with pytest.raises(RunError, match=r"no space on the disk: .*; free some, then run again") as raised:
-            plain_run(small_disk, small_shipped, filling(disk, full_from))
+            run_without_prefect(small_disk, small_shipped, fill_from(disk, full_from))
         assert one_line(raised.value) == str(raised.value)
-        assert content(small_disk.snapshot) == whole, full_from
+        assert fingerprint_snapshot(small_disk.snapshot) == whole, full_from
         assert {path.name for path in small_disk.path.iterdir()} - {"build.duckdb.wal"} == before
         (disk / "filler").unlink()
-    plain_run(small_disk, small_shipped, filling(disk, "promote"))  # all is there already
+    run_without_prefect(small_disk, small_shipped, fill_from(disk, "promote"))  # all is there already
     (disk / "filler").unlink()
-    assert content(small_disk.snapshot) == elsewhere
-    assert plain_run(small_disk, small_shipped).status == "unchanged"
+    assert fingerprint_snapshot(small_disk.snapshot) == elsewhere
+    assert run_without_prefect(small_disk, small_shipped).status == "unchanged"
     ask_for(small_shipped, 8)
 
 
@@ -217,8 +217,8 @@ def test_a_disk_that_can_only_be_read(small_disk: Home, small_shipped: Path, who
     disk = small_disk.path.parent
     subprocess.run(["mount", "-o", "remount,ro", str(disk)], check=True)
     with pytest.raises(InputError, match="Read-only file system; expected a folder that can be written"):
-        plain_run(small_disk, small_shipped)
-    assert content(small_disk.snapshot) == whole
+        run_without_prefect(small_disk, small_shipped)
+    assert fingerprint_snapshot(small_disk.snapshot) == whole
     ask_for(small_shipped, 8)
 
 
@@ -238,13 +238,13 @@ def test_what_is_said_of_disks(error: Exception, kind: type) -> None:
     assert isinstance(explain_disk_error(error), kind)
 
 
-def as_somebody(home: Path, small_shipped: Path, said: Connection) -> None:
+def run_as_somebody(home: Path, small_shipped: Path, said: Connection) -> None:
     """Run as a user who may do nothing, and tell how it ended."""
     os.setgroups([])
     os.setgid(65534)
     os.setuid(65534)
     try:
-        plain_run(Home(home), small_shipped)
+        run_without_prefect(Home(home), small_shipped)
     except (InputError, RunError) as error:
         said.send(((InputError if isinstance(error, InputError) else RunError).__name__, str(error)))
     except BaseException as error:
@@ -262,14 +262,14 @@ def test_lost_permissions(built: Home, small_shipped: Path, whole: Fingerprints)
         shutil.copytree(small_shipped, catalog)
         ask_for(catalog, 16)
         for lost, mode in (("", 0o555), ("build.duckdb", 0o444), ("snapshots", 0o555), ("catalog/hardware", 0o000)):
-            home = copy_of(built, Path(folder) / (lost.replace("/", " ") or "home"))
+            home = copy_home(built, Path(folder) / (lost.replace("/", " ") or "home"))
             (home.catalog / "hardware").mkdir(parents=True)
             for path in (home.path, *home.path.rglob("*")):
                 os.chown(path, 65534, 65534)
             (home.path / lost).chmod(mode)
             spare = multiprocessing.get_context("forkserver")
             hears, said = spare.Pipe(duplex=False)
-            process = spare.Process(target=as_somebody, args=(home.path, catalog, said))
+            process = spare.Process(target=run_as_somebody, args=(home.path, catalog, said))
             process.start()
             kind, message = hears.recv()
             process.join()
@@ -277,7 +277,7 @@ def test_lost_permissions(built: Home, small_shipped: Path, whole: Fingerprints)
             assert "Permission denied" in message
             assert "expected a" in message
             assert one_line(message) == message
-            assert content(home.snapshot) == whole
+            assert fingerprint_snapshot(home.snapshot) == whole
 
 
 def cut(path: Path) -> None:
@@ -303,45 +303,47 @@ def spoil(block: int) -> Callable[[Path], None]:
     return change
 
 
-def in_the_way(path: Path) -> None:
+def put_in_the_way(path: Path) -> None:
     path.unlink()
     path.mkdir()
 
 
-def pipe(path: Path) -> None:
+def replace_by_pipe(path: Path) -> None:
     path.unlink()
     os.mkfifo(path)
 
 
-def log_of_another(path: Path) -> None:
+def add_foreign_log(path: Path) -> None:
     path.with_name(f"{path.name}.wal").write_bytes(random.Random(9).randbytes(5000))
 
 
-def runs_until_published(home: Home, small_shipped: Path) -> int:
+def count_runs_until_published(home: Home, small_shipped: Path) -> int:
     """Return how many runs it took; one that fails says to run again."""
     try:
-        plain_run(home, small_shipped)
+        run_without_prefect(home, small_shipped)
     except RunError as error:
         said = str(error)
     else:
         return 1
     assert "run again" in said
-    plain_run(home, small_shipped)
+    run_without_prefect(home, small_shipped)
     return 2
 
 
 DAMAGES = [cut, overwrite, spoil(4)]
 
 
-@pytest.mark.parametrize("damage", keep_fast(3, [cut, in_the_way, log_of_another, *DAMAGES[1:], spoil(9), pipe]))
+@pytest.mark.parametrize(
+    "damage", keep_fast(3, [cut, put_in_the_way, add_foreign_log, *DAMAGES[1:], spoil(9), replace_by_pipe])
+)
 def test_a_damaged_build_database(
     damage: Callable[[Path], None], home: Home, small_shipped: Path, whole: Fingerprints, elsewhere: Fingerprints
 ) -> None:
     damage(home.build)
     ask_for(small_shipped, 16)
-    assert runs_until_published(home, small_shipped) <= 2
+    assert count_runs_until_published(home, small_shipped) <= 2
     ask_for(small_shipped, 8)
-    assert content(home.snapshot) == elsewhere
+    assert fingerprint_snapshot(home.snapshot) == elsewhere
     with snapshot.open_snapshot(home.snapshot) as connection:  # the history goes on
         assert connection.execute("select count(*) from core.run where status = 'succeeded'").fetchall()[0] == (2,)
 
@@ -351,19 +353,19 @@ def test_a_damaged_snapshot_is_published_anew(
     damage: Callable[[Path], None], home: Home, small_shipped: Path, whole: Fingerprints
 ) -> None:
     damage(home.snapshot)
-    plain_run(home, small_shipped)
-    assert content(home.snapshot) == whole
-    assert all(content(kept) == whole for kept in snapshot.list_snapshots(home))
+    run_without_prefect(home, small_shipped)
+    assert fingerprint_snapshot(home.snapshot) == whole
+    assert all(fingerprint_snapshot(kept) == whole for kept in snapshot.list_snapshots(home))
 
 
 def test_nothing_is_left_but_a_snapshot_that_was_kept(home: Home, small_shipped: Path, whole: Fingerprints) -> None:
     ask_for(small_shipped, 16)
-    plain_run(home, small_shipped)
+    run_without_prefect(home, small_shipped)
     ask_for(small_shipped, 8)
     for path in (home.build, home.snapshot):
         overwrite(path)  # the newest that is kept is the same file
-    plain_run(home, small_shipped)
-    assert content(home.snapshot) == whole
+    run_without_prefect(home, small_shipped)
+    assert fingerprint_snapshot(home.snapshot) == whole
     with snapshot.open_snapshot(home.snapshot) as connection:
         assert connection.execute("select count(*) from core.run").fetchall()[0] == (2,)
 
@@ -371,8 +373,8 @@ def test_nothing_is_left_but_a_snapshot_that_was_kept(home: Home, small_shipped:
 def test_nothing_is_left(home: Home, small_shipped: Path, whole: Fingerprints) -> None:
     for path in (home.build, home.snapshot, *home.stage.iterdir()):
         overwrite(path)
-    assert runs_until_published(home, small_shipped) <= 2
-    assert content(home.snapshot) == whole
+    assert count_runs_until_published(home, small_shipped) <= 2
+    assert fingerprint_snapshot(home.snapshot) == whole
 
 
 @pytest.mark.parametrize("lost", ["charts/*/*.svg", "data/mart.roof.parquet", "index.html", "*.*"])
@@ -383,7 +385,7 @@ def test_a_damaged_site_is_mended(lost: str, home: Home, small_shipped: Path) ->
             path.unlink()
             if lost != "*.*":
                 path.touch()
-    assert plain_run(home, small_shipped).status == "succeeded"
+    assert run_without_prefect(home, small_shipped).status == "succeeded"
     after = {path: path.read_bytes() for path in home.site.rglob("*.*") if path.is_file()}
     assert after.keys() == before.keys()
     assert {path.suffix for path in after if after[path] != before[path]} <= {".html", ".parquet", ".json"}  # this run
@@ -395,8 +397,8 @@ def test_a_staged_file_that_was_cut_short_is_made_again(home: Home, small_shippe
     staged.write_bytes(staged.read_bytes()[:1000])
     home.snapshot.unlink()
     home.build.unlink()
-    assert plain_run(home, small_shipped).status == "succeeded"
-    assert content(home.snapshot) == whole
+    assert run_without_prefect(home, small_shipped).status == "succeeded"
+    assert fingerprint_snapshot(home.snapshot) == whole
 
 
 def test_a_rule_that_does_not_hold_stops_the_run(
@@ -406,9 +408,9 @@ def test_a_rule_that_does_not_hold_stops_the_run(
     monkeypatch.setattr("flows.run.run_checks", lambda _: found)
     ask_for(small_shipped, 16)
     with pytest.raises(RunError, match=r"1 of 2 rules do not hold.*duplicate_key \(2 rows, e.g. object core.hardware"):
-        plain_run(home, small_shipped)
+        run_without_prefect(home, small_shipped)
     ask_for(small_shipped, 8)
-    assert content(home.snapshot) == whole
+    assert fingerprint_snapshot(home.snapshot) == whole
 
 
 @pytest.mark.parametrize("name", keep_fast(1, ["build", "rooflines"]))
@@ -418,12 +420,12 @@ def test_tables_that_were_edited(name: str, home: Home, small_shipped: Path, who
     with duckdb.connect(str(home.path / f"{name}.duckdb")) as connection:
         for edit in edits:
             connection.execute(edit)
-    assert plain_run(home, small_shipped).status == "succeeded"
-    assert content(home.snapshot) == whole
-    assert plain_run(home, small_shipped).status == "unchanged"
+    assert run_without_prefect(home, small_shipped).status == "succeeded"
+    assert fingerprint_snapshot(home.snapshot) == whole
+    assert run_without_prefect(home, small_shipped).status == "unchanged"
 
 
-def later_migration(database: Path) -> None:
+def add_later_migration(database: Path) -> None:
     with duckdb.connect(str(database)) as connection:
         connection.execute("insert into core.schema_migration values (999, '999_later.sql', now(), repeat('0', 64))")
 
@@ -436,7 +438,7 @@ def test_a_home_of_an_earlier_version_is_made_anew(
     mine.write_text(
         (small_shipped / "hardware" / "a40.toml").read_text("utf-8").replace('"a40"', '"mine"').replace('"A40"', '"M"')
     )
-    whole = content(home.snapshot)
+    whole = fingerprint_snapshot(home.snapshot)
     for database in (home.build, home.snapshot):
         with duckdb.connect(str(database)) as connection:
             connection.execute("drop table core.run_left_out cascade")
@@ -445,7 +447,7 @@ def test_a_home_of_an_earlier_version_is_made_anew(
     with open_snapshot(home.snapshot) as connection, pytest.raises(InputError, match="`rooflines run` renews it"):
         refuse_earlier_version(connection)
     caplog.clear()
-    assert plain_run(home, small_shipped).status == "succeeded"
+    assert run_without_prefect(home, small_shipped).status == "succeeded"
     assert [line for line in caplog.messages if "earlier" in line] == [
         "build.duckdb was made by an earlier version; rebuilt from the catalog"
     ]
@@ -454,11 +456,11 @@ def test_a_home_of_an_earlier_version_is_made_anew(
         assert fetch_column(connection, "select hardware_id from core.hardware order by 1") == ["a40", "mine"]
         assert len(fetch_column(connection, "select run_id from mart.run_history")) == 2
     mine.unlink()
-    assert plain_run(home, small_shipped).status == "succeeded"
-    assert content(home.snapshot) == whole
+    assert run_without_prefect(home, small_shipped).status == "succeeded"
+    assert fingerprint_snapshot(home.snapshot) == whole
 
 
-def later_duckdb(database: Path) -> None:
+def claim_later_duckdb(database: Path) -> None:
     """Say of a database that a later version of DuckDB wrote it: bytes 12 to 20, and a checksum before them."""
     bytes_ = bytearray(database.read_bytes())
     bytes_[12] = 250
@@ -471,7 +473,7 @@ def later_duckdb(database: Path) -> None:
 
 
 @pytest.mark.parametrize("name", ["build", "rooflines"])
-@pytest.mark.parametrize("later", [later_migration, later_duckdb])
+@pytest.mark.parametrize("later", [add_later_migration, claim_later_duckdb])
 def test_databases_of_later_versions_are_left_alone(
     later: Callable[[Path], None], name: str, home: Home, small_shipped: Path
 ) -> None:
@@ -480,13 +482,13 @@ def test_databases_of_later_versions_are_left_alone(
     before = database.read_bytes()
     ask_for(small_shipped, 16)
     with pytest.raises(InputError, match=r"by a later version .*pip install --upgrade rooflines") as raised:
-        plain_run(home, small_shipped)
+        run_without_prefect(home, small_shipped)
     assert str(database) in str(raised.value)
     assert database.read_bytes() == before
     ask_for(small_shipped, 8)
 
 
-@pytest.mark.parametrize("later", [later_migration, later_duckdb])
+@pytest.mark.parametrize("later", [add_later_migration, claim_later_duckdb])
 def test_a_whole_home_of_a_later_version_is_left_alone(
     later: Callable[[Path], None], home: Home, small_shipped: Path
 ) -> None:
@@ -498,7 +500,7 @@ def test_a_whole_home_of_a_later_version_is_left_alone(
         later(database)
     before = {database: database.read_bytes() for database in databases}
     with pytest.raises(InputError, match="by a later version"):
-        plain_run(home, small_shipped)
+        run_without_prefect(home, small_shipped)
     assert {database: database.read_bytes() for database in databases} == before
 
 
@@ -506,11 +508,11 @@ def test_a_kept_snapshot_of_a_later_version_is_left_alone(home: Home, small_ship
     (kept,) = home.snapshots.iterdir()
     shutil.copyfile(kept, f"{kept}.copy")
     Path(f"{kept}.copy").replace(kept)
-    later_duckdb(kept)
+    claim_later_duckdb(kept)
     overwrite(home.snapshot)
     before = kept.read_bytes()
     with pytest.raises(InputError, match="by a later version"):
-        plain_run(home, small_shipped)
+        run_without_prefect(home, small_shipped)
     assert kept.read_bytes() == before
 
 
@@ -528,7 +530,7 @@ def test_a_build_database_that_another_process_has_open_stays(home: Home, small_
         assert other.stdout
         other.stdout.readline()
         with pytest.raises(RunError, match="another process has it open"):
-            plain_run(home, small_shipped)
+            run_without_prefect(home, small_shipped)
         other.communicate()
     assert not home.build.with_suffix(".broken").exists()
 
@@ -538,14 +540,14 @@ def test_a_clock_that_jumps_back(home: Home, small_shipped: Path) -> None:
     ask_for(small_shipped, 16)
     with mock.patch("flows.run.datetime") as clock:
         clock.now.return_value = datetime.now(UTC) - timedelta(days=400)
-        last = plain_run(home, small_shipped).run_id
+        last = run_without_prefect(home, small_shipped).run_id
     ask_for(small_shipped, 8)
     kept = [path.stem for path in snapshot.list_snapshots(home)]
     assert kept[0] == last == min(kept)
     assert len(kept) == 2
 
 
-def entry(home: Home) -> Path:
+def prepare_entry(home: Home) -> Path:
     """Return the place of a device in the home's catalog."""
     (home.catalog / "hardware").mkdir(parents=True)
     return home.catalog / "hardware" / "mine.toml"
@@ -578,7 +580,7 @@ STRANGE_ENTRIES: dict[str, Callable[[Path], object]] = {
 @pytest.mark.parametrize("what", STRANGE_ENTRIES)
 def test_what_is_no_file_of_a_catalog(what: str, tmp_path: Path) -> None:
     home = Home(tmp_path / "home")
-    STRANGE_ENTRIES[what](entry(home))
+    STRANGE_ENTRIES[what](prepare_entry(home))
     with pytest.raises(InputError) as raised:
         list_sources(home)
     message = str(raised.value)
@@ -588,10 +590,10 @@ def test_what_is_no_file_of_a_catalog(what: str, tmp_path: Path) -> None:
 
 
 def test_bytes_that_are_no_text(home: Home, small_shipped: Path, whole: Fingerprints) -> None:
-    entry(home).write_bytes(b'hardware_id = "\xff"')
+    prepare_entry(home).write_bytes(b'hardware_id = "\xff"')
     with pytest.raises(InputError, match="byte 15 is not UTF-8"):
-        plain_run(home, small_shipped)
-    assert content(home.snapshot) == whole
+        run_without_prefect(home, small_shipped)
+    assert fingerprint_snapshot(home.snapshot) == whole
 
 
 @pytest.mark.parametrize("name", ["catalog", "snapshots", "stage", "site", "sweeps", "incoming"])
@@ -599,9 +601,9 @@ def test_a_file_for_a_folder(name: str, home: Home, small_shipped: Path, whole: 
     shutil.rmtree(home.path / name, ignore_errors=True)
     (home.path / name).write_text("in the way")
     with pytest.raises(InputError, match=rf"/{name}.*expected a folder"):
-        plain_run(home, small_shipped)
+        run_without_prefect(home, small_shipped)
     assert (home.path / name).read_text() == "in the way"
-    assert content(home.snapshot) == whole
+    assert fingerprint_snapshot(home.snapshot) == whole
 
 
 @pytest.mark.parametrize("name", ["rooflines.duckdb", "build.duckdb.wal"])
@@ -609,7 +611,7 @@ def test_a_pipe_for_a_file(name: str, home: Home, small_shipped: Path) -> None:
     (home.path / name).unlink(missing_ok=True)
     os.mkfifo(home.path / name)
     with pytest.raises(InputError, match=f"{name}: expected a file; move away what is there"):
-        plain_run(home, small_shipped)
+        run_without_prefect(home, small_shipped)
 
 
 def test_what_a_cut_off_run_left_is_taken_away(home: Home, small_shipped: Path) -> None:
@@ -623,7 +625,7 @@ def test_what_a_cut_off_run_left_is_taken_away(home: Home, small_shipped: Path) 
     (draft,) = home.path.glob(".rooflines-site-*")
     before = {path.name for path in home.path.iterdir()}
     ask_for(small_shipped, 16)
-    assert plain_run(home, small_shipped).status == "succeeded"
+    assert run_without_prefect(home, small_shipped).status == "succeeded"
     ask_for(small_shipped, 8)
     assert {path.name for path in home.path.iterdir()} == before - {".ingest-abc", "rooflines.candidate", draft.name}
     assert {path.suffix for path in home.snapshots.iterdir()} == {".duckdb"}
@@ -641,8 +643,8 @@ def test_links_for_home_and_site(home: Home, small_shipped: Path, elsewhere: Fin
     linked.path.symlink_to(home.path)
     for batch_size, expected in ((16, elsewhere), (8, whole)):
         ask_for(small_shipped, batch_size)
-        assert plain_run(linked, small_shipped).status == "succeeded"
-        assert content(home.snapshot) == expected
+        assert run_without_prefect(linked, small_shipped).status == "succeeded"
+        assert fingerprint_snapshot(home.snapshot) == expected
         assert (home.path / "site").is_symlink()
         assert read_inputs_digest(public) == read_inputs_digest(linked.site) is not None
     assert (public / "data" / "notes.md").read_text() == "mine"
@@ -656,10 +658,10 @@ def test_links_for_home_and_site(home: Home, small_shipped: Path, elsewhere: Fin
 def test_odd_paths(built: Home, small_shipped: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     """A run with a catalog, questions, sweeps here and elsewhere, and what is written go by any name."""
     name = 'it\'s "a" #1 %41 [x]* $HOME {y};\n 屋顶 📈 בית'
-    home, given, out = copy_of(built, tmp_path / name), tmp_path / f"given {name}", tmp_path / f"out? {name}"
+    home, given, out = copy_home(built, tmp_path / name), tmp_path / f"given {name}", tmp_path / f"out? {name}"
     shutil.copytree(small_shipped / "workloads", given / "workloads")
     ask_for(given, 16)
-    assert plain_run(home, small_shipped, given=given).status == "succeeded"
+    assert run_without_prefect(home, small_shipped, given=given).status == "succeeded"
 
     def rooflines(*arguments: str) -> str:
         assert run_command([*arguments, "--home", str(home.path)]) == 0, capsys.readouterr().err
@@ -673,7 +675,7 @@ def test_odd_paths(built: Home, small_shipped: Path, tmp_path: Path, capsys: pyt
     rooflines("query", counts, "--format", "csv", "--out", str(out / f"{name[:9]}.csv"))
     lines = (out / f"{name[:9]}.csv").read_text("utf-8").splitlines()
     assert [line.split(",")[0] for line in lines[1:]] == ["inside", "outside"]
-    assert plain_run(home, small_shipped).status == "succeeded"
+    assert run_without_prefect(home, small_shipped).status == "succeeded"
     assert rooflines("query", counts, "--format", "csv").splitlines() == lines
     rooflines("chart", "device-a40", "--out", str(out / f"{name[:9]}.json"))
     rooflines("publish", "--out", str(out / "site"))
@@ -708,4 +710,4 @@ def test_two_homes_at_once(small_shipped: Path, tmp_path: Path) -> None:
         said, complained = run.communicate(timeout=240)
         assert (run.returncode, complained) == (0, "")
         assert said.startswith("published 1 devices")
-    assert content(homes[0].snapshot) == content(homes[1].snapshot)
+    assert fingerprint_snapshot(homes[0].snapshot) == fingerprint_snapshot(homes[1].snapshot)
