@@ -16,7 +16,7 @@ import polars as pl
 
 from flows.ingest.catalog import SHIPPED
 from flows.ingest.user_catalog import add_files
-from tests.support.whole_runs import plain_run, small_catalog
+from tests.support.whole_runs import run_without_prefect, write_small_catalog
 from warehouse.home import Home
 from warehouse.polars_frames import read_frame
 from warehouse.snapshot import open_snapshot
@@ -64,10 +64,10 @@ def _errors(profiles: list[_Profile]) -> pl.DataFrame:
             copy.parent.mkdir()
             shutil.copyfile(profile.path, copy)
             add_files(home, "vidur", [str(copy)], hardware_id=profile.hardware_id, model_id=profile.model)
-        small_catalog(catalog)
+        write_small_catalog(catalog)
         shutil.copyfile(SHIPPED / "calibrations.toml", catalog / "calibrations.toml")
         shutil.copytree(SHIPPED / "hardware", catalog / "hardware", dirs_exist_ok=True)
-        plain_run(home, shipped=catalog)
+        run_without_prefect(home, shipped=catalog)
         with open_snapshot(home.snapshot) as connection:
             errors = read_frame(connection, "select * from mart.prediction_error").rename({"kind": "op_kind"})
             fits = read_frame(connection, "select * from core.calibration").select(*_KEY, "origin", "holdout_mape")

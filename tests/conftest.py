@@ -12,16 +12,23 @@ from filelock import FileLock
 from flows.ingest.catalog import SHIPPED
 from flows.orchestrate.settings import quiet_terminal
 from warehouse.home import Home
+from warehouse.load import Fingerprints
 from warehouse.snapshot import open_snapshot
 
 quiet_terminal()  # before Prefect is imported
 
 from prefect.testing.utilities import prefect_test_harness  # noqa: E402
 
-from tests.support.whole_runs import plain_run, small_catalog  # noqa: E402
+from tests.support.whole_runs import (  # noqa: E402
+    ask_for,
+    copy_home,
+    fingerprint_snapshot,
+    run_without_prefect,
+    write_small_catalog,
+)
 
-_LONGEST = ["test_schedules", "test_refresh", "test_cli", "test_charts", "test_browser", "test_readers"]
-_LONGEST += ["test_faults", "test_lake", "test_fuzz"]
+_LONGEST = ["test_schedules", "test_refresh", "test_cli", "test_charts", "test_browser", "test_snapshots"]
+_LONGEST += ["test_sandbox", "test_faults", "test_damage", "test_lake", "test_fuzz"]
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
@@ -54,7 +61,7 @@ def finished(tmp_path_factory: pytest.TempPathFactory, request: pytest.FixtureRe
     home = Home((base.parent if is_worker else base) / "finished")
     with FileLock(f"{home.path}.lock"):
         if not home.snapshot.exists():
-            assert plain_run(home, draws=True).status == "succeeded"
+            assert run_without_prefect(home, draws=True).status == "succeeded"
     return home
 
 
@@ -75,15 +82,37 @@ def snapshot(finished: Home) -> Iterator[duckdb.DuckDBPyConnection]:
 @pytest.fixture(scope="module")
 def small_shipped(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A small catalog that stands in for the shipped one; tests leave it asking for a batch of 8."""
-    return small_catalog(tmp_path_factory.mktemp("catalog"))
+    return write_small_catalog(tmp_path_factory.mktemp("catalog"))
 
 
 @pytest.fixture(scope="module")
 def built(small_shipped: Path, tmp_path_factory: pytest.TempPathFactory) -> Home:
     """A home after its first run with the small catalog; tests must not write to it."""
     home = Home(tmp_path_factory.mktemp("built") / "home")
-    plain_run(home, small_shipped)
+    run_without_prefect(home, small_shipped)
     return home
+
+
+@pytest.fixture
+def small_home(built: Home, tmp_path: Path) -> Home:
+    """A copy of that home that a test may change."""
+    return copy_home(built, tmp_path / "home")
+
+
+@pytest.fixture(scope="module")
+def whole(built: Home) -> Fingerprints:
+    """What the first run published."""
+    return fingerprint_snapshot(built.snapshot)
+
+
+@pytest.fixture(scope="module")
+def elsewhere(small_shipped: Path, tmp_path_factory: pytest.TempPathFactory) -> Fingerprints:
+    """What a run publishes that asks for another batch."""
+    other, home = tmp_path_factory.mktemp("other catalog"), Home(tmp_path_factory.mktemp("other"))
+    shutil.copytree(small_shipped, other, dirs_exist_ok=True)
+    ask_for(other, 16)
+    run_without_prefect(home, other)
+    return fingerprint_snapshot(home.snapshot)
 
 
 @pytest.fixture

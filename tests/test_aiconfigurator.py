@@ -13,13 +13,13 @@ from warehouse.errors import InputError
 from warehouse.home import Home
 
 
-def table(folder: Path, *rows: dict[str, Any], name: str = "gemm_perf.parquet") -> Path:
+def write_table(folder: Path, *rows: dict[str, Any], name: str = "gemm_perf.parquet") -> Path:
     folder.mkdir(parents=True, exist_ok=True)
     pl.DataFrame(list(rows)).write_parquet(folder / name)
     return folder / name
 
 
-def read(path: Path) -> dict[str, Any]:
+def read_table(path: Path) -> dict[str, Any]:
     return read_aiconfigurator(make_source(path, "measurement"), "h100-sxm", None).collect().row(0, named=True)
 
 
@@ -28,7 +28,7 @@ def read(path: Path) -> dict[str, Any]:
     [("bfloat16", "bf16", 2, 2), ("fp8_block", "fp8", 1, 1), ("nvfp4", "fp4", 0.5, 0.5), ("int4_wo", "fp16", 0.5, 2)],
 )
 def test_products(tmp_path: Path, gemm_dtype: str, dtype: str, weight: float, activation: float) -> None:
-    row = read(table(tmp_path, {**PRODUCT, "gemm_dtype": gemm_dtype}))
+    row = read_table(write_table(tmp_path, {**PRODUCT, "gemm_dtype": gemm_dtype}))
     assert (row["dtype"], row["kind"], row["m"], row["k"], row["n"]) == (dtype, "linear", 16, 1024, 4096)
     assert row["flops"] == 2 * 16 * 1024 * 4096
     assert row["bytes"] == weight * 1024 * 4096 + activation * 16 * (1024 + 4096)
@@ -47,7 +47,7 @@ def test_products(tmp_path: Path, gemm_dtype: str, dtype: str, weight: float, ac
     ],
 )
 def test_attention_of_a_prompt(tmp_path: Path, changes: dict[str, int], attended: int, cached: int) -> None:
-    row = read(table(tmp_path, {**ATTENTION, **changes}))
+    row = read_table(write_table(tmp_path, {**ATTENTION, **changes}))
     assert row["phase"] == "prefill"
     assert (row["query_length"], row["sequence_length"]) == (512, 512 + changes.get("step", 0))
     assert row["flops"] == 4 * 2 * 32 * 128 * attended
@@ -57,7 +57,7 @@ def test_attention_of_a_prompt(tmp_path: Path, changes: dict[str, int], attended
 def test_attention_of_a_token_reads_the_cache_in_its_own_width(tmp_path: Path) -> None:
     decode = {**ATTENTION, "op_name": "generation_attention", "isl": 1, "step": 1023, "kv_cache_dtype": "fp8"}
     del decode["window_size"]  # older tables have none
-    row = read(table(tmp_path, decode))
+    row = read_table(write_table(tmp_path, decode))
     assert (row["phase"], row["query_length"], row["sequence_length"]) == ("decode", 1, 1024)
     assert row["flops"] == 4 * 2 * 32 * 128 * 1024
     assert row["bytes"] == 2 * (2 * 2 * 32 * 128) + 2 * 2 * 8 * 1024 * 128
@@ -66,10 +66,10 @@ def test_attention_of_a_token_reads_the_cache_in_its_own_width(tmp_path: Path) -
 def test_a_folder_of_tables_enters_the_catalog(tmp_path: Path) -> None:
     home = Home(tmp_path / "home")
     tables = tmp_path / "systems" / "data"
-    table(tables / "h100_sxm" / "gemm", PRODUCT, {**PRODUCT, "m": 32})
-    table(tables / "h200_sxm" / "gemm", {**PRODUCT, "device": "NVIDIA H200"})
-    table(tables / "h100_sxm" / "attention", ATTENTION, name="context_attention_perf.parquet")
-    table(tables / "h100_sxm" / "moe", {"framework": "TRTLLM"}, name="moe_perf.parquet")
+    write_table(tables / "h100_sxm" / "gemm", PRODUCT, {**PRODUCT, "m": 32})
+    write_table(tables / "h200_sxm" / "gemm", {**PRODUCT, "device": "NVIDIA H200"})
+    write_table(tables / "h100_sxm" / "attention", ATTENTION, name="context_attention_perf.parquet")
+    write_table(tables / "h100_sxm" / "moe", {"framework": "TRTLLM"}, name="moe_perf.parquet")
     added = {entry.path.name for entry in add_files(home, "aiconfigurator", [str(tables)])}
     assert added == {
         "aiconfigurator-h100-sxm-gemm-trtllm-1.2.0.parquet",
@@ -96,7 +96,7 @@ def test_a_folder_of_tables_enters_the_catalog(tmp_path: Path) -> None:
     ],
 )
 def test_a_wrong_table_adds_nothing(tmp_path: Path, row: dict[str, Any], names: list[str]) -> None:
-    home, path = Home(tmp_path / "home"), table(tmp_path, row)
+    home, path = Home(tmp_path / "home"), write_table(tmp_path, row)
     assert_refused(lambda: add_files(home, "aiconfigurator", [str(path)]), names=["gemm_perf.parquet", *names])
     assert not home.catalog.exists()
 

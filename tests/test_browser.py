@@ -162,7 +162,7 @@ def server(browser: Browser, served: str) -> Iterator[Visitor]:
     yield from visit(browser, served)
 
 
-def broken_pictures(page: Page) -> list[str]:
+def find_broken_pictures(page: Page) -> list[str]:
     """Return the pictures that do not load, with those further down."""
     script = """() => Promise.all([...document.images].map((image) => {
         image.loading = "eager";
@@ -171,29 +171,29 @@ def broken_pictures(page: Page) -> list[str]:
     return [picture for picture in page.evaluate(script) if picture]
 
 
-def missing_targets(page: Page) -> list[str]:
+def find_missing_targets(page: Page) -> list[str]:
     """Return the links of a page from disk whose file is not there."""
     script = "links => links.filter((link) => link.protocol === 'file:').map((link) => link.pathname)"
     links: list[str] = page.eval_on_selector_all("a[href]", script)
     return [link for link in set(links) if not Path(unquote(link)).is_file()]
 
 
-def shown_cards(page: Page) -> set[str]:
+def list_shown_cards(page: Page) -> set[str]:
     """Return the names of the charts whose cards are shown."""
     links = page.locator("#cards > li:visible a").evaluate_all("links => links.map((link) => link.href)")
     return {link.split("/")[-2] for link in links}
 
 
-def text_colours(page: Page) -> tuple[float, float]:
+def measure_text_colours(page: Page) -> tuple[float, float]:
     """Return the luminance of the ground of a page and of its text."""
     script = (
         "() => { const { backgroundColor, color } = getComputedStyle(document.body); return [backgroundColor, color]; }"
     )
-    ground, ink = (luminance(colour) for colour in page.evaluate(script))
+    ground, ink = (compute_luminance(colour) for colour in page.evaluate(script))
     return ground, ink
 
 
-def luminance(colour: str) -> float:
+def compute_luminance(colour: str) -> float:
     """Return the relative luminance, as WCAG defines it, of an opaque CSS colour."""
     match = re.fullmatch(r"rgb\((\d+), (\d+), (\d+)\)", colour)
     assert match, colour
@@ -202,7 +202,7 @@ def luminance(colour: str) -> float:
     return sum(weight * c for weight, c in zip((0.2126, 0.7152, 0.0722), linear, strict=True))
 
 
-def grave_violations(page: Page, rules: list[str] | None = None) -> list[str]:
+def find_grave_violations(page: Page, rules: list[str] | None = None) -> list[str]:
     """Return what axe-core calls serious or critical: the rule, its nodes, and what is wrong."""
     options: dict[str, Any] = {"resultTypes": ["violations"], "preload": False}  # files cannot be fetched
     if rules:
@@ -216,7 +216,7 @@ def grave_violations(page: Page, rules: list[str] | None = None) -> list[str]:
     ]
 
 
-def focused(page: Page) -> Locator:
+def find_focus(page: Page) -> Locator:
     return page.locator("*:focus")
 
 
@@ -224,13 +224,13 @@ def press_tab_until(page: Page, selector: str, at_most: int) -> None:
     """Tab to an element; whatever has the focus on the way must be in sight and marked."""
     for _ in range(at_most):
         page.keyboard.press("Tab")
-        outline = focused(page).evaluate(
+        outline = find_focus(page).evaluate(
             "(e) => [getComputedStyle(e).outlineStyle, parseFloat(getComputedStyle(e).outlineWidth)]"
         )
-        name = focused(page).evaluate("(element) => element.outerHTML.slice(0, 80)")
+        name = find_focus(page).evaluate("(element) => element.outerHTML.slice(0, 80)")
         assert outline[0] == "solid", name
         assert outline[1] >= 2, name
-        expect(focused(page)).to_be_in_viewport()
+        expect(find_focus(page)).to_be_in_viewport()
         if page.locator(selector).first.evaluate("(element) => element === document.activeElement"):
             return
     pytest.fail(f"{selector} is not reached by {at_most} tabs")
@@ -244,14 +244,14 @@ def test_every_page_loads_from_disk(disk: Visitor, finished: Home) -> None:
     for path in [*paths, DEVICE, MODEL, *OTHERS]:
         disk.go(page, path)
         assert page.title(), path
-        assert broken_pictures(page) == [], path
-        assert missing_targets(page) == [], path
+        assert find_broken_pictures(page) == [], path
+        assert find_missing_targets(page) == [], path
     assert disk.troubles == []
 
 
 def test_every_kind_of_page_loads_below_a_folder_of_a_server(server: Visitor) -> None:
     page = server.open("")
-    assert broken_pictures(page) == []
+    assert find_broken_pictures(page) == []
     page.get_by_role("link", name="Devices", exact=True).click()
     page.get_by_role("link", name="NVIDIA H100 SXM5 80GB").click()
     expect(page).to_have_url(server.root + DEVICE)
@@ -265,33 +265,33 @@ def test_every_kind_of_page_loads_below_a_folder_of_a_server(server: Visitor) ->
 def test_a_search_finds_what_is_named_and_can_be_shared(disk: Visitor, finished: Home) -> None:
     page = disk.open(INDEX)
     cards, count = page.locator("#cards > li"), page.locator("#count")
-    everything = shown_cards(page)
+    everything = list_shown_cards(page)
     moved = {f"predicted-llama-7b-{device}" for device in ("a40", "a6000")}  # charts that others took in
     assert everything == {path.name for path in (finished.site / "charts").iterdir()} - moved
     page.get_by_label("Search").press_sequentially("H200")
     texts = cards.evaluate_all("cards => cards.map((card) => [card.checkVisibility(), card.dataset.text])")
     assert [visible for visible, _ in texts] == ["h200" in text for _, text in texts]
-    found = shown_cards(page)
+    found = list_shown_cards(page)
     assert {"device-h200-sxm", "roofline-llama-7b-h200-sxm"} <= found < everything
     expect(count).to_have_text(f"{len(found)} of {len(everything)} charts")
     expect(page).to_have_url(disk.root + INDEX + "#text=H200")
 
     other = disk.open(INDEX + "#text=H200")
     expect(other.get_by_label("Search")).to_have_value("H200")
-    assert shown_cards(other) == found
+    assert list_shown_cards(other) == found
     other.get_by_label("Phase").select_option("decode")
     other.locator("#cards > li:visible a").first.click()
     other.locator("#chart svg").wait_for()
     other.go_back()
     expect(other.get_by_label("Phase")).to_have_value("decode")
-    assert shown_cards(other) <= found
+    assert list_shown_cards(other) <= found
 
     page.get_by_label("Search").fill("no such chart")
-    assert shown_cards(page) == set()
+    assert list_shown_cards(page) == set()
     expect(page.locator("#none")).to_be_visible()
     page.get_by_role("button", name="Clear").click()
     expect(count).to_have_text(f"{len(everything)} of {len(everything)} charts")
-    assert shown_cards(page) == everything
+    assert list_shown_cards(page) == everything
     expect(page).to_have_url(disk.root + INDEX)
 
 
@@ -385,7 +385,7 @@ def test_every_parquet_file_of_the_data_page_opens(disk: Visitor, finished: Home
 
 def test_the_dark_scheme_is_dark_and_readable(disk: Visitor) -> None:
     for scheme, is_dark in (("light", False), ("dark", True)):
-        ground, ink = text_colours(disk.open(INDEX, color_scheme=scheme))
+        ground, ink = measure_text_colours(disk.open(INDEX, color_scheme=scheme))
         assert (ground < ink) is is_dark, scheme
         assert min(ground, ink) < 0.05, scheme
         assert (max(ground, ink) + 0.05) / (min(ground, ink) + 0.05) >= 7, scheme
@@ -411,18 +411,18 @@ def test_axe_finds_no_grave_barrier(disk: Visitor) -> None:
         page.emulate_media(color_scheme="light")
         disk.go(page, path)
         page.evaluate(axe)
-        found[path, "light"] = grave_violations(page)
+        found[path, "light"] = find_grave_violations(page)
         page.set_viewport_size(WIDE)
         page.emulate_media(color_scheme="dark")
-        found[path, "dark"] = grave_violations(page, ["color-contrast"])  # nothing else differs
+        found[path, "dark"] = find_grave_violations(page, ["color-contrast"])  # nothing else differs
     assert {key: violations for key, violations in found.items() if violations} == {}
 
 
 def test_the_index_is_operable_by_keyboard(disk: Visitor) -> None:
     page = disk.open(INDEX)
     page.keyboard.press("Tab")
-    expect(focused(page)).to_have_text("Skip to content")
-    expect(focused(page)).to_be_in_viewport()
+    expect(find_focus(page)).to_have_text("Skip to content")
+    expect(find_focus(page)).to_be_in_viewport()
     press_tab_until(page, "#filters [name=text]", 12)
     page.keyboard.type("h100")
     for name in ("device", "model", "phase", "kind"):
@@ -435,12 +435,12 @@ def test_the_index_is_operable_by_keyboard(disk: Visitor) -> None:
 
 def test_the_skip_link_leads_past_the_menu_and_keeps_the_filters(disk: Visitor) -> None:
     page = disk.open(INDEX + "#text=h200")
-    found = shown_cards(page)
+    found = list_shown_cards(page)
     page.keyboard.press("Tab")
     page.keyboard.press("Enter")
     press_tab_until(page, "#filters [name=text]", 1)
     expect(page.get_by_label("Search")).to_have_value("h200")
-    assert shown_cards(page) == found
+    assert list_shown_cards(page) == found
 
 
 def test_the_first_page_is_small(server: Visitor) -> None:

@@ -67,7 +67,7 @@ def test_a_prediction_is_never_above_its_ceilings(m: int, k: int, n: int, which:
     assert found >= max(one.compute_s[0], one.memory_s[0])
 
 
-def frame(times: np.ndarray, models: list[str]) -> pl.DataFrame:
+def make_frame(times: np.ndarray, models: list[str]) -> pl.DataFrame:
     m, k, n = (list(column) for column in zip(*GRID, strict=True))
     return pl.DataFrame(
         {
@@ -82,21 +82,23 @@ def frame(times: np.ndarray, models: list[str]) -> pl.DataFrame:
 def test_the_form_is_the_one_that_predicts_what_is_held_out() -> None:
     models = [f"m{i % 3}" for i in range(len(GRID))]
     noise = np.exp(np.random.default_rng(0).normal(0, 0.02, len(GRID)))
-    plain = calibrate_measurements(frame(predict_s(kernels(GRID), PLAIN) * noise, models)).row(0, named=True)
-    tiled = calibrate_measurements(frame(predict_s(kernels(GRID), TILED) * noise, models)).row(0, named=True)
+    plain = calibrate_measurements(make_frame(predict_s(kernels(GRID), PLAIN) * noise, models)).row(0, named=True)
+    tiled = calibrate_measurements(make_frame(predict_s(kernels(GRID), TILED) * noise, models)).row(0, named=True)
     assert plain["n_points"] == len(GRID)
     assert tiled["tile_limit"] is not None
     for found in (plain, tiled):
         assert found["fit_mape"] < 0.03
         assert found["holdout_mape"] < 0.06
-    alone = calibrate_measurements(frame(predict_s(kernels(GRID), TILED), ["m"] * len(GRID)).with_columns(k=1, n=1))
+    alone = calibrate_measurements(
+        make_frame(predict_s(kernels(GRID), TILED), ["m"] * len(GRID)).with_columns(k=1, n=1)
+    )
     assert alone["holdout_mape"].to_list() == [None]
-    assert calibrate_measurements(frame(predict_s(kernels(GRID), TILED), models).head(5)).is_empty()
+    assert calibrate_measurements(make_frame(predict_s(kernels(GRID), TILED), models).head(5)).is_empty()
 
 
 def test_a_file_of_calibrations_reads_as_it_was_written(tmp_path: Path) -> None:
     models = [f"m{i % 3}" for i in range(len(GRID))]
-    rows = calibrate_measurements(frame(predict_s(kernels(GRID), TILED), models)).with_columns(origin=pl.lit("me"))
+    rows = calibrate_measurements(make_frame(predict_s(kernels(GRID), TILED), models)).with_columns(origin=pl.lit("me"))
     path = write_file(tmp_path, "calibrations.toml", format_calibrations(rows))
     again = read_calibrations([make_source(path, "calibration")])["fitted"]
     for name in PARAMETERS:
@@ -108,7 +110,7 @@ def test_a_file_of_calibrations_reads_as_it_was_written(tmp_path: Path) -> None:
 
 def test_relatives_lend_what_a_device_lacks(tmp_path: Path) -> None:
     models = [f"m{i % 3}" for i in range(len(GRID))]
-    one = calibrate_measurements(frame(predict_s(kernels(GRID), PLAIN), models)).with_columns(origin=pl.lit("me"))
+    one = calibrate_measurements(make_frame(predict_s(kernels(GRID), PLAIN), models)).with_columns(origin=pl.lit("me"))
     path = write_file(tmp_path, "calibrations.toml", format_calibrations(one))
     mine = read_calibrations([make_source(path, "calibration")])["fitted"]
     fitted = pl.concat([mine, mine.with_columns(hardware_id=pl.lit("e"), op_kind=pl.lit("qk"))])

@@ -49,14 +49,14 @@ from mart.measured_point where hardware_id = 'h100-sxm' and op = 'attention' and
 """
 
 
-def chart_of(sql: str, finished: Home, tmp_path: Path, *more: str) -> int:
+def draw_query(sql: str, finished: Home, tmp_path: Path, *more: str) -> int:
     (tmp_path / "own.sql").write_text(sql, "utf-8")
     options = ["--sql", str(tmp_path / "own.sql"), "--out", str(tmp_path / "own.json"), "--home", str(finished.path)]
     return run_command(["chart", *options, *more])
 
 
 def test_a_query_of_ones_own_becomes_a_roofline(finished: Home, tmp_path: Path) -> None:
-    assert chart_of(OWN, finished, tmp_path, "--precision", "bf16") == 0
+    assert draw_query(OWN, finished, tmp_path, "--precision", "bf16") == 0
     spec = json.loads((tmp_path / "own.json").read_text("utf-8"))
     validate(spec)
     assert len(select_marks(spec, "computed")) == 5
@@ -82,7 +82,7 @@ def test_a_query_of_ones_own_becomes_a_roofline(finished: Home, tmp_path: Path) 
 def test_a_query_that_is_no_roofline(
     finished: Home, tmp_path: Path, sql: str, said: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    assert chart_of(sql, finished, tmp_path) == 2
+    assert draw_query(sql, finished, tmp_path) == 2
     message = capsys.readouterr().err
     assert said in message
     assert len(message.splitlines()) == 1

@@ -40,7 +40,7 @@ from tests.support.charts import (
     select_shown_marks,
     validate,
 )
-from tests.support.whole_runs import plain_run
+from tests.support.whole_runs import run_without_prefect
 from warehouse.home import Home
 from warehouse.polars_frames import read_frame
 from warehouse.snapshot import open_snapshot
@@ -151,7 +151,7 @@ def test_residuals_say_what_all_kernels_say(snapshot: duckdb.DuckDBPyConnection)
     assert f"{low:+.0%} to {high:+.0%}" in spec["title"]["text"]
 
 
-def said_of_marks(spec: dict[str, Any]) -> dict[str, str]:
+def read_mark_lines(spec: dict[str, Any]) -> dict[str, str]:
     """Return the line right above the plot by the choice that it stands for; of no choice, by an empty text."""
     found = {}
     for layer in spec["layer"]:
@@ -187,7 +187,7 @@ def test_a_chart_in_paper_style_shows_the_marks_nearest_to_the_truth_and_offers_
     assert [layer["transform"] for layer in spec["layer"] if layer["mark"]["type"] == "point"] == [
         [{"filter": "marks == 'nearest' ? datum.is_nearest : datum.layer == marks"}]
     ]
-    said = said_of_marks(spec)
+    said = read_mark_lines(spec)
     assert list(said) == choices
     for kind in set(choices) - {"nearest"}:
         assert said[kind].startswith(f"Marks: {len(frame.filter(layer=kind))} {kind} ")
@@ -250,11 +250,11 @@ def test_the_six_series_differ_in_colour_shape_and_order(snapshot: duckdb.DuckDB
     assert turns == sorted(turns)
     # at one spot the later one is narrower: what is below shows beside it
     assert SERIES["qkv mlp ar"].turn < SERIES["up/gate/down ar"].turn
-    widths = {name: reach(mark.shape) * math.sqrt(mark.size) for name, mark in SERIES.items()}
+    widths = {name: measure_reach(mark.shape) * math.sqrt(mark.size) for name, mark in SERIES.items()}
     assert widths["qk/pv ar"] > widths["qkv mlp ar"] > 1.5 * widths["up/gate/down ar"]
 
 
-def reach(shape: str) -> float:
+def measure_reach(shape: str) -> float:
     """Return how far to the right a symbol reaches."""
     return max(float(x) for x in re.findall(r"[ML](-?[\d.]+),", shape))
 
@@ -275,7 +275,7 @@ def test_what_nobody_measured_or_predicts_is_drawn_as_computed_and_says_so(
     spec = build_spec(entry, read_frame(snapshot, compose_sql(entry)))
     assert {row["layer"] for row in select_shown_marks(spec)} == {"computed"}
     assert "params" not in spec
-    assert said_of_marks(spec) == {"": "Marks: 294 computed from shapes, on the datasheet roof of 1307.4 TFLOP/s"}
+    assert read_mark_lines(spec) == {"": "Marks: 294 computed from shapes, on the datasheet roof of 1307.4 TFLOP/s"}
     assert render(spec, "svg").decode().count('aria-roledescription="point"') == 294
 
 
@@ -391,7 +391,7 @@ def test_each_bandwidth_has_its_slope(home: Home) -> None:
     text += '[[compute]]\ndtype = "fp16"\ntflops = 120\nbasis = "as_printed"\norigin = "x"\n'
     (home.catalog / "hardware").mkdir(parents=True)
     (home.catalog / "hardware" / "a40.toml").write_text(text, "utf-8")
-    plain_run(home)
+    run_without_prefect(home)
     with open_snapshot(home.snapshot) as connection:
         for name in ("roofline-llama-7b-a40", "device-a40"):
             spec, _ = draw(connection, name)

@@ -36,7 +36,7 @@ COMMANDS += ["questions"]
 COMMANDS += ["lake push", "lake pull", "lake remove"]
 
 
-def rooflines(home: Home, *arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:
+def run_rooflines(home: Home, *arguments: str, **environment: str) -> subprocess.CompletedProcess[str]:
     """Run the command as a process of its own, from a folder that is not the project's."""
     inherited = {name: value for name, value in os.environ.items() if not name.startswith("PREFECT_")}
     return subprocess.run(
@@ -61,13 +61,13 @@ def test_the_terminal_stays_clean(tmp_path: Path, prefect_home: str) -> None:
     """Real runs with their own embedded server, from a fresh Prefect home on, say nothing but their result."""
     home = Home(tmp_path / "it's a [home]")
     home.path.mkdir()
-    first = rooflines(home, "run", PREFECT_HOME=prefect_home)
+    first = run_rooflines(home, "run", PREFECT_HOME=prefect_home)
     assert (first.returncode, first.stderr) == (0, "")
     assert first.stdout.startswith(f"published {DEVICES} devices, {MODELS} models")
     assert str(home.snapshot) in first.stdout
     (home.catalog / "hardware").mkdir(parents=True)
     (home.catalog / "hardware" / "bad.toml").write_text("[", "utf-8")
-    failed = rooflines(home, "run", PREFECT_HOME=prefect_home)
+    failed = run_rooflines(home, "run", PREFECT_HOME=prefect_home)
     assert (failed.returncode, failed.stdout) == (2, "")
     assert len(failed.stderr.splitlines()) == 1
 
@@ -90,11 +90,6 @@ def test_every_command_has_help(command: str, capsys: pytest.CaptureFixture[str]
     text = capsys.readouterr().out
     assert "--home" in text
     assert len(text) > 300
-
-
-@pytest.mark.parametrize("command", COMMANDS)
-def test_every_command_stands_in_the_readme(command: str) -> None:
-    assert f"rooflines {command}" in (ROOT / "README.md").read_text("utf-8")
 
 
 def test_there_are_no_other_commands() -> None:

@@ -41,21 +41,21 @@ def test_sharing_keys_moves_fewer_bytes_for_the_same_work(b: int, q: int, s: int
     assert shared.activation_bytes == own.activation_bytes
 
 
-def grown(arguments: dict[str, int], name: str) -> dict[str, int]:
+def grow(arguments: dict[str, int], name: str) -> dict[str, int]:
     return {**arguments, name: arguments[name] + 1}
 
 
 @given(m=sizes, k=sizes, n=sizes, name=st.sampled_from("mkn"))
 def test_a_product_grows_with_every_dimension(m: int, k: int, n: int, name: str) -> None:
     shape = {"m": m, "k": k, "n": n}
-    assert_grows(linear(**shape, **half), linear(**grown(shape, name), **half))
+    assert_grows(linear(**shape, **half), linear(**grow(shape, name), **half))
 
 
 @given(b=small, q=small, s=sizes, heads=small, d=small, name=st.sampled_from(["b", "q", "s", "heads", "d"]))
 def test_attention_grows_with_every_dimension(b: int, q: int, s: int, heads: int, d: int, name: str) -> None:
     shape = {"b": b, "q": q, "s": s, "heads": heads, "d": d}
     assert_grows(
-        attention_product(**shape, kv_heads=1, **cache), attention_product(**grown(shape, name), kv_heads=1, **cache)
+        attention_product(**shape, kv_heads=1, **cache), attention_product(**grow(shape, name), kv_heads=1, **cache)
     )
 
 

@@ -42,7 +42,7 @@ def command(program: str, *arguments: str) -> list[str]:
 
 
 @contextmanager
-def scheduler(folder: Path) -> Iterator[tuple[str, Started]]:
+def run_scheduler(folder: Path) -> Iterator[tuple[str, Started]]:
     port = find_free_port()
     run = command("scheduler", "--host", "127.0.0.1", "--port", str(port))
     with run_beside(run, {"PYTHONPATH": str(ROOT)}, folder / "scheduler.log") as process:
@@ -50,7 +50,7 @@ def scheduler(folder: Path) -> Iterator[tuple[str, Started]]:
 
 
 @contextmanager
-def worker(address: str, folder: Path, code: Path = ROOT) -> Iterator[Started]:
+def run_worker(address: str, folder: Path, code: Path = ROOT) -> Iterator[Started]:
     options = ["--no-nanny", "--nthreads", "1", "--local-directory", str(folder / "scratch")]
     with run_beside(command("worker", address, *options), {"PYTHONPATH": str(code)}, folder / "worker.log") as process:
         yield process
@@ -61,11 +61,11 @@ def cluster(tmp_path_factory: pytest.TempPathFactory) -> Iterator[tuple[str, lis
     """A scheduler and two workers."""
     folder = tmp_path_factory.mktemp("dask")
     with ExitStack() as stack:
-        address, _ = stack.enter_context(scheduler(folder))
-        yield address, [stack.enter_context(worker(address, folder)) for _ in range(2)]
+        address, _ = stack.enter_context(run_scheduler(folder))
+        yield address, [stack.enter_context(run_worker(address, folder)) for _ in range(2)]
 
 
-def after(count: int, runner: Runner, what: Callable[[], object]) -> Runner:
+def do_after(count: int, runner: Runner, what: Callable[[], object]) -> Runner:
     """A runner beside which something happens when so many parts are done."""
 
     def run(work: Callable[[Part], PartFile], parts: Sequence[Part]) -> Iterator[PartFile]:
@@ -110,7 +110,7 @@ def test_a_killed_worker_costs_no_part(
     address, workers = cluster
     request = replace(GRID, out=tmp_path / "shared")
     _, folder = sweep_folder(home, request.name, request.out)
-    done = run_sweep(home, request, runner=after(HALF, dask_runner(address, folder), workers[0].kill))
+    done = run_sweep(home, request, runner=do_after(HALF, dask_runner(address, folder), workers[0].kill))
     assert workers[0].wait(5) == -9
     assert HALF < done.part_count < 3 * HALF
     files = [path for path in (tmp_path / "shared").rglob("*") if path.is_file()]
@@ -146,7 +146,7 @@ def test_what_a_cluster_can_lack(home: Home, tmp_path: Path, monkeypatch: pytest
         shutil.copytree(ROOT / folder, other / folder, ignore=shutil.ignore_patterns("data", "catalog", "__pycache__"))
     with (other / "flows" / "sweep" / "grid.py").open("a") as code:
         code.write("CHANGED = True\n")
-    with scheduler(tmp_path) as (address, process):
+    with run_scheduler(tmp_path) as (address, process):
         runner = dask_runner(address, shared)
         with pytest.raises(InputError, match=r"--address: .*: no worker; expected one within 1 s"):
             run_sweep(home, request, runner=runner)
@@ -156,19 +156,22 @@ def test_what_a_cluster_can_lack(home: Home, tmp_path: Path, monkeypatch: pytest
             (other, "other versions of rooflines or polars"),
         ):
             with (
-                worker(address, tmp_path, code_of_worker) as unfit,
+                run_worker(address, tmp_path, code_of_worker) as unfit,
                 pytest.raises(InputError, match=rf"worker tcp://.*{reason}"),
             ):
                 run_sweep(home, request, runner=runner)
             unfit.kill()
         monkeypatch.setattr(dask_module, "_PATIENCE_S", 5)
         with (
-            worker(address, tmp_path) as only,
+            run_worker(address, tmp_path) as only,
             pytest.raises(RunError, match=r"no worker is left; .* parts are finished"),
         ):
-            run_sweep(home, request, runner=after(3, runner, only.kill))
-        with worker(address, tmp_path), pytest.raises(RunError, match=r"scheduler at tcp://.* is gone; .* parts are"):
-            run_sweep(home, request, runner=after(3, runner, process.kill))
+            run_sweep(home, request, runner=do_after(3, runner, only.kill))
+        with (
+            run_worker(address, tmp_path),
+            pytest.raises(RunError, match=r"scheduler at tcp://.* is gone; .* parts are"),
+        ):
+            run_sweep(home, request, runner=do_after(3, runner, process.kill))
     assert query_snapshot(home, "select count(*) from mart.sweep") == [(0,)]
     assert run_sweep(home, request).parts_before > 0
 

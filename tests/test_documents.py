@@ -43,7 +43,7 @@ from tests.support.documents import (
     strip_blocks,
 )
 from tests.support.files import ROOT
-from tests.support.whole_runs import plain_run
+from tests.support.whole_runs import run_without_prefect
 from warehouse.home import Home
 from warehouse.rows import fetch_rows
 from warehouse.sql_files import sql_files
@@ -185,7 +185,7 @@ def test_the_gallery_is_drawn_on_a_fresh_home(home: Home, monkeypatch: pytest.Mo
         "flows.site.site_charts.list_snapshot_charts",
         lambda opened: [entry for entry in list_snapshot_charts(opened) if entry.source],
     )
-    summary = plain_run(home, draws=True)
+    summary = run_without_prefect(home, draws=True)
     assert summary.left_out == ()
     names = ["mine-llama-13b-l40s", "mine-llama-3-8b-l40s", "my-kernels"]
     assert sorted(path.name for path in (home.site / "charts").iterdir()) == names

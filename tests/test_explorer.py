@@ -31,14 +31,14 @@ def site(finished: Home, tmp_path_factory: pytest.TempPathFactory) -> Path:
     return folder
 
 
-def called_with(script: Path) -> list[Any]:
+def read_call(script: Path) -> list[Any]:
     """Return the arguments of the one call that a data script makes."""
     found = re.fullmatch(r"explorer\.\w+\((.*)\);\n", script.read_text("utf-8"))
     assert found, script
     return list(json.loads(f"[{found[1]}]"))
 
 
-def decoded(columns: dict[str, Any]) -> pl.DataFrame:
+def decode(columns: dict[str, Any]) -> pl.DataFrame:
     return pl.DataFrame(
         {
             name: [column["values"][code] for code in column["codes"]] if "values" in column else column["codes"]
@@ -47,12 +47,12 @@ def decoded(columns: dict[str, Any]) -> pl.DataFrame:
     )
 
 
-def ops_of(site: Path, model_id: str) -> pl.DataFrame:
+def list_ops(site: Path, model_id: str) -> pl.DataFrame:
     """Return a row an op, as the script in the browser reads them."""
-    name, data = called_with(site / "assets" / "points" / f"{model_id}.js")
+    name, data = read_call(site / "assets" / "points" / f"{model_id}.js")
     assert name == model_id
     rows = []
-    for setting in decoded(data["settings"]).to_dicts():
+    for setting in decode(data["settings"]).to_dicts():
         lists = {key: data["lists"][key][setting[key]] for key in ("ops", "flops", "bytes")}
         of_setting = {column: setting[column] for column in SETTING}
         for op, op_group, repeat, flops, bytes_ in zip(*lists["ops"], lists["flops"], lists["bytes"], strict=True):
@@ -69,12 +69,12 @@ def test_every_model_has_its_ops_and_every_device_its_roofs(site: Path, snapshot
     for reference in re.findall(r'(?:src|href)="(\.\./assets/[^"]+)"', page):
         name = (site / "explorer" / reference).resolve().name
         assert name in {"explorer.js", "roofs.js", "vega.js", "site.css"}
-    (known,) = called_with(site / "assets" / "roofs.js")
+    (known,) = read_call(site / "assets" / "roofs.js")
     columns = "hardware_id, dtype, short_name, peak_flops_per_s, bandwidth_bytes_per_s, ridge_flops_per_byte, basis"
     roofs = read_frame(snapshot, f"select {columns} from mart.roof where is_default")
-    told = decoded(known["roofs"]).select(roofs.columns)
+    told = decode(known["roofs"]).select(roofs.columns)
     assert_frame_equal(told, roofs, check_row_order=False, check_exact=True)
-    precisions = decoded(known["precisions"])
+    precisions = decode(known["precisions"])
     expected = read_frame(snapshot, "select precision_id, compute_dtype as dtype from core.precision")
     assert_frame_equal(precisions, expected, check_row_order=False)
 
@@ -89,13 +89,13 @@ def test_points_are_those_of_the_view(site: Path, snapshot: duckdb.DuckDBPyConne
         """,
     )
     assert view.height > 10_000
-    (known,) = called_with(site / "assets" / "roofs.js")
-    roofs = decoded(known["roofs"]).filter(hardware_id=DEVICE)
+    (known,) = read_call(site / "assets" / "roofs.js")
+    roofs = decode(known["roofs"]).filter(hardware_id=DEVICE)
     peak, bandwidth = pl.col("peak_flops_per_s"), pl.col("bandwidth_bytes_per_s")
     intensity = pl.col("flops") / pl.col("bytes")
     told = (
-        ops_of(site, MODEL)
-        .join(decoded(known["precisions"]), on="precision_id")
+        list_ops(site, MODEL)
+        .join(decode(known["precisions"]), on="precision_id")
         .join(roofs, on="dtype")
         .with_columns(
             attainable_flops_per_s=pl.min_horizontal(peak, intensity * bandwidth),
@@ -119,7 +119,7 @@ def test_costs_are_exact(site: Path, snapshot: duckdb.DuckDBPyConnection, model_
         where model_id = '{model_id}' and tensor_parallel = 1
         """,
     )
-    assert_frame_equal(ops_of(site, model_id), costs, check_row_order=False, check_exact=True)
+    assert_frame_equal(list_ops(site, model_id), costs, check_row_order=False, check_exact=True)
 
 
 def test_same_snapshot_same_bytes(site: Path, snapshot: duckdb.DuckDBPyConnection, tmp_path: Path) -> None:
@@ -155,5 +155,5 @@ def test_hostile_op_and_model_stay_data(finished: Home, tmp_path: Path) -> None:
     script = (tmp_path / "assets" / "points" / "gpt2.js").read_text("utf-8")
     assert script.isascii()
     assert "<" not in script
-    assert HOSTILE in ops_of(tmp_path, "gpt2")["op"].to_list()
+    assert HOSTILE in list_ops(tmp_path, "gpt2")["op"].to_list()
     assert "<img" not in (tmp_path / "explorer" / "index.html").read_text("utf-8")

@@ -136,7 +136,7 @@ sql = "select 1"
 """
 
 
-def parquet(rows: Any) -> bytes:
+def to_parquet(rows: Any) -> bytes:
     file = io.BytesIO()
     pl.DataFrame(rows).write_parquet(file)
     return file.getvalue()
@@ -163,7 +163,7 @@ class Reader:
                 frame.collect()
 
 
-def text(content: object) -> bytes:
+def to_bytes(content: object) -> bytes:
     return (content if isinstance(content, str) else json.dumps(content)).encode()
 
 
@@ -172,27 +172,27 @@ OPS: list[dict[str, Any]] = [
     {"op": "b", "flops": 1e9, "bytes": 2.5, "precision": "fp16"},
 ]
 READERS = {
-    "hardware": Reader("hardware", "mine.toml", text(DEVICE)),
-    "devices": Reader("hardware", "mine.csv", text(TABLE)),
-    "model": Reader("model", "mine.json", text(CONFIG)),
-    "workload": Reader("workload", "mine.toml", text(WORKLOAD)),
-    "ops.csv": Reader("ops", "mine.csv", text(KERNELS)),
-    "ops.json": Reader("ops", "mine.json", text(OPS)),
-    "ops.parquet": Reader("ops", "mine.parquet", parquet(pl.read_csv(text(KERNELS)))),
-    "measurement.csv": Reader("measurement", "mine.csv", text(MEASUREMENT)),
-    "measurement.parquet": Reader("measurement", "mine.parquet", parquet(pl.read_csv(text(MEASUREMENT)))),
+    "hardware": Reader("hardware", "mine.toml", to_bytes(DEVICE)),
+    "devices": Reader("hardware", "mine.csv", to_bytes(TABLE)),
+    "model": Reader("model", "mine.json", to_bytes(CONFIG)),
+    "workload": Reader("workload", "mine.toml", to_bytes(WORKLOAD)),
+    "ops.csv": Reader("ops", "mine.csv", to_bytes(KERNELS)),
+    "ops.json": Reader("ops", "mine.json", to_bytes(OPS)),
+    "ops.parquet": Reader("ops", "mine.parquet", to_parquet(pl.read_csv(to_bytes(KERNELS)))),
+    "measurement.csv": Reader("measurement", "mine.csv", to_bytes(MEASUREMENT)),
+    "measurement.parquet": Reader("measurement", "mine.parquet", to_parquet(pl.read_csv(to_bytes(MEASUREMENT)))),
     "vidur.mlp": Reader("vidur", "mlp.csv", MLP),
     "vidur.attention": Reader("vidur", "attention.csv", CHUNKS),
-    "aiconfigurator.gemm": Reader("aiconfigurator", "gemm_perf.parquet", parquet([PRODUCT] * 2)),
-    "aiconfigurator.attention": Reader("aiconfigurator", "context_attention_perf.parquet", parquet([ATTENTION] * 2)),
-    "nsight": Reader("nsight", "mine.csv", text(NSIGHT)),
-    "nsight.raw": Reader("nsight", "raw.csv", text(RAW_NSIGHT)),
-    "torch-profiler": Reader("torch-profiler", "mine.json", text(TRACE)),
-    "torch-profiler.gz": Reader("torch-profiler", "mine.json.gz", gzip.compress(text(TRACE), mtime=0)),
-    "precision": Reader("precision", "precisions.toml", text(PRECISION)),
-    "elementwise": Reader("elementwise", "elementwise.toml", text(ELEMENTWISE)),
-    "calibration": Reader("calibration", "calibrations.toml", text(CALIBRATION)),
-    "gallery": Reader("gallery", "gallery.toml", text(GALLERY)),
+    "aiconfigurator.gemm": Reader("aiconfigurator", "gemm_perf.parquet", to_parquet([PRODUCT] * 2)),
+    "aiconfigurator.attention": Reader("aiconfigurator", "context_attention_perf.parquet", to_parquet([ATTENTION] * 2)),
+    "nsight": Reader("nsight", "mine.csv", to_bytes(NSIGHT)),
+    "nsight.raw": Reader("nsight", "raw.csv", to_bytes(RAW_NSIGHT)),
+    "torch-profiler": Reader("torch-profiler", "mine.json", to_bytes(TRACE)),
+    "torch-profiler.gz": Reader("torch-profiler", "mine.json.gz", gzip.compress(to_bytes(TRACE), mtime=0)),
+    "precision": Reader("precision", "precisions.toml", to_bytes(PRECISION)),
+    "elementwise": Reader("elementwise", "elementwise.toml", to_bytes(ELEMENTWISE)),
+    "calibration": Reader("calibration", "calibrations.toml", to_bytes(CALIBRATION)),
+    "gallery": Reader("gallery", "gallery.toml", to_bytes(GALLERY)),
     "statement": Reader("statement", "mine.sql", b"select 1"),
 }
 
@@ -280,7 +280,7 @@ def small(tmp_path_factory: pytest.TempPathFactory) -> Home:
 
 
 @contextmanager
-def silent() -> Iterator[None]:
+def expect_silence() -> Iterator[None]:
     """Fail where anything is written to the process's standard error, as polars does where it panics."""
     with tempfile.TemporaryFile() as file:
         kept = os.dup(2)
@@ -294,7 +294,7 @@ def silent() -> Iterator[None]:
         assert file.read() == b""
 
 
-def outcome(reader: Reader, content: bytes, home: Home) -> str | None:
+def read_and_judge(reader: Reader, content: bytes, home: Home) -> str | None:
     """Read a file of this content; return what it is refused with, and fail where the rule does not hold."""
     path = home.path.parent / "given" / reader.name
     path.write_bytes(content)
@@ -306,7 +306,7 @@ def outcome(reader: Reader, content: bytes, home: Home) -> str | None:
     started = time.process_time()
     for read in (lambda: reader.read(path, home), lambda: recognize_kind(path)):
         try:
-            with silent():
+            with expect_silence():
                 read()
             said.append(None)
         except (InputError, RunError) as error:
@@ -322,7 +322,7 @@ def outcome(reader: Reader, content: bytes, home: Home) -> str | None:
 
 @pytest.mark.parametrize("name", READERS)
 def test_the_seeds_are_good(name: str, small: Home) -> None:
-    assert outcome(READERS[name], READERS[name].seed, small) is None
+    assert read_and_judge(READERS[name], READERS[name].seed, small) is None
 
 
 @pytest.mark.parametrize("name", READERS)
@@ -346,10 +346,10 @@ def change_and_read(name: str, changes: Changes, small: Home) -> None:
     for change, one, other in changes:
         at, end = sorted((int(one * len(content)), int(other * len(content))))
         content = change(content, at, end)[:100_000]
-    outcome(READERS[name], content, small)
+    read_and_judge(READERS[name], content, small)
 
 
-def broken_parquet(seed: bytes) -> bytes:
+def break_parquet(seed: bytes) -> bytes:
     """Let the footer say that columns lie beyond the file: the rows of the middle are gone."""
     return seed[:4] + seed[len(seed) // 2 :]
 
@@ -360,7 +360,7 @@ FOUND: dict[str, tuple[str, bytes]] = {
     "a key of thousands of letters": ("workload", b"x" * 3000 + b" = 1\n"),
     "an escape sequence": ("ops.csv", b"\x1b[2J,op\n1,2\n"),
     "separators of lines that are letters": ("measurement.csv", "measured\x85_\u2028at\n1\n".encode()),
-    "a cell of thousands of letters": ("devices", text(TABLE).replace(b"one,", b"9" * 3000 + b",", 1)),
+    "a cell of thousands of letters": ("devices", to_bytes(TABLE).replace(b"one,", b"9" * 3000 + b",", 1)),
     "brackets in TOML": ("elementwise", b"a = " + b"[" * 100_000),
     "tables in TOML": ("hardware", b"a = " + b"{a=" * 100_000),
     "a key of parts": ("hardware", b".".join([b"a"] * 200_000) + b" = 1"),
@@ -369,10 +369,10 @@ FOUND: dict[str, tuple[str, bytes]] = {
     "objects of other names": ("ops.json", b"[" + b",".join(b'{"k%d":1}' % i for i in range(50_000)) + b"]"),
     "very many objects": ("ops.json", b"[" + b",".join([b"{}"] * 200_000) + b"]"),
     "a device a line": ("devices", b"hardware_id\n" + b"".join(b"d%d\n" % i for i in range(40_000))),
-    "a footer that lies": ("aiconfigurator.gemm", broken_parquet(READERS["aiconfigurator.gemm"].seed)),
-    "a footer that lies of ops": ("ops.parquet", broken_parquet(READERS["ops.parquet"].seed)),
-    "a footer that lies of times": ("measurement.parquet", broken_parquet(READERS["measurement.parquet"].seed)),
-    "rows that are all the same": ("aiconfigurator.gemm", parquet(pl.concat([pl.DataFrame([PRODUCT])] * 100_000))),
+    "a footer that lies": ("aiconfigurator.gemm", break_parquet(READERS["aiconfigurator.gemm"].seed)),
+    "a footer that lies of ops": ("ops.parquet", break_parquet(READERS["ops.parquet"].seed)),
+    "a footer that lies of times": ("measurement.parquet", break_parquet(READERS["measurement.parquet"].seed)),
+    "rows that are all the same": ("aiconfigurator.gemm", to_parquet(pl.concat([pl.DataFrame([PRODUCT])] * 100_000))),
     "a long line": ("measurement.csv", b"a" * 40_000_000),
     "a long line after the header": ("nsight", b'"ID","Kernel Name"\n' + b"a" * 40_000_000),
 }
@@ -381,7 +381,7 @@ FOUND: dict[str, tuple[str, bytes]] = {
 @pytest.mark.parametrize("what", FOUND)
 def test_what_was_found_is_refused(what: str, small: Home) -> None:
     name, content = FOUND[what]
-    assert outcome(READERS[name], content, small) is not None
+    assert read_and_judge(READERS[name], content, small) is not None
 
 
 @pytest.mark.parametrize("name", [name for name in READERS if "parquet" in name or "aiconfigurator" in name])
@@ -395,10 +395,10 @@ def test_columns_of_other_types(name: str, value: str, small: Home, tmp_path: Pa
     for column in pl.read_parquet_schema(tmp_path / "seed.parquet"):
         table = f"select * replace ({value} as \"{column}\") from '{tmp_path}/seed.parquet'"
         duckdb.sql(f"copy ({table}) to '{tmp_path}/other.parquet'")
-        outcome(reader, (tmp_path / "other.parquet").read_bytes(), small)
+        read_and_judge(reader, (tmp_path / "other.parquet").read_bytes(), small)
 
 
-def gzipped(*parts: tuple[bytes, int]) -> bytes:
+def gzip_parts(*parts: tuple[bytes, int]) -> bytes:
     """Return a gzip of parts, each so often."""
     file = io.BytesIO()
     with gzip.GzipFile(fileobj=file, mode="wb", compresslevel=1, mtime=0) as packed:
@@ -409,8 +409,8 @@ def gzipped(*parts: tuple[bytes, int]) -> bytes:
 
 
 BOMBS = {
-    "zeros": lambda: gzipped((b"\0" * 10**6, 300)),
-    "a text": lambda: gzipped((b'{"traceEvents":["', 1), (b"a" * 10**6, 300)),
+    "zeros": lambda: gzip_parts((b"\0" * 10**6, 300)),
+    "a text": lambda: gzip_parts((b'{"traceEvents":["', 1), (b"a" * 10**6, 300)),
 }
 READ = """
 import re, sys, time

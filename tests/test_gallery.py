@@ -12,7 +12,7 @@ from flows.site.snapshot_charts import find_chart, list_snapshot_charts
 from tests.support.drawings import draw_without_ink
 from tests.support.files import write_file
 from tests.support.inputs import make_source
-from tests.support.whole_runs import plain_run
+from tests.support.whole_runs import run_without_prefect
 from warehouse.errors import InputError
 from warehouse.home import Home
 from warehouse.snapshot import open_snapshot
@@ -113,7 +113,7 @@ def test_own_charts_are_published(home: Home, tmp_path: Path) -> None:
     public = tmp_path / "public"
     mine = {"mine-llama-3-8b-l40s", "mine-llama-13b-l40s", "my-kernels"}
     with draw_without_ink(*mine):
-        summary = plain_run(home, publish_to=public, draws=True)
+        summary = run_without_prefect(home, publish_to=public, draws=True)
     assert summary.site
     assert mine <= set(summary.site.drawn)
     for name in mine:
@@ -126,5 +126,5 @@ def test_own_charts_are_published(home: Home, tmp_path: Path) -> None:
     assert frame["layer"].to_list().count("computed") == len(decode) > 5
 
     before = {path: path.stat().st_mtime_ns for path in public.rglob("*")}
-    assert plain_run(home, publish_to=public, draws=True).status == "unchanged"
+    assert run_without_prefect(home, publish_to=public, draws=True).status == "unchanged"
     assert {path: path.stat().st_mtime_ns for path in public.rglob("*")} == before

@@ -10,7 +10,7 @@ OPS = {
 }
 
 
-def one_row(connection: duckdb.DuckDBPyConnection, sql: str, **parameters: object) -> tuple[object, ...]:
+def read_row(connection: duckdb.DuckDBPyConnection, sql: str, **parameters: object) -> tuple[object, ...]:
     rows = connection.execute(sql, parameters or None).fetchall()
     assert len(rows) == 1, rows
     return tuple(rows[0])
@@ -35,7 +35,7 @@ def test_roofs_of_the_papers_devices(
     is_default: bool,
 ) -> None:
     """Cai et al. 2024 (arXiv 2401.10774), figures 9 to 17, and the datasheets."""
-    row = one_row(
+    row = read_row(
         snapshot,
         "select bandwidth_bytes_per_s / 1e9, peak_flops_per_s / 1e12, round(ridge_flops_per_byte, 3), is_default"
         " from mart.roof where hardware_id = $hardware_id and dtype = 'fp16' and basis = $basis",
@@ -67,7 +67,7 @@ def test_intensities_of_speculative_decoding(
     intensity: float,
 ) -> None:
     """Cai et al. 2024 (arXiv 2401.10774), tables 6 to 8: Llama 33B."""
-    (found,) = one_row(
+    (found,) = read_row(
         snapshot,
         "select distinct intensity_flops_per_byte from mart.roofline_point where model_id = 'llama-33b'"
         " and convention = 'paper' and precision_id = 'fp16' and op = $op and phase = $phase"
@@ -142,7 +142,7 @@ def test_critical_rows(
 
 
 def test_default_crossover_is_the_datasheets(snapshot: duckdb.DuckDBPyConnection) -> None:
-    row = one_row(
+    row = read_row(
         snapshot,
         "select critical_tokens from mart.crossover where hardware_id = 'a6000' and model_id = 'llama-7b'"
         " and convention = 'paper' and precision_id = 'fp16' and op = 'q_proj'",
@@ -153,7 +153,7 @@ def test_default_crossover_is_the_datasheets(snapshot: duckdb.DuckDBPyConnection
 SI = {"": 1.0, "k": 1e3, "M": 1e6, "G": 1e9, "T": 1e12}
 
 
-def as_printed(value: float, printed: str) -> str:
+def round_like(value: float, printed: str) -> str:
     """Write a value with the unit and as many digits as a printed figure has."""
     number, _, unit = printed.partition(" ")
     digits = len(number.partition(".")[2])
@@ -182,7 +182,7 @@ def test_llm_viewers_table_1(
 ) -> None:
     """Yuan et al. 2024 (arXiv 2402.16363), table 1: Llama-2 7B on an A6000, batch 1, sequence 2048, per layer."""
     for op in ops.split():
-        row = one_row(
+        row = read_row(
             snapshot,
             "select flops, bytes, intensity_flops_per_byte, bound from mart.roofline_point"
             " where hardware_id = 'a6000' and model_id = 'llama-7b' and convention = 'llm-viewer'"
@@ -190,7 +190,7 @@ def test_llm_viewers_table_1(
             phase=phase,
             op=op,
         )
-        printed = [as_printed(float(str(v)), text) for v, text in zip(row, (flops, moved, intensity), strict=False)]
+        printed = [round_like(float(str(v)), text) for v, text in zip(row, (flops, moved, intensity), strict=False)]
         assert (*printed, row[3]) == (flops, moved, intensity, bound)
 
 
@@ -203,29 +203,29 @@ WHOLE_MODEL = (
 @pytest.mark.parametrize(("phase", "flops"), [("prefill", "110.50 T"), ("decode", "107.9 G")])
 def test_whole_model_flops(snapshot: duckdb.DuckDBPyConnection, phase: str, flops: str) -> None:
     """Llama-2 7B, batch 8, sequence 1024, attention unfused, layers only."""
-    (total,) = one_row(snapshot, f"select sum(flops * repeat) {WHOLE_MODEL} '{phase}' and op <> 'lm_head'")
-    assert as_printed(float(str(total)), flops) == flops
+    (total,) = read_row(snapshot, f"select sum(flops * repeat) {WHOLE_MODEL} '{phase}' and op <> 'lm_head'")
+    assert round_like(float(str(total)), flops) == flops
 
 
 @pytest.mark.parametrize("phase", ["prefill", "decode"])
 def test_lm_head_adds_the_last_token_only(snapshot: duckdb.DuckDBPyConnection, phase: str) -> None:
-    (total,) = one_row(snapshot, f"select sum(flops * repeat) {WHOLE_MODEL} '{phase}' and op = 'lm_head'")
-    assert as_printed(float(str(total)), "2.1 G") == "2.1 G"
+    (total,) = read_row(snapshot, f"select sum(flops * repeat) {WHOLE_MODEL} '{phase}' and op = 'lm_head'")
+    assert round_like(float(str(total)), "2.1 G") == "2.1 G"
 
 
 def test_whole_model_traffic_of_decode(snapshot: duckdb.DuckDBPyConnection) -> None:
     """The published 17.5 GB and 25.2 ms are weights with lm_head and KV cache, without activations."""
-    weights, cache, seconds = one_row(
+    weights, cache, seconds = read_row(
         snapshot,
         "select sum(weight_bytes * repeat), sum(kv_bytes * repeat),"
         " sum((weight_bytes + kv_bytes) / bytes * lower_bound_s * repeat)"
         f" {WHOLE_MODEL} 'decode'",
     )
     total = float(str(weights)) + float(str(cache))
-    assert as_printed(float(str(weights)), "13.2 G") == "13.2 G"
-    assert as_printed(float(str(cache)), "4.3 G") == "4.3 G"
-    assert as_printed(total, "17.5 G") == "17.5 G"
-    assert as_printed(float(str(seconds)) * 1e3, "25.2") == "25.2"
+    assert round_like(float(str(weights)), "13.2 G") == "13.2 G"
+    assert round_like(float(str(cache)), "4.3 G") == "4.3 G"
+    assert round_like(total, "17.5 G") == "17.5 G"
+    assert round_like(float(str(seconds)) * 1e3, "25.2") == "25.2"
 
 
 @pytest.mark.parametrize(
@@ -234,4 +234,4 @@ def test_whole_model_traffic_of_decode(snapshot: duckdb.DuckDBPyConnection) -> N
 )
 def test_parameters(snapshot: duckdb.DuckDBPyConnection, model_id: str, parameters: int) -> None:
     """Touvron et al. 2023 (arXiv 2302.13971), table 2: 6.7, 13.0 and 32.5 billion."""
-    assert one_row(snapshot, "select parameters from core.model where model_id = $id", id=model_id) == (parameters,)
+    assert read_row(snapshot, "select parameters from core.model where model_id = $id", id=model_id) == (parameters,)

@@ -24,7 +24,7 @@ from flows.intensity.terms import BYTES, DTYPES, Convention
 from flows.measure import standalone
 from tests.support.files import write_file
 from tests.support.inputs import assert_refused
-from tests.support.whole_runs import small_catalog
+from tests.support.whole_runs import write_small_catalog
 from warehouse.errors import collect_refusals
 from warehouse.home import Home
 
@@ -73,7 +73,7 @@ def test_a_new_kind_is_a_reader_and_a_row(tmp_path: Path, monkeypatch: pytest.Mo
 
 
 def test_another_catalog_may_take_the_place_of_the_shipped_one(tmp_path: Path) -> None:
-    shipped = small_catalog(tmp_path / "shipped")
+    shipped = write_small_catalog(tmp_path / "shipped")
     sources = list_sources(Home(tmp_path / "home"), shipped=shipped)
     assert sources
     assert all(source.path.is_relative_to(shipped) for source in sources)

@@ -20,7 +20,7 @@ from flows.core_tables import stage_inputs, stage_tables
 from flows.ingest.catalog import SHIPPED, list_sources
 from tests.support.files import ROOT
 from tests.support.postgresql import Server, start_postgresql
-from tests.support.s3 import s3_server
+from tests.support.s3 import serve_s3
 from warehouse import snapshot
 from warehouse.checks import run_checks
 from warehouse.connection import OFFLINE
@@ -49,7 +49,7 @@ precisions = ["fp16", "bf16"]
 """
 
 
-def published(home: Home) -> Home:
+def publish(home: Home) -> Home:
     """Publish what a home's catalog and a few shipped files hold, without Prefect and without charts."""
     sources = [s for s in list_sources(home) if f"{s.kind}/{s.entry_id}" in KEPT or s.source_id.startswith("home/")]
     run = steps.create_run(sources)
@@ -67,12 +67,12 @@ def put(home: Home, path: str, text: str) -> None:
     file.write_text(text, "utf-8")
 
 
-def device(name: str, shipped: str = "a40") -> str:
+def describe_device(name: str, shipped: str = "a40") -> str:
     text = (SHIPPED / "hardware" / f"{shipped}.toml").read_text("utf-8")
     return text.replace(f'"{shipped}"', f'"{name}"').replace(f'"{shipped.upper()}"', f'"{name}"')
 
 
-def rows(home: Home, sql: str) -> list[tuple[Any, ...]]:
+def ask(home: Home, sql: str) -> list[tuple[Any, ...]]:
     with open_snapshot(home.snapshot) as connection:
         return connection.sql(sql).fetchall()
 
@@ -142,8 +142,8 @@ def shared(tmp_path_factory: pytest.TempPathFactory) -> Home:
     """A home with what all of them have; tests must not write to it."""
     home = Home(tmp_path_factory.mktemp("shared") / "home")
     put(home, "workloads/common.toml", GRID.format(name="common", batch_sizes=[1, 8]))
-    put(home, "hardware/spare.toml", device("spare"))
-    return published(home)
+    put(home, "hardware/spare.toml", describe_device("spare"))
+    return publish(home)
 
 
 @pytest.fixture(scope="module")
@@ -153,10 +153,10 @@ def homes(shared: Home, tmp_path_factory: pytest.TempPathFactory) -> dict[str, H
     header, *kernels = (SHIPPED / "measurements" / "h100-sxm-2026-11-22.csv").read_text("utf-8").splitlines()
     for number, writer in enumerate(WRITERS, start=1):
         home = found[writer] = Home(Path(shutil.copytree(shared.path, folder / writer)))
-        put(home, f"hardware/gpu-{writer}.toml", device(f"gpu-{writer}"))
+        put(home, f"hardware/gpu-{writer}.toml", describe_device(f"gpu-{writer}"))
         put(home, f"workloads/own-{writer}.toml", GRID.format(name=f"own-{writer}", batch_sizes=[16 + number]))
         put(home, "measurements/mine.csv", "\n".join([header, *kernels[10 * number : 10 * number + 10], ""]))
-        published(home)
+        publish(home)
     return found
 
 
@@ -166,7 +166,7 @@ def own(shared: Home, tmp_path: Path) -> Home:
     return Home(Path(shutil.copytree(shared.path, tmp_path / "own")))
 
 
-def pushing(home: Home, place: Place, writer: str) -> subprocess.Popen[str]:
+def start_push(home: Home, place: Place, writer: str) -> subprocess.Popen[str]:
     """Begin a push in a process of its own."""
     options = ["--to", place.address, "--data", str(place.data), "--writer", writer, "--home", str(home.path)]
     command = [sys.executable, "-m", "flows.cli", "lake", "push", *options]
@@ -184,7 +184,7 @@ def full(homes: dict[str, Home], places: Places) -> Place:
         for writer, home in homes.items():
             assert push_home(home, place.address, writer, str(place.data)).taken_out == 0
         return place
-    processes = [pushing(home, place, writer) for writer, home in homes.items()]
+    processes = [start_push(home, place, writer) for writer, home in homes.items()]
     for process in processes:
         said, _ = process.communicate(timeout=120)
         assert process.returncode == 0, said
@@ -201,20 +201,23 @@ def pulled(full: Place, tmp_path_factory: pytest.TempPathFactory) -> Home:
 
 
 def test_every_writers_rows_are_there_and_shared_ones_once(pulled: Home, homes: dict[str, Home]) -> None:
-    assert rows(pulled, "select hardware_id from core.hardware order by all") == [
+    assert ask(pulled, "select hardware_id from core.hardware order by all") == [
         ("a40",), *((f"gpu-{writer}",) for writer in WRITERS), ("h100-sxm",), ("spare",)
     ]  # fmt: skip
-    assert rows(pulled, "select count(*), count(distinct writer) from core.writer") == [(4, 4)]
+    assert ask(pulled, "select count(*), count(distinct writer) from core.writer") == [(4, 4)]
     # one measurement file of one name in every home: four files
-    assert rows(pulled, "select source_id, count(*) from core.measurement group by all order by all") == [
+    assert ask(pulled, "select source_id, count(*) from core.measurement group by all order by all") == [
         (f"{writer}/home/measurement/mine", 10) for writer in WRITERS
     ]
-    assert rows(pulled, "select count(distinct measurement_id) from core.measurement") == [(40,)]
+    assert ask(pulled, "select count(distinct measurement_id) from core.measurement") == [(40,)]
     sizes = "select distinct batch_size from core.op_shape where batch_size is not null order by all"
-    assert [size for (size,) in rows(pulled, sizes)] == [1, 8, 17, 18, 19, 20]
+    assert [size for (size,) in ask(pulled, sizes)] == [1, 8, 17, 18, 19, 20]
     for writer, home in homes.items():
         for table in ("op_shape", "op_cost", "run_change"):
-            assert set(rows(home, f"from core.{table}")) <= set(rows(pulled, f"from core.{table}")), (writer, table)
+            assert set(ask(home, f"from core.{table}")) <= set(ask(pulled, f"from core.{table}")), (
+                writer,
+                table,
+            )
     with open_snapshot(pulled.snapshot) as connection:
         assert [rule for rule in run_checks(connection) if rule.offending_rows] == []
 
@@ -224,9 +227,9 @@ def test_the_same_question_has_the_same_answer(full: Place, pulled: Home, homes:
         "select hardware_id, precision_id, phase, batch_size, fits_in_memory, dominant_op_group, tokens_per_s"
         " from mart.step_time where hardware_id in ('a40', 'gpu-bob') and batch_size in (1, 18) order by all"
     )
-    answer = [pytest.approx(row) for row in rows(homes["bob"], question)]
+    answer = [pytest.approx(row) for row in ask(homes["bob"], question)]
     assert len(answer) == 16
-    assert rows(pulled, question) == answer
+    assert ask(pulled, question) == answer
     assert full.ask(question) == [answer]
 
 
@@ -234,9 +237,9 @@ def test_every_view_and_question_works(full: Place, pulled: Home) -> None:
     views = [path.stem for path in sql_files("views")]
     assert all(full.ask(*(f"describe mart.{view}" for view in views)))
     for question in [f"select count(*) from mart.{view}" for view in views]:
-        assert rows(pulled, question)
+        assert ask(pulled, question)
     for path in sql_files("queries"):
-        rows(pulled, path.read_text("utf-8"))
+        ask(pulled, path.read_text("utf-8"))
 
 
 def test_commands_read_what_was_pulled(pulled: Home, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -259,7 +262,7 @@ def test_commands_read_what_was_pulled(pulled: Home, tmp_path: Path, capsys: pyt
 def test_a_pulled_home_is_for_nothing_else(pulled: Home, shared: Home, full: Place, tmp_path: Path) -> None:
     home = Home(Path(shutil.copytree(pulled.path, tmp_path / "home")))
     with pytest.raises(InputError, match="pulled from a lake; expected a home of its own"):
-        published(home)
+        publish(home)
     assert pull_lake(home, full.address).run_id is None
     with pytest.raises(InputError, match="has runs of its own"):
         pull_lake(shared, full.address)
@@ -275,9 +278,9 @@ def test_a_push_writes_what_changed_and_nothing_else(own: Home, places: Places, 
     assert pull_lake(home, place.address).run_id
     assert pull_lake(home, place.address).run_id is None
 
-    put(own, "hardware/mine.toml", device("mine"))
+    put(own, "hardware/mine.toml", describe_device("mine"))
     (own.catalog / "hardware" / "spare.toml").unlink()
-    second = push_home(published(own), place.address, "eve")
+    second = push_home(publish(own), place.address, "eve")
     assert 0 < second.taken_out < 50
     assert 0 < second.put_in < 50
     devices = "select hardware_id from core.hardware order by 1"
@@ -289,7 +292,7 @@ def test_of_what_writers_describe_differently_the_last_push_is_shown(own: Home, 
     other = Home(Path(shutil.copytree(own.path, tmp_path / "other")))
     layers = (SHIPPED / "models" / "llama-7b.json").read_text("utf-8")
     put(other, "models/llama-7b.json", layers.replace('"num_hidden_layers": 32', '"num_hidden_layers": 16'))
-    put(other, "hardware/a40.toml", device("a40").replace("gb_per_s = 696", "gb_per_s = 690"))
+    put(other, "hardware/a40.toml", describe_device("a40").replace("gb_per_s = 696", "gb_per_s = 690"))
     put(other, "workloads/more.toml", GRID.format(name="more", batch_sizes=[64]))
     place, home = places.new(), Home(tmp_path / "pulled")
     questions = [
@@ -297,11 +300,11 @@ def test_of_what_writers_describe_differently_the_last_push_is_shown(own: Home, 
         "select distinct repeat from core.op_shape where op_group = 'qkv mlp'",
         "select list(distinct batch_size order by batch_size) from core.op_shape",
     ]
-    push_home(published(other), place.address, "other", str(place.data))
+    push_home(publish(other), place.address, "other", str(place.data))
     push_home(own, place.address, "own")
     assert place.ask(*questions) == [[(696e9,)], [(32,)], [([1, 8],)]]
-    put(other, "hardware/new.toml", device("new"))  # or there is nothing to push
-    push_home(published(other), place.address, "other")
+    put(other, "hardware/new.toml", describe_device("new"))  # or there is nothing to push
+    push_home(publish(other), place.address, "other")
     assert place.ask(*questions) == [[(690e9,)], [(16,)], [([1, 8, 64],)]]
     pull_lake(home, place.address)
     with open_snapshot(home.snapshot) as connection:
@@ -314,7 +317,7 @@ def test_a_killed_push_changes_nothing(own: Home, homes: dict[str, Home], served
     push_home(homes["ada"], place.address, "ada", str(place.data))
     before = place.version()
     files = set(place.data.rglob("*.parquet"))
-    process = pushing(own, place, "eve")
+    process = start_push(own, place, "eve")
     while set(place.data.rglob("*.parquet")) == files and process.poll() is None:
         time.sleep(0.001)
     process.send_signal(signal.SIGKILL)
@@ -333,7 +336,7 @@ def test_a_removal_takes_out_one_writer(own: Home, homes: dict[str, Home], place
     assert push_home(own, place.address, "ada", replace=True).taken_out > 0
     assert remove_writer(place.address, "bob") > 0
     costs, left = place.ask("from core.op_cost", writers)
-    assert set(costs) == set(rows(own, "from core.op_cost"))
+    assert set(costs) == set(ask(own, "from core.op_cost"))
     assert left == [("ada",)]
     with pytest.raises(InputError, match="bob: has pushed nothing; expected one of ada"):
         remove_writer(place.address, "bob")
@@ -402,8 +405,8 @@ def test_what_cannot_be_reached_or_breaks_off(
     monkeypatch.setenv("ROOFLINES_LAKE", f"ducklake:{place.address}")
     assert run_command([*push, "--data", str(place.data)]) == 0
     before = place.version()
-    put(own, "hardware/mine.toml", device("mine"))
-    published(own)
+    put(own, "hardware/mine.toml", describe_device("mine"))
+    publish(own)
 
     def cut(*_: object) -> None:
         name = place.address.rpartition("=")[2]
@@ -437,9 +440,9 @@ def test_what_is_not_installed(own: Home, monkeypatch: pytest.MonkeyPatch) -> No
 def test_data_in_a_bucket(own: Home, served: Places, tmp_path: Path) -> None:
     place, mine = served.new(), Home(tmp_path / "pulled")
     points = "select hardware_id, model_id, op, flops, bytes, lower_bound_s from mart.roofline_point order by all"
-    with s3_server("lake"):
+    with serve_s3("lake"):
         assert push_home(own, place.address, "ada", "s3://lake/data").put_in > 0
         assert len(BucketPath("s3://lake/data").list_sizes()) > 0
         assert push_home(own, place.address, "ada", "s3://lake/data").touched == 0
         pull_lake(mine, place.address)
-    assert rows(mine, points) == rows(own, points) != []
+    assert ask(mine, points) == ask(own, points) != []

@@ -15,7 +15,8 @@ from flows.site.drawing_processes import Drawings
 from flows.site.page_paths import is_folder_name
 from flows.site.snapshot_charts import LeftOut, find_chart, summarize_left_out
 from tests.support.files import write_file
-from tests.support.whole_runs import ask_for, done, plain_run
+from tests.support.processes import is_running
+from tests.support.whole_runs import ask_for, finish, run_without_prefect
 from warehouse.errors import InputError, RunError
 from warehouse.home import Home
 from warehouse.rows import fetch_rows
@@ -38,27 +39,30 @@ sequence_length = 1024
 """
 
 
-def queried(name: str, sql: str) -> str:
+def query(name: str, sql: str) -> str:
     return QUERY.format(name=name, sql=sql)
 
 
-GOOD = GRID.format(name="good") + queried("good-too", f"select {POINT} from core.hardware")
+GOOD = GRID.format(name="good") + query("good-too", f"select {POINT} from core.hardware")
 # what is wrong with a chart, and the reason that is told
 BAD = {
-    "empty": (queried("empty", f"select {POINT} from core.hardware where false"), "no rows; expected"),
+    "empty": (query("empty", f"select {POINT} from core.hardware where false"), "no rows; expected"),
     "far-off": (
-        queried("far-off", f"select {POINT} from core.hardware".replace("1e12", "1e300")),
+        query("far-off", f"select {POINT} from core.hardware".replace("1e12", "1e300")),
         "= 1e+300: expected",
     ),
-    "two": (queried("two", f"select {POINT} from core.hardware union all select 'b', 'y', 1, 1"), "2 values of hardw"),
-    "broken": (queried("broken", "selct 1"), "syntax error"),
-    "writes": (queried("writes", "drop table core.run"), "expected"),
-    "no-column": (queried("no-column", "select 1 as a"), "no column hardware_id"),
+    "two": (
+        query("two", f"select {POINT} from core.hardware union all select 'b', 'y', 1, 1"),
+        "2 values of hardw",
+    ),
+    "broken": (query("broken", "selct 1"), "syntax error"),
+    "writes": (query("writes", "drop table core.run"), "expected"),
+    "no-column": (query("no-column", "select 1 as a"), "no column hardware_id"),
     "slow": (
-        queried("slow", f"select {POINT} from core.hardware, range(9999999999) t (i) where hash(i) = 0"),
+        query("slow", f"select {POINT} from core.hardware, range(9999999999) t (i) where hash(i) = 0"),
         "longer than 2 s",
     ),
-    "no-point": (queried("no-point", f"select {POINT} from core.hardware".replace("1e12", "0")), "no row with"),
+    "no-point": (query("no-point", f"select {POINT} from core.hardware".replace("1e12", "0")), "no row with"),
     "no-roof": (GRID.format(name="no-roof").replace('"fp16"', '"fp4"'), "no roof of the dtype"),
     "no-setting": (GRID.format(name="no-setting").replace("= 1024", "= 777"), "no points at the setting"),
     "device": (GRID.format(name="device").replace('"a40"', '"a41"'), 'hardware_id = "a41": not in the catalog'),
@@ -76,7 +80,7 @@ def home(tmp_path: Path) -> Home:
     return Home(tmp_path / "home")
 
 
-def history(home: Home) -> list[str]:
+def read_history(home: Home) -> list[str]:
     with open_snapshot(home.snapshot) as connection:
         rows = fetch_rows(connection, "select left_out from mart.run_history order by run_number")
     return [left_out for (left_out,) in rows]
@@ -86,10 +90,13 @@ def test_a_bad_chart_holds_nothing_up(
     home: Home, small_shipped: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     monkeypatch.setattr("flows.site.chart_rows._MOST_S", 2)
-    fails = {"drawing": done(ValueError("no ink\nleft")), "panic": done(pl.exceptions.PanicException("index"))}
+    fails = {
+        "drawing": finish(ValueError("no ink\nleft")),
+        "panic": finish(pl.exceptions.PanicException("index")),
+    }
     text = "".join(text for text, _ in BAD.values()) + "".join(GRID.format(name=name) for name in fails)
     write_file(home.catalog, "gallery.toml", text + GOOD)
-    summary = plain_run(home, small_shipped, drawings=fails)
+    summary = run_without_prefect(home, small_shipped, drawings=fails)
     assert summary.site
     assert {path.name for path in (home.site / "charts").iterdir()} == {"good", "good-too", "device-a40"}
     assert summary.site.charts == 3
@@ -102,10 +109,10 @@ def test_a_bad_chart_holds_nothing_up(
         assert told_of[name].file == FILE
         assert reason in told_of[name].reason
         assert "\n" not in told_of[name].reason
-        assert str(told_of[name]) in history(home)[0]
+        assert str(told_of[name]) in read_history(home)[0]
     assert all(f"- left out: {line}\n" in summary.markdown(home) for line in summarize_left_out(summary.left_out))
     published = pl.read_parquet(home.site / "data" / "mart.run_history.parquet")
-    assert published["left_out"].to_list() == history(home)
+    assert published["left_out"].to_list() == read_history(home)
     assert read_left_out(home.site) == summary.left_out
 
     assert run_command(["check", "--home", str(home.path)]) == 0  # the data are right
@@ -117,17 +124,17 @@ def test_a_bad_chart_holds_nothing_up(
 
 def test_an_unchanged_run_draws_nothing_and_says_what_is_left_out(home: Home, small_shipped: Path) -> None:
     write_file(home.catalog, "gallery.toml", BAD["two"][0] + GOOD)
-    first = plain_run(home, small_shipped)
+    first = run_without_prefect(home, small_shipped)
     before = {path: path.stat().st_mtime_ns for path in home.site.rglob("*")}
-    again = plain_run(home, small_shipped)
+    again = run_without_prefect(home, small_shipped)
     assert (again.status, again.left_out) == ("unchanged", first.left_out)
     assert len(again.left_out) == 1
     assert f"- left out: {FILE}: two: 2 values" in again.markdown(home)
     assert {path: path.stat().st_mtime_ns for path in home.site.rglob("*")} == before
     ask_for(small_shipped, 16)
-    plain_run(home, small_shipped)
+    run_without_prefect(home, small_shipped)
     ask_for(small_shipped, 8)
-    assert history(home) == [str(first.left_out[0])] * 3
+    assert read_history(home) == [str(first.left_out[0])] * 3
 
 
 def test_a_chart_that_cannot_be_drawn_any_more_is_not_shown_as_it_was(
@@ -135,10 +142,10 @@ def test_a_chart_that_cannot_be_drawn_any_more_is_not_shown_as_it_was(
 ) -> None:
     public = tmp_path / "public"
     write_file(home.catalog, "gallery.toml", GOOD)
-    plain_run(home, small_shipped, publish_to=public)
+    run_without_prefect(home, small_shipped, publish_to=public)
     assert (public / "charts" / "good").is_dir()
     write_file(home.catalog, "gallery.toml", GOOD.replace("batch_size = 1", "batch_size = 7"))
-    assert [chart.name for chart in plain_run(home, small_shipped, publish_to=public).left_out] == ["good"]
+    assert [chart.name for chart in run_without_prefect(home, small_shipped, publish_to=public).left_out] == ["good"]
     for site in (home.site, public):
         assert {path.name for path in (site / "charts").iterdir()} == {"good-too", "device-a40"}
     assert read_left_out(public) == read_left_out(home.site) != ()
@@ -146,17 +153,19 @@ def test_a_chart_that_cannot_be_drawn_any_more_is_not_shown_as_it_was(
 
 def test_where_no_chart_can_be_drawn_no_chart_is_at_fault(home: Home, small_shipped: Path) -> None:
     with pytest.raises(RunError, match=r"no chart could be drawn, so nothing was published: .*device-a40: .*no pen"):
-        plain_run(home, small_shipped, drawings={"device-a40": done(ValueError("no pen"))})
+        run_without_prefect(home, small_shipped, drawings={"device-a40": finish(ValueError("no pen"))})
     assert not home.snapshot.exists()
     write_file(home.catalog, "gallery.toml", GOOD)
-    (left_out,) = plain_run(home, small_shipped, drawings={"device-a40": done(ValueError("no pen"))}).left_out
+    (left_out,) = run_without_prefect(
+        home, small_shipped, drawings={"device-a40": finish(ValueError("no pen"))}
+    ).left_out
     assert left_out == ("charts/gallery.toml", "device-a40", "ValueError: no pen")
 
 
 def test_a_full_disk_is_no_fault_of_a_chart(home: Home, small_shipped: Path) -> None:
     write_file(home.catalog, "gallery.toml", GOOD)
     with pytest.raises(RunError, match="no space on the disk"):
-        plain_run(home, small_shipped, drawings={"good": done(OSError(28, "No space left on device"))})
+        run_without_prefect(home, small_shipped, drawings={"good": finish(OSError(28, "No space left on device"))})
     assert read_inputs_digest(home.site) is None
     assert not list(home.path.glob(".rooflines-*"))
 
@@ -180,7 +189,7 @@ reference_flops_per_s = 100e12
 reference_label = "100 TFLOP/s «Ŋ»"
 """
     write_file(home.catalog, "gallery.toml", grid + devices + paper)
-    assert plain_run(home, small_shipped).left_out == ()
+    assert run_without_prefect(home, small_shipped).left_out == ()
     assert {path.name for path in (home.site / "charts").iterdir()} == {
         "device-a40", "house-llama-7b-a40-fp16-paper-1-computed", "fp16-a40-a40",
         "p-qkv-mlp-qk-pv-datasheet-100000000000000-100-tflop-s",
@@ -209,11 +218,11 @@ def patience(monkeypatch: pytest.MonkeyPatch) -> list[str]:
 
 
 def test_a_drawing_that_never_ends_takes_no_other_with_it(patience: list[str]) -> None:
-    stuck: dict[str, list[Future[None]]] = {"slow": [Future(), Future()], "behind it": [Future(), done()]}
+    stuck: dict[str, list[Future[None]]] = {"slow": [Future(), Future()], "behind it": [Future(), finish()]}
     with Drawings() as drawings:
         for name, futures in stuck.items():
             drawings.submit(name, iter(futures).__next__)
-        drawings.submit("quick", done)
+        drawings.submit("quick", finish)
         failed = drawings.finish(lambda _: None)
     assert {name: str(error) for name, error in failed.items()} == {
         "slow": "its drawing took too long, or ended the process that draws"
@@ -223,23 +232,19 @@ def test_a_drawing_that_never_ends_takes_no_other_with_it(patience: list[str]) -
 
 def test_a_drawing_that_ends_its_process_takes_no_other_with_it() -> None:
     broken = BrokenExecutor("a worker was killed")
-    crashed = {"crash": [done(broken), done(broken)], "behind it": [done(broken), done()]}
+    crashed = {
+        "crash": [finish(broken), finish(broken)],
+        "behind it": [finish(broken), finish()],
+    }
     with Drawings() as drawings:
         for name, futures in crashed.items():
             drawings.submit(name, iter(futures).__next__)
-        drawings.submit("bad", lambda: done(ValueError("bad")))
+        drawings.submit("bad", lambda: finish(ValueError("bad")))
         failed = drawings.finish(lambda _: None)
     assert failed.keys() == {"crash", "bad"}
 
 
-def is_running(pid: int) -> bool:
-    try:
-        os.kill(pid, 0)
-    except ProcessLookupError:
-        return False
-    return True
-
-
+@pytest.mark.slow
 def test_processes_that_crash_or_hang_are_replaced() -> None:
     with Drawings() as drawings:
         drawings.submit("crash", lambda: pool._submit(os._exit, 3))

@@ -18,7 +18,7 @@ from flows.measure import standalone as measure
 from flows.measure.kernel_plan import plan_kernels
 from tests.support.files import ROOT, write_file
 from tests.support.inputs import PROFILE, assert_refused, make_source
-from tests.support.whole_runs import plain_run
+from tests.support.whole_runs import run_without_prefect
 from warehouse.home import Home
 from warehouse.snapshot import open_snapshot
 
@@ -55,7 +55,7 @@ def test_the_ops_of_a_workload_are_timed_and_placed(
     assert capsys.readouterr().out.startswith("0 measured, ")
     assert out.read_bytes() == before
     assert run_command(["ingest", "measurement", str(out), *common]) == 0
-    plain_run(tiny)
+    run_without_prefect(tiny)
     with open_snapshot(tiny.snapshot) as connection:
         points = connection.sql(
             "select op, kind, roof_fraction, is_above_roof, bound, software from mart.measured_point"
@@ -178,7 +178,7 @@ def test_points_above_their_roof_are_kept_and_explained(home: Home, tmp_path: Pa
     text = f"{GOOD}a40,small,custom,norm,fp16,100,1e5,1e-8,clock\na40,fast,custom,linear,fp16,1e12,1e8,0.001,clock\n"
     text += "a40,large,custom,norm,fp16,100,1e9,1e-4,clock\n"
     add_files(home, "measurement", [str(write_file(tmp_path, "mine.csv", text))])
-    plain_run(home)
+    run_without_prefect(home)
     with open_snapshot(home.snapshot) as connection:
         rows = connection.sql(
             "select op, is_above_roof, likely_cause, roof_fraction > 1 from mart.measured_point"

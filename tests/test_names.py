@@ -18,7 +18,7 @@ from flows.ingest.catalog import list_sources
 from flows.ingest.document import ID_PATTERN
 from flows.ingest.user_catalog import add_files
 from tests.support.inputs import CONFIG, DEVICE, WORKLOAD
-from tests.support.whole_runs import small_catalog
+from tests.support.whole_runs import write_small_catalog
 from warehouse.build import open_build
 from warehouse.errors import InputError, error_lines
 from warehouse.home import Home
@@ -40,38 +40,38 @@ ids = st.one_of(st.sampled_from(IDS), st.from_regex(ID_PATTERN, fullmatch=True))
 @pytest.fixture(scope="module")
 def shipped(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A small catalog that replaces the shipped one."""
-    return small_catalog(tmp_path_factory.mktemp("shipped"))
+    return write_small_catalog(tmp_path_factory.mktemp("shipped"))
 
 
-def quoted(text: str) -> str:
+def quote(text: str) -> str:
     return json.dumps(text, ensure_ascii=False).replace("\x7f", "\\u007f")
 
 
-def device(entry_id: str, name: str, number: int) -> str:
-    text = DEVICE.replace('"mine"', quoted(entry_id)).replace('"Mine"', quoted(f"{number} {name}"))
+def describe_device(entry_id: str, name: str, number: int) -> str:
+    text = DEVICE.replace('"mine"', quote(entry_id)).replace('"Mine"', quote(f"{number} {name}"))
     for said in ('"My device"', '"Me"', '"my datasheet"'):
-        text = text.replace(said, quoted(name))
+        text = text.replace(said, quote(name))
     return text
 
 
-def table(columns: str, row: Sequence[object]) -> str:
+def to_csv(columns: str, row: Sequence[object]) -> str:
     file = io.StringIO()
     csv.writer(file).writerows([columns.split(","), row])
     return file.getvalue()
 
 
-def files(entry_id: str, name: str, number: int) -> dict[tuple[str, str], str]:
+def make_files(entry_id: str, name: str, number: int) -> dict[tuple[str, str], str]:
     """Return files that have the name wherever it can stand, under an id of their own."""
     own_id = f"{number}{entry_id}"[:60]
     ops = [name, name, 1, 2, 3]
     times = ["a40", name, name, "linear", "fp16", 1e9, 1e6, 1e-3, name, name, name, name]
     return {
-        ("hardware", f"{number}.toml"): device(own_id, name, number),
-        ("workload", f"{number}.toml"): WORKLOAD.replace('"mine"', quoted(own_id)).replace('"My grid"', quoted(name)),
+        ("hardware", f"{number}.toml"): describe_device(own_id, name, number),
+        ("workload", f"{number}.toml"): WORKLOAD.replace('"mine"', quote(own_id)).replace('"My grid"', quote(name)),
         ("model", f"m{own_id}.json"): json.dumps({**CONFIG, "_name_or_path": name}),
-        ("ops", f"o{own_id}.csv"): table("op,op_group,m,k,n", ops),
+        ("ops", f"o{own_id}.csv"): to_csv("op,op_group,m,k,n", ops),
         ("ops", f"j{own_id}.json"): json.dumps([dict(zip(("op", "op_group", "m", "k", "n"), ops, strict=True))]),
-        ("measurement", f"t{own_id}.csv"): table(
+        ("measurement", f"t{own_id}.csv"): to_csv(
             "hardware_id,op,op_group,kind,dtype,flops,bytes,latency_s,method,device_name,software,origin", times
         ),
     }
@@ -104,11 +104,11 @@ def load(home: Home, shipped: Path) -> None:
         steps.refuse_offences(steps.check(home))
 
 
-def written(folder: Path, given: Sequence[tuple[str, str]]) -> dict[str, dict[Path, str]]:
+def write_files(folder: Path, given: Sequence[tuple[str, str]]) -> dict[str, dict[Path, str]]:
     """Write files of every kind, and return which name stands in each."""
     by_kind: dict[str, dict[Path, str]] = {}
     for number, (entry_id, name) in enumerate(given):
-        for (kind, file), text in files(entry_id, name, number).items():
+        for (kind, file), text in make_files(entry_id, name, number).items():
             path = folder / kind / file
             path.parent.mkdir(parents=True, exist_ok=True)
             path.write_bytes(text.encode())
@@ -123,7 +123,7 @@ def test_names_that_pass_the_checks_go_through_a_run(
     given: list[tuple[str, str]], shipped: Path, tmp_path_factory: pytest.TempPathFactory
 ) -> None:
     home = Home(tmp_path_factory.mktemp("home"))
-    by_kind = written(home.path / "given", given)
+    by_kind = write_files(home.path / "given", given)
     kept = {kind: add_good_ones(home, kind, paths, shipped) for kind, paths in by_kind.items()}
     load(home, shipped)
     with open_build(home) as connection:
@@ -137,7 +137,7 @@ def test_names_that_pass_the_checks_go_through_a_run(
 
 
 def test_a_name_is_refused_only_where_it_is_no_line_of_text(shipped: Path, tmp_path: Path) -> None:
-    by_kind = written(tmp_path / "given", [("x", name) for name in ODD])
+    by_kind = write_files(tmp_path / "given", [("x", name) for name in ODD])
     kept = {name.strip() for name in ODD if name not in REFUSED}
     assert add_good_ones(Home(tmp_path / "home"), "hardware", by_kind["hardware"], shipped) == kept
 

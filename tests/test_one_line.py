@@ -15,6 +15,7 @@ from tests.support.commands import ingest
 from tests.support.disks import mount_disk
 from tests.support.files import ROOT, write_file
 from tests.support.inputs import CONFIG, DEVICE, MEASUREMENT, MLP, WORKLOAD
+from tests.support.tiers import keep_fast
 from warehouse.errors import RunError
 from warehouse.home import Home
 
@@ -22,7 +23,7 @@ OF_CONFIG = json.dumps(CONFIG)[:-1]
 LONG, DEEP = "x" * 5000, "/".join(["y" * 200] * 30)
 
 
-def one_line_of(capsys: pytest.CaptureFixture[str], *arguments: str, code: int = 2) -> str:
+def read_one_line(capsys: pytest.CaptureFixture[str], *arguments: str, code: int = 2) -> str:
     """Return the one line that a command ends with."""
     assert run_command([*arguments]) == code
     captured = capsys.readouterr()
@@ -80,7 +81,7 @@ def test_a_file_with_one_thing_wrong_gets_one_line(
 ) -> None:
     kind, name, content, said = FILES[what]
     path = write_file(tmp_path, name, content)
-    line = one_line_of(capsys, "ingest", kind, str(path), "--home", str(tmp_path / "home"))
+    line = read_one_line(capsys, "ingest", kind, str(path), "--home", str(tmp_path / "home"))
     assert line.startswith(f"rooflines: {path}: ")
     assert said in line
 
@@ -124,7 +125,7 @@ def test_a_path_that_can_be_none_gets_one_line(
         monkeypatch.setenv("ROOFLINES_HOME", str(finished.path))
     before_it = command[next(place for place, word in enumerate(command) if "{}" in word) - 1]
     option = before_it if before_it.startswith("--") else "ingest"
-    line = one_line_of(capsys, *[word.replace("{}", path) for word in command])
+    line = read_one_line(capsys, *[word.replace("{}", path) for word in command])
     assert line.startswith(f"rooflines: {option}: ")
     assert "expected a path that" in line
     assert not (tmp_path / "home").exists() or not any((tmp_path / "home").glob("[!r]*"))
@@ -137,20 +138,20 @@ def test_what_is_no_file_gets_one_line(finished: Home, tmp_path: Path, capsys: p
     (tmp_path / "folder.csv" / "config.json").mkdir()
     for path in ("/dev/null", str(tmp_path / "pipe.csv"), str(tmp_path / "folder.csv")):
         for kind in ("hardware", "model", "workload", "ops", "measurement", "vidur", "nsight", "torch-profiler"):
-            assert "expected a file" in one_line_of(capsys, "ingest", kind, path, "--hardware-id", "a40", *home)
-        assert "--out: " in one_line_of(
+            assert "expected a file" in read_one_line(capsys, "ingest", kind, path, "--hardware-id", "a40", *home)
+        assert "--out: " in read_one_line(
             capsys, "measure", "--backend", "numpy", "--hardware-id", "x", "--out", path, *home
         )
     for command, option in (("query", "--file"), ("chart", "--sql")):
         folder = ["--home", str(finished.path), option, str(tmp_path / "folder.csv")]
-        assert f"{option}: " in one_line_of(capsys, command, *folder)
+        assert f"{option}: " in read_one_line(capsys, command, *folder)
 
 
 def test_measuring_leaves_the_files_of_others_alone(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     for content in (b"no line, and no measurement", b"\xff\xfe\x00a", b"op,m\na,1\n"):
         out = write_file(tmp_path, "notes.csv", content)
         command = ["measure", "--backend", "numpy", "--hardware-id", "x", "--out", str(out)]
-        assert "holds something else" in one_line_of(capsys, *command, "--home", str(tmp_path / "home"))
+        assert "holds something else" in read_one_line(capsys, *command, "--home", str(tmp_path / "home"))
         assert out.read_bytes() == content
 
 
@@ -161,34 +162,34 @@ def test_ids_of_options_that_no_table_can_hold_get_one_line(
     path = write_file(tmp_path, "mlp.csv", MLP)
     for option, other in (("--hardware-id", "--model-id"), ("--model-id", "--hardware-id")):
         command = ["ingest", "vidur", str(path), option, value, other, "a40", "--home", str(tmp_path / "home")]
-        assert one_line_of(capsys, *command).startswith(f"rooflines: {option}: ")
+        assert read_one_line(capsys, *command).startswith(f"rooflines: {option}: ")
     command = ["measure", "--backend", "numpy", "--out", str(tmp_path / "x.csv"), "--hardware-id", value]
-    assert one_line_of(capsys, *command).startswith("rooflines: --hardware-id: ")
+    assert read_one_line(capsys, *command).startswith("rooflines: --hardware-id: ")
     assert not (tmp_path / "x.csv").exists()
 
 
 @pytest.mark.parametrize("seconds", ["nan", "inf", "0", "-1", "1e9"])
 def test_seconds_that_are_none_get_one_line(seconds: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     command = ["measure", "--backend", "numpy", "--hardware-id", "x", "--out", str(tmp_path / "x.csv")]
-    assert "--seconds: " in one_line_of(capsys, *command, "--seconds", seconds)
+    assert "--seconds: " in read_one_line(capsys, *command, "--seconds", seconds)
 
 
-def started(arguments: list[str], **streams: object) -> subprocess.Popen[str]:
+def start_command(arguments: list[str], **streams: object) -> subprocess.Popen[str]:
     command = [sys.executable, "-m", "flows.cli", *arguments]
     return subprocess.Popen(command, cwd=ROOT, text=True, **streams)  # type: ignore[call-overload, no-any-return]
 
 
 PRINTING = [
-    ["schema"], ["schema", "mart.roof"], ["chart"], ["chart", "device-a40"], ["check"], ["query", "select 1"],
-    ["query", "from range(100000)", "--format", "csv"], ["sweep", "--name", "x", "--dry-run"],
+    ["schema"], ["chart"], ["query", "from range(100000)", "--format", "csv"], ["schema", "mart.roof"],
+    ["chart", "device-a40"], ["check"], ["query", "select 1"], ["sweep", "--name", "x", "--dry-run"],
 ]  # fmt: skip
 
 
-@pytest.mark.parametrize("command", PRINTING, ids=" ".join)
+@pytest.mark.parametrize("command", keep_fast(3, PRINTING), ids=" ".join)
 def test_a_command_that_nobody_reads_ends_quietly(command: list[str], finished: Home) -> None:
     reads, writes = os.pipe()
     os.close(reads)
-    with started([*command, "--home", str(finished.path)], stdout=writes, stderr=subprocess.PIPE) as process:
+    with start_command([*command, "--home", str(finished.path)], stdout=writes, stderr=subprocess.PIPE) as process:
         os.close(writes)
         assert process.communicate(timeout=60)[1] == ""
     assert process.returncode == 0
@@ -200,7 +201,7 @@ def test_ingest_measure_and_errors_that_nobody_reads_end_quietly(tmp_path: Path)
     for command, code in ((["ingest", "hardware", str(device)], 0), (plan, 0), (["nonsense"], 2)):
         reads, writes = os.pipe()
         os.close(reads)
-        with started([*command, *(home if code == 0 else [])], stdout=writes, stderr=writes) as process:
+        with start_command([*command, *(home if code == 0 else [])], stdout=writes, stderr=writes) as process:
             os.close(writes)
             assert process.wait(timeout=60) == code
     assert (tmp_path / "home" / "catalog" / "hardware" / "mine.toml").exists()
@@ -214,7 +215,7 @@ def test_a_broken_pipe_of_another_kind_is_told(
         raise BrokenPipeError(32, "Broken pipe")
 
     monkeypatch.setattr("warehouse.schema.describe", describe)
-    assert "BrokenPipeError" in one_line_of(capsys, "schema", "--home", str(finished.path), code=1)
+    assert "BrokenPipeError" in read_one_line(capsys, "schema", "--home", str(finished.path), code=1)
 
 
 @pytest.mark.skipif(not Path("/dev/full").exists(), reason="no device that is full")
@@ -222,7 +223,7 @@ def test_output_onto_a_full_disk_is_told(finished: Home) -> None:
     for command in (["schema"], ["chart", "device-a40"], ["check"]):
         with (
             Path("/dev/full").open("w") as full,
-            started([*command, "--home", str(finished.path)], stdout=full, stderr=subprocess.PIPE) as process,
+            start_command([*command, "--home", str(finished.path)], stdout=full, stderr=subprocess.PIPE) as process,
         ):
             (line,) = process.communicate(timeout=60)[1].splitlines()
         assert line.startswith("rooflines: no space on the disk: ")
@@ -290,7 +291,7 @@ def test_a_full_disk_for_what_is_written_elsewhere(
         ["chart", "device-a40", "--out", str(full_disk / "a.svg")],
         ["measure", "--hardware-id", "x", "--plan-only", "--out", str(full_disk / "plan.csv")],
     ):
-        line = one_line_of(capsys, *command, *home, code=1)
+        line = read_one_line(capsys, *command, *home, code=1)
         assert line.startswith(f"rooflines: no space on the disk: --out: {full_disk}/")
 
 
@@ -303,7 +304,7 @@ def test_an_error_of_the_disk_that_nobody_foresaw_is_told_as_one(
         (OSError(36, "File name too long", LONG), 2, "expected a shorter path"),
     ):
         monkeypatch.setattr("flows.cli.options.Home.at", lambda *_, error=error: raise_(error))
-        assert said in one_line_of(capsys, "schema", "--home", str(tmp_path), code=code)
+        assert said in read_one_line(capsys, "schema", "--home", str(tmp_path), code=code)
 
 
 def raise_(error: Exception) -> None:

@@ -25,7 +25,7 @@ from flows.site.site_rows import read_site_rows
 from flows.site.snapshot_charts import find_chart
 from tests.support.files import write_file
 from tests.support.inputs import DEVICE, make_source
-from tests.support.whole_runs import plain_run, small_catalog
+from tests.support.whole_runs import run_without_prefect, write_small_catalog
 from warehouse.errors import InputError
 from warehouse.files.spreadsheet import guard_text_cells
 from warehouse.home import Home
@@ -78,7 +78,7 @@ def test_every_id_has_a_folder_of_its_own_on_any_disk(one: str, other: str) -> N
     assert re.fullmatch(r"[a-z0-9._-]+", folder)  # nothing to escape in an address
 
 
-def device_page(name: str) -> Outline:
+def render_device_page(name: str) -> Outline:
     device = {"hardware_id": "mine", "name": name, "short_name": name, "vendor": name, "origin": name}
     steps = [{"model": name, "least time, ms": "1"}]
     links = {name: "../../models/mine/index.html"}
@@ -89,7 +89,7 @@ def device_page(name: str) -> Outline:
 @some
 @given(names)
 def test_a_page_has_the_same_parts_whatever_the_name(name: str) -> None:
-    outline, plain = device_page(name), device_page("Mine")
+    outline, plain = render_device_page(name), render_device_page("Mine")
     assert outline.parts() == plain.parts()
     assert name in outline.texts
 
@@ -155,7 +155,7 @@ def test_the_csv_of_a_chart_holds_no_formula(snapshot: duckdb.DuckDBPyConnection
 
 
 def test_odd_ids_have_pages_and_the_lists_keep_theirs(tmp_path: Path) -> None:
-    home, shipped = Home(tmp_path / "home"), small_catalog(tmp_path / "catalog")
+    home, shipped = Home(tmp_path / "home"), write_small_catalog(tmp_path / "catalog")
     for id_ in ODD_IDS:
         named = DEVICE.replace('"mine"', f'"{id_}"').replace('"Mine"', f'"{id_}"')
         (home.catalog / "hardware").mkdir(parents=True, exist_ok=True)
@@ -165,7 +165,7 @@ def test_odd_ids_have_pages_and_the_lists_keep_theirs(tmp_path: Path) -> None:
         write_file(home.catalog / "models", f"{id_}.json", config)
     workload = (shipped / "workloads" / "small.toml").read_text("utf-8").replace('["llama-7b"]', '["llama-7b", "con"]')
     write_file(shipped / "workloads", "small.toml", workload)
-    plain_run(home, shipped)
+    run_without_prefect(home, shipped)
     site = tmp_path / "site"
     with open_snapshot(home.snapshot) as connection:
         write_explorer(site, connection)

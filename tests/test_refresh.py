@@ -1,28 +1,35 @@
 """Whole runs through Prefect: what they publish, what they leave alone, what survives a failure."""
 
+import importlib
+import inspect
 import os
 import signal
 import subprocess
 import sys
 import time
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from unittest import mock
 
 import duckdb
 import pytest
+from prefect import Flow
 from prefect.client.orchestration import get_client
 from prefect.client.schemas.filters import FlowRunFilter, FlowRunFilterId
 from prefect.client.schemas.sorting import FlowRunSort, TaskRunSort
 from prefect.settings import PREFECT_API_URL
+from prefect.states import Scheduled
+from ruamel.yaml import YAML
 
 from flows.cli.app import run_command
 from flows.ingest.catalog import SHIPPED
+from flows.orchestrate.missed_runs import skip_missed_runs
 from flows.orchestrate.refresh import refresh
 from tests.support.drawings import draw_without_ink
-from tests.support.files import stat_files
-from tests.support.inputs import CONFIG, DEVICE, WORKLOAD, bad_catalogs
+from tests.support.files import ROOT, stat_files
+from tests.support.inputs import CONFIG, DEVICE, WORKLOAD, list_bad_catalogs
 from tests.support.terminal import STAGES_SHOWN, run_on_terminal
-from tests.support.whole_runs import drawn_by_nobody, plain_run, small_catalog
+from tests.support.whole_runs import draw_nothing, run_without_prefect, write_small_catalog
 from warehouse.home import Home
 from warehouse.load import fingerprint_tables
 from warehouse.snapshot import open_snapshot
@@ -32,7 +39,7 @@ MANY = 5000  # rows
 Tables = dict[str, list[tuple[object, ...]]]
 
 
-def tables(home: Home) -> Tables:
+def read_tables(home: Home) -> Tables:
     """Every row of every table of core; of large ones their number and a digest of them."""
     with open_snapshot(home.snapshot) as connection:
         return {
@@ -42,7 +49,7 @@ def tables(home: Home) -> Tables:
 
 
 def test_a_first_run_publishes_snapshot_and_site(finished: Home) -> None:
-    found = tables(finished)
+    found = read_tables(finished)
     assert [row[4] for row in found["run"]] == ["succeeded"]
     assert len(found["source"]) == len(
         [path for path in SHIPPED.rglob("*") if path.suffix in {".toml", ".json", ".csv"}]
@@ -55,16 +62,16 @@ def test_a_first_run_publishes_snapshot_and_site(finished: Home) -> None:
 
 
 def test_the_same_inputs_change_nothing(home: Home) -> None:
-    before, site, rows = home.snapshot.stat().st_mtime_ns, stat_files(home.site), tables(home)
-    assert plain_run(home, draws=True).status == "unchanged"
+    before, site, rows = home.snapshot.stat().st_mtime_ns, stat_files(home.site), read_tables(home)
+    assert run_without_prefect(home, draws=True).status == "unchanged"
     assert home.snapshot.stat().st_mtime_ns == before
     assert stat_files(home.site) == site
-    assert tables(home) == rows
+    assert read_tables(home) == rows
 
 
 def test_the_same_inputs_give_the_same_rows_elsewhere(finished: Home, tmp_path: Path) -> None:
-    plain_run(Home(tmp_path / "other home"))
-    mine, other = tables(finished), tables(Home(tmp_path / "other home"))
+    run_without_prefect(Home(tmp_path / "other home"))
+    mine, other = read_tables(finished), read_tables(Home(tmp_path / "other home"))
     for name in mine:
         if name == "source":
             assert [row[:-1] for row in mine[name]] == [row[:-1] for row in other[name]]
@@ -73,17 +80,17 @@ def test_the_same_inputs_give_the_same_rows_elsewhere(finished: Home, tmp_path: 
 
 
 def test_one_changed_device_changes_only_what_depends_on_it(home: Home) -> None:
-    before, site = tables(home), stat_files(home.site)
+    before, site = read_tables(home), stat_files(home.site)
     (home.catalog / "hardware").mkdir(parents=True)
     text = (SHIPPED / "hardware" / "a40.toml").read_text("utf-8").replace("gb_per_s = 696", "gb_per_s = 700")
     (home.catalog / "hardware" / "a40.toml").write_text(text, "utf-8")
 
     with draw_without_ink():
-        summary = plain_run(home, draws=True)
+        summary = run_without_prefect(home, draws=True)
 
     touched = {change.table: change.touched for change in summary.changes if change.touched}
     assert set(touched) == {"hardware", "ceiling", "source"}
-    after = tables(home)
+    after = read_tables(home)
     for name in ("model", "op_shape", "op_cost", "precision", "workload"):
         assert after[name] == before[name]
     assert {row[0] for row in set(after["ceiling"]) ^ set(before["ceiling"])} == {"a40"}
@@ -101,8 +108,8 @@ def test_one_changed_device_changes_only_what_depends_on_it(home: Home) -> None:
     assert history[-1] == ("succeeded", "ceiling +0 ~10 -0, hardware +0 ~1 -0, source +1 ~0 -1")
 
     (home.catalog / "hardware" / "a40.toml").unlink()
-    plain_run(home)
-    assert tables(home)["ceiling"] == before["ceiling"]
+    run_without_prefect(home)
+    assert read_tables(home)["ceiling"] == before["ceiling"]
 
 
 def test_a_device_a_model_and_a_workload_of_ones_own(home: Home, catalog: Path) -> None:
@@ -110,7 +117,7 @@ def test_a_device_a_model_and_a_workload_of_ones_own(home: Home, catalog: Path) 
     (catalog / "models" / "mine-8b.json").write_text(str({**CONFIG, "num_key_value_heads": 8}).replace("'", '"'))
     (catalog / "workloads" / "mine.toml").write_text(WORKLOAD.replace("[128]", "[100, 200]"), "utf-8")
     with draw_without_ink():
-        plain_run(home, given=catalog, draws=True)
+        run_without_prefect(home, given=catalog, draws=True)
     with open_snapshot(home.snapshot) as connection:
         found = connection.sql(
             "select distinct sequence_length from mart.roofline_point where hardware_id = 'mine'"
@@ -146,7 +153,7 @@ def test_bad_input_is_one_line_and_loses_nothing(
     home: Home, catalog: Path, prefect_server: None, capfd: pytest.CaptureFixture[str]
 ) -> None:
     before, site = home.snapshot.read_bytes(), stat_files(home.site)
-    for mistake, (name, content, expected) in bad_catalogs().items():
+    for mistake, (name, content, expected) in list_bad_catalogs().items():
         (catalog / name).write_text(content, "utf-8")
         code = run_command(["run", "--home", str(home.path), "--catalog", str(catalog)])
         captured = capfd.readouterr()
@@ -223,15 +230,15 @@ def test_a_run_that_fails_late_leaves_the_old_snapshot(
     assert home.snapshot.read_bytes() == before
     assert stat_files(home.site) == site
 
-    assert plain_run(home).status == "succeeded"
+    assert run_without_prefect(home).status == "succeeded"
     with open_snapshot(home.snapshot) as connection:
         statuses = connection.sql("select status, error from core.run order by run_number").fetchall()
     assert statuses == [("succeeded", None), ("failed", "the pen broke"), ("succeeded", None)]
 
 
 def test_prefect_shows_the_run(tmp_path: Path, prefect_server: None) -> None:
-    home, shipped = Home(tmp_path / "home"), small_catalog(tmp_path / "shipped")
-    with mock.patch("flows.ingest.catalog.SHIPPED", shipped), drawn_by_nobody():
+    home, shipped = Home(tmp_path / "home"), write_small_catalog(tmp_path / "shipped")
+    with mock.patch("flows.ingest.catalog.SHIPPED", shipped), draw_nothing():
         refresh(home=home.path)
     with get_client(sync_client=True) as client:
         last = client.read_flow_runs(limit=1, sort=FlowRunSort.START_TIME_DESC)[0]
@@ -256,9 +263,39 @@ def test_prefect_shows_the_run(tmp_path: Path, prefect_server: None) -> None:
     assert {"ingest", "compute", "load", "check", "write_snapshot", "draw_site", "promote"} <= tasks
 
 
+def test_of_several_missed_runs_one_is_made_up_for(prefect_server: None) -> None:
+    """The one that starts cancels the others; what is not due yet stays scheduled."""
+    now = datetime.now(UTC)
+    with get_client(sync_client=True) as client:
+        deployment = client.create_deployment(client.create_flow_from_name("missed"), "missed")
+        runs = [
+            client.create_flow_run_from_deployment(deployment, state=Scheduled(scheduled_time=now + timedelta(hours=n)))
+            for n in (-2, -1, 1)
+        ]
+        with (
+            mock.patch("flows.orchestrate.missed_runs.runtime.deployment.id", deployment, create=True),
+            mock.patch("flows.orchestrate.missed_runs.get_run_logger"),
+        ):
+            assert skip_missed_runs() == 2
+        states = [client.read_flow_run(run.id).state for run in runs]
+    assert [state and state.type.value for state in states] == ["CANCELLED", "CANCELLED", "SCHEDULED"]
+
+
+def test_deployments_are_of_flows_that_exist() -> None:
+    """See test_schedules for a server and a worker that follow them."""
+    described = YAML(typ="safe").load(ROOT / "flows" / "orchestrate" / "prefect.yaml")
+    for deployment in described["deployments"]:
+        module, _, name = deployment["entrypoint"].rpartition(".")
+        flow = getattr(importlib.import_module(module), name)
+        assert isinstance(flow, Flow)
+        assert set(deployment["parameters"]) <= set(inspect.signature(flow.fn).parameters)
+        assert set(deployment) & {"schedules", "triggers"}
+        assert deployment["concurrency_limit"]["limit"] == 1
+
+
 def test_a_person_sees_progress_and_nothing_else(tmp_path: Path, prefect_server: None) -> None:
     """Of a small catalog, on a terminal, where Prefect would say more."""
-    home, shipped = Home(tmp_path / "home"), small_catalog(tmp_path / "shipped")
+    home, shipped = Home(tmp_path / "home"), write_small_catalog(tmp_path / "shipped")
     command = [sys.executable, "-m", "tests.support.small_command", str(shipped), "run", "--home", str(home.path)]
     code, seen = run_on_terminal(command, {"PREFECT_API_URL": PREFECT_API_URL.value()})
     assert code == 0
@@ -267,7 +304,7 @@ def test_a_person_sees_progress_and_nothing_else(tmp_path: Path, prefect_server:
     assert [line for line in seen if not line.startswith(("starting Prefect", *STAGES_SHOWN))] == []
 
 
-def started_run(home: Home, tmp_path_factory: pytest.TempPathFactory) -> subprocess.Popen[str]:
+def start_run(home: Home, tmp_path_factory: pytest.TempPathFactory) -> subprocess.Popen[str]:
     """Start `rooflines run` with a server of its own, in a process group of its own."""
     environment = {name: value for name, value in os.environ.items() if not name.startswith("PREFECT_")}
     environment["PREFECT_HOME"] = str(tmp_path_factory.getbasetemp() / "prefect of killed runs")
@@ -293,12 +330,12 @@ def test_a_killed_run_leaves_the_snapshot_and_the_next_one_mends(
     before, site = home.snapshot.read_bytes(), stat_files(home.site)
     (home.catalog / "hardware").mkdir(parents=True)
     (home.catalog / "hardware" / "mine.toml").write_text(DEVICE, "utf-8")
-    with started_run(home, tmp_path_factory) as process:
+    with start_run(home, tmp_path_factory) as process:
         wait_for(home.path, ".rooflines-site-*/new", process)
         os.killpg(process.pid, signal.SIGKILL)
     assert home.snapshot.read_bytes() == before
     assert stat_files(home.site) == site
-    assert plain_run(home, draws=True).status == "succeeded"
+    assert run_without_prefect(home, draws=True).status == "succeeded"
     with open_snapshot(home.snapshot) as connection:
         assert connection.sql("select count(*) from core.hardware").fetchall()[0] == (DEVICES + 1,)
         runs = connection.sql("select status, error from core.run order by run_number").fetchall()
@@ -312,7 +349,7 @@ def test_ctrl_c_ends_a_run_at_once_and_loses_nothing(home: Home, tmp_path_factor
     before = home.snapshot.read_bytes()
     (home.catalog / "hardware").mkdir(parents=True)
     (home.catalog / "hardware" / "mine.toml").write_text(DEVICE, "utf-8")
-    with started_run(home, tmp_path_factory) as process:
+    with start_run(home, tmp_path_factory) as process:
         wait_for(home.path, ".rooflines-site-*/new", process)
         os.killpg(process.pid, signal.SIGINT)  # as a terminal does: the embedded server gets it too
         pressed = time.monotonic()
@@ -321,7 +358,7 @@ def test_ctrl_c_ends_a_run_at_once_and_loses_nothing(home: Home, tmp_path_factor
     assert process.returncode == 130
     assert message == "rooflines: interrupted; what is published stays as it was\n"
     assert home.snapshot.read_bytes() == before
-    assert plain_run(home).status == "succeeded"
+    assert run_without_prefect(home).status == "succeeded"
 
 
 def test_a_reader_keeps_the_version_that_it_opened(home: Home) -> None:
@@ -337,7 +374,7 @@ def test_a_reader_keeps_the_version_that_it_opened(home: Home) -> None:
             if mine:
                 (home.catalog / "hardware").mkdir(parents=True)
                 (home.catalog / "hardware" / "mine.toml").write_text(mine, "utf-8")
-                plain_run(home)
+                run_without_prefect(home)
             process.stdin.write("\n")
             process.stdin.flush()
             answers.append(process.stdout.readline())

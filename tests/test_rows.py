@@ -10,7 +10,7 @@ from tests.support.files import ROOT
 from warehouse.rows import fetch_column, fetch_row, fetch_rows, fetch_value
 
 
-def fetches(path: Path) -> list[str]:
+def list_fetches(path: Path) -> list[str]:
     """Where a module fetches rows by itself."""
     tree = ast.parse(path.read_text("utf-8"))
     names = [node for node in ast.walk(tree) if isinstance(node, ast.Attribute) and node.attr.startswith("fetch")]
@@ -20,12 +20,12 @@ def fetches(path: Path) -> list[str]:
 def test_nothing_else_fetches_rows() -> None:
     modules = [path for folder in ("flows", "charts", "warehouse") for path in (ROOT / folder).rglob("*.py")]
     own = [path for path in modules if path.name == "rows.py"]
-    assert [line for path in modules if path not in own for line in fetches(path)] == []
-    assert fetches(*own)  # the rule can fail
+    assert [line for path in modules if path not in own for line in list_fetches(path)] == []
+    assert list_fetches(*own)  # the rule can fail
 
 
 def test_tests_leave_no_result_open() -> None:
-    lines = [line for path in (ROOT / "tests").glob("*.py") for line in fetches(path)]
+    lines = [line for path in (ROOT / "tests").glob("*.py") for line in list_fetches(path)]
     assert [line for line in lines if not line.endswith("fetchall")] == []
 
 

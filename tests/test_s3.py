@@ -10,7 +10,7 @@ import pytest
 
 from flows.cli.app import run_command
 from flows.sweep.run import run_sweep
-from tests.support.s3 import s3_server
+from tests.support.s3 import serve_s3
 from tests.support.sweeps import COST, KEY, SMALL, interrupt_after, query_snapshot
 from warehouse.build import open_build
 from warehouse.engine import extensions
@@ -31,7 +31,7 @@ pytestmark = pytest.mark.slow
 @pytest.fixture(scope="module", autouse=True)
 def server() -> Iterator[str]:
     """A server with two buckets; its address."""
-    with s3_server("sweeps", "kept") as address:
+    with serve_s3("sweeps", "kept") as address:
         yield address
 
 

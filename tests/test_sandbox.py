@@ -20,6 +20,7 @@ from flows.site.chart_rows import build_own_roofline
 from tests.support import hostile
 from tests.support.files import ROOT
 from tests.support.hostile import GOOD, HOSTILE, TOO_LARGE, disguise
+from tests.support.tiers import keep_fast
 from warehouse.engine import tested_versions as engine
 from warehouse.engine.tested_versions import list_tested_minors
 from warehouse.errors import InputError
@@ -41,7 +42,7 @@ NO_READERS = re.compile(
 )
 
 
-def refusals(sql: list[str], home: Home, folder: Path) -> list[str | None]:
+def collect_refusals(sql: list[str], home: Home, folder: Path) -> list[str | None]:
     """Why each statement is refused, as a process says that is limited as that of a query is."""
     command = [sys.executable, "-m", "tests.support.hostile", str(home.snapshot), str(folder)]
     done = subprocess.run(
@@ -52,24 +53,25 @@ def refusals(sql: list[str], home: Home, folder: Path) -> list[str | None]:
     return answers
 
 
-def answered(sql: list[str], home: Home, folder: Path) -> list[str]:
-    return [each for each, refusal in zip(sql, refusals(sql, home, folder), strict=True) if refusal is None]
+def list_answered(sql: list[str], home: Home, folder: Path) -> list[str]:
+    return [each for each, refusal in zip(sql, collect_refusals(sql, home, folder), strict=True) if refusal is None]
 
 
 def test_hostile_statements_are_refused(finished: Home, tmp_path: Path) -> None:
-    assert answered(HOSTILE, finished, tmp_path) == []
-    assert answered(GOOD, finished, tmp_path) == GOOD
+    assert list_answered(HOSTILE, finished, tmp_path) == []
+    assert list_answered(GOOD, finished, tmp_path) == GOOD
 
 
 @pytest.mark.parametrize(
-    "kind", ["READ_FILES", "CALL_OTHERS", "TELL_SECRETS", "ATTACH", "WRITE_FILES", "CHANGE_THE_WAREHOUSE"]
+    "kind",
+    keep_fast(1, ["TELL_SECRETS", "READ_FILES", "CALL_OTHERS", "ATTACH", "WRITE_FILES", "CHANGE_THE_WAREHOUSE"]),
 )
 def test_no_other_blank_hides_a_statement(kind: str, finished: Home, tmp_path: Path) -> None:
     """Any Unicode space, a comment or a line break in the place of each space, of all at once and of one alone."""
     few = [sql for sql in getattr(hostile, kind) if "bashrc" not in sql and "proc" not in sql and "http" not in sql]
     attempts = [each for sql in few for each in disguise(sql)]
     assert len(attempts) > 30 * len(few)
-    assert answered(attempts, finished, tmp_path) == []
+    assert list_answered(attempts, finished, tmp_path) == []
 
 
 def test_what_is_good_is_answered(finished: Home) -> None:
@@ -88,7 +90,7 @@ def test_what_our_own_sql_says_is_no_more_than_a_user_may_say(finished: Home, tm
     own = [path.read_text("utf-8") for path in files]
     own += [path.read_text("utf-8") for path in (finished.site / "charts").rglob("*.sql")]
     assert len(own) > 20
-    assert answered(own, finished, tmp_path) == own
+    assert list_answered(own, finished, tmp_path) == own
 
 
 @pytest.mark.parametrize("sql", TOO_LARGE, ids=lambda sql: sql[:12])
@@ -154,7 +156,7 @@ def test_a_command_says_in_one_line_that_its_duckdb_was_not_tried(finished: Home
 def test_no_message_repeats_a_file(finished: Home, tmp_path: Path) -> None:
     (tmp_path / "secret.csv").write_text("hunter2\n")
     asked = [f"select * from {function}('{tmp_path / 'secret.csv'}')" for function in hostile.READERS]
-    for said in refusals(asked, finished, tmp_path):
+    for said in collect_refusals(asked, finished, tmp_path):
         assert said is not None
         assert "hunter2" not in said
 
@@ -219,7 +221,7 @@ print(
 
 
 @pytest.mark.parametrize("form", ["table", "csv", "json", "parquet"])
-@pytest.mark.parametrize("sql", ["from '/etc/passwd'", "select error('x') from range(9)"])
+@pytest.mark.parametrize("sql", keep_fast(1, ["from '/etc/passwd'", "select error('x') from range(9)"]))
 def test_every_format_refuses(
     form: str, sql: str, finished: Home, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
@@ -313,20 +315,20 @@ def test_a_statement_that_crashes_the_engine_is_one_line(finished: Home) -> None
 @LINUX
 def test_any_crash_is_one_line(finished: Home) -> None:
     with query(finished, "select pg_sleep(60)") as process:
-        os.kill(wait_for(lambda: working_child_of(process.pid)), signal.SIGSEGV)
+        os.kill(wait_for(lambda: find_working_child(process.pid)), signal.SIGSEGV)
         assert process.communicate(timeout=10)[1] == CRASHED
     assert process.returncode == 2
 
 
-def working_child_of(process: int) -> int | None:
+def find_working_child(process: int) -> int | None:
     """The process that another one started, when it has started threads."""
-    child = child_of(process)
+    child = find_child(process)
     with suppress(OSError):
         return child if child and len([*Path(f"/proc/{child}/task").iterdir()]) > 1 else None
     return None
 
 
-def child_of(process: int) -> int | None:
+def find_child(process: int) -> int | None:
     """The process that another one started, if it has; of more the first."""
     try:
         (child, *_) = Path(f"/proc/{process}/task/{process}/children").read_text("ascii").split()
@@ -335,7 +337,7 @@ def child_of(process: int) -> int | None:
     return int(child)
 
 
-def peak_of(process: int) -> int:
+def measure_peak(process: int) -> int:
     """The most memory that a process had so far, in bytes; 0 where it is gone."""
     try:
         found = re.search(r"VmHWM:\s+(\d+)", Path(f"/proc/{process}/status").read_text("ascii"))
@@ -350,7 +352,11 @@ def peak_of(process: int) -> int:
     [
         ("select range(1000000000)", "2GB"),
         ("select range(1000000000)", "100MB"),
-        ("select count(*) from (select distinct i % 9000000, repeat('x', 20) from range(9000000) t (i))", "300MB"),
+        pytest.param(
+            "select count(*) from (select distinct i % 9000000, repeat('x', 20) from range(9000000) t (i))",
+            "300MB",
+            marks=pytest.mark.slow,
+        ),
         ("select repeat('x', 1000000) || i from range(2000) t (i) order by 1", "300MB"),
     ],
 )
@@ -358,7 +364,7 @@ def test_no_query_takes_more_than_512_mb_beside_its_memory(sql: str, memory: str
     peak = 0
     with query(finished, sql, "--memory", memory) as process:
         while process.poll() is None:
-            peak = max(peak, peak_of(child) if (child := child_of(process.pid)) else 0)
+            peak = max(peak, measure_peak(child) if (child := find_child(process.pid)) else 0)
             time.sleep(0.005)
     assert process.returncode in {0, 2}
     assert 30e6 < peak <= parse_memory(memory) + 512e6
@@ -371,12 +377,12 @@ def test_the_process_of_a_query_ends_with_the_command(
 ) -> None:
     out = tmp_path / "out.csv"
     with query(finished, "select pg_sleep(60)", "--out", str(out)) as process:
-        child = wait_for(lambda: working_child_of(process.pid))
+        child = wait_for(lambda: find_working_child(process.pid))
         process.send_signal(end)
         err = process.communicate(timeout=10)[1]
     assert process.returncode == code
     assert len(err.splitlines()) == (end == signal.SIGINT)
-    wait_for(lambda: not Path(f"/proc/{child}").exists() or peak_of(child) == 0)
+    wait_for(lambda: not Path(f"/proc/{child}").exists() or measure_peak(child) == 0)
     assert end == signal.SIGKILL or list(tmp_path.iterdir()) == []
 
 
@@ -388,7 +394,7 @@ def test_what_a_statement_spilled_goes_with_it_or_with_the_next(
     monkeypatch.setenv("TMPDIR", str(tmp_path))
     (tmp_path / "rooflines-spill-0-of-nobody").touch()  # no folder of ours
     with query(finished, "select pg_sleep(60)") as process:
-        wait_for(lambda: working_child_of(process.pid))
+        wait_for(lambda: find_working_child(process.pid))
         process.send_signal(end)
         process.communicate(timeout=10)
     spilled = [path for path in tmp_path.iterdir() if path.is_dir()]
@@ -406,6 +412,7 @@ def wait_for(look: Callable[[], int | None]) -> int:
     pytest.fail("nothing came")
 
 
+@pytest.mark.slow
 def test_any_number_of_rows_is_written_in_little_memory(finished: Home) -> None:
     sql = "select i, i + 1 as j, 'some text' as s from range(5000000) t (i)"
     for form in ("csv", "parquet"):

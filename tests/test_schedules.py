@@ -28,7 +28,7 @@ T = TypeVar("T")
 pytestmark = pytest.mark.slow
 
 
-def until(question: Callable[[], T], patience_s: float = PATIENCE_S) -> T:
+def wait_until(question: Callable[[], T], patience_s: float = PATIENCE_S) -> T:
     """Ask until the answer is yes, and return it."""
     end = time.monotonic() + patience_s
     while not (answer := question()):
@@ -59,18 +59,18 @@ def environment(database: str | None, tmp_path_factory: pytest.TempPathFactory) 
     url = f"http://127.0.0.1:{port}/api"
     command = [sys.executable, "-m", "prefect", "server", "start", "--port", str(port), "--no-ui"]
     with run_beside(command, variables | served, folder / "server.log"):
-        until(lambda: answers(f"{url}/health"))
+        wait_until(lambda: is_answering(f"{url}/health"))
         yield {**variables, "PREFECT_API_URL": url}
 
 
-def answers(url: str) -> bool:
+def is_answering(url: str) -> bool:
     try:
         return httpx.get(url).is_success
     except httpx.HTTPError:
         return False
 
 
-def runs(environment: dict[str, str], flow: str, **state: list[str]) -> list[dict[str, Any]]:
+def find_runs(environment: dict[str, str], flow: str, **state: list[str]) -> list[dict[str, Any]]:
     """Return the runs of a flow, in the order of the times that they were due at."""
     asked = {
         "flows": {"name": {"any_": [flow]}},
@@ -111,23 +111,23 @@ def _deploy_and_follow(environment: dict[str, str], home: Home, tmp_path: Path, 
     device.write_text(text.replace("gb_per_s = 696", "gb_per_s = 690"), "utf-8")
     with run_beside(worker, environment, tmp_path / "worker.log") as process:
         pool = f"{environment['PREFECT_API_URL']}/work_pools/rooflines"
-        until(lambda: answers(pool))
+        wait_until(lambda: is_answering(pool))
         deploy = [*prefect, "--no-prompt", "deploy", "--all", "--prefect-file", str(often)]
         subprocess.run(deploy, env=environment, cwd=ROOT, check=True, stdin=subprocess.DEVNULL, capture_output=True)
 
         # the schedule fires, the snapshot changes, and the flow publish follows
-        until(lambda: runs(environment, "refresh", type=["COMPLETED"]))
+        wait_until(lambda: find_runs(environment, "refresh", type=["COMPLETED"]))
         second, _ = find_published_run(home)
         assert second != first
-        until(lambda: runs(environment, "publish", type=["COMPLETED"]))
+        wait_until(lambda: find_runs(environment, "publish", type=["COMPLETED"]))
         assert (home.path / "public" / "index.html").read_bytes() == (home.site / "index.html").read_bytes()
 
         # a run that fails leaves the snapshot, and says why
         device.write_text(text.replace("gb_per_s = 696", "gb_per_s = -696"), "utf-8")
-        (failed, *_) = until(lambda: runs(environment, "refresh", type=["FAILED"]))
+        (failed, *_) = wait_until(lambda: find_runs(environment, "refresh", type=["FAILED"]))
         assert "a40.toml: bandwidth[0].gb_per_s = -696: expected" in failed["state"]["message"]
         assert find_published_run(home)[0] == second
-        until(lambda: listener.documents)
+        wait_until(lambda: listener.documents)
         assert (
             listener.documents[0].items() >= {"event": "run-failed", "flow": "refresh", "home": str(home.path)}.items()
         )
@@ -140,24 +140,25 @@ def _deploy_and_follow(environment: dict[str, str], home: Home, tmp_path: Path, 
         rename_a_device(other)
         command = [sys.executable, "-m", "flows.cli", "run", "--home", str(other.path)]
         subprocess.run(command, env=environment, cwd=ROOT, check=True, stdin=subprocess.DEVNULL, capture_output=True)
-        until((other.path / "public" / "devices" / "mine" / "index.html").exists)
+        wait_until((other.path / "public" / "devices" / "mine" / "index.html").exists)
         process.terminate()
         process.wait(60)
 
     # of what was missed while there was no worker, one run is caught up with
     def ended() -> dict[str, str]:
         return {
-            run["id"]: run["state"]["type"] for run in runs(environment, "refresh", type=["COMPLETED", "CANCELLED"])
+            run["id"]: run["state"]["type"]
+            for run in find_runs(environment, "refresh", type=["COMPLETED", "CANCELLED"])
         }
 
     def late() -> list[str]:
-        return [run["id"] for run in runs(environment, "refresh", name=["Late"])]
+        return [run["id"] for run in find_runs(environment, "refresh", name=["Late"])]
 
     before = ended()
-    until(lambda: len(late()) > 1)
+    wait_until(lambda: len(late()) > 1)
     missed = late()
     with run_beside(worker, environment, tmp_path / "worker.log"):
-        until(lambda: set(missed) <= ended().keys())
+        wait_until(lambda: set(missed) <= ended().keys())
     assert sorted(ended()[run] for run in missed) == ["CANCELLED"] * (len(missed) - 1) + ["COMPLETED"]
     assert not before.keys() & set(missed)
     assert find_published_run(home)[0] not in (first, second)
@@ -183,19 +184,19 @@ def test_serving(home: Home, tmp_path: Path) -> None:
         options = ["--incoming-every", "5", "--port", "0", "--alert-url", listener.url, "--home", str(place.path)]
         command = [sys.executable, "-c", script, "serve", *options]
         with run_beside(command, variables, log, tmp_path / "elsewhere") as process:
-            until(lambda: find_published_run(place)[0] != first)
+            wait_until(lambda: find_published_run(place)[0] != first)
 
             # what the next one starts fails
             place.sweeps.write_text("in the way", "utf-8")
             ours = text.replace('"mine"', '"ours"').replace('"Mine"', '"Ours"')
             (place.incoming / "ours.toml").write_text(ours, "utf-8")
-            until(lambda: len(listener.documents) > 1)
+            wait_until(lambda: len(listener.documents) > 1)
 
             # killed, it leaves no process behind
             children = subprocess.run(["pgrep", "-P", str(process.pid)], capture_output=True, text=True, check=False)
             assert children.stdout
             process.kill()
-            until(lambda: not any(map(is_running, map(int, children.stdout.split()))), 30)
+            wait_until(lambda: not any(map(is_running, map(int, children.stdout.split()))), 30)
     assert (place.catalog / "hardware" / "mine.toml").read_text("utf-8") == text
     assert {path.name for path in place.incoming.iterdir()} == {".half.toml", "accepted", "rejected"}
     reason = (place.incoming / "rejected" / "bad.toml.reason.txt").read_text("utf-8")

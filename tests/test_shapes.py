@@ -62,7 +62,12 @@ def test_an_engine_fuses_products_and_runs_everything_else() -> None:
     assert sizes(shapes, "gate_up_proj") == (256, 4096, 2 * 14336, 32)
     assert sizes(shapes, "rope", "m", "n", "repeat") == (256 * (32 + 8), 128, 32)
     assert sizes(shapes, "activation", "kind", "m", "n") == ("silu_mul", 256, 14336)
-    assert sizes(shapes, "attention", "heads", "kv_heads", "attended_tokens", "cached_tokens") == (32, 8, 64.5, 128)
+    assert sizes(shapes, "attention", "heads", "kv_heads", "attended_tokens", "cached_tokens") == (
+        32,
+        8,
+        64.5,
+        128,
+    )
     assert set(shapes["op"]) == {
         "embedding", "attn_norm", "qkv_proj", "rope", "attention", "o_proj", "attn_add", "mlp_norm", "gate_up_proj",
         "activation", "down_proj", "mlp_add", "final_norm", "lm_head",

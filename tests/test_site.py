@@ -4,7 +4,9 @@ import json
 import re
 import subprocess
 import sys
+from html import unescape
 from pathlib import Path
+from urllib.parse import unquote
 
 import duckdb
 import polars as pl
@@ -23,7 +25,7 @@ from tests.support.charts import (
 )
 from tests.support.drawings import draw_without_ink
 from tests.support.inputs import DEVICE
-from tests.support.whole_runs import plain_run
+from tests.support.whole_runs import run_without_prefect
 from warehouse.home import Home
 from warehouse.polars_frames import read_frame
 
@@ -54,7 +56,7 @@ def test_a_chart_without_marks_is_not_published(home: Home) -> None:
     (home.catalog / "workloads").mkdir(parents=True)
     (home.catalog / "workloads" / "medusa-grid.toml").write_text(text.replace('"fp16", ', ""), "utf-8")
     with draw_without_ink():
-        summary = plain_run(home, draws=True)
+        summary = run_without_prefect(home, draws=True)
     assert summary.site is not None
     assert set(summary.site.skipped) == {OTHER_CHARTS[1]}
 
@@ -87,6 +89,17 @@ def test_what_is_published_of_a_chart(finished: Home, snapshot: duckdb.DuckDBPyC
     assert "http" not in index.replace("http-equiv", "")
 
 
+def test_every_link_and_picture_of_every_page_is_there(finished: Home) -> None:
+    """See test_browser for what a browser makes of them."""
+    pages = sorted(finished.site.rglob("*.html"))
+    assert len(pages) > 50
+    for page in pages:
+        text = re.sub(r"(<script\b[^>]*>).*?</script>", r"\1", page.read_text("utf-8"), flags=re.DOTALL)
+        for link in re.findall(r'\b(?:href|src)="(?!data:)([^"#]+)', text):
+            assert "://" not in link
+            assert (page.parent / unquote(unescape(link))).is_file(), (page, link)
+
+
 def test_data_is_published_as_parquet(finished: Home, snapshot: duckdb.DuckDBPyConnection) -> None:
     tables = snapshot.sql("select 'core.' || table_name from duckdb_tables() where schema_name = 'core'").fetchall()
     names = {path.stem for path in (finished.site / "data").iterdir()}
@@ -101,7 +114,7 @@ def test_hostile_names_stay_text(home: Home) -> None:
     (home.catalog / "hardware").mkdir(parents=True)
     (home.catalog / "hardware" / "mine.toml").write_text(DEVICE.replace('"Mine"', f'"{name}"'), "utf-8")
     with draw_without_ink("device-mine"):
-        plain_run(home, draws=True)
+        run_without_prefect(home, draws=True)
     pages = {page.relative_to(home.site).as_posix(): page.read_text("utf-8") for page in home.site.rglob("*.html")}
     for page in pages.values():
         assert "<script>alert" not in page

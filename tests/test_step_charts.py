@@ -31,7 +31,7 @@ OF_LLAMA = "model_id = 'llama-3-8b' and convention = 'engine' and precision_id =
 STEPS = f"select * from mart.step_time where {OF_LLAMA} and phase = 'decode'"
 
 
-def defaults(spec: dict[str, Any]) -> dict[str, Any]:
+def read_defaults(spec: dict[str, Any]) -> dict[str, Any]:
     return {each["name"]: each["value"] for each in spec.get("params", []) if "value" in each}
 
 
@@ -125,7 +125,7 @@ def test_ops_cross_the_ridge_where_the_view_says(snapshot: duckdb.DuckDBPyConnec
 def test_labels_of_lines_lie_apart_and_inside(name: str, snapshot: duckdb.DuckDBPyConnection) -> None:
     spec, _ = draw(snapshot, name)
     (low, high) = next(e["scale"]["domain"] for _, c, e in list_encodings(spec) if c == "y" and "scale" in e)
-    context = defaults(spec)["context"]
+    context = read_defaults(spec)["context"]
     places = sorted(
         row["intensity_flops_per_byte"] for row in select_marks(spec, "label") if row["sequence_length"] == context
     )

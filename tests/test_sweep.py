@@ -27,7 +27,7 @@ from tests.support.hostile import REFUSED
 from tests.support.inputs import DEVICE
 from tests.support.sweeps import COST, KEY, SMALL, interrupt_after, query_snapshot, read_shipped_inputs
 from tests.support.tiers import keep_fast
-from tests.support.whole_runs import plain_run
+from tests.support.whole_runs import run_without_prefect
 from warehouse.build import open_build
 from warehouse.errors import InputError, RunError
 from warehouse.home import Home
@@ -41,7 +41,7 @@ def listed(values: Sequence[int]) -> str:
     return ",".join(map(str, values))
 
 
-def files_of(home: Home, name: str = "small") -> set[Path]:
+def list_part_files(home: Home, name: str = "small") -> set[Path]:
     return {path for path in (home.sweeps / name).rglob("*") if path.is_file()}
 
 
@@ -84,7 +84,7 @@ grids = st.builds(
 )
 
 
-def every_row(grid: Grid, rows_per_part: int) -> pl.DataFrame:
+def compute_every_row(grid: Grid, rows_per_part: int) -> pl.DataFrame:
     """The rows of all parts, sorted."""
     inputs = read_shipped_inputs()
     frames = []
@@ -103,7 +103,7 @@ def every_row(grid: Grid, rows_per_part: int) -> pl.DataFrame:
 @given(grid=grids, rows_per_part=st.integers(1, 3000))
 @settings(max_examples=15, deadline=None)
 def test_the_rows_do_not_depend_on_how_they_are_parted(grid: Grid, rows_per_part: int) -> None:
-    whole, parted = every_row(grid, 10**9), every_row(grid, rows_per_part)
+    whole, parted = compute_every_row(grid, 10**9), compute_every_row(grid, rows_per_part)
     assert whole.equals(parted)
     if len(whole):
         assert not whole.select(KEY).is_duplicated().any()
@@ -145,7 +145,7 @@ def test_the_figures_are_those_of_the_warehouse(home: Home) -> None:
 def test_a_sweep_is_seen_by_every_reader(home: Home) -> None:
     done = run_sweep(home, SMALL)
     assert (done.row_count, done.parts_before) == (2 * 2 * 2 * 14, 0)
-    assert done.part_count == len(files_of(home)) == 4
+    assert done.part_count == len(list_part_files(home)) == 4
     assert query_snapshot(home, "select sweep_id, row_count, part_count, batch_range, folder from mart.sweep") == [
         ("small", 112, 4, "1,2", "sweeps/small")
     ]
@@ -168,7 +168,7 @@ def test_a_sweep_outlives_later_runs(home: Home) -> None:
     run_sweep(home, SMALL)
     (home.catalog / "hardware").mkdir(parents=True)
     (home.catalog / "hardware" / "mine.toml").write_text(DEVICE, "utf-8")
-    assert plain_run(home).status == "succeeded"
+    assert run_without_prefect(home).status == "succeeded"
     assert query_snapshot(home, "select count(*), count(distinct hardware_id) > 1 from mart.sweep_point") != [
         (0, False)
     ]
@@ -188,7 +188,7 @@ def test_a_sweep_publishes_no_run_that_was_not_published(home: Home) -> None:
 def test_an_interrupted_sweep_goes_on(home: Home) -> None:
     with pytest.raises(KeyboardInterrupt):
         run_sweep(home, SMALL, runner=interrupt_after(3))
-    begun = {path: path.stat().st_mtime_ns for path in files_of(home)}
+    begun = {path: path.stat().st_mtime_ns for path in list_part_files(home)}
     assert len(begun) == 3
     assert query_snapshot(home, "select count(*) from mart.sweep_cost") == [(0,)]
     assert run_sweep(home, SMALL).parts_before == 3
@@ -199,6 +199,7 @@ def test_an_interrupted_sweep_goes_on(home: Home) -> None:
     assert query_snapshot(home, "select count(*) from mart.sweep_cost") == [(112,)]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("sent", keep_fast(1, [signal.SIGKILL, signal.SIGINT]))
 def test_a_killed_sweep_leaves_whole_parts(sent: signal.Signals, home: Home) -> None:
     arguments = ["--name", "small", "--model", "llama-7b", "--batch", "1:256:1", "--sequence", "1:256:1"]
@@ -217,21 +218,21 @@ def test_a_killed_sweep_leaves_whole_parts(sent: signal.Signals, home: Home) -> 
     request = Request("small", ["llama-7b"], batch="1:256:1", sequence="1:256:1", rows_per_part=20_000)
     done = run_sweep(home, request)
     assert 3 <= done.parts_before == len(before) < done.part_count
-    assert {path.suffix for path in files_of(home)} == {".parquet"}
+    assert {path.suffix for path in list_part_files(home)} == {".parquet"}
     distinct = f"select count(*), count(distinct ({', '.join(KEY)})) from mart.sweep_cost"
     assert query_snapshot(home, distinct) == [(done.row_count, done.row_count)]
 
 
 def test_a_sweep_of_the_same_name_takes_the_place_of_the_first(home: Home) -> None:
     run_sweep(home, SMALL)
-    before = files_of(home)
+    before = list_part_files(home)
     with pytest.raises(KeyboardInterrupt):
         run_sweep(home, replace(SMALL, batch="3,4"), runner=interrupt_after(2))
-    assert len(files_of(home)) == len(before) + 2
+    assert len(list_part_files(home)) == len(before) + 2
     run_sweep(home, Request("small", ["gpt2"], batch="1", sequence="128"))
     assert query_snapshot(home, "select distinct model_id from mart.sweep_cost") == [("gpt2",)]
-    assert not before & files_of(home)
-    assert len(files_of(home)) == 1
+    assert not before & list_part_files(home)
+    assert len(list_part_files(home)) == 1
 
 
 def test_a_sweep_can_be_taken_away(home: Home, tmp_path: Path) -> None:
@@ -263,7 +264,7 @@ def test_a_sweep_that_was_only_begun_can_be_taken_away(home: Home) -> None:
 def test_a_lost_part_is_named_and_can_be_made_again(home: Home, capsys: pytest.CaptureFixture[str]) -> None:
     run_sweep(home, SMALL)
     run_sweep(home, Request("other", ["gpt2"], batch="1", sequence="128"))
-    lost = min(files_of(home))
+    lost = min(list_part_files(home))
     lost.unlink()
     assert run_command(["query", "from mart.sweep_cost", "--home", str(home.path)]) == 2
     said = capsys.readouterr().err
@@ -280,7 +281,7 @@ def test_a_lost_part_is_named_and_can_be_made_again(home: Home, capsys: pytest.C
 @pytest.mark.parametrize("rows", [pl.DataFrame({"x": [1]}), None], ids=["foreign", "of another part"])
 def test_a_part_with_other_content_than_its_name_says_is_made_again(rows: pl.DataFrame | None, home: Home) -> None:
     run_sweep(home, SMALL)
-    part, other = sorted(files_of(home))[:2]
+    part, other = sorted(list_part_files(home))[:2]
     before = part.read_bytes()
     if rows is None:
         part.write_bytes(other.read_bytes())
@@ -306,7 +307,7 @@ HOSTILE_TO_PARTS = [
 
 @pytest.mark.parametrize("sql", [*HOSTILE_TO_PARTS, *keep_fast(1, REFUSED)])
 def test_the_sandbox_holds_beside_a_sweep(sql: str, swept: Home, capsys: pytest.CaptureFixture[str]) -> None:
-    part = min(files_of(swept))
+    part = min(list_part_files(swept))
     before = part.read_bytes()
     assert run_command(["query", sql.format(part=part, folder=part.parent), "--home", str(swept.path)]) == 2
     assert len(capsys.readouterr().err.splitlines()) == 1
@@ -375,7 +376,7 @@ def test_a_full_disk_is_one_line(home: Home, monkeypatch: pytest.MonkeyPatch) ->
         patched.setattr(pl.DataFrame, "write_parquet", full)
         with pytest.raises(RunError, match=r"No space left on device; 0 of 4 parts are finished"):
             run_sweep(home, SMALL)
-    assert not files_of(home)
+    assert not list_part_files(home)
     assert run_sweep(home, SMALL).parts_before == 0
 
 

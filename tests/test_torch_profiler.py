@@ -38,7 +38,7 @@ def kernel(external_id: int = 1, us: float = 5, name: str = "gemm", category: st
     return {"ph": "X", "cat": category, "name": name, "pid": 0, "tid": 7, "ts": 100.5, "dur": us, "args": args}
 
 
-def trace(folder: Path, events: Sequence[object], **head: object) -> Path:
+def write_trace(folder: Path, events: Sequence[object], **head: object) -> Path:
     return write_file(folder, "t.json", json.dumps({**HEAD, **head, "traceEvents": events, "traceName": "t.json"}))
 
 
@@ -47,7 +47,7 @@ def read(path: Path) -> pl.DataFrame:
 
 
 def only(folder: Path, *events: Event, **head: object) -> dict[str, Any]:
-    rows = read(trace(folder, events, **head))
+    rows = read(write_trace(folder, events, **head))
     assert len(rows) == 1
     return rows.row(0, named=True)
 
@@ -64,7 +64,7 @@ def test_a_product(tmp_path: Path) -> None:
         kernel(1, 1000, category="gpu_user_annotation"),
         {"ph": "M", "name": "process_name", "args": {"name": "python"}},
     ]
-    path = trace(tmp_path, events)
+    path = write_trace(tmp_path, events)
     row = read(path).row(0, named=True)
     assert {name: value for name, value in row.items() if value is not None} == {
         "hardware_id": "a100",
@@ -137,7 +137,7 @@ def test_the_name_of_a_kernel_tells_tf32(tmp_path: Path) -> None:
     events = [op(*MM, of_floats, external_id=each, at=10 * each) for each in (1, 2, 3)]
     names = ["sm80_xmma_gemm_f32f32_f32f32", "sm90_xmma_gemm_f32f32_tf32f32", "cutlass_80_tensorop_s1688gemm_128x64"]
     events += [kernel(place, 10 - place, name) for place, name in enumerate(names, start=1)]
-    rows = read(trace(tmp_path, events))
+    rows = read(write_trace(tmp_path, events))
     assert rows.select("dtype", "repeats").rows() == [("fp32", 1), ("tf32", 2)]
     assert rows["bytes"].to_list() == [4 * 6656] * 2
 
@@ -145,12 +145,19 @@ def test_the_name_of_a_kernel_tells_tf32(tmp_path: Path) -> None:
 def test_kernels_count_for_the_innermost_op(tmp_path: Path) -> None:
     """As PyTorch records a linear layer: aten::linear around aten::addmm, whose id the kernel bears."""
     linear = op("aten::linear", [[2, 32, 32], [48, 32], [48]], external_id=1, at=0, us=50)
-    events = [linear, op("aten::addmm", [[48], [64, 32], [32, 48]], external_id=2, at=20, us=25), kernel(2, 4)]
+    events = [
+        linear,
+        op("aten::addmm", [[48], [64, 32], [32, 48]], external_id=2, at=20, us=25),
+        kernel(2, 4),
+    ]
     assert only(tmp_path, *events)["op"] == "addmm"
     # a small kernel of the layer itself is none of its product
     assert only(tmp_path, *events, kernel(1, 0.5))["latency_s"] == pytest.approx(4e-6)
     beside = op("aten::addmm", [[48], [64, 32], [32, 48]], external_id=2, at=51, us=25)
-    assert read(trace(tmp_path, [linear, beside, kernel(1), kernel(2)]))["op"].to_list() == ["linear", "addmm"]
+    assert read(write_trace(tmp_path, [linear, beside, kernel(1), kernel(2)]))["op"].to_list() == [
+        "linear",
+        "addmm",
+    ]
 
 
 ONE, KV = [2, 8, 16, 32], [2, 2, 16, 32]
@@ -262,7 +269,7 @@ def test_an_id_that_stands_twice_is_of_no_op(tmp_path: Path) -> None:
 
 def test_forms_of_a_file(tmp_path: Path) -> None:
     events = [kernel(), op(*MM)]
-    whole = read(trace(tmp_path, events))
+    whole = read(write_trace(tmp_path, events))
     packed = write_file(tmp_path, "t.json.gz", gzip.compress((tmp_path / "t.json").read_bytes()))
     assert read(packed).drop("origin").equals(whole.drop("origin"))
     row = read(write_file(tmp_path, "list.json", json.dumps(events))).row(0, named=True)
@@ -284,7 +291,7 @@ def test_a_trace_of_a_cpu_has_the_durations_of_ops(tmp_path: Path) -> None:
     assert (row["op"], row["latency_s"], row["device_name"]) == ("mm", pytest.approx(2e-5), None)
     assert row["method"] == "torch profiler, durations of ops on the CPU, median"
     elsewhere = {**op(*MM, external_id=2, at=5, us=20), "tid": 8}
-    assert len(read(trace(tmp_path, [around, elsewhere], deviceProperties=[]))) == 2
+    assert len(read(write_trace(tmp_path, [around, elsewhere], deviceProperties=[]))) == 2
 
 
 def test_large_numbers_beside_what_is_needed(tmp_path: Path) -> None:
@@ -319,7 +326,7 @@ def test_other_files_are_refused(tmp_path: Path, content: str | bytes, names: li
 
 
 def test_a_file_that_is_gone_is_refused(tmp_path: Path) -> None:
-    given = make_source(trace(tmp_path, []), "torch_profiler")
+    given = make_source(write_trace(tmp_path, []), "torch_profiler")
     given.path.unlink()
     assert_refused(lambda: read_torch_profiler(given, "a100", None), names=["t.json: cannot be read: No such file"])
 

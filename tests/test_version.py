@@ -7,7 +7,7 @@ from pathlib import Path
 
 import pytest
 
-from tests.support.whole_runs import plain_run
+from tests.support.whole_runs import run_without_prefect
 from warehouse import version
 from warehouse.home import Home
 from warehouse.version import strip_comments
@@ -79,19 +79,20 @@ def edit(file: Path, old: str, new: str) -> None:
 
 
 def test_a_comment_in_a_stylesheet_recomputes_nothing(copied_code: Path, home: Home) -> None:
-    assert plain_run(home).status == "unchanged"
+    assert run_without_prefect(home).status == "unchanged"
     style = copied_code / "charts" / "pages" / "site.css"
     style.write_text(f"/* A comment. */\n{style.read_text('utf-8')}", "utf-8")
     forget_digests()
-    assert plain_run(home).status == "unchanged"
+    assert run_without_prefect(home).status == "unchanged"
 
 
+@pytest.mark.slow
 def test_a_new_style_is_published_and_recomputes_nothing(copied_code: Path, home: Home) -> None:
     style = copied_code / "charts" / "pages" / "site.css"
     style.write_text(f"{style.read_text('utf-8')}\nbody {{ margin: 1px; }}\n", "utf-8")
     forget_digests()
     staged = {path: path.stat().st_mtime_ns for path in home.stage.iterdir()}
-    summary = plain_run(home, draws=True)
+    summary = run_without_prefect(home, draws=True)
     assert summary.status == "succeeded"
     assert summary.site
     assert set(summary.site.drawn) <= {"run-history"}  # which shows this run too

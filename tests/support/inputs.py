@@ -106,7 +106,7 @@ MLP = make_profile(
 PROFILE = ROOT.parent / "shared" / "data" / "vidur" / "a40" / "llama-2-7b-mlp.csv"
 
 
-def bad_catalogs() -> dict[str, tuple[str, str, str]]:
+def list_bad_catalogs() -> dict[str, tuple[str, str, str]]:
     """Name -> file, content and what the message must hold."""
     return {
         "missing field": ("hardware/mine.toml", DEVICE.replace("memory_gb = 48\n", ""), "memory_gb: missing"),

@@ -9,7 +9,7 @@ from warehouse.engine.extensions import explain_missing_extension
 
 
 @contextmanager
-def s3_server(*buckets: str) -> Iterator[str]:
+def serve_s3(*buckets: str) -> Iterator[str]:
     """Start a server with these buckets, with its user in the environment; give its address."""
     if reason := explain_missing_extension("httpfs", "s3"):
         pytest.skip(reason)

@@ -5,12 +5,12 @@ from pathlib import Path
 from unittest import mock
 
 from flows.cli.app import main
-from tests.support.whole_runs import drawn_by_nobody
+from tests.support.whole_runs import draw_nothing
 
 if __name__ == "__main__":
     with (
         mock.patch("flows.ingest.catalog.SHIPPED", Path(sys.argv.pop(1))),
         mock.patch("flows.site.drawing_processes.start"),
-        drawn_by_nobody(),
+        draw_nothing(),
     ):
         main()

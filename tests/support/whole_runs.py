@@ -3,7 +3,9 @@
 A run through Prefect takes half a minute on a small machine, this one with a small catalog and no charts two seconds.
 """
 
+import os
 import shutil
+import subprocess
 from collections.abc import Callable, Iterator, Mapping
 from concurrent.futures import Future
 from contextlib import contextmanager, nullcontext
@@ -41,7 +43,7 @@ models = ["llama-7b"]
 _OF_RUNS = {"run", "run_change", "run_left_out", "schema_migration", "source"}
 
 
-def small_catalog(folder: Path) -> Path:
+def write_small_catalog(folder: Path) -> Path:
     """Write a catalog of one device, one model and one workload, to stand in the place of the shipped one."""
     for name in ("precisions.toml", "elementwise.toml", "hardware/a40.toml", "models/llama-7b.json"):
         (folder / name).parent.mkdir(parents=True, exist_ok=True)
@@ -56,13 +58,13 @@ def ask_for(catalog: Path, batch_size: int) -> None:
     (catalog / "workloads" / "small.toml").write_text(_WORKLOAD.format(batch_size=batch_size), "utf-8")
 
 
-def content(snapshot: Path) -> Fingerprints:
+def fingerprint_snapshot(snapshot: Path) -> Fingerprints:
     """Return digests of all tables that depend on nothing but the inputs."""
     with open_snapshot(snapshot) as connection:
         return {table: rows for table, rows in fingerprint_tables(connection).items() if table not in _OF_RUNS}
 
 
-def plain_run(
+def run_without_prefect(
     home: Home,
     shipped: Path = SHIPPED,
     begins: Callable[[str], object] = lambda _: None,
@@ -82,18 +84,18 @@ def plain_run(
         return step(*arguments)
 
     begins("run")
-    with nullcontext() if draws else drawn_by_nobody(drawings):
+    with nullcontext() if draws else draw_nothing(drawings):
         return run(home, list_sources(home, given, shipped), publish_to=publish_to, perform=perform)
 
 
-def run_telling(home: Path, shipped: Path, told: Connection) -> None:
+def run_and_tell(home: Path, shipped: Path, told: Connection) -> None:
     """Run in a process of its own, and tell another one of each stage, and of the end."""
-    plain_run(Home(home), shipped, told.send)
+    run_without_prefect(Home(home), shipped, told.send)
     told.send("end")
 
 
 @contextmanager
-def drawn_by_nobody(drawings: Mapping[str, Future[None]] = MappingProxyType({})) -> Iterator[None]:
+def draw_nothing(drawings: Mapping[str, Future[None]] = MappingProxyType({})) -> Iterator[None]:
     """Have one chart beside the user's own and one page on the site, all of them empty."""
 
     def few_charts(connection: duckdb.DuckDBPyConnection) -> list[ChartEntry]:
@@ -102,11 +104,11 @@ def drawn_by_nobody(drawings: Mapping[str, Future[None]] = MappingProxyType({}))
     def write_chart(entry: ChartEntry, _frame: pl.DataFrame, files: Mapping[str, Path]) -> Future[None]:
         for file in files.values():
             file.write_text("no picture", "utf-8")
-        return drawings.get(entry.name) or done()
+        return drawings.get(entry.name) or finish()
 
     def write_bundle(file: Path) -> Future[None]:
         file.write_text("no script", "utf-8")
-        return done()
+        return finish()
 
     def write_chart_page(_out: Path, chart: ShownChart, *_: object) -> dict[str, str]:
         return {"name": chart.entry.name}
@@ -126,8 +128,14 @@ def drawn_by_nobody(drawings: Mapping[str, Future[None]] = MappingProxyType({}))
         yield
 
 
-def done(error: BaseException | None = None) -> Future[None]:
+def finish(error: BaseException | None = None) -> Future[None]:
     """Return a drawing that is made, or that failed."""
     future: Future[None] = Future()
     future.set_exception(error) if error else future.set_result(None)
     return future
+
+
+def copy_home(home: Home, path: Path) -> Home:
+    """Copy a home, its files linked to each other as a run links them."""
+    subprocess.run(["cp", "-a", os.fsencode(home.path), os.fsencode(path)], check=True)
+    return Home(path)

@@ -7,7 +7,7 @@ from typing import Annotated, Any, Literal
 import polars as pl
 from pydantic import Field
 
-from flows.ingest.document import Document, Id, Text, format_value, read_documents, refuse_duplicates
+from flows.ingest.document import ORIGIN_SCHEMA, Document, Id, Text, format_value, read_documents, refuse_duplicates
 from flows.ingest.source_file import SourceFile
 from flows.intensity.terms import Dtype
 from warehouse.errors import InputError, collect_refusals
@@ -107,7 +107,7 @@ def read_hardware(sources: Sequence[SourceFile]) -> dict[str, pl.DataFrame]:
             relatives, schema={"hardware_id": pl.String, "relative": pl.String, "place": pl.Int64}
         ),
         "ceiling": pl.DataFrame(ceilings, schema_overrides={"note": pl.String}),
-        "origin": pl.DataFrame(origins, schema_overrides={"license": pl.String}),
+        "origin": pl.DataFrame(origins, schema=ORIGIN_SCHEMA),
     }
 
 

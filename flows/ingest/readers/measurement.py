@@ -6,7 +6,7 @@ from typing import Any
 
 import polars as pl
 
-from flows.ingest.document import format_value, refuse_bad_name
+from flows.ingest.document import ORIGIN_SCHEMA, format_value, refuse_bad_name
 from flows.ingest.source_file import SourceFile
 from flows.ingest.table import Rule, read_batches, refuse_bad_rows, text_rules, type_columns
 from flows.intensity.terms import DTYPES, PHASES
@@ -36,7 +36,6 @@ _MIN_FLOPS, _MIN_BYTES = 1e9, 1e6
 _MAX_LENGTH = 400
 
 _SCHEMA: dict[str, Any] = {"measurement_id": pl.String, **COLUMNS, "source_id": pl.String}
-_ORIGIN = dict.fromkeys(("source_id", "origin", "license"), pl.String)
 
 
 def read_measurements(sources: Sequence[SourceFile]) -> dict[str, pl.LazyFrame]:
@@ -67,7 +66,7 @@ def read_measurements(sources: Sequence[SourceFile]) -> dict[str, pl.LazyFrame]:
     except InputError:
         _refuse_bad_rows(sources)
         raise
-    return {"measurement": scan_frames(_SCHEMA, read_all), "origin": pl.LazyFrame(origins, schema=_ORIGIN)}
+    return {"measurement": scan_frames(_SCHEMA, read_all), "origin": pl.LazyFrame(origins, schema=ORIGIN_SCHEMA)}
 
 
 def _refuse_bad_rows(sources: Sequence[SourceFile]) -> None:

@@ -6,7 +6,7 @@ from typing import Any
 
 import polars as pl
 
-from flows.ingest.document import format_value, parse, refuse_bad_name, validate
+from flows.ingest.document import ORIGIN_SCHEMA, format_value, parse, refuse_bad_name, validate
 from flows.ingest.readers.model_families import FAMILIES, Config, Family, describe_model
 from flows.ingest.source_file import SourceFile
 from flows.intensity.shapes import add_parameters
@@ -53,7 +53,7 @@ def read_models(sources: Sequence[SourceFile]) -> dict[str, pl.DataFrame]:
                 origins.append({"source_id": source.source_id, "origin": origin, "license": None})
     return {
         "model": pl.DataFrame(rows, schema_overrides=dict.fromkeys(_NULLABLE, pl.Int64), infer_schema_length=None),
-        "origin": pl.DataFrame(origins, schema_overrides={"license": pl.String}),
+        "origin": pl.DataFrame(origins, schema=ORIGIN_SCHEMA),
     }
 
 

@@ -6,7 +6,7 @@ from typing import Any
 
 import polars as pl
 
-from flows.ingest.document import format_value, refuse_bad_name
+from flows.ingest.document import ORIGIN_SCHEMA, format_value, refuse_bad_name
 from flows.ingest.limits import MAX_OPS
 from flows.ingest.readers.model import make_short_name
 from flows.ingest.source_file import SourceFile
@@ -55,7 +55,7 @@ def read_ops(sources: Sequence[SourceFile]) -> dict[str, pl.DataFrame]:
     return {
         "op": pl.concat([empty, *(frame.select(empty.columns) for frame in frames)]),
         "op_set": pl.DataFrame(sets, schema=dict.fromkeys(("op_set_id", "short_name", "source_id"), pl.String)),
-        "origin": pl.DataFrame(origins, schema={"source_id": pl.String, "origin": pl.String, "license": pl.String}),
+        "origin": pl.DataFrame(origins, schema=ORIGIN_SCHEMA),
     }
 
 

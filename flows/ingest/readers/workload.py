@@ -6,7 +6,16 @@ from typing import Annotated, Self
 import polars as pl
 from pydantic import Field, model_validator
 
-from flows.ingest.document import Count, Document, Id, Text, format_value, read_documents, refuse_duplicates
+from flows.ingest.document import (
+    ORIGIN_SCHEMA,
+    Count,
+    Document,
+    Id,
+    Text,
+    format_value,
+    read_documents,
+    refuse_duplicates,
+)
 from flows.ingest.source_file import SourceFile
 from flows.intensity.terms import Convention, Degree, Phase
 from warehouse.errors import InputError, collect_refusals
@@ -77,7 +86,7 @@ def read_workloads(sources: Sequence[SourceFile]) -> dict[str, pl.DataFrame]:
     lists = {"candidates": pl.List(pl.Int64), "models": pl.List(pl.String)}
     return {
         "workload": pl.DataFrame(rows, schema_overrides=lists),
-        "origin": pl.DataFrame(origins, schema_overrides={"license": pl.String}),
+        "origin": pl.DataFrame(origins, schema=ORIGIN_SCHEMA),
     }
 
 

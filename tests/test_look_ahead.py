@@ -19,22 +19,22 @@ from flows.ingest.source_file import SourceFile
 from flows.look_ahead import look_ahead
 from flows.run import Summary
 from tests.support.files import ROOT, stat_files
-from tests.support.inputs import DEVICE, bad_catalogs
+from tests.support.inputs import DEVICE, list_bad_catalogs
 from tests.support.listener import listen
 from tests.support.processes import is_running
-from tests.support.whole_runs import plain_run
+from tests.support.whole_runs import run_without_prefect
 from warehouse.build import open_build
 from warehouse.errors import InputError, RunError
 from warehouse.home import Home
 from warehouse.rows import fetch_rows
 
 
-def runs(home: Home) -> list[tuple[str, str | None, str | None]]:
+def list_runs(home: Home) -> list[tuple[str, str | None, str | None]]:
     with duckdb.connect(str(home.build), read_only=True) as connection:
         return fetch_rows(connection, "select status, flow_run_id, error from core.run order by run_number")
 
 
-def device_of_ones_own(home: Home, text: str = DEVICE) -> Path:
+def write_device(home: Home, text: str = DEVICE) -> Path:
     file = home.catalog / "hardware" / "mine.toml"
     file.parent.mkdir(parents=True, exist_ok=True)
     file.write_text(text, "utf-8")
@@ -56,14 +56,14 @@ def test_a_run_with_nothing_to_do_is_recorded_and_loads_no_prefect(home: Home) -
         assert (done.returncode, done.stderr) == (0, "")
         assert done.stdout.startswith("unchanged: everything is up to date")
     assert (home.snapshot.read_bytes(), stat_files(home.site)) == (before, site)
-    assert runs(home)[1:] == [("unchanged", None, None)] * 2
+    assert list_runs(home)[1:] == [("unchanged", None, None)] * 2
 
 
 def test_runs_with_nothing_to_do_show_from_the_next_publication_on(home: Home) -> None:
     assert look_ahead(home, None, None)
-    device_of_ones_own(home)
+    write_device(home)
     assert look_ahead(home, None, None) is None
-    assert plain_run(home).status == "succeeded"
+    assert run_without_prefect(home).status == "succeeded"
     with duckdb.connect(str(home.snapshot), read_only=True) as connection:
         history = fetch_rows(connection, "select status from mart.run_history order by run_number")
     assert history == [("succeeded",), ("unchanged",), ("succeeded",)]
@@ -80,7 +80,7 @@ def test_a_flow_run_is_due_where_anything_changed(home: Home, tmp_path: Path) ->
     with open_build(home) as connection:
         connection.execute("update core.hardware set tdp_w = 1 where hardware_id = 'a40'")
     assert look_ahead(home, None, None) is None
-    assert len(runs(home)) == 1
+    assert len(list_runs(home)) == 1
 
 
 def test_the_home_is_put_right_even_if_nothing_changed(home: Home) -> None:
@@ -91,7 +91,7 @@ def test_the_home_is_put_right_even_if_nothing_changed(home: Home) -> None:
     assert summary
     assert summary.status == "unchanged"
     assert not half.exists()
-    assert [status for status, *_ in runs(home)] == ["succeeded", "unchanged"]
+    assert [status for status, *_ in list_runs(home)] == ["succeeded", "unchanged"]
 
 
 def test_the_option_flow_forces_a_flow_run(home: Home, capfd: pytest.CaptureFixture[str]) -> None:
@@ -106,9 +106,9 @@ def test_the_option_flow_forces_a_flow_run(home: Home, capfd: pytest.CaptureFixt
         assert refresh.called
 
 
-@pytest.mark.parametrize("mistake", bad_catalogs())
+@pytest.mark.parametrize("mistake", list_bad_catalogs())
 def test_bad_files_are_refused_and_the_run_is_recorded(home: Home, catalog: Path, mistake: str) -> None:
-    name, content, expected = bad_catalogs()[mistake]
+    name, content, expected = list_bad_catalogs()[mistake]
     (catalog / name).write_text(content, "utf-8")
     before = home.snapshot.read_bytes()
     with pytest.raises(InputError) as refused:
@@ -116,7 +116,7 @@ def test_bad_files_are_refused_and_the_run_is_recorded(home: Home, catalog: Path
     assert expected in str(refused.value)
     assert str(catalog / name) in str(refused.value)
     assert home.snapshot.read_bytes() == before
-    assert [status for status, *_ in runs(home)] == ["succeeded", "failed"]
+    assert [status for status, *_ in list_runs(home)] == ["succeeded", "failed"]
 
 
 def test_a_bad_chart_of_the_gallery_is_told_and_the_run_goes_on(home: Home) -> None:
@@ -137,7 +137,7 @@ def test_a_gallery_that_cannot_be_parsed_is_refused(home: Home) -> None:
 
 
 def test_only_files_that_no_run_has_read_are_read_and_no_large_ones(home: Home) -> None:
-    device_of_ones_own(home)
+    write_device(home)
     (home.catalog / "measurements").mkdir()
     (home.catalog / "measurements" / "of-any-size.csv").write_text("not looked at", "utf-8")
     kinds = []
@@ -249,8 +249,13 @@ def test_processes_that_draw_end_with_a_run_that_is_killed() -> None:
     ("file", "text", "expected"),
     [
         ("prefect.toml", '[api]\nurl = "http://127.0.0.1:7/api"\n', "http://127.0.0.1:7/api"),
-        (".env", "PREFECT_API_URL=http://127.0.0.1:7/api\n", "http://127.0.0.1:7/api"),
-        ("home/profiles.toml", 'active = "x"\n[profiles.x]\nPREFECT_API_URL = "http://127.0.0.1:7/api"\n', "http://127.0.0.1:7/api"),
+        pytest.param(
+            ".env", "PREFECT_API_URL=http://127.0.0.1:7/api\n", "http://127.0.0.1:7/api", marks=pytest.mark.slow,
+        ),
+        pytest.param(
+            "home/profiles.toml", 'active = "x"\n[profiles.x]\nPREFECT_API_URL = "http://127.0.0.1:7/api"\n',
+            "http://127.0.0.1:7/api", marks=pytest.mark.slow,
+        ),
         ("prefect.toml", '[logging]\nlevel = "INFO"\n', "None without Prefect"),
         (None, "", "None without Prefect"),
     ],

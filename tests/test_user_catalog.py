@@ -21,13 +21,13 @@ from tests.support.commands import ingest
 from tests.support.drawings import draw_without_ink
 from tests.support.files import write_file
 from tests.support.inputs import CONFIG, DEVICE, KERNELS, MEASUREMENT, TABLE, WORKLOAD, assert_refused, make_source
-from tests.support.whole_runs import plain_run
+from tests.support.whole_runs import run_without_prefect
 from warehouse.errors import InputError, error_lines
 from warehouse.home import Home
 from warehouse.snapshot import open_snapshot
 
 
-def entries(home: Home) -> set[str]:
+def list_entries(home: Home) -> set[str]:
     return {path.relative_to(home.catalog).as_posix() for path in home.catalog.rglob("*") if path.is_file()}
 
 
@@ -35,7 +35,7 @@ def test_a_table_of_devices(tmp_path: Path, capsys: pytest.CaptureFixture[str]) 
     home = Home(tmp_path / "home")
     assert ingest(home, "hardware", str(write_file(tmp_path, "devices.csv", TABLE))) == 0
     assert str(home.catalog / "hardware" / "two.toml") in capsys.readouterr().out
-    assert entries(home) == {"hardware/one.toml", "hardware/two.toml"}
+    assert list_entries(home) == {"hardware/one.toml", "hardware/two.toml"}
     text = (home.catalog / "hardware" / "two.toml").read_text("utf-8")
     assert 'note = "halved, it says"' in text
     assert text.count("tflops = 300.5") == 2
@@ -154,7 +154,7 @@ def test_a_run_names_every_bad_file_of_its_catalog(home: Home, capsys: pytest.Ca
         write_file(home.catalog, name, content)
     before = home.snapshot.read_bytes()
     with pytest.raises(InputError) as caught:
-        plain_run(home)
+        run_without_prefect(home)
     lines = list(error_lines(caught.value))
     assert len(lines) == len(bad)
     assert all(any(line.startswith(f"{home.catalog / name}: ") for line in lines) for name in bad)
@@ -177,7 +177,7 @@ def test_a_full_catalog_of_strange_files_names_all_of_them(tmp_path: Path) -> No
 def test_a_device_file_may_have_any_name(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     home = Home(tmp_path / "home")
     assert ingest(home, "hardware", str(write_file(tmp_path, "download (1).toml", DEVICE))) == 0
-    assert entries(home) == {"hardware/mine.toml"}
+    assert list_entries(home) == {"hardware/mine.toml"}
     path = write_file(tmp_path, "a40.toml", DEVICE.replace('"mine"', '"a40"').replace('"Mine"', '"A40"'))
     assert ingest(home, "hardware", str(path)) == 0
     assert "replaces the shipped one" in capsys.readouterr().out
@@ -190,10 +190,10 @@ def test_a_model_from_a_file_or_a_folder(tmp_path: Path) -> None:
     write_file(tmp_path, "Other-7B.json", json.dumps(CONFIG))
     named = write_file(tmp_path, "config.json", json.dumps({**CONFIG, "_name_or_path": "org/Third-1.5B"}))
     assert ingest(home, "model", str(tmp_path / "My Model 8B"), str(tmp_path / "Other-7B.json"), str(named)) == 0
-    assert entries(home) == {"models/my-model-8b.json", "models/other-7b.json", "models/third-1.5b.json"}
+    assert list_entries(home) == {"models/my-model-8b.json", "models/other-7b.json", "models/third-1.5b.json"}
 
 
-def fake_hub(monkeypatch: pytest.MonkeyPatch, answer: Path | Exception) -> list[str]:
+def install_fake_hub(monkeypatch: pytest.MonkeyPatch, answer: Path | Exception) -> list[str]:
     asked: list[str] = []
 
     def hf_hub_download(repo_id: str, filename: str, etag_timeout: float) -> str:
@@ -212,7 +212,7 @@ def fake_hub(monkeypatch: pytest.MonkeyPatch, answer: Path | Exception) -> list[
 
 def test_a_model_from_the_hub(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     home = Home(tmp_path / "home")
-    asked = fake_hub(monkeypatch, write_file(tmp_path, "cached.json", json.dumps(CONFIG)))
+    asked = install_fake_hub(monkeypatch, write_file(tmp_path, "cached.json", json.dumps(CONFIG)))
     assert ingest(home, "model", "some-org/Some-Model-8B") == 0
     assert asked == ["some-org/Some-Model-8B config.json"]
     config = json.loads((home.catalog / "models" / "some-model-8b.json").read_text("utf-8"))
@@ -223,7 +223,7 @@ def test_a_hub_that_does_not_answer(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     home = Home(tmp_path / "home")
-    fake_hub(monkeypatch, ConnectionError("no network\nat all"))
+    install_fake_hub(monkeypatch, ConnectionError("no network\nat all"))
     assert ingest(home, "model", "some-org/Some-Model-8B") == 2
     message = capsys.readouterr().err
     assert len(message.splitlines()) == 1
@@ -239,7 +239,7 @@ def test_a_hub_that_does_not_answer(
 def test_a_hub_that_nobody_can_reach(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    fake_hub(monkeypatch, AssertionError("nobody asks"))
+    install_fake_hub(monkeypatch, AssertionError("nobody asks"))
     for name in ("HTTPS_PROXY", "HTTP_PROXY", "ALL_PROXY", "https_proxy", "http_proxy", "all_proxy"):
         monkeypatch.delenv(name, raising=False)
     sys.modules["huggingface_hub"].constants = types.SimpleNamespace(ENDPOINT="http://127.0.0.1:9")  # type: ignore[attr-defined]
@@ -254,7 +254,7 @@ def test_a_workload_and_what_it_names(tmp_path: Path) -> None:
     bad = write_file(tmp_path, "bad.toml", WORKLOAD.replace("fp16", "fp9"))
     assert_refused(lambda: add_files(home, "workload", [str(bad)]), names=["bad.toml", '"fp9"', "expected one of"])
     assert ingest(home, "workload", str(write_file(tmp_path, "good.toml", WORKLOAD))) == 0
-    assert entries(home) == {"workloads/mine.toml"}
+    assert list_entries(home) == {"workloads/mine.toml"}
 
 
 @pytest.mark.parametrize("suffix", ["json", "parquet"])
@@ -270,7 +270,7 @@ def test_kernels_may_come_in_any_format(suffix: str, tmp_path: Path) -> None:
 def test_kernels_stand_beside_the_ops_of_models(home: Home, tmp_path: Path) -> None:
     assert ingest(home, "ops", str(write_file(tmp_path, "kernels.csv", KERNELS))) == 0
     with draw_without_ink("ops-kernels-a40"):
-        plain_run(home, draws=True)
+        run_without_prefect(home, draws=True)
     with open_snapshot(home.snapshot) as connection:
         rows = connection.sql(
             "select op, op_group, series, precision_id, flops, bytes, repeat, bound, phase from mart.roofline_point"
@@ -344,7 +344,7 @@ def test_a_file_takes_the_place_of_one_with_another_ending(tmp_path: Path) -> No
     pl.read_csv(path).write_parquet(tmp_path / "kernels.parquet")
     assert ingest(home, "ops", str(path)) == 0
     assert ingest(home, "ops", str(tmp_path / "kernels.parquet"), "--replace") == 0
-    assert entries(home) == {"ops/kernels.parquet"}
+    assert list_entries(home) == {"ops/kernels.parquet"}
 
 
 @pytest.mark.parametrize(
@@ -449,6 +449,6 @@ def test_a_workload_of_ones_own_takes_no_crossover_away(home: Home, tmp_path: Pa
         before = connection.sql(count).fetchall()[0]
     text = WORKLOAD.replace("[128]", "[100]").replace('["paper"]', '["engine", "paper"]')
     add_files(home, "workload", [str(write_file(tmp_path, "mine.toml", text))])
-    plain_run(home)
+    run_without_prefect(home)
     with open_snapshot(home.snapshot) as connection:
         assert connection.sql(count).fetchall()[0] == before

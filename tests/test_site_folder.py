@@ -55,7 +55,7 @@ def publish(site: Path, files: Mapping[str, str]) -> None:
         discard_draft(draft)
 
 
-def content(folder: Path) -> dict[str, str]:
+def read_content(folder: Path) -> dict[str, str]:
     return {
         path.relative_to(folder).as_posix(): path.read_text("utf-8") for path in folder.rglob("*") if path.is_file()
     }
@@ -69,7 +69,7 @@ def site(tmp_path: Path) -> Path:
 
 
 def test_a_new_folder_gets_the_site_and_nothing_is_left_beside_it(site: Path) -> None:
-    assert content(site) == add_manifest(FIRST)
+    assert read_content(site) == add_manifest(FIRST)
     assert [path.name for path in site.parent.iterdir()] == ["site"]
     assert read_inputs_digest(site) == "first"
 
@@ -77,7 +77,7 @@ def test_a_new_folder_gets_the_site_and_nothing_is_left_beside_it(site: Path) ->
 def test_a_folder_of_ours_alone_changes_in_one_step(site: Path) -> None:
     before = site.stat().st_ino
     publish(site, SECOND)
-    assert content(site) == add_manifest(SECOND)
+    assert read_content(site) == add_manifest(SECOND)
     assert site.stat().st_ino != before  # the folders changed places
     assert [path.name for path in site.parent.iterdir()] == ["site"]
 
@@ -87,7 +87,7 @@ def test_without_an_exchange_of_folders_the_files_change_one_by_one(
 ) -> None:
     monkeypatch.setattr(placing, "swap_folders", lambda *_: False)
     publish(site, SECOND)
-    assert content(site) == add_manifest(SECOND)
+    assert read_content(site) == add_manifest(SECOND)
     assert [path.name for path in site.parent.iterdir()] == ["site"]
     assert not (site / "charts" / "b").exists()
 
@@ -97,7 +97,7 @@ def test_what_others_put_there_stays(site: Path) -> None:
     (site / "empty").mkdir()
     (site / "link").symlink_to("nowhere")
     publish(site, SECOND)
-    assert content(site) == {**add_manifest(SECOND), **MINE}
+    assert read_content(site) == {**add_manifest(SECOND), **MINE}
     assert (site / "empty").is_dir()
     assert (site / "link").is_symlink()
     assert [path.name for path in site.parent.iterdir()] == ["site"]
@@ -106,7 +106,7 @@ def test_what_others_put_there_stays(site: Path) -> None:
 def test_a_repository_without_a_site_gets_one(tmp_path: Path) -> None:
     write_tree(tmp_path / "pages", MINE)
     publish(tmp_path / "pages", FIRST)
-    assert content(tmp_path / "pages") == {**add_manifest(FIRST), **MINE}
+    assert read_content(tmp_path / "pages") == {**add_manifest(FIRST), **MINE}
 
 
 def test_what_comes_in_the_last_moment_stays(site: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -117,7 +117,7 @@ def test_what_comes_in_the_last_moment_stays(site: Path, monkeypatch: pytest.Mon
     whole = exchange_folders
     monkeypatch.setattr(placing, "swap_folders", exchange)
     publish(site, SECOND)
-    assert content(site) == {**add_manifest(SECOND), **MINE}
+    assert read_content(site) == {**add_manifest(SECOND), **MINE}
 
 
 def edit(manifest: Path) -> None:
@@ -130,18 +130,18 @@ def edit(manifest: Path) -> None:
 def test_without_its_list_only_what_is_equal_is_ours(site: Path, spoil: object) -> None:
     write_tree(site, MINE)
     spoil(site / MANIFEST)  # type: ignore[operator]
-    before = content(site)
+    before = read_content(site)
     with pytest.raises(InputError, match=r"holds charts/a/a\.svg, index\.html, which no site\.json there lists"):
         publish(site, SECOND)
-    assert content(site) == before
+    assert read_content(site) == before
     publish(site, FIRST)
-    assert content(site) == {**add_manifest(FIRST), **MINE}
+    assert read_content(site) == {**add_manifest(FIRST), **MINE}
 
 
 def test_a_list_that_was_only_spaced_anew_counts(site: Path) -> None:
     (site / MANIFEST).write_text(json.dumps(json.loads((site / MANIFEST).read_text("utf-8")), indent=7), "utf-8")
     publish(site, SECOND)
-    assert content(site) == add_manifest(SECOND)
+    assert read_content(site) == add_manifest(SECOND)
 
 
 def test_the_list_of_an_earlier_version_counts(site: Path) -> None:
@@ -149,7 +149,7 @@ def test_the_list_of_an_earlier_version_counts(site: Path) -> None:
     del told["digest"]
     (site / MANIFEST).write_text(json.dumps(told), "utf-8")
     publish(site, SECOND)
-    assert content(site) == add_manifest(SECOND)
+    assert read_content(site) == add_manifest(SECOND)
 
 
 @pytest.mark.parametrize("odd", ["../outside", "/etc/hostname", "a/../../outside", "", "..\\outside"])
@@ -210,7 +210,7 @@ def test_a_publication_that_is_killed_is_finished_by_the_next(site: Path, with_o
     places = [folder / "site" for folder in (tmp_path / "killed").iterdir()]
     assert len(places) >= (12 if with_others else 6)
     for there in places:
-        now = content(there)
+        now = read_content(there)
         assert now["index.html"] in {"first", "second"}
         if now[MANIFEST] == add_manifest(SECOND)[MANIFEST]:
             assert {**add_manifest(SECOND), **mine}.items() <= now.items()
@@ -220,7 +220,7 @@ def test_a_publication_that_is_killed_is_finished_by_the_next(site: Path, with_o
         third = {"index.html": "third", "charts/c/c.svg": "another c"}
         delete_abandoned_drafts(there)  # as the next run does first
         publish(there, third)
-        assert content(there) == {**add_manifest(third), **mine}
+        assert read_content(there) == {**add_manifest(third), **mine}
         assert [path.name for path in there.parent.iterdir()] == ["site"]
 
 
@@ -245,7 +245,7 @@ def test_a_draft_that_somebody_makes_is_left_alone(site: Path) -> None:
 def test_a_place_whose_parent_cannot_be_written(site: Path) -> None:
     site.parent.chmod(0o555)
     publish(site, SECOND)
-    assert content(site) == add_manifest(SECOND)
+    assert read_content(site) == add_manifest(SECOND)
 
 
 def test_a_place_that_is_a_disk_of_its_own(tmp_path: Path) -> None:
@@ -257,7 +257,7 @@ def test_a_place_that_is_a_disk_of_its_own(tmp_path: Path) -> None:
     try:
         for files in (FIRST, SECOND):
             publish(site, files)
-            assert content(site) == add_manifest(files)
+            assert read_content(site) == add_manifest(files)
         assert [path.name for path in tmp_path.iterdir()] == ["disk"]
     finally:
         subprocess.run(["umount", "-l", str(site)], check=True)
