@@ -12,16 +12,23 @@ from filelock import FileLock
 from flows.ingest.catalog import SHIPPED
 from flows.orchestrate.settings import quiet_terminal
 from warehouse.home import Home
+from warehouse.load import Fingerprints
 from warehouse.snapshot import open_snapshot
 
 quiet_terminal()  # before Prefect is imported
 
 from prefect.testing.utilities import prefect_test_harness  # noqa: E402
 
-from tests.support.whole_runs import run_without_prefect, write_small_catalog  # noqa: E402
+from tests.support.whole_runs import (  # noqa: E402
+    ask_for,
+    copy_home,
+    fingerprint_snapshot,
+    run_without_prefect,
+    write_small_catalog,
+)
 
-_LONGEST = ["test_schedules", "test_refresh", "test_cli", "test_charts", "test_browser", "test_readers"]
-_LONGEST += ["test_faults", "test_lake", "test_fuzz"]
+_LONGEST = ["test_schedules", "test_refresh", "test_cli", "test_charts", "test_browser", "test_snapshots"]
+_LONGEST += ["test_sandbox", "test_faults", "test_damage", "test_lake", "test_fuzz"]
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
@@ -84,6 +91,28 @@ def built(small_shipped: Path, tmp_path_factory: pytest.TempPathFactory) -> Home
     home = Home(tmp_path_factory.mktemp("built") / "home")
     run_without_prefect(home, small_shipped)
     return home
+
+
+@pytest.fixture
+def small_home(built: Home, tmp_path: Path) -> Home:
+    """A copy of that home that a test may change."""
+    return copy_home(built, tmp_path / "home")
+
+
+@pytest.fixture(scope="module")
+def whole(built: Home) -> Fingerprints:
+    """What the first run published."""
+    return fingerprint_snapshot(built.snapshot)
+
+
+@pytest.fixture(scope="module")
+def elsewhere(small_shipped: Path, tmp_path_factory: pytest.TempPathFactory) -> Fingerprints:
+    """What a run publishes that asks for another batch."""
+    other, home = tmp_path_factory.mktemp("other catalog"), Home(tmp_path_factory.mktemp("other"))
+    shutil.copytree(small_shipped, other, dirs_exist_ok=True)
+    ask_for(other, 16)
+    run_without_prefect(home, other)
+    return fingerprint_snapshot(home.snapshot)
 
 
 @pytest.fixture

@@ -92,11 +92,6 @@ def test_every_command_has_help(command: str, capsys: pytest.CaptureFixture[str]
     assert len(text) > 300
 
 
-@pytest.mark.parametrize("command", COMMANDS)
-def test_every_command_stands_in_the_readme(command: str) -> None:
-    assert f"rooflines {command}" in (ROOT / "README.md").read_text("utf-8")
-
-
 def test_there_are_no_other_commands() -> None:
     assert {name for name in app if not name.startswith("-")} == {command.split()[0] for command in COMMANDS}
 

@@ -1,6 +1,5 @@
 """`rooflines publish --out`, `--publish-to` and HOME/site: what others put there stays, and a failure is one line."""
 
-import shutil
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -19,10 +18,9 @@ Output = pytest.CaptureFixture[str]
 
 
 @pytest.fixture
-def home(built: Home, tmp_path: Path) -> Home:
-    """A copy of that home."""
-    shutil.copytree(built.path, tmp_path / "home", copy_function=shutil.copy2)
-    return Home(tmp_path / "home")
+def home(small_home: Home) -> Home:
+    """A small home after its first run, which a test may change."""
+    return small_home
 
 
 def publish(home: Home, out: Path) -> int:
