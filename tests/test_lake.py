@@ -100,13 +100,15 @@ class Places:
 
     def __init__(self, folder: Path, server: Server | None = None) -> None:
         self.server, self.folder, self.count = server, folder, 0
+        self.prefix = f"lake_{folder.name}_"  # several of these share a server
 
     def new(self) -> Place:
         self.count += 1
-        address = str(self.folder / f"lake{self.count}.ducklake")
+        address = str(self.folder / f"{self.prefix}{self.count}.ducklake")
         if self.server:
-            self.server.execute(f"create database lake{self.count}")
-            address = f"postgres:host=127.0.0.1 port={self.server.port} user={self.server.user} dbname=lake{self.count}"
+            name, user = f"{self.prefix}{self.count}", self.server.user
+            self.server.execute(f"create database {name}")
+            address = f"postgres:host=127.0.0.1 port={self.server.port} user={user} dbname={name}"
         return Place(address, self.folder / f"it's data {self.count}")
 
 
