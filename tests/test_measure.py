@@ -42,6 +42,7 @@ def tiny(tmp_path: Path) -> Home:
     return home
 
 
+@pytest.mark.slow
 def test_the_ops_of_a_workload_are_timed_and_placed(
     tiny: Home, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:

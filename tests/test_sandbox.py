@@ -387,7 +387,7 @@ def test_the_process_of_a_query_ends_with_the_command(
 
 
 @LINUX
-@pytest.mark.parametrize("end", [signal.SIGTERM, signal.SIGKILL])
+@pytest.mark.parametrize("end", keep_fast(1, [signal.SIGKILL, signal.SIGTERM]))
 def test_what_a_statement_spilled_goes_with_it_or_with_the_next(
     end: signal.Signals, finished: Home, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
