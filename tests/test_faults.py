@@ -135,6 +135,23 @@ def test_kills_lose_nothing(
         assert {("succeeded",)} <= set(statuses) <= {("failed",), ("succeeded",)}
 
 
+@pytest.mark.parametrize("fails_at", ["load", "draw_site", "promote"])
+def test_a_run_that_fails_leaves_what_is_published(
+    fails_at: str, home: Home, small_shipped: Path, whole: Fingerprints
+) -> None:
+    def fail(stage: str) -> None:
+        if stage == fails_at:
+            raise RuntimeError("the pen broke")
+
+    ask_for(small_shipped, 16)
+    with pytest.raises(RuntimeError, match="the pen broke"):
+        run_without_prefect(home, small_shipped, fail)
+    ask_for(small_shipped, 8)
+    assert fingerprint_snapshot(home.snapshot) == whole
+    with snapshot.open_snapshot(home.snapshot) as connection:
+        assert connection.execute("select status from core.run").fetchall() == [("succeeded",)]
+
+
 @pytest.fixture
 def small_disk(built: Home, tmp_path: Path) -> Iterator[Home]:
     """A home on a disk of its own."""

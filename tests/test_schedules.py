@@ -98,7 +98,7 @@ def test_deployments(environment: dict[str, str], home: Home, tmp_path: Path) ->
 def _deploy_and_follow(environment: dict[str, str], home: Home, tmp_path: Path, listener: Listener) -> None:
     prefect = [sys.executable, "-m", "prefect"]
     worker = [*prefect, "worker", "start", "--type", "process", "--pool", "rooflines", "--limit", "1"]
-    deployments = (ROOT / "flows" / "prefect.yaml").read_text("utf-8")
+    deployments = (ROOT / "flows" / "orchestrate" / "prefect.yaml").read_text("utf-8")
     nightly = '      - cron: "15 3 * * *"\n        timezone: Etc/UTC\n'
     assert nightly in deployments
     often = tmp_path / "prefect.yaml"
