@@ -58,10 +58,6 @@ BAD = {
     "broken": (query("broken", "selct 1"), "syntax error"),
     "writes": (query("writes", "drop table core.run"), "expected"),
     "no-column": (query("no-column", "select 1 as a"), "no column hardware_id"),
-    "slow": (
-        query("slow", f"select {POINT} from core.hardware, range(9999999999) t (i) where hash(i) = 0"),
-        "longer than 2 s",
-    ),
     "no-point": (query("no-point", f"select {POINT} from core.hardware".replace("1e12", "0")), "no row with"),
     "no-roof": (GRID.format(name="no-roof").replace('"fp16"', '"fp4"'), "no roof of the dtype"),
     "no-setting": (GRID.format(name="no-setting").replace("= 1024", "= 777"), "no points at the setting"),
@@ -86,10 +82,7 @@ def read_history(home: Home) -> list[str]:
     return [left_out for (left_out,) in rows]
 
 
-def test_a_bad_chart_holds_nothing_up(
-    home: Home, small_shipped: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
-    monkeypatch.setattr("flows.site.chart_rows._MOST_S", 2)
+def test_a_bad_chart_holds_nothing_up(home: Home, small_shipped: Path, capsys: pytest.CaptureFixture[str]) -> None:
     fails = {
         "drawing": finish(ValueError("no ink\nleft")),
         "panic": finish(pl.exceptions.PanicException("index")),
@@ -120,6 +113,18 @@ def test_a_bad_chart_holds_nothing_up(
     assert all(f"left out  {chart}\n" in said for chart in summary.left_out)
     with open_snapshot(home.snapshot) as connection, pytest.raises(InputError, match=r"template: chart.*hous"):
         find_chart(connection, "template")
+
+
+@pytest.mark.slow
+def test_a_chart_whose_query_takes_too_long_is_left_out(
+    home: Home, small_shipped: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("flows.site.chart_rows._MOST_S", 5)
+    endless = f"select {POINT} from core.hardware, range(9999999999) t (i) where hash(i) = 0"
+    write_file(home.catalog, "gallery.toml", query("slow", endless) + GOOD)
+    (left_out,) = run_without_prefect(home, small_shipped).left_out
+    assert left_out.name == "slow"
+    assert "longer than 5 s" in left_out.reason
 
 
 def test_an_unchanged_run_draws_nothing_and_says_what_is_left_out(home: Home, small_shipped: Path) -> None:
