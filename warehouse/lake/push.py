@@ -115,7 +115,8 @@ def remove_writer(address: str, writer: str) -> int:
         refuse_other_version(connection)
         writers = list_writers(connection)
         if writer not in writers:
-            raise InputError(f"--writer: {writer}: has pushed nothing; expected one of {', '.join(writers) or 'none'}")
+            expected = f"expected one of {', '.join(writers)}" if writers else "nobody has"
+            raise InputError(f"--writer: {writer}: has pushed nothing; {expected}")
         owned = "select table_name from duckdb_columns() where database_name = 'lake' and schema_name = 'pushed'"
         tables = fetch_column(connection, f"{owned} and column_name = 'writer'")
         tables.remove("agreed")  # a view
