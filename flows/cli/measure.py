@@ -9,8 +9,6 @@ from flows.cli.terminal import show_progress
 from warehouse.errors import InputError, explain_write_error
 from warehouse.home import Home, refuse_no_path
 
-_MOST_SECONDS = 3600.0  # for one kernel
-
 
 def measure(
     *,
@@ -49,11 +47,18 @@ def measure(
         Write the plan of what would be timed, for `python standalone.py --plan FILE` on a machine that has PyTorch and
         nothing of this project but the file flows/measure/standalone.py.
     """
+    from flows.measure.standalone import refuse_bad_seconds
+
     refuse_no_path("--out", out)
     if not re.fullmatch("[a-z0-9][a-z0-9._-]{0,63}", hardware_id):
         raise InputError(f"--hardware-id: {hardware_id[:64]}; expected an id such as h100-sxm")
-    if not 0 < seconds < _MOST_SECONDS:
-        raise InputError(f"--seconds: {seconds:g}; expected more than 0, and less than {_MOST_SECONDS:g}")
+    try:
+        refuse_bad_seconds(seconds)
+    except ValueError as error:
+        raise InputError(str(error)) from None
+    for option, is_given in (("--plan-only", plan_only), ("--model", model), ("--precision", precision)):
+        if is_given and not workload:
+            raise InputError(f"{option}: expected --workload, whose kernels are planned")
     rows = _plan_kernels(common.place, workload or [], model or [], precision or [])
     counts = _write_plan(out, rows) if plan_only else _time_kernels(out, rows, backend, hardware_id, seconds)
     print(", ".join(f"{count} {what}" for what, count in counts.items()))
