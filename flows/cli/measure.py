@@ -4,7 +4,7 @@ import re
 from pathlib import Path
 from typing import Literal
 
-from flows.cli.options import Common, Names
+from flows.cli.options import Common, Flag, Names
 from flows.cli.terminal import show_progress
 from warehouse.errors import InputError, explain_write_error
 from warehouse.home import Home, refuse_no_path
@@ -19,7 +19,7 @@ def measure(
     model: Names | None = None,
     precision: Names | None = None,
     seconds: float = 0.2,
-    plan_only: bool = False,
+    plan_only: Flag = False,
     common: Common = Common(),
 ) -> int:
     """Time the ops of workloads on this machine, and write a measurement file.
