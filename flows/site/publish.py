@@ -28,8 +28,8 @@ def publish_site(home: Home, site: Path, progress: Callable[[str], None] = lambd
     Raises
     ------
     InputError
-        An earlier version made the snapshot. Or the folder holds files that the site would overwrite and that no site brought, or belongs to the home, or cannot
-        be written.
+        An earlier version made the snapshot. Or the folder holds files that the site would overwrite and that no site
+        brought, or belongs to the home, or cannot be written.
     RunError
         The disk is full, or another process is publishing there.
     """
