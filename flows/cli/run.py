@@ -84,7 +84,7 @@ def serve(
     """Keep the schedules running on this machine, until Ctrl-C.
 
     Runs `rooflines run` every night, and every few minutes adds the files of HOME/incoming to the catalog: good ones
-    move to incoming/accepted, bad ones to incoming/rejected with the reason next to them. Prefect's pages are on a port
+    move to incoming/accepted, bad ones to incoming/rejected with the reason next to them. Prefect's UI is on a port
     of this machine, or on the server that PREFECT_API_URL names. Failed runs and rejected files are reported on
     standard error, one line each, and as alerts.
 
@@ -99,7 +99,7 @@ def serve(
     publish_to
         Also copy the site here if it changed, e.g. a web server's root.
     port
-        Port of Prefect's pages on this machine; 0 picks a free one.
+        Port of Prefect's UI on this machine; 0 picks a free one.
     """
     if not _LEAST_EVERY_S <= incoming_every <= _MOST_EVERY_S:
         raise InputError(f"--incoming-every: {incoming_every}; expected {_LEAST_EVERY_S} to {_MOST_EVERY_S} seconds")
