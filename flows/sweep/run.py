@@ -82,7 +82,9 @@ def plan_sweep(home: Home, request: Request) -> Plan:
         The request cannot be met, or its folder cannot be listed.
     """
     if not _NAME.fullmatch(request.name):
-        raise InputError(f"--name: {request.name}: expected lowercase letters, digits, dots, dashes and underscores")
+        raise InputError(
+            f"--name: {request.name}: expected lowercase letters, digits, dots, dashes and underscores, at most 64"
+        )
     if not 1 <= request.rows_per_part <= _MOST_ROWS_PER_PART:
         raise InputError(f"--rows-per-part: {request.rows_per_part}: expected 1 to {_MOST_ROWS_PER_PART}")
     home.refuse_unusable_path()
