@@ -102,6 +102,7 @@ def questions(
         Print the SQL instead of running it, to start a query from.
     """
     from warehouse.questions import find_question, list_questions
+    from warehouse.snapshot import open_snapshot, refuse_earlier_version
 
     if name is None and (sql or format or out):
         raise InputError("questions: expected the name of a question with --sql, --format and --out")
@@ -119,6 +120,8 @@ def questions(
     if sql:
         print(asked.sql, end="")
         return 0
+    with open_snapshot(common.place.snapshot) as connection:
+        refuse_earlier_version(connection)
     return query(asked.sql, format=format, out=out, common=common)
 
 
