@@ -15,7 +15,7 @@ from flows.ingest.source_file import SourceFile
 from warehouse.errors import Each, InputError, collect_refusals, one_line
 
 ID_PATTERN = r"^[a-z0-9][a-z0-9._-]{0,63}$"
-ID_IN_WORDS = "lowercase letters, digits, dots, dashes and underscores, at most 64, a letter or digit first"
+ID_IN_WORDS = "at most 64 lowercase letters, digits, dots, dashes and underscores, a letter or digit first"
 Id = Annotated[str, StringConstraints(pattern=ID_PATTERN)]
 # One line without control characters and without what XML forbids: those would crash whatever draws the text.
 TEXT_PATTERN = r"^[^\x00-\x1f\x7f-\x9f\u2028\u2029\ufffe\uffff]*$"
