@@ -40,7 +40,7 @@ Kernel = Callable[[], object]
 # as in flows/intensity/terms.py, which a bare machine does not have
 _BYTES = {"fp64": 8, "fp32": 4, "tf32": 4, "fp16": 2, "bf16": 2, "fp8": 1, "int8": 1}
 _WARM_UPS = 3
-_MIN_RUNS, _MAX_RUNS = 5, 50  # that are timed
+_MIN_RUNS, _MAX_RUNS = 5, 50  # timed executions
 _MEMORY_SHARE = 0.9  # of free memory that a kernel may take
 
 
