@@ -1,4 +1,4 @@
-"""What `rooflines run` does before Prefect is loaded: it looks if anything changed, and refuses bad files."""
+"""What `rooflines run` does before Prefect is loaded: it checks if anything changed, and refuses bad files."""
 
 from collections.abc import Callable
 from pathlib import Path

@@ -58,7 +58,7 @@ class Summary:
         """Return the summary as a Markdown page."""
         lines = [f"# Run {self.run_id}: {self.status}", "", f"- snapshot: `{home.snapshot}`", f"- site: `{home.site}`"]
         if self.site:
-            lines.append(f"- charts: {self.site.charts}, {len(self.site.drawn)} of them drawn anew")
+            lines.append(f"- charts: {self.site.charts}, {len(self.site.drawn)} of them redrawn")
         lines += [f"- left out: {line}" for line in summarize_left_out(self.left_out)]
         if self.changes:
             lines += ["", "| table | rows | added | changed | deleted |", "| --- | ---: | ---: | ---: | ---: |"]
@@ -82,7 +82,7 @@ def run(
     Parameters
     ----------
     home
-        The home; it is held for the time of the run.
+        The home; the run holds its lock.
     sources
         The input files, as `flows.ingest.catalog.list_sources` returns them.
     publish_to
@@ -111,14 +111,14 @@ def run(
             progress("unchanged: snapshot and site were made from the same inputs")
             summary = finish_unchanged(home, this)
         else:
-            summary = _publish_anew(home, this, sources, keep, altered, perform, progress)
+            summary = _rebuild(home, this, sources, keep, altered, perform, progress)
     report(summary)
     if is_copy_due(this, publish_to):
         perform(publish_site, home, publish_to)
     return summary
 
 
-def _publish_anew(
+def _rebuild(
     home: Home,
     this: Run,
     sources: Sequence[SourceFile],
@@ -303,12 +303,12 @@ def _explain_disk_errors(home: Home) -> Iterator[None]:
 
 
 def _explain_damage(home: Home, error: BaseException) -> RunError | None:
-    """Delete staged files that a step could not read, and say that the next run makes them anew."""
+    """Delete staged files that a step could not read, and say that the next run rebuilds them."""
     if isinstance(error, pl.exceptions.PolarsError):
         shutil.rmtree(home.stage, ignore_errors=True)
     elif not isinstance(error, duckdb.FatalException | duckdb.SerializationException | duckdb.InternalException):
-        return None  # the next run reads every row of the build database, and makes it anew if it cannot
-    return RunError(f"{one_line(error)}; run again, and what cannot be read is made anew")
+        return None  # the next run reads every row of the build database, and rebuilds it if it cannot
+    return RunError(f"{one_line(error)}; run again to rebuild what cannot be read")
 
 
 def _finish_failed(home: Home, this: Run, reason: str) -> None:

@@ -92,6 +92,15 @@ def test_every_command_has_help(command: str, capsys: pytest.CaptureFixture[str]
     assert len(text) > 300
 
 
+@pytest.mark.parametrize("command", COMMANDS)
+def test_help_lists_no_option_that_nobody_made(command: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert run_command([*command.split(), "--help"]) == 0
+    text = capsys.readouterr().out
+    assert "--no-" not in text
+    assert "--empty-" not in text
+    assert "[default: False]" not in text
+
+
 def test_there_are_no_other_commands() -> None:
     assert {name for name in app if not name.startswith("-")} == {command.split()[0] for command in COMMANDS}
 
@@ -154,6 +163,36 @@ def test_sums_are_numbers_in_json(finished: Home, capfdbinary: pytest.CaptureFix
     assert found == [{"n": 132, "l": [1.5, 2.5], "s": {"a": 1.5}}]
 
 
+def test_the_suffix_of_the_file_means_a_format(finished: Home, tmp_path: Path) -> None:
+    for name, start in {"x.csv": b"a\n1", "x.json": b"[", "x.parquet": b"PAR1", "x": "┌".encode()}.items():
+        out = tmp_path / name
+        assert run_command(["query", "select 1 as a", "--out", str(out), "--home", str(finished.path)]) == 0
+        assert out.read_bytes().startswith(start)
+
+
+def test_worked_questions_are_listed_shown_and_answered(
+    finished: Home, tmp_path: Path, capfdbinary: pytest.CaptureFixture[bytes]
+) -> None:
+    home = ["--home", str(finished.path)]
+    assert run_command(["questions", *home]) == 0
+    listed = {line.split()[0].decode() for line in capfdbinary.readouterr().out.splitlines()}
+    queries = ROOT / "sql" / "queries"
+    assert listed == {path.stem for path in queries.iterdir()}
+    assert run_command(["questions", "headroom", "--sql", "--out", str(tmp_path / "q.sql"), *home]) == 0
+    assert (tmp_path / "q.sql").read_bytes() == (queries / "headroom.sql").read_bytes()
+    assert run_command(["questions", "headroom", "--format", "csv", *home]) == 0
+    assert query(finished, capfdbinary, "--file", str(queries / "headroom.sql"), "--format", "csv").count(b"\n") > 1
+
+
+@pytest.mark.parametrize("names", [["--model", "gpt2,llama-7b"], ["--model", "gpt2", "--model", " llama-7b"]])
+def test_names_are_repeated_or_stand_with_commas(
+    names: list[str], finished: Home, capsys: pytest.CaptureFixture[str]
+) -> None:
+    small = ["--batch", "1", "--sequence", "128", "--phase", "decode", "--dry-run"]
+    assert run_command(["sweep", "--name", "few", *names, *small, "--home", str(finished.path)]) == 0
+    assert "0 of 2 parts" in capsys.readouterr().out
+
+
 def test_names_need_no_schema(finished: Home, capfdbinary: pytest.CaptureFixture[bytes]) -> None:
     assert b"roofline_point" in query(finished, capfdbinary, "show tables", "--format", "csv")
     assert b"a40" in query(finished, capfdbinary, "select hardware_id from roof", "--format", "csv")
@@ -189,6 +228,10 @@ def test_the_sandbox_refuses(sql: str, finished: Home, capsys: pytest.CaptureFix
         (["chart", "roofline-llama-7b-a40", "--out", "x.gif"], ".svg or .png"),
         (["chart", "roofline-llama-7b-a40", "--out", "/no/such/folder/x.svg"], "--out: /no/such/folder/x.svg"),
         (["schema", "mart.rof"], "expected one of mart.roof"),
+        (["questions", "headrom"], "such as headroom"),
+        (["questions", "--sql"], "expected the name of a question"),
+        (["chart", "device-a40", "--precision", "fp16"], "--precision: expected with --sql FILE"),
+        (["sweep", "--name", "x", "--candidates", "4", "--phase", "decode"], "expected with the phase speculative"),
         (["publish", "--out", str(ROOT / "README.md")], "expected a folder, or nothing"),
         (["publish", "--out", str(ROOT / "README.md" / "site")], "expected a folder"),
         (["chart", "--out", "x.svg"], "expected the name of a chart"),
@@ -231,7 +274,7 @@ def test_publishing_elsewhere(finished: Home, tmp_path: Path, capsys: pytest.Cap
     assert charts < len(pages)
     for _ in range(2):
         assert run_command(["publish", "--out", str(tmp_path / "public"), "--home", str(finished.path)]) == 0
-        assert f"published {charts} charts, 0 of them drawn anew" in capsys.readouterr().out
+        assert f"published {charts} charts, 0 of them redrawn" in capsys.readouterr().out
     files = [path.relative_to(finished.site) for path in finished.site.rglob("*") if path.is_file()]
     assert all((tmp_path / "public" / file).read_bytes() == (finished.site / file).read_bytes() for file in files)
     assert [path.name for path in tmp_path.iterdir()] == ["public"]

@@ -13,6 +13,7 @@ from unittest import mock
 import duckdb
 import pytest
 
+from flows.cli.app import run_command
 from tests.support.tiers import keep_fast
 from tests.support.whole_runs import ask_for, fingerprint_snapshot, run_without_prefect
 from warehouse import snapshot
@@ -208,6 +209,32 @@ def test_a_home_of_an_earlier_version_is_made_anew(
     mine.unlink()
     assert run_without_prefect(home, small_shipped).status == "succeeded"
     assert fingerprint_snapshot(home.snapshot) == whole
+
+
+def test_every_reader_says_that_an_earlier_version_made_the_snapshot(
+    home: Home, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with duckdb.connect(str(home.snapshot)) as connection:
+        connection.execute("drop view mart.roof cascade")
+        connection.execute("update core.schema_migration set version = 9")
+    line = "the snapshot was made by an earlier version; `rooflines run` renews it\n"
+    lake = ["lake", "push", "--to", str(tmp_path / "lake"), "--data", str(tmp_path / "files")]
+    public = ["publish", "--out", str(tmp_path / "public")]
+    for arguments in (["publish"], public, ["calibrate"], ["check"], ["chart"], ["questions", "tokens_per_watt"], lake):
+        assert run_command([*arguments, "--home", str(home.path)]) == 2, arguments
+        assert capsys.readouterr().err == f"rooflines: {line}", arguments
+    for sql, code, expected in [
+        ("select 1", 0, ""),
+        (
+            "from mart.roof",
+            2,
+            f"query: Table with name mart.roof does not exist; `rooflines schema` lists them; {line}",
+        ),
+        ("select none from core.model", 2, line),
+        ("selec 1", 2, 'Parser Error: syntax error at or near "selec"'),
+    ]:
+        assert run_command(["query", sql, "--home", str(home.path)]) == code
+        assert expected in capsys.readouterr().err
 
 
 def claim_later_duckdb(database: Path) -> None:

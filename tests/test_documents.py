@@ -145,22 +145,29 @@ def test_files_can_be_ingested(block: Block, folder: Path, tmp_path: Path) -> No
 
 
 @pytest.mark.parametrize("block", select_blocks("python"))
-def test_programs_run(block: Block, finished: Home, folder: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_programs_run(
+    block: Block, finished: Home, folder: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
     """They run; `frame` is what the query before them returns."""
     monkeypatch.setenv("ROOFLINES_HOME", str(finished.path))
     queries = [other for other in RUN if other.language == "sql" and other.document == block.document]
     before = [other for other in queries if other.line < block.line]
     names: dict[str, Any] = {}
     if before:
-        names["frame"] = run_sql(before[-1], finished)
+        names["frame"] = run_sql(before[-1], copy_snapshot(finished, tmp_path))
     exec(compile(block.text, block.name, "exec"), names)
 
 
 @pytest.mark.parametrize("block", select_blocks("sql"))
 def test_queries_return_rows(block: Block, finished: Home, tmp_path: Path) -> None:
-    copy = Home(tmp_path)
-    shutil.copyfile(finished.snapshot, copy.snapshot)
-    assert len(run_sql(block, copy))
+    assert len(run_sql(block, copy_snapshot(finished, tmp_path)))
+
+
+def copy_snapshot(home: Home, folder: Path) -> Home:
+    """Copy the snapshot of a home that blocks must not change."""
+    copy = Home(folder)
+    shutil.copyfile(home.snapshot, copy.snapshot)
+    return copy
 
 
 def run_sql(block: Block, home: Home) -> pl.DataFrame:

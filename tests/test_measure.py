@@ -1,6 +1,7 @@
 """Measured kernels: timed here with NumPy, read from files, placed beside their roofs."""
 
 import csv
+import shutil
 import subprocess
 import sys
 from pathlib import Path
@@ -95,11 +96,67 @@ def test_caches_of_files_count_as_free(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_what_does_not_fit_or_cannot_run_is_left_out_and_named(tmp_path: Path) -> None:
     backend, told = measure.Numpy(), list[str]()
     row = next(iter(measure.plan_ceilings(backend)))
-    rows = [{**row, "bytes": "1e15"}, {**row, "kind": "attention"}, row]
+    rows = [{**row, "bytes": "1e15"}, {**row, "kind": "attention"}, {**row, "kind": "rope"}, row]
     counts = measure.measure(rows, tmp_path / "x.csv", backend, "x", seconds=0.001, progress=told.append)
-    assert (counts["too large"], counts["failed"], counts["measured"]) == (1, 1, 1)
+    assert (counts["too large"], counts["failed"], counts["measured"]) == (1, 2, 1)
     assert "left out, needs 1020000.3 GB of memory" in told[0]
     assert "left out, NotImplementedError" in told[1]
+    assert "left out, kind = rope: expected linear, " in told[2]
+
+
+def test_a_kernel_is_never_timed_in_another_dtype(tmp_path: Path) -> None:
+    backend, out, told = measure.Numpy(), tmp_path / "x.csv", list[str]()
+    row = next(iter(measure.plan_ceilings(backend)))
+    rows = [{**row, "dtype": dtype} for dtype in ("bf16", "fp16", "tf32", "fp64")]
+    counts = measure.measure(rows, out, backend, "x", seconds=0.001, progress=told.append)
+    assert (counts["failed"], counts["measured"]) == (3, 1)
+    assert "bf16 m=4194304: left out, dtype = bf16: expected fp32, fp64 with the backend numpy" in told[0]
+    with out.open(newline="") as file:
+        assert [row["dtype"] for row in csv.DictReader(file)] == ["fp64"]
+
+
+@pytest.mark.parametrize(
+    ("options", "expected"),
+    [
+        (["--seconds", "nan"], "--seconds: nan; expected more than 0, and less than 3600"),
+        (["--plan", "empty.csv"], "empty.csv: 0 kernels; expected one per row"),
+        (["--plan", "other.csv"], "other.csv: expected a plan with the columns batch_size, bytes,"),
+    ],
+)
+def test_the_script_refuses_in_one_line(
+    options: list[str],
+    expected: str,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    monkeypatch.chdir(tmp_path)
+    measure.write_plan([], Path("empty.csv"))
+    write_file(tmp_path, "other.csv", "a,b\n1,2\n")
+    assert measure.main(["--out", "m.csv", "--hardware-id", "x", "--backend", "numpy", *options]) == 2
+    said = capsys.readouterr().err
+    assert expected in said
+    assert len(said.splitlines()) == 1
+    assert not Path("m.csv").exists()
+
+
+def test_the_help_of_the_script_explains_every_option(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("COLUMNS", "400")
+    with pytest.raises(SystemExit):
+        measure.main(["--help"])
+    said = " ".join(capsys.readouterr().out.split())
+    assert "numpy (fp32, fp64); default: torch-cuda" in said
+    assert "time limit per kernel; default: 0.2" in said
+
+
+@pytest.mark.parametrize("options", [["--plan-only"], ["--model", "gpt2"], ["--precision", "fp32"]])
+def test_a_plan_needs_a_workload(options: list[str], tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    arguments = ["measure", "--out", str(tmp_path / "x.csv"), "--hardware-id", "x", "--home", str(tmp_path / "home")]
+    assert run_command([*arguments, *options]) == 2
+    assert capsys.readouterr().err.strip().endswith(f"{options[0]}: expected --workload, whose kernels are planned")
+    assert not (tmp_path / "x.csv").exists()
 
 
 def test_a_bare_machine_needs_one_file(tiny: Home, tmp_path: Path) -> None:
@@ -108,14 +165,14 @@ def test_a_bare_machine_needs_one_file(tiny: Home, tmp_path: Path) -> None:
     arguments = ["measure", "--out", str(plan), "--hardware-id", "x", "--workload", "tiny", "--plan-only"]
     assert run_command([*arguments, "--home", str(tiny.path)]) == 0
     bare.mkdir()
-    (bare / "measure.py").write_text((ROOT / "flows" / "measure" / "standalone.py").read_text("utf-8"), "utf-8")
-    command = [sys.executable, "-I", "measure.py", "--plan", str(plan), "--out", "m.csv", "--hardware-id", "x"]
+    shutil.copy(ROOT / "flows" / "measure" / "standalone.py", bare)
+    command = [sys.executable, "-I", "standalone.py", "--plan", str(plan), "--out", "m.csv", "--hardware-id", "x"]
     done = subprocess.run(
         [*command, "--backend", "numpy", "--seconds", "0.001"],
         cwd=bare, capture_output=True, text=True, timeout=120, check=False,
     )  # fmt: skip
     assert done.returncode == 0, done.stderr
-    assert "0 failed m.csv" in done.stdout
+    assert "0 failed\n  measurements  m.csv" in done.stdout
     assert "TFLOP/s" in done.stderr
     refused = subprocess.run(
         [*command, "--backend", "torch-cuda"], cwd=bare, capture_output=True, text=True, check=False

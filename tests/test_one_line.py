@@ -101,11 +101,12 @@ def test_whole_characters_and_marks_of_order_are_read(tmp_path: Path) -> None:
         assert ingest(home, kind, str(write_file(tmp_path, name, content))) == 0
 
 
+PLAN = ["measure", "--hardware-id", "x", "--plan-only", "--workload", "products", "--model", "gpt2"]
 PATHS = [
     ["run", "--catalog", "{}"], ["run", "--publish-to", "{}"], ["schema", "--home", "{}"], ["check", "--home", "{}"],
     ["ingest", "hardware", "{}"], ["ingest", "model", "{}"], ["ingest", "nsight", "{}", "--hardware-id", "a40"],
     ["ingest", "aiconfigurator", "{}"], ["chart", "x", "--out", "{}.svg"], ["chart", "--sql", "{}"],
-    ["query", "--file", "{}"], ["measure", "--hardware-id", "x", "--plan-only", "--out", "{}"],
+    ["query", "--file", "{}"], [*PLAN, "--out", "{}"],
     ["measure", "--hardware-id", "x", "--out", "{}"], ["sweep", "--name", "x", "--out", "{}"],
 ]  # fmt: skip
 
@@ -138,7 +139,7 @@ def test_what_is_no_file_gets_one_line(finished: Home, tmp_path: Path, capsys: p
     (tmp_path / "folder.csv" / "config.json").mkdir()
     for path in ("/dev/null", str(tmp_path / "pipe.csv"), str(tmp_path / "folder.csv")):
         for kind in ("hardware", "model", "workload", "ops", "measurement", "vidur", "nsight", "torch-profiler"):
-            assert "expected a file" in read_one_line(capsys, "ingest", kind, path, "--hardware-id", "a40", *home)
+            assert "expected a file" in read_one_line(capsys, "ingest", kind, path, *home)
         assert "--out: " in read_one_line(
             capsys, "measure", "--backend", "numpy", "--hardware-id", "x", "--out", path, *home
         )
@@ -197,7 +198,7 @@ def test_a_command_that_nobody_reads_ends_quietly(command: list[str], finished: 
 
 def test_ingest_measure_and_errors_that_nobody_reads_end_quietly(tmp_path: Path) -> None:
     device, home = write_file(tmp_path, "mine.toml", DEVICE), ["--home", str(tmp_path / "home")]
-    plan = ["measure", "--hardware-id", "x", "--plan-only", "--out", str(tmp_path / "plan.csv")]
+    plan = [*PLAN, "--out", str(tmp_path / "plan.csv")]
     for command, code in ((["ingest", "hardware", str(device)], 0), (plan, 0), (["nonsense"], 2)):
         reads, writes = os.pipe()
         os.close(reads)
@@ -289,7 +290,7 @@ def test_a_full_disk_for_what_is_written_elsewhere(
     home = ["--home", str(finished.path)]
     for command in (
         ["chart", "device-a40", "--out", str(full_disk / "a.svg")],
-        ["measure", "--hardware-id", "x", "--plan-only", "--out", str(full_disk / "plan.csv")],
+        [*PLAN, "--out", str(full_disk / "plan.csv")],
     ):
         line = read_one_line(capsys, *command, *home, code=1)
         assert line.startswith(f"rooflines: no space on the disk: --out: {full_disk}/")

@@ -2,6 +2,7 @@
 
 import errno
 import os
+import re
 import signal
 import subprocess
 import sys
@@ -31,6 +32,7 @@ from tests.support.whole_runs import run_without_prefect
 from warehouse.build import open_build
 from warehouse.errors import InputError, RunError
 from warehouse.home import Home
+from warehouse.migrations import create_tables
 from warehouse.polars_frames import read_frame
 from warehouse.snapshot import open_snapshot
 from warehouse.sweeps.registry import PartFile, remove_sweep
@@ -250,7 +252,7 @@ def test_a_sweep_can_be_taken_away(home: Home, tmp_path: Path) -> None:
     assert not (home.sweeps / "small").exists()
     assert query_snapshot(home, "select count(*) from mart.sweep_cost") == [(0,)]
     assert query_snapshot(home, "select count(*) from mart.sweep") == [(0,)]
-    with pytest.raises(InputError, match=r"--remove: small: no such sweep; expected one of none"):
+    with pytest.raises(InputError, match=r"--remove: small: no such sweep; there are none"):
         remove_sweep(home, "small")
 
 
@@ -259,6 +261,26 @@ def test_a_sweep_that_was_only_begun_can_be_taken_away(home: Home) -> None:
         run_sweep(home, SMALL, runner=interrupt_after(2))
     assert remove_sweep(home, "small") == 2
     assert not (home.sweeps / "small").exists()
+
+
+@pytest.mark.parametrize("name", ["..", "../catalog", ".", "/", "small/..", "mine"])
+def test_removing_a_sweep_deletes_nothing_else(name: str, tmp_path: Path) -> None:
+    """No path leaves HOME/sweeps, whether written out or as a link."""
+    home = Home(tmp_path / "home")
+    mine = home.catalog / "hardware" / "mine.toml"
+    for folder in (mine.parent, home.sweeps / "small"):
+        folder.mkdir(parents=True)
+    mine.write_text("")
+    (home.sweeps / "mine").symlink_to(home.catalog)
+    with duckdb.connect(str(home.snapshot)) as connection:
+        create_tables(connection)
+        create_views(connection)
+    with pytest.raises(InputError, match=f"--remove: {re.escape(name)}: .*expected"):
+        remove_sweep(home, name)
+    with pytest.raises(InputError, match="expected"):
+        remove_sweep(home, str(home.catalog))
+    assert mine.exists()
+    assert (home.sweeps / "small").exists()
 
 
 def test_a_lost_part_is_named_and_can_be_made_again(home: Home, capsys: pytest.CaptureFixture[str]) -> None:
@@ -343,7 +365,9 @@ def swept(finished: Home, tmp_path_factory: pytest.TempPathFactory) -> Home:
     [
         ([], "expected either --name NAME or --remove NAME"),
         (["--name", "a", "--remove", "b"], "expected either --name NAME or --remove NAME"),
-        (["--name", "../a"], "--name: ../a: expected lowercase letters"),
+        (["--name", "../a"], "--name: ../a: expected at most 64 lowercase letters"),
+        (["--remove", "../catalog"], "--remove: ../catalog: expected at most 64 lowercase letters"),
+        (["--remove", ""], "--remove: : expected at most 64 lowercase letters"),
         (["--remove", "nobody"], "--remove: nobody: no such sweep; expected one of small"),
         (["--name", "a", "--model", "nobody"], "--model: nobody: expected one of"),
         (["--name", "a", "--precision", "fp17"], "--precision: fp17: expected one of"),

@@ -174,6 +174,14 @@ def test_a_full_catalog_of_strange_files_names_all_of_them(tmp_path: Path) -> No
     ]
 
 
+def test_a_file_in_place_of_the_catalog_is_one_line(tmp_path: Path) -> None:
+    write_file(tmp_path, "catalog", "")
+    with pytest.raises(InputError) as caught:
+        list_sources(Home(tmp_path))
+    (line,) = error_lines(caught.value)
+    assert line == f"{tmp_path / 'catalog'}: Not a directory; expected a readable folder, or none"
+
+
 def test_a_device_file_may_have_any_name(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     home = Home(tmp_path / "home")
     assert ingest(home, "hardware", str(write_file(tmp_path, "download (1).toml", DEVICE))) == 0

@@ -106,9 +106,8 @@ def test_the_tables_are_created_once(tmp_path: Path) -> None:
 
 
 def test_a_migration_that_fails_leaves_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    bad = tmp_path / "001_bad.sql"
-    bad.write_text("create schema core; create table core.schema_migration (a int); select no_such_column")
-    monkeypatch.setattr("warehouse.migrations.sql_files", lambda _: [bad])
+    bad = "create schema core; create table core.schema_migration (a int); select no_such_column"
+    monkeypatch.setattr("warehouse.migrations.load_all_sql", lambda _: {"001_bad": bad})
     with duckdb.connect(str(tmp_path / "new.duckdb")) as connection:
         with pytest.raises(duckdb.Error):
             create_tables(connection)
@@ -126,16 +125,13 @@ def test_a_migration_that_fails_leaves_nothing(tmp_path: Path, monkeypatch: pyte
     ],
 )
 def test_an_edited_migration_counts_as_earlier(
-    edit: tuple[str, str], is_noticed: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    edit: tuple[str, str], is_noticed: bool, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    (path,) = objects.sql_files("migrations")
-    text = path.read_text("utf-8")
-    assert edit[0] in text
-    edited = tmp_path / path.name
-    edited.write_text(text.replace(*edit), "utf-8")
+    ((name, sql),) = objects.load_all_sql("migrations").items()
+    assert edit[0] in sql
     with duckdb.connect() as connection:
         create_tables(connection)
-        monkeypatch.setattr("warehouse.migrations.sql_files", lambda _: [edited])
+        monkeypatch.setattr("warehouse.migrations.load_all_sql", lambda _: {name: sql.replace(*edit)})
         assert is_current(connection) is not is_noticed
 
 
@@ -160,6 +156,23 @@ def test_a_build_database_of_an_earlier_version_is_made_anew(tmp_path: Path, cap
     (line,) = caplog.messages
     assert line == "build.duckdb was made by an earlier version; rebuilt from the catalog"
     assert not list(tmp_path.glob(PARTIALS))
+
+
+@pytest.mark.parametrize("as_folder", [False, True])
+def test_what_cannot_be_read_is_kept_under_a_name_of_its_own(as_folder: bool, tmp_path: Path) -> None:
+    home = Home(tmp_path)
+    for content in ("first", "second", "third"):
+        home.build.unlink(missing_ok=True)
+        if as_folder and content == "second":
+            home.build.mkdir()
+            (home.build / "note").write_text(content)
+        else:
+            home.build.write_text(content)
+        with open_build(home) as connection:
+            assert is_current(connection)
+    kept = [tmp_path / name for name in ("build.broken", "build-2.broken", "build-3.broken")]
+    files = [path / "note" if path.is_dir() else path for path in kept]
+    assert [file.read_text() for file in files] == ["first", "second", "third"]
 
 
 def test_what_does_not_fit_is_left_behind(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:

@@ -11,6 +11,7 @@ from warehouse.connection import OFFLINE, WRITING, transaction, wal_path
 from warehouse.engine.file_format import refuse_later_file, refuse_unopenable_file
 from warehouse.engine.tested_versions import warn_if_untested
 from warehouse.errors import InputError, explain_disk_error, one_line
+from warehouse.files.aside import move_aside
 from warehouse.files.atomic import write_atomically
 from warehouse.home import Home
 from warehouse.load import fingerprint_tables, read_core_columns
@@ -69,10 +70,7 @@ def rebuild(home: Home) -> None:
 
 def set_aside(home: Home) -> None:
     """Rename a build database that cannot be read."""
-    broken = home.build.with_suffix(".broken")
-    if broken.is_dir():
-        shutil.rmtree(broken)
-    home.build.replace(broken)
+    broken = move_aside(home.build)
     wal_path(home.build).unlink(missing_ok=True)
     _log.warning("%s cannot be read and was moved to %s", home.build.name, broken.name)
 

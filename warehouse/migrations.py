@@ -13,7 +13,7 @@ from warehouse.digest import digest_of
 from warehouse.engine.file_format import UPGRADE
 from warehouse.errors import LaterVersionError
 from warehouse.rows import fetch_count, fetch_rows
-from warehouse.sql_files import sql_files
+from warehouse.sql_files import load_all_sql
 from warehouse.version import strip_comments
 
 _TABLE = "database_name = current_database() and schema_name = 'core' and table_name = 'schema_migration'"
@@ -28,19 +28,18 @@ class TableVersion(NamedTuple):
 
 def read_table_version() -> TableVersion:
     """Return the version of the tables that `create_tables` makes."""
-    path = _find_migration()
-    statements = strip_comments(path.read_text("utf-8"), ".sql")
-    return TableVersion(int(path.name.split("_")[0]), digest_of([statements]))
+    name, sql = _load_migration()
+    return TableVersion(int(name.split("_")[0]), digest_of([strip_comments(sql, ".sql")]))
 
 
 def create_tables(connection: duckdb.DuckDBPyConnection) -> None:
     """Create the schemas and the tables of core in one transaction, unless the database has them."""
     if has_tables(connection):
         return
-    path, version = _find_migration(), read_table_version()
+    (name, sql), version = _load_migration(), read_table_version()
     with transaction(connection):
-        connection.execute(path.read_text("utf-8"))
-        row = [version.number, path.name, version.sha256]
+        connection.execute(sql)
+        row = [version.number, f"{name}.sql", version.sha256]
         connection.execute("insert into core.schema_migration (version, name, sha256) values (?, ?, ?)", row)
 
 
@@ -67,6 +66,7 @@ def refuse_later_version(path: Path, connection: duckdb.DuckDBPyConnection) -> N
         raise LaterVersionError(f"{path}: made by a later version of rooflines, of migration {number}; {UPGRADE}")
 
 
-def _find_migration() -> Path:
-    (path,) = sql_files("migrations")
-    return path
+def _load_migration() -> tuple[str, str]:
+    """Return the name and the text of the only migration."""
+    (migration,) = load_all_sql("migrations").items()
+    return migration

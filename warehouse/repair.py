@@ -9,6 +9,7 @@ import duckdb
 from warehouse.build import open_build, set_aside
 from warehouse.connection import wal_path
 from warehouse.errors import InputError, LaterVersionError
+from warehouse.files.aside import move_aside
 from warehouse.files.atomic import PARTIALS
 from warehouse.home import Home
 from warehouse.load import Fingerprints, fingerprint_tables, read_input_digests
@@ -91,8 +92,7 @@ def _set_unreadable_snapshots_aside(home: Home) -> None:
         except LaterVersionError:
             raise
         except (duckdb.Error, InputError):
-            broken = path.with_suffix(".broken")
-            path.replace(broken)
+            broken = move_aside(path)
             _log.warning("%s cannot be read and was moved to %s", path.name, broken.name)
 
 

@@ -22,6 +22,8 @@ from warehouse.sql_values import file_pattern, quote_value
 from warehouse.sweeps.files import list_registered_files
 
 KEPT_SNAPSHOTS = 3
+MADE_EARLIER = "the snapshot was made by an earlier version; `rooflines run` renews it"
+
 _THREADS = min(4, os.cpu_count() or 1)
 
 _SANDBOX: Config = {
@@ -161,7 +163,7 @@ def open_snapshot(
 def refuse_earlier_version(connection: duckdb.DuckDBPyConnection) -> None:
     """Raise `InputError` if a snapshot was made by an earlier version, and may lack what this one reads."""
     if not is_current(connection):
-        raise InputError("the snapshot was made by an earlier version; `rooflines run` renews it")
+        raise InputError(MADE_EARLIER)
 
 
 def read_published_run(connection: duckdb.DuckDBPyConnection) -> tuple[str, str]:

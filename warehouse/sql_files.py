@@ -59,7 +59,7 @@ def find_sources(sql: str) -> list[str]:
 
 def sort_views() -> Iterator[tuple[str, str]]:
     """Yield name and SQL of every view, each after the views that it reads."""
-    sources = {f"{path.parent.name}.{path.stem}": path.read_text("utf-8") for path in sql_files("views")}
+    sources = {f"mart.{name}": sql for name, sql in load_all_sql("views/mart").items()}
     graph = {name: [n for n in find_sources(sql) if n in sources] for name, sql in sources.items()}
     for name in TopologicalSorter(graph).static_order():
         yield name, sources[name]

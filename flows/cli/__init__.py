@@ -1,1 +1,1 @@
-"""The `rooflines` command, a module a family of commands."""
+"""The `rooflines` command, one module per family of commands."""

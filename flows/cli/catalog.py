@@ -2,7 +2,7 @@
 
 from typing import Literal
 
-from flows.cli.options import Common
+from flows.cli.options import Common, Flag
 from flows.cli.terminal import show_progress
 
 
@@ -13,7 +13,7 @@ def ingest(
     paths: list[str],
     /,
     *,
-    replace: bool = False,
+    replace: Flag = False,
     hardware_id: str | None = None,
     model_id: str | None = None,
     common: Common = Common(),

@@ -7,7 +7,7 @@ from typing import Annotated
 
 from cyclopts import Parameter
 
-from flows.cli.options import Common
+from flows.cli.options import Common, Flag
 from flows.cli.terminal import show_progress
 from warehouse.errors import InputError
 
@@ -17,7 +17,7 @@ def push(
     to: str | None = None,
     data: str | None = None,
     writer: str | None = None,
-    replace: bool = False,
+    replace: Flag = False,
     common: Common = Common(),
 ) -> int:
     """Push the tables of the published snapshot to the lake, in one transaction; only rows that differ are written.

@@ -4,12 +4,10 @@ import re
 from pathlib import Path
 from typing import Literal
 
-from flows.cli.options import Common, Names
+from flows.cli.options import Common, Flag, Names
 from flows.cli.terminal import show_progress
 from warehouse.errors import InputError, explain_write_error
 from warehouse.home import Home, refuse_no_path
-
-_MOST_SECONDS = 3600.0  # for one kernel
 
 
 def measure(
@@ -21,7 +19,7 @@ def measure(
     model: Names | None = None,
     precision: Names | None = None,
     seconds: float = 0.2,
-    plan_only: bool = False,
+    plan_only: Flag = False,
     common: Common = Common(),
 ) -> int:
     """Time the ops of workloads on this machine, and write a measurement file.
@@ -49,11 +47,18 @@ def measure(
         Write the plan of what would be timed, for `python standalone.py --plan FILE` on a machine that has PyTorch and
         nothing of this project but the file flows/measure/standalone.py.
     """
+    from flows.measure.standalone import refuse_bad_seconds
+
     refuse_no_path("--out", out)
     if not re.fullmatch("[a-z0-9][a-z0-9._-]{0,63}", hardware_id):
         raise InputError(f"--hardware-id: {hardware_id[:64]}; expected an id such as h100-sxm")
-    if not 0 < seconds < _MOST_SECONDS:
-        raise InputError(f"--seconds: {seconds:g}; expected more than 0, and less than {_MOST_SECONDS:g}")
+    try:
+        refuse_bad_seconds(seconds)
+    except ValueError as error:
+        raise InputError(str(error)) from None
+    for option, is_given in (("--plan-only", plan_only), ("--model", model), ("--precision", precision)):
+        if is_given and not workload:
+            raise InputError(f"{option}: expected --workload, whose kernels are planned")
     rows = _plan_kernels(common.place, workload or [], model or [], precision or [])
     counts = _write_plan(out, rows) if plan_only else _time_kernels(out, rows, backend, hardware_id, seconds)
     print(", ".join(f"{count} {what}" for what, count in counts.items()))

@@ -12,6 +12,11 @@ from warehouse.errors import InputError, explain_write_error
 from warehouse.files.atomic import write_file
 from warehouse.home import Home, refuse_no_path
 
+Flag = Annotated[bool, Parameter(show_default=False)]
+Format = Literal["table", "csv", "json", "parquet"]
+
+_FORMATS: dict[str, Format] = {".csv": "csv", ".json": "json", ".parquet": "parquet"}
+
 
 @Parameter(name="*")
 @dataclass(frozen=True)
@@ -21,7 +26,7 @@ class Common:
     home: str | None = None
     "Data directory. Default: $ROOFLINES_HOME, or warehouse/data in a checkout, or the user's data directory."
 
-    debug: bool = False
+    debug: Flag = False
     "Show tracebacks and Prefect's log."
 
     @property
@@ -37,7 +42,6 @@ def _split_names(_type: Any, tokens: Sequence[Any]) -> list[str]:
 
 Names = Annotated[list[str], Parameter(converter=_split_names, consume_multiple=False)]
 QueryFile = Annotated[Path, Parameter(allow_leading_hyphen=True)]  # a lone - is standard input
-Format = Literal["table", "csv", "json", "parquet"]
 
 
 def read_folder(option: str, value: str | None) -> Path | None:
@@ -46,6 +50,11 @@ def read_folder(option: str, value: str | None) -> Path | None:
         raise InputError(f"{option}: empty; expected a folder")
     refuse_no_path(option, value or "")
     return Path(value).expanduser().absolute() if value else None
+
+
+def choose_format(given: Format | None, out: Path | None) -> Format:
+    """Return the format that is given, else the one that the suffix of --out means, else a table."""
+    return given or (_FORMATS.get(out.suffix.lower(), "table") if out else "table")
 
 
 def read_statement(sql: str | None, file: Path | None, option: str = "--file") -> str:

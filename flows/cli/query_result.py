@@ -14,7 +14,7 @@ from warehouse.home import Home
 from warehouse.sandbox.question import Question, answer
 
 # names in a home: databases, with their logs and partial files, and folders
-_OWN = re.compile(r"(build|rooflines|run|site|snapshots|stage|sweeps|catalog)(\..*)?", re.IGNORECASE)
+_OWN = re.compile(r"(build|rooflines|run|site|snapshots|stage|sweeps|catalog)(-\d+)?(\..*)?", re.IGNORECASE)
 
 
 def write_result(home: Home, question: Question, out: Path | None = None) -> None:

@@ -3,7 +3,16 @@
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
-from flows.cli.options import Common, Format, QueryFile, read_folder, read_statement, write_output
+from flows.cli.options import (
+    Common,
+    Flag,
+    Format,
+    QueryFile,
+    choose_format,
+    read_folder,
+    read_statement,
+    write_output,
+)
 from flows.cli.terminal import print_bytes, show_progress
 from warehouse.errors import InputError
 from warehouse.home import refuse_no_path
@@ -22,12 +31,12 @@ def query(
     /,
     *,
     file: QueryFile | None = None,
-    format: Format = "table",  # noqa: A002
+    format: Format | None = None,  # noqa: A002
     out: Path | None = None,
     as_of: str | None = None,
     timeout: float = 300,
     memory: str = "2GB",
-    raw: bool = False,
+    raw: Flag = False,
     common: Common = Common(),
 ) -> int:
     """Run read-only SQL on the published snapshot.
@@ -39,7 +48,8 @@ def query(
     file
         Read the statement from this file instead; - is standard input.
     format
-        How rows are written. A table shows the first and the last rows; the other formats write all of them.
+        How rows are written. A table shows the first and the last rows; the other formats write all of them. Default:
+        what the suffix of --out means, else table.
     out
         File to write instead of standard output.
     as_of
@@ -63,7 +73,8 @@ def query(
 
         snapshot = find_snapshot(home, as_of)
     more = "--timeout --memory"
-    question = Question(str(snapshot), read_statement(sql, file), format, "query", timeout, memory, more, raw=raw)
+    form, statement = choose_format(format, out), read_statement(sql, file)
+    question = Question(str(snapshot), statement, form, "query", timeout, memory, more, raw=raw)
     write_result(home, question, out)
     return 0
 
@@ -72,9 +83,9 @@ def questions(
     name: str | None = None,
     /,
     *,
-    format: Format = "table",  # noqa: A002
+    format: Format | None = None,  # noqa: A002
     out: Path | None = None,
-    sql: bool = False,
+    sql: Flag = False,
     common: Common = Common(),
 ) -> int:
     """List the worked questions, or answer one of them from the published snapshot.
@@ -91,15 +102,26 @@ def questions(
         Print the SQL instead of running it, to start a query from.
     """
     from warehouse.questions import find_question, list_questions
+    from warehouse.snapshot import open_snapshot, refuse_earlier_version
 
+    if name is None and (sql or format or out):
+        raise InputError("questions: expected the name of a question with --sql, --format and --out")
+    if sql and format:
+        raise InputError("questions: expected either --sql or --format")
     if name is None:
         width = max(len(question.name) for question in list_questions())
         print("\n".join(f"{question.name:<{width}}  {question.asks}" for question in list_questions()))
         return 0
     asked = find_question(name)
+    if sql and out:
+        refuse_no_path("--out", out)
+        write_output(out, asked.sql.encode())
+        return 0
     if sql:
         print(asked.sql, end="")
         return 0
+    with open_snapshot(common.place.snapshot) as connection:
+        refuse_earlier_version(connection)
     return query(asked.sql, format=format, out=out, common=common)
 
 
@@ -123,7 +145,7 @@ def chart(
     *,
     out: Path | None = None,
     sql: QueryFile | None = None,
-    precision: str = "fp16",
+    precision: str | None = None,
     marks: Literal["computed", "predicted", "measured"] | None = None,
     common: Common = Common(),
 ) -> int:
@@ -139,12 +161,12 @@ def chart(
         File with a query whose rows are points on the roofline of one device: hardware_id, intensity_flops_per_byte,
         performance_flops_per_s, and optionally label, phase and bound. - is standard input.
     precision
-        For such a query: the precision whose roof is the main one.
+        For such a query: the precision whose roof is the main one. Default: fp16.
     marks
         For charts of template paper: which marks are drawn. Default: measured if there are any, else predicted, else
         computed.
     """
-    _refuse_odd_arguments(name, out, sql, marks)
+    _refuse_odd_arguments(name, out, sql, precision, marks)
     from flows.site.snapshot_charts import list_snapshot_charts
     from warehouse.snapshot import open_snapshot
 
@@ -152,7 +174,7 @@ def chart(
         if name is None and sql is None:
             print("\n".join(entry.name for entry in list_snapshot_charts(connection) if entry.is_listed))
             return 0
-        entry, frame = _read_chart(connection, name, sql, precision, marks)
+        entry, frame = _read_chart(connection, name, sql, precision or "fp16", marks)
     from flows.site.render import build_spec, render
 
     content = render(build_spec(entry, frame), _suffix(out))
@@ -179,7 +201,7 @@ def publish(*, out: str | None = None, common: Common = Common()) -> int:
     site = read_folder("--out", out) or home.site.absolute()
     with show_progress("reading the snapshot") as show:
         report = publish_site(home, site, show.tell)
-    print(f"published {report.charts} charts, {len(report.drawn)} of them drawn anew")
+    print(f"published {report.charts} charts, {len(report.drawn)} of them redrawn")
     for line in summarize_left_out(report.left_out):
         print(f"  left out  {line}")
     print(f"  site  {site / 'index.html'}")
@@ -208,7 +230,9 @@ def check(*, common: Common = Common()) -> int:
     return int(any(rule.offending_rows for rule in rules))
 
 
-def _refuse_odd_arguments(name: str | None, out: Path | None, sql: Path | None, marks: str | None) -> None:
+def _refuse_odd_arguments(
+    name: str | None, out: Path | None, sql: Path | None, precision: str | None, marks: str | None
+) -> None:
     """Raise `InputError` if the arguments of `chart` do not fit each other."""
     if out and name is None and sql is None:
         raise InputError("chart: expected the name of a chart with --out; `rooflines chart` lists them")
@@ -216,6 +240,8 @@ def _refuse_odd_arguments(name: str | None, out: Path | None, sql: Path | None, 
         raise InputError("chart: expected either the name of a chart or --sql FILE")
     if name is None and marks is not None:
         raise InputError("--marks: expected with the name of a chart; `rooflines chart` lists them")
+    if sql is None and precision is not None:
+        raise InputError("--precision: expected with --sql FILE; a chart of the gallery has its own")
     refuse_no_path("--out", out or "")
     if _suffix(out) not in _SUFFIXES:
         raise InputError(f"--out: {out}: expected a file that ends in .json, .html, .svg or .png")

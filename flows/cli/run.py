@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 from cyclopts import Parameter
 
-from flows.cli.options import Common, read_folder
+from flows.cli.options import Common, Flag, read_folder
 from flows.cli.prefect_session import open_prefect
 from flows.cli.terminal import show_progress
 from warehouse.errors import InputError, RunError, one_line
@@ -26,7 +26,7 @@ def run(
     catalog: str | None = None,
     publish_to: str | None = None,
     keep: int = 3,
-    flow: bool = False,
+    flow: Flag = False,
     common: Common = Common(),
 ) -> int:
     """Bring the warehouse and the site up to date, as a Prefect flow run.

@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Literal
 
 from cyclopts import Parameter
 
-from flows.cli.options import Common, Names, read_folder
+from flows.cli.options import Common, Flag, Names, read_folder
 from flows.cli.terminal import show_progress
 from warehouse.errors import InputError
 
@@ -70,7 +70,7 @@ def sweep(
     name: str | None = None,
     settings: Settings = Settings(),
     machines: Machines = Machines(),
-    dry_run: bool = False,
+    dry_run: Flag = False,
     remove: str | None = None,
     common: Common = Common(),
 ) -> int:

@@ -51,6 +51,7 @@ def list_sources(home: Home, given: Path | None = None, shipped: Path | None = N
 def _list_layer(layer: str, folder: Path, display_folder: str) -> list[SourceFile]:
     """Return the files of one catalog."""
     found: dict[str, SourceFile] = {}
+    _find_files(folder, "*")  # one refusal of the folder, not one per kind
     with collect_refusals() as each:
         for name, kind in CATALOG_KINDS.items():
             paths: list[Path] = []

@@ -10,7 +10,7 @@ from warehouse.errors import InputError, explain_write_error
 from warehouse.files.atomic import write_file
 from warehouse.home import Home
 from warehouse.polars_frames import read_frame
-from warehouse.snapshot import open_snapshot
+from warehouse.snapshot import open_snapshot, refuse_earlier_version
 from warehouse.sql_files import load_sql
 
 _DIGITS = 6  # significant ones of a parameter
@@ -25,9 +25,11 @@ def calibrate_home(home: Home) -> tuple[Path, pl.DataFrame]:
     Raises
     ------
     InputError
-        There are too few measurements, the extra `calibrate` is not installed, or the file cannot be written.
+        There are too few measurements, an earlier version made the snapshot, the extra `calibrate` is not installed, or
+        the file cannot be written.
     """
     with open_snapshot(home.snapshot) as connection:
+        refuse_earlier_version(connection)
         measured = read_frame(connection, load_sql("calibration/measured"))
     if measured.is_empty():
         raise InputError("calibrate: no measurements; expected some, from `rooflines ingest measurement` and a run")

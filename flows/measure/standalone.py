@@ -1,6 +1,6 @@
 """Times kernels on any machine: this file runs alone, with Python and PyTorch (or NumPy), and nothing of this project.
 
-Copied to a bare machine, `python measure.py --plan plan.csv --out FILE --hardware-id ID` runs what `rooflines
+Copied to a bare machine, `python standalone.py --plan plan.csv --out FILE --hardware-id ID` runs what `rooflines
 measure --plan-only` planned elsewhere, and writes one measurement file. Each row is written as soon as it is measured;
 started again, the script resumes after the last one.
 
@@ -39,6 +39,7 @@ Kernel = Callable[[], object]
 
 # as in flows/intensity/terms.py, which a bare machine does not have
 _BYTES = {"fp64": 8, "fp32": 4, "tf32": 4, "fp16": 2, "bf16": 2, "fp8": 1, "int8": 1}
+MAX_SECONDS = 3600.0  # for one kernel
 _WARM_UPS = 3
 _MIN_RUNS, _MAX_RUNS = 5, 50  # timed executions
 _MEMORY_SHARE = 0.9  # of free memory that a kernel may take
@@ -294,7 +295,7 @@ def start_backend(name: str) -> Backend:
         raise NoBackendError(f"{error}; expected it to be installed, or another backend") from None
 
 
-BACKENDS: Mapping[str, Callable[[], Backend]] = {"torch-cuda": TorchCuda, "numpy": Numpy}
+BACKENDS: Mapping[str, type[TorchCuda | Numpy]] = {"torch-cuda": TorchCuda, "numpy": Numpy}
 
 
 def plan_ceilings(backend: Backend) -> Iterator[dict[str, str]]:
@@ -325,7 +326,7 @@ def measure(
     """Time the kernels of a plan that a file does not hold yet, and append one row per kernel to the file.
 
     Return how many kernels were `measured`, were in the file `before`, were skipped because they need too much memory
-    (`too large`), or could not be run (`failed`).
+    (`too large`), or could not be run (`failed`), e.g. because the backend lacks their dtype.
 
     Parameters
     ----------
@@ -371,6 +372,10 @@ def measure(
 
 def _time_row(row: Row, backend: Backend, seconds: float) -> tuple[str, str, list[float]]:
     """Return what became of a kernel, a message about it, and its times if it was measured."""
+    for name, known in (("kind", KINDS), ("dtype", backend.dtypes)):
+        if row[name] not in known:
+            expected = f"expected {', '.join(known)} with the backend {backend.name}"
+            return "failed", f"left out, {name} = {row[name][:60]}: {expected}", []
     needed = _needed_bytes(row)
     if needed > _MEMORY_SHARE * backend.free_bytes():
         return "too large", f"left out, needs {needed / 1e9:.1f} GB of memory", []
@@ -396,13 +401,22 @@ def read_plan(path: Path) -> list[dict[str, str]]:
     Raises
     ------
     ValueError
-        The file is not a plan. The message says what it lacks.
+        The file is not a plan, or has no rows. The message says what it lacks.
     """
-    rows = _read_rows(path)
-    lacking = set(PLANNED) - set(rows[0] if rows else ())
+    with path.open(encoding="utf-8", newline="") as file:
+        lacking = set(PLANNED).difference(next(csv.reader(file), []))
     if lacking:
         raise ValueError(f"{path}: expected a plan with the columns {', '.join(sorted(lacking))}")
+    rows = _read_rows(path)
+    if not rows:
+        raise ValueError(f"{path}: 0 kernels; expected one per row, or no --plan to time only the ceilings")
     return rows
+
+
+def refuse_bad_seconds(seconds: float) -> None:
+    """Raise `ValueError` if no kernel can be timed within a limit."""
+    if not 0 < seconds < MAX_SECONDS:
+        raise ValueError(f"--seconds: {seconds:g}; expected more than 0, and less than {MAX_SECONDS:g}")
 
 
 def write_plan(rows: Iterable[Row], path: Path) -> None:
@@ -484,18 +498,22 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--out", type=Path, required=True, help="measurement file to write or to resume")
     parser.add_argument("--plan", type=Path, help="CSV of kernels; without it, only the ceilings are measured")
     parser.add_argument("--hardware-id", required=True, help="the device, by its id in the catalog")
-    parser.add_argument("--backend", choices=sorted(BACKENDS), default="torch-cuda")
-    parser.add_argument("--seconds", type=float, default=0.2, help="time that a kernel may take")
+    backends = ", ".join(f"{name} ({', '.join(each.dtypes)})" for name, each in BACKENDS.items())
+    help_text = f"what runs the kernels: {backends}; default: %(default)s"
+    parser.add_argument("--backend", choices=sorted(BACKENDS), default="torch-cuda", help=help_text)
+    parser.add_argument("--seconds", type=float, default=0.2, help="time limit per kernel; default: %(default)s")
     options = parser.parse_args(arguments)
     try:
+        refuse_bad_seconds(options.seconds)
         backend = start_backend(options.backend)
         rows = [*plan_ceilings(backend), *(read_plan(options.plan) if options.plan else [])]
         show = lambda text: print(text, file=sys.stderr, flush=True)  # noqa: E731
         counts = measure(rows, options.out, backend, options.hardware_id, seconds=options.seconds, progress=show)
     except (OSError, ValueError, NoBackendError) as error:
-        print(f"measure: {error}", file=sys.stderr)
+        print(f"{parser.prog}: {error}", file=sys.stderr)
         return 2
-    print(", ".join(f"{count} {what}" for what, count in counts.items()), options.out)
+    print(", ".join(f"{count} {what}" for what, count in counts.items()))
+    print(f"  measurements  {options.out}")
     return 0
 
 

@@ -48,8 +48,8 @@ def send_alert(trouble: Alert) -> None:
     """Send an alert to everything that the environment names: a terminal, a webhook, a command."""
     if SERVED_BY in os.environ:
         _print_line(trouble.line)
-    told = {**asdict(trouble), "told_at": datetime.now(UTC).isoformat(timespec="seconds")}
-    document = f"{json.dumps(told)}\n".encode()
+    content = {**asdict(trouble), "told_at": datetime.now(UTC).isoformat(timespec="seconds")}
+    document = f"{json.dumps(content)}\n".encode()
     for variable, send in ((URL, _post_json), (COMMAND, _run_command)):
         if target := os.environ.get(variable):
             _send_or_report(variable, send, target, document)

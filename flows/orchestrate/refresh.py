@@ -1,4 +1,4 @@
-"""The flows `refresh` and `publish`: Prefect's side of the main job, whose order stands in flows/run.py."""
+"""The flows `refresh` and `publish`: Prefect's side of the main job; flows/run.py has its order."""
 
 from collections.abc import Callable
 from functools import partial

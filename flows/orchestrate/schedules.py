@@ -60,10 +60,10 @@ def ingest_incoming(
 
 
 def _alert_rejected_file(home: Home, arrival: Arrival) -> None:
-    told = {"home": str(home.path), "file": arrival.name, "reason": arrival.reason or ""}
-    emit_event("rooflines.rejected", {"prefect.resource.id": "rooflines.incoming"}, payload=told)
+    payload = {"home": str(home.path), "file": arrival.name, "reason": arrival.reason or ""}
+    emit_event("rooflines.rejected", {"prefect.resource.id": "rooflines.incoming"}, payload=payload)
     run = {"flow": "ingest-incoming", "run": runtime.flow_run.name, "flow_run_id": runtime.flow_run.id}
-    send_alert(Alert(event="file-rejected", **told, **run))
+    send_alert(Alert(event="file-rejected", **payload, **run))
 
 
 def refuse_bad_schedule(cron: str, timezone: str) -> None:

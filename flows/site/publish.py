@@ -13,7 +13,7 @@ from warehouse.home import Home
 from warehouse.site_folder.drafts import discard_draft
 from warehouse.site_folder.manifest import MANIFEST, read_inputs_digest, read_manifest
 from warehouse.site_folder.placement import begin_draft, place_site
-from warehouse.snapshot import find_published_run
+from warehouse.snapshot import find_published_run, open_snapshot, refuse_earlier_version
 
 _FULL_DISK_BYTES = 1_000_000  # a disk with less free space counts as full; polars does not always say so
 _LONGEST_PATH = 1000  # characters of a path in a message
@@ -28,12 +28,14 @@ def publish_site(home: Home, site: Path, progress: Callable[[str], None] = lambd
     Raises
     ------
     InputError
-        The folder holds files that the site would overwrite and that no site brought, or belongs to the home, or cannot
-        be written.
+        An earlier version made the snapshot. Or the folder holds files that the site would overwrite and that no site
+        brought, or belongs to the home, or cannot be written.
     RunError
         The disk is full, or another process is publishing there.
     """
     with _explain_disk_errors(site):
+        with open_snapshot(home.snapshot) as connection:
+            refuse_earlier_version(connection)
         site = site.resolve()
         if site == home.site.resolve():
             with home.lock_for_writing():

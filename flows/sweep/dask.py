@@ -62,8 +62,8 @@ def _connect(address: str) -> Iterator[Client]:
     try:
         yield client
     except Exception as error:
-        is_told = isinstance(error, OSError | RunError | InputError) or client.status == "running"
-        if is_told and not _is_connection_loss(error):
+        is_explained = isinstance(error, OSError | RunError | InputError) or client.status == "running"
+        if is_explained and not _is_connection_loss(error):
             raise
         raise ConnectionError(f"the Dask scheduler at {address} is gone") from None
     finally:

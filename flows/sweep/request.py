@@ -109,6 +109,8 @@ def make_grid(request: Request, inputs: Inputs) -> Grid:
         sequence_length=parse_range("--sequence", request.sequence),
         candidates=parse_range("--candidates", request.candidates) if request.candidates else [],
     )
+    if "speculative" not in grid.phases and grid.candidates:
+        raise InputError(f"--candidates: {request.candidates}: expected with the phase speculative")
     if "speculative" in grid.phases and not grid.candidates:
         raise InputError("--candidates: missing; expected numbers with the phase speculative")
     return grid

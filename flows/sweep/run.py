@@ -1,7 +1,6 @@
 """Run a sweep: plan its parts, write them, and register all of them in one commit, so that readers see them."""
 
 import errno
-import re
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -26,8 +25,6 @@ from warehouse.version import code_version
 BYTES_PER_ROW = 5  # about, in a file
 
 _MOST_ROWS_PER_PART = 20_000_000  # each thread has one in memory
-
-_NAME = re.compile(r"[a-z0-9][a-z0-9._-]{0,63}")
 
 
 @dataclass(frozen=True)
@@ -81,8 +78,7 @@ def plan_sweep(home: Home, request: Request) -> Plan:
     InputError
         The request cannot be met, or its folder cannot be listed.
     """
-    if not _NAME.fullmatch(request.name):
-        raise InputError(f"--name: {request.name}: expected lowercase letters, digits, dots, dashes and underscores")
+    sweeps.refuse_bad_name("--name", request.name)
     if not 1 <= request.rows_per_part <= _MOST_ROWS_PER_PART:
         raise InputError(f"--rows-per-part: {request.rows_per_part}: expected 1 to {_MOST_ROWS_PER_PART}")
     home.refuse_unusable_path()

@@ -115,7 +115,8 @@ def remove_writer(address: str, writer: str) -> int:
         refuse_other_version(connection)
         writers = list_writers(connection)
         if writer not in writers:
-            raise InputError(f"--writer: {writer}: has pushed nothing; expected one of {', '.join(writers) or 'none'}")
+            expected = f"expected one of {', '.join(writers)}" if writers else "nobody has"
+            raise InputError(f"--writer: {writer}: has pushed nothing; {expected}")
         owned = "select table_name from duckdb_columns() where database_name = 'lake' and schema_name = 'pushed'"
         tables = fetch_column(connection, f"{owned} and column_name = 'writer'")
         tables.remove("agreed")  # a view
@@ -137,10 +138,11 @@ def _read_layout(home: Home) -> tuple[str, Layout]:
     with snapshot.open_snapshot(home.snapshot) as connection:
         if is_pulled(connection):
             raise InputError(f"{home.snapshot}: was pulled from a lake; expected a home with runs of its own")
+        snapshot.refuse_earlier_version(connection)
         run_id, _ = snapshot.read_published_run(connection)
         version = "select any_value(code_version) from core.run where run_id = ?"
         if fetch_value(connection, version, [run_id]) != code_version():
-            raise InputError(f"{home.snapshot}: was made by another version of this program; `rooflines run` first")
+            raise InputError(f"{home.snapshot}: was made by another version; `rooflines run` renews it")
         elementwise = fetch_rows(connection, "select * exclude (origin, note, source_id) from core.elementwise")
         comments = "select table_name, comment from duckdb_tables() where schema_name = 'core'"
         columns = {name: each for name, each in read_core_columns(connection).items() if name != "schema_migration"}

@@ -9,8 +9,9 @@ import duckdb
 
 from warehouse.engine.extensions import explain_missing_extension
 from warehouse.errors import InputError, RunError, explain_disk_error, one_line
+from warehouse.migrations import is_current
 from warehouse.sandbox.statements import ask
-from warehouse.snapshot import open_snapshot
+from warehouse.snapshot import MADE_EARLIER, open_snapshot
 from warehouse.sweeps.files import find_lost_files, list_registered_files
 
 _SHORTEST_S, _LONGEST_S = 0.001, 1e8  # limits of a timer
@@ -46,6 +47,7 @@ def _answer(question: dict[str, Any], spill: Path) -> None:
             raise
         except duckdb.Error as error:
             _refuse_missing_files(connection, str(error), question["source"])
+            _blame_earlier_version(connection, error, question["source"])
             raise
 
 
@@ -79,6 +81,12 @@ def _refuse_sweep_file(connection: duckdb.DuckDBPyConnection, out: str | None) -
     for sweep_id, files in list_registered_files(connection).items():
         if any(isinstance(file, Path) and str(file.resolve()) == out for file in files):
             raise InputError(f"--out: {out}: a file of the sweep {sweep_id}; expected a file of yours")
+
+
+def _blame_earlier_version(connection: duckdb.DuckDBPyConnection, error: duckdb.Error, source: str) -> None:
+    """Raise `InputError` if a name is unknown in a snapshot that an earlier version made: this one may know it."""
+    if isinstance(error, duckdb.CatalogException | duckdb.BinderException) and not is_current(connection):
+        raise InputError(f"{source}: {one_line(error)}; {MADE_EARLIER}")
 
 
 def _refuse_missing_files(connection: duckdb.DuckDBPyConnection, said: str, source: str) -> None:

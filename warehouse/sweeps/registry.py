@@ -1,5 +1,6 @@
 """Register sweeps in the build database and the snapshot, and remove them with their files."""
 
+import re
 import shutil
 from collections.abc import Callable, Iterable, Sequence
 from contextlib import suppress
@@ -18,6 +19,8 @@ from warehouse.home import Home
 from warehouse.rows import fetch_column
 from warehouse.sweeps.files import list_registered_files
 from warehouse.views import create_views
+
+_NAME = re.compile(r"[a-z0-9][a-z0-9._-]{0,63}")
 
 
 @dataclass(frozen=True)
@@ -46,6 +49,13 @@ class PartFile:
     path: str
     row_count: int
     size_bytes: int
+
+
+def refuse_bad_name(option: str, name: str) -> None:
+    """Raise `InputError` if a sweep cannot have this name, which is also that of its folder."""
+    if not _NAME.fullmatch(name):
+        expected = "at most 64 lowercase letters, digits, dots, dashes and underscores"
+        raise InputError(f"{option}: {name}: expected {expected}, a letter or digit first")
 
 
 def sweep_folder(home: Home, sweep_id: str, out: Location | None = None) -> tuple[str, Location]:
@@ -79,7 +89,7 @@ def register_sweep(home: Home, sweep: Sweep, parts: Sequence[PartFile]) -> None:
         folder, own = locate_folder(home.path, sweep.folder), home.sweeps / sweep.sweep_id
         unfinished: list[Location] = [*folder.rglob("*.partial")]
         _publish(home, change)
-        left: set[Location] = {*before, *unfinished, *own.rglob("*.parquet")}
+        left: set[Location] = {*before, *unfinished, *([] if own.is_symlink() else own.rglob("*.parquet"))}
         _delete_files(left - {folder / part.path for part in parts})
 
 
@@ -89,17 +99,20 @@ def remove_sweep(home: Home, sweep_id: str) -> int:
     Raises
     ------
     InputError
-        There is no sweep of that name, not even an unfinished one.
+        There is no sweep of that name, not even an unfinished one, or its folder is a link to elsewhere.
     RunError
         Another run has locked the home.
     """
+    refuse_bad_name("--remove", sweep_id)
     with home.lock_for_writing():
         files, own = _list_files(home, sweep_id), home.sweeps / sweep_id
+        _refuse_links(own, files)
         begun = [path for path in own.rglob("*") if path.is_file()]
         with snapshot.open_snapshot(home.snapshot) as connection:
             known = fetch_column(connection, "select sweep_id from mart.sweep order by 1")
         if sweep_id not in known and not begun:
-            raise InputError(f"--remove: {sweep_id}: no such sweep; expected one of {', '.join(known) or 'none'}")
+            expected = f"expected one of {', '.join(known)}" if known else "there are none"
+            raise InputError(f"--remove: {sweep_id}: no such sweep; {expected}")
         try:
             present = {file for file in {*files, *begun} if file.is_file()}
         except OSError as error:
@@ -114,6 +127,17 @@ def remove_sweep(home: Home, sweep_id: str) -> int:
 def _delete_rows(connection: duckdb.DuckDBPyConnection, sweep_id: str) -> None:
     for table in ("sweep_part", "sweep"):
         connection.execute(f"delete from core.{table} where sweep_id = ?", [sweep_id])
+
+
+def _refuse_links(own: Path, files: Iterable[Location]) -> None:
+    """Raise `InputError` if a sweep's folder in the home is a link, or holds one that its files lie behind."""
+    within = [file for file in files if isinstance(file, Path) and file.is_relative_to(own)]
+    folders = {own, *(folder for file in within for folder in file.parents if folder.is_relative_to(own))}
+    for folder in sorted(folders):
+        if folder.is_symlink():
+            raise InputError(
+                f"--remove: {own.name}: {folder} is a link; expected a folder, or nothing: delete the link"
+            )
 
 
 def _list_files(home: Home, sweep_id: str) -> list[Location]:
