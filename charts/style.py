@@ -13,7 +13,7 @@ WIDTH, HEIGHT = 620, 400  # pixels of the plot
 # Okabe and Ito's palette, which readers with any colour vision can tell apart, and greys.
 BLUE, ORANGE, GREEN, VERMILION = "#0072b2", "#e69f00", "#009e73", "#d55e00"
 SKY, PURPLE, INK, GREY, PALE = "#56b4e9", "#cc79a7", "#222222", "#6b6b6b", "#e4e7ea"
-COLOURS = [BLUE, VERMILION, GREEN, PURPLE, ORANGE, SKY, INK, GREY]  # of series, in this order
+COLOURS = [BLUE, VERMILION, GREEN, PURPLE, ORANGE, SKY, INK, GREY]  # the colours of series, in this order
 _LOOK = alt.Config(
     font="Liberation Sans, Arial, Helvetica, sans-serif",
     background="white",

@@ -46,10 +46,10 @@ from warehouse.polars_frames import read_frame
 from warehouse.snapshot import open_snapshot
 
 
-def test_the_gallery_is_the_issued_one(snapshot: duckdb.DuckDBPyConnection) -> None:
+def test_the_site_shows_the_charts_of_these_tests_and_every_device_has_one(snapshot: duckdb.DuckDBPyConnection) -> None:
     entries = list_snapshot_charts(snapshot)
     shown = {*PAPER_CHARTS, *DEVICE_CHARTS, *OTHER_CHARTS, *MEASUREMENT_CHARTS, *STEP_CHARTS}
-    assert {entry.name for entry in entries if entry.on_site} == shown
+    assert shown <= {entry.name for entry in entries if entry.on_site}
     devices = snapshot.sql("select 'device-' || hardware_id from core.hardware").fetchall()
     assert {name for (name,) in devices} <= {entry.name for entry in entries}
 

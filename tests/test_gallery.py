@@ -60,6 +60,8 @@ def test_an_own_gallery_is_read(tmp_path: Path) -> None:
         ("{model_id}-", "", "expected {model_id} in it"),
         ("mine-", "../", 'chart[0].name = "../{model_id}'),
         ("mine-", "{hardware_id.__class__}", "chart[0].name"),
+        ("mine-", "A", "expected lowercase letters, digits, dots, dashes, underscores, and fields in braces"),
+        ('"fp16"', '"FP16"', 'precision_id = "FP16": expected at most 64 lowercase letters, digits, dots, dashes'),
         ("mine-", "{dtype}", "no field dtype"),
         ("mine-", "{sql}", "no field sql"),
         ('precision_id = "fp16"', "", "chart[0].precision_id: missing"),

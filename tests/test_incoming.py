@@ -16,7 +16,7 @@ from flows.ingest import user_catalog as entries
 from flows.ingest.incoming import accept_incoming
 from flows.ingest.kinds import recognize_kind
 from flows.ingest.user_catalog import AddedFile
-from tests.support.inputs import DEVICE
+from tests.support.inputs import DEVICE, MLP
 from warehouse.errors import InputError, RunError, one_line
 from warehouse.home import Home
 
@@ -133,6 +133,15 @@ def test_a_bad_file_never_stops_the_ones_after_it(home: Home) -> None:
     assert (home.catalog / "hardware" / "mine.toml").exists()
     assert len(list((home.incoming / "rejected").glob("*.reason.txt"))) == 4
     assert not [path for path in left(home) if not path.startswith(("accepted/", "rejected/"))]
+
+
+def test_a_profile_without_a_device_is_told_to_name_it_in_its_file_name(home: Home) -> None:
+    put(home, "mlp.csv", MLP.decode())
+    put(home, "a40-mlp.csv", MLP.decode())
+    reasons = told(home)
+    assert reasons["a40-mlp.csv"] is None
+    reason = reasons["mlp.csv"] or ""
+    assert reason.endswith("names no device of the catalog; expected its id in the file name, e.g. a40-mlp.csv")
 
 
 def test_a_broken_catalog_rejects_no_file(home: Home) -> None:

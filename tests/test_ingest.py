@@ -44,7 +44,7 @@ def test_device(tmp_path: Path) -> None:
         ("memory_gb = 48", "memory_gb = 48\nmemory_gib = 48", ["memory_gib", "unknown field", "memory_gb"]),
         ('origin = "my datasheet"\n[[compute]]', "[[compute]]", ["origin", "missing"]),
         ('hardware_id = "mine"', 'hardware_id = "yours"', ["hardware_id", '"yours"', "yours.toml"]),
-        ('hardware_id = "mine"', 'hardware_id = "../mine"', ["hardware_id", "pattern"]),
+        ('hardware_id = "mine"', 'hardware_id = "../mine"', ["hardware_id", "expected at most 64 lowercase letters"]),
         ("[[bandwidth]]", "[[bandwith]]", ["bandwith", "unknown field; expected bandwidth"]),
         ("[[bandwidth]]", "[bandwidth", ["broken TOML", "line 14"]),
         ('basis = "datasheet"', 'basis = "hearsay"', ["basis", '"hearsay"', "'measured'"]),

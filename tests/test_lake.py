@@ -365,7 +365,7 @@ def test_a_lake_of_another_version(
         remove_writer(full.address, "ada")
     monkeypatch.undo()
     monkeypatch.setattr("warehouse.lake.push.code_version", lambda: "another")
-    with pytest.raises(InputError, match="`rooflines run` first"):
+    with pytest.raises(InputError, match="`rooflines run` renews it"):
         push()
 
 

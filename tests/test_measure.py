@@ -20,6 +20,7 @@ from flows.measure.kernel_plan import plan_kernels
 from tests.support.files import ROOT, write_file
 from tests.support.inputs import PROFILE, assert_refused, make_source
 from tests.support.whole_runs import run_without_prefect
+from warehouse.errors import InputError
 from warehouse.home import Home
 from warehouse.snapshot import open_snapshot
 
@@ -190,8 +191,17 @@ def test_a_plan_has_each_kernel_once(tmp_path: Path) -> None:
     assert plan.filter(phase="decode", kind="qk").select("batch_size", "sequence_length").is_unique().all()
     assert len(plan.filter(phase="decode", kind="qk")) == 49
     assert_refused(
-        lambda: plan_kernels(list_sources(Home(tmp_path)), ["none"]), names=["workload_id = none", "medusa-grid"]
+        lambda: plan_kernels(list_sources(Home(tmp_path)), ["medusa-grd"]),
+        names=["--workload: medusa-grd: expected a name such as medusa-grid"],
     )
+
+
+def test_an_unknown_or_empty_name_of_a_model_gets_the_nearest_ones(tmp_path: Path) -> None:
+    for model, expected in (("lama-7b", "lama-7b: expected a name such as llama-7b, "), ("", "empty name; expected a")):
+        with pytest.raises(InputError) as caught:
+            plan_kernels(list_sources(Home(tmp_path)), ["serving"], ["gpt2", model])
+        assert str(caught.value).startswith(f"--model: {expected}")
+        assert str(caught.value).count(", ") == 2
 
 
 def test_shipped_measurements(snapshot: duckdb.DuckDBPyConnection) -> None:

@@ -146,6 +146,8 @@ def test_a_name_is_refused_only_where_it_is_no_line_of_text(shipped: Path, tmp_p
 def test_an_id_that_could_be_no_file_is_refused(entry_id: str, shipped: Path, tmp_path: Path) -> None:
     path = tmp_path / "x.toml"
     path.write_text(DEVICE.replace('"mine"', json.dumps(entry_id)), "utf-8")
-    with pytest.raises(InputError, match=r"x\.toml: hardware_id = .*: expected an id") as caught:
+    with pytest.raises(
+        InputError, match=r"x\.toml: hardware_id = .*: expected an id: at most 64 lowercase letters"
+    ) as caught:
         add_files(Home(tmp_path / "home"), "hardware", [str(path)], shipped=shipped)
     assert str(caught.value).isprintable()

@@ -19,7 +19,7 @@ from hypothesis import strategies as st
 
 from flows.cli.app import run_command
 from flows.intensity.terms import PHASES
-from flows.sweep.grid import Grid, Part, compute_rows, cut_into_parts
+from flows.sweep.grid import Grid, Part, compute_rows, count_rows_and_parts, cut_into_parts
 from flows.sweep.parts import part_path, run_in_threads
 from flows.sweep.request import Request, parse_range
 from flows.sweep.run import run_sweep
@@ -116,6 +116,7 @@ def test_a_part_holds_as_many_rows_as_it_may() -> None:
     counts = [part.row_count for part in cut_into_parts(read_shipped_inputs(), grid, 56)]
     assert counts == [56, 56, 56]
     assert {part.row_count for part in cut_into_parts(read_shipped_inputs(), grid, 1)} == {14}  # one setting is not cut
+    assert [count_rows_and_parts(read_shipped_inputs(), grid, rows) for rows in (56, 1)] == [(168, 3), (168, 12)]
 
 
 def test_the_figures_are_those_of_the_warehouse(home: Home) -> None:
@@ -369,8 +370,8 @@ def swept(finished: Home, tmp_path_factory: pytest.TempPathFactory) -> Home:
         (["--remove", "../catalog"], "--remove: ../catalog: expected at most 64 lowercase letters"),
         (["--remove", ""], "--remove: : expected at most 64 lowercase letters"),
         (["--remove", "nobody"], "--remove: nobody: no such sweep; expected one of small"),
-        (["--name", "a", "--model", "nobody"], "--model: nobody: expected one of"),
-        (["--name", "a", "--precision", "fp17"], "--precision: fp17: expected one of"),
+        (["--name", "a", "--model", "nobody"], "--model: nobody: expected a name such as"),
+        (["--name", "a", "--precision", "fp17"], "--precision: fp17: expected a name such as fp1"),
         (["--name", "a", "--convention", "mine"], "--convention: mine: expected one of paper, llm-viewer, engine"),
         (["--name", "a", "--phase", "init"], "--phase: init: expected one of prefill, decode, speculative"),
         (["--name", "a", "--phase", "speculative"], "--candidates: missing; expected numbers"),
@@ -380,6 +381,8 @@ def swept(finished: Home, tmp_path_factory: pytest.TempPathFactory) -> Home:
         (["--name", "a", "--tensor-parallel", "16"], "--tensor-parallel: 16: expected"),
         (["--name", "a", "--model", "falcon-7b", "--tensor-parallel", "8"], "no model's heads divide evenly"),
         (["--name", "a", "--rows-per-part", "0"], "--rows-per-part: 0: expected 1 to"),
+        (["--name", "a", "--batch", "1:1000000:1", "--sequence", "1:1000000:1"], "expected at most 100,000 parts"),
+        (["--name", "a", "--batch", "1:999:1", "--rows-per-part", "9"], "--rows-per-part 9; expected at most 100,000"),
         (["--name", "a", "--model", "gpt2", "--out", "/dev/null/x"], "--out: /dev/null/x/a"),
     ],
 )

@@ -244,6 +244,27 @@ def test_a_hub_that_does_not_answer(
     assert not home.catalog.exists()
 
 
+@pytest.mark.parametrize(
+    ("kind", "option", "expected"),
+    [
+        (
+            "hardware",
+            "--hardware-id",
+            "not for hardware; expected one of vidur, aiconfigurator, nsight, torch-profiler",
+        ),
+        ("measurement", "--model-id", "not for measurement; expected one of vidur, nsight, torch-profiler"),
+        ("aiconfigurator", "--model-id", "not for aiconfigurator; expected one of vidur, nsight, torch-profiler"),
+    ],
+)
+def test_an_option_that_a_kind_does_not_take_is_refused(
+    kind: str, option: str, expected: str, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    path = write_file(tmp_path, "mine.toml", DEVICE)
+    assert ingest(Home(tmp_path / "home"), kind, str(path), option, "x") == 2
+    assert capsys.readouterr().err.strip() == f'rooflines: {option}: "x": {expected}'
+    assert not (tmp_path / "home").exists()
+
+
 def test_a_hub_that_nobody_can_reach(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:

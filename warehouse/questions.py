@@ -1,9 +1,9 @@
 """The worked questions of sql/queries: what each asks, and its SQL."""
 
-from difflib import get_close_matches
 from typing import NamedTuple
 
 from warehouse.errors import InputError
+from warehouse.names import find_near_names
 from warehouse.sql_files import load_all_sql
 
 
@@ -27,6 +27,5 @@ def find_question(name: str) -> WorkedQuestion:
     """Return a worked question, or raise `InputError` with the nearest names."""
     known = {question.name: question for question in list_questions()}
     if name not in known:
-        near = ", ".join(get_close_matches(name, known, n=3, cutoff=0.3) or list(known)[:3])
-        raise InputError(f"questions: {name}: no such question; expected a name such as {near}")
+        raise InputError(f"questions: {name}: no such question; expected a name such as {find_near_names(name, known)}")
     return known[name]

@@ -37,9 +37,10 @@ def ingest(
     replace
         Replace entries of the same name.
     hardware_id
-        The device of measurements whose files do not name it. Default: the device that the path names.
+        The device of profiles (vidur, aiconfigurator, nsight, torch-profiler) whose files do not name it. Default: the
+        device that the path names.
     model_id
-        The model of such measurements.
+        The model of profiles (vidur, nsight, torch-profiler). Default: the model that the path names.
     """
     from flows.ingest.user_catalog import add_files
 

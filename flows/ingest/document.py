@@ -3,7 +3,7 @@
 import json
 import re
 import tomllib
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Annotated, Any, TypeVar
 
@@ -15,6 +15,7 @@ from flows.ingest.source_file import SourceFile
 from warehouse.errors import Each, InputError, collect_refusals, one_line
 
 ID_PATTERN = r"^[a-z0-9][a-z0-9._-]{0,63}$"
+ID_IN_WORDS = "at most 64 lowercase letters, digits, dots, dashes and underscores, a letter or digit first"
 Id = Annotated[str, StringConstraints(pattern=ID_PATTERN)]
 # One line without control characters and without what XML forbids: those would crash whatever draws the text.
 TEXT_PATTERN = r"^[^\x00-\x1f\x7f-\x9f\u2028\u2029\ufffe\uffff]*$"
@@ -26,6 +27,8 @@ ORIGIN_SCHEMA = {"source_id": pl.String, "origin": pl.String, "license": pl.Stri
 
 D = TypeVar("D", bound=BaseModel)
 
+# Pattern of a field -> what it allows, as messages say it.
+PATTERNS_IN_WORDS = {TEXT_PATTERN: PLAIN_TEXT, ID_PATTERN: ID_IN_WORDS}
 _SHOWN = 60  # characters of a value that a message quotes
 
 
@@ -153,8 +156,13 @@ def refuse_duplicates(ids: Iterable[tuple[str, SourceFile]], field: str) -> None
 
 def refuse_bad_name(source: SourceFile) -> None:
     """Raise `InputError` if the name of a file, which becomes an id, is not a valid id."""
-    if not re.fullmatch(ID_PATTERN, source.entry_id):
-        raise InputError(f"{source.path}: file name = {format_value(source.entry_id)}: expected an id, {ID_PATTERN}")
+    refuse_bad_id(source.path, "file name", source.entry_id)
+
+
+def refuse_bad_id(path: Path, field: str, value: object) -> None:
+    """Raise `InputError` if the value of a field of a file is not a valid id."""
+    if not isinstance(value, str) or not re.fullmatch(ID_PATTERN, value):
+        raise InputError(f"{path}: {field} = {format_value(value)}: expected an id: {ID_IN_WORDS}")
 
 
 def merge_lists(key: str, files: Sequence[tuple[Sequence[Document], SourceFile]]) -> pl.DataFrame:
@@ -186,8 +194,20 @@ def format_value(value: object) -> str:
     return one_line(text if len(text) <= _SHOWN else f"{text[:_SHOWN]}...")
 
 
-def describe_first_mistake(error: ValidationError, shape: type[BaseModel]) -> str:
-    """Describe the first mistake; a misspelt field comes before the field that is missing because of it."""
+def describe_first_mistake(
+    error: ValidationError, shape: type[BaseModel], in_words: Mapping[str, str] = PATTERNS_IN_WORDS
+) -> str:
+    """Describe the first mistake; a misspelt field comes before the field that is missing because of it.
+
+    Parameters
+    ----------
+    error
+        The mistakes.
+    shape
+        What was validated.
+    in_words
+        Pattern of a field -> what it allows, in words.
+    """
     mistakes = sorted(error.errors(include_url=False), key=lambda mistake: mistake["type"] != "extra_forbidden")
     first = mistakes[0]
     field, place = _format_location(first["loc"]), first["loc"][:-1]
@@ -197,7 +217,7 @@ def describe_first_mistake(error: ValidationError, shape: type[BaseModel]) -> st
         missing = [str(m["loc"][-1]) for m in mistakes if m["type"] == "missing" and m["loc"][:-1] == place]
         known = missing or ([] if place else list(shape.model_fields))
         return f"{field}: unknown field; expected {', '.join(known) or 'no such field'}"
-    expected = PLAIN_TEXT if first.get("ctx", {}).get("pattern") == TEXT_PATTERN else _word_expectation(first["msg"])
+    expected = in_words.get(first.get("ctx", {}).get("pattern", "")) or _word_expectation(first["msg"])
     return f"{field} = {format_value(first['input'])}: expected {expected}"
 
 

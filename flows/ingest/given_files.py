@@ -5,7 +5,7 @@ import re
 from pathlib import Path
 from typing import Any
 
-from flows.ingest.document import ID_PATTERN, format_value, load_json, parse
+from flows.ingest.document import ID_PATTERN, format_value, load_json, parse, refuse_bad_id
 from flows.ingest.entry import Entry, inspect_file, make_id
 from flows.ingest.hub import download_config, is_hub_name
 from flows.ingest.kinds import CATALOG_KINDS
@@ -48,8 +48,7 @@ def read_entries(name: str, given: str) -> list[Entry]:
     entry_id = source.entry_id
     if kind.id_field is not None:
         entry_id = parse(source).get(kind.id_field, entry_id)
-        if not isinstance(entry_id, str) or not re.fullmatch(ID_PATTERN, entry_id):
-            raise InputError(f"{path}: {kind.id_field} = {format_value(entry_id)}: expected an id, {ID_PATTERN}")
+        refuse_bad_id(path, kind.id_field, entry_id)
     if kind.max_bytes is None:
         return [Entry(entry_id, path.suffix, path, stored_at=path)]
     return [Entry(entry_id, path.suffix, path, source.read_bytes())]

@@ -12,6 +12,7 @@ from typing import NamedTuple
 import polars as pl
 
 from flows.ingest.kinds import INGESTED_KINDS, recognize_kind
+from flows.ingest.profile_conversion import NoDeviceError
 from flows.ingest.user_catalog import add_files, find_catalog_fault
 from warehouse.errors import InputError, RunError, explain_disk_error, one_line
 from warehouse.home import Home, refuse_no_text
@@ -101,7 +102,10 @@ def _ingest_file(home: Home, path: Path, kind: str | None, name: str) -> Arrival
     except InputError as error:
         if fault := find_catalog_fault(home):
             raise RunError(f"the catalog cannot be read: {fault}") from None
-        return Arrival(name, kind, reason=one_line(error))
+        expected = f"expected its id in the file name, e.g. a40-{path.name}"
+        is_nameless = isinstance(error, NoDeviceError)
+        reason = f"{path}: names no device of the catalog; {expected}" if is_nameless else error
+        return Arrival(name, kind, reason=one_line(reason))
     except (Exception, pl.exceptions.PanicException) as error:
         if isinstance(trouble := explain_disk_error(error), RunError):
             raise trouble from None

@@ -93,6 +93,8 @@ class ProfileKind:
         Whether its files are Parquet, for which polars prints panics.
     file_names
         Files to look for if a folder is given; none if the kind takes no folders.
+    takes_model
+        Whether its rows name a model.
     find_device
         Returns the hardware_id that a file names, if it names one.
     name_parts
@@ -103,6 +105,7 @@ class ProfileKind:
     recognizes: Callable[[FileHead], bool]
     is_parquet: bool = False
     file_names: tuple[str, ...] = ()
+    takes_model: bool = True
     find_device: Callable[[SourceFile], str | None] = lambda _: None
     name_parts: Callable[[SourceFile], tuple[str, ...]] = lambda source: (source.path.parent.name, source.path.stem)
 
@@ -175,6 +178,7 @@ PROFILE_KINDS: Mapping[str, ProfileKind] = {
         recognizes=lambda head: {"latency", "framework"} <= head.columns,
         is_parquet=True,
         file_names=aiconfigurator.TABLES,
+        takes_model=False,
         find_device=aiconfigurator.find_device,
         name_parts=aiconfigurator.name_parts,
     ),

@@ -17,6 +17,10 @@ from warehouse.errors import LITTLE_SPACE, InputError, RunError, one_line
 _ID_LENGTH = 64
 
 
+class NoDeviceError(InputError):
+    """Neither a profile nor its path names a device of the catalog."""
+
+
 def find_profiles(name: str, path: Path) -> list[Path]:
     """Return the profiles that a path stands for: the file itself, or those in a folder if the kind takes folders.
 
@@ -59,8 +63,10 @@ def convert_profile(
 
     Raises
     ------
+    NoDeviceError
+        Neither the file nor its path names a device of the catalog.
     InputError
-        The file is not such a profile, or names no device.
+        The file is not such a profile.
     RunError
         The disk is full.
     """
@@ -86,7 +92,7 @@ def _write_measurements(
     named_in_file = kind.find_device(source)
     device = hardware_id or named_in_file or _find_id_in_path(path, sources, "hardware")
     if device is None:
-        raise InputError(f"{path}: names no device of the catalog; expected --hardware-id, e.g. a40")
+        raise NoDeviceError(f"{path}: names no device of the catalog; expected --hardware-id, e.g. a40")
     rows = kind.read(source, device, model_id or _find_id_in_path(path, sources, "model")).lazy()
     rows.sink_parquet(target)
     entry_id = "-".join(make_id(part) for part in (name, device, *kind.name_parts(source)) if part)

@@ -7,6 +7,7 @@ from collections import Counter
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 
 from flows.ingest.catalog import SHIPPED, list_sources
@@ -55,7 +56,7 @@ def add_files(
     replace
         Whether a file may replace an existing one.
     hardware_id, model_id
-        The device and model of measurements whose files name neither; by default what the path names.
+        The device and model of profiles whose files name neither; by default what the path names.
     shipped
         The catalog that ships with rooflines.
     progress
@@ -68,21 +69,17 @@ def add_files(
     RunError
         Another run holds the home, or the disk is full.
     """
-    for option, value in (("--hardware-id", hardware_id), ("--model-id", model_id)):
-        _refuse_unprintable(option, value or "")
+    _refuse_option("--hardware-id", hardware_id, kind, PROFILE_KINDS)
+    _refuse_option("--model-id", model_id, kind, [name for name, each in PROFILE_KINDS.items() if each.takes_model])
     stored_kind = "measurement" if kind in PROFILE_KINDS else kind
     folder, suffixes = CATALOG_KINDS[stored_kind].folder, CATALOG_KINDS[stored_kind].suffixes
     target = home.catalog / folder
     with home.lock_for_writing(), _make_scratch_folder(home) as scratch:
-        entries: list[Entry] = []
         with collect_refusals() as each:
             if kind in PROFILE_KINDS:
                 sources = list_sources(home, shipped=shipped)
-                for number, path in enumerate(_find_all_profiles(kind, names, each)):
-                    progress(f"reading {path}")
-                    with each():
-                        file = scratch / f"{number}.parquet"
-                        entries.append(convert_profile(kind, path, file, sources, hardware_id, model_id))
+                convert = partial(convert_profile, sources=sources, hardware_id=hardware_id, model_id=model_id)
+                entries = _convert_all_profiles(kind, names, each, scratch, convert, progress)
             else:
                 entries = _read_all_entries(kind, names, each)
             progress("checking")
@@ -90,10 +87,7 @@ def add_files(
                 with each():
                     _refuse_existing(target, entry, suffixes, replace=replace)
             _refuse_unusable(home, stored_kind, entries, shipped)
-        try:
-            paths = _write_entries(target, entries, suffixes)
-        except OSError as error:
-            raise explain_write_error(target, error, "a folder") from None
+        paths = _write_entries(target, entries, suffixes)
     shipped_paths = (_paths_of_entry(shipped / folder, entry.entry_id, suffixes) for entry in entries)
     return [AddedFile(path, any(map(Path.exists, others))) for path, others in zip(paths, shipped_paths, strict=True)]
 
@@ -117,18 +111,32 @@ def _read_all_entries(kind: str, names: Sequence[str], each: Each) -> list[Entry
     return entries
 
 
-def _find_all_profiles(kind: str, names: Sequence[str], each: Each) -> list[Path]:
-    """Return the profiles that paths stand for; `each` collects the refusals."""
+def _convert_all_profiles(
+    kind: str,
+    names: Sequence[str],
+    each: Each,
+    scratch: Path,
+    convert: Callable[[str, Path, Path], Entry],
+    progress: Callable[[str], None],
+) -> list[Entry]:
+    """Return the entries of the profiles that paths stand for; `each` collects the refusals."""
     paths: list[Path] = []
     for name in names:
         with each():
             paths += find_profiles(kind, expand_path(name))
-    return paths
+    entries: list[Entry] = []
+    for number, path in enumerate(paths):
+        progress(f"reading {path}")
+        with each():
+            entries.append(convert(kind, path, scratch / f"{number}.parquet"))
+    return entries
 
 
-def _refuse_unprintable(option: str, value: str) -> None:
-    """Raise `InputError` if a value that is written into every row cannot be stored as text."""
-    if not re.fullmatch(TEXT_PATTERN, value) or not value.isprintable():
+def _refuse_option(option: str, value: str | None, kind: str, kinds: Iterable[str]) -> None:
+    """Raise `InputError` if a kind does not take an option, or its value cannot be stored as text in every row."""
+    if value is not None and kind not in kinds:
+        raise InputError(f"{option}: {format_value(value)}: not for {kind}; expected one of {', '.join(kinds)}")
+    if value and (not re.fullmatch(TEXT_PATTERN, value) or not value.isprintable()):
         raise InputError(f"{option}: {format_value(value)}: expected an id")
 
 
@@ -157,6 +165,14 @@ def _paths_of_entry(folder: Path, entry_id: str, suffixes: Iterable[str]) -> lis
 
 
 def _write_entries(folder: Path, entries: Sequence[Entry], suffixes: Iterable[str]) -> list[Path]:
+    """Write every entry and return the paths; explain what a full disk or a bad folder raises."""
+    try:
+        return _write_all_or_none(folder, entries, suffixes)
+    except OSError as error:
+        raise explain_write_error(folder, error, "a folder") from None
+
+
+def _write_all_or_none(folder: Path, entries: Sequence[Entry], suffixes: Iterable[str]) -> list[Path]:
     """Write every entry under a temporary name first, so that a full disk keeps all of them out."""
     folder.mkdir(parents=True, exist_ok=True)
     paths = [folder / f"{entry.entry_id}{entry.suffix}" for entry in entries]

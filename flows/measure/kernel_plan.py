@@ -10,6 +10,7 @@ from flows.intensity.costs import op_costs
 from flows.intensity.shapes import op_shapes
 from flows.measure.standalone import KINDS, PLANNED
 from warehouse.errors import InputError
+from warehouse.names import choose_names
 
 _KERNEL = [
     "model_id", "op_group", "phase", "kind", "dtype", "m", "k", "n", "batch_size", "sequence_length", "query_length",
@@ -49,9 +50,9 @@ def plan_kernels(
     refuse_unknown_names(scanned, sources)
     names = ("workload", "model", "precision", "elementwise")
     frames = {name: scanned[name].collect() for name in names}
-    workloads = _choose(frames["workload"], "workload_id", workload_ids)
-    models = _choose(frames["model"], "model_id", model_ids)
-    precisions = _choose(frames["precision"], "precision_id", precision_ids)
+    workloads = _choose(frames["workload"], "workload", workload_ids)
+    models = _choose(frames["model"], "model", model_ids)
+    precisions = _choose(frames["precision"], "precision", precision_ids)
     shapes = op_shapes(models, workloads)
     costs = op_costs(shapes, precisions, frames["elementwise"])
     is_product = pl.col("kind") == "linear"
@@ -73,9 +74,7 @@ def plan_kernels(
     return kernels.select(PLANNED)
 
 
-def _choose(frame: pl.DataFrame, column: str, ids: Sequence[str]) -> pl.DataFrame:
-    known = frame[column].to_list()
-    for each in ids:
-        if each not in known:
-            raise InputError(f"measure: {column} = {each}: expected one of {', '.join(sorted(known))}")
-    return frame.filter(pl.col(column).is_in(list(ids))) if ids else frame
+def _choose(frame: pl.DataFrame, kind: str, ids: Sequence[str]) -> pl.DataFrame:
+    column = pl.col(f"{kind}_id")
+    known = sorted(frame.select(column).to_series())
+    return frame.filter(column.is_in(choose_names(f"--{kind}", ids, known)))

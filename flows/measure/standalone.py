@@ -41,7 +41,7 @@ Kernel = Callable[[], object]
 _BYTES = {"fp64": 8, "fp32": 4, "tf32": 4, "fp16": 2, "bf16": 2, "fp8": 1, "int8": 1}
 MAX_SECONDS = 3600.0  # for one kernel
 _WARM_UPS = 3
-_MIN_RUNS, _MAX_RUNS = 5, 50  # that are timed
+_MIN_RUNS, _MAX_RUNS = 5, 50  # timed executions
 _MEMORY_SHARE = 0.9  # of free memory that a kernel may take
 
 

@@ -18,7 +18,7 @@ from pathlib import Path
 from warehouse.errors import InputError, RunError
 
 _HOST = "127.0.0.1"
-PORT = 4200  # of Prefect's pages
+PORT = 4200  # of Prefect's UI
 _POLL_S = 0.05
 _STOP_S = 5
 

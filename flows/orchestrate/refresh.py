@@ -37,7 +37,7 @@ _disk_task: Callable[..., Any] = partial(_task, retries=2, retry_delay_seconds=1
 
 @_task
 def check(home: Home) -> list[Rule]:
-    """Check the tables against the rules of sql/checks, and show the result on Prefect's pages."""
+    """Check the tables against the rules of sql/checks, and show the result in Prefect's UI."""
     rules = steps.check(home)
     rows = [{"rule": r.name, "offending rows": r.offending_rows, "example": r.example} for r in rules]
     create_table_artifact(rows, key="checks", description="Rules, and the rows that break them")

@@ -23,7 +23,7 @@ _BUNDLE = "assets/vega.js"
 
 @dataclass(frozen=True)
 class SiteReport:
-    """How many charts a site has, and which were drawn anew, skipped with nothing to draw, or left out for a fault."""
+    """How many charts a site has, and which were redrawn, skipped with nothing to draw, or left out for a fault."""
 
     charts: int
     drawn: tuple[str, ...]

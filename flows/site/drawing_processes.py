@@ -19,9 +19,9 @@ from warehouse.process_limits import end_with_parent, limit_memory
 
 RENDERER = version("vl-convert-python")
 _MOST_PROCESSES = 8
-_MOST_BYTES = 4 * 2**30  # of memory per process; a chart takes a tenth of it
+_MOST_BYTES = 4 * 2**30  # the memory of one process; a chart takes a tenth of it
 _IDLE_S = 60
-_MOST_DRAWING_S = 120.0  # in which no drawing finishes
+_MOST_DRAWING_S = 120.0  # if no drawing finishes in this time, the processes hang
 
 Submit = Callable[[], "Future[None]"]
 

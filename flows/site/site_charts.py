@@ -37,7 +37,7 @@ class SiteCharts:
     cards
         What the gallery says about each published chart, by name.
     drawn
-        Names of the charts that are drawn anew.
+        Names of the charts that are redrawn.
     skipped
         Names of shipped charts that have no roof or no points to draw.
     left_out

@@ -4,13 +4,13 @@ import json
 import textwrap
 from collections.abc import Iterable
 from dataclasses import replace
-from difflib import get_close_matches
 from typing import NamedTuple
 
 import duckdb
 
 from charts.gallery import CHOOSE_MARKS, ChartEntry, list_charts
 from warehouse.errors import InputError
+from warehouse.names import find_near_names
 from warehouse.polars_frames import read_frame
 from warehouse.snapshot import refuse_earlier_version
 from warehouse.sql_files import load_all_sql, load_sql
@@ -82,7 +82,7 @@ def find_chart(connection: duckdb.DuckDBPyConnection, name: str) -> ChartEntry:
             if bad.name == name:
                 raise InputError(str(bad))
         listed = sorted(entry.name for entry in entries.values() if entry.is_listed)
-        near = ", ".join(get_close_matches(name, listed, n=3, cutoff=0.3) or listed[:3])
+        near = find_near_names(name, listed)
         raise InputError(f"chart: {name}: no such chart; expected a name that `rooflines chart` lists, e.g. {near}")
     return entries[name]
 

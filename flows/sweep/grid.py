@@ -2,9 +2,10 @@
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from fractions import Fraction
 from functools import lru_cache
 from itertools import product
-from math import prod
+from math import ceil, prod
 from typing import Any
 
 import polars as pl
@@ -23,7 +24,7 @@ class Inputs:
     elementwise: pl.DataFrame
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Grid:
     """The settings of a sweep: every combination, in each phase."""
 
@@ -79,19 +80,35 @@ class Part:
     row_count: int
 
 
+def count_rows_and_parts(inputs: Inputs, grid: Grid, rows_per_part: int = ROWS_PER_PART) -> tuple[int, int]:
+    """Return the rows of a sweep, and about how many parts hold them, without cutting it."""
+    rows, parts = 0, Fraction()
+    for _, _, blocks in _list_blocks(inputs, grid):
+        for block, ops in blocks:
+            rows += block.stop * ops
+            parts += Fraction(block.stop, max(rows_per_part // ops, 1))
+    return rows, ceil(parts)
+
+
 def cut_into_parts(inputs: Inputs, grid: Grid, rows_per_part: int = ROWS_PER_PART) -> list[Part]:
     """Return the parts of a sweep, none of more rows than asked for, unless one setting has more."""
+    parts: list[Part] = []
+    for model_id, convention, blocks in _list_blocks(inputs, grid):
+        parts += _pack(model_id, convention, blocks, rows_per_part)
+    return parts
+
+
+def _list_blocks(inputs: Inputs, grid: Grid) -> Iterator[tuple[str, str, list[tuple[Piece, int]]]]:
+    """Yield each model and convention with its uncut pieces, and the number of ops of each."""
     ops = _fixed_ops(inputs, grid).group_by("model_id", "convention", "phase", "tensor_parallel").len()
     counts = {tuple(key): count for *key, count in ops.iter_rows()}
-    parts: list[Part] = []
     for model_id, convention in product(grid.models, grid.conventions):
         blocks = [
             (Piece(precision_id, phase, degree, 0, grid.size(phase)), counts[model_id, convention, phase, degree])
             for precision_id, phase, degree in product(grid.precisions, grid.phases, grid.tensor_parallel)
             if (model_id, convention, phase, degree) in counts
         ]
-        parts += _pack(model_id, convention, blocks, rows_per_part)
-    return parts
+        yield model_id, convention, blocks
 
 
 def _pack(model_id: str, convention: str, blocks: Iterable[tuple[Piece, int]], rows_per_part: int) -> Iterator[Part]:

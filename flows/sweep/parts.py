@@ -9,6 +9,7 @@ import json
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor, as_completed
 from dataclasses import asdict
+from functools import lru_cache
 from pathlib import Path
 from typing import Any
 
@@ -34,19 +35,32 @@ Runner = Callable[[Callable[[Part], PartFile], Sequence[Part]], Iterator[PartFil
 
 def part_path(inputs: Inputs, grid: Grid, part: Part) -> str:
     """Return the path of a part inside the sweep's folder: a digest of everything that its rows depend on."""
-    precision_ids = [piece.precision_id for piece in part.pieces]
-    used = {
-        "models": inputs.models.filter(model_id=part.model_id).drop("source_id").to_dicts(),
-        "precisions": inputs.precisions.filter(pl.col("precision_id").is_in(precision_ids))
-        .drop("source_id")
-        .to_dicts(),
-        "elementwise": inputs.elementwise.drop("source_id").to_dicts(),
-    }
-    phases = {piece.phase for piece in part.pieces}
-    axes = {phase: {name: list(axis) for name, axis in grid.axes(phase).items()} for phase in phases}
-    text = json.dumps([asdict(part), axes, used, computing_code()], sort_keys=True)
+    axes = _axes_text(grid, frozenset(piece.phase for piece in part.pieces))
+    used = _inputs_text(inputs, part.model_id, frozenset(piece.precision_id for piece in part.pieces))
+    text = f"[{_to_json(asdict(part))}, {axes}, {used}, {_to_json(computing_code())}]"
     digest = hashlib.sha256(text.encode()).hexdigest()
     return f"model_id={part.model_id}/convention={part.convention}/{digest[:32]}.parquet"
+
+
+@lru_cache(maxsize=16)
+def _axes_text(grid: Grid, phases: frozenset[str]) -> str:
+    """Return the axes of a grid as JSON; up to a million numbers, which all its parts share."""
+    return _to_json({phase: {name: list(axis) for name, axis in grid.axes(phase).items()} for phase in phases})
+
+
+@lru_cache(maxsize=16)
+def _inputs_text(inputs: Inputs, model_id: str, precision_ids: frozenset[str]) -> str:
+    """Return the inputs of a model's parts as JSON."""
+    used = {
+        "models": inputs.models.filter(model_id=model_id),
+        "precisions": inputs.precisions.filter(pl.col("precision_id").is_in(list(precision_ids))),
+        "elementwise": inputs.elementwise,
+    }
+    return _to_json({name: rows.drop("source_id").to_dicts() for name, rows in used.items()})
+
+
+def _to_json(value: object) -> str:
+    return json.dumps(value, sort_keys=True)
 
 
 def write_part(inputs: Inputs, grid: Grid, folder: Location, part: Part) -> PartFile:

@@ -9,6 +9,7 @@ from flows.intensity.terms import DEGREES, PHASES
 from flows.sweep.grid import ROWS_PER_PART, Grid, Inputs
 from warehouse.errors import InputError
 from warehouse.files.bucket import Location
+from warehouse.names import choose_names
 
 _MOST_VALUES = 1_000_000
 
@@ -74,20 +75,6 @@ def _powers(first: int, last: int, factor: int) -> Iterator[int]:
     while first <= last:
         yield first
         first *= factor
-
-
-def choose_names(option: str, names: Sequence[str], known: Sequence[str]) -> list[str]:
-    """Return the names that an option gives, in the order of the known ones; all where it gives none.
-
-    Raises
-    ------
-    InputError
-        A name is not known.
-    """
-    given = {name.strip() for text in names for name in text.split(",")}
-    if unknown := sorted(given - set(known)):
-        raise InputError(f"{option}: {unknown[0]}: expected one of {', '.join(known)}")
-    return [name for name in known if name in given or not given]
 
 
 def make_grid(request: Request, inputs: Inputs) -> Grid:

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import polars as pl
 
-from flows.sweep.grid import Grid, Inputs, Part, cut_into_parts
+from flows.sweep.grid import Grid, Inputs, Part, count_rows_and_parts, cut_into_parts
 from flows.sweep.parts import Runner, find_parts, part_path, run_in_threads, write_part
 from flows.sweep.request import Request, make_grid
 from warehouse.errors import InputError, RunError, one_line
@@ -25,6 +25,7 @@ from warehouse.version import code_version
 BYTES_PER_ROW = 5  # about, in a file
 
 _MOST_ROWS_PER_PART = 20_000_000  # each thread has one in memory
+_MOST_PARTS = 100_000  # 400 billion rows at the default size
 
 
 @dataclass(frozen=True)
@@ -86,12 +87,22 @@ def plan_sweep(home: Home, request: Request) -> Plan:
         refuse_unnameable("--out", request.out)
     inputs = read_published_inputs(home)
     grid = make_grid(request, inputs)
+    _refuse_too_large(inputs, grid, request.rows_per_part)
     parts = cut_into_parts(inputs, grid, request.rows_per_part)
     if not parts:
         raise InputError(f"--tensor-parallel: {request.tensor_parallel}: no model's heads divide evenly; expected 1")
     shown, folder = sweeps.sweep_folder(home, request.name, request.out)
     present = find_parts(folder, (part_path(inputs, grid, part) for part in parts))
     return Plan(request, inputs, grid, parts, len(present), shown, folder)
+
+
+def _refuse_too_large(inputs: Inputs, grid: Grid, rows_per_part: int) -> None:
+    rows, parts = count_rows_and_parts(inputs, grid, rows_per_part)
+    if parts > _MOST_PARTS:
+        raise InputError(
+            f"sweep: {rows:,} rows in about {parts:,} parts of --rows-per-part {rows_per_part}; expected at most"
+            f" {_MOST_PARTS:,} parts: fewer models, shorter ranges or larger parts"
+        )
 
 
 def run_sweep(

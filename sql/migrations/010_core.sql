@@ -277,7 +277,7 @@ create table core.elementwise (
     note varchar,
     source_id varchar not null
 );
-comment on table core.elementwise is 'one row per kind of op that is not a matrix product: what one element of its output costs';
+comment on table core.elementwise is 'one row per kind of op that is not a GEMM (matrix product): what one element of its output costs';
 comment on column core.elementwise.kind is 'kind of op, as in core.op_shape';
 comment on column core.elementwise.flops_per_element is 'FLOP per element';
 comment on column core.elementwise.reads_per_element is 'activations read per element';
@@ -353,7 +353,7 @@ create table core.op_shape (
 comment on table core.op_shape is 'one row per op of a model at a setting, or custom op: its dimensions';
 comment on column core.op_shape.shape_id is 'stable hash of model, convention, phase, setting and op';
 comment on column core.op_shape.model_id is 'the model, by the name of its config file; for custom ops, the name of their file';
-comment on column core.op_shape.convention is 'which ops exist and how they are fused: paper (products only, unfused, not causal), llm-viewer (the same with softmax, norms and residual adds), engine (fused products, flash attention, causal, with everything else that a serving engine runs), or custom (ops that users describe)';
+comment on column core.op_shape.convention is 'which ops exist and how they are fused: paper (GEMMs only, unfused, not causal), llm-viewer (the same with softmax, norms and residual adds), engine (fused GEMMs, flash attention, causal, with everything else that a serving engine runs), or custom (ops that users describe)';
 comment on column core.op_shape.phase is 'prefill, decode or speculative; null for a kernel that belongs to no model';
 comment on column core.op_shape.batch_size is 'sequences in the batch, b';
 comment on column core.op_shape.sequence_length is 'prompt length in prefill, context length otherwise, s';
@@ -362,9 +362,9 @@ comment on column core.op_shape.tensor_parallel is 'devices that share the layer
 comment on column core.op_shape.op is 'the operator';
 comment on column core.op_shape.op_group is 'group that it is drawn with';
 comment on column core.op_shape.kind is 'formula of its cost: linear, qk, pv, attention, all_reduce, given, or a kind of core.elementwise';
-comment on column core.op_shape.m is 'rows of the product, over all its matrices; for attention, rows of one head; for an element-wise op, rows of its output';
-comment on column core.op_shape.k is 'inner dimension of the product; null for an element-wise op';
-comment on column core.op_shape.n is 'columns of the product or of the element-wise output';
+comment on column core.op_shape.m is 'rows of the GEMM, over all its matrices; for attention, rows of one head; for an element-wise op, rows of its output';
+comment on column core.op_shape.k is 'inner dimension of the GEMM; null for an element-wise op';
+comment on column core.op_shape.n is 'columns of the GEMM or of the element-wise output';
 comment on column core.op_shape.heads is 'query heads of an attention op';
 comment on column core.op_shape.kv_heads is 'key and value heads of an attention op';
 comment on column core.op_shape.head_dim is 'head size of an attention op: queries and keys';
@@ -372,9 +372,9 @@ comment on column core.op_shape.value_dim is 'head size of an attention op: valu
 comment on column core.op_shape.kv_dim is 'KV cache elements that an attention op reads per token and key head';
 comment on column core.op_shape.attended_tokens is 'tokens that a query token attends to, on average';
 comment on column core.op_shape.cached_tokens is 'tokens per sequence whose keys or values an attention op reads';
-comment on column core.op_shape.matrices is 'weight matrices that a product reads: 1; for MoE, the expected number of distinct experts under uniform routing; for a product per head, the heads';
+comment on column core.op_shape.matrices is 'weight matrices that a GEMM reads: 1; for MoE, the expected number of distinct experts under uniform routing; for a GEMM per head, the heads';
 comment on column core.op_shape.experts is 'routed experts that the matrices are chosen from; null for other ops';
-comment on column core.op_shape.has_bias is 'whether a bias is added to the product';
+comment on column core.op_shape.has_bias is 'whether a bias is added to the GEMM';
 comment on column core.op_shape.level is 'what the bytes move through: dram, or interconnect';
 comment on column core.op_shape.repeat is 'how often the op runs in one step of the model';
 
@@ -442,16 +442,16 @@ comment on column core.measurement.op is 'the operator';
 comment on column core.measurement.op_group is 'group that it is drawn with';
 comment on column core.measurement.phase is 'prefill, decode or speculative; null for a kernel that belongs to no model';
 comment on column core.measurement.kind is 'formula of its cost, as in core.op_shape; or copy or triad, which measure the bandwidth';
-comment on column core.measurement.m is 'rows of the product, over all its matrices; for attention, rows of one head; for an element-wise op, rows of its output';
-comment on column core.measurement.k is 'inner dimension of the product; null for an element-wise op';
-comment on column core.measurement.n is 'columns of the product or of the element-wise output';
+comment on column core.measurement.m is 'rows of the GEMM, over all its matrices; for attention, rows of one head; for an element-wise op, rows of its output';
+comment on column core.measurement.k is 'inner dimension of the GEMM; null for an element-wise op';
+comment on column core.measurement.n is 'columns of the GEMM or of the element-wise output';
 comment on column core.measurement.batch_size is 'sequences in the batch, b';
 comment on column core.measurement.sequence_length is 'prompt length in prefill, context length otherwise, s';
 comment on column core.measurement.query_length is 'query tokens per sequence, q: s in prefill, 1 in decode, the candidates in speculative';
 comment on column core.measurement.heads is 'query heads of an attention op';
 comment on column core.measurement.kv_heads is 'key and value heads of an attention op';
 comment on column core.measurement.head_dim is 'head size of an attention op: queries and keys';
-comment on column core.measurement.matrices is 'weight matrices that a product reads: 1; for MoE, the expected number of distinct experts under uniform routing; for a product per head, the heads';
+comment on column core.measurement.matrices is 'weight matrices that a GEMM reads: 1; for MoE, the expected number of distinct experts under uniform routing; for a GEMM per head, the heads';
 comment on column core.measurement.tensor_parallel is 'devices that share the layer; the shape is one device''s share';
 comment on column core.measurement.dtype is 'dtype of the arithmetic';
 comment on column core.measurement.flops is 'FLOP of one execution; 2 per multiply-add';
@@ -503,7 +503,7 @@ comment on column core.calibration.tile_limit is 'intensity of a tile, in output
 comment on column core.calibration.wave_exponent is 'cost of a last wave that is not full: 0 nothing, 1 a whole wave; null without tiles';
 comment on column core.calibration.partial_wave_exponent is 'the same if all tiles are less than one wave; null without tiles';
 comment on column core.calibration.tile_blend is 'exponent that combines the sizes of tiles: the larger, the more the fastest dominates; null without tiles';
-comment on column core.calibration.sustained_exponent is 'how products longer than a millisecond slow down; null if they do not';
+comment on column core.calibration.sustained_exponent is 'how GEMMs longer than a millisecond slow down; null if they do not';
 comment on column core.calibration.n_points is 'measurements that it was fitted to';
 comment on column core.calibration.fit_mape is 'mean absolute error of the fit, as a share of the time';
 comment on column core.calibration.holdout_mape is 'mean absolute error on measurements that were held out, as a share of the time; null if there are too few';

@@ -1,4 +1,4 @@
--- At which batch size do products of decode become compute-bound on an H200, and does that batch fit in memory?
+-- At which batch size do GEMMs (matrix products) of decode become compute-bound on an H200, and does it fit in memory?
 with
 critical as (
     select model_id, max(critical_tokens) as batch,

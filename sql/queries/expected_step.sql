@@ -1,4 +1,4 @@
--- How long are the matrix products of a decode step of Llama 3 8B expected to take on an A6000, which nobody measured?
+-- How long are the GEMMs of a decode step of Llama 3 8B expected to take on an A6000, which nobody measured?
 select
     batch_size,
     round(sum(lower_bound_s * repeat) * 1e3, 2) as milliseconds_at_the_roof,

@@ -13,7 +13,7 @@ where
     point.hardware_id = 'h100-sxm'
     and point.model_id = 'llama-7b'
     and point.dtype = 'fp16'
-    -- a product is the same at all settings with as many tokens, and is measured at one of them
+    -- a GEMM is the same at all settings with equally many tokens, and is measured at one of them
     and if(
         point.kind = 'linear',
         point.m = 8 * if(point.phase = 'prefill', 1024, 1),

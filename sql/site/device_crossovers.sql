@@ -1,4 +1,4 @@
--- one row per device, op that can be compute-bound in bf16, and model, of three: the fewest tokens at which it is
+-- one row per device, model (three of them) and op that can be compute-bound in bf16: the fewest tokens at which it is
 select
     crossover.hardware_id,
     model.short_name as model,

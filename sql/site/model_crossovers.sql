@@ -1,4 +1,4 @@
--- one row per model, op and device, of five: the fewest tokens at which the op is compute-bound in bf16
+-- one row per model, op and device (five of them): the fewest tokens at which the op is compute-bound in bf16
 select
     crossover.model_id,
     crossover.op,

@@ -11,6 +11,7 @@ from pydantic import Field, StringConstraints, ValidationError
 
 from charts.gallery import CHOOSE_MARKS
 from flows.ingest.document import (
+    PATTERNS_IN_WORDS,
     TEXT_PATTERN,
     Count,
     Document,
@@ -30,7 +31,10 @@ _Word = Annotated[str, StringConstraints(min_length=1, max_length=400, pattern=T
 _Words = Annotated[list[_Word], Field(min_length=1)]
 # Characters of an id, and fields in braces, because it becomes the name of a folder.
 _PART = r"\{[a-z_]+\}"
-_Name = Annotated[str, StringConstraints(max_length=100, pattern=rf"^(?:[a-z0-9]|{_PART})(?:[a-z0-9._-]|{_PART})*$")]
+_NAME_PATTERN = rf"^(?:[a-z0-9]|{_PART})(?:[a-z0-9._-]|{_PART})*$"
+_NAME_IN_WORDS = "lowercase letters, digits, dots, dashes, underscores, and fields in braces, e.g. a-{model_id}"
+_IN_WORDS = {**PATTERNS_IN_WORDS, _NAME_PATTERN: _NAME_IN_WORDS}
+_Name = Annotated[str, StringConstraints(max_length=100, pattern=_NAME_PATTERN)]
 
 # Fields whose lists make one chart per value -> words that stand for several values.
 _LISTS = {"model_id": ("*", "op sets"), "hardware_id": ("*", "own", "measured")}
@@ -120,7 +124,7 @@ def _read_entry(entry: Mapping[str, Any], where: str) -> tuple[str, str, str, st
         fields = chart.model_dump(exclude={"name", "template"}, exclude_none=True)
         _refuse_misfit(chart, fields, where)
     except ValidationError as error:
-        fault = f"{where}.{describe_first_mistake(error, OwnChart)}"
+        fault = f"{where}.{describe_first_mistake(error, OwnChart, _IN_WORDS)}"
     except _BadEntryError as error:
         fault = str(error)
     else:

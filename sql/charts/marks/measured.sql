@@ -1,4 +1,4 @@
--- one row per measured GEMM or attention product of a model on a device
+-- one row per measured GEMM of a model on a device, those of attention too
 select
     'measured' as layer,
     series,

@@ -82,7 +82,7 @@ select
     end as bound,
 from held;
 
-comment on view mart.step_time is 'one row per hardware, model, convention, precision, phase, setting and tensor_parallel: a whole step of the model at the roof, one op after the other; the engine convention includes every op, the others matrix products or what they count';
+comment on view mart.step_time is 'one row per hardware, model, convention, precision, phase, setting and tensor_parallel: a whole step of the model at the roof, one op after the other; the engine convention includes every op, the others only those that they count';
 comment on column mart.step_time.model_id is 'the model, by the name of its config file; for custom ops, the name of their file';
 comment on column mart.step_time.tensor_parallel is 'devices that share the layer; the shape is one device''s share';
 comment on column mart.step_time.lower_bound_s is 'lower bound of the step''s time: the sum over its ops';

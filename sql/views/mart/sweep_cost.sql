@@ -1,7 +1,7 @@
 -- one row per sweep, op shape and precision
 create or replace view mart.sweep_cost as
 with
--- no row, but the columns and their types, even without a sweep
+-- the view has its columns, with their types, even if there is no sweep
 described as (
     select
         sweep.sweep_id,

@@ -3,7 +3,7 @@ select
     shape.model_id,
     shape.batch_size,
     shape.experts,
-    round(shape.matrices, 1) as experts_met,
+    round(shape.matrices, 1) as experts_hit,
     crossover.critical_tokens,
 from core.op_shape as shape
 inner join mart.crossover as crossover using (model_id, convention, tensor_parallel, op)
