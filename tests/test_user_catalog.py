@@ -118,6 +118,18 @@ def test_bad_files_of_every_kind_are_named_together(
     assert len(lines) == len(paths)
 
 
+@pytest.mark.parametrize("kind", ["hardware", "measurement", "ops", "vidur", "nsight"])
+@pytest.mark.parametrize("start", [b"\x28\xb5\x2f\xfd\x63\x01\x02", b"\x28\xb5\x2f\xfd\x03\0\0", b"\x1f\x8b\x08"])
+def test_a_csv_that_begins_like_a_compressed_file_is_one_line(
+    kind: str, start: bytes, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (tmp_path / "bad.csv").write_bytes(start + b"hardware_id,origin\n1,2\n" * 9)
+    device = ["--hardware-id", "a40"] if kind in {"vidur", "nsight"} else []
+    assert ingest(Home(tmp_path / "home"), kind, str(tmp_path / "bad.csv"), *device) == 2
+    (line,) = capsys.readouterr().err.splitlines()
+    assert line.startswith(f"rooflines: {tmp_path / 'bad.csv'}: ")
+
+
 def test_a_table_of_devices_names_every_bad_line(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     rows = [("a", "lots", "1"), ("b", "100", "-1"), ("c", "100", "600"), ("d", "", "600"), *[("e", "x", "1")] * 40]
     text = "".join(f"{device},24,{peak},{bandwidth},me\n" for device, peak, bandwidth in rows)

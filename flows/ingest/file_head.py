@@ -8,7 +8,7 @@ from pathlib import Path
 
 import polars as pl
 
-from flows.ingest.limits import MAX_BYTES, refuse_long_keys, refuse_too_large, refuse_utf_16, silence_panics
+from flows.ingest.limits import MAX_BYTES, UNREADABLE, refuse_long_keys, refuse_too_large, refuse_utf_16, silence_panics
 from warehouse.errors import InputError, one_line
 
 _HEAD_BYTES = 65_536
@@ -79,5 +79,5 @@ def _read_columns(path: Path) -> frozenset[str]:
         lines = [line for line in _read_text(path).splitlines() if not line.startswith("==")]  # messages of ncu
         header = next((line for line in lines if line.strip()), "")
         return frozenset(column.strip().strip('"') for column in header.removeprefix("\ufeff").split(","))
-    except (pl.exceptions.PolarsError, pl.exceptions.PanicException, OSError) as error:
+    except UNREADABLE as error:
         raise InputError(f"{path}: {one_line(error)}; expected a readable table") from None

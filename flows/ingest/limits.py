@@ -28,6 +28,9 @@ _UNPAIRED_SURROGATE = re.compile(
 )
 _JSON_TOKEN = re.compile(rb'"(?:[^"\\]|\\.)*+"(\s*+:)?|[][{}]', re.DOTALL)
 
+# what polars raises for a file that it cannot read; OSError if the bytes begin like a compressed file
+UNREADABLE = (pl.exceptions.PolarsError, pl.exceptions.PanicException, OSError, ValueError)
+
 
 def refuse_too_large(path: Path, size_bytes: int, max_bytes: int | None) -> None:
     """Raise `InputError` if a file is larger than a run reads."""

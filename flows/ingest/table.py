@@ -10,6 +10,7 @@ import polars as pl
 from flows.ingest.document import PLAIN_TEXT, TEXT_PATTERN, format_value
 from flows.ingest.limits import (
     HEAD_BYTES,
+    UNREADABLE,
     refuse_bad_json,
     refuse_inflated,
     refuse_long_lines,
@@ -23,7 +24,6 @@ Columns = Mapping[str, Any]  # name -> polars type
 Rule = tuple[pl.Expr, str]  # what must hold for a row, and the message if it does not
 
 _BATCH = 200_000  # rows
-_BROKEN = (pl.exceptions.PolarsError, ValueError, OSError, pl.exceptions.PanicException)
 
 
 def read_table(source: SourceFile) -> pl.DataFrame:
@@ -45,7 +45,7 @@ def read_table(source: SourceFile) -> pl.DataFrame:
         with silence_panics():
             refuse_inflated(path, pl.scan_parquet(content), source.size_bytes)
             return pl.read_parquet(content)
-    except _BROKEN as error:
+    except UNREADABLE as error:
         raise _broken_file_error(path, error) from None
 
 
@@ -76,7 +76,7 @@ def read_batches(source: SourceFile) -> Iterator[tuple[int, pl.DataFrame]]:
         while (frame := _next_batch(frames)) is not None:
             yield first, frame
             first += len(frame)
-    except _BROKEN as error:
+    except UNREADABLE as error:
         raise _broken_file_error(source.path, error) from None
 
 

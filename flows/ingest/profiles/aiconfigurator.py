@@ -11,7 +11,7 @@ from typing import Any
 import polars as pl
 
 from flows.ingest.document import format_value
-from flows.ingest.limits import refuse_inflated
+from flows.ingest.limits import UNREADABLE, refuse_inflated
 from flows.ingest.source_file import SourceFile
 from flows.intensity.costs import attention, linear
 from flows.intensity.terms import BYTES, Dtype
@@ -212,7 +212,7 @@ def _scan(source: SourceFile) -> pl.LazyFrame:
 def _read_schema(source: SourceFile) -> pl.Schema:
     try:
         return pl.read_parquet_schema(source.stored_at)  # type: ignore[return-value]
-    except (pl.exceptions.PolarsError, pl.exceptions.PanicException, OSError, ValueError) as error:
+    except UNREADABLE as error:
         raise InputError(
             f"{source.path}: broken Parquet: {one_line(error)[:200]}; expected a table of AIConfigurator"
         ) from None

@@ -30,7 +30,7 @@ from pathlib import Path
 import polars as pl
 
 from flows.ingest.document import format_value
-from flows.ingest.limits import MAX_LINE_BYTES, refuse_long_lines
+from flows.ingest.limits import MAX_LINE_BYTES, UNREADABLE, refuse_long_lines
 from flows.ingest.source_file import SourceFile
 from warehouse.errors import InputError, one_line
 
@@ -130,7 +130,7 @@ def read_nsight(source: SourceFile, hardware_id: str, model_id: str | None) -> p
         refuse_long_lines(path)
         launches, known = _read_launches(path)
         rows = _merge_launches(_count_work(launches, known, path))
-    except (pl.exceptions.PolarsError, pl.exceptions.PanicException, OSError, ValueError) as error:
+    except UNREADABLE as error:
         raise InputError(f"{path}: broken CSV of Nsight Compute: {one_line(error)[:200]}") from None
     if rows.is_empty():
         raise InputError(f"{path}: no kernel with a time and bytes; collect them with: {COLLECT}")

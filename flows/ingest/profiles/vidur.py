@@ -9,6 +9,7 @@ import io
 
 import polars as pl
 
+from flows.ingest.limits import UNREADABLE
 from flows.ingest.source_file import SourceFile
 from flows.intensity.costs import attention, linear
 from flows.intensity.terms import BYTES, Dtype
@@ -51,7 +52,7 @@ def read_vidur(source: SourceFile, hardware_id: str, model_id: str | None) -> pl
     path = source.path
     try:
         frame = pl.read_csv(io.BytesIO(source.read_bytes()), infer_schema_length=None)
-    except (pl.exceptions.PolarsError, pl.exceptions.PanicException, ValueError) as error:
+    except UNREADABLE as error:
         raise InputError(f"{path}: broken CSV: {one_line(error)[:200]}") from None
     is_attention = "prefill_chunk_size" in frame.columns
     layers = list(_PHASES.values()) if is_attention else list(_LAYERS)

@@ -9,7 +9,7 @@ from typing import Any, get_args
 import polars as pl
 
 from flows.ingest.document import format_value, validate
-from flows.ingest.limits import MAX_DEVICES
+from flows.ingest.limits import MAX_DEVICES, UNREADABLE
 from flows.ingest.readers.hardware import Device, Level
 from flows.ingest.source_file import SourceFile
 from flows.ingest.toml_writer import format_toml
@@ -38,7 +38,7 @@ def read_device_table(source: SourceFile) -> list[tuple[str, str]]:
     """
     try:
         frame = pl.read_csv(io.BytesIO(source.read_bytes()), infer_schema=False)
-    except (pl.exceptions.PolarsError, pl.exceptions.PanicException, ValueError) as error:
+    except UNREADABLE as error:
         raise InputError(f"{source.path}: broken CSV: {one_line(error)[:200]}") from None
     if len(frame) > MAX_DEVICES:
         raise InputError(f"{source.path}: {len(frame)} rows; expected at most {MAX_DEVICES}")
