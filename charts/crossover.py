@@ -15,7 +15,7 @@ from charts.decode_steps import (
     select_context,
     select_shortest_context,
 )
-from charts.roofline import spread
+from charts.label_layout import spread
 from charts.style import GREY, HALO, HEIGHT, INK, ORANGE, WIDTH, add_parameter, assemble_chart
 
 _LINE_HEIGHT = 15  # pixels from one label at the right edge to the next

@@ -3,6 +3,11 @@ with
 kernel as (
     select
         'measured' as layer,
+        hardware_id,
+        dtype,
+        level,
+        pipe,
+        accumulator,
         measurement_id,
         series,
         op as ops,
@@ -20,6 +25,7 @@ kernel as (
         lower_bound_s,
         roof_fraction,
         bound,
+        likely_cause,
         source,
     from mart.measured_point
     where

@@ -1,6 +1,11 @@
 -- one row per point of a model on a device's roof, computed from shapes
 select
     'computed' as layer,
+    hardware_id,
+    dtype,
+    level,
+    pipe,
+    '' as accumulator,
     series,
     ops,
     op_group,
@@ -18,7 +23,8 @@ from mart.roofline_mark
 where
     hardware_id = $hardware_id
     and model_id = $model_id
-    and precision_id = $precision_id
+    -- a file of ops may name several precisions
+    and (precision_id = $precision_id or $convention = 'custom')
     and convention = $convention
     and ($batch_size is null or batch_size = $batch_size)
     and ($sequence_length is null or sequence_length = $sequence_length)

@@ -55,6 +55,7 @@ select
     roof.peak_flops_per_s,
     roof.bandwidth_bytes_per_s,
     shape.matrices,
+    shape.pipe,
 from cost
 inner join shape using (shape_id)
 left join core.phase as phase using (phase)
