@@ -17,6 +17,8 @@ _DEFAULTS = {
     "reference_label": None,
     "batch_size": None,
     "sequence_length": None,
+    "tensor_parallel": 1,
+    "devices": None,  # all
 }
 _FIELDS_OF_ENTRY = {"name", "template", "on_site", "source"}  # the other fields are parameters of the query
 _NOT_IN_A_NAME = re.compile(r"[^a-z0-9._-]+")
