@@ -49,6 +49,14 @@ def offer_choice(chart: alt.LayerChart, parameter: str, label: str, texts: Mappi
     any_chart.usermeta = {"choices": {parameter: {"label": label, "values": values}}}
 
 
+def read_texts(spec: Mapping[str, Any]) -> Texts:
+    """Return what a specification says as it is drawn first."""
+    for choice in spec.get("usermeta", {}).get("choices", {}).values():
+        return Texts(**{field: choice["values"][0][field] for field in Texts._fields})
+    title, subtitle = spec["title"]["text"], spec["title"]["subtitle"]
+    return Texts(title, [subtitle] if isinstance(subtitle, str) else subtitle, spec["description"])
+
+
 def _break_title(title: str) -> str | list[str]:
     """Return the subject and the finding of a long title as two lines."""
     subject, colon, finding = title.partition(": ")

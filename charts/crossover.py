@@ -12,7 +12,6 @@ from charts.decode_steps import (
     describe_roof,
     describe_setting,
     list_looks,
-    name_devices,
     name_model,
     select_context,
 )
@@ -104,7 +103,7 @@ def _place_labels(points: pl.DataFrame, gap: float, top: float) -> pl.DataFrame:
 def _find(rows: pl.DataFrame) -> Finding:
     """Say at which batches GEMMs become compute-bound, and what never does, or attention at every batch."""
     points = rows.filter(layer="computed")
-    hardware, parallel, context = points.select("hardware", "tensor_parallel", "sequence_length").row(0)
+    hardware, context = points.select("hardware", "sequence_length").row(0)
     ops = points.unique("op").sort("op")
     since = ops.drop_nulls("critical_tokens")["critical_tokens"].sort()
     never, always = (ops.filter(answer=answer)["op"].to_list() for answer in ("never", "at every batch"))
@@ -116,5 +115,5 @@ def _find(rows: pl.DataFrame) -> Finding:
         parts.append(f"{join_names(always)} {'at' if parts else 'is compute-bound at'} every batch")
     if never and parts:
         parts.append(f"{join_names(never) if len(never) <= _MOST_NAMES else f'{len(never)} of {len(ops)} ops'} never")
-    subject = f"{name_model(points)} on {name_devices(hardware, parallel)}, context {context:,}"
+    subject = f"{name_model(points)} on {hardware}, context {context:,}"
     return Finding(f"{subject}: {', '.join(parts) or 'decode is never compute-bound'}")

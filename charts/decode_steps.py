@@ -19,6 +19,7 @@ from charts.style import (
     VERMILION,
     add_parameter,
     assemble_chart,
+    compose_description,
 )
 
 # An op group has the same colour, and as a point the same shape, on every chart.
@@ -90,6 +91,8 @@ def assemble_step_chart(
     if len(contexts) > 1:
         texts = {each: compose_texts(kind, findings[each].title, lines[each]) for each in contexts}
         offer_choice(chart, "context", _CHOICE, texts)
+        titles = ". ".join(each.title for each in texts.values())
+        chart.description = compose_description(kind, titles, subtitle)
     return chart
 
 
@@ -115,16 +118,11 @@ def name_model(rows: pl.DataFrame) -> str:
     return "{} in {}".format(*rows.select("model", "precision_id").row(0))
 
 
-def name_devices(hardware: str, tensor_parallel: int) -> str:
-    """Return a device, or how many of them share the model."""
-    return hardware if tensor_parallel == 1 else f"{tensor_parallel} × {hardware}"
-
-
 def describe_setting(frame: pl.DataFrame) -> str:
     """Name the setting that holds at every context."""
-    convention, tensor_parallel = frame.select("convention", "tensor_parallel").row(0)
-    devices = "one device" if tensor_parallel == 1 else f"tensor parallel on {tensor_parallel} devices"
-    return f"Decode, {convention} convention, {devices}"
+    convention, devices = frame.select("convention", "tensor_parallel").row(0)
+    sharing = "one device" if devices == 1 else f"shared by {devices} devices (tensor parallel)"
+    return f"Decode, {convention} convention, {sharing}"
 
 
 def describe_roof(frame: pl.DataFrame, subject: str = "At the roof, a lower bound of time") -> list[str]:

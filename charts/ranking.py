@@ -6,7 +6,7 @@ import altair as alt
 import polars as pl
 
 from charts.axes import Layer
-from charts.decode_steps import describe_roof, describe_setting, name_devices, name_model
+from charts.decode_steps import describe_roof, describe_setting, name_model
 from charts.findings import join_names, keep_best
 from charts.style import BLUE, GREY, INK, LABEL, VERMILION, WIDTH, assemble_chart
 
@@ -65,7 +65,7 @@ def _compose_title(frame: pl.DataFrame) -> str:
     if held.is_empty():
         return f"{model} fits on none of {len(frame)} devices"
     first = keep_best(held, "tokens_per_s")["hardware"].to_list()
-    names = join_names([name_devices(each, held["tensor_parallel"][0]) for each in first])
+    names = join_names(first)
     title = f"{model}: at most {held['label'][0]} tokens/s ({names})"
     thrifty = keep_best(held, "tokens_per_joule").sort("tokens_per_joule", "hardware", descending=[True, False])
     return title if thrifty.is_empty() else f"{title}, most per joule on {join_names(thrifty['hardware'].to_list())}"
@@ -79,7 +79,7 @@ def _compose_subtitle(frame: pl.DataFrame) -> list[str]:
         for status, verdict in (
             ("does not fit", "lack the memory (dashed)"),
             ("no peak", f"have no {row['dtype']} peak"),
-            ("no link", "have no link to each other"),
+            ("no link", "have no link"),
             ("not known", "are not known here"),
         )
         if status in counts

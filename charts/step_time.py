@@ -9,7 +9,6 @@ from charts.decode_steps import (
     describe_roof,
     describe_setting,
     list_looks,
-    name_devices,
     name_model,
     select_context,
 )
@@ -83,8 +82,8 @@ def draw_step_time(frame: pl.DataFrame) -> alt.LayerChart:
 
 def _find(rows: pl.DataFrame) -> Finding:
     """Say which op group takes the most time at the largest batch, from which batch on, and what bounds the steps."""
-    hardware, parallel, context = rows.select("hardware", "tensor_parallel", "sequence_length").row(0)
-    subject = f"{name_model(rows)} on {name_devices(hardware, parallel)}, context {context:,}"
+    hardware, context = rows.select("hardware", "sequence_length").row(0)
+    subject = f"{name_model(rows)} on {hardware}, context {context:,}"
     shown = rows.filter("is_shown")
     bounds = _describe_bounds(shown.filter("is_top"))
     if not rows["fits_in_memory"].any():

@@ -9,7 +9,6 @@ from charts.decode_steps import (
     assemble_step_chart,
     describe_roof,
     describe_setting,
-    name_devices,
     name_model,
     select_context,
 )
@@ -78,14 +77,16 @@ def _find(rows: pl.DataFrame) -> Finding:
     """Name the devices with the most tokens per second, their smallest batch that reaches them, and who has no room."""
     devices = rows["hardware"].n_unique()
     lack_room = rows.filter(~pl.col("has_room"))["hardware"].unique().sort().to_list()
-    remarks = [f"no room for the smallest batch on {_count(lack_room, devices)}"] if lack_room else []
+    least = rows["batch_size"].sort()[0]
+    short = f"{len(lack_room)} of {devices} devices have no room for batch {least:,}: {join_names(lack_room)}"
+    remarks = [short] if lack_room else []
     subject = f"{name_model(rows)}, context {rows['sequence_length'][0]:,}"
     best = keep_best(rows.filter("fits_in_memory"), "tokens_per_s").sort("batch_size", "hardware")
     if best.is_empty():
         return Finding(f"{subject}: fits in the memory of none of these devices", remarks)
     leaders = best["hardware"].unique(maintain_order=True).to_list()
     first = best.row(0, named=True)
-    names = join_names([name_devices(each, first["tensor_parallel"]) for each in leaders])
+    names = join_names(leaders)
     verb = "leads" if len(leaders) == 1 else "lead"
     at = f"batch {first['batch_size']:,} ({first['token_ms']:.3g} ms per token)"
     return Finding(f"{subject}: {names} {verb} with {first['tokens_per_s']:,.0f} tokens/s at {at}", remarks)
@@ -93,17 +94,10 @@ def _find(rows: pl.DataFrame) -> Finding:
 
 def _compose_subtitle(frame: pl.DataFrame) -> list[str]:
     drawn, others = frame.filter(status="drawn"), frame.filter(pl.col("status") != "drawn")
-    devices = frame["hardware"].n_unique()
-    left_out = [
-        f"{_count(names, devices)} {status}"
-        for status, names in others.group_by("status", maintain_order=True).agg("hardware").iter_rows()
-    ]
-    lines = [
-        f"{describe_setting(frame)}; numbers: batch; hollow: the first batch that does not fit",
-        *describe_roof(drawn),
-    ]
-    return [*lines, f"Not drawn: {', '.join(left_out)}"] if left_out else lines
-
-
-def _count(names: list[str], devices: int) -> str:
-    return f"{join_names(names)} ({len(names)} of {devices})"
+    setting = f"{describe_setting(frame)}; numbers: batch; hollow: the first batch that does not fit"
+    lines = [setting, *describe_roof(drawn)]
+    if others.is_empty():
+        return lines
+    reasons = others.sort("hardware").group_by("status").agg("hardware").sort("status")
+    named = ", ".join(f"{join_names(names)} ({reason})" for reason, names in reasons.iter_rows())
+    return [*lines, f"{len(others)} of {frame['hardware'].n_unique()} devices are not drawn: {named}"]

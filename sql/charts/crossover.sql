@@ -98,7 +98,7 @@ mark as (
 
 select
     mark.*,
-    hardware.short_name as hardware,
+    if($tensor_parallel > 1, format('{} × ', $tensor_parallel), '') || hardware.short_name as hardware,
     model.short_name as model,
     $precision_id as precision_id,
     $convention as convention,

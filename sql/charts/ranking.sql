@@ -64,7 +64,8 @@ select
             device.hardware_id
     ) as place,
     device.hardware_id,
-    device.short_name
+    if($tensor_parallel > 1, format('{} × ', $tensor_parallel), '')
+    || device.short_name
     || if(count(*) over (partition by device.short_name) > 1, ' (' || device.hardware_id || ')', '')
         as hardware,
     device.* exclude (hardware_id, short_name, dtype, basis),
@@ -78,7 +79,7 @@ select
                 device.device_memory_bytes / 1e9
             )
         when 'not known' then 'not known here'
-        when 'no link' then 'no link between devices'
+        when 'no link' then 'no link'
         else format('no {} peak', precision.compute_dtype)
     end as label,
     format('{:.2f}', device.tokens_per_joule) as efficiency_label,

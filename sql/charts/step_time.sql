@@ -87,7 +87,7 @@ select
     not held.fits_in_memory
     and stacked.batch_size = min(stacked.batch_size) filter (not held.fits_in_memory) over context
         as is_first_without_room,
-    hardware.short_name as hardware,
+    if($tensor_parallel > 1, format('{} × ', $tensor_parallel), '') || hardware.short_name as hardware,
     model.short_name as model,
     $precision_id as precision_id,
     $convention as convention,

@@ -7,7 +7,8 @@ precision as (
 device as (
     select
         asked.hardware_id,
-        hardware.short_name
+        if($tensor_parallel > 1, format('{} × ', $tensor_parallel), '')
+        || hardware.short_name
         || if(count(*) over (partition by hardware.short_name) > 1, format(' ({})', asked.hardware_id), '')
             as short_name,
         hardware.memory_bytes as device_memory_bytes,
@@ -54,9 +55,9 @@ select
     case
         when step.hardware_id is not null then 'drawn'
         when device.short_name is null then 'not known here'
-        when device.roof_dtype is null then format('without a {} peak', precision.compute_dtype)
-        when $tensor_parallel > 1 then 'without a link'
-        else 'without these settings'
+        when device.roof_dtype is null then format('no {} peak', precision.compute_dtype)
+        when $tensor_parallel > 1 then 'no link'
+        else 'not at these settings'
     end as status,
     step.* exclude (hardware_id),
     device.device_memory_bytes,
