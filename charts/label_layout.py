@@ -121,10 +121,6 @@ class Layout:
         self.labels += taken
         return True
 
-    def hides_marks(self, boxes: Iterable[Box]) -> bool:
-        """Return whether a label would lie on a mark."""
-        return any(box.overlaps(mark) for box in boxes for mark in self._marks)
-
     def place_beside(
         self, x: float, y: float, text: str, size: float, radius: float, *, is_near: bool = False
     ) -> Box | None:

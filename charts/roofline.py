@@ -2,7 +2,7 @@
 
 import math
 from collections.abc import Iterable
-from itertools import pairwise
+from itertools import pairwise, product
 from typing import Any
 
 import altair as alt
@@ -14,6 +14,7 @@ from charts.label_layout import (
     Layout,
     box_of_text,
     boxes_along,
+    measure_text,
     shorten_text,
     spread_between,
 )
@@ -30,7 +31,8 @@ _WIDEST_NAME = 170
 _NEAR = 9  # pixels: points that are closer than this share a label
 _MOST_LINES = 5  # of such a label
 _LINE_KEY = ("layer", "hardware", "dtype", "level", "basis", "pipe", "label")
-_SIDE = 10  # pixels from a slope to the middle of its label
+_SIDES = (10, -10, 14, -14)  # pixels from a slope to the middle of its label; upwards first
+_CLEAR, _OFF = 7, 12  # pixels from the middle of such a label to another slope, and to a mark
 
 
 class RooflineAxes:
@@ -101,6 +103,7 @@ class RoofLabels:
         self._axes = axes
         self._layout = Layout(WIDTH, HEIGHT)
         self._slopes: list[float] = []  # distances of the slopes from the upper left corner, across them
+        self._points: list[tuple[float, float, float]] = []
         self._rows: list[dict[str, Any]] = []
 
     @property
@@ -123,8 +126,9 @@ class RoofLabels:
 
     def add_points(self, points: pl.DataFrame, radius: float = 6) -> None:
         """Keep labels off points."""
-        for row in points.select(INTENSITY, PERFORMANCE).unique().iter_rows():
-            self._layout.add_mark(*self._axes.to_pixels(*row), radius)
+        for row in points.select(INTENSITY, PERFORMANCE).unique(maintain_order=True).iter_rows():
+            self._points.append((*self._axes.to_pixels(*row), radius))
+            self._layout.add_mark(*self._points[-1])
 
     def place_regions(self, ridge: float) -> None:
         """Name the memory-bound and the compute-bound region at the top, either side of a ridge."""
@@ -189,23 +193,30 @@ class RoofLabels:
                 self._add("point label", str(row[number]), box.left, (box.top + box.bottom) / 2)
 
     def _place_slope(self, row: dict[str, Any], *, is_strict: bool) -> bool:
-        """Place the label of a slope; if strictly, on no line and no mark."""
+        """Place the label of a slope; if strictly, on no slope and no mark."""
         x, y = self._axes.to_pixels(row[INTENSITY], row[PERFORMANCE])
-        angle, across = self._axes.slope, self._measure_across(x, y)
-        for step in range(12, WIDTH, 16):
-            for side in (_SIDE, -_SIDE):
-                around = [each for each in self._slopes if abs(each - across) > 1]
-                if is_strict and any(abs(each - across - side) < _SIDE - 3 for each in around):
-                    continue
-                at_x = x + step * math.cos(angle) - side * math.sin(angle)
-                at_y = y - step * math.sin(angle) - side * math.cos(angle)
-                boxes = boxes_along(at_x, at_y, row["label"], _ENDS, angle)
-                if is_strict and self._layout.hides_marks(boxes):
-                    continue
-                if self._layout.place(boxes):
-                    self._add("slope label", row["label"], at_x, at_y, is_main=row["is_main"])
-                    return True
+        angle, across, along = self._axes.slope, self._measure_across(x, y), self._measure_along(x, y)
+        width = measure_text(row["label"], _ENDS)
+        for step, side in product(range(12, WIDTH, 16), _SIDES):
+            if is_strict and self._is_crowded(along + step, width, across, side):
+                continue
+            at_x = x + step * math.cos(angle) - side * math.sin(angle)
+            at_y = y - step * math.sin(angle) - side * math.cos(angle)
+            if self._layout.place(boxes_along(at_x, at_y, row["label"], _ENDS, angle)):
+                self._add("slope label", row["label"], at_x, at_y, is_main=row["is_main"])
+                return True
         return False
+
+    def _is_crowded(self, along: float, width: float, across: float, side: float) -> bool:
+        """Return whether a label beside a slope would lie on another slope or on a mark."""
+        if any(abs(each - across) > 1 and abs(each - across - side) < _CLEAR for each in self._slopes):
+            return True
+        places = ((self._measure_along(x, y), self._measure_across(x, y)) for x, y, _ in self._points)
+        return any(along - _CLEAR < a < along + width + _CLEAR and abs(b - across - side) < _OFF for a, b in places)
+
+    def _measure_along(self, x: float, y: float) -> float:
+        """Return how far up the slopes a place is."""
+        return x * math.cos(self._axes.slope) - y * math.sin(self._axes.slope)
 
     def _measure_across(self, x: float, y: float) -> float:
         """Return the distance of a slope through a place from the one through the corner; it grows upwards."""
@@ -279,7 +290,7 @@ def draw_end_labels(axes: RooflineAxes, ink: str, opacity: Any) -> list[alt.Char
     """Return the labels right of the plot, with thin lines to what they name."""
     return [
         select_layer("leader")
-        .mark_rule(color=GREY, strokeWidth=0.6, opacity=0.8)
+        .mark_rule(color=GREY, strokeWidth=0.6, opacity=0.7)
         .encode(
             x=alt.XValue(WIDTH + _LEADER - 1), x2=alt.X2Value(WIDTH + 1), y=axes.y, y2=alt.Y2("line_flops_per_s:Q")
         ),

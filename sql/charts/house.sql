@@ -5,6 +5,8 @@ kernel as (
     from (
 {points}
     )
+    -- verifying candidates has a chart of its own
+    where $convention = 'custom' or phase is distinct from 'speculative'
     union all by name
     select *
     from (
@@ -30,9 +32,12 @@ main as (
         peak_flops_per_s,
         bandwidth_bytes_per_s,
         peak_origin,
-    from mart.roof
+        pipe,
+        accumulator,
+        ceiling_name,
+    from mart.roof_by_level
     semi join device using (hardware_id)
-    where is_default
+    where is_default and level = 'dram'
     qualify row_number() over (
         partition by hardware_id
         order by
@@ -54,6 +59,9 @@ held as (
         roof.bandwidth_bytes_per_s,
         roof.ridge_flops_per_byte,
         roof.peak_origin as origin,
+        roof.pipe as roof_pipe,
+        roof.accumulator as roof_accumulator,
+        roof.ceiling_name,
         mart.roof_flops_per_s(
             roof.peak_flops_per_s, roof.bandwidth_bytes_per_s, kernel.intensity_flops_per_byte
         ) as attainable_flops_per_s,
@@ -111,11 +119,30 @@ point as (
 -- the roofs that points are held against, or else the main one
 used as (
     select distinct
-        hardware_id, dtype, level, basis, peak_flops_per_s, bandwidth_bytes_per_s, origin,
+        hardware_id,
+        dtype,
+        level,
+        basis,
+        peak_flops_per_s,
+        bandwidth_bytes_per_s,
+        origin,
+        roof_pipe as pipe,
+        roof_accumulator as accumulator,
+        ceiling_name,
     from point
     where not_drawn is null and peak_flops_per_s is not null
     union all
-    select hardware_id, dtype, 'dram', basis, peak_flops_per_s, bandwidth_bytes_per_s, peak_origin,
+    select
+        hardware_id,
+        dtype,
+        'dram',
+        basis,
+        peak_flops_per_s,
+        bandwidth_bytes_per_s,
+        peak_origin,
+        pipe,
+        accumulator,
+        ceiling_name,
     from main
     where not exists (select * from point where not_drawn is null)
 ),
@@ -140,6 +167,7 @@ compute as (
             ceiling.name = used.dtype
             and ceiling.basis = used.basis
             and ceiling.origin = used.origin
+            and ceiling.pipe = used.pipe
             and ceiling.value_per_s = used.peak_flops_per_s
     where ceiling.kind = 'compute' and device.is_alone
     group by all
@@ -153,7 +181,7 @@ bandwidth as (
         ceiling.origin,
         ceiling.value_per_s as bandwidth_bytes_per_s,
         ceiling.is_default,
-        mart.level_rank(ceiling.name) as level_rank,
+        mart.level_rank(ceiling.name)::double as level_rank,
         bool_or(used.level is not null) as is_main,
     from core.ceiling as ceiling
     inner join device using (hardware_id)
@@ -197,7 +225,7 @@ roof as (
         'roof' as layer,
         used.*,
         true as is_main,
-        mart.level_rank(used.level) as level_rank,
+        mart.level_rank(used.level)::double as level_rank,
         used.peak_flops_per_s / used.bandwidth_bytes_per_s as ridge_flops_per_byte,
         unnest([1, 2, 3]) as vertex,
         unnest([1e-3, ridge_flops_per_byte, 1e6]) as intensity_flops_per_byte,
@@ -229,4 +257,8 @@ inner join device using (hardware_id)
 left join core.precision as precision on precision.precision_id = $precision_id
 -- points of a query and of measurements have no model
 left join (select * from mart.op_owner where model_id = $model_id) as model on true
+-- the chart of a device shows its ceilings even if no point can be drawn, others need one
+where
+    exists (select * from point where not_drawn is null)
+    or ($marks = 'computed' and $convention <> 'custom')
 order by all
