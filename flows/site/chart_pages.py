@@ -8,6 +8,7 @@ from typing import Any
 
 import polars as pl
 
+from charts.choices import read_texts
 from charts.gallery import ChartEntry
 from charts.summaries import summarize_grid
 from flows.site.page_paths import device_page, model_page
@@ -69,21 +70,20 @@ def _make_card(out: Path, chart: ShownChart, rows: SiteRows) -> Card:
     spec = json.loads((folder / f"{entry.name}.vl.json").read_text("utf-8"))
     with (folder / f"{entry.name}.svg").open(encoding="utf-8") as svg:
         size = _SIZE.search(svg.read(1000))
-    title, subtitle = spec["title"]["text"], spec["title"]["subtitle"]
-    lines = [subtitle] if isinstance(subtitle, str) else subtitle
+    title, lines, description = read_texts(spec)
     finding = summarize_grid(frame.filter("is_shown")) if entry.template == "paper" else lines[0]
     hardware, kind = _list_devices(chart, rows), _KINDS.get(entry.template, entry.template)
     model_id = str(entry.parameters.get("model_id"))
     names = [rows.devices[id_]["name"] for id_ in hardware]
     if model_id in rows.models:
         names.append(rows.models[model_id]["short_name"])
-    text = [entry.name, title, finding, *lines, spec["description"], kind, *names, *hardware]
+    text = [entry.name, title, finding, *lines, description, kind, *names, *hardware]
     return {
         "name": entry.name,
         "title": title,
         "subtitle": lines,
         "finding": finding,
-        "description": spec["description"],
+        "description": description,
         "kind": kind,
         "hardware": hardware,
         "model_id": model_id if model_id in rows.models else None,
