@@ -97,7 +97,7 @@ def test_a_released_day_names_its_source(tmp_path: Path) -> None:
 
 # --- figures with sparsity, or of both directions of a link -----------------------------------------------------------
 
-H100 = {"vendor": "NVIDIA", "architecture": "Hopper", "memory_gb": 80.0}
+H100: dict[str, Any] = {"vendor": "NVIDIA", "architecture": "Hopper", "memory_gb": 80.0}
 DRAM_OF_H100 = {"level": "dram", "gb_per_s": 3350}
 SPARSE = {"dtype": "bf16", "tflops": 1979}
 BOTH_WAYS = {"level": "interconnect", "gb_per_s": 900}
