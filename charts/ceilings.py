@@ -8,13 +8,13 @@ from typing import Any
 import polars as pl
 
 from charts.axes import PERFORMANCE
-from charts.label_layout import shorten_text
+from charts.label_layout import ELLIPSIS, shorten_text
 
 Row = dict[str, Any]
 _KEY = ("layer", "level", "dtype", "basis", "origin", "pipe", "accumulator", "ceiling_name")  # of a ceiling
 _LEAST_TERA = 1e11
 _PUBLISHED, _MEASURED = "datasheet", "measured"
-_WIDEST_REMARK = 170  # pixels
+_WIDEST_REMARK = 190  # pixels
 _SIZE = 12
 _ALIKE = 20  # dtypes whose measured ceilings differ by less than a twentieth of a decade share a label
 _NEAR = 2  # a measured bandwidth further below the published one than this has its own label
@@ -49,6 +49,29 @@ def label_ceilings(frame: pl.DataFrame) -> pl.DataFrame:
     return pl.concat([frame.filter(~is_ceiling), drawn], how="diagonal")
 
 
+def label_roofs(frame: pl.DataFrame) -> pl.DataFrame:
+    """Return the rows of a roofline of several devices, each roof with a `label` of device, dtype, peak and bandwidths.
+
+    Roofs of one device with the same peak share the label, which the first of them has.
+    """
+    roofs = frame.filter(layer="roof", vertex=3).sort("level_rank", "dtype", descending=[True, False]).to_dicts()
+    shared: dict[tuple[str, str, float], list[Row]] = defaultdict(list)
+    for roof in roofs:
+        shared[roof["hardware"], roof["dtype"], roof["peak_flops_per_s"]].append(roof)
+    labels = [
+        {
+            "hardware": device, "dtype": dtype, "level": alike[0]["level"], "peak_flops_per_s": peak,
+            "label": f"{device} · {dtype} {format_rate(peak, 'OP/s' if is_integer(dtype) else 'FLOP/s')} · "
+            + ", ".join(_write_bandwidth(roof) for roof in alike),
+        }
+        for (device, dtype, peak), alike in shared.items()
+    ]  # fmt: skip
+    if not labels:
+        return frame
+    keys = ["hardware", "dtype", "level", "peak_flops_per_s"]
+    return frame.drop("label").join(pl.DataFrame(labels), on=keys, how="left", nulls_equal=True)
+
+
 def format_rate(value: float, unit: str = "FLOP/s") -> str:
     """Return a rate in tera, or in giga if it is small, e.g. "989.4 TFLOP/s"."""
     return f"{value / 1e12:.5g} T{unit}" if value >= _LEAST_TERA else f"{value / 1e9:.4g} G{unit}"
@@ -78,7 +101,9 @@ def _label_peaks(ceilings: Sequence[Row]) -> Iterator[Row]:
         dtypes = ", ".join(sorted({row["dtype"] for row in rows}))
         values = sorted({value for _, measured in members for value in measured})
         unit = "OP/s" if all(is_integer(row["dtype"]) for row in rows) else "FLOP/s"
-        words = [f"{dtypes} · {format_rate(value, unit)}", pipe, "" if basis == _PUBLISHED else _write_basis(basis)]
+        # an origin that is named says by itself what was measured
+        is_plain = basis == _PUBLISHED or rows[0]["origin"] in remark or ELLIPSIS in remark
+        words = [f"{dtypes} · {format_rate(value, unit)}", pipe, "" if is_plain else _write_basis(basis)]
         notes = [" ".join(word for word in words if word), remark, _write_measured(values, format_rate(value, unit))]
         is_named = all(i in beside for i, _ in members)
         yield {
@@ -150,6 +175,11 @@ def _write_measured(values: Sequence[float], published: str) -> str:
 
 def _write_basis(basis: str) -> str:
     return f"({basis.replace('_', ' ')})"
+
+
+def _write_bandwidth(roof: Row) -> str:
+    bandwidth = f"{_find_bandwidth(roof) / 1e9:.5g} GB/s"
+    return bandwidth if roof["level"] == "dram" else f"{name_level(roof['level'])} {bandwidth}"
 
 
 def _find_bandwidth(slope: Row) -> float:

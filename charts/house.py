@@ -6,7 +6,7 @@ import altair as alt
 import polars as pl
 
 from charts.axes import INTENSITY, PERFORMANCE, Layer, clip_roofs, select_layer
-from charts.ceilings import is_integer, label_ceilings, name_level
+from charts.ceilings import is_integer, label_ceilings, label_roofs, name_level
 from charts.house_text import compose_subtitle, compose_title
 from charts.roofline import POINTS, RoofLabels, RooflineAxes, draw_labels, draw_ridge
 from charts.series import Series, find_series
@@ -24,7 +24,8 @@ from charts.style import (
 _MOST_LABELS = 40  # points: more are told apart by the legend alone
 _MANY = 400  # points: more are drawn smaller, with the columns that show
 _DRAWN = ["layer", "label", "series", INTENSITY, PERFORMANCE, "kernel", "is_above_roof", "likely_cause"]
-_MOST_RIDGES = 3
+_MOST_RIDGES = 3  # with their values
+_WHOLE = 10  # a ridge above this is given as a whole number
 _RING = 320  # area of the ring around a point above its roof, in square pixels
 _ROOF_TOOLTIP = [
     alt.Tooltip("hardware:N", title="device"),
@@ -47,10 +48,12 @@ _POINT_TOOLTIP = [
 def draw_house(frame: pl.DataFrame) -> alt.LayerChart:
     """Draw the rows of sql/charts/house.sql."""
     points, series = find_series(frame.filter(pl.col("layer").is_in(POINTS)))
-    lines = label_ceilings(frame.filter(~pl.col("layer").is_in([*POINTS, "not drawn"])))
-    axes = RooflineAxes(pl.concat([lines, points], how="diagonal"), *_name_axes(points))
+    lines = frame.filter(~pl.col("layer").is_in([*POINTS, "not drawn"]))
+    lines = label_ceilings(lines) if "peak" in lines["layer"] else label_roofs(lines)
+    unit, *titles = _name_axes(points)
+    axes = RooflineAxes(pl.concat([lines, points], how="diagonal"), *titles)
     lines = clip_roofs(lines, axes.x_domain, axes.y_domain[0])
-    labels = _place_labels(axes, lines, points)
+    labels = _place_labels(axes, lines, points, unit)
     has_regions = len(lines.filter(layer="ridge")) == 1
     layers = [
         *(_draw_regions(axes) if has_regions else []),
@@ -68,8 +71,8 @@ def draw_house(frame: pl.DataFrame) -> alt.LayerChart:
     )
 
 
-def _name_axes(points: pl.DataFrame) -> tuple[str, str]:
-    """Return the titles of the axes: of which level's bytes the intensities are, and whether ops are FLOP."""
+def _name_axes(points: pl.DataFrame) -> tuple[str, str, str]:
+    """Return what work is counted in, and the titles of the axes, which name the level whose bytes are counted."""
     levels, dtypes = points["level"].unique(), points["dtype"].drop_nulls().unique().to_list()
     of = f"{name_level(levels[0])} traffic" if len(levels) == 1 else "each level's traffic"
     of = "DRAM traffic" if levels.is_empty() else of
@@ -77,26 +80,41 @@ def _name_axes(points: pl.DataFrame) -> tuple[str, str]:
     unit, rate = ("op", "op/s") if integers and all(integers) else ("FLOP", "FLOP/s")
     if any(integers) and not all(integers):
         rate = "FLOP/s, of integers op/s"
-    return f"Operational intensity ({unit} per byte of {of})", f"Performance ({rate})"
+    return unit, f"Operational intensity ({unit} per byte of {of})", f"Performance ({rate})"
 
 
-def _place_labels(axes: RooflineAxes, lines: pl.DataFrame, points: pl.DataFrame) -> RoofLabels:
+def _place_labels(axes: RooflineAxes, lines: pl.DataFrame, points: pl.DataFrame, unit: str) -> RoofLabels:
     """Place the labels of ceilings, ridges and points: what is placed first has the best place."""
     labels = RoofLabels(axes)
     labels.add_lines(lines)
     labels.add_points(points.head(10 * _MOST_LABELS))
+    named_points = _list_named(points)
     ridges = lines.filter(layer="ridge").sort("is_main", descending=True)
     if len(ridges) == 1:
         labels.place_regions(ridges["intensity_flops_per_byte"][0])
     named = lines.filter(pl.col("label").str.len_chars() > 0)
     labels.place_slopes(named.filter(layer="bandwidth", vertex=1))
     for row in ridges.head(_MOST_RIDGES).iter_rows(named=True):
-        labels.place_ridge({**row, "label": f"ridge {row['ridge_flops_per_byte']:.3g} FLOP/byte"})
+        value = row["ridge_flops_per_byte"]
+        labels.place_ridge({**row, "label": f"ridge {value:{',.0f' if value >= _WHOLE else '.2g'}} {unit}/byte"})
     labels.place_ends(named.filter(layer="peak", vertex=3))
     labels.place_ends(named.filter(layer="roof", vertex=3))
-    if len(points) <= _MOST_LABELS:
-        labels.place_points(points)
+    if len(named_points) <= _MOST_LABELS:
+        labels.place_points(named_points)
     return labels
+
+
+def _list_named(points: pl.DataFrame) -> pl.DataFrame:
+    """Return the points that have a name of their own: not a prediction beside what was measured.
+
+    Of a model's ops in one group, one at a spot has it, and of a kernel at several levels the one furthest right.
+    """
+    kinds = points["layer"]
+    named = points.filter(layer="measured") if "measured" in kinds else points
+    if named["phase"].count() and named["model"].count():
+        return named.unique(["label", "series", INTENSITY, PERFORMANCE], maintain_order=True)
+    last = pl.col("kernel").is_null() | (pl.col(INTENSITY) == pl.col(INTENSITY).max().over("kernel"))
+    return named.filter(last)
 
 
 def _draw_regions(axes: RooflineAxes) -> list[alt.Chart]:
@@ -126,6 +144,8 @@ def _draw_ceilings(axes: RooflineAxes, series: Series) -> list[alt.Chart]:
 
 def _draw_points(axes: RooflineAxes, points: pl.DataFrame, series: Series) -> list[alt.Chart]:
     """Return computed points (hollow), measured (filled) and predicted ones (dotted), with lines up to the roof."""
+    if points.is_empty():
+        return []
     is_many = len(points) > _MANY
     colour, shape, size = series.encode(scale=0.25 if is_many else 1)
     tooltip = [each for each in _POINT_TOOLTIP if _is_known(points, each)]
@@ -162,7 +182,7 @@ def _draw_keys(axes: RooflineAxes, keys: list[str]) -> list[alt.Chart]:
     legend = alt.Legend(
         title="points", orient="bottom", direction="vertical", columns=2, symbolSize=0, symbolOpacity=0, labelLimit=380
     )
-    scale = alt.Scale(type="ordinal", domain=keys, range=[0] * len(keys))
+    scale = alt.Scale(type="ordinal", domain=keys, range=[1] * len(keys))
     key = alt.Opacity("key:N", scale=scale, legend=legend)
     return [select_layer("key").mark_point().encode(axes.x, axes.y, opacity=key)]
 

@@ -8,7 +8,8 @@ from charts.ceilings import name_level
 from charts.label_layout import shorten_text
 from charts.summaries import summarize_kernels, summarize_points
 
-_WIDEST_LINE = 130  # letters
+_NOT_DRAWN = {"zero": "of 0 FLOP", "null": "null", "negative": "negative", "no roof": "without a roof"}
+_WIDEST_LINE = 150  # letters
 _MOST_NAMES = 3
 _WIDEST_NAME, _SIZE = 170, 12
 
@@ -62,7 +63,7 @@ def _describe_points(frame: pl.DataFrame, points: pl.DataFrame) -> str:
 
 
 def _name_source(points: pl.DataFrame) -> str:
-    sources = points["source"].drop_nulls().unique().sort().to_list()
+    sources: list[str] = points["source"].drop_nulls().unique().sort().to_list()
     return sources[0].split(", cuda-event")[0] + (f" and {len(sources) - 1} more" if len(sources) > 1 else "")
 
 
@@ -79,8 +80,9 @@ def _describe_roofs(frame: pl.DataFrame, points: pl.DataFrame, left_out: int) ->
     roofs = frame.filter(layer="roof", vertex=3).sort("dtype", "level_rank", "hardware")
     others = "; dashed: other ceilings" if "peak" in frame["layer"] else ""
     others += f", {left_out} of them only in the table" if left_out else ""
-    lost = points.filter(pl.col("attainable_flops_per_s").is_null())["dtype"].drop_nulls().unique().sort().to_list()
-    unknown = f". No roof of {' and '.join(lost)} is known" if lost else ""
+    lost = points.filter(pl.col("attainable_flops_per_s").is_null()).drop_nulls("dtype").sort("dtype", "level")
+    names = _list_some([_name_roof({**row, "pipe": ""}) for row in lost.iter_rows(named=True)])
+    unknown = f". No roof of {names} is known" if names else ""
     if roofs.is_empty():
         return f"No roof of the points is known{others}"
     if len(roofs) > 1:
@@ -107,8 +109,9 @@ def _count_not_drawn(frame: pl.DataFrame, points: pl.DataFrame) -> str:
     """Say how many rows have no place on a logarithmic chart, and why."""
     reasons = frame.filter(layer="not drawn")["not_drawn"]
     counts = reasons.value_counts().sort("count", "not_drawn", descending=[True, False]).iter_rows()
-    parts = [f"{count:,} {reason}" for reason, count in counts]
-    return f"{len(reasons):,} of {len(reasons) + len(points):,} rows are not drawn: {', '.join(parts)}" if parts else ""
+    parts = [f"{count:,} {_NOT_DRAWN[reason]}" for reason, count in counts]
+    of = f"{len(reasons):,} of {len(reasons) + len(points):,} rows"
+    return f"Not drawn, as they have no place on these axes: {of} ({', '.join(parts)})" if parts else ""
 
 
 def _describe_above(points: pl.DataFrame) -> str:

@@ -19,7 +19,7 @@ _WIDTHS = (
 _WIDTH_OF = {letter: width for width, letters in _WIDTHS for letter in letters}
 _OTHER_WIDTH = 1000  # as wide as a letter of Chinese or Japanese
 _ASCENT, _DESCENT = 0.78, 0.22  # of a line, above and below its base, in font sizes
-_ELLIPSIS = "…"
+ELLIPSIS = "…"
 _GAP = 2  # pixels between two labels
 _RINGS = (0, 16, 34)  # how much further from its point than right beside it a label may be, in pixels
 
@@ -61,11 +61,11 @@ def shorten_text(text: str, width: float, size: float) -> str:
     kept = len(text) - 1
     while kept > 1:
         start = (kept + 1) // 2
-        shorter = text[:start].rstrip() + _ELLIPSIS + text[len(text) - (kept - start) :].lstrip()
+        shorter = text[:start].rstrip() + ELLIPSIS + text[len(text) - (kept - start) :].lstrip()
         if measure_text(shorter, size) <= width:
             return shorter
         kept -= 1
-    return _ELLIPSIS
+    return ELLIPSIS
 
 
 def spread(positions: Sequence[float], gap: float) -> list[float]:
@@ -142,7 +142,8 @@ class Layout:
         for cost, box in _list_places(x, y, width, height, _RINGS[:1] if is_near else _RINGS, radius):
             if cost < least and self._is_free(box):
                 hidden = 3 * sum(box.overlaps(mark) for mark in self._marks)
-                crossed = sum(_crosses(line, box) for line in self._lines)
+                # a line through the letters is worse than one across them
+                crossed = sum(2 if line[1] == line[3] else 1 for line in self._lines if _crosses(line, box))
                 if cost + hidden + crossed < least:
                     best, least = box, cost + hidden + crossed
         if best is not None:

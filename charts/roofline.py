@@ -23,7 +23,7 @@ from charts.style import GREY, HALO, HEIGHT, INK, LABEL, WIDTH
 POINTS = ("computed", "measured", "predicted")
 _INTENSITY_TITLE = "Operational intensity (FLOP per byte of DRAM traffic)"
 _ENDS = 12  # size of a label at the end of a line, in pixels, ...
-_WIDEST_END = 300  # ... how wide it can be, ...
+_WIDEST_END = 330  # ... how wide it can be, ...
 _MOST_ENDS = HEIGHT // LINE_HEIGHT  # ... and how many there is room for
 _LEADER = 14  # pixels from the plot to such a label
 _NAME = 11  # size of the label of a point
@@ -110,7 +110,8 @@ class RoofLabels:
     def rows(self) -> pl.DataFrame:
         """One row per label or leader line."""
         schema = {"layer": pl.String, "label": pl.String, INTENSITY: pl.Float64, PERFORMANCE: pl.Float64}
-        more = {"is_main": pl.Boolean, "hardware": pl.String, "line_flops_per_s": pl.Float64}
+        ends = {"end_flops_per_byte": pl.Float64, "end_flops_per_s": pl.Float64}
+        more = {**ends, "is_main": pl.Boolean, "hardware": pl.String, "line_flops_per_s": pl.Float64}
         return pl.DataFrame(self._rows, {**schema, **more})
 
     def add_lines(self, frame: pl.DataFrame) -> None:
@@ -142,9 +143,7 @@ class RoofLabels:
         """Write the value of a ridge beside it."""
         x, y = self._axes.to_pixels(row[INTENSITY], row[PERFORMANCE])
         self._layout.add_mark(x, y, 6)
-        box = self._layout.place_beside(x, y, row["label"], _ENDS, 9)
-        if box is not None:
-            self._add("ridge label", row["label"], box.left, (box.top + box.bottom) / 2)
+        self._place_name(x, y, row["label"], "ridge label", _ENDS)
 
     def place_slopes(self, slopes: pl.DataFrame) -> None:
         """Write the bandwidth along each slope, beside it where there is room: one row per slope, at its left end."""
@@ -174,15 +173,11 @@ class RoofLabels:
         Points at one spot share a label. A point without room for its name gets a number, which `keys` explains.
         """
         for x, y, names in self._join_points(points):
-            text = _join_names(names)
-            box = self._layout.place_beside(x, y, text, _NAME, _NEAR)
-            if box is None:
-                text = str(len(self.keys) + 1)
-                box = self._layout.place_beside(x, y, text, _NAME, _NEAR)
-                if box is None:
-                    continue
-                self.keys.append(f"{text}  {', '.join(dict.fromkeys(name for name, _ in names))}")
-            self._add("point label", text, box.left, box.top + LINE_HEIGHT / 2)
+            if self._place_name(x, y, _join_names(names)):
+                continue
+            number = str(len(self.keys) + 1)
+            if self._place_name(x, y, number):
+                self.keys.append(f"{number}  {', '.join(dict.fromkeys(name for name, _ in names))}")
 
     def place_numbers(self, points: pl.DataFrame, number: str) -> None:
         """Write a number beside each point that has room for it; the largest numbers go first."""
@@ -191,6 +186,19 @@ class RoofLabels:
             box = self._layout.place_beside(x, y, str(row[number]), _NAME, 6, is_near=True)
             if box is not None:
                 self._add("point label", str(row[number]), box.left, (box.top + box.bottom) / 2)
+
+    def _place_name(self, x: float, y: float, text: str, layer: str = "point label", size: float = _NAME) -> bool:
+        """Place the label of a point, with a line to it if it is not right beside it."""
+        box = self._layout.place_beside(x, y, text, size, _NEAR)
+        if box is None:
+            return False
+        self._add(layer, text, box.left, box.top + LINE_HEIGHT / 2)
+        near_x, near_y = min(max(x, box.left), box.right), min(max(y, box.top), box.bottom)
+        if math.dist((x, y), (near_x, near_y)) > 2 * _NEAR:
+            end = self._axes.to_values(near_x, near_y)
+            ends = {"end_flops_per_byte": end[INTENSITY], "end_flops_per_s": end[PERFORMANCE]}
+            self._rows.append({"layer": "point leader", **self._axes.to_values(x, y), **ends})
+        return True
 
     def _place_slope(self, row: dict[str, Any], *, is_strict: bool) -> bool:
         """Place the label of a slope; if strictly, on no slope and no mark."""
@@ -261,7 +269,10 @@ def _join_names(names: list[tuple[str, str]]) -> str:
 def draw_ridge(axes: RooflineAxes) -> alt.Chart:
     """Return a diamond on each ridge."""
     ridge = select_layer("ridge")
-    return ridge.mark_point(shape="diamond", filled=True, size=80, color=INK, opacity=1).encode(axes.x, axes.y)
+    point: alt.Chart = ridge.mark_point(shape="diamond", filled=True, size=80, color=INK, opacity=1).encode(
+        axes.x, axes.y
+    )
+    return point
 
 
 def draw_labels(axes: RooflineAxes, ink: str) -> list[alt.Chart]:
@@ -271,6 +282,10 @@ def draw_labels(axes: RooflineAxes, ink: str) -> list[alt.Chart]:
     angle = 360 - math.degrees(axes.slope)
     point = select_layer("point label").encode(axes.x, axes.y, text=LABEL)
     name: dict[str, Any] = {**left, "fontSize": _NAME, "lineBreak": "\n", "lineHeight": LINE_HEIGHT}
+    texts: list[tuple[str, dict[str, Any], dict[str, Any]]] = [
+        ("slope label", HALO, {"angle": angle}), ("slope label", {"color": ink}, {"angle": angle}),
+        ("ridge label", HALO, {}), ("ridge label", {"color": INK}, {}),
+    ]  # fmt: skip
     return [
         select_layer("region label")
         .mark_text(**left, fontStyle="italic", color=GREY, fontSize=_ENDS)
@@ -278,9 +293,11 @@ def draw_labels(axes: RooflineAxes, ink: str) -> list[alt.Chart]:
         *draw_end_labels(axes, ink, faint),
         *(
             select_layer(layer).mark_text(**left, fontSize=_ENDS, **turn, **look).encode(axes.x, axes.y, text=LABEL)
-            for layer, colour, turn in (("slope label", ink, {"angle": angle}), ("ridge label", INK, {}))
-            for look in (HALO, {"color": colour})
+            for layer, look, turn in texts
         ),
+        select_layer("point leader")
+        .mark_rule(color=GREY, strokeWidth=0.7)
+        .encode(axes.x, axes.y, x2=alt.X2("end_flops_per_byte:Q"), y2=alt.Y2("end_flops_per_s:Q")),
         # a halo, so that no ceiling runs through them
         *(point.mark_text(**name, **look) for look in (HALO, {"color": INK})),
     ]

@@ -80,7 +80,7 @@ def _choose_column(points: pl.DataFrame) -> tuple[str | None, str]:
         return "colour", points["colour_title"].drop_nulls()[0]
     known = [column for column in _COLUMNS if column in points.columns and points[column].count()]
     telling = [column for column in known if points[column].n_unique() > 1]
-    column = (telling or known or [None])[0]
+    column = next(iter(telling or known), None)
     return column, _COLUMNS.get(column or "", "points")
 
 

@@ -1,13 +1,14 @@
 """What the points of a roofline show, in one sentence."""
 
+from statistics import median
+
 import polars as pl
 
 from charts.ceilings import name_level
-from charts.label_layout import shorten_text
 
 _PHASES = ("prefill", "decode", "speculative")
 _MOST_NAMES = 3
-_WIDEST_NAME, _SIZE = 170, 12
+_MOST_LETTERS = 60
 
 
 def summarize_grid(points: pl.DataFrame) -> str:
@@ -57,24 +58,36 @@ def summarize_kernels(points: pl.DataFrame) -> str:
         One row per point, with `layer`, `label`, `bound`, `roof_fraction`, and `kernel` and `binding_level` of those
         that were counted at several levels.
     """
-    counts = points["bound"].drop_nulls().value_counts().sort("count", "bound", descending=[True, False])
-    parts = [f"{count:,} {bound}-bound" for bound, count in counts.iter_rows()]
-    shares = points.filter(pl.col("layer") != "computed")["roof_fraction"].drop_nulls()
-    if len(shares):
-        parts.append(f"{shares.median():.0%} of the roof" + (" (median)" if len(shares) > 1 else ""))
+    bounds = points.drop_nulls("bound").group_by("bound").agg("label")
+    bounds = bounds.sort(pl.col("label").list.len(), "bound", descending=[True, False])
+    parts = [
+        f"{len(names):,} {bound}-bound" + (f" ({_join(names)})" if place and _are_few(names) else "")
+        for place, (bound, names) in enumerate(bounds.iter_rows())
+    ]
+    if len(bounds) == 1 and len(bounds["label"][0]) == len(points):
+        parts = [f"{'all ' if len(points) > 1 else ''}{bounds['bound'][0]}-bound"]
+    shares: list[float] = points.filter(pl.col("layer") != "computed")["roof_fraction"].drop_nulls().to_list()
+    if shares:
+        parts.append(f"{median(shares):.0%} of the roof" + (" (median)" if len(shares) > 1 else ""))
     number = f"{len(points):,} point{'s' if len(points) != 1 else ''}"
-    return "; ".join([f"{number}: {', '.join(parts)}" if parts else number, *_summarize_levels(points)])
+    return "; ".join([", ".join([number, *parts]), *_summarize_levels(points)])
 
 
 def _summarize_levels(points: pl.DataFrame) -> list[str]:
     """Say which level binds the kernels that were counted at several, by name if they are few."""
     kernels = points.drop_nulls("kernel").unique("kernel", maintain_order=True).drop_nulls("binding_level")
     levels = kernels.group_by("binding_level", maintain_order=True).agg("label")
-    if len(kernels) > _MOST_NAMES:
+    if not _are_few(kernels["label"].to_list()):
         return [
             f"{name_level(level)} binds {len(names)} of {len(kernels)} kernels" for level, names in levels.iter_rows()
         ]
-    return [
-        f"{name_level(level)} binds {' and '.join(shorten_text(name, _WIDEST_NAME, _SIZE) for name in names)}"
-        for level, names in levels.iter_rows()
-    ]
+    return [f"{name_level(level)} binds {_join(names)}" for level, names in levels.iter_rows()]
+
+
+def _are_few(names: list[str]) -> bool:
+    """Return whether names are so few and short that a title can have them all."""
+    return len(names) <= _MOST_NAMES and sum(map(len, names)) <= _MOST_LETTERS
+
+
+def _join(names: list[str]) -> str:
+    return " and ".join(names)

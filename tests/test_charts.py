@@ -19,9 +19,9 @@ from hypothesis import strategies as st
 
 from charts.axes import INTENSITY, PERFORMANCE
 from charts.gallery import list_charts
+from charts.label_layout import spread
 from charts.paper import SERIES
 from charts.paper_text import KINDS
-from charts.roofline import spread
 from charts.templates import TEMPLATES
 from flows.ingest.catalog import SHIPPED
 from flows.site.render import build_spec, render, use_system_fonts, warm_up

@@ -1,17 +1,20 @@
 -- one row per mark of a roofline: ends of ceilings and roofs, ridges, and points with the roof that each is held against
 with
 kernel as (
-    select *
+    select * exclude (attainable_flops_per_s, roof_fraction)
     from (
+        select *
+        from (
 {points}
+        )
+        union all by name
+        select *
+        from (
+{none}
+        )
     )
     -- verifying candidates has a chart of its own
-    where $convention = 'custom' or phase is distinct from 'speculative'
-    union all by name
-    select *
-    from (
-{none}
-    )
+    where $model_id is null or phase is distinct from 'speculative'
 ),
 
 device as (
@@ -52,8 +55,7 @@ main as (
 
 held as (
     select
-        kernel.* exclude (attainable_flops_per_s, roof_fraction)
-        replace (coalesce(kernel.dtype, main.dtype) as dtype),
+        kernel.* replace (coalesce(kernel.dtype, main.dtype) as dtype),
         roof.basis,
         roof.peak_flops_per_s,
         roof.bandwidth_bytes_per_s,
@@ -69,6 +71,8 @@ held as (
         -- a computed point lies on its roof up to rounding
         roof_fraction > 1 + 1e-9 as is_above_roof,
         case
+            when roof.peak_flops_per_s is null and kernel.performance_flops_per_s is null
+                then 'no roof'
             when kernel.intensity_flops_per_byte is null or kernel.performance_flops_per_s is null
                 then 'null'
             when kernel.intensity_flops_per_byte > 0 and kernel.performance_flops_per_s > 0 then null
@@ -93,16 +97,39 @@ point as (
     select
         held.*
         replace (
-            coalesce(
-                held.bound,
-                mart.roof_bound(
-                    held.intensity_flops_per_byte, held.ridge_flops_per_byte, held.level
-                )
-            ) as bound,
-            if(held.is_above_roof, coalesce(held.likely_cause, 'not known'), null) as likely_cause,
+            case
+                when held.bound is not null then held.bound
+                when held.ridge_flops_per_byte is not null then
+                    mart.roof_bound(
+                        held.intensity_flops_per_byte, held.ridge_flops_per_byte, held.level
+                    )
+            end as bound,
+            case
+                when held.is_above_roof is distinct from true then null
+                when held.likely_cause is not null then held.likely_cause
+                when held.intensity_flops_per_byte >= held.ridge_flops_per_byte
+                    then coalesce(
+                        (
+                            select
+                                mart.faster_ceiling(
+                                    'another dtype', min_by(name, value_per_s), min(value_per_s)
+                                ),
+                            from core.ceiling as faster
+                            where
+                                faster.hardware_id = held.hardware_id
+                                and faster.kind = 'compute'
+                                and faster.basis = 'datasheet'
+                                and faster.value_per_s >= held.performance_flops_per_s
+                        ),
+                        'not known'
+                    )
+                when held.level = 'dram' then 'part of its bytes came from a cache'
+                else 'not known'
+            end as likely_cause,
+            nullif(held.pipe, '') as pipe,
             if(held.not_drawn is null, held.layer, 'not drawn') as layer
         ),
-        if($convention = 'custom', ops, op_group) as label,
+        coalesce(held.name, held.op_group) as label,
         -- one kernel that was counted at several levels has one performance
         if(
             count(distinct held.level) over same > 1,

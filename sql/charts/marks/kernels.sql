@@ -7,6 +7,7 @@ select
     measured.pipe,
     measured.accumulator,
     measured.op as ops,
+    measured.op as name,
     measured.op_group,
     measured.phase,
     measured.batch_size,

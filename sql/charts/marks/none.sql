@@ -8,6 +8,7 @@ select
     null::varchar as accumulator,
     null::varchar as ops,
     null::varchar as op_group,
+    null::varchar as name,
     null::varchar as phase,
     null::bigint as batch_size,
     null::bigint as sequence_length,
