@@ -20,7 +20,7 @@ DEVICES: dict[str, dict[str, Any]] = {
 # and RTX Blackwell (v1.1); datasheets of the V100, A30, H100 and B200; AMD's product pages, CDNA whitepapers and
 # GPUOpen; Intel's Gaudi 3 whitepaper; Neuron's and Google Cloud's documentation.
 PEAKS: dict[tuple[str, str, str, str], float] = {
-    ("v100-sxm", "fp16", "tensor", "fp32"): 125,
+    ("v100-sxm", "fp16", "tensor", ""): 125,
     ("v100-sxm", "fp16", "vector", ""): 31.4,
     ("a100-80gb-sxm", "fp64", "tensor", "fp64"): 19.5,
     ("a100-80gb-sxm", "fp64", "vector", ""): 9.7,
