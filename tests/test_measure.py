@@ -12,8 +12,9 @@ import pytest
 
 from flows.cli.app import run_command
 from flows.ingest.catalog import SHIPPED, list_sources
+from flows.ingest.measured_ceilings import add_measured_ceilings
 from flows.ingest.profiles.vidur import read_vidur
-from flows.ingest.readers.measurement import add_measured_ceilings, read_measurements
+from flows.ingest.readers.measurement import read_measurements
 from flows.ingest.user_catalog import add_files
 from flows.measure import standalone as measure
 from flows.measure.kernel_plan import plan_kernels
