@@ -58,6 +58,12 @@ def describe_setting(shown: pl.DataFrame) -> str:
     return f"Decode in {precision}, {convention} convention, at context {context:,}"
 
 
+def describe_sharing(frame: pl.DataFrame) -> str:
+    """Say how many devices share the model."""
+    devices = frame["tensor_parallel"][0]
+    return "one device" if devices == 1 else f"shared by {devices} devices"
+
+
 def describe_roof(frame: pl.DataFrame, subject: str = "At the roof, a lower bound of time") -> list[str]:
     """Name the roof that times refer to, and its origin, in one line or two."""
     dtype, basis = frame["dtype"][0], ", ".join(frame["basis"].drop_nulls().unique().sort())

@@ -6,7 +6,7 @@ import altair as alt
 import polars as pl
 
 from charts.axes import Layer
-from charts.decode_steps import describe_roof
+from charts.decode_steps import describe_roof, describe_sharing
 from charts.style import BLUE, GREY, INK, LABEL, VERMILION, WIDTH, assemble_chart
 
 _ROW_HEIGHT = 15
@@ -36,7 +36,7 @@ def draw_ranking(frame: pl.DataFrame) -> alt.LayerChart:
     y = alt.Y("hardware:N", sort=devices, scale=alt.Scale(domain=devices), axis=alt.Axis(title=None, ticks=False))
     base = Layer()
     fits, lacks_room = (base.transform_filter(f"datum.status == '{status}'") for status in ("fits", "does not fit"))
-    others = base.transform_filter("datum.status == 'no peak'")
+    others = base.transform_filter("datum.status == 'no peak' || datum.status == 'no link'")
     number: dict[str, Any] = {"align": "left", "dx": 5, "fontSize": 10}
     beside: dict[str, Any] = {"align": "right", "dx": _COLUMN_WIDTH, "fontSize": 10}
     layers: list[Any] = [
@@ -82,9 +82,10 @@ def _compose_subtitle(frame: pl.DataFrame) -> list[str]:
         for status, verdict in (
             ("does not fit", "lack the memory (dashed)"),
             ("no peak", f"have no {row['dtype']} peak"),
+            ("no link", "have no link"),
         )
         if status in counts
     ]
     at = f"Decode in {row['precision_id']}, {row['convention']} convention, batch {row['batch_size']}"
     fit = ", ".join([f"{counts.get('fits', 0)} fit", *left])
-    return [f"{at}, context {row['sequence_length']:,}, one device: {fit}", *describe_roof(frame)]
+    return [f"{at}, context {row['sequence_length']:,}, {describe_sharing(frame)}: {fit}", *describe_roof(frame)]

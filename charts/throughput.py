@@ -7,6 +7,7 @@ from charts.axes import log_axis
 from charts.decode_steps import (
     describe_roof,
     describe_setting,
+    describe_sharing,
     draw_context_label,
     make_context_choice,
     select_context,
@@ -88,7 +89,5 @@ def _compose_title(shown: pl.DataFrame) -> str:
 
 
 def _compose_subtitle(shown: pl.DataFrame) -> list[str]:
-    return [
-        f"{describe_setting(shown)}; one device; numbers: batch; hollow: the first batch that does not fit",
-        *describe_roof(shown),
-    ]
+    setting = f"{describe_setting(shown)}; {describe_sharing(shown)}"
+    return [f"{setting}; numbers: batch; hollow: the first batch that does not fit", *describe_roof(shown)]

@@ -10,7 +10,14 @@ step as (
         and phase = 'decode'
         and batch_size = $batch_size
         and sequence_length = $sequence_length
-        and tensor_parallel = 1
+        and tensor_parallel = $tensor_parallel
+),
+
+peak as (
+    select ceiling.hardware_id, ceiling.basis,
+    from core.ceiling as ceiling
+    inner join core.precision as precision on ceiling.name = precision.compute_dtype
+    where ceiling.kind = 'compute' and ceiling.is_default and precision.precision_id = $precision_id
 ),
 
 device as (
@@ -23,17 +30,22 @@ device as (
         -- rounded, because the order of a sum changes its last bits
         round(step.tokens_per_s, 6) as tokens_per_s,
         round(step.lower_bound_s * 1e3, 9) as token_ms,
-        round(step.tokens_per_s / hardware.tdp_w, 9) as tokens_per_joule,
+        round(step.tokens_per_s / (hardware.tdp_w * $tensor_parallel), 9) as tokens_per_joule,
         step.memory_bytes,
         step.bound,
         case
-            when step.hardware_id is null then 'no peak'
+            when peak.hardware_id is null then 'no peak'
+            when step.hardware_id is null then 'no link'
             when step.fits_in_memory then 'fits'
             else 'does not fit'
         end as status,
+        peak.basis,
     from core.hardware as hardware
     left join step using (hardware_id)
-    where exists (from step)
+    left join peak using (hardware_id)
+    where
+        ($devices is null or list_contains($devices, hardware.hardware_id))
+        and exists (from step)
 )
 
 select
@@ -57,6 +69,7 @@ select
                 device.memory_bytes / 1e9,
                 device.device_memory_bytes / 1e9
             )
+        when 'no link' then 'no link'
         else format('no {} peak', precision.compute_dtype)
     end as label,
     format('{:.2f}', device.tokens_per_joule) as efficiency_label,
@@ -64,16 +77,11 @@ select
     model.short_name as model,
     $precision_id as precision_id,
     $convention as convention,
+    $tensor_parallel as tensor_parallel,
     $batch_size as batch_size,
     $sequence_length as sequence_length,
     precision.compute_dtype as dtype,
-    peak.basis,
 from device
 cross join (select * from core.precision where precision_id = $precision_id) as precision
 cross join (select * from core.model where model_id = $model_id) as model
-left join core.ceiling as peak
-    on device.hardware_id = peak.hardware_id
-    and precision.compute_dtype = peak.name
-    and peak.kind = 'compute'
-    and peak.is_default
 order by place

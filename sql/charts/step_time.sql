@@ -11,7 +11,7 @@ op_group as (
         and phase = 'decode'
         and batch_size in $batch_sizes
         and sequence_length in $sequence_lengths
-        and tensor_parallel = 1
+        and tensor_parallel = $tensor_parallel
 ),
 
 -- the op group that takes the most time in the longest step is at the bottom
@@ -52,7 +52,7 @@ held as (
         and phase = 'decode'
         and batch_size in $batch_sizes
         and sequence_length in $sequence_lengths
-        and tensor_parallel = 1
+        and tensor_parallel = $tensor_parallel
 )
 
 select
@@ -82,10 +82,11 @@ select
     not held.fits_in_memory
     and stacked.batch_size = min(stacked.batch_size) filter (not held.fits_in_memory) over context
         as is_first_without_room,
-    hardware.short_name as hardware,
+    if($tensor_parallel > 1, format('{} × ', $tensor_parallel), '') || hardware.short_name as hardware,
     model.short_name as model,
     $precision_id as precision_id,
     $convention as convention,
+    $tensor_parallel as tensor_parallel,
     peak.name as dtype,
     peak.basis,
     peak.origin,

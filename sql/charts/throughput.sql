@@ -3,7 +3,7 @@ with
 step as (
     select
         step.hardware_id,
-        hardware.short_name as hardware,
+        if($tensor_parallel > 1, format('{} × ', $tensor_parallel), '') || hardware.short_name as hardware,
         step.phase,
         step.sequence_length,
         step.batch_size,
@@ -24,9 +24,8 @@ step as (
         and step.phase = 'decode'
         and step.batch_size in $batch_sizes
         and step.sequence_length in $sequence_lengths
-        and step.tensor_parallel = 1
-        -- the chosen devices, and all of the user's
-        and (step.hardware_id in $devices or hardware.source_id not like 'shipped/%')
+        and step.tensor_parallel = $tensor_parallel
+        and step.hardware_id in $devices
     qualify
         step.fits_in_memory
         or step.batch_size = min(step.batch_size) filter (not step.fits_in_memory) over (
@@ -46,6 +45,7 @@ select
     model.short_name as model,
     $precision_id as precision_id,
     $convention as convention,
+    $tensor_parallel as tensor_parallel,
     peak.name as dtype,
     peak.basis,
 from step
