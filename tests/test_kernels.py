@@ -14,6 +14,7 @@ from flows.ingest.kinds import read_kind
 from flows.ingest.measured_ceilings import add_measured_ceilings, find_measured_ceilings
 from flows.ingest.readers.calibration import read_calibrations
 from flows.ingest.readers.measurement import NUMPY_METHOD, TORCH_METHOD, read_measurements
+from flows.ingest.source_file import SourceFile
 from flows.ingest.user_catalog import add_files
 from flows.measure import standalone
 from tests.support.commands import ingest
@@ -145,6 +146,7 @@ def test_ops_stand_on_the_roof_of_their_precision_and_level(kernels: duckdb.Duck
         ("fp64_kernels", "triad", "fp64", "dram", 1, 1, 1.58),
         ("shared", "all-gather", "bf16", "interconnect", 8, 32, 3.333),
         ("shared", "spmv", "fp64", "dram", 1, 1, 6.376),
+        ("shared", "spmv", "fp64", "l2", 1, 1, 3.602),
         ("train_ops", "adam", "fp32", "dram", 1, 1, 110.27),
         ("train_ops", "fsdp all-gather", "bf16", "dram", 1, 1, 7.876),
         ("train_ops", "qkv fwd", "bf16", "dram", 1, 1, 5.286),
@@ -155,8 +157,14 @@ def test_ops_stand_on_the_roof_of_their_precision_and_level(kernels: duckdb.Duck
         " where hardware_id = 'our-node' and model_id = 'shared' order by all",
     )
     assert levels == [("dram", 49.2), ("l2", 323.1)]
-    pipes = fetch_rows(kernels, "select pipe, count(*) from core.op_shape where model_id = 'shared' group by all order by 1")
+    sql = "select pipe, count(*) from core.op_shape where model_id = 'shared' group by all order by all"
+    pipes = fetch_rows(kernels, sql)
     assert pipes == [("", 2), ("vector", 2)]
+
+
+def read_rows(source: SourceFile) -> pl.DataFrame:
+    """Return the rows of core.measurement that a file makes."""
+    return read_measurements([source])["measurement"].collect()
 
 
 @pytest.mark.parametrize(
@@ -172,7 +180,7 @@ def test_ops_stand_on_the_roof_of_their_precision_and_level(kernels: duckdb.Duck
 def test_what_a_measurement_may_state(tmp_path: Path, old: str, new: str, names: list[str]) -> None:
     text = HPCM.replace(old, new, 1).replace("likwid-perfctr", "likwid-perfctr,x" if "\n" in old else "likwid-perfctr")
     source = make_source(write_file(tmp_path, "mine.csv", text), "measurement")
-    assert_refused(lambda: read_measurements([source])["measurement"].collect(), names=["mine.csv", *names])
+    assert_refused(lambda: read_rows(source), names=["mine.csv", *names])
 
 
 @pytest.mark.parametrize(
@@ -207,8 +215,8 @@ def test_a_file_that_names_another_device_is_refused(tmp_path: Path) -> None:
 def write_gemm(folder: Path, **values: object) -> Path:
     """Write a measurement of a GEMM of 110 TFLOP/s on the A40, whose datasheet states 149.7."""
     row = {
-        "hardware_id": "a40", "op": "my gemm", "op_group": "custom", "kind": "linear", "dtype": "fp16", "flops": "1.1e12",
-        "bytes": "1e9", "latency_s": "0.01", "method": "by hand", "pipe": "", "accumulator": "",
+        "hardware_id": "a40", "op": "my gemm", "op_group": "custom", "kind": "linear", "dtype": "fp16",
+        "flops": "1.1e12", "bytes": "1e9", "latency_s": "0.01", "method": "by hand", "pipe": "", "accumulator": "",
     }  # fmt: skip
     row |= {name: str(value) for name, value in values.items()}
     return write_file(folder, "mine.csv", f"{HEADER}{','.join(row.values())}\n")
@@ -235,7 +243,7 @@ def test_kernels_become_ceilings_only_if_they_are_asked_to(tmp_path: Path, capsy
 
 def test_a_profile_by_vidur_makes_no_ceiling(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     home = Home(tmp_path / "home")
-    path = write_file(tmp_path, "mlp.csv", MLP.replace(b"0.5", b"0.05"))
+    path = write_file(tmp_path, "mlp.csv", MLP)
     assert ingest(home, "vidur", str(path), "--hardware-id", "a40") == 0
     assert find_ceilings(home) == []
     assert "ceiling" not in capsys.readouterr().out
@@ -329,19 +337,19 @@ def test_the_measured_ceilings_that_ship_are_the_same_as_ever() -> None:
 
 
 def test_what_files_of_earlier_versions_leave_out_is_what_measure_states(tmp_path: Path) -> None:
-    assert (TORCH_METHOD, NUMPY_METHOD) == (standalone.TorchCuda.method, standalone.Numpy.method)
+    assert (standalone.TorchCuda.method, standalone.Numpy.method) == (TORCH_METHOD, NUMPY_METHOD)
     backend, out = standalone.Numpy(), tmp_path / "mine.csv"
     plan = [row for row in standalone.plan_ceilings(backend) if row["m"] in {"4194304", "512"}]
     standalone.measure(plan, out, backend, "a40", seconds=0.001)
-    stated = read_measurements([make_source(out, "measurement")])["measurement"].collect()
+    stated = read_rows(make_source(out, "measurement"))
     assert stated["is_ceiling"].all()
     pl.read_csv(out).drop("pipe", "accumulator", "is_ceiling").write_csv(out)
-    earlier = read_measurements([make_source(out, "measurement")])["measurement"].collect()
+    earlier = read_rows(make_source(out, "measurement"))
     assert earlier.equals(stated)
     # resumed, such a file keeps its columns
     more = [{**plan[0], "m": "1024", "bytes": "8192"}]
     assert standalone.measure(more, out, backend, "a40", seconds=0.001)["measured"] == 1
-    assert len(read_measurements([make_source(out, "measurement")])["measurement"].collect()) == len(plan) + 1
+    assert len(read_rows(make_source(out, "measurement"))) == len(plan) + 1
 
 
 @pytest.mark.parametrize(
@@ -366,7 +374,7 @@ def test_torch_runs_products_of_short_dtypes_on_tensor_cores(
     text = "hardware_id,op,op_group,kind,dtype,flops,bytes,latency_s,method,software\n"
     text += f'a40,x,x,{kind},{dtype},1,1,1,"{TORCH_METHOD}","torch 2, CUDA {cuda}"\n'
     source = make_source(write_file(tmp_path, "old.csv", text), "measurement")
-    assert read_measurements([source])["measurement"].collect().select("pipe", "accumulator").row(0) == expected
+    assert read_rows(source).select("pipe", "accumulator").row(0) == expected
 
 
 def test_shipped_calibrations_name_their_pipe() -> None:

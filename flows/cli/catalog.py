@@ -31,9 +31,9 @@ def ingest(
         settings (.toml). ops: kernels of any kind (.csv, .json, .parquet) with a name, a group, and either m, k and n
         or flops, bytes and precision_id; also repeat, level, devices and pipe. measurement: kernel times, as
         `rooflines measure` writes them (.csv, .parquet). vidur: profiles by Vidur (mlp.csv, attention.csv).
-        aiconfigurator: tables of GEMMs and attention from aiconfigurator-core (.parquet, or a folder of them). nsight:
-        output of `ncu --csv` with roofline metrics. torch-profiler: a PyTorch profiler trace with shapes (.json,
-        .json.gz).
+        aiconfigurator: tables of GEMMs and attention from aiconfigurator-core (.parquet, or a folder of them).
+        nsight: output of `ncu --csv` with roofline metrics. torch-profiler: a PyTorch profiler trace with shapes
+        (.json, .json.gz).
     paths
         One or more files.
     replace

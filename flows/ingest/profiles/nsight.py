@@ -427,7 +427,7 @@ def _find_main_unit(units: Sequence[_Unit]) -> pl.Expr:
 
 
 def _make_unit(unit: _Unit) -> pl.Expr:
-    return pl.struct(**{name: pl.lit(value) for name, value in unit._asdict().items()})
+    return pl.struct([pl.lit(value).alias(name) for name, value in unit._asdict().items()])
 
 
 def _shorten(name: pl.Expr) -> pl.Expr:
