@@ -4,7 +4,7 @@ import altair as alt
 import polars as pl
 
 from charts.axes import Layer
-from charts.style import BLUE, GREEN, GREY, INK, ORANGE, PURPLE, SKY, VERMILION
+from charts.style import BLUE, GREEN, GREY, INK, ORANGE, PURPLE, SKY, VERMILION, YELLOW
 
 # An op group has the same colour, and as a point the same shape, on every chart.
 _LOOKS = {
@@ -16,9 +16,9 @@ _LOOKS = {
     "router": (INK, "triangle-down"),
     "elementwise": (GREY, "triangle-left"),
     "norm": (SKY, "triangle-right"),
-    "embedding": ("#f0e442", "stroke"),  # yellow, the last of Okabe and Ito's
+    "embedding": (YELLOW, "stroke"),
 }
-_OTHER = ("#999999", "circle")
+_OTHER = ("#888", "circle")
 _LONGEST_LINE = 120  # characters of a subtitle
 
 
