@@ -17,6 +17,8 @@ _DEFAULTS = {
     "reference_label": None,
     "batch_size": None,
     "sequence_length": None,
+    "tensor_parallel": 1,
+    "devices": None,
 }
 _FIELDS_OF_ENTRY = {"name", "template", "on_site", "source"}  # the other fields are parameters of the query
 _NOT_IN_A_NAME = re.compile(r"[^a-z0-9._-]+")
@@ -79,6 +81,7 @@ def list_charts(expansions: Expansions, own: Sequence[Mapping[str, Any]] = ()) -
             values = common.copy()
             for choice in combination:
                 values.update(choice)
+            values["devices"] = _list_devices(values["devices"], expansions)
             is_shown = [values.get(field) in chosen for field, chosen in shown.items()]
             name = row["name"].format_map({field: _slugify(value) for field, value in {**row, **values}.items()})
             is_listed = can_be_listed or any(is_shown)
@@ -113,6 +116,15 @@ def _expand(row: Mapping[str, Any], field: str, expansions: Expansions) -> list[
     given, words = row.get(field, []), expansions.get(field, {})
     values = [given] if isinstance(given, str) else given
     return [choice for value in values for choice in words.get(value, [{field: value}])]
+
+
+def _list_devices(given: Sequence[str] | None, expansions: Expansions) -> list[str] | None:
+    """Return the ids of the devices on one chart, each once."""
+    if given is None:
+        return None
+    return list(
+        dict.fromkeys(choice["hardware_id"] for choice in _expand({"hardware_id": given}, "hardware_id", expansions))
+    )
 
 
 def _read_on_site(row: Mapping[str, Any], expansions: Expansions) -> dict[str, set[Any]]:

@@ -72,8 +72,13 @@ def assemble_chart(
         title=alt.TitleParams(title, subtitle=subtitle, **title_look),
         width=WIDTH,
         height=height,
-        description=f"{kind}. {title}. {'. '.join(subtitle)}.",
+        description=compose_description(kind, title, subtitle),
     )
+
+
+def compose_description(kind: str, title: str, subtitle: Sequence[str]) -> str:
+    """Return what a chart is and says, for readers who do not see it."""
+    return f"{kind}. {title}. {'. '.join(subtitle)}."
 
 
 def style_chart(chart: alt.LayerChart, frame: pl.DataFrame, **properties: Any) -> alt.LayerChart:

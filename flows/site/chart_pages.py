@@ -10,6 +10,7 @@ from typing import Any
 import polars as pl
 from markupsafe import Markup
 
+from charts.choices import read_texts
 from charts.gallery import ChartEntry
 from charts.inks import write_dark_inks
 from charts.summaries import summarize_grid
@@ -78,21 +79,20 @@ def _make_card(folder: Path, chart: ShownChart, rows: SiteRows, spec: Mapping[st
     entry, frame = chart.entry, chart.frame
     with (folder / f"{entry.name}.svg").open(encoding="utf-8") as svg:
         size = _SIZE.search(svg.read(1000))
-    title, subtitle = spec["title"]["text"], spec["title"]["subtitle"]
-    lines = [subtitle] if isinstance(subtitle, str) else subtitle
+    title, lines, description = read_texts(spec)
     finding = summarize_grid(frame.filter("is_shown")) if entry.template == "paper" else lines[0]
     hardware, kind = _list_devices(chart, rows), _KINDS.get(entry.template, entry.template)
     model_id = str(entry.parameters.get("model_id"))
     names = [rows.devices[id_]["name"] for id_ in hardware]
     if model_id in rows.models:
         names.append(rows.models[model_id]["short_name"])
-    text = [entry.name, title, finding, *lines, spec["description"], kind, *names, *hardware]
+    text = [entry.name, title, finding, *lines, description, kind, *names, *hardware]
     return {
         "name": entry.name,
         "title": title,
         "subtitle": lines,
         "finding": finding,
-        "description": spec["description"],
+        "description": description,
         "kind": kind,
         "hardware": hardware,
         "model_id": model_id if model_id in rows.models else None,

@@ -18,10 +18,8 @@ select
     vertex.peak_flops_per_s,
     vertex.bandwidth_bytes_per_s,
 from mart.roof_vertex as vertex
-inner join core.hardware as hardware using (hardware_id)
 where
     vertex.dtype = $dtype
     and vertex.is_default
-    -- the chosen devices, and all of the user's
-    and (vertex.hardware_id in $devices or hardware.source_id not like 'shipped/%')
+    and vertex.hardware_id in $devices
 order by vertex.peak_flops_per_s, vertex.bandwidth_bytes_per_s, vertex.short_name, vertex

@@ -31,7 +31,7 @@ point as (
         and phase = 'decode'
         and batch_size in $batch_sizes
         and sequence_length in $sequence_lengths
-        and tensor_parallel = 1
+        and tensor_parallel = $tensor_parallel
         -- other kinds stay near 1 FLOP/byte at any batch
         and kind in ('linear', 'attention')
 ),
@@ -44,7 +44,7 @@ crossover as (
         and model_id = $model_id
         and precision_id = $precision_id
         and convention = $convention
-        and tensor_parallel = 1
+        and tensor_parallel = $tensor_parallel
         and op in (select op from point)
 ),
 
@@ -98,10 +98,11 @@ mark as (
 
 select
     mark.*,
-    hardware.short_name as hardware,
+    if($tensor_parallel > 1, format('{} × ', $tensor_parallel), '') || hardware.short_name as hardware,
     model.short_name as model,
     $precision_id as precision_id,
     $convention as convention,
+    $tensor_parallel as tensor_parallel,
     roof.dtype,
     roof.basis,
     roof.peak_origin as origin,

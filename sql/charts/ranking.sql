@@ -10,29 +10,49 @@ step as (
         and phase = 'decode'
         and batch_size = $batch_size
         and sequence_length = $sequence_length
-        and tensor_parallel = 1
+        and tensor_parallel = $tensor_parallel
+),
+
+precision as (
+    select * from core.precision where precision_id = $precision_id
+),
+
+-- all devices, unless some are named
+asked as (
+    select distinct unnest(coalesce($devices, (select list(hardware_id) from core.hardware))) as hardware_id
 ),
 
 device as (
     select
-        hardware.hardware_id,
-        hardware.short_name,
+        asked.hardware_id,
+        coalesce(hardware.short_name, asked.hardware_id) as short_name,
         hardware.vendor,
         hardware.memory_bytes as device_memory_bytes,
         hardware.tdp_w,
         -- rounded, because the order of a sum changes its last bits
         round(step.tokens_per_s, 6) as tokens_per_s,
         round(step.lower_bound_s * 1e3, 9) as token_ms,
-        round(step.tokens_per_s / hardware.tdp_w, 9) as tokens_per_joule,
+        round(step.tokens_per_s / hardware.tdp_w / $tensor_parallel, 9) as tokens_per_joule,
         step.memory_bytes,
         step.bound,
+        roof.dtype,
+        roof.basis,
         case
-            when step.hardware_id is null then 'no peak'
             when step.fits_in_memory then 'fits'
-            else 'does not fit'
+            when step.hardware_id is not null then 'does not fit'
+            when hardware.hardware_id is null then 'not known'
+            when roof.dtype is not null and $tensor_parallel > 1 then 'no link'
+            else 'no peak'
         end as status,
-    from core.hardware as hardware
+    from asked
+    cross join precision
+    left join core.hardware as hardware using (hardware_id)
     left join step using (hardware_id)
+    left join mart.roof as roof
+        on
+            asked.hardware_id = roof.hardware_id
+            and precision.compute_dtype = roof.dtype
+            and roof.is_default
     where exists (from step)
 )
 
@@ -44,10 +64,11 @@ select
             device.hardware_id
     ) as place,
     device.hardware_id,
-    device.short_name
+    if($tensor_parallel > 1, format('{} × ', $tensor_parallel), '')
+    || device.short_name
     || if(count(*) over (partition by device.short_name) > 1, ' (' || device.hardware_id || ')', '')
         as hardware,
-    device.* exclude (hardware_id, short_name),
+    device.* exclude (hardware_id, short_name, dtype, basis),
     case device.status
         when 'fits' then format('{:,.0f}', device.tokens_per_s)
         when 'does not fit'
@@ -57,6 +78,8 @@ select
                 device.memory_bytes / 1e9,
                 device.device_memory_bytes / 1e9
             )
+        when 'not known' then 'not known here'
+        when 'no link' then 'no link'
         else format('no {} peak', precision.compute_dtype)
     end as label,
     format('{:.2f}', device.tokens_per_joule) as efficiency_label,
@@ -66,14 +89,10 @@ select
     $convention as convention,
     $batch_size as batch_size,
     $sequence_length as sequence_length,
+    $tensor_parallel as tensor_parallel,
     precision.compute_dtype as dtype,
-    peak.basis,
+    device.basis,
 from device
-cross join (select * from core.precision where precision_id = $precision_id) as precision
+cross join precision
 cross join (select * from core.model where model_id = $model_id) as model
-left join core.ceiling as peak
-    on device.hardware_id = peak.hardware_id
-    and precision.compute_dtype = peak.name
-    and peak.kind = 'compute'
-    and peak.is_default
 order by place

@@ -38,8 +38,10 @@ _Name = Annotated[str, StringConstraints(max_length=100, pattern=_NAME_PATTERN)]
 
 # Fields whose lists make one chart per value -> words that stand for several values.
 _LISTS = {"model_id": ("*", "op sets"), "hardware_id": ("*", "own", "measured")}
+_WORDS = {**_LISTS, "devices": _LISTS["hardware_id"]}
 _NO_PART_OF_A_NAME = {"sql", "on_site"}
-_OPTIONAL = {"reference_flops_per_s", "reference_label", "batch_size", "sequence_length"}
+_OPTIONAL = {"reference_flops_per_s", "reference_label", "batch_size", "sequence_length", "tensor_parallel"}
+_OPTIONAL_OF = {"ranking": {"devices"}}  # of every device
 _SHOWN_IDS = 3
 _LONGEST_NAME = 100
 _COLUMNS: dict[str, type[pl.String] | pl.Int32] = {
@@ -66,6 +68,7 @@ class OwnChart(Document):
     sequence_length: Count | None = None
     batch_sizes: Annotated[list[Count], Field(min_length=1)] | None = None
     sequence_lengths: Annotated[list[Count], Field(min_length=1)] | None = None
+    tensor_parallel: Count | None = None
     op_groups: _Words | None = None
     bases: _Words | None = None
     reference_flops_per_s: Annotated[float, Field(gt=0)] | None = None
@@ -136,7 +139,7 @@ def _read_entry(entry: Mapping[str, Any], where: str) -> tuple[str, str, str, st
 def _find_unknown_id(entry: Mapping[str, Any], known: Mapping[str, Sequence[str]], where: str) -> str | None:
     for field, ids in known.items():
         for value in _as_list(entry.get(field)):
-            if value not in ids and value not in _LISTS.get(field, ()):
+            if value not in ids and value not in _WORDS.get(field, ()):
                 few = f"{', '.join(sorted(ids)[:_SHOWN_IDS])} …" if len(ids) > _SHOWN_IDS else ", ".join(ids)
                 return f"{where}.{field} = {format_value(value)}: not in the catalog; expected an id, e.g. {few}"
     return None
@@ -158,7 +161,7 @@ def _refuse_misfit(chart: OwnChart, entry: Mapping[str, Any], where: str) -> Non
         if chart.sql is not None
         else _find_parameters(chart.template, chart.marks or "computed")
     )
-    missing = sorted(asked - _OPTIONAL - entry.keys())
+    missing = sorted(asked - _OPTIONAL - _OPTIONAL_OF.get(chart.template, set()) - entry.keys())
     if missing:
         raise _BadEntryError(f"{where}.{missing[0]}: missing; expected this parameter of {chart.template}")
     foreign = sorted(entry.keys() - asked - {"marks", "on_site"})

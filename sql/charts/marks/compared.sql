@@ -32,7 +32,7 @@ kernel as (
             m = $batch_size * if(phase = 'prefill', $sequence_length, 1),
             batch_size = $batch_size and sequence_length = $sequence_length
         )
-        and tensor_parallel = 1
+        and tensor_parallel = $tensor_parallel
         and level = 'dram'
         and flops > 0
         and op_group <> 'ceiling'

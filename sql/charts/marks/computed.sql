@@ -22,4 +22,4 @@ where
     and convention = $convention
     and ($batch_size is null or batch_size = $batch_size)
     and ($sequence_length is null or sequence_length = $sequence_length)
-    and tensor_parallel = 1
+    and tensor_parallel = $tensor_parallel

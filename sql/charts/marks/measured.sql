@@ -27,4 +27,4 @@ where
     and kind in ('linear', 'qk', 'pv')
     and ($batch_size is null or batch_size = $batch_size)
     and ($sequence_length is null or sequence_length = $sequence_length)
-    and tensor_parallel = 1
+    and tensor_parallel = $tensor_parallel
