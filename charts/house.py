@@ -26,7 +26,7 @@ _MANY = 400  # points: more are drawn smaller, with the columns that show
 _DRAWN = ["layer", "label", "series", INTENSITY, PERFORMANCE, "kernel", "is_above_roof", "likely_cause"]
 _MOST_RIDGES = 3  # with their values
 _WHOLE = 10  # a ridge above this is given as a whole number
-_RING = 320  # area of the ring around a point above its roof, in square pixels
+_RING = 220  # area of the ring around a point above its roof, in square pixels
 _ROOF_TOOLTIP = [
     alt.Tooltip("hardware:N", title="device"),
     alt.Tooltip("dtype:N"),

@@ -28,6 +28,7 @@ _MOST_ENDS = HEIGHT // LINE_HEIGHT  # ... and how many there is room for
 _LEADER = 14  # pixels from the plot to such a label
 _NAME = 11  # size of the label of a point
 _WIDEST_NAME = 170
+_WIDEST_KEY = 350  # of a name in the legend
 _NEAR = 9  # pixels: points that are closer than this share a label
 _MOST_LINES = 5  # of such a label
 _LINE_KEY = ("layer", "hardware", "dtype", "level", "basis", "pipe", "label")
@@ -177,7 +178,8 @@ class RoofLabels:
                 continue
             number = str(len(self.keys) + 1)
             if self._place_name(x, y, number):
-                self.keys.append(f"{number}  {', '.join(dict.fromkeys(name for name, _ in names))}")
+                text = ", ".join(dict.fromkeys(name for name, _ in names))
+                self.keys.append(f"{number}  {shorten_text(text, _WIDEST_KEY, _ENDS)}")
 
     def place_numbers(self, points: pl.DataFrame, number: str) -> None:
         """Write a number beside each point that has room for it; the largest numbers go first."""

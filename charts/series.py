@@ -47,14 +47,11 @@ class Series(NamedTuple):
         _, shapes, sizes = map(list, zip(*self.styles.values(), strict=True))
         values: Any = list(self.styles)
         legend = alt.Legend(title=self.title, orient="bottom", direction="horizontal", columns=4, labelLimit=220)
+        sizing = alt.Scale(type="ordinal", domain=values, range=[size * scale for size in sizes])
         return (
             alt.Color("series:N", scale=self.scale, legend=legend),
             alt.Shape("series:N", scale=alt.Scale(domain=values, range=shapes)),
-            alt.Size(
-                "series:N",
-                scale=alt.Scale(type="ordinal", domain=values, range=[size * scale for size in sizes]),
-                legend=None,
-            ),
+            alt.Size("series:N", scale=sizing, sort="ascending", legend=legend),
         )
 
 
