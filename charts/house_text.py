@@ -18,7 +18,7 @@ def compose_title(frame: pl.DataFrame, points: pl.DataFrame) -> str:
     """Name the device, or several, and say what its points show."""
     devices = frame["hardware"].unique(maintain_order=True).to_list()
     subject = ", ".join(devices) if len(devices) <= _MOST_NAMES else f"{len(devices)} devices"
-    finding = "its roofs" if points.is_empty() else _summarize(points)
+    finding = _describe_ridge(frame) if points.is_empty() else _summarize(points)
     return f"{subject}: {finding}"
 
 
@@ -37,6 +37,11 @@ def compose_subtitle(frame: pl.DataFrame, points: pl.DataFrame, left_out: int) -
     lines = [_describe_points(frame, points), *_describe_marks(points), _describe_roofs(frame, points, left_out)]
     lines += [_count_not_drawn(frame, points), _describe_above(points)]
     return [part for line in lines if line for part in textwrap.wrap(line, _WIDEST_LINE)]
+
+
+def _describe_ridge(frame: pl.DataFrame) -> str:
+    ridge = frame.filter(layer="ridge").row(0, named=True)
+    return f"compute-bound in {ridge['dtype']} from {ridge['ridge_flops_per_byte']:.3g} FLOP/byte"
 
 
 def _summarize(points: pl.DataFrame) -> str:

@@ -207,7 +207,7 @@ class RoofLabels:
         x, y = self._axes.to_pixels(row[INTENSITY], row[PERFORMANCE])
         angle, across, along = self._axes.slope, self._measure_across(x, y), self._measure_along(x, y)
         width = measure_text(row["label"], _ENDS)
-        for step, side in product(range(12, WIDTH, 16), _SIDES):
+        for step, side in product(range(_SIDES[0] * 2, WIDTH, 16), _SIDES):
             if is_strict and self._is_crowded(along + step, width, across, side):
                 continue
             at_x = x + step * math.cos(angle) - side * math.sin(angle)
@@ -294,7 +294,9 @@ def draw_labels(axes: RooflineAxes, ink: str) -> list[alt.Chart]:
         .encode(axes.x, axes.y, text=LABEL),
         *draw_end_labels(axes, ink, faint),
         *(
-            select_layer(layer).mark_text(**left, fontSize=_ENDS, **turn, **look).encode(axes.x, axes.y, text=LABEL)
+            select_layer(layer)
+            .mark_text(**left, fontSize=_ENDS, **turn, **look)
+            .encode(axes.x, axes.y, text=LABEL, fillOpacity=faint if layer == "slope label" else alt.value(1))
             for layer, look, turn in texts
         ),
         select_layer("point leader")
