@@ -3,7 +3,6 @@
 import json
 import re
 from collections.abc import Iterable, Mapping, Sequence
-from functools import cache
 from typing import Annotated, Any, Literal
 
 import polars as pl
@@ -23,9 +22,8 @@ from flows.ingest.document import (
 )
 from flows.ingest.source_file import SourceFile
 from flows.intensity.terms import Dtype
+from warehouse.chart_queries import find_template_parameters, list_templates
 from warehouse.errors import one_line
-from warehouse.sql_files import find_placeholders, load_all_sql, load_sql, sql_folder
-from warehouse.sql_values import find_parameters
 
 _Word = Annotated[str, StringConstraints(min_length=1, max_length=400, pattern=TEXT_PATTERN)]
 _Words = Annotated[list[_Word], Field(min_length=1)]
@@ -147,9 +145,9 @@ def _find_unknown_id(entry: Mapping[str, Any], known: Mapping[str, Sequence[str]
 
 def _refuse_misfit(chart: OwnChart, entry: Mapping[str, Any], where: str) -> None:
     """Raise `_BadEntryError` if an entry does not fit the query of its template."""
-    templates = sorted(path.stem for path in (sql_folder() / "charts").glob("*.sql"))
-    if chart.template not in templates:
-        raise _BadEntryError(f"{where}.template = {format_value(chart.template)}: expected {', '.join(templates)}")
+    if chart.template not in list_templates():
+        expected = ", ".join(list_templates())
+        raise _BadEntryError(f"{where}.template = {format_value(chart.template)}: expected {expected}")
     if chart.sql is not None and chart.template != "house":
         raise _BadEntryError(
             f'{where}.template = {format_value(chart.template)}: expected "house", which draws the rows of `sql`'
@@ -159,7 +157,7 @@ def _refuse_misfit(chart: OwnChart, entry: Mapping[str, Any], where: str) -> Non
     asked = (
         {"precision_id", "sql"}
         if chart.sql is not None
-        else _find_parameters(chart.template, chart.marks or "computed")
+        else find_template_parameters(chart.template, chart.marks or "computed")
     )
     missing = sorted(asked - _OPTIONAL - _OPTIONAL_OF.get(chart.template, set()) - entry.keys())
     if missing:
@@ -186,14 +184,6 @@ def _refuse_bad_name(chart: OwnChart, entry: Mapping[str, Any], where: str) -> N
             raise _BadEntryError(
                 f"{where}.name = {format_value(chart.name)}: expected {{{field}}} in it, which has several values"
             )
-
-
-@cache
-def _find_parameters(template: str, marks: str) -> frozenset[str]:
-    """Return the parameters of the query of a template, and of the marks that it draws."""
-    sql, points = load_sql(f"charts/{template}"), load_all_sql("charts/marks")
-    drawn = {marks if name == "points" else name for name in find_placeholders(sql)} & points.keys()
-    return frozenset(find_parameters(sql).union(*(find_parameters(points[name]) for name in drawn)) - {"marks"})
 
 
 def _entry_label(number: int) -> str:
