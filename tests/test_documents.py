@@ -439,7 +439,7 @@ TABLES: Mapping[str, tuple[str, str, set[str]]] = {
     "devices": (
         "warehouse/README.md",
         "Device",
-        {*device_table._TEXTS, *device_table._NUMBERS, *device_table._BANDWIDTHS},
+        {*device_table._TEXTS, *device_table._NUMBERS, "bandwidth_gb_per_s"},
     ),
     "plan": ("flows/measure/README.md", "On a bare machine", {*standalone.PLANNED, *standalone.KINDS}),
     "vidur": (

@@ -253,7 +253,7 @@ def test_points_above_their_roof_are_kept_and_explained(home: Home, tmp_path: Pa
             " where hardware_id = 'a40' order by op"
         ).fetchall()
     assert rows == [
-        ("fast", True, "another dtype or a sparse peak", True),
+        ("fast", True, "not known", True),
         ("gemm", False, None, False),
         ("large", True, "part of its bytes came from a cache", True),
         ("small", True, "cache-resident: its bytes fit the L2 cache", True),

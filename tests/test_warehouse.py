@@ -281,9 +281,10 @@ def test_a_clock_that_steps_back_does_not_fail_a_run(tmp_path: Path) -> None:
 
 
 def ceiling(build: duckdb.DuckDBPyConnection, kind: str, name: str, basis: str, value: float, is_default: bool) -> None:
-    row = ["a40", kind, name, basis, "x", value, is_default, 1, None, "shipped/hardware/a40"]
+    row = ["a40", kind, name, basis, "x", value, is_default, 1, "shipped/hardware/a40", "", "", ""]
     build.execute("delete from core.ceiling where hardware_id = 'a40' and name = ? and basis = ?", [name, basis])
-    build.execute("insert into core.ceiling values (?, ?, ?, ?, ?, ?, ?, ?, ?, ?)", row)
+    names = "hardware_id, kind, name, basis, origin, value_per_s, is_default, preference, source_id, pipe, accumulator"
+    build.execute(f"insert into core.ceiling ({names}, ceiling_name) values (?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?, ?)", row)
 
 
 def test_a_default_peak_stands_with_the_default_bandwidth(build: duckdb.DuckDBPyConnection) -> None:
@@ -315,17 +316,17 @@ def test_no_point_of_the_view_lies_above_its_roof(
     rows: list[tuple[float, float]], peak: float, bandwidth: float, empty: duckdb.DuckDBPyConnection
 ) -> None:
     empty.begin()
-    empty.execute("insert into core.hardware values ('h', 'h', 'h', 'v', 'a', 1, 1, 's', null, null)")
+    empty.execute("insert into core.hardware values ('h', 'h', 'h', 'v', 'a', 1, 1, 's', null, null, null, null)")
     for kind, name, value in (("compute", "fp16", peak), ("bandwidth", "dram", bandwidth)):
         empty.execute(
             "insert into core.ceiling"
-            f" values ('h', '{kind}', '{name}', 'datasheet', 'o', {value!r}, true, 1, null, 's')"
+            f" values ('h', '{kind}', '{name}', 'datasheet', 'o', {value!r}, true, 1, null, 's', '', '', '', null)"
         )
     empty.execute("insert into core.precision values ('p', 16, 16, 16, 'fp16', 'o', 's')")
     for i, (flops, moved) in enumerate(rows):
         names = "shape_id, model_id, convention, tensor_parallel, op, op_group, kind, matrices, has_bias, level, repeat"
         shape = f"{i}, 'm', 'c', 1, 'op', 'g', 'given', 1, false, 'dram', 1"
-        empty.execute(f"insert into core.op_shape ({names}) values ({shape})")
+        empty.execute(f"insert into core.op_shape ({names}, pipe) values ({shape}, '')")
         empty.execute(
             f"insert into core.op_cost values ({i}, 'p', {flops!r}, 0, {moved!r}, 0, {moved!r}, {flops / moved!r})"
         )

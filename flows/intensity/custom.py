@@ -45,9 +45,10 @@ def custom_shapes(ops: pl.DataFrame, precision_ids: list[str]) -> pl.DataFrame:
             matrices=pl.col("batch").cast(pl.Float64),
             has_bias=pl.lit(value=False),
             level=pl.lit("dram"),
+            pipe=pl.lit(""),
         )
     )
-    sizes = ["op_group", "kind", *"mkn", *_ABSENT, "matrices", "has_bias", "level", "repeat"]
+    sizes = ["op_group", "kind", *"mkn", *_ABSENT, "matrices", "has_bias", "level", "repeat", "pipe"]
     return add_shape_id(shapes.select(*SETTING, "precisions", "op", *sizes))
 
 

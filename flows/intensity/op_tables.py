@@ -29,7 +29,7 @@ def compute_op_tables(
     """
     shapes = op_shapes(model, workload)
     own_shapes = custom_shapes(op, precision["precision_id"].to_list())
-    every_shape = pl.concat([shapes, own_shapes.select(shapes.columns)])
+    every_shape = pl.concat([shapes.with_columns(pipe=pl.lit("")), own_shapes.select(*shapes.columns, "pipe")])
     costs = [op_costs(every_shape, precision, elementwise), custom_costs(op, own_shapes)]
     return {
         "op_shape": every_shape.drop("precisions"),

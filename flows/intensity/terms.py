@@ -11,12 +11,16 @@ PHASES: tuple[Phase, ...] = get_args(Phase)
 
 Convention = Literal["paper", "llm-viewer", "engine"]
 
-Dtype = Literal["fp64", "fp32", "tf32", "fp16", "bf16", "fp8", "fp6", "fp4", "int8", "int4"]
+Dtype = Literal["fp64", "fp32", "tf32", "fp16", "bf16", "fp8", "fp6", "fp4", "int64", "int32", "int8", "int4"]
 DTYPES: tuple[Dtype, ...] = get_args(Dtype)
 BYTES: Mapping[Dtype, float] = {  # of an element in memory
-    "fp64": 8.0, "fp32": 4.0, "tf32": 4.0, "fp16": 2.0, "bf16": 2.0, "fp8": 1.0, "fp6": 0.75, "fp4": 0.5, "int8": 1.0,
-    "int4": 0.5,
+    "fp64": 8.0, "fp32": 4.0, "tf32": 4.0, "fp16": 2.0, "bf16": 2.0, "fp8": 1.0, "fp6": 0.75, "fp4": 0.5,
+    "int64": 8.0, "int32": 4.0, "int8": 1.0, "int4": 0.5,
 }  # fmt: skip
+
+# The units that do the arithmetic: matrix units of any vendor, SIMD or CUDA cores, or one element at a time.
+Pipe = Literal["tensor", "vector", "scalar"]
+PIPES: tuple[Pipe, ...] = get_args(Pipe)
 
 # How many devices can share a model by tensor parallelism.
 Degree = Literal[1, 2, 4, 8]

@@ -107,7 +107,10 @@ create table core.hardware (
     tdp_w double check (isfinite(tdp_w) and tdp_w > 0),
     source_id varchar not null,
     l2_bytes double,
-    multiprocessors bigint
+    multiprocessors bigint,
+    released date,
+    released_origin varchar check (length(trim(released_origin)) > 0),
+    check ((released is null) = (released_origin is null))
 );
 comment on table core.hardware is 'one row per device';
 comment on column core.hardware.hardware_id is 'the device, by the name of its file';
@@ -120,6 +123,8 @@ comment on column core.hardware.tdp_w is 'thermal design power in watts; null if
 comment on column core.hardware.source_id is 'file that describes it';
 comment on column core.hardware.l2_bytes is 'size of the L2 cache; null if not published';
 comment on column core.hardware.multiprocessors is 'units that a kernel''s tiles are distributed to; null if not published';
+comment on column core.hardware.released is 'day of its launch or announcement; null if not known';
+comment on column core.hardware.released_origin is 'document that states the day, and whether it is the launch or the announcement';
 
 create table core.ceiling (
     hardware_id varchar not null,
@@ -132,12 +137,16 @@ create table core.ceiling (
     preference bigint not null check (preference > 0),
     note varchar,
     source_id varchar not null,
-    primary key (hardware_id, kind, name, basis, origin)
+    pipe varchar not null check (pipe in ('', 'tensor', 'vector', 'scalar')),
+    accumulator varchar not null,
+    ceiling_name varchar not null,
+    reduces_in_switch boolean check (name = 'interconnect' or reduces_in_switch is null),
+    primary key (hardware_id, kind, name, basis, origin, pipe, accumulator, ceiling_name)
 );
-comment on table core.ceiling is 'one row per limit of a device, basis and origin: FLOP/s of a dtype (dense), or bytes/s of a memory level or of the interconnect';
+comment on table core.ceiling is 'one row per limit of a device, basis, origin, pipe, accumulator and own name: FLOP/s of a dtype (dense), or bytes/s of a memory level or of the interconnect';
 comment on column core.ceiling.hardware_id is 'the device, by the name of its file';
 comment on column core.ceiling.kind is 'compute (FLOP/s) or bandwidth (bytes/s)';
-comment on column core.ceiling.name is 'dtype of a compute ceiling; level of a bandwidth ceiling: dram, l2 or interconnect (sent by one device, one way)';
+comment on column core.ceiling.name is 'dtype of a compute ceiling; level of a bandwidth ceiling: l1, lds, l2, l3, mcdram, dram or another memory level, or interconnect (sent by one device, one way)';
 comment on column core.ceiling.basis is 'where the value comes from: datasheet (nominal: published, or derived from published values, see origin), as_printed (a published chart) or measured';
 comment on column core.ceiling.origin is 'document that states the value';
 comment on column core.ceiling.value_per_s is 'FLOP/s or bytes/s; 2 FLOP per multiply-add, always dense';
@@ -145,6 +154,10 @@ comment on column core.ceiling.is_default is 'whether points are compared with t
 comment on column core.ceiling.preference is 'rank among the origins of one basis: roofs of that basis use the first';
 comment on column core.ceiling.note is 'remark on the value';
 comment on column core.ceiling.source_id is 'file that states it';
+comment on column core.ceiling.pipe is 'units that do the arithmetic: tensor (matrix units of any vendor), vector or scalar; empty if not stated';
+comment on column core.ceiling.accumulator is 'dtype that products are added up in; empty if not stated';
+comment on column core.ceiling.ceiling_name is 'name that a file gives to one of several ceilings, e.g. AVX2 or no FMA; empty if none';
+comment on column core.ceiling.reduces_in_switch is 'whether the switch of an interconnect adds, as NVLink SHARP does; null for other levels and if not stated';
 
 create table core.model (
     model_id varchar primary key,
@@ -347,8 +360,9 @@ create table core.op_shape (
     matrices double not null check (isfinite(matrices) and matrices > 0),
     experts bigint check (experts > 0),
     has_bias boolean not null,
-    level varchar not null check (level in ('dram', 'interconnect')),
-    repeat bigint not null check (repeat > 0)
+    level varchar not null,
+    repeat bigint not null check (repeat > 0),
+    pipe varchar not null check (pipe in ('', 'tensor', 'vector', 'scalar'))
 );
 comment on table core.op_shape is 'one row per op of a model at a setting, or custom op: its dimensions';
 comment on column core.op_shape.shape_id is 'stable hash of model, convention, phase, setting and op';
@@ -375,8 +389,9 @@ comment on column core.op_shape.cached_tokens is 'tokens per sequence whose keys
 comment on column core.op_shape.matrices is 'weight matrices that a GEMM reads: 1; for MoE, the expected number of distinct experts under uniform routing; for a GEMM per head, the heads';
 comment on column core.op_shape.experts is 'routed experts that the matrices are chosen from; null for other ops';
 comment on column core.op_shape.has_bias is 'whether a bias is added to the GEMM';
-comment on column core.op_shape.level is 'what the bytes move through: dram, or interconnect';
+comment on column core.op_shape.level is 'what the bytes move through: dram, another memory level, or interconnect';
 comment on column core.op_shape.repeat is 'how often the op runs in one step of the model';
+comment on column core.op_shape.pipe is 'units that do the arithmetic: tensor (matrix units of any vendor), vector or scalar; empty if not stated';
 
 create table core.op_cost (
     shape_id bigint not null,
@@ -431,7 +446,10 @@ create table core.measurement (
     software varchar,
     measured_at timestamptz,
     source_id varchar not null,
-    level varchar not null default 'dram'
+    level varchar not null default 'dram',
+    pipe varchar not null check (pipe in ('', 'tensor', 'vector', 'scalar')),
+    accumulator varchar not null,
+    is_ceiling boolean not null
 );
 comment on table core.measurement is 'one row per measured kernel: its shape and its time';
 comment on column core.measurement.measurement_id is 'the measurement, by its file and row';
@@ -464,7 +482,10 @@ comment on column core.measurement.method is 'clock and conditions: cuda-event, 
 comment on column core.measurement.software is 'driver and library versions';
 comment on column core.measurement.measured_at is 'when it was measured';
 comment on column core.measurement.source_id is 'file that states it';
-comment on column core.measurement.level is 'memory level whose bytes were counted: dram, l2 or l1';
+comment on column core.measurement.level is 'what the bytes move through: dram, another memory level, or interconnect';
+comment on column core.measurement.pipe is 'units that do the arithmetic: tensor (matrix units of any vendor), vector or scalar; empty if not stated';
+comment on column core.measurement.accumulator is 'dtype that products were added up in; empty if not stated';
+comment on column core.measurement.is_ceiling is 'whether it was measured to find a ceiling: the fastest of these are the measured ceilings of the device';
 
 create table core.calibration (
     hardware_id varchar not null,
@@ -489,6 +510,7 @@ create table core.calibration (
     transferred_from varchar,
     origin varchar not null check (length(trim(origin)) > 0),
     source_id varchar not null,
+    pipe varchar not null check (pipe in ('', 'tensor', 'vector', 'scalar')),
     primary key (hardware_id, op_kind, dtype)
 );
 comment on table core.calibration is 'one row per device, kind of op and dtype: a roof fitted to measurements';
@@ -510,6 +532,7 @@ comment on column core.calibration.holdout_mape is 'mean absolute error on measu
 comment on column core.calibration.transferred_from is 'the device that was measured, if it is another one';
 comment on column core.calibration.origin is 'measurements that it was fitted to';
 comment on column core.calibration.source_id is 'file that states it';
+comment on column core.calibration.pipe is 'units that do the arithmetic: tensor (matrix units of any vendor), vector or scalar; empty if not stated';
 
 create table core.own_chart (
     source_id varchar not null,

@@ -6,6 +6,6 @@ select
     string_agg(format('{:g}: {}', value_per_s, origin), '; ' order by value_per_s desc) as origins,
 from core.ceiling
 where basis <> 'measured'
-group by hardware_id, name
+group by hardware_id, name, pipe, ceiling_name
 having percent_apart > 5
-order by percent_apart desc, hardware_id, name
+order by percent_apart desc, hardware_id, name, pipe, ceiling_name

@@ -1,14 +1,14 @@
 """Lists of calibrations (TOML) into the rows of core.calibration, and their transfer to related devices."""
 
 from collections.abc import Sequence
-from typing import Annotated
+from typing import Annotated, Literal
 
 import polars as pl
 from pydantic import Field
 
 from flows.ingest.document import Count, Document, Id, Text, list_origins, read_document, refuse_duplicates
 from flows.ingest.source_file import SourceFile
-from flows.intensity.terms import Dtype
+from flows.intensity.terms import Dtype, Pipe
 from warehouse.errors import collect_refusals
 
 Positive = Annotated[float, Field(gt=0, le=1e3)]
@@ -34,6 +34,7 @@ class Calibration(Document):
     fit_mape: Exponent
     holdout_mape: Exponent | None = None
     origin: Text
+    pipe: Literal["", Pipe] = ""
 
 
 class CalibrationFile(Document):
@@ -45,7 +46,7 @@ class CalibrationFile(Document):
 _KEY = ["hardware_id", "op_kind", "dtype"]
 _SCHEMA = {
     **dict.fromkeys(Calibration.model_fields, pl.Float64),
-    **dict.fromkeys((*_KEY, "origin", "source_id"), pl.String),
+    **dict.fromkeys((*_KEY, "origin", "pipe", "source_id"), pl.String),
     "n_points": pl.Int64,
 }
 

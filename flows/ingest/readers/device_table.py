@@ -4,20 +4,20 @@ import io
 import re
 from collections.abc import Mapping
 from pathlib import Path
-from typing import Any, get_args
+from typing import Any
 
 import polars as pl
 
 from flows.ingest.document import format_value, validate
 from flows.ingest.limits import MAX_DEVICES, UNREADABLE
-from flows.ingest.readers.hardware import Device, Level
+from flows.ingest.readers.hardware import Device
 from flows.ingest.source_file import SourceFile
 from flows.ingest.toml_writer import format_toml
-from flows.intensity.terms import DTYPES
+from flows.intensity.terms import DTYPES, PIPES
 from warehouse.errors import InputError, collect_refusals, one_line
 
-_PEAK = re.compile(rf"((?:{'|'.join(DTYPES)})(?:_(?:{'|'.join(DTYPES)}))*)_(?:tflops|tops)")
-_BANDWIDTHS = {f"{level}_gb_per_s": level for level in get_args(Level)} | {"bandwidth_gb_per_s": "dram"}
+_PEAK = re.compile(rf"((?:{'|'.join(DTYPES)})(?:_(?:{'|'.join(DTYPES)}))*)(?:_({'|'.join(PIPES)}))?_(?:tflops|tops)")
+_BANDWIDTH = re.compile(r"([a-z0-9][a-z0-9._-]*)_gb_per_s")
 _TEXTS = ("hardware_id", "name", "short_name", "vendor", "architecture", "origin", "license", "basis", "note")
 _NUMBERS = ("memory_gb", "l2_mib", "tdp_w")
 _MAX_BAD_LINES = 20  # that are reported
@@ -27,9 +27,9 @@ def read_device_table(source: SourceFile) -> list[tuple[str, str]]:
     """Return id and TOML of each device of a table.
 
     A row has `hardware_id`, `origin`, `memory_gb`, `bandwidth_gb_per_s` and at least one peak, in a column such as
-    `fp16_tflops`, `int8_tops`, or `fp16_bf16_tflops` for two dtypes at once. It may have `name`, `short_name`,
-    `vendor`, `architecture`, `tdp_w`, `l2_mib`, `l2_gb_per_s`, `interconnect_gb_per_s`, `basis`, `license` and
-    `note`. An empty cell is a missing value.
+    `fp16_tflops`, `int8_tops`, `fp64_vector_tflops`, or `fp16_bf16_tflops` for two dtypes at once. It may have
+    `name`, `short_name`, `vendor`, `architecture`, `tdp_w`, `l2_mib`, `basis`, `license`, `note`, and the bandwidth
+    of any other level, e.g. `l2_gb_per_s` or `interconnect_gb_per_s`. An empty cell is a missing value.
 
     Raises
     ------
@@ -43,10 +43,11 @@ def read_device_table(source: SourceFile) -> list[tuple[str, str]]:
     if len(frame) > MAX_DEVICES:
         raise InputError(f"{source.path}: {len(frame)} rows; expected at most {MAX_DEVICES}")
     for name in frame.columns:
-        if name not in {*_TEXTS, *_NUMBERS, *_BANDWIDTHS} and not _PEAK.fullmatch(name):
-            known = ", ".join((*_TEXTS, *_NUMBERS, *_BANDWIDTHS))
+        if name not in {*_TEXTS, *_NUMBERS} and not _PEAK.fullmatch(name) and not _BANDWIDTH.fullmatch(name):
+            known = ", ".join((*_TEXTS, *_NUMBERS, "bandwidth_gb_per_s"))
             raise InputError(
-                f"{source.path}: column {format_value(name)}: expected one of {known}, or a peak, e.g. fp16_tflops"
+                f"{source.path}: column {format_value(name)}: expected one of {known}, a peak, e.g. fp16_tflops or"
+                " fp64_vector_tflops, or the bandwidth of a level, e.g. l2_gb_per_s"
             )
     devices: list[tuple[str, str]] = []
     with collect_refusals() as each:
@@ -82,20 +83,24 @@ def _collect_fields(cells: Mapping[str, str]) -> dict[str, Any]:
     note = {"note": cells["note"]} if "note" in cells else {}
     device_id = cells.get("hardware_id", "")
     names = {"name": device_id, "short_name": device_id, "vendor": "not stated", "architecture": "not stated"}
-    peaks = {name: match[1].split("_") for name in cells if (match := _PEAK.fullmatch(name))}
+    peaks = {name: match for name in cells if (match := _PEAK.fullmatch(name))}
+    bandwidths = {name: match[1] for name in cells if (match := _BANDWIDTH.fullmatch(name))}
     return {
         **names,
         **{name: value for name, value in cells.items() if name in _TEXTS and name not in {"basis", "note"}},
         **{name: _parse_number(name, cells[name]) for name in _NUMBERS if name in cells},
         "compute": [
-            {"dtype": dtype, "tflops": _parse_number(name, cells[name]), **stated, **note}
-            for name, dtypes in peaks.items()
-            for dtype in dtypes
+            {"dtype": dtype, "tflops": _parse_number(name, cells[name]), "pipe": match[2], **stated, **note}
+            for name, match in peaks.items()
+            for dtype in match[1].split("_")
         ],
         "bandwidth": [
-            {"level": level, "gb_per_s": _parse_number(name, cells[name]), **stated}
-            for name, level in _BANDWIDTHS.items()
-            if name in cells
+            {
+                "level": "dram" if level == "bandwidth" else level,
+                "gb_per_s": _parse_number(name, cells[name]),
+                **stated,
+            }
+            for name, level in bandwidths.items()
         ],
     }
 

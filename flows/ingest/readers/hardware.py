@@ -2,6 +2,7 @@
 
 from collections import Counter
 from collections.abc import Sequence
+from datetime import date
 from typing import Annotated, Any, Literal
 
 import polars as pl
@@ -9,41 +10,64 @@ from pydantic import Field
 
 from flows.ingest.document import ORIGIN_SCHEMA, Document, Id, Text, format_value, read_documents, refuse_duplicates
 from flows.ingest.source_file import SourceFile
-from flows.intensity.terms import Dtype
+from flows.intensity.terms import Dtype, Pipe
 from warehouse.errors import InputError, collect_refusals
 
-Level = Literal["dram", "l2", "interconnect"]
 Basis = Literal["datasheet", "as_printed", "measured"]
 
 # FLOP/byte. A ridge outside this range means that one of its ceilings is in the wrong unit.
 _RIDGE_RANGE = (0.05, 4000)
 
-_NULLABLE = {"tdp_w": pl.Float64, "l2_bytes": pl.Float64, "multiprocessors": pl.Int64}
+# A dense peak or one direction of a link, times this: what datasheets print with sparsity, or for both directions.
+_DOUBLED = (1.98, 2.02)
+_SAME = (0.98, 1.02)
+
+_NULLABLE = {
+    "tdp_w": pl.Float64, "l2_bytes": pl.Float64, "multiprocessors": pl.Int64, "released": pl.Date,
+    "released_origin": pl.String,
+}  # fmt: skip
+
+_COLUMNS = {"hardware_id", "name", "short_name", "vendor", "architecture", "tdp_w", "released", "released_origin"}
 
 # If no ceiling is marked as the default, it is the first one of the first basis.
 _BASES = ("datasheet", "measured", "as_printed")
 
 
-class Compute(Document):
-    """A compute ceiling: the dense peak of one dtype."""
+class Ceiling(Document):
+    """What compute and bandwidth ceilings share."""
+
+    basis: Basis
+    origin: Text
+    note: Text | None = None
+    ceiling_name: Text | None = None
+    default: bool = False
+
+    @property
+    def key(self) -> tuple[str, ...]:
+        """What tells it from other ceilings of its dtype or level and basis."""
+        return self.origin, self.ceiling_name or ""
+
+
+class Compute(Ceiling):
+    """A compute ceiling: the dense peak of one dtype, on one kind of unit and with one accumulator."""
 
     dtype: Dtype
     tflops: Annotated[float, Field(gt=0, le=50_000)]
-    basis: Basis
-    origin: Text
-    note: Text | None = None
-    default: bool = False
+    pipe: Pipe | None = None
+    accumulator: Dtype | None = None
+
+    @property
+    def key(self) -> tuple[str, ...]:
+        """What tells it from other ceilings of its dtype and basis."""
+        return *super().key, self.pipe or "", self.accumulator or ""
 
 
-class Bandwidth(Document):
+class Bandwidth(Ceiling):
     """A bandwidth ceiling (GB = 1e9 bytes) of a memory level, or of the interconnect in one direction."""
 
-    level: Level
+    level: Id
     gb_per_s: Annotated[float, Field(ge=0.1, le=100_000)]
-    basis: Basis
-    origin: Text
-    note: Text | None = None
-    default: bool = False
+    reduces_in_switch: bool | None = None
 
 
 class Device(Document):
@@ -59,6 +83,8 @@ class Device(Document):
     multiprocessors: Annotated[int, Field(gt=0, le=100_000)] | None = None
     relatives: list[Id] = Field(default_factory=list)  # lend their calibrations, nearest first
     tdp_w: Annotated[float, Field(ge=0.5, le=50_000)] | None = None
+    released: date | None = None
+    released_origin: Text | None = None
     origin: Text
     license: Text | None = None
     compute: Annotated[list[Compute], Field(min_length=1)]
@@ -82,9 +108,10 @@ def read_hardware(sources: Sequence[SourceFile]) -> dict[str, pl.DataFrame]:
         with each():
             refuse_duplicates(((device.hardware_id, source) for device, source in devices), "hardware_id")
         _refuse_shared_names(devices)
+        _question_doubled_figures(devices)
     hardware = [
         {
-            **device.model_dump(include={"hardware_id", "name", "short_name", "vendor", "architecture", "tdp_w"}),
+            **device.model_dump(include=_COLUMNS),
             "memory_bytes": device.memory_gb * 1e9,
             "l2_bytes": device.l2_mib and device.l2_mib * 2**20,
             "multiprocessors": device.multiprocessors,
@@ -106,7 +133,7 @@ def read_hardware(sources: Sequence[SourceFile]) -> dict[str, pl.DataFrame]:
         "relative": pl.DataFrame(
             relatives, schema={"hardware_id": pl.String, "relative": pl.String, "place": pl.Int64}
         ),
-        "ceiling": pl.DataFrame(ceilings, schema_overrides={"note": pl.String}),
+        "ceiling": pl.DataFrame(ceilings, schema_overrides={"note": pl.String, "reduces_in_switch": pl.Boolean}),
         "origin": pl.DataFrame(origins, schema=ORIGIN_SCHEMA),
     }
 
@@ -124,15 +151,23 @@ def _refuse_shared_names(devices: Sequence[tuple[Device, SourceFile]]) -> None:
 
 
 def _make_ceilings(device: Device, source: SourceFile) -> list[dict[str, Any]]:
+    if (device.released is None) != (device.released_origin is None):
+        raise InputError(f"{source.path}: released: expected released and released_origin together")
     entries: list[tuple[str, str, float, Compute | Bandwidth]] = [
         *(("compute", c.dtype, c.tflops * 1e12, c) for c in device.compute),
         *(("bandwidth", b.level, b.gb_per_s * 1e9, b) for b in device.bandwidth),
     ]
-    keys = Counter((kind, name, entry.basis, entry.origin) for kind, name, _, entry in entries)
-    (kind, name, basis, origin), times = keys.most_common(1)[0]
+    keys = Counter((kind, name, entry.basis, *entry.key) for kind, name, _, entry in entries)
+    (kind, name, basis, origin, *_), times = keys.most_common(1)[0]
     if times > 1:
         what = f"{kind}: {name} with basis {basis} and origin {format_value(origin)} occurs {times} times"
-        raise InputError(f"{source.path}: {what}; expected once per origin")
+        apart = "pipe, accumulator or ceiling_name" if kind == "compute" else "ceiling_name"
+        raise InputError(f"{source.path}: {what}; expected once per origin, {apart}")
+    for link in device.bandwidth:
+        if link.reduces_in_switch is not None and link.level != "interconnect":
+            raise InputError(
+                f"{source.path}: bandwidth {link.level}: reduces_in_switch: expected at level interconnect"
+            )
     if not any(name == "dram" for _, name, _, _ in entries):
         raise InputError(f"{source.path}: bandwidth: no level dram; expected one")
     rows: list[dict[str, Any]] = [
@@ -146,6 +181,10 @@ def _make_ceilings(device: Device, source: SourceFile) -> list[dict[str, Any]]:
             "origin": entry.origin,
             "note": entry.note,
             "source_id": source.source_id,
+            "pipe": (isinstance(entry, Compute) and entry.pipe) or "",
+            "accumulator": (isinstance(entry, Compute) and entry.accumulator) or "",
+            "ceiling_name": entry.ceiling_name or "",
+            "reduces_in_switch": entry.reduces_in_switch if isinstance(entry, Bandwidth) else None,
         }
         for kind, name, value, entry in entries
     ]
@@ -175,3 +214,61 @@ def _refuse_absurd_ridge(entries: Sequence[tuple[str, str, float, Compute | Band
                     f"{bandwidth / 1e9:g} gb_per_s: a ridge of {peak / bandwidth:.3g} FLOP/byte; "
                     f"expected {low:g} to {high:g} (is one of them in another unit?)"
                 )
+
+
+def _question_doubled_figures(devices: Sequence[tuple[Device, SourceFile]]) -> None:
+    """Raise `InputError` if a user's figure is twice that of a shipped device that resembles the user's.
+
+    Datasheets print peaks with sparsity, and links with both directions. A figure that is right all the same says so:
+    "dense" or "one direction" in its note or origin.
+    """
+    shipped = [device for device, source in devices if _is_shipped(source)]
+    with collect_refusals() as each:
+        for device, source in devices:
+            if not _is_shipped(source):
+                with each():
+                    _refuse_doubled(device, [twin for twin in shipped if _resembles(twin, device)], source)
+
+
+def _refuse_doubled(device: Device, twins: Sequence[Device], source: SourceFile) -> None:
+    peaks = [(twin, peak) for twin in twins for peak in twin.compute if peak.basis == "datasheet"]
+    for own in device.compute:
+        highest = max((peak.tflops for _, peak in peaks if peak.dtype == own.dtype), default=0)
+        for twin, peak in peaks:
+            is_double = _is_near(own.tflops / peak.tflops, _DOUBLED) and own.tflops > highest * _SAME[1]
+            if peak.dtype == own.dtype and is_double and "dense" not in _remarks(own):
+                raise InputError(
+                    f"{source.path}: compute {own.dtype} = {own.tflops:g} tflops: twice the dense {peak.tflops:g} of"
+                    f' {twin.hardware_id}; expected a peak without sparsity (if it is one, write "dense" in its note)'
+                )
+    for link in device.bandwidth:
+        for twin in twins:
+            for one_way in twin.bandwidth:
+                is_link = link.level == one_way.level == "interconnect"
+                is_double = is_link and _is_near(link.gb_per_s / one_way.gb_per_s, _DOUBLED)
+                if is_double and "one direction" not in _remarks(link):
+                    raise InputError(
+                        f"{source.path}: bandwidth interconnect = {link.gb_per_s:g} gb_per_s: twice the"
+                        f" {one_way.gb_per_s:g} that {twin.hardware_id} sends one way; expected one direction of the"
+                        ' link (if it is, write "one direction" in its note)'
+                    )
+
+
+def _resembles(one: Device, other: Device) -> bool:
+    """Return whether two devices may be the same: of one architecture, or with the same memory."""
+    if (one.vendor.lower(), one.architecture.lower()) == (other.vendor.lower(), other.architecture.lower()):
+        return True
+    drams = [next((b.gb_per_s for b in each.bandwidth if b.level == "dram"), 0) for each in (one, other)]
+    return _is_near(one.memory_gb / other.memory_gb, _SAME) and drams[0] * _SAME[0] < drams[1] < drams[0] * _SAME[1]
+
+
+def _is_near(ratio: float, bounds: tuple[float, float]) -> bool:
+    return bounds[0] <= ratio <= bounds[1]
+
+
+def _remarks(ceiling: Ceiling) -> str:
+    return f"{ceiling.origin} {ceiling.note}".lower()
+
+
+def _is_shipped(source: SourceFile) -> bool:
+    return source.source_id.startswith("shipped/")

@@ -15,7 +15,7 @@ from warehouse.polars_frames import scan_frames
 
 _TEXTS = (
     "hardware_id", "device_name", "model_id", "op", "op_group", "phase", "kind", "dtype", "level", "method",
-    "software", "origin", "license",
+    "software", "origin", "license", "pipe", "accumulator",
 )  # fmt: skip
 _COUNTS = (
     "m", "k", "n", "batch_size", "sequence_length", "query_length", "heads", "kv_heads", "head_dim", "tensor_parallel",
@@ -27,9 +27,12 @@ COLUMNS: dict[str, Any] = {
     **dict.fromkeys(_COUNTS, pl.Int64),
     **dict.fromkeys(_NUMBERS, pl.Float64),
     "measured_at": pl.Datetime("us", "UTC"),
+    "is_ceiling": pl.Boolean,
 }
 _NEEDED = ("hardware_id", "op", "op_group", "kind", "dtype", "flops", "bytes", "latency_s", "method")
-_DEFAULTS = {"tensor_parallel": 1, "matrices": 1.0, "level": "dram"}
+_DEFAULTS = {
+    "tensor_parallel": 1, "matrices": 1.0, "level": "dram", "pipe": "", "accumulator": "", "is_ceiling": False,
+}  # fmt: skip
 LEVELS = ("dram", "l2", "l1")  # of memory
 # Smaller kernels do not show the largest rate.
 _MIN_FLOPS, _MIN_BYTES = 1e9, 1e6
@@ -138,6 +141,10 @@ def _find_measured_ceilings(measurements: pl.LazyFrame, sources: Sequence[Source
         origin=pl.concat_str(pl.col("source_id").replace(places), pl.lit(": "), "what"),
         is_default=pl.lit(value=False),
         preference=pl.lit(None, pl.Int64),
+        pipe=pl.lit(""),
+        accumulator=pl.lit(""),
+        ceiling_name=pl.lit(""),
+        reduces_in_switch=pl.lit(None, pl.Boolean),
     )
 
 

@@ -1,4 +1,4 @@
--- one row per limit of a device, basis and origin
+-- one row per limit of a device, basis, origin, pipe, accumulator and own name
 create or replace view core.ceiling as
 with
 agreed as (
@@ -14,7 +14,9 @@ stated as (
     inner join (select writer, pushed_at, from pushed.writer) as push using (writer)
     qualify
         row_number() over (
-            partition by hardware_id, kind, name, basis, origin order by pushed_at desc, writer
+            partition by
+                hardware_id, kind, name, basis, origin, pipe, accumulator, ceiling_name
+            order by pushed_at desc, writer
         ) = 1
 )
 

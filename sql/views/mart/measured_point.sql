@@ -5,8 +5,10 @@ measurement as (
     select * from core.measurement
 ),
 
-roof as (
-    select * from mart.roof_by_level where is_default
+bandwidth as (
+    select hardware_id, name as level, value_per_s as bandwidth_bytes_per_s,
+    from core.ceiling
+    where kind = 'bandwidth' and is_default
 ),
 
 placed as (
@@ -15,6 +17,12 @@ placed as (
         concat_ws(' ', measurement.op_group, phase.series_suffix) as series,
         roof.basis,
         roof.ridge_flops_per_byte,
+        roof.peak_flops_per_s,
+        coalesce(roof.bandwidth_bytes_per_s, bandwidth.bandwidth_bytes_per_s)
+            as bandwidth_bytes_per_s,
+        roof.pipe as ceiling_pipe,
+        roof.accumulator as ceiling_accumulator,
+        roof.ceiling_name,
         measurement.flops / measurement.bytes as intensity_flops_per_byte,
         measurement.flops / measurement.latency_s as achieved_flops_per_s,
         measurement.bytes / measurement.latency_s as achieved_bytes_per_s,
@@ -23,16 +31,36 @@ placed as (
             roof.bandwidth_bytes_per_s,
             measurement.flops / measurement.bytes
         ) as attainable_flops_per_s,
-        mart.roof_time_s(
-            roof.peak_flops_per_s, roof.bandwidth_bytes_per_s, measurement.flops, measurement.bytes
+        -- a kernel without arithmetic needs no peak
+        if(
+            measurement.flops = 0,
+            measurement.bytes / coalesce(roof.bandwidth_bytes_per_s, bandwidth.bandwidth_bytes_per_s),
+            mart.roof_time_s(
+                roof.peak_flops_per_s,
+                roof.bandwidth_bytes_per_s,
+                measurement.flops,
+                measurement.bytes
+            )
         ) as lower_bound_s,
         calibration.overhead_s,
         hardware.l2_bytes,
+        hardware.short_name,
         source.origin as source,
     from measurement
-    -- a device may lack the dtype, or a published bandwidth of the level
-    left join roof using (hardware_id, dtype, level)
-    inner join core.hardware as hardware using (hardware_id)
+    -- a device may lack the dtype or the pipe, or a published bandwidth of the level
+    left join (select * from mart.kernel_roof where is_default) as roof
+        on
+            measurement.hardware_id = roof.hardware_id
+            and measurement.dtype = roof.dtype
+            and measurement.level = roof.level
+            and measurement.pipe = roof.kernel_pipe
+            and measurement.accumulator = roof.kernel_accumulator
+    left join bandwidth
+        on
+            measurement.hardware_id = bandwidth.hardware_id
+            and measurement.level = bandwidth.level
+    inner join core.hardware as hardware
+        on measurement.hardware_id = hardware.hardware_id
     inner join core.source as source
         on measurement.source_id = source.source_id
     left join core.phase as phase using (phase)
@@ -41,6 +69,39 @@ placed as (
             measurement.hardware_id = calibration.hardware_id
             and measurement.kind = calibration.op_kind
             and measurement.dtype = calibration.dtype
+),
+
+-- the slowest level of a kernel whose bytes were counted at several
+compared as (
+    select
+        *,
+        lower_bound_s > latency_s as is_above_roof,
+        if(
+            min(level) over kernel < max(level) over kernel,
+            arg_max(level, lower_bound_s) over kernel,
+            null
+        ) as binding_level,
+    from placed
+    window kernel as (
+        partition by source_id, hardware_id, op, latency_s, flops, batch_size, sequence_length
+    )
+),
+
+-- published ceilings that a compute-bound kernel above its roof stays below
+faster as (
+    select
+        point.measurement_id,
+        arg_min(ceiling, ceiling.value_per_s) filter (ceiling.name = point.dtype) as same_dtype,
+        arg_min(ceiling, ceiling.value_per_s) filter (ceiling.name <> point.dtype) as other_dtype,
+    from compared as point
+    inner join core.ceiling as ceiling
+        on
+            point.hardware_id = ceiling.hardware_id
+            and ceiling.kind = 'compute'
+            and ceiling.basis = 'datasheet'
+            and point.achieved_flops_per_s <= ceiling.value_per_s
+    where point.is_above_roof and point.intensity_flops_per_byte >= point.ridge_flops_per_byte
+    group by point.measurement_id
 )
 
 select
@@ -85,13 +146,32 @@ select
         when intensity_flops_per_byte >= ridge_flops_per_byte then 'compute'
         else 'memory'
     end as bound,
-    lower_bound_s > latency_s as is_above_roof,
+    is_above_roof,
     case
         when is_above_roof is distinct from true then null
-        when intensity_flops_per_byte >= ridge_flops_per_byte
-            then 'another dtype or a sparse peak'
-        when bytes <= l2_bytes then 'cache-resident: its bytes fit the L2 cache'
-        else 'part of its bytes came from a cache'
+        -- the model in the device's name, e.g. H100, is not in the name that was reported
+        when
+            not contains(
+                lower(device_name), lower(regexp_extract(short_name, '[A-Za-z]*[0-9]{2,}[A-Za-z]*'))
+            )
+            then format('wrong device: measured on {}', device_name)
+        when intensity_flops_per_byte < ridge_flops_per_byte and level <> 'dram' then 'not known'
+        when intensity_flops_per_byte < ridge_flops_per_byte and bytes <= l2_bytes
+            then 'cache-resident: its bytes fit the L2 cache'
+        when intensity_flops_per_byte < ridge_flops_per_byte
+            then 'part of its bytes came from a cache'
+        when same_dtype.accumulator <> ceiling_accumulator
+            then mart.faster_ceiling('other accumulator', same_dtype.accumulator, same_dtype.value_per_s)
+        when same_dtype.pipe <> ceiling_pipe
+            then mart.faster_ceiling('other pipe', same_dtype.pipe, same_dtype.value_per_s)
+        when
+            achieved_flops_per_s <= 2 * peak_flops_per_s
+            and ceiling_pipe in ('', 'tensor')
+            and dtype in ('tf32', 'fp16', 'bf16', 'fp8', 'fp6', 'fp4', 'int8', 'int4')
+            then concat_ws(', or ', 'sparse', mart.faster_ceiling('wrong dtype', other_dtype.name, other_dtype.value_per_s))
+        else coalesce(
+            mart.faster_ceiling('wrong dtype', other_dtype.name, other_dtype.value_per_s), 'not known'
+        )
     end as likely_cause,
     method,
     software,
@@ -99,9 +179,18 @@ select
     measured_at,
     source_id,
     source,
-from placed;
+    pipe,
+    accumulator,
+    ceiling_name,
+    peak_flops_per_s,
+    bandwidth_bytes_per_s,
+    achieved_bytes_per_s / bandwidth_bytes_per_s as bandwidth_fraction,
+    binding_level,
+    is_ceiling,
+from compared
+left join faster using (measurement_id);
 
-comment on view mart.measured_point is 'one row per measurement: a measured kernel compared with the default roof of its dtype';
+comment on view mart.measured_point is 'one row per measurement: a measured kernel compared with the roof of its dtype, pipe, accumulator and level';
 comment on column mart.measured_point.series is 'label of the op''s group and phase on charts';
 comment on column mart.measured_point.kind is 'formula of its cost, as in core.op_shape; or copy or triad, which measure the bandwidth';
 comment on column mart.measured_point.method is 'clock and conditions: cuda-event, graph, wall clock, cold or warm caches';
@@ -113,5 +202,8 @@ comment on column mart.measured_point.lower_bound_s is 'lower bound of the time 
 comment on column mart.measured_point.roof_fraction is 'share of the roof that is reached: lower bound / latency';
 comment on column mart.measured_point.bound is 'overhead if the launch takes at least half of the time, by the calibration of the device; else compute at or right of the ridge, memory left of it';
 comment on column mart.measured_point.is_above_roof is 'whether it took less than the lower bound; such points are kept; null if no roof is known';
-comment on column mart.measured_point.likely_cause is 'why it can lie above its roof; null if it does not';
+comment on column mart.measured_point.likely_cause is 'why it can lie above its roof, or ''not known''; null if it does not';
+comment on column mart.measured_point.bandwidth_bytes_per_s is 'bandwidth ceiling: of DRAM unless another level is named';
+comment on column mart.measured_point.bandwidth_fraction is 'share of the bandwidth that is reached; null if the bandwidth is not known';
+comment on column mart.measured_point.binding_level is 'the level that binds, if the bytes of the kernel were counted at several: it needs the most time at the roof; else null';
 comment on column mart.measured_point.source is 'who measured it, and how';

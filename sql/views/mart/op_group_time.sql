@@ -22,7 +22,7 @@ select
     coalesce(sum(bytes * repeat) filter (level = 'dram'), 0) as bytes,
     coalesce(sum(bytes * repeat) filter (level = 'interconnect'), 0) as interconnect_bytes,
     sum(seconds) as lower_bound_s,
-    coalesce(sum(seconds) filter (bound = 'memory'), 0) as memory_s,
+    coalesce(sum(seconds) filter (bound not in ('compute', 'interconnect')), 0) as memory_s,
     coalesce(sum(seconds) filter (bound = 'compute'), 0) as compute_s,
     coalesce(sum(seconds) filter (bound = 'interconnect'), 0) as interconnect_s,
 from point

@@ -1,8 +1,20 @@
--- one row per hardware, dtype, basis and level
+-- one row per hardware, dtype, basis, origin, pipe, accumulator and name of a compute ceiling, and level
 create or replace view mart.roof_by_level as
 with
 compute as (
-    select * from core.ceiling where kind = 'compute' and (preference = 1 or is_default)
+    select
+        * exclude (is_default),
+        is_default and is_main as is_default,
+    from (
+        select
+            *,
+            row_number() over (
+                partition by hardware_id, name, basis
+                order by is_default desc, preference, origin, pipe, accumulator, ceiling_name
+            ) = 1 as is_main,
+        from core.ceiling
+        where kind = 'compute'
+    )
 ),
 
 bandwidth as (
@@ -22,11 +34,18 @@ paired as (
         compute.origin as peak_origin,
         bandwidth.origin as bandwidth_origin,
         compute.note,
+        compute.pipe,
+        compute.accumulator,
+        compute.ceiling_name,
+        compute.is_main,
+        compute.preference,
     from compute
     inner join bandwidth using (hardware_id)
     where bandwidth.basis = compute.basis or bandwidth.is_default
     qualify row_number() over (
-        partition by compute.hardware_id, compute.name, compute.basis, bandwidth.name
+        partition by
+            compute.hardware_id, compute.name, compute.basis, compute.origin, compute.pipe,
+            compute.accumulator, compute.ceiling_name, bandwidth.name
         order by
             if(compute.is_default, bandwidth.is_default, bandwidth.basis = compute.basis) desc
     ) = 1
@@ -46,15 +65,21 @@ select
     paired.peak_origin,
     paired.bandwidth_origin,
     paired.note,
+    paired.pipe,
+    paired.accumulator,
+    paired.ceiling_name,
+    paired.is_main,
+    paired.preference,
 from paired
 inner join core.hardware as hardware using (hardware_id);
 
-comment on view mart.roof_by_level is 'one row per hardware, dtype, basis and level: a compute ceiling with the bandwidth of a memory level or of the interconnect: a default peak with the default bandwidth, another peak with the bandwidth of its basis, or else the default one; if a basis has several origins, the first';
+comment on view mart.roof_by_level is 'one row per hardware, dtype, basis, origin, pipe, accumulator and name of a compute ceiling, and level: the ceiling with the bandwidth of a memory level or of the interconnect: a default peak with the default bandwidth, another peak with the bandwidth of its basis, or else the default one';
 comment on column mart.roof_by_level.dtype is 'dtype of the arithmetic';
-comment on column mart.roof_by_level.level is 'what the bytes move through: dram, l2 or interconnect';
+comment on column mart.roof_by_level.level is 'what the bytes move through: dram, another memory level, or interconnect';
 comment on column mart.roof_by_level.peak_flops_per_s is 'compute ceiling, dense';
 comment on column mart.roof_by_level.bandwidth_bytes_per_s is 'bandwidth ceiling: of DRAM unless another level is named';
 comment on column mart.roof_by_level.ridge_flops_per_byte is 'intensity at which the two ceilings meet: peak / bandwidth';
 comment on column mart.roof_by_level.bandwidth_basis is 'where the bandwidth comes from';
 comment on column mart.roof_by_level.peak_origin is 'document that states the peak';
 comment on column mart.roof_by_level.bandwidth_origin is 'document that states the bandwidth';
+comment on column mart.roof_by_level.is_main is 'whether it is the one of its dtype and basis that mart.roof shows';

@@ -10,7 +10,7 @@ shape as (
 ),
 
 roof as (
-    select * from mart.roof_by_level
+    select * from mart.kernel_roof where kernel_accumulator = ''
 )
 
 select
@@ -55,15 +55,19 @@ select
     roof.peak_flops_per_s,
     roof.bandwidth_bytes_per_s,
     shape.matrices,
+    roof.pipe,
 from cost
 inner join shape using (shape_id)
 left join core.phase as phase using (phase)
 inner join core.precision as precision using (precision_id)
 inner join roof
-    on precision.compute_dtype = roof.dtype and shape.level = roof.level;
+    on
+        precision.compute_dtype = roof.dtype
+        and shape.level = roof.level
+        and shape.pipe = roof.kernel_pipe;
 
 comment on view mart.roofline_point_by_basis is 'one row per hardware, op shape, precision and basis: where the op lies on each roof of the dtype that its arithmetic runs in';
 comment on column mart.roofline_point_by_basis.series is 'label of the op''s group and phase on charts';
 comment on column mart.roofline_point_by_basis.attainable_flops_per_s is 'performance at the roof: min(peak, intensity * bandwidth)';
 comment on column mart.roofline_point_by_basis.lower_bound_s is 'lower bound of the time of one execution: max(flops / peak, bytes / bandwidth)';
-comment on column mart.roofline_point_by_basis.bound is 'compute at or right of the ridge, memory left of it, or interconnect if the bytes go to other devices';
+comment on column mart.roofline_point_by_basis.bound is 'compute at or right of the ridge, memory left of it, or the level if its bytes come from elsewhere than DRAM, e.g. interconnect';

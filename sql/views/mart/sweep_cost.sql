@@ -33,5 +33,5 @@ select * from described
 {parts};
 
 comment on view mart.sweep_cost is 'one row per sweep, op shape and precision: the work of one execution and the bytes that it must move, read from the sweep''s files';
-comment on column mart.sweep_cost.level is 'what the bytes move through: dram, l2 or interconnect';
+comment on column mart.sweep_cost.level is 'what the bytes move through: dram, another memory level, or interconnect';
 comment on column mart.sweep_cost.phase is 'prefill, decode or speculative';

@@ -51,4 +51,4 @@ comment on view mart.sweep_point is 'one row per sweep, hardware, op shape and p
 comment on column mart.sweep_point.series is 'label of the op''s group and phase on charts';
 comment on column mart.sweep_point.attainable_flops_per_s is 'performance at the roof: min(peak, intensity * bandwidth)';
 comment on column mart.sweep_point.lower_bound_s is 'lower bound of the time of one execution: max(flops / peak, bytes / bandwidth)';
-comment on column mart.sweep_point.bound is 'compute at or right of the ridge, memory left of it, or interconnect if the bytes go to other devices';
+comment on column mart.sweep_point.bound is 'compute at or right of the ridge, memory left of it, or the level if its bytes come from elsewhere than DRAM, e.g. interconnect';
