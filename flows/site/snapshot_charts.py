@@ -2,12 +2,11 @@
 
 import json
 from collections.abc import Iterable, Sequence
-from dataclasses import replace
 from typing import NamedTuple
 
 import duckdb
 
-from charts.gallery import CHOOSE_MARKS, ChartEntry, Precisions, list_charts
+from charts.gallery import ChartEntry, Precisions, list_charts
 from warehouse.chart_queries import load_template
 from warehouse.errors import InputError
 from warehouse.names import find_near_names
@@ -106,19 +105,6 @@ def find_chart(connection: duckdb.DuckDBPyConnection, name: str) -> ChartEntry:
         near = find_near_names(name, listed)
         raise InputError(f"chart: {name}: no such chart; expected a name that `rooflines chart` lists, e.g. {near}")
     return entries[name]
-
-
-def choose_marks(entry: ChartEntry, marks: str) -> ChartEntry:
-    """Return a chart with another choice of marks.
-
-    Raises
-    ------
-    InputError
-        The chart has no marks to choose from.
-    """
-    if entry.template not in CHOOSE_MARKS or "sql" in entry.parameters:
-        raise InputError(f"--marks: {entry.name} has no marks to choose from; expected a chart in the paper's style")
-    return replace(entry, parameters={**entry.parameters, "marks": marks})
 
 
 def compose_sql(entry: ChartEntry) -> str:
