@@ -7,16 +7,17 @@ import polars as pl
 
 from charts.axes import INTENSITY, log_axis, select_layer
 from charts.decode_steps import (
+    Finding,
+    assemble_step_chart,
     describe_roof,
     describe_setting,
-    draw_context_label,
     list_looks,
-    make_context_choice,
+    name_model,
     select_context,
-    select_shortest_context,
 )
+from charts.findings import join_names
 from charts.roofline import spread
-from charts.style import GREY, HALO, HEIGHT, INK, ORANGE, WIDTH, add_parameter, assemble_chart
+from charts.style import GREY, HALO, HEIGHT, INK, ORANGE, WIDTH
 
 _LINE_HEIGHT = 15  # pixels from one label at the right edge to the next
 _MOST_NAMES = 2
@@ -56,7 +57,6 @@ def draw_crossover(frame: pl.DataFrame) -> alt.LayerChart:
         ridge.mark_text(
             text="compute-bound", align="left", dx=6, dy=12, fontStyle="italic", color=GREY, fontSize=12
         ).encode(x=alt.XValue(0), y=alt.YValue(0)),
-        draw_context_label(ridge, WIDTH / 2 - 40),
         select_context("datum.layer == 'computed'")
         .mark_line(strokeWidth=1.5)
         .encode(x, y, detail=alt.Detail("op:N"), color=colour, strokeOpacity=faded)
@@ -76,13 +76,15 @@ def draw_crossover(frame: pl.DataFrame) -> alt.LayerChart:
         ),
     ]
     decade_height = HEIGHT / math.log10(y_domain[1] / y_domain[0])
-    shown = select_shortest_context(points)
-    title, subtitle = _compose_title(shown), _compose_subtitle(shown)
     labels = _place_labels(points, _LINE_HEIGHT / decade_height, math.log10(y_domain[1]))
-    chart = assemble_chart(
-        layers, pl.concat([frame, labels], how="diagonal"), "Intensity of ops over batch", title, subtitle
+    setting = f"{describe_setting(frame)}; filled: the smallest compute-bound batch"
+    return assemble_step_chart(
+        layers,
+        pl.concat([frame, labels], how="diagonal"),
+        "Intensity of ops over batch",
+        [setting, *describe_roof(frame, "Ridge")],
+        _find,
     )
-    return add_parameter(chart, make_context_choice(points))
 
 
 def _place_labels(points: pl.DataFrame, gap: float, top: float) -> pl.DataFrame:
@@ -98,21 +100,20 @@ def _place_labels(points: pl.DataFrame, gap: float, top: float) -> pl.DataFrame:
     )
 
 
-def _compose_title(shown: pl.DataFrame) -> str:
-    """Say at which batches ops become compute-bound, and which never do."""
-    subject = "{} on {}".format(*shown.select("model", "hardware").row(0))
-    ops = shown.unique("op")
+def _find(rows: pl.DataFrame) -> Finding:
+    """Say at which batches GEMMs become compute-bound, and what never does, or attention at every batch."""
+    points = rows.filter(layer="computed")
+    hardware, context = points.select("hardware", "sequence_length").row(0)
+    ops = points.unique("op").sort("op")
     since = ops.drop_nulls("critical_tokens")["critical_tokens"].sort()
-    never = ops.filter(answer="never")["op"].sort().to_list()
-    if since.is_empty():
-        return f"{subject}: decode is never compute-bound"
-    at_last = f" to {since[-1]:,}" if since[-1] > since[0] else ""
-    title = f"{subject}: GEMMs become compute-bound at a batch of {since[0]:,}{at_last}"
-    if not never:
-        return title
-    return f"{title}, {' and '.join(never) if len(never) <= _MOST_NAMES else f'{len(never)} of {len(ops)} ops'} never"
-
-
-def _compose_subtitle(shown: pl.DataFrame) -> list[str]:
-    setting = f"{describe_setting(shown)}; filled: the smallest compute-bound batch"
-    return [setting, *describe_roof(shown, "Ridge")]
+    never, always = (ops.filter(answer=answer)["op"].to_list() for answer in ("never", "at every batch"))
+    parts = []
+    if not since.is_empty():
+        at_last = f" to {since[-1]:,}" if since[-1] > since[0] else ""
+        parts.append(f"GEMMs become compute-bound at batch {since[0]:,}{at_last}")
+    if always:
+        parts.append(f"{join_names(always)} {'at' if parts else 'is compute-bound at'} every batch")
+    if never and parts:
+        parts.append(f"{join_names(never) if len(never) <= _MOST_NAMES else f'{len(never)} of {len(ops)} ops'} never")
+    subject = f"{name_model(points)} on {hardware}, context {context:,}"
+    return Finding(f"{subject}: {', '.join(parts) or 'decode is never compute-bound'}")

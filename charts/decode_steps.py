@@ -1,10 +1,27 @@
-"""What charts of decode steps share: the looks of op groups, the choice of a context, and lines of the subtitle."""
+"""What charts of decode steps share: the looks of op groups, the choice of a context, and what they say."""
+
+from collections.abc import Callable, Sequence
+from typing import NamedTuple
 
 import altair as alt
 import polars as pl
 
 from charts.axes import Layer
-from charts.style import BLUE, GREEN, GREY, INK, ORANGE, PURPLE, SKY, VERMILION
+from charts.choices import compose_texts, draw_caption, offer_choice
+from charts.style import (
+    BLUE,
+    GREEN,
+    GREY,
+    INK,
+    ORANGE,
+    PURPLE,
+    SKY,
+    VERMILION,
+    YELLOW,
+    add_parameter,
+    assemble_chart,
+    compose_description,
+)
 
 # An op group has the same colour, and as a point the same shape, on every chart.
 _LOOKS = {
@@ -16,10 +33,19 @@ _LOOKS = {
     "router": (INK, "triangle-down"),
     "elementwise": (GREY, "triangle-left"),
     "norm": (SKY, "triangle-right"),
-    "embedding": ("#f0e442", "stroke"),  # yellow, the last of Okabe and Ito's
+    "embedding": (YELLOW, "stroke"),
 }
-_OTHER = ("#999999", "circle")
+_OTHER = ("#888", "circle")
 _LONGEST_LINE = 120  # characters of a subtitle
+_CAPTION_OFFSET = 14  # pixels between the title and the plot, which leave room for a caption
+_CHOICE = "context, tokens"
+
+
+class Finding(NamedTuple):
+    """What a chart says of one context: its title, and remarks that hold at this context only."""
+
+    title: str
+    remarks: Sequence[str] = ()
 
 
 def list_looks(groups: list[str]) -> tuple[list[str], list[str]]:
@@ -28,10 +54,58 @@ def list_looks(groups: list[str]) -> tuple[list[str], list[str]]:
     return [colour for colour, _ in looks], [shape for _, shape in looks]
 
 
-def make_context_choice(frame: pl.DataFrame) -> alt.Parameter:
-    """Return the choice between the contexts of a frame; the shortest is drawn first."""
+def assemble_step_chart(
+    layers: Sequence[alt.Chart],
+    frame: pl.DataFrame,
+    kind: str,
+    subtitle: list[str],
+    find: Callable[[pl.DataFrame], Finding],
+    title_offset: int = 0,
+) -> alt.LayerChart:
+    """Combine layers into a chart whose reader chooses the context, and let all that it says follow the choice.
+
+    Parameters
+    ----------
+    layers
+        The layers; those that depend on the context are made by `select_context`.
+    frame
+        The rows of the chart.
+    kind
+        What the chart is: its description begins with it.
+    subtitle
+        Lines that hold at every context.
+    find
+        Returns what the chart says of the rows of one context.
+    title_offset
+        Pixels above the plot that layers take.
+    """
     contexts = frame["sequence_length"].drop_nulls().unique().sort().to_list()
-    select = alt.binding_select(options=contexts, labels=[f"{each:,}" for each in contexts], name="context, tokens")
+    findings = {context: find(frame.filter(sequence_length=context)) for context in contexts}
+    captions = {each: _compose_caption(each, finding.remarks) for each, finding in findings.items()}
+    lines = {each: [*subtitle, *([captions[each]] if finding.remarks else [])] for each, finding in findings.items()}
+    first = contexts[0]
+    caption = draw_caption(captions, "context", y=-7 - title_offset)
+    offset = _CAPTION_OFFSET + title_offset
+    own = subtitle if len(contexts) > 1 else lines[first]
+    chart = assemble_chart([*layers, caption], frame, kind, findings[first].title, own, offset=offset)
+    add_parameter(chart, _make_parameter(contexts))
+    if len(contexts) > 1:
+        texts = {each: compose_texts(kind, findings[each].title, lines[each]) for each in contexts}
+        offer_choice(chart, "context", _CHOICE, texts)
+        titles = ". ".join(each.title for each in texts.values())
+        chart.description = compose_description(kind, titles, subtitle)
+    return chart
+
+
+def _compose_caption(context: int, remarks: Sequence[str]) -> str:
+    return f"Context {context:,}{': ' if remarks else ''}{'; '.join(remarks)}"
+
+
+def _make_parameter(contexts: list[int]) -> alt.Parameter:
+    """Return the chosen context; the shortest is drawn first."""
+    if len(contexts) == 1:
+        return alt.param(name="context", value=contexts[0])
+    select = alt.binding_select(options=contexts, labels=[f"{each:,}" for each in contexts], name=_CHOICE)
     return alt.param(name="context", value=contexts[0], bind=select)
 
 
@@ -40,28 +114,16 @@ def select_context(*conditions: str) -> alt.Chart:
     return Layer().transform_filter(" && ".join(["datum.sequence_length == context", *conditions]))
 
 
-def draw_context_label(one_row: alt.Chart, x: float) -> alt.Chart:
-    """Return the chosen context as a text at the top of the plot; `one_row` is a chart of one row."""
-    context = alt.ExprRef("'context ' + format(context, ',')")
-    text: alt.Chart = one_row.mark_text(text=context, align="left", fontWeight="bold", fontSize=12, color=GREY)
-    return text.encode(x=alt.XValue(x), y=alt.YValue(12))
+def name_model(rows: pl.DataFrame) -> str:
+    """Return the model and its precision, for titles."""
+    return "{} in {}".format(*rows.select("model", "precision_id").row(0))
 
 
-def select_shortest_context(frame: pl.DataFrame) -> pl.DataFrame:
-    """Return the rows that are drawn first, which titles are about."""
-    return frame.filter(pl.col("sequence_length") == pl.col("sequence_length").min())
-
-
-def describe_setting(shown: pl.DataFrame) -> str:
-    """Name the setting that is drawn first; the title is about it whatever the reader chooses."""
-    precision, convention, context = shown.select("precision_id", "convention", "sequence_length").row(0)
-    return f"Decode in {precision}, {convention} convention, at context {context:,}"
-
-
-def describe_sharing(frame: pl.DataFrame) -> str:
-    """Say how many devices share the model."""
-    devices = frame["tensor_parallel"][0]
-    return "one device" if devices == 1 else f"shared by {devices} devices"
+def describe_setting(frame: pl.DataFrame) -> str:
+    """Name the setting that holds at every context."""
+    convention, devices = frame.select("convention", "tensor_parallel").row(0)
+    sharing = "one device" if devices == 1 else f"shared by {devices} devices (tensor parallel)"
+    return f"Decode, {convention} convention, {sharing}"
 
 
 def describe_roof(frame: pl.DataFrame, subject: str = "At the roof, a lower bound of time") -> list[str]:

@@ -6,12 +6,12 @@ import altair as alt
 import polars as pl
 
 from charts.axes import Layer
-from charts.decode_steps import describe_roof, describe_sharing
+from charts.decode_steps import describe_roof, describe_setting, name_model
+from charts.findings import join_names, keep_best
 from charts.style import BLUE, GREY, INK, LABEL, VERMILION, WIDTH, assemble_chart
 
 _ROW_HEIGHT = 15
 _COLUMN_WIDTH = 72  # pixels from the plot to the end of the numbers at its right
-_MOST_NAMES = 2
 _TOOLTIP = [
     alt.Tooltip("hardware:N", title="device"),
     alt.Tooltip("vendor:N"),
@@ -36,7 +36,7 @@ def draw_ranking(frame: pl.DataFrame) -> alt.LayerChart:
     y = alt.Y("hardware:N", sort=devices, scale=alt.Scale(domain=devices), axis=alt.Axis(title=None, ticks=False))
     base = Layer()
     fits, lacks_room = (base.transform_filter(f"datum.status == '{status}'") for status in ("fits", "does not fit"))
-    others = base.transform_filter("datum.status == 'no peak' || datum.status == 'no link'")
+    others = base.transform_filter("datum.status != 'fits' && datum.status != 'does not fit'")
     number: dict[str, Any] = {"align": "left", "dx": 5, "fontSize": 10}
     beside: dict[str, Any] = {"align": "right", "dx": _COLUMN_WIDTH, "fontSize": 10}
     layers: list[Any] = [
@@ -59,19 +59,16 @@ def draw_ranking(frame: pl.DataFrame) -> alt.LayerChart:
 
 
 def _compose_title(frame: pl.DataFrame) -> str:
-    """Name the fastest device, and the one with the most tokens per joule."""
-    model = frame["model"][0]
+    """Name the fastest devices, and those with the most tokens per joule."""
+    model = name_model(frame)
     held = frame.filter(status="fits")
     if held.is_empty():
-        return f"{model} in {frame['precision_id'][0]} fits on none of {len(frame)} devices"
-    most = held["label"][0]
-    first = held.filter(label=most)["hardware"].to_list()
-    names = " and ".join(first) if len(first) <= _MOST_NAMES else f"{first[0]} and {len(first) - 1} others"
-    title = f"{model}: at most {most} tokens/s ({names})"
-    thrifty = held.drop_nulls("tokens_per_joule").sort("tokens_per_joule", "hardware", descending=[True, False])
-    if thrifty.is_empty():
-        return title
-    return f"{title}, most per joule on {thrifty['hardware'][0]}"
+        return f"{model} fits on none of {len(frame)} devices"
+    first = keep_best(held, "tokens_per_s")["hardware"].to_list()
+    names = join_names(first)
+    title = f"{model}: at most {held['label'][0]} tokens/s ({names})"
+    thrifty = keep_best(held, "tokens_per_joule").sort("tokens_per_joule", "hardware", descending=[True, False])
+    return title if thrifty.is_empty() else f"{title}, most per joule on {join_names(thrifty['hardware'].to_list())}"
 
 
 def _compose_subtitle(frame: pl.DataFrame) -> list[str]:
@@ -83,9 +80,10 @@ def _compose_subtitle(frame: pl.DataFrame) -> list[str]:
             ("does not fit", "lack the memory (dashed)"),
             ("no peak", f"have no {row['dtype']} peak"),
             ("no link", "have no link"),
+            ("not known", "are not known here"),
         )
         if status in counts
     ]
-    at = f"Decode in {row['precision_id']}, {row['convention']} convention, batch {row['batch_size']}"
-    fit = ", ".join([f"{counts.get('fits', 0)} fit", *left])
-    return [f"{at}, context {row['sequence_length']:,}, {describe_sharing(frame)}: {fit}", *describe_roof(frame)]
+    setting = f"{describe_setting(frame)}, batch {row['batch_size']:,}, context {row['sequence_length']:,}"
+    fit = f"{counts.get('fits', 0)} fit"
+    return [f"{setting}: {', '.join([fit, *left])}", *describe_roof(frame)]

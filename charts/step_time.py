@@ -4,18 +4,20 @@ import altair as alt
 import polars as pl
 
 from charts.decode_steps import (
+    Finding,
+    assemble_step_chart,
     describe_roof,
     describe_setting,
-    draw_context_label,
     list_looks,
-    make_context_choice,
+    name_model,
     select_context,
-    select_shortest_context,
 )
-from charts.style import GREY, HEIGHT, INK, LABEL, PALE, add_parameter, assemble_chart
+from charts.findings import join_names, list_dominant
+from charts.style import GREY, HEIGHT, INK, LABEL, PALE
 
 _LEAST_LABELLED = 0.03  # op groups with a smaller share of the step have no label
 _GAP = 0.25  # between bars, as a share of a bar's slot
+_NOT_MEMORY = {"compute-bound ops take": "compute_bound_share", "the interconnect takes": "interconnect_share"}
 _TOOLTIP = [
     alt.Tooltip("op_group:N", title="op group"),
     alt.Tooltip("ops:N", title="ops"),
@@ -50,8 +52,7 @@ def draw_step_time(frame: pl.DataFrame) -> alt.LayerChart:
         .encode(x, y=alt.YValue(0), y2=alt.Y2Value(HEIGHT)),
         select_context("datum.is_top", "datum.is_first_without_room")
         .mark_text(text="does not fit", align="left", dx=-24, fontStyle="italic", color=GREY, fontSize=12)
-        .encode(x, y=alt.YValue(28)),
-        draw_context_label(select_context("datum.is_top", f"datum.batch_size == {batches[0]}"), 8),
+        .encode(x, y=alt.YValue(-8)),
         select_context("datum.is_shown")
         .mark_bar(stroke="white", strokeWidth=0.4)
         .encode(
@@ -69,42 +70,42 @@ def draw_step_time(frame: pl.DataFrame) -> alt.LayerChart:
         .add_params(chosen),
         select_context("datum.is_shown", "datum.is_top")
         .mark_text(baseline="bottom", dy=-3, fontSize=11, color=INK)
-        .encode(x, end, text=alt.Text("step_ms:Q", format=".3~r")),
+        .encode(x, end, text=alt.Text("step_ms:Q", format=",.3~r")),
         select_context("datum.is_last", f"datum.share >= {_LEAST_LABELLED}")
         .mark_text(align="left", dx=24, fontSize=11, color=INK)
         .encode(x, middle, text=LABEL),
     ]
-    shown = select_shortest_context(frame)
-    title, subtitle = _compose_title(shown), _compose_subtitle(shown)
     kind = "Stacked bars: least time of a decode step by op group over batch"
-    chart = assemble_chart(layers, frame, kind, title, subtitle, offset=18)
-    return add_parameter(chart, make_context_choice(frame))
+    subtitle = [f"{describe_setting(frame)}; above each bar: milliseconds", *describe_roof(frame)]
+    return assemble_step_chart(layers, frame, kind, subtitle, _find, title_offset=14)
 
 
-def _compose_title(shown: pl.DataFrame) -> str:
-    """Say which op group takes the most time at the largest batch, and from which batch on."""
-    subject = "{} on {}, context {:,}: ".format(*shown.select("model", "hardware", "sequence_length").row(0))
-    if not shown["is_shown"].any():
-        return f"{subject}no batch fits in memory"
-    largest = (
-        shown.filter("is_shown")
-        .sort("batch_size", "share", descending=[False, True])
-        .group_by("batch_size", maintain_order=True)
-    )
-    most = largest.agg(pl.col("op_group", "share").first())
-    first, last = most["op_group"][0], most["op_group"][-1]
-    if first == last:
-        shares = most["share"].to_list()
-        return f"{subject}{first} takes the most time at every batch, {min(shares):.0%} to {max(shares):.0%}"
-    since = most.filter((pl.col("op_group") != last).reverse().cum_sum().reverse() == 0)["batch_size"][0]
-    return f"{subject}{last} takes the most time from batch {since:,} on"
+def _find(rows: pl.DataFrame) -> Finding:
+    """Say which op group takes the most time at the largest batch, from which batch on, and what bounds the steps."""
+    hardware, context = rows.select("hardware", "sequence_length").row(0)
+    subject = f"{name_model(rows)} on {hardware}, context {context:,}"
+    shown = rows.filter("is_shown")
+    bounds = _describe_bounds(shown.filter("is_top"))
+    if not rows["fits_in_memory"].any():
+        return Finding(f"{subject}: no batch fits in memory", [bounds, "the bars ignore memory"])
+    dominant = list_dominant(shown)
+    groups, shares = dominant["op_group"].to_list(), dominant["share"].to_list()
+    verb = "takes" if len(groups[-1]) == 1 else "take"
+    finding = f"{join_names(groups[-1])} {verb} the most time"
+    if all(each == groups[-1] for each in groups):
+        each = " each" if verb == "take" else ""
+        return Finding(f"{subject}: {finding} at every batch, {_describe_range(shares)}{each}", [bounds])
+    since = max(i for i, each in enumerate(groups) if each != groups[-1]) + 1
+    return Finding(f"{subject}: {finding} from batch {dominant['batch_size'][since]:,} on", [bounds])
 
 
-def _compose_subtitle(shown: pl.DataFrame) -> list[str]:
-    steps = shown.filter("is_shown", "is_top")
-    most = max(steps["compute_bound_share"].to_list(), default=0)
-    bound = f"compute-bound ops take up to {most:.0%} of a step" if most else "every op is memory-bound"
-    lines = [f"{describe_setting(shown)}: {bound}; above each bar: milliseconds", *describe_roof(shown)]
-    if not shown["fits_in_memory"].any():
-        lines.append("The model does not fit in memory at any of these settings: the bars ignore memory")
-    return lines
+def _describe_range(shares: list[float]) -> str:
+    low, high = f"{min(shares):.0%}", f"{max(shares):.0%}"
+    return low if low == high else f"{low} to {high}"
+
+
+def _describe_bounds(steps: pl.DataFrame) -> str:
+    """Say how much of a step is not memory-bound, at most."""
+    most = {verb: max(steps[column].to_list(), default=0) for verb, column in _NOT_MEMORY.items()}
+    said = [f"{verb} up to {share:.0%} of a step" for verb, share in most.items() if share]
+    return ", ".join(said) or "every op is memory-bound"

@@ -5,18 +5,19 @@ import polars as pl
 
 from charts.axes import log_axis
 from charts.decode_steps import (
+    Finding,
+    assemble_step_chart,
     describe_roof,
     describe_setting,
-    describe_sharing,
-    draw_context_label,
-    make_context_choice,
+    name_model,
     select_context,
-    select_shortest_context,
 )
-from charts.style import COLOURS, GREY, INK, LABEL, add_parameter, assemble_chart
+from charts.findings import join_names, keep_best
+from charts.style import COLOURS, GREY, INK, LABEL
 
 _SHAPES = ["circle", "square", "triangle-up", "diamond", "cross", "triangle-down", "triangle-right", "triangle-left"]
 _TICKS = (1, 2, 5)
+_NUMBER = ",~r"  # 48,250 and 0.1
 _TOOLTIP = [
     alt.Tooltip("hardware:N", title="device"),
     alt.Tooltip("batch_size:Q", title="batch", format=","),
@@ -33,14 +34,15 @@ _TOOLTIP = [
 
 def draw_throughput(frame: pl.DataFrame) -> alt.LayerChart:
     """Draw the rows of sql/charts/throughput.sql."""
-    order = frame.group_by("hardware").agg(pl.col("token_ms").min()).sort("token_ms", "hardware")
+    drawn = frame.filter(status="drawn")
+    order = drawn.group_by("hardware").agg(pl.col("token_ms").min()).sort("token_ms", "hardware")
     devices = order["hardware"].to_list()
     looks = [(COLOURS[i % len(COLOURS)], _SHAPES[(i + i // len(COLOURS)) % len(_SHAPES)]) for i in range(len(devices))]
     colours, shapes = (list(each) for each in zip(*looks, strict=True))
-    times, rates = frame["token_ms"].to_list(), frame["tokens_per_s"].to_list()
+    times, rates = drawn["token_ms"].to_list(), drawn["tokens_per_s"].to_list()
     x_domain, y_domain = (min(times) / 1.5, max(times) * 1.15), (min(rates) / 1.3, max(rates) * 1.5)
-    x = alt.X("token_ms:Q", **log_axis(x_domain, "Least time per token of a sequence (ms)", _TICKS))
-    y = alt.Y("tokens_per_s:Q", **log_axis(y_domain, "Tokens/s of all sequences, at most", _TICKS))
+    x = alt.X("token_ms:Q", **log_axis(x_domain, "Least time per token of a sequence (ms)", _TICKS, format=_NUMBER))
+    y = alt.Y("tokens_per_s:Q", **log_axis(y_domain, "Tokens/s of all sequences, at most", _TICKS, format=_NUMBER))
     chosen = alt.selection_point(fields=["hardware"], bind="legend", name="device")
     faded = alt.condition(chosen, alt.value(1), alt.value(0.12))
     colour = alt.Color(
@@ -66,28 +68,36 @@ def draw_throughput(frame: pl.DataFrame) -> alt.LayerChart:
         select_context("datum.is_fastest")
         .mark_text(align="right", baseline="bottom", dx=-5, dy=-3, fontSize=11, color=INK)
         .encode(x, y, text=LABEL),
-        draw_context_label(
-            select_context("datum.is_fastest", f"datum.batch_size == {min(frame['batch_size'].to_list())}"), 8
-        ),
     ]
-    shown = select_shortest_context(frame)
-    title, subtitle = _compose_title(shown), _compose_subtitle(shown)
-    chart = assemble_chart(layers, frame, "Tokens per second over time per token", title, subtitle)
-    return add_parameter(chart, make_context_choice(frame))
+    kind = "Tokens per second over time per token"
+    return assemble_step_chart(layers, frame, kind, _compose_subtitle(frame), _find)
 
 
-def _compose_title(shown: pl.DataFrame) -> str:
-    """Name the device with the most tokens per second, and its batch."""
-    model = "{}, context {:,}".format(*shown.select("model", "sequence_length").row(0))
-    held = shown.filter("fits_in_memory").sort("tokens_per_s", "hardware", descending=[True, False])
-    if held.is_empty():
-        return f"{model}: fits in the memory of none of these devices"
-    best = held.row(0, named=True)
-    rate = f"{best['tokens_per_s']:,.0f} tokens/s"
-    at = f"{best['batch_size']:,} sequences at {best['token_ms']:.3g} ms per token"
-    return f"{model}: {best['hardware']} leads with {rate}, {at}"
+def _find(rows: pl.DataFrame) -> Finding:
+    """Name the devices with the most tokens per second, their smallest batch that reaches them, and who has no room."""
+    devices = rows["hardware"].n_unique()
+    lack_room = rows.filter(~pl.col("has_room"))["hardware"].unique().sort().to_list()
+    least = rows["batch_size"].sort()[0]
+    short = f"{len(lack_room)} of {devices} devices have no room for batch {least:,}: {join_names(lack_room)}"
+    remarks = [short] if lack_room else []
+    subject = f"{name_model(rows)}, context {rows['sequence_length'][0]:,}"
+    best = keep_best(rows.filter("fits_in_memory"), "tokens_per_s").sort("batch_size", "hardware")
+    if best.is_empty():
+        return Finding(f"{subject}: fits in the memory of none of these devices", remarks)
+    leaders = best["hardware"].unique(maintain_order=True).to_list()
+    first = best.row(0, named=True)
+    names = join_names(leaders)
+    verb = "leads" if len(leaders) == 1 else "lead"
+    at = f"batch {first['batch_size']:,} ({first['token_ms']:.3g} ms per token)"
+    return Finding(f"{subject}: {names} {verb} with {first['tokens_per_s']:,.0f} tokens/s at {at}", remarks)
 
 
-def _compose_subtitle(shown: pl.DataFrame) -> list[str]:
-    setting = f"{describe_setting(shown)}; {describe_sharing(shown)}"
-    return [f"{setting}; numbers: batch; hollow: the first batch that does not fit", *describe_roof(shown)]
+def _compose_subtitle(frame: pl.DataFrame) -> list[str]:
+    drawn, others = frame.filter(status="drawn"), frame.filter(pl.col("status") != "drawn")
+    setting = f"{describe_setting(frame)}; numbers: batch; hollow: the first batch that does not fit"
+    lines = [setting, *describe_roof(drawn)]
+    if others.is_empty():
+        return lines
+    reasons = others.sort("hardware").group_by("status").agg("hardware").sort("status")
+    named = ", ".join(f"{join_names(names)} ({reason})" for reason, names in reasons.iter_rows())
+    return [*lines, f"{len(others)} of {frame['hardware'].n_unique()} devices are not drawn: {named}"]

@@ -1,6 +1,7 @@
 """Charts of steps, devices and runs: they show what the views say, and their titles are true."""
 
 import json
+from html import unescape
 from itertools import pairwise
 from pathlib import Path
 from typing import Any
@@ -9,11 +10,12 @@ import duckdb
 import polars as pl
 import pytest
 
+from charts.choices import read_texts
 from flows.cli.app import run_command
 from flows.site.chart_rows import is_drawable, query_chart
 from flows.site.render import build_spec, render
 from flows.site.snapshot_charts import find_chart, list_snapshot_charts
-from tests.support.charts import STEP_CHARTS, draw, list_encodings, select_marks, validate
+from tests.support.charts import STEP_CHARTS, choose, draw, list_encodings, select_marks, validate
 from warehouse.home import Home
 from warehouse.polars_frames import read_frame
 from warehouse.snapshot import open_snapshot
@@ -43,8 +45,11 @@ def test_they_are_valid_and_name_columns(name: str, snapshot: duckdb.DuckDBPyCon
     columns = {*frame.columns, "layer"}
     for _, channel, encoding in list_encodings(spec):
         assert encoding.get("field", "layer") in columns, channel
-    assert spec["title"]["text"] in spec["description"]
-    assert len(spec["title"]["subtitle"]) == len(set(spec["title"]["subtitle"])) >= 1
+    title, subtitle, description = read_texts(spec)
+    assert title in description
+    assert title in spec["description"]
+    assert spec["title"]["subtitle"] == subtitle[: len(spec["title"]["subtitle"])]
+    assert len(subtitle) == len(set(subtitle)) >= 1
 
 
 @pytest.mark.parametrize("name", [STEP_TIME, CROSSOVER, THROUGHPUT])
@@ -57,10 +62,29 @@ def test_the_context_is_chosen_by_words_and_the_shortest_is_drawn(
     assert choice["bind"]["name"] == "context, tokens"
     assert (choice["value"], choice["bind"]["options"]) == (contexts[0], contexts)
     assert any(each.get("bind") == "legend" for each in spec["params"])
-    assert f"{contexts[0]:,}" in spec["title"]["subtitle"][0]
-    first = render(spec, "svg")
-    choice["value"] = contexts[-1]
-    assert render(spec, "svg") != first
+    for each in spec["usermeta"]["choices"]["context"]["values"]:
+        assert each["title"] in spec["description"]  # a description cannot follow a choice, so it tells of all
+
+
+@pytest.mark.parametrize("name", [STEP_TIME, CROSSOVER, THROUGHPUT, *OTHER_MODELS[:5]])
+def test_all_that_a_chart_says_follows_the_context(name: str, snapshot: duckdb.DuckDBPyConnection) -> None:
+    spec, frame = draw(snapshot, name)
+    offered = spec["usermeta"]["choices"]["context"]
+    contexts = frame["sequence_length"].drop_nulls().unique().sort().to_list()
+    assert offered["label"] == "context, tokens"
+    assert [each["value"] for each in offered["values"]] == contexts
+    for each in offered["values"]:
+        context, title = each["value"], each["title"]
+        others = {f"ontext {other:,}" for other in contexts if other != context}
+        assert f"context {context:,}: " in title
+        assert title in each["description"]
+        assert all(line in each["description"] for line in each["subtitle"])
+        assert not any(other in text for other in others for text in each.values() if isinstance(text, str))
+        drawn = unescape(render(choose(spec, "context", context), "svg").decode())
+        assert all(part in drawn for part in title.split(": "))
+        assert f"Context {context:,}" in drawn
+        assert not any(other in drawn for other in others)
+        assert all(line in drawn for line in each["subtitle"])
 
 
 def test_bars_add_up_to_the_steps(snapshot: duckdb.DuckDBPyConnection) -> None:
@@ -84,7 +108,7 @@ def test_the_op_group_that_takes_the_most_time_is_named(snapshot: duckdb.DuckDBP
     most = dict(steps.select("batch_size", "dominant_op_group").sort("batch_size").rows())
     last = most[max(most)]
     since = min(batch for batch in most if all(most[b] == last for b in most if b >= batch))
-    assert spec["title"]["text"].endswith(f"context 1,024: {last} takes the most time from batch {since} on")
+    assert read_texts(spec).title.endswith(f"context 1,024: {last} takes the most time from batch {since} on")
     assert "attention" in last
     shown = frame.filter("is_shown", sequence_length=1024)["batch_size"].max()
     assert shown == max(most)
@@ -95,9 +119,10 @@ def test_a_model_that_fits_nowhere_is_drawn_and_said_to_be(snapshot: duckdb.Duck
     spec, frame = draw(snapshot, OTHER_MODELS[0])
     assert frame["is_shown"].all()
     assert not frame["fits_in_memory"].any()
-    assert spec["title"]["subtitle"][-1].startswith("The model does not fit in memory")
+    assert read_texts(spec).title.endswith("context 1,024: no batch fits in memory")
+    assert read_texts(spec).subtitle[-1].endswith("the bars ignore memory")
     nowhere, _ = draw(snapshot, "throughput-llama-3.1-405b")
-    assert "fits in the memory of none" in nowhere["title"]["text"]
+    assert "fits in the memory of none" in read_texts(nowhere).title
 
 
 def test_ops_cross_the_ridge_where_the_view_says(snapshot: duckdb.DuckDBPyConnection) -> None:
@@ -117,8 +142,8 @@ def test_ops_cross_the_ridge_where_the_view_says(snapshot: duckdb.DuckDBPyConnec
         assert below["batch_size"].to_list() == [b for b in line["batch_size"] if tokens is None or b < tokens]
     assert points.filter(answer="never")["op"].unique().to_list() == ["attention"]
     known = [tokens for tokens in since.values() if tokens is not None]
-    said = f"GEMMs become compute-bound at a batch of {min(known)} to {max(known)}, attention never"
-    assert spec["title"]["text"].endswith(said)
+    said = f"GEMMs become compute-bound at batch {min(known)} to {max(known)}, attention never"
+    assert read_texts(spec).title.endswith(said)
 
 
 @pytest.mark.parametrize("name", [CROSSOVER, *OTHER_MODELS[2:4]])
@@ -154,10 +179,14 @@ def test_batches_beyond_memory_are_marked(snapshot: duckdb.DuckDBPyConnection) -
         fits = line.sort("batch_size")["fits_in_memory"].to_list()
         assert False not in fits[:-1]
         assert fits[-1] is (line["batch_size"].max() == 1024 and fits[-1])
-    filters = [str(layer["transform"]) for layer in spec["layer"]]
+    filters = [str(layer.get("transform")) for layer in spec["layer"]]
     assert sum("!datum.fits_in_memory" in each for each in filters) == 1
-    best = frame.filter("fits_in_memory", sequence_length=1024).sort("tokens_per_s").row(-1, named=True)
-    assert f"{best['hardware']} leads with {best['tokens_per_s']:,.0f} tokens/s" in spec["title"]["text"]
+    for each in spec["usermeta"]["choices"]["context"]["values"]:
+        rows = frame.filter("fits_in_memory", sequence_length=each["value"])
+        best = rows.filter(pl.col("tokens_per_s") > 0.99 * pl.col("tokens_per_s").max()).sort("batch_size")
+        first = best.row(0, named=True)
+        said = f"{first['hardware']} leads with {first['tokens_per_s']:,.0f} tokens/s at batch {first['batch_size']:,} "
+        assert said in each["title"]
 
 
 @pytest.mark.parametrize(("name", "model_id"), [(RANKING, "llama-3-8b"), (OTHER_MODELS[5], "llama-3-70b")])
@@ -231,7 +260,7 @@ def test_every_model_on_every_device_is_drawn_and_few_are_listed(
     assert len(listed) < 600
     place = ["--home", str(finished.path)]
     assert run_command(["chart", "step-time-qwen2-7b-mi300x", "--out", str(tmp_path / "a.json"), *place]) == 0
-    assert "Qwen2 7B on MI300X" in (tmp_path / "a.json").read_text("utf-8")
+    assert "Qwen2 7B in bf16 on MI300X" in (tmp_path / "a.json").read_text("utf-8")
     capsys.readouterr()
     for name in ("step-time-llama-3-8b-t4", "crossover-llama-3-8b-t4"):  # a T4 has no bf16
         assert run_command(["chart", name, *place]) == 2
@@ -252,6 +281,26 @@ def test_a_single_batch_and_context_can_be_drawn(snapshot: duckdb.DuckDBPyConnec
         entry = find_chart(snapshot, name)
         one = type(entry)(name, entry.template, {**entry.parameters, "batch_sizes": [8], "sequence_lengths": [1024]})
         assert b"context 1,024" in render(build_spec(one, query_chart(snapshot, one)), "svg")
+
+
+def test_devices_that_cannot_be_drawn_are_counted_by_reason(snapshot: duckdb.DuckDBPyConnection) -> None:
+    entry = find_chart(snapshot, "throughput-llama-3-70b")
+    devices = ["b200", "h100-sxm", "t4", "not-there"]
+    entry = type(entry)(entry.name, entry.template, {**entry.parameters, "devices": devices})
+    frame = query_chart(snapshot, entry)
+    assert set(frame["hardware_id"]) == set(devices)
+    _, subtitle, _ = read_texts(build_spec(entry, frame))
+    assert "2 of 4 devices are not drawn: T4 (no bf16 peak), not-there (not known here)" in subtitle
+    assert subtitle[-1] == "Context 1,024: 1 of 2 devices have no room for batch 1: H100 SXM"
+
+
+def test_steps_of_shared_models_say_how_many_devices_share_them(snapshot: duckdb.DuckDBPyConnection) -> None:
+    for name in ("step-time-llama-3-70b-h100-sxm", "crossover-llama-3-70b-h100-sxm", "throughput-llama-3-70b"):
+        entry = find_chart(snapshot, name)
+        entry = type(entry)(name, entry.template, {**entry.parameters, "tensor_parallel": 8})
+        title, subtitle, _ = read_texts(build_spec(entry, query_chart(snapshot, entry)))
+        assert "8 × " in title
+        assert "shared by 8 devices" in subtitle[0]
 
 
 def test_they_are_found_by_device_and_model(finished: Home) -> None:

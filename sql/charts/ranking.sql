@@ -13,39 +13,47 @@ step as (
         and tensor_parallel = $tensor_parallel
 ),
 
-peak as (
-    select ceiling.hardware_id, ceiling.basis,
-    from core.ceiling as ceiling
-    inner join core.precision as precision on ceiling.name = precision.compute_dtype
-    where ceiling.kind = 'compute' and ceiling.is_default and precision.precision_id = $precision_id
+precision as (
+    select * from core.precision where precision_id = $precision_id
+),
+
+-- all devices, unless some are named
+asked as (
+    select distinct unnest(coalesce($devices, (select list(hardware_id) from core.hardware))) as hardware_id
 ),
 
 device as (
     select
-        hardware.hardware_id,
-        hardware.short_name,
+        asked.hardware_id,
+        coalesce(hardware.short_name, asked.hardware_id) as short_name,
         hardware.vendor,
         hardware.memory_bytes as device_memory_bytes,
         hardware.tdp_w,
         -- rounded, because the order of a sum changes its last bits
         round(step.tokens_per_s, 6) as tokens_per_s,
         round(step.lower_bound_s * 1e3, 9) as token_ms,
-        round(step.tokens_per_s / (hardware.tdp_w * $tensor_parallel), 9) as tokens_per_joule,
+        round(step.tokens_per_s / hardware.tdp_w / $tensor_parallel, 9) as tokens_per_joule,
         step.memory_bytes,
         step.bound,
+        roof.dtype,
+        roof.basis,
         case
-            when peak.hardware_id is null then 'no peak'
-            when step.hardware_id is null then 'no link'
             when step.fits_in_memory then 'fits'
-            else 'does not fit'
+            when step.hardware_id is not null then 'does not fit'
+            when hardware.hardware_id is null then 'not known'
+            when roof.dtype is not null and $tensor_parallel > 1 then 'no link'
+            else 'no peak'
         end as status,
-        peak.basis,
-    from core.hardware as hardware
+    from asked
+    cross join precision
+    left join core.hardware as hardware using (hardware_id)
     left join step using (hardware_id)
-    left join peak using (hardware_id)
-    where
-        ($devices is null or list_contains($devices, hardware.hardware_id))
-        and exists (from step)
+    left join mart.roof as roof
+        on
+            asked.hardware_id = roof.hardware_id
+            and precision.compute_dtype = roof.dtype
+            and roof.is_default
+    where exists (from step)
 )
 
 select
@@ -56,10 +64,11 @@ select
             device.hardware_id
     ) as place,
     device.hardware_id,
-    device.short_name
+    if($tensor_parallel > 1, format('{} × ', $tensor_parallel), '')
+    || device.short_name
     || if(count(*) over (partition by device.short_name) > 1, ' (' || device.hardware_id || ')', '')
         as hardware,
-    device.* exclude (hardware_id, short_name),
+    device.* exclude (hardware_id, short_name, dtype, basis),
     case device.status
         when 'fits' then format('{:,.0f}', device.tokens_per_s)
         when 'does not fit'
@@ -69,6 +78,7 @@ select
                 device.memory_bytes / 1e9,
                 device.device_memory_bytes / 1e9
             )
+        when 'not known' then 'not known here'
         when 'no link' then 'no link'
         else format('no {} peak', precision.compute_dtype)
     end as label,
@@ -77,11 +87,12 @@ select
     model.short_name as model,
     $precision_id as precision_id,
     $convention as convention,
-    $tensor_parallel as tensor_parallel,
     $batch_size as batch_size,
     $sequence_length as sequence_length,
+    $tensor_parallel as tensor_parallel,
     precision.compute_dtype as dtype,
+    device.basis,
 from device
-cross join (select * from core.precision where precision_id = $precision_id) as precision
+cross join precision
 cross join (select * from core.model where model_id = $model_id) as model
 order by place

@@ -23,6 +23,7 @@ stacked as (
         sum(seconds) over layers as end_s,
         sum(seconds) over step as step_s,
         sum(compute_s) over step as step_compute_s,
+        sum(interconnect_s) over step as step_interconnect_s,
     from (
         select *, arg_max(seconds, (batch_size, sequence_length)) over (partition by op_group) as longest_s,
         from op_group
@@ -41,8 +42,8 @@ held as (
         sequence_length,
         memory_bytes,
         fits_in_memory,
-        -- a model that never fits is shown anyway
-        fits_in_memory or not bool_or(fits_in_memory) over () as is_shown,
+        -- a model that fits at no batch is shown anyway
+        fits_in_memory or not bool_or(fits_in_memory) over (partition by sequence_length) as is_shown,
     from mart.step_time
     where
         hardware_id = $hardware_id
@@ -70,8 +71,12 @@ select
     round(stacked.step_s * 1e3, 9) as step_ms,
     round(stacked.seconds / stacked.step_s, 9) as share,
     round(stacked.step_compute_s / stacked.step_s, 9) as compute_bound_share,
-    if(
-        stacked.compute_s = 0, 'memory', if(stacked.compute_s < stacked.seconds, 'memory and compute', 'compute')
+    round(stacked.step_interconnect_s / stacked.step_s, 9) as interconnect_share,
+    concat_ws(
+        ' and ',
+        if(stacked.memory_s > 0, 'memory', null),
+        if(stacked.compute_s > 0, 'compute', null),
+        if(stacked.interconnect_s > 0, 'interconnect', null)
     ) as bound,
     held.memory_bytes,
     hardware.memory_bytes as device_memory_bytes,
@@ -87,22 +92,21 @@ select
     $precision_id as precision_id,
     $convention as convention,
     $tensor_parallel as tensor_parallel,
-    peak.name as dtype,
-    peak.basis,
-    peak.origin,
+    roof.dtype,
+    roof.basis,
+    roof.peak_origin as origin,
 from stacked
 inner join held using (batch_size, sequence_length)
 cross join (select * from core.hardware where hardware_id = $hardware_id) as hardware
 cross join (select * from core.model where model_id = $model_id) as model
 cross join (
-    select ceiling.*
-    from core.ceiling as ceiling
-    inner join core.precision as precision on ceiling.name = precision.compute_dtype
+    select roof.*
+    from mart.roof as roof
+    inner join core.precision as precision on roof.dtype = precision.compute_dtype
     where
-        ceiling.hardware_id = $hardware_id
-        and ceiling.kind = 'compute'
-        and ceiling.is_default
+        roof.hardware_id = $hardware_id
+        and roof.is_default
         and precision.precision_id = $precision_id
-) as peak
+) as roof
 window context as (partition by stacked.sequence_length)
 order by stacked.sequence_length, stacked.batch_size, stacked.layer_number

@@ -1,56 +1,84 @@
--- one row per device, context and decode batch, up to the first batch that does not fit in the device's memory
+-- one row per device, context and decode batch, up to the first batch that does not fit; one per device without any
 with
+precision as (
+    select * from core.precision where precision_id = $precision_id
+),
+
+device as (
+    select
+        asked.hardware_id,
+        if($tensor_parallel > 1, format('{} × ', $tensor_parallel), '')
+        || hardware.short_name
+        || if(count(*) over (partition by hardware.short_name) > 1, format(' ({})', asked.hardware_id), '')
+            as short_name,
+        hardware.memory_bytes as device_memory_bytes,
+        roof.dtype as roof_dtype,
+        roof.basis,
+    from (select distinct unnest($devices) as hardware_id) as asked
+    cross join precision
+    left join core.hardware as hardware using (hardware_id)
+    left join mart.roof as roof
+        on asked.hardware_id = roof.hardware_id and precision.compute_dtype = roof.dtype and roof.is_default
+),
+
 step as (
     select
-        step.hardware_id,
-        if($tensor_parallel > 1, format('{} × ', $tensor_parallel), '') || hardware.short_name as hardware,
-        step.phase,
-        step.sequence_length,
-        step.batch_size,
+        hardware_id,
+        phase,
+        sequence_length,
+        batch_size,
         -- rounded, because the order of a sum changes its last bits
-        round(step.lower_bound_s * 1e3, 9) as token_ms,
-        round(step.tokens_per_s, 6) as tokens_per_s,
-        step.memory_bytes,
-        hardware.memory_bytes as device_memory_bytes,
-        step.fits_in_memory,
-        step.bound,
-        step.dominant_op_group,
-    from mart.step_time as step
-    inner join core.hardware as hardware using (hardware_id)
+        round(lower_bound_s * 1e3, 9) as token_ms,
+        round(tokens_per_s, 6) as tokens_per_s,
+        memory_bytes,
+        fits_in_memory,
+        bound,
+        dominant_op_group,
+    from mart.step_time
     where
-        step.model_id = $model_id
-        and step.precision_id = $precision_id
-        and step.convention = $convention
-        and step.phase = 'decode'
-        and step.batch_size in $batch_sizes
-        and step.sequence_length in $sequence_lengths
-        and step.tensor_parallel = $tensor_parallel
-        and step.hardware_id in $devices
+        model_id = $model_id
+        and precision_id = $precision_id
+        and convention = $convention
+        and phase = 'decode'
+        and batch_size in $batch_sizes
+        and sequence_length in $sequence_lengths
+        and tensor_parallel = $tensor_parallel
+        and hardware_id in $devices
     qualify
-        step.fits_in_memory
-        or step.batch_size = min(step.batch_size) filter (not step.fits_in_memory) over (
-            partition by step.hardware_id, step.sequence_length
-        )
+        fits_in_memory
+        or batch_size = min(batch_size) filter (not fits_in_memory) over (partition by hardware_id, sequence_length)
 )
 
 select
-    step.*,
+    device.hardware_id,
+    coalesce(device.short_name, device.hardware_id) as hardware,
+    case
+        when step.hardware_id is not null then 'drawn'
+        when device.short_name is null then 'not known here'
+        when device.roof_dtype is null then format('no {} peak', precision.compute_dtype)
+        when $tensor_parallel > 1 then 'no link'
+        else 'not at these settings'
+    end as status,
+    step.* exclude (hardware_id),
+    device.device_memory_bytes,
     if(
         step.batch_size = min(step.batch_size) over (partition by step.sequence_length), 'batch ', ''
     ) || format('{:,}', step.batch_size) as label,
     -- the number of a batch stands at the fastest device
-    row_number() over (
+    step.batch_size is not null
+    and row_number() over (
         partition by step.sequence_length, step.batch_size order by step.token_ms, step.hardware_id
     ) = 1 as is_fastest,
+    bool_or(step.fits_in_memory) over (partition by step.hardware_id, step.sequence_length) as has_room,
     model.short_name as model,
     $precision_id as precision_id,
     $convention as convention,
     $tensor_parallel as tensor_parallel,
-    peak.name as dtype,
-    peak.basis,
-from step
-inner join core.ceiling as peak using (hardware_id)
-inner join core.precision as precision on peak.name = precision.compute_dtype
+    precision.compute_dtype as dtype,
+    device.basis,
+from device
+cross join precision
 cross join (select * from core.model where model_id = $model_id) as model
-where peak.kind = 'compute' and peak.is_default and precision.precision_id = $precision_id
-order by step.sequence_length, step.hardware_id, step.batch_size
+left join step using (hardware_id)
+where exists (from step)
+order by step.sequence_length, device.hardware_id, step.batch_size

@@ -31,6 +31,12 @@ def validate(spec: dict[str, Any]) -> None:
     alt.LayerChart.from_dict({**spec, "data": {"values": spec["data"]["values"][:20]}}, validate=True)
 
 
+def choose(spec: dict[str, Any], parameter: str, value: object) -> dict[str, Any]:
+    """Return a specification with another value of a parameter."""
+    params = [{**each, "value": value} if each["name"] == parameter else each for each in spec["params"]]
+    return {**spec, "params": params}
+
+
 def list_encodings(spec: dict[str, Any]) -> Iterator[tuple[dict[str, Any], str, dict[str, Any]]]:
     for layer in spec["layer"]:
         for channel, value in layer.get("encoding", {}).items():

@@ -1,0 +1,42 @@
+"""Findings that do not hang on the last bits of a figure, and the names in them."""
+
+from collections.abc import Sequence
+
+import polars as pl
+
+LEAD = 0.01  # a smaller lead is none
+
+
+def keep_best(frame: pl.DataFrame, column: str) -> pl.DataFrame:
+    """Return the rows whose figure is within 1 % of the highest, in their order."""
+    return frame.filter(pl.col(column) >= (1 - LEAD) * pl.col(column).max())
+
+
+def list_dominant(parts: pl.DataFrame) -> pl.DataFrame:
+    """Return for each batch the op groups that no other leads by more than 1 % of the step.
+
+    Parameters
+    ----------
+    parts
+        Rows with `batch_size`, `op_group`, and the group's `share` of the step.
+
+    Returns
+    -------
+    pl.DataFrame
+        One row per batch, in order: `op_group` (a list, by name), and the largest
+        `share`.
+    """
+    most = pl.col("share").max().over("batch_size")
+    return (
+        parts.filter(most - pl.col("share") <= LEAD)
+        .sort("batch_size", "op_group")
+        .group_by("batch_size", maintain_order=True)
+        .agg("op_group", pl.col("share").max())
+    )
+
+
+def join_names(names: Sequence[str], most: int = 3) -> str:
+    """Return names as one phrase, e.g. "A, B and C"; if there are more than `most`, "A and 4 others"."""
+    if len(names) > most:
+        return f"{names[0]} and {len(names) - 1} others"
+    return " and ".join(filter(None, [", ".join(names[:-1]), *names[-1:]]))
