@@ -26,14 +26,15 @@ def draw_comparison(frame: pl.DataFrame) -> alt.LayerChart:
     dashes = [_DASHES[(i + i // len(COLOURS)) % len(_DASHES)] for i in range(len(devices))]
     chosen = alt.selection_point(fields=["hardware"], bind="legend", name="device")
     faded = alt.condition(chosen, alt.value(1), alt.value(0.12))
+    legend = alt.Legend(
+        title=None, orient="bottom", columns=5, symbolType="stroke", symbolStrokeWidth=3, symbolSize=400
+    )
     colour = alt.Color(
         "hardware:N",
         scale=alt.Scale(domain=devices, range=colours),
-        legend=alt.Legend(
-            title=None, orient="bottom", columns=5, symbolType="stroke", symbolStrokeWidth=3, symbolSize=400
-        ),
+        legend=legend,
     )
-    dash = alt.StrokeDash("hardware:N", scale=alt.Scale(domain=devices, range=dashes), legend=None)
+    dash = alt.StrokeDash("hardware:N", scale=alt.Scale(domain=devices, range=dashes), legend=legend)
     layers = [
         select_layer("roof")
         .mark_line(strokeWidth=2)

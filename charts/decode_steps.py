@@ -18,6 +18,7 @@ from charts.style import (
     PURPLE,
     SKY,
     VERMILION,
+    YELLOW,
     add_parameter,
     assemble_chart,
     compose_description,
@@ -33,9 +34,9 @@ _LOOKS = {
     "router": (INK, "triangle-down"),
     "elementwise": (GREY, "triangle-left"),
     "norm": (SKY, "triangle-right"),
-    "embedding": ("#f0e442", "stroke"),  # yellow, the last of Okabe and Ito's
+    "embedding": (YELLOW, "stroke"),
 }
-_OTHER = ("#999999", "circle")
+_OTHER = ("#888", "circle")
 _LONGEST_LINE = 120  # characters of a subtitle
 _WIDEST_ORIGIN, _TEXT_SIZE = 560, 12  # pixels
 _CAPTION_OFFSET = 14  # pixels between the title and the plot, which leave room for a caption

@@ -6,7 +6,7 @@ import altair as alt
 import polars as pl
 
 from charts.axes import Layer
-from charts.style import INK, assemble_chart
+from charts.style import ON_DARK, ON_LIGHT, assemble_chart
 
 _ROW_HEIGHT = 20
 _TOOLTIP = [
@@ -26,7 +26,7 @@ def draw_heat(frame: pl.DataFrame) -> alt.LayerChart:
         axis=alt.Axis(title="Work of one kernel (FLOP, start of the bin)", format=".2~s", labelAngle=-90),
     )
     y = alt.Y("label:N", sort=labels, axis=alt.Axis(title=None))
-    dark = alt.ColorValue(INK, condition={"test": "datum.roof_fraction < 0.45", "value": "white"})
+    dark = alt.ColorValue(ON_LIGHT, condition={"test": "datum.roof_fraction < 0.45", "value": ON_DARK})
     base = Layer()
     layers: list[Any] = [
         base.mark_rect(stroke="white", strokeWidth=1).encode(

@@ -66,13 +66,15 @@ def draw_house(frame: pl.DataFrame) -> alt.LayerChart:
 
 def _draw_points(axes: RooflineAxes, phases: list[str], styles: list[Any], *, is_measured: bool) -> list[alt.Chart]:
     """Return computed points (hollow), or measured (filled) and predicted ones (dotted) with lines up to the roof."""
+    legend = alt.Legend(title="phase", orient="bottom", direction="horizontal")
     colour = alt.Color(
         "phase:N",
         scale=alt.Scale(domain=phases, range=list(styles[0])),
-        legend=alt.Legend(title="phase", orient="bottom", direction="horizontal"),
+        legend=legend,
     )
     shape = alt.Shape("phase:N", scale=alt.Scale(domain=phases, range=list(styles[1])))
-    size = alt.Size("phase:N", scale=alt.Scale(type="ordinal", domain=phases, range=list(styles[2])), legend=None)
+    sizes = alt.Scale(type="ordinal", domain=phases, range=list(styles[2]))
+    size = alt.Size("phase:N", scale=sizes, sort="ascending", legend=legend)
     if not is_measured:
         computed = select_layer("computed").mark_point(strokeWidth=2, fill="white", opacity=1)
         return [computed.encode(axes.x, axes.y, color=colour, shape=shape, size=size, tooltip=TOOLTIP)]

@@ -35,7 +35,7 @@ class Mark(NamedTuple):
 # The marks of attention form a column at one intensity, so they are flat.
 SERIES = {
     "qkv mlp init": Mark("#1f77b4", "M-.7,-.7L.7,.7M-.7,.7L.7,-.7", 120, 1.5, 3),
-    "qkv mlp ar": Mark("#ff7f0e", "M-.95,-.4L.95,.4M-.95,.4L.95,-.4", 190, 1.5, 4),
+    "qkv mlp ar": Mark("#e67300", "M-.95,-.4L.95,.4M-.95,.4L.95,-.4", 190, 1.5, 4),
     "up/gate/down init": Mark("#2ca02c", "M-.8,0L.8,0M0,-.8L0,.8", 90, 1.5, 5),
     "up/gate/down ar": Mark("#d62728", "M-.4,-.95L.4,.95M-.4,.95L.4,-.95", 110, 1.5, 6),
     "qk/pv init": Mark("#9467bd", "M0,.1L0,.6M-1,-.4L0,.1L1,-.4", 150, 1.5, 1),
@@ -47,7 +47,7 @@ _INTENSITIES = (0.6, 1e4)  # the seeds' frame; it grows if a point or the ridge 
 _LEAST_PERFORMANCE = 1e10
 _CHOICE = "marks"
 _KIND = "Performance over operational intensity on logarithmic axes"
-_OTHER_COLOURS = ["#e377c2", "#7f7f7f", "#bcbd22", "#17becf"]  # of series that the paper does not have
+_OTHER_COLOURS = ["#c76fa1", "#888", "#9f9200", "#2f95d0"]  # of series that the paper does not have
 _ROOM = 1.6  # between a point and the edge of such a frame, as a factor
 _GRID = {
     "mantissas": range(1, 10), "gridColor": "#dcdcdc", "gridWidth": 0.6, "ticks": False, "labelOverlap": False,
@@ -157,7 +157,7 @@ def _draw_roofs(
             y,
             color=alt.Color("label:N", scale=scale(range=colours), legend=legend),
             strokeDash=alt.StrokeDash("label:N", scale=scale(range=dashes), legend=legend),
-            strokeWidth=alt.StrokeWidth("label:N", scale=scale(range=widths), legend=legend),
+            strokeWidth=alt.StrokeWidth("label:N", scale=scale(range=widths), sort="ascending", legend=legend),
         ),
         ridge.mark_rule(color=_RIDGE).encode(
             x,
@@ -189,8 +189,8 @@ def _draw_marks(series: Mapping[str, Mark], x: alt.X, y: alt.Y, legend: alt.Lege
         y,
         color=alt.Color("label:N", scale=scale(range=colours), legend=legend),
         shape=alt.Shape("label:N", scale=scale(range=shapes), legend=legend),
-        size=alt.Size("label:N", scale=scale(range=sizes), legend=None),
-        strokeWidth=alt.StrokeWidth("label:N", scale=scale(range=widths), legend=None),
+        size=alt.Size("label:N", scale=scale(range=sizes), sort="ascending", legend=None),
+        strokeWidth=alt.StrokeWidth("label:N", scale=scale(range=widths), sort="ascending", legend=legend),
         tooltip=[alt.Tooltip("layer:N", title="mark"), *MEASURED_TOOLTIP],
     )
 

@@ -10,13 +10,18 @@ from charts.axes import INTENSITY, PERFORMANCE
 
 WIDTH, HEIGHT = 620, 400  # pixels of the plot
 
-# Okabe and Ito's palette, which readers with any colour vision can tell apart, and greys.
-BLUE, ORANGE, GREEN, VERMILION = "#0072b2", "#e69f00", "#009e73", "#d55e00"
-SKY, PURPLE, INK, GREY, PALE = "#56b4e9", "#cc79a7", "#222222", "#6b6b6b", "#e4e7ea"
+# Okabe and Ito's palette, which readers with any colour vision can tell apart, with the light colours darkened until
+# their contrast to white is 3:1, and greys. charts/inks.py has the dark ink of each.
+BLUE, ORANGE, GREEN, VERMILION = "#0072b2", "#c48600", "#009e73", "#d55e00"
+SKY, PURPLE, INK, GREY, PALE = "#2f95d0", "#c76fa1", "#222222", "#6b6b6b", "#e4e7ea"
+YELLOW = "#9f9200"
 COLOURS = [BLUE, VERMILION, GREEN, PURPLE, ORANGE, SKY, INK, GREY]  # the colours of series, in this order
+GROUND = "white"  # the ground of a chart, also inside hollow marks and around labels
+ON_DARK, ON_LIGHT = "#ffffff", "#111111"  # text on a coloured mark, which stays as it is in dark mode
+
 _LOOK = alt.Config(
     font="Liberation Sans, Arial, Helvetica, sans-serif",
-    background="white",
+    background=GROUND,
     padding=12,
     view=alt.ViewConfig(stroke=None),
     title=alt.TitleConfig(anchor="start", fontSize=17, subtitleFontSize=12, subtitleColor=GREY, subtitlePadding=4),
@@ -26,7 +31,7 @@ _LOOK = alt.Config(
 # Channels are typed throughout: Altair takes 10 ms to work out what a plain string or a condition means.
 LABEL = alt.Text("label:N")
 # drawn below a text, so that no line runs through it
-HALO: dict[str, Any] = {"stroke": "white", "strokeWidth": 3, "strokeOpacity": 0.85}
+HALO: dict[str, Any] = {"stroke": GROUND, "strokeWidth": 3, "strokeOpacity": 0.85}
 
 TOOLTIP = [
     alt.Tooltip("label:N", title="series"),

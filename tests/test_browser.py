@@ -2,7 +2,6 @@
 
 import os
 import re
-import shutil
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from functools import partial
@@ -28,19 +27,10 @@ from playwright.sync_api import (
     sync_playwright,
 )
 
+from tests.support.browsers import FLAGS, find_chromium
 from warehouse.home import Home
 
-CHROMIUM = ("chromium", "google-chrome")  # the first on the PATH; nothing is downloaded
 REQUIRED = os.environ.get("ROOFLINES_BROWSER") == "required"
-FLAGS = (
-    "--disable-gpu",
-    "--disable-quic",
-    "--no-first-run",
-    "--disable-background-networking",
-    "--disable-component-update",
-    "--disable-sync",
-    "--host-resolver-rules=MAP * ~NOTFOUND, EXCLUDE 127.0.0.1",
-)
 
 INDEX, DATA = "index.html", "data/index.html"
 DEVICE, MODEL = "devices/h100-sxm/index.html", "models/llama-7b/index.html"
@@ -57,12 +47,6 @@ WIDE: ViewportSize = {"width": 1280, "height": 800}
 NARROW: ViewportSize = {"width": 360, "height": 740}
 
 pytestmark = pytest.mark.slow
-
-
-def find_chromium() -> str | None:
-    """Return a Chromium that can read the folders of tests; a snap cannot."""
-    found = (path for name in CHROMIUM if (path := shutil.which(name)))
-    return next((path for path in found if "snap" not in Path(path).resolve().parts), None)
 
 
 @dataclass

@@ -40,45 +40,6 @@ function filterCards(form) {
   read();
 }
 
-// A chart: make the picture interactive, and let the reader hide each kind of mark.
-async function drawChart(place) {
-  const spec = JSON.parse(document.getElementById("spec").textContent);
-  const rows = spec.data.values;
-  // the choices go outside the picture, because the keyboard cannot reach into it
-  const choices = document.getElementById("choices");
-  const result = await vegaEmbed(place, spec, { actions: false, renderer: "svg", bind: choices });
-  choices.hidden = !choices.childElementCount;
-  const editor = document.getElementById("editor");
-  editor.hidden = false;
-  editor.addEventListener("click", () => openEditor(spec));
-  if (spec.params?.some((param) => param.name === "marks")) return; // the chart brings its own choice
-  const kinds = ["measured", "predicted", "computed"].filter((kind) => rows.some((row) => row.layer === kind));
-  if (kinds.length < 2) return;
-  const form = document.getElementById("layers");
-  for (const kind of kinds) {
-    const label = form.appendChild(Object.assign(document.createElement("label"), { className: "check" }));
-    label.append(Object.assign(document.createElement("input"), { type: "checkbox", name: kind, checked: true }), kind);
-  }
-  form.addEventListener("input", () => {
-    const hidden = kinds.filter((kind) => !form.elements[kind].checked);
-    result.view.data("marks", rows.filter((row) => !hidden.includes(row.layer))).runAsync();
-  });
-  form.hidden = false;
-}
-
-// Send the specification to the editor until it answers: it listens only after it has loaded.
-function openEditor(spec) {
-  const address = "https://vega.github.io/editor/";
-  const editor = window.open(address);
-  const message = { mode: "vega-lite", spec: JSON.stringify(spec, null, 2) };
-  let tries = 40;
-  const timer = setInterval(() => {
-    editor?.postMessage(message, new URL(address).origin);
-    if (--tries === 0) clearInterval(timer);
-  }, 250);
-  addEventListener("message", (event) => event.source === editor && clearInterval(timer));
-}
-
 function offerCopies() {
   if (!navigator.clipboard) return; // e.g. over plain http
   for (const button of document.querySelectorAll("button[data-copies]")) {
@@ -100,8 +61,6 @@ function nameSource() {
 
 const filters = document.getElementById("filters");
 if (filters) filterCards(filters);
-const chart = document.getElementById("chart");
-if (chart) drawChart(chart);
 nameSource();
 offerCopies();
 })();

@@ -2,15 +2,19 @@
 
 import json
 import re
+from collections.abc import Mapping
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import polars as pl
+from markupsafe import Markup
 
 from charts.choices import read_texts
 from charts.gallery import ChartEntry
+from charts.inks import write_dark_inks
 from charts.summaries import summarize_grid
+from flows.site.chart_scripts import has_views, write_csv_script, write_rows_script
 from flows.site.page_paths import device_page, model_page
 from flows.site.page_templates import write_page
 from flows.site.site_rows import Row, SiteRows
@@ -47,15 +51,22 @@ class ShownChart:
 def write_chart_page(out: Path, chart: ShownChart, rows: SiteRows) -> Card:
     """Write the page of a chart whose files are drawn, and return its card."""
     entry, frame = chart.entry, chart.frame
-    card = _make_card(out, chart, rows)
+    folder = out / "charts" / entry.name
+    spec = json.loads((folder / f"{entry.name}.vl.json").read_text("utf-8"))
+    card = _make_card(folder, chart, rows, spec)
+    drawn = spec["data"].pop("values")
     links = [(f"../../{device_page(id_)}", rows.devices[id_]["name"]) for id_ in card["hardware"]]
     if model := rows.models.get(card["model_id"]):
         links.append((f"../../{model_page(card['model_id'])}", model["short_name"]))
     write_page(
-        out / "charts" / entry.name / "index.html", "chart.html.j2", "../../", None,
-        chart={**card, "setting": _list_setting(entry, frame), "links": links}, spec=card["spec"],
-        sql=compose_sql(entry), rows=frame.head(_FIRST_ROWS).to_dicts(), count=len(frame),
+        folder / "index.html", "chart.html.j2", "../../", None,
+        chart={**card, "setting": _list_setting(entry, frame), "links": links}, spec=spec,
+        inks=Markup(write_dark_inks()), sql=compose_sql(entry),
+        rows=frame.head(_FIRST_ROWS).to_dicts(), count=len(frame),
     )  # fmt: skip
+    write_rows_script(out / "assets" / "rows" / f"{entry.name}.js", drawn)
+    if has_views(frame, spec):
+        write_csv_script(out / "assets" / "csv" / f"{entry.name}.js", frame, spec)
     return card
 
 
@@ -64,10 +75,8 @@ def write_moved_page(out: Path, name: str, card: Card) -> None:
     write_page(out / "charts" / name / "index.html", "moved.html.j2", "../../", None, name=name, chart=card)
 
 
-def _make_card(out: Path, chart: ShownChart, rows: SiteRows) -> Card:
+def _make_card(folder: Path, chart: ShownChart, rows: SiteRows, spec: Mapping[str, Any]) -> Card:
     entry, frame = chart.entry, chart.frame
-    folder = out / "charts" / entry.name
-    spec = json.loads((folder / f"{entry.name}.vl.json").read_text("utf-8"))
     with (folder / f"{entry.name}.svg").open(encoding="utf-8") as svg:
         size = _SIZE.search(svg.read(1000))
     title, lines, description = read_texts(spec)
@@ -91,7 +100,6 @@ def _make_card(out: Path, chart: ShownChart, rows: SiteRows) -> Card:
         "text": " ".join(text).lower(),
         "width": size[1] if size else None,
         "height": size[2] if size else None,
-        "spec": spec,
     }
 
 

@@ -7,8 +7,7 @@ from typing import Any
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
-_PLAIN = (1e-3, 1e6)  # numbers outside this range are written with an exponent
-_LEAST_GROUPED = 10_000  # smaller integers get no thousands separator
+from flows.site.legible import write_cell
 
 
 def render_page(template: str, **values: Any) -> str:
@@ -51,12 +50,5 @@ def _load_templates() -> Environment:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    templates.filters["legible"] = _format_number
+    templates.filters["legible"] = write_cell
     return templates
-
-
-def _format_number(value: Any) -> Any:
-    """Return a number as text with six digits at most; return anything else unchanged."""
-    if isinstance(value, float):
-        return f"{value:,.6g}" if _PLAIN[0] <= abs(value) < _PLAIN[1] or value == 0 else f"{value:.4g}"
-    return f"{value:,}" if isinstance(value, int) and abs(value) >= _LEAST_GROUPED else value

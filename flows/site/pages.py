@@ -13,7 +13,7 @@ from flows.site.site_rows import Row, SiteRows
 from warehouse.rows import fetch_value
 from warehouse.sql_values import quote_name
 
-ASSETS = ("site.css", "site.js")
+ASSETS = ("site.css", "site.js", "chart.js", "numbers.js")
 _NOT_LISTED = {"hardware_id", "model_id", "origin"}  # fields that the lists of devices and models leave to the pages
 
 
@@ -55,7 +55,7 @@ def write_pages(
 
 
 def write_assets(out: Path) -> None:
-    """Write the style sheet and the script that pages share."""
+    """Write the style sheet and the scripts that pages share."""
     (out / "assets").mkdir(exist_ok=True)
     for name in ASSETS:
         text = resources.files("charts").joinpath("pages", name).read_text("utf-8")

@@ -14,6 +14,7 @@ import vl_convert
 from altair.utils.schemapi import debug_mode
 
 from charts.gallery import ChartEntry
+from charts.inks import write_dark_inks
 from charts.templates import TEMPLATES
 from warehouse.files.spreadsheet import guard_text_cells
 
@@ -53,7 +54,7 @@ def render(spec: dict[str, Any], suffix: str) -> bytes:
     if _NOT_BUILT_IN.search(json.dumps(spec, ensure_ascii=False)):
         use_system_fonts()
     svg = _renumber_ids(vl_convert.vegalite_to_svg(spec, vl_version=_VEGA_LITE))
-    return svg.encode() if suffix == "svg" else vl_convert.svg_to_png(svg, scale=_PIXELS_PER_UNIT)
+    return _add_dark_inks(svg).encode() if suffix == "svg" else _render_png(svg)
 
 
 def write_chart(entry: ChartEntry, frame: pl.DataFrame, files: Mapping[str, Path]) -> None:
@@ -63,7 +64,7 @@ def write_chart(entry: ChartEntry, frame: pl.DataFrame, files: Mapping[str, Path
     contents = {
         "vl.json": render(spec, "json"),
         "svg": svg,
-        "png": vl_convert.svg_to_png(svg.decode(), scale=_PIXELS_PER_UNIT),
+        "png": _render_png(svg.decode()),
         "csv": guard_text_cells(frame).write_csv().encode(),
     }
     for suffix, file in files.items():
@@ -82,6 +83,16 @@ def _renumber_ids(svg: str) -> str:
     """Return an SVG with clip paths and gradients numbered from 0; the renderer keeps counting across charts."""
     order = {name: i for i, name in enumerate(dict.fromkeys(_NUMBERED_IDS.findall(svg)))}
     return _NUMBERED_IDS.sub(lambda found: f"{found[1]}{order[found[1], found[2]]}", svg)
+
+
+def _add_dark_inks(svg: str) -> str:
+    """Return an SVG that follows the reader's colour scheme."""
+    return svg.replace(">", f"><style>{write_dark_inks()}</style>", 1)
+
+
+def _render_png(svg: str) -> bytes:
+    """Return an SVG as PNG, which is always light."""
+    return vl_convert.svg_to_png(svg.replace(f"<style>{write_dark_inks()}</style>", "", 1), scale=_PIXELS_PER_UNIT)
 
 
 @cache

@@ -22,7 +22,8 @@ def draw_without_ink(*drawn: str) -> Iterator[None]:
     def write_words(entry: ChartEntry, frame: pl.DataFrame, files: Mapping[str, Path]) -> Future[None]:
         if entry.name in drawn:
             return submit_chart(entry, frame, files)
-        spec = {"title": {"text": entry.name, "subtitle": "without ink"}, "description": entry.name}
+        title = {"text": entry.name, "subtitle": "without ink"}
+        spec = {"title": title, "description": entry.name, "data": {"values": []}}
         for suffix, file in files.items():
             file.write_text(json.dumps(spec) if suffix == "vl.json" else _PICTURE, "utf-8")
         future: Future[None] = Future()

@@ -160,10 +160,10 @@ select
             then 'cache-resident: its bytes fit the L2 cache'
         when intensity_flops_per_byte < ridge_flops_per_byte
             then 'part of its bytes came from a cache'
-        when same_dtype.accumulator <> ceiling_accumulator
-            then mart.faster_ceiling('other accumulator', same_dtype.accumulator, same_dtype.value_per_s)
         when same_dtype.pipe <> ceiling_pipe
             then mart.faster_ceiling('other pipe', same_dtype.pipe, same_dtype.value_per_s)
+        when same_dtype.accumulator <> ceiling_accumulator
+            then mart.faster_ceiling('other accumulator', same_dtype.accumulator, same_dtype.value_per_s)
         when
             achieved_flops_per_s <= 2 * peak_flops_per_s
             and ceiling_pipe in ('', 'tensor')

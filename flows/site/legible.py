@@ -1,0 +1,56 @@
+"""How a person writes a number. charts/pages/numbers.js is the same for tooltips."""
+
+import math
+from typing import Any
+
+_PREFIXES = "pnµm kMGTPE"
+_LEAST, _GROUPED, _MOST = 1e-4, 1e3, 1e15  # numbers below the first or from the last on have an exponent
+_UNITS = {  # by the end of a column's name
+    "flops_per_s": "FLOP/s",
+    "bytes_per_s": "B/s",
+    "flops": "FLOP",
+    "bytes": "B",
+    "fraction": "%",
+    "share": "%",
+    "error": "%",
+}
+_SECONDS = ("_s", "seconds")
+
+
+def write_cell(value: Any, column: str) -> Any:
+    """Return a number as text, in the unit that the column's name ends in; return anything else unchanged.
+
+    >>> write_cell(989.4e12, "peak_flops_per_s"), write_cell(48250, "batch_size"), write_cell(0.1, "intensity")
+    ('989.4 TFLOP/s', '48,250', '0.1')
+    """
+    is_number = isinstance(value, int | float) and not isinstance(value, bool)
+    return write_number(value, find_unit(column)) if is_number and math.isfinite(value) else value
+
+
+def find_unit(column: str) -> str:
+    """Return the unit of a column: "" if it has none, "%" if it is a share."""
+    name = column.replace(" ", "_")
+    for end, unit in _UNITS.items():
+        if name == end or name.endswith(f"_{end}"):
+            return unit
+    return "s" if name.endswith(_SECONDS) and not name.endswith("_per_s") else ""
+
+
+def write_number(value: float, unit: str = "") -> str:
+    """Return a number with four digits, or more if it is a thousand or more, and with the prefix of its unit."""
+    if unit == "":
+        return _write_plain(value)
+    if unit == "%":
+        return f"{_write_plain(100 * value)}%"
+    shown = abs(float(f"{value:.4g}"))
+    step = max(-4, min(6, math.floor(math.log10(shown) / 3 + 1e-9))) if shown else 0
+    return f"{_write_plain(value / 1000.0**step)} {_PREFIXES[step + 4].strip()}{unit}"
+
+
+def _write_plain(value: float) -> str:
+    if _GROUPED <= abs(value) < _MOST:
+        return f"{value:,.0f}"
+    if value == 0 or _LEAST <= abs(value) < _GROUPED:
+        return f"{float(f'{value:.4g}'):,g}"
+    mantissa, exponent = f"{value:.3e}".split("e")
+    return f"{float(mantissa):g}e{int(exponent)}"
