@@ -8,7 +8,7 @@ import polars as pl
 
 from charts.axes import Layer
 from charts.choices import compose_texts, draw_caption, offer_choice
-from charts.label_layout import shorten_text
+from charts.findings import shorten
 from charts.style import (
     BLUE,
     GREEN,
@@ -38,7 +38,6 @@ _LOOKS = {
 }
 _OTHER = ("#888", "circle")
 _LONGEST_LINE = 120  # characters of a subtitle
-_WIDEST_ORIGIN, _TEXT_SIZE = 560, 12  # pixels
 _CAPTION_OFFSET = 14  # pixels between the title and the plot, which leave room for a caption
 _CHOICE = "context, tokens"
 
@@ -134,6 +133,6 @@ def describe_roof(frame: pl.DataFrame, subject: str = "At the roof, a lower boun
     roof = f"{subject}: {dtype} peak and DRAM bandwidth, basis {basis}"
     if "origin" not in frame.columns:
         return [roof]
-    origin = shorten_text(frame["origin"][0], _WIDEST_ORIGIN, _TEXT_SIZE)
+    origin = shorten(frame["origin"][0], _LONGEST_LINE - 10)
     line = f"{roof} ({origin})"
     return [line] if len(line) <= _LONGEST_LINE else [roof, f"Peak: {origin}"]

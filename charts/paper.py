@@ -86,7 +86,7 @@ def draw_paper(frame: pl.DataFrame) -> alt.LayerChart:
     title, subtitle = compose_title(frame), compose_subtitle(ceilings, frame["precision_id"][0])
     kind = f"{_KIND}, for {', '.join(series)}. Roofs: {', '.join(ceilings['label'])}"
     texts = {
-        choice: compose_texts(kind, title, [*subtitle, captions[choice], summarize_grid(marks)])
+        choice: compose_texts(kind, title, [summarize_grid(marks), *subtitle, captions[choice]])
         for choice, marks in choices.items()
     }
     turns = {name: mark.turn for name, mark in series.items()}

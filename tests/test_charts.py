@@ -17,6 +17,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from charts.about import ABOUT
 from charts.axes import INTENSITY, PERFORMANCE
 from charts.gallery import list_charts
 from charts.paper import SERIES
@@ -179,7 +180,7 @@ def test_a_chart_in_paper_style_shows_the_marks_nearest_to_the_truth_and_offers_
     assert [layer["transform"] for layer in spec["layer"] if layer["mark"]["type"] == "point"] == [
         [{"filter": "marks == 'nearest' ? datum.is_nearest : datum.layer == marks"}]
     ]
-    said = {each["value"]: each["subtitle"][1] for each in spec["usermeta"]["choices"]["marks"]["values"]}
+    said = {each["value"]: each["subtitle"][-1] for each in spec["usermeta"]["choices"]["marks"]["values"]}
     assert list(said) == choices
     for kind in set(choices) - {"nearest"}:
         assert said[kind].startswith(f"Marks: {len(frame.filter(layer=kind)):,} {kind} ")
@@ -194,11 +195,18 @@ def test_all_that_a_chart_in_paper_style_says_follows_the_marks(name: str, snaps
     assert offered["label"] == "marks"
     for each in offered["values"]:
         assert each["title"] == spec["title"]["text"]
-        assert each["subtitle"][: len(spec["title"]["subtitle"])] == spec["title"]["subtitle"]
+        assert each["subtitle"][1:-1] == spec["title"]["subtitle"]
         assert all(line in each["description"] for line in each["subtitle"])
         drawn = unescape(render(choose(spec, "marks", each["value"]), "svg").decode())
-        assert re.findall(r">(Marks: [^<]*)<", drawn) == [each["subtitle"][-2]]
+        assert re.findall(r">(Marks: [^<]*)<", drawn) == [each["subtitle"][-1]]
     assert len({str(each["subtitle"]) for each in offered["values"]}) == len(offered["values"])
+
+
+def test_each_template_says_what_its_marks_are(snapshot: duckdb.DuckDBPyConnection) -> None:
+    assert ABOUT.keys() == TEMPLATES.keys()
+    spec, _ = draw(snapshot, MEASURED_CHARTS[0])
+    texts = [spec, *spec["usermeta"]["choices"]["marks"]["values"]]
+    assert all(each["description"].endswith(ABOUT["paper"]) for each in texts)
 
 
 def test_the_paper_style_fits_any_model_and_device(snapshot: duckdb.DuckDBPyConnection) -> None:
