@@ -9,9 +9,10 @@ from datetime import datetime
 import polars as pl
 
 from flows.ingest.kinds import CATALOG_KINDS, Frames, read_kind, refuse_unknown_names
+from flows.ingest.measured_ceilings import add_measured_ceilings
 from flows.ingest.readers.calibration import transfer_to_relatives
 from flows.ingest.readers.gallery import mark_unknown_ids
-from flows.ingest.readers.measurement import add_measured_ceilings, refuse_unknown_devices
+from flows.ingest.readers.measurement import refuse_unknown_devices
 from flows.ingest.source_file import SourceFile, digest_of_sources
 from flows.intensity.op_tables import INPUTS, TABLES, compute_op_tables
 from warehouse.errors import collect_refusals

@@ -71,8 +71,8 @@ def make_frame(times: np.ndarray, models: list[str]) -> pl.DataFrame:
     m, k, n = (list(column) for column in zip(*GRID, strict=True))
     return pl.DataFrame(
         {
-            "hardware_id": "d", "kind": "linear", "dtype": "fp16", "model_id": models, "op": "gemm", "rows": m, "k": k,
-            "n": n, "matrices": 1.0, "flops": [2.0 * a * b * c for a, b, c in GRID],
+            "hardware_id": "d", "kind": "linear", "dtype": "fp16", "pipe": "tensor", "model_id": models, "op": "gemm",
+            "rows": m, "k": k, "n": n, "matrices": 1.0, "flops": [2.0 * a * b * c for a, b, c in GRID],
             "bytes": [2.0 * (a * b + b * c + a * c) for a, b, c in GRID], "latency_s": times,
             "peak_flops_per_s": PEAK, "bandwidth_bytes_per_s": BANDWIDTH, "multiprocessors": 84, "source_id": "s",
         }
@@ -101,6 +101,7 @@ def test_a_file_of_calibrations_reads_as_it_was_written(tmp_path: Path) -> None:
     rows = calibrate_measurements(make_frame(predict_s(kernels(GRID), TILED), models)).with_columns(origin=pl.lit("me"))
     path = write_file(tmp_path, "calibrations.toml", format_calibrations(rows))
     again = read_calibrations([make_source(path, "calibration")])["fitted"]
+    assert again["pipe"].to_list() == ["tensor"] * len(rows)
     for name in PARAMETERS:
         assert again[name].null_count() == rows[name].null_count()
         assert again[name].drop_nulls().to_list() == pytest.approx(rows[name].drop_nulls().to_list(), rel=1e-5)

@@ -12,8 +12,9 @@ import pytest
 
 from flows.cli.app import run_command
 from flows.ingest.catalog import SHIPPED, list_sources
+from flows.ingest.measured_ceilings import add_measured_ceilings
 from flows.ingest.profiles.vidur import read_vidur
-from flows.ingest.readers.measurement import add_measured_ceilings, read_measurements
+from flows.ingest.readers.measurement import read_measurements
 from flows.ingest.user_catalog import add_files
 from flows.measure import standalone as measure
 from flows.measure.kernel_plan import plan_kernels
@@ -287,6 +288,7 @@ def test_measured_ceilings_stand_after_those_of_device_files(tmp_path: Path) -> 
     sources = [make_source(write_file(tmp_path, "mine.csv", text), "measurement")]
     measured = read_measurements(sources)["measurement"]
     row = {"hardware_id": "a40", "kind": "bandwidth", "name": "dram", "basis": "measured", "origin": "o", "note": None}
+    row |= {"pipe": "", "accumulator": "", "ceiling_name": "", "reduces_in_switch": None}
     own = pl.DataFrame([{**row, "value_per_s": 570e9, "is_default": True, "preference": 1, "source_id": "s"}])
     both = (
         add_measured_ceilings(own, measured, sources).select("name", "value_per_s", "preference", "is_default").rows()

@@ -79,6 +79,7 @@ def test_a_product(tmp_path: Path) -> None:
         "matrices": 1,
         "tensor_parallel": 1,
         "dtype": "fp16",
+        "pipe": "",
         "flops": 196_608,
         "bytes": 2 * (2048 + 1536 + 3072),
         "latency_s": pytest.approx(6e-6),

@@ -262,7 +262,7 @@ def test_a_hub_that_does_not_answer(
         (
             "hardware",
             "--hardware-id",
-            "not for hardware; expected one of vidur, aiconfigurator, nsight, torch-profiler",
+            "not for hardware; expected one of measurement, vidur, aiconfigurator, nsight, torch-profiler",
         ),
         ("measurement", "--model-id", "not for measurement; expected one of vidur, nsight, torch-profiler"),
         ("aiconfigurator", "--model-id", "not for aiconfigurator; expected one of vidur, nsight, torch-profiler"),

@@ -16,6 +16,7 @@ def ingest(
     replace: Flag = False,
     hardware_id: str | None = None,
     model_id: str | None = None,
+    as_ceiling: Flag = False,
     common: Common = Common(),
 ) -> int:
     """Add files to the home's catalog, all or none; the next run reads them.
@@ -28,28 +29,38 @@ def ingest(
         hardware: a device file (.toml) or a table of devices (.csv). model: a Hugging Face config.json, a folder that
         holds one, or a name on the hub, e.g. meta-llama/Llama-3.1-8B (needs the extra hub). workload: a grid of
         settings (.toml). ops: kernels of any kind (.csv, .json, .parquet) with a name, a group, and either m, k and n
-        or flops, bytes and precision_id. measurement: kernel times, as `rooflines measure` writes them (.csv,
-        .parquet). vidur: profiles by Vidur (mlp.csv, attention.csv). aiconfigurator: tables of GEMMs and attention
-        from aiconfigurator-core (.parquet, or a folder of them). nsight: output of `ncu --csv` with roofline metrics.
-        torch-profiler: a PyTorch profiler trace with shapes (.json, .json.gz).
+        or flops, bytes and precision_id; also repeat, level, devices and pipe. measurement: kernel times, as
+        `rooflines measure` writes them (.csv, .parquet). vidur: profiles by Vidur (mlp.csv, attention.csv).
+        aiconfigurator: tables of GEMMs and attention from aiconfigurator-core (.parquet, or a folder of them).
+        nsight: output of `ncu --csv` with roofline metrics. torch-profiler: a PyTorch profiler trace with shapes
+        (.json, .json.gz).
     paths
         One or more files.
     replace
         Replace entries of the same name.
     hardware_id
-        The device of profiles (vidur, aiconfigurator, nsight, torch-profiler) whose files do not name it. Default: the
-        device that the path names.
+        The device of measurements and of profiles (vidur, aiconfigurator, nsight, torch-profiler) whose files do not
+        name it. Default: for profiles, the device that the path names.
     model_id
         The model of profiles (vidur, nsight, torch-profiler). Default: the model that the path names.
+    as_ceiling
+        The fastest kernels of these measurements or profiles become measured ceilings of their device, each of its
+        dtype, pipe and accumulator, or of its level; more than 5 % above the datasheet is refused. To undo, ingest
+        again without it. What `rooflines measure` marks as ceilings needs no flag.
     """
     from flows.ingest.user_catalog import add_files
 
     home = common.place
     with show_progress("reading") as show:
         entries = add_files(
-            home, kind, paths, replace=replace, hardware_id=hardware_id, model_id=model_id, progress=show.tell
-        )
+            home, kind, paths, replace=replace, hardware_id=hardware_id, model_id=model_id, as_ceiling=as_ceiling,
+            progress=show.tell,
+        )  # fmt: skip
     for added in entries:
         print(f"added  {added.path}{' (replaces the shipped one)' if added.replaces_shipped else ''}")
+        for ceiling in added.ceilings:
+            print(f"measured ceiling  {ceiling}")
+    if as_ceiling and not any(added.ceilings for added in entries):
+        print("measured ceiling  none: no kernel is as large as 1e9 FLOP or 1e6 bytes")
     print("next: rooflines run")
     return 0

@@ -24,6 +24,7 @@ Columns = Mapping[str, Any]  # name -> polars type
 Rule = tuple[pl.Expr, str]  # what must hold for a row, and the message if it does not
 
 _BATCH = 200_000  # rows
+_BOOLEANS = {"true": True, "1": True, "false": False, "0": False}
 
 
 def read_table(source: SourceFile) -> pl.DataFrame:
@@ -167,7 +168,9 @@ def _broken_file_error(path: Path, error: BaseException) -> InputError:
 def _type_column(frame: pl.DataFrame, name: str, dtype: Any, path: Path, first_row: int) -> pl.Series:
     if name not in frame.columns:
         return pl.Series(name, [None] * len(frame), dtype=dtype)
-    given = _make_plain(frame[name], path, may_be_time=dtype.is_temporal())
+    given = frame[name]
+    if dtype != pl.Boolean or given.dtype != pl.Boolean:
+        given = _make_plain(given, path, may_be_time=dtype.is_temporal())
     if given.dtype == pl.String:
         given = given.str.strip_chars().replace("", None)
     if dtype.is_temporal() and given.dtype == pl.String:
@@ -177,6 +180,10 @@ def _type_column(frame: pl.DataFrame, name: str, dtype: Any, path: Path, first_r
         wide = given.cast(pl.Float64, strict=False)
         cast = wide.cast(dtype, strict=False)
         wrong = cast.is_null() | (cast.cast(pl.Float64) != wide)
+    elif dtype == pl.Boolean:
+        words = given.cast(pl.String).str.to_lowercase()
+        cast = words.replace_strict(_BOOLEANS, default=None, return_dtype=dtype)
+        wrong = cast.is_null()
     else:
         cast = given.cast(dtype, strict=False)
         wrong = cast.is_null()
@@ -203,4 +210,6 @@ def _make_plain(values: pl.Series, path: Path, *, may_be_time: bool) -> pl.Serie
 def _expected_type(dtype: Any) -> str:
     if dtype.is_temporal():
         return "a time, e.g. 2026-01-31T12:00:00Z"
+    if dtype == pl.Boolean:
+        return "true or false"
     return "a whole number" if dtype == pl.Int64 else "a number" if dtype == pl.Float64 else "text"

@@ -4,17 +4,20 @@ import re
 import shutil
 import tempfile
 from collections import Counter
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
+from dataclasses import replace as replace_field
 from functools import partial
 from pathlib import Path
 
 from flows.ingest.catalog import SHIPPED, list_sources
 from flows.ingest.document import TEXT_PATTERN, format_value
 from flows.ingest.entry import Entry, NewSource
+from flows.ingest.filled_measurements import write_filled
 from flows.ingest.given_files import expand_path, read_entries
 from flows.ingest.kinds import CATALOG_KINDS, PROFILE_KINDS, read_every_kind, read_kind, refuse_unknown_names
+from flows.ingest.measured_ceilings import describe_ceiling, find_measured_ceilings, format_rate
 from flows.ingest.profile_conversion import convert_profile, find_profiles
 from flows.ingest.readers.measurement import refuse_unknown_devices
 from flows.ingest.source_file import SourceFile
@@ -22,13 +25,16 @@ from warehouse.errors import Each, InputError, collect_refusals, explain_write_e
 from warehouse.files.atomic import write_atomically
 from warehouse.home import Home
 
+_MEASURED = ("measurement", *PROFILE_KINDS)  # kinds that become measurements
+
 
 @dataclass(frozen=True)
 class AddedFile:
-    """A file that entered the catalog, and whether it replaces a shipped one."""
+    """A file that entered the catalog, whether it replaces a shipped one, and the ceilings that it measures."""
 
     path: Path
     replaces_shipped: bool
+    ceilings: tuple[str, ...] = ()
 
 
 def add_files(
@@ -39,6 +45,7 @@ def add_files(
     replace: bool = False,
     hardware_id: str | None = None,
     model_id: str | None = None,
+    as_ceiling: bool = False,
     shipped: Path = SHIPPED,
     progress: Callable[[str], None] = lambda _: None,
 ) -> list[AddedFile]:
@@ -56,7 +63,10 @@ def add_files(
     replace
         Whether a file may replace an existing one.
     hardware_id, model_id
-        The device and model of profiles whose files name neither; by default what the path names.
+        The device of measurements, and device and model of profiles, whose files name neither; by default what the
+        path of a profile names.
+    as_ceiling
+        Whether the fastest kernels of measurements or profiles become ceilings of their device.
     shipped
         The catalog that ships with rooflines.
     progress
@@ -69,11 +79,15 @@ def add_files(
     RunError
         Another run holds the home, or the disk is full.
     """
-    _refuse_option("--hardware-id", hardware_id, kind, PROFILE_KINDS)
+    _refuse_option("--hardware-id", hardware_id, kind, _MEASURED)
     _refuse_option("--model-id", model_id, kind, [name for name, each in PROFILE_KINDS.items() if each.takes_model])
+    _refuse_flag("--as-ceiling", as_ceiling, kind, _MEASURED)
     stored_kind = "measurement" if kind in PROFILE_KINDS else kind
     folder, suffixes = CATALOG_KINDS[stored_kind].folder, CATALOG_KINDS[stored_kind].suffixes
     target = home.catalog / folder
+    given = {"is_ceiling": "true"} if as_ceiling else {}
+    if hardware_id and kind == "measurement":
+        given["hardware_id"] = hardware_id
     with home.lock_for_writing(), _make_scratch_folder(home) as scratch:
         with collect_refusals() as each:
             if kind in PROFILE_KINDS:
@@ -83,13 +97,20 @@ def add_files(
             else:
                 entries = _read_all_entries(kind, names, each)
             progress("checking")
+            entries = _fill_columns(entries, given, scratch, each)
             for entry in entries:
                 with each():
                     _refuse_existing(target, entry, suffixes, replace=replace)
-            _refuse_unusable(home, stored_kind, entries, shipped)
+            ceilings = _refuse_unusable(home, stored_kind, entries, shipped)
         paths = _write_entries(target, entries, suffixes)
-    shipped_paths = (_paths_of_entry(shipped / folder, entry.entry_id, suffixes) for entry in entries)
-    return [AddedFile(path, any(map(Path.exists, others))) for path, others in zip(paths, shipped_paths, strict=True)]
+    return [
+        AddedFile(
+            path,
+            any(map(Path.exists, _paths_of_entry(shipped / folder, entry.entry_id, suffixes))),
+            tuple(ceilings.get(entry.entry_id, ())),
+        )
+        for path, entry in zip(paths, entries, strict=True)
+    ]
 
 
 def find_catalog_fault(home: Home) -> str | None:
@@ -138,6 +159,25 @@ def _refuse_option(option: str, value: str | None, kind: str, kinds: Iterable[st
         raise InputError(f"{option}: {format_value(value)}: not for {kind}; expected one of {', '.join(kinds)}")
     if value and (not re.fullmatch(TEXT_PATTERN, value) or not value.isprintable()):
         raise InputError(f"{option}: {format_value(value)}: expected an id")
+
+
+def _refuse_flag(flag: str, is_given: bool, kind: str, kinds: Iterable[str]) -> None:
+    """Raise `InputError` if a kind does not take a flag."""
+    if is_given and kind not in kinds:
+        raise InputError(f"{flag}: not for {kind}; expected one of {', '.join(kinds)}")
+
+
+def _fill_columns(entries: list[Entry], given: Mapping[str, str], scratch: Path, each: Each) -> list[Entry]:
+    """Return entries of measurements with given values in some columns; `each` collects the refusals."""
+    if not given:
+        return entries
+    filled = []
+    for number, entry in enumerate(entries):
+        with each():
+            target = scratch / f"filled-{number}{entry.suffix}"
+            write_filled(NewSource.from_entry(entry, "measurement"), target, given)
+            filled.append(replace_field(entry, stored_at=target))
+    return filled
 
 
 @contextmanager
@@ -190,10 +230,14 @@ def _write_all_or_none(folder: Path, entries: Sequence[Entry], suffixes: Iterabl
     return paths
 
 
-def _refuse_unusable(home: Home, kind: str, entries: Sequence[Entry], shipped: Path) -> None:
-    """Read the catalog with the new entries, and raise `InputError` if a run could not use it."""
+def _refuse_unusable(home: Home, kind: str, entries: Sequence[Entry], shipped: Path) -> dict[str, list[str]]:
+    """Read the catalog with the new entries, and raise `InputError` if a run could not use it.
+
+    Return the ceilings that each new entry measures, in words.
+    """
     new = [NewSource.from_entry(entry, kind) for entry in entries]
     times = Counter(entry.entry_id for entry in entries)
+    ceilings: dict[str, list[str]] = {}
     with collect_refusals() as each:
         good: list[SourceFile] = []
         for source in new:
@@ -203,7 +247,8 @@ def _refuse_unusable(home: Home, kind: str, entries: Sequence[Entry], shipped: P
                 good.append(source)
         good = good and _keep_readable(kind, good, each)
         if good:
-            _refuse_misfits(kind, good, list_sources(home, shipped=shipped))
+            ceilings = _refuse_misfits(kind, good, list_sources(home, shipped=shipped))
+    return ceilings
 
 
 def _keep_readable(kind: str, sources: list[SourceFile], each: Each) -> list[SourceFile]:
@@ -227,11 +272,22 @@ def _read_all_rows(kind: str, sources: Sequence[SourceFile]) -> None:
             pass  # each batch is checked as it is read
 
 
-def _refuse_misfits(kind: str, new: Sequence[SourceFile], existing: Sequence[SourceFile]) -> None:
-    """Raise `InputError` if files that are good by themselves do not fit each other or the catalog."""
+def _refuse_misfits(kind: str, new: Sequence[SourceFile], existing: Sequence[SourceFile]) -> dict[str, list[str]]:
+    """Raise `InputError` if files that are good by themselves do not fit each other or the catalog.
+
+    Return the ceilings that each new file measures, in words.
+    """
     taken = {source.entry_id for source in new}
     sources = [*(source for source in existing if source.kind != kind or source.entry_id not in taken), *new]
     frames = read_every_kind(sources)
     refuse_unknown_names(frames, sources)
+    ceilings: dict[str, list[str]] = {}
     if kind == "measurement":
-        refuse_unknown_devices(read_kind(kind, new)["measurement"], frames["hardware"].collect(), new)
+        measurements = read_kind(kind, new)["measurement"]
+        refuse_unknown_devices(measurements, frames["hardware"].collect(), new)
+        names = {source.source_id: source.entry_id for source in new}
+        found = find_measured_ceilings(frames["ceiling"].collect(), measurements, new)
+        for row in found.sort("hardware_id", "kind", "name", "pipe", "accumulator").iter_rows(named=True):
+            what = f"{row['hardware_id']} {describe_ceiling(row)}: {format_rate(row['kind'], row['value_per_s'])}"
+            ceilings.setdefault(names[row["source_id"]], []).append(what)
+    return ceilings

@@ -201,8 +201,8 @@ def calibrate_measurements(measured: pl.DataFrame) -> pl.DataFrame:
     Parameters
     ----------
     measured
-        One row per measurement: hardware_id, kind, dtype, model_id, op, k, n, rows (of one matrix), matrices, flops,
-        bytes, latency_s, peak_flops_per_s, bandwidth_bytes_per_s, multiprocessors and source_id.
+        One row per measurement: hardware_id, kind, dtype, pipe, model_id, op, k, n, rows (of one matrix), matrices,
+        flops, bytes, latency_s, peak_flops_per_s, bandwidth_bytes_per_s, multiprocessors and source_id.
     """
     rows = []
     for (hardware_id, kind, dtype), each in measured.sort("hardware_id", "kind", "dtype").group_by(
@@ -213,7 +213,9 @@ def calibrate_measurements(measured: pl.DataFrame) -> pl.DataFrame:
         ordered = each.sort("flops", "bytes", "latency_s")
         kernels = make_kernels(ordered, is_product=kind == "linear")
         found = calibrate_kernels(kernels, ordered["latency_s"].to_numpy(), _group_labels(ordered))
-        names = {"hardware_id": hardware_id, "op_kind": kind, "dtype": dtype}
+        pipes = ordered["pipe"].unique()
+        pipe = pipes.item() if len(pipes) == 1 else ""
+        names = {"hardware_id": hardware_id, "op_kind": kind, "dtype": dtype, "pipe": pipe}
         rows.append({**names, **found, "source_id": ordered["source_id"].unique().sort().str.join(", ").item()})
     return pl.DataFrame(rows, infer_schema_length=None)
 

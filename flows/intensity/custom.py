@@ -6,6 +6,7 @@ from flows.intensity.conventions import SETTING
 from flows.intensity.costs import Cost
 from flows.intensity.shapes import add_shape_id
 
+_NAME = ["op_set_id", "op", "level", "devices"]  # what tells ops apart
 _ABSENT = {
     "heads": pl.Int64, "kv_heads": pl.Int64, "head_dim": pl.Int64, "value_dim": pl.Int64, "kv_dim": pl.Int64,
     "attended_tokens": pl.Float64, "cached_tokens": pl.Int64, "experts": pl.Int64,
@@ -17,7 +18,7 @@ def custom_shapes(ops: pl.DataFrame, precision_ids: list[str]) -> pl.DataFrame:
     """Return one row per op, with the columns of core.op_shape and `precisions`.
 
     A GEMM without a precision gets every precision. A batch of GEMMs is one op whose rows are spread over as many
-    matrices.
+    matrices. An op whose bytes are given at several levels, or for several numbers of devices, has a row for each.
 
     Parameters
     ----------
@@ -30,26 +31,27 @@ def custom_shapes(ops: pl.DataFrame, precision_ids: list[str]) -> pl.DataFrame:
     own = pl.when(pl.col("precision_id").is_not_null()).then(pl.concat_list("precision_id")).otherwise(every_precision)
     shapes = (
         ops.with_columns(own.alias("precisions"))
-        .group_by("op_set_id", "op", maintain_order=True)
+        .group_by(_NAME, maintain_order=True)
         .agg(
             pl.col("precisions").explode().unique(maintain_order=True),
-            pl.col("op_group", *"mkn", "batch", "repeat").first(),
+            pl.col("op_group", *"mkn", "batch", "repeat", "pipe").first(),
         )
         .with_columns(
             *(pl.lit(None, dtype).alias(name) for name, dtype in {**_NO_SETTING, **_ABSENT}.items()),
             model_id="op_set_id",
             convention=pl.lit("custom"),
-            tensor_parallel=pl.lit(1, pl.Int64),
+            tensor_parallel="devices",
             kind=pl.when(pl.col("m").is_null()).then(pl.lit("given")).otherwise(pl.lit("linear")),
             m=pl.col("m") * pl.col("batch"),
             matrices=pl.col("batch").cast(pl.Float64),
             has_bias=pl.lit(value=False),
-            level=pl.lit("dram"),
-            pipe=pl.lit(""),
         )
     )
     sizes = ["op_group", "kind", *"mkn", *_ABSENT, "matrices", "has_bias", "level", "repeat", "pipe"]
-    return add_shape_id(shapes.select(*SETTING, "precisions", "op", *sizes))
+    # the id depends on a level other than DRAM
+    at_level = pl.when(pl.col("level") == "dram").then("op").otherwise(pl.concat_str("op", "level", separator="\n"))
+    identified = add_shape_id(shapes.select(*SETTING, "precisions", *sizes, op=at_level))
+    return identified.with_columns(shapes["op"])
 
 
 def custom_costs(ops: pl.DataFrame, shapes: pl.DataFrame) -> pl.DataFrame:
@@ -64,7 +66,9 @@ def custom_costs(ops: pl.DataFrame, shapes: pl.DataFrame) -> pl.DataFrame:
     """
     zero = pl.lit(0.0)
     cost = Cost(pl.col("flops"), weight_bytes=zero, activation_bytes=pl.col("bytes"), kv_bytes=zero)
-    named = shapes.filter(kind="given").select("shape_id", "op", op_set_id="model_id")
-    return ops.join(named, on=["op_set_id", "op"], how="inner", maintain_order="left").select(
+    named = shapes.filter(kind="given").select(
+        "shape_id", "op", "level", devices="tensor_parallel", op_set_id="model_id"
+    )
+    return ops.join(named, on=_NAME, how="inner", maintain_order="left").select(
         "shape_id", "precision_id", *cost.columns()
     )

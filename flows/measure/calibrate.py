@@ -52,9 +52,10 @@ def calibrate_home(home: Home) -> tuple[Path, pl.DataFrame]:
 
 def format_calibrations(rows: pl.DataFrame) -> str:
     """Return calibrations as the text of their file."""
-    fields = (*_KEY, *PARAMETERS, "n_points", "fit_mape", "holdout_mape", "origin")
+    fields = (*_KEY, "pipe", *PARAMETERS, "n_points", "fit_mape", "holdout_mape", "origin")
     tables = [
-        {name: _round(row[name]) for name in fields if row[name] is not None} for row in rows.iter_rows(named=True)
+        {name: _round(row[name]) for name in fields if row[name] not in (None, "")}
+        for row in rows.iter_rows(named=True)
     ]
     return format_toml({}, {"calibration": tables}, comment="Roofs fitted to measurements by `rooflines calibrate`.")
 

@@ -29,15 +29,19 @@ PLANNED = (
 )  # fmt: skip
 MEASURED = (
     "hardware_id", "latency_s", "latency_min_s", "latency_std_s", "repeats", "method", "software", "device_name",
-    "measured_at",
+    "measured_at", "pipe", "accumulator", "is_ceiling",
 )  # fmt: skip
 COLUMNS = (*PLANNED, *MEASURED)
+_CEILING_KINDS = ("copy", "triad", "linear")  # the fastest of them are the measured ceilings
+_PRODUCTS = ("linear", "qk", "pv", "attention")
 KINDS = ("linear", "qk", "pv", "attention", "softmax", "norm", "rms_norm", "layer_norm", "copy", "triad")
 
 Row = Mapping[str, str]
 Kernel = Callable[[], object]
 
 # as in flows/intensity/terms.py, which a bare machine does not have
+_VOLTA = 7  # first compute capability with tensor cores
+_TENSOR_DTYPES = ("fp16", "bf16", "fp8", "tf32", "int8")
 _BYTES = {"fp64": 8, "fp32": 4, "tf32": 4, "fp16": 2, "bf16": 2, "fp8": 1, "int8": 1}
 MAX_SECONDS = 3600.0  # for one kernel
 _WARM_UPS = 3
@@ -59,6 +63,9 @@ class Backend(Protocol):
 
     def make_kernel(self, row: Row) -> Kernel:
         """Return a call that executes a kernel once; its operands are in memory already."""
+
+    def find_pipe(self, row: Row) -> tuple[str, str]:
+        """Return the pipe and the accumulator of a kernel; empty if the library does not tell."""
 
     def time_kernel(self, kernel: Kernel, seconds: float) -> list[float]:
         """Return the times of several executions, in seconds."""
@@ -85,6 +92,7 @@ class TorchCuda:
         self.software = f"torch {torch.__version__}, CUDA {torch.version.cuda}, driver {_find_driver()}"
         cache = getattr(properties, "L2_cache_size", 0) or 64 * 2**20
         self._flush = torch.empty(4 * cache, dtype=torch.uint8, device="cuda")
+        self._has_tensor_cores = torch.version.cuda is None or properties.major >= _VOLTA
         self._types = {
             "fp16": torch.float16, "bf16": torch.bfloat16, "fp32": torch.float32, "tf32": torch.float32,
             "fp8": torch.float8_e4m3fn, "int8": torch.int8,
@@ -93,6 +101,12 @@ class TorchCuda:
     def free_bytes(self) -> int:
         """Return the free memory."""
         return int(self._torch.cuda.mem_get_info()[0])
+
+    def find_pipe(self, row: Row) -> tuple[str, str]:
+        """Return the pipe and the accumulator of a kernel; AMD's matrix cores also take what CUDA cores take."""
+        if row["kind"] in _PRODUCTS and row["dtype"] in _TENSOR_DTYPES and self._has_tensor_cores:
+            return "tensor", "int32" if row["dtype"] == "int8" else "fp32"
+        return ("vector" if self._torch.version.cuda else ""), ""
 
     def release_memory(self) -> None:
         """Release the memory of the last kernel."""
@@ -213,6 +227,11 @@ class Numpy:
             return int(words[words.index("MemAvailable:") + 1]) * 2**10  # includes file caches
         except (OSError, ValueError):
             return 2 * 2**30
+
+    def find_pipe(self, row: Row) -> tuple[str, str]:
+        """Return nothing: it depends on the processor and on the library below NumPy."""
+        del row
+        return "", ""
 
     def release_memory(self) -> None:
         """Release the memory of the last kernel: nothing holds it."""
@@ -353,7 +372,8 @@ def measure(
     counts = dict.fromkeys(("measured", "before", "too large", "failed"), 0)
     _cut_unfinished_line(out)
     with out.open("a", encoding="utf-8", newline="") as file:
-        writer = csv.DictWriter(file, COLUMNS, lineterminator="\n")
+        # a file of an earlier version keeps its columns
+        writer = csv.DictWriter(file, _read_header(out) or COLUMNS, extrasaction="ignore", lineterminator="\n")
         if not done and file.tell() == 0:
             writer.writeheader()
         for number, row in enumerate(rows, start=1):
@@ -364,7 +384,10 @@ def measure(
             counts[outcome] += 1
             if times:
                 done.add(_key(row))
-                writer.writerow({**{name: row[name] for name in PLANNED}, **_format_times(times, backend, hardware_id)})
+                planned = {name: row[name] for name in PLANNED}
+                writer.writerow(
+                    {**planned, **_format_times(times, backend, hardware_id), **_describe_pipe(row, backend)}
+                )
                 file.flush()
             progress(f"{number}/{len(rows)} {_describe_kernel(row)}: {message}")
     return counts
@@ -441,6 +464,11 @@ def _format_times(times: Sequence[float], backend: Backend, hardware_id: str) ->
     }
 
 
+def _describe_pipe(row: Row, backend: Backend) -> dict[str, str]:
+    pipe, accumulator = backend.find_pipe(row)
+    return {"pipe": pipe, "accumulator": accumulator, "is_ceiling": str(row["kind"] in _CEILING_KINDS).lower()}
+
+
 def _needed_bytes(row: Row) -> float:
     """Return the memory of the operands: the bytes that the kernel moves, and for fp8 also those of the conversion."""
     return float(row["bytes"]) * (1.3 if row["dtype"] == "fp8" else 1.02) + 2**28
@@ -467,11 +495,17 @@ def _read_keys(path: Path) -> set[tuple[str, ...]]:
     """Return the kernels of a measurement file; raise `ValueError` if it is another file."""
     if not path.is_file():  # reading a pipe could block
         raise ValueError("not a file; expected a measurement file to resume, or none")
-    with path.open("rb") as file:
-        header = file.readline(10_000).decode("utf-8", "replace").strip().split(",")
-    if header != [""] and not {*PLANNED} <= {*header}:
+    header = _read_header(path)
+    if header and not {*PLANNED} <= {*header}:
         raise ValueError("holds something else; expected a measurement file to resume, or none")
     return {_key(row) for row in _read_rows(path)}
+
+
+def _read_header(path: Path) -> list[str]:
+    """Return the columns of a file; none if it is empty."""
+    with path.open("rb") as file:
+        text = file.readline(10_000).decode("utf-8", "replace").strip()
+    return text.split(",") if text else []
 
 
 def _cut_unfinished_line(path: Path) -> None:

@@ -3,6 +3,7 @@ select
     point.hardware_id,
     point.kind,
     point.dtype,
+    point.pipe,
     point.model_id,
     point.op,
     point.m / point.matrices as rows,

@@ -3,7 +3,7 @@ select
     'core.op_shape' as object,
     concat_ws(
         ' ', model_id, convention, phase, batch_size, sequence_length,
-        query_length, tensor_parallel, op
+        query_length, tensor_parallel, op, level
     ) as key,
     count(*) as rows,
 from core.op_shape

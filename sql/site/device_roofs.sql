@@ -1,14 +1,42 @@
--- one row per roof: device, dtype, basis and memory level
+-- one row per ceiling of a device
 select
-    hardware_id,
-    dtype,
-    level,
-    basis,
-    if(is_default, 'yes', '') as "default",
-    format('{:.5g}', peak_flops_per_s / 1e12) as "peak, TFLOP/s",
-    format('{:.5g}', bandwidth_bytes_per_s / 1e9) as "bandwidth, GB/s",
-    format('{:.4g}', ridge_flops_per_byte) as "ridge, FLOP/byte",
-    peak_origin as "origin of the peak",
-    bandwidth_origin as "origin of the bandwidth",
-from mart.roof_by_level
-order by hardware_id, level, peak_flops_per_s desc, dtype, basis
+    ceiling.hardware_id,
+    ceiling.kind,
+    ceiling.name as "dtype, level",
+    concat_ws(
+        ', ',
+        nullif(ceiling.pipe, ''),
+        nullif(ceiling.accumulator, '') || ' accumulation',
+        nullif(ceiling.ceiling_name, '')
+    ) as pipe,
+    format('{:.5g}', ceiling.value_per_s / if(ceiling.kind = 'compute', 1e12, 1e9))
+    || case
+        when ceiling.kind = 'bandwidth' then ' GB/s'
+        when ceiling.name like 'int%' then ' TOP/s'
+        else ' TFLOP/s'
+    end as "value",
+    format('{:.4g}', roof.ridge_flops_per_byte) as "ridge, FLOP/byte",
+    replace(ceiling.basis, '_', ' ') as basis,
+    if(ceiling.is_default, 'yes', '') as "default",
+    ceiling.origin,
+    ceiling.note,
+from core.ceiling as ceiling
+left join (select * from mart.roof_by_level where level = 'dram') as roof
+    on
+        ceiling.hardware_id = roof.hardware_id
+        and ceiling.kind = 'compute'
+        and ceiling.name = roof.dtype
+        and ceiling.basis = roof.basis
+        and ceiling.origin = roof.peak_origin
+        and ceiling.pipe = roof.pipe
+        and ceiling.accumulator = roof.accumulator
+        and ceiling.ceiling_name = roof.ceiling_name
+order by
+    ceiling.hardware_id,
+    ceiling.kind desc,
+    mart.level_rank(if(ceiling.kind = 'bandwidth', ceiling.name, 'dram')),
+    if(ceiling.kind = 'compute', ceiling.value_per_s, 0) desc,
+    ceiling.name,
+    ceiling.preference,
+    ceiling.basis,
+    ceiling.origin

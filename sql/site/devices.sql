@@ -9,6 +9,7 @@ select
     format('{:g} W', hardware.tdp_w) as tdp,
     format('{:g} MiB', hardware.l2_bytes / 1048576) as l2_cache,
     hardware.multiprocessors,
+    hardware.released,
     source.origin,
 from core.hardware as hardware
 inner join core.source as source using (source_id)

@@ -16,7 +16,10 @@ elapsed cycles of a multiprocessor, as in the roofline sections of Nsight Comput
 Tensor cores: `sm__ops_path_tensor_src_*`, operations by format of the factors, as NVIDIA recommends
 (https://forums.developer.nvidia.com/t/285256). A multiply-add counts as two: on an H100, GEMMs of 2048 x 2048 x 2048
 counted 2 * 2048**3 in FP64, TF32, FP16, BF16, FP8 and INT8. Zeros that a sparse GEMM skips are counted. If a counter
-covers several formats, its dtype is the widest one that the device has. One-bit GEMMs are not counted.
+covers several formats, its dtype is the widest one that the device has. One-bit GEMMs are not counted. The accumulator
+is the format of the results, if the name of the counter has one.
+
+`sm__sass_thread_inst_executed_op_integer` makes the work of kernels without any FLOP: one operation an instruction.
 
 `sm__inst_executed_pipe_tensor` counts instructions. On compute capability 7.0 each is 512 FLOP, as in the tensor
 section of 2020 (https://gitlab.com/NERSC/roofline-on-nvidia-gpus): two per cycle make the 1024 of
@@ -24,8 +27,9 @@ https://cvw.cac.cornell.edu/gpu-architecture/gpu-example-tesla-v100/tensor_cores
 """
 
 import re
-from collections.abc import Iterable, Set, Sized
+from collections.abc import Iterable, Sequence, Set, Sized
 from pathlib import Path
+from typing import NamedTuple
 
 import polars as pl
 
@@ -72,6 +76,8 @@ _TENSOR = {
     "int4": ("int4",),
 }
 _DTYPES = tuple(dict.fromkeys((*_TENSOR, *_THREAD)))
+_ACCUMULATOR = re.compile(r"_dst_(fp16|fp32)$")
+_INTEGER = "sm__sass_thread_inst_executed_op_integer_pred_on"
 _THREAD_COUNTERS = {
     op: [f"{unit}__sass_thread_inst_executed_op_{op}_pred_on" for unit in ("sm", "smsp")]
     for instructions in _THREAD.values()
@@ -89,10 +95,24 @@ _TENSOR_INSTRUCTIONS = [
 ]
 _VOLTA, _FLOP_ON_VOLTA = "7.0", 512
 
+
+class _Unit(NamedTuple):
+    """What does arithmetic, as far as the names of counters tell."""
+
+    dtype: str
+    pipe: str
+    accumulator: str = ""
+
+    @property
+    def column(self) -> str:
+        """Name of the column with its FLOP."""
+        return " ".join(self)
+
+
 # form of a counter -> factor that makes a number per launch of it
 _FORMS = {".sum": pl.lit(1.0), ".sum.per_second": pl.col("seconds"), ".sum.per_cycle_elapsed": pl.col("cycles")}
 _COUNTERS = (
-    *_LEVELS.values(), _READ, _WRITTEN, *(name for names in _THREAD_COUNTERS.values() for name in names),
+    *_LEVELS.values(), _READ, _WRITTEN, _INTEGER, *(name for names in _THREAD_COUNTERS.values() for name in names),
     *_TENSOR_COUNTERS, *_TENSOR_INSTRUCTIONS,
 )  # fmt: skip
 _METRICS = {_DEVICE, *_TIME, *_CYCLES, *_CYCLES.values()} | {name + form for name in _COUNTERS for form in _FORMS}
@@ -111,7 +131,8 @@ def read_nsight(source: SourceFile, hardware_id: str, model_id: str | None) -> p
     """Return one row per kernel and memory level, with the columns of a measurement file.
 
     Launches of a kernel with the same grid and block are one row. Its FLOP are those of all dtypes, its dtype is the
-    one with the most FLOP; a kernel without FLOP has "fp32".
+    one with the most FLOP, and so are its pipe and accumulator; a kernel without FLOP has "int32" if it has integer
+    operations, which then are its work, or else "fp32".
 
     Parameters
     ----------
@@ -129,7 +150,7 @@ def read_nsight(source: SourceFile, hardware_id: str, model_id: str | None) -> p
     try:
         refuse_long_lines(path)
         launches, known = _read_launches(path)
-        rows = _merge_launches(_count_work(launches, known, path))
+        rows = _merge_launches(*_count_work(launches, known, path))
     except UNREADABLE as error:
         raise InputError(f"{path}: broken CSV of Nsight Compute: {one_line(error)[:200]}") from None
     if rows.is_empty():
@@ -146,6 +167,8 @@ def read_nsight(source: SourceFile, hardware_id: str, model_id: str | None) -> p
         pl.lit(None, pl.String).alias("phase"),
         pl.lit("custom").alias("kind"),
         "dtype",
+        "pipe",
+        "accumulator",
         "level",
         "flops",
         "bytes",
@@ -265,8 +288,8 @@ def _find_scale(metric: str, unit: str, path: Path) -> float:
     return scales[amount] / divisors[divisor]
 
 
-def _count_work(launches: pl.DataFrame, known: Set[str], path: Path) -> pl.DataFrame:
-    """Return one row per launch with its seconds, FLOP by dtype and bytes by level."""
+def _count_work(launches: pl.DataFrame, known: Set[str], path: Path) -> tuple[pl.DataFrame, list[_Unit]]:
+    """Return one row per launch with its seconds, FLOP by unit and bytes by level, and the units."""
     duration = [pl.col(name) for name in _TIME if name in known]
     cycles = [pl.col(name) for name in _CYCLES if name in known]
     if duration:
@@ -282,12 +305,15 @@ def _count_work(launches: pl.DataFrame, known: Set[str], path: Path) -> pl.DataF
     if instructions and not any(name.startswith(_TENSOR_PATH) for name in usable):
         count = pl.max_horizontal(instructions)
         _refuse_uncounted(launches.filter(count > 0, pl.col("CC") != _VOLTA), path)
-        work.setdefault("fp16", []).append(_FLOP_ON_VOLTA * count)
-    return launches.select(
+        work.setdefault(_Unit("fp16", "tensor"), []).append(_FLOP_ON_VOLTA * count)
+    integers = _counter_forms([_INTEGER], usable)
+    counted = launches.select(
         "Kernel Name", "Block Size", "Grid Size", "device_name", "seconds",
-        *(pl.sum_horizontal(parts).alias(dtype) for dtype, parts in work.items()),
+        *(pl.sum_horizontal(parts).alias(unit.column) for unit, parts in work.items()),
+        pl.coalesce(*integers, 0.0).alias(_INTEGER),
         *(number.alias(level) for level, number in levels.items()),
-    ).filter(pl.col("seconds") > 0, pl.col("seconds").is_finite())  # fmt: skip
+    )  # fmt: skip
+    return counted.filter(pl.col("seconds") > 0, pl.col("seconds").is_finite()), list(work)
 
 
 def _refuse_missing(seconds: Sized, levels: Sized, work: Sized, path: Path) -> None:
@@ -320,22 +346,24 @@ def _byte_expressions(known: Set[str]) -> dict[str, pl.Expr]:
     return {level: pl.coalesce(forms) for level, forms in moved.items() if forms}
 
 
-def _flop_expressions(known: Set[str]) -> dict[str, list[pl.Expr]]:
-    """Return, by dtype, the FLOP of each instruction that is counted."""
-    work: dict[str, list[pl.Expr]] = {}
+def _flop_expressions(known: Set[str]) -> dict[_Unit, list[pl.Expr]]:
+    """Return, by unit, the FLOP of each instruction that is counted."""
+    work: dict[_Unit, list[pl.Expr]] = {}
     for dtype, instructions in _THREAD.items():
         for op, flop in instructions.items():
             if forms := _counter_forms(_THREAD_COUNTERS[op], known):
-                work.setdefault(dtype, []).append(flop * pl.coalesce(forms))
+                work.setdefault(_Unit(dtype, "vector"), []).append(flop * pl.coalesce(forms))
     for dtype, formats in _TENSOR.items():
         for name in (_TENSOR_PATH + name for name in formats):
+            found = _ACCUMULATOR.search(name)
+            unit = _Unit(dtype, "tensor", found[1] if found else "")
             halves = [
                 pl.coalesce(forms) for sparsity in _SPARSITY if (forms := _counter_forms([name + sparsity], known))
             ]
             if whole := _counter_forms([name], known):
-                work.setdefault(dtype, []).append(pl.coalesce(whole))
+                work.setdefault(unit, []).append(pl.coalesce(whole))
             elif halves:
-                work.setdefault(dtype, []).append(pl.sum_horizontal(halves))
+                work.setdefault(unit, []).append(pl.sum_horizontal(halves))
     return work
 
 
@@ -344,11 +372,10 @@ def _counter_forms(counters: Iterable[str], known: Set[str]) -> list[pl.Expr]:
     return [pl.col(name + form) * by for name in counters for form, by in _FORMS.items() if name + form in known]
 
 
-def _merge_launches(launches: pl.DataFrame) -> pl.DataFrame:
+def _merge_launches(launches: pl.DataFrame, units: Sequence[_Unit]) -> pl.DataFrame:
     """Return one row per kernel, grid, block and level."""
-    dtypes = [name for name in _DTYPES if name in launches.columns]
     levels = [name for name in _LEVELS if name in launches.columns]
-    largest = pl.max_horizontal(dtypes)
+    work = [unit.column for unit in units]
     return (
         launches.group_by("Kernel Name", "Block Size", "Grid Size", "device_name", maintain_order=True)
         .agg(
@@ -356,21 +383,22 @@ def _merge_launches(launches: pl.DataFrame) -> pl.DataFrame:
             pl.col("seconds").min().alias("latency_min_s"),
             pl.col("seconds").std().alias("latency_std_s"),
             pl.len().cast(pl.Int64).alias("repeats"),
-            pl.col(*dtypes, *levels).mean(),
+            pl.col(*work, _INTEGER, *levels).mean(),
         )
         .with_row_index("row")
         .with_columns(
             op=_shorten(pl.col("Kernel Name")),
             device_name=pl.col("device_name").str.replace_all(_CONTROL, "").str.slice(0, _MAX_NAME_LENGTH),
-            flops=pl.sum_horizontal(dtypes),
-            dtype=pl.coalesce(
-                *(pl.when(pl.col(name) == largest, largest > 0).then(pl.lit(name)) for name in dtypes), pl.lit("fp32")
-            ),
+            flops=pl.sum_horizontal(work),
         )
+        .with_columns(_find_main_unit(units))
+        .with_columns(flops=pl.when(pl.col("flops") > 0).then("flops").otherwise(_INTEGER))
+        .unnest("unit")
         .unpivot(
             levels,
             index=[
-                "row", "op", "device_name", "dtype", "flops", "latency_s", "latency_min_s", "latency_std_s", "repeats",
+                "row", "op", "device_name", *_Unit._fields, "flops", "latency_s", "latency_min_s", "latency_std_s",
+                "repeats",
             ],
             variable_name="level",
             value_name="bytes",
@@ -378,6 +406,28 @@ def _merge_launches(launches: pl.DataFrame) -> pl.DataFrame:
         .filter(pl.col("bytes") > 0)
         .sort("row", maintain_order=True)
     )  # fmt: skip
+
+
+def _find_main_unit(units: Sequence[_Unit]) -> pl.Expr:
+    """Return `unit`: the dtype with the most FLOP, and the pipe and accumulator with the most of those."""
+    by_dtype = {
+        dtype: [unit for unit in units if unit.dtype == dtype]
+        for dtype in sorted({unit.dtype for unit in units}, key=_DTYPES.index)
+    }
+    sums = {dtype: pl.sum_horizontal(unit.column for unit in own) for dtype, own in by_dtype.items()}
+    most = pl.max_horizontal(*sums.values())
+    choices = [
+        pl.when(most > 0, sums[dtype] == most, pl.col(unit.column) == pl.max_horizontal(each.column for each in own))
+        .then(_make_unit(unit))
+        for dtype, own in by_dtype.items()
+        for unit in own
+    ]  # fmt: skip
+    has_integers = pl.when(pl.col(_INTEGER) > 0).then(_make_unit(_Unit("int32", "vector")))
+    return pl.coalesce(*choices, has_integers, _make_unit(_Unit("fp32", ""))).alias("unit")
+
+
+def _make_unit(unit: _Unit) -> pl.Expr:
+    return pl.struct([pl.lit(value).alias(name) for name, value in unit._asdict().items()])
 
 
 def _shorten(name: pl.Expr) -> pl.Expr:

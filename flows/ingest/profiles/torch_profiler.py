@@ -2,8 +2,9 @@
 
 A trace can have gigabytes of events: they are streamed, and only numbers are kept. A kernel has the external id of the
 innermost op that launched it, so the kernels of `aten::linear` belong to `aten::addmm`: the time of an op is the sum
-over its own kernels, copies and fills. If the trace has no GPU, it is the duration of the op itself. All elements of an
-op have the width of its first matrix, as in the plans of `flows.measure.standalone`.
+over its own kernels, copies and fills. It ran on tensor cores if the name of one of its kernels says so. If the trace
+has no GPU, it is the duration of the op itself. All elements of an op have the width of its first matrix, as in the
+plans of `flows.measure.standalone`.
 """
 
 import gzip
@@ -36,6 +37,10 @@ _DTYPES: Mapping[str, Dtype] = {
 }  # fmt: skip
 # Parts of the names of kernels that compute fp32 in tf32.
 _TF32 = ("tf32", "s1688gemm")
+# Parts of the names of kernels that run on tensor cores: of cuBLAS, CUTLASS and FlashAttention. Others do not tell.
+_TENSOR = re.compile(
+    "tensorop|tensor[0-9]+x[0-9]+|warpgroup|wgmma|[hsdi](884|1688|16816|16832)(gemm|cudnn)|nvjet|flash_(fwd|bwd)"
+)
 
 # GEMM -> positions of its first matrix and of the added tensor among its inputs
 _PRODUCTS: dict[str, tuple[int, int | None]] = {
@@ -174,8 +179,8 @@ def read_torch_profiler(source: SourceFile, hardware_id: str, model_id: str | No
     ).select(
         "hardware_id", "device_name", "model_id", "op", "op_group", "phase", "kind", "m", "k", "n", "batch_size",
         "sequence_length", "query_length", "heads", "kv_heads", "head_dim", "matrices", "tensor_parallel", "dtype",
-        "flops", "bytes", "latency_s", "latency_min_s", "latency_std_s", "repeats", "method", "software", "origin",
-        "license",
+        "pipe", "flops", "bytes", "latency_s", "latency_min_s", "latency_std_s", "repeats", "method", "software",
+        "origin", "license",
     )  # fmt: skip
 
 
@@ -216,7 +221,8 @@ class _Events:
         self._threads: dict[str, int] = {}
         self._ops: dict[str, array[Any]] = {name: array("q") for name in ("id", "shape", "thread")}
         self._ops |= {name: array("d") for name in ("start", "us")}
-        self._kernels: dict[str, array[Any]] = {"id": array("q"), "us": array("d"), "is_tf32": array("b")}
+        self._kernels: dict[str, array[Any]] = {"id": array("q"), "us": array("d")}
+        self._kernels |= {name: array("b") for name in ("is_tf32", "is_tensor")}
 
     def add(self, event: object) -> None:
         """Keep the needed numbers of an event."""
@@ -237,7 +243,8 @@ class _Events:
         identity, time = _external_id(args), _as_number(event.get("dur"))
         if identity is not None and time is not None:
             is_tf32 = any(part in name for part in _TF32)
-            for column, value in zip(self._kernels.values(), (identity, time, is_tf32), strict=True):
+            is_tensor = is_tf32 or bool(_TENSOR.search(name))
+            for column, value in zip(self._kernels.values(), (identity, time, is_tf32, is_tensor), strict=True):
                 column.append(value)
 
     def _add_op(self, event: Mapping[str, object], name: str, args: Mapping[str, object]) -> None:
@@ -268,9 +275,8 @@ class _Events:
 
     def kernels(self) -> pl.DataFrame:
         """Return one row per op that launched kernels, with the time of all of them."""
-        return (
-            _make_frame(self._kernels).group_by("id").agg(pl.col("us").sum(), pl.col("is_tf32").cast(pl.Boolean).any())
-        )
+        names_say = pl.col("is_tf32", "is_tensor").cast(pl.Boolean).any()
+        return _make_frame(self._kernels).group_by("id").agg(pl.col("us").sum(), names_say)
 
 
 def _make_frame(columns: Mapping[str, "array[Any]"]) -> pl.DataFrame:
@@ -283,14 +289,20 @@ def _summarize_shapes(events: _Events) -> pl.DataFrame:
     if events.has_kernels:
         runs = ops.drop("us").join(events.kernels(), on="id")
     else:
-        runs = ops.with_columns(is_tf32=pl.lit(value=False))
+        runs = ops.with_columns(is_tf32=pl.lit(value=False), is_tensor=pl.lit(value=False))
     time = pl.col("us") / 1e6
     shapes = pl.DataFrame(list(events.shapes), schema=_SCHEMA, orient="row").with_row_index("shape")
     of_fp32 = [position for shape, position in events.shapes.items() if shape.dtype == "fp32"]
     return (
         runs.filter(time.is_between(*_TIMES))
         .group_by("shape", is_tf32=pl.col("is_tf32") & pl.col("shape").is_in(of_fp32))
-        .agg(latency_s=time.median(), latency_min_s=time.min(), latency_std_s=time.std(), repeats=pl.len())
+        .agg(
+            latency_s=time.median(),
+            latency_min_s=time.min(),
+            latency_std_s=time.std(),
+            repeats=pl.len(),
+            pipe=pl.when(pl.col("is_tensor").all()).then(pl.lit("tensor")).otherwise(pl.lit("")),
+        )
         .join(shapes.cast({"shape": pl.Int64}), on="shape")
         .sort("shape", "is_tf32")
         .with_columns(dtype=pl.when("is_tf32").then(pl.lit("tf32")).otherwise("dtype"))

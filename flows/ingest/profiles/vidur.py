@@ -1,8 +1,9 @@
 """Vidur's profiles of linear layers (`mlp.csv`) and of attention (`attention.csv`) into measurements.
 
 A row of a profile has the times of several layers in milliseconds, for a number of tokens and a tensor-parallel
-degree; sizes are those of the whole model. QKV is one GEMM, and so is gate and up. Attention is causal prefill of a
-chunk of a prompt, or decode of one token per sequence, both after the tokens in the cache.
+degree; sizes are those of the whole model. QKV is one GEMM, and so is gate and up: in fp16, they run on tensor cores.
+Attention is causal prefill of a chunk of a prompt, or decode of one token per sequence, both after the tokens in the
+cache; a profile does not say which units run it.
 """
 
 import io
@@ -97,7 +98,7 @@ def _select_products(frame: pl.DataFrame, layer: str) -> pl.DataFrame:
     cost = linear(pl.col("m"), pl.col("k"), pl.col("n"), weight=BYTES[_DTYPE], activation=BYTES[_DTYPE])
     return frame.select(
         op=pl.lit(op), op_group=pl.lit(op_group), kind=pl.lit("linear"), m=_TOKENS, k=k, n=n, tensor_parallel=_T,
-        **_time_columns(layer),
+        pipe=pl.lit("tensor"), **_time_columns(layer),
     ).with_columns(flops=cost.flops.cast(pl.Float64), bytes=cost.bytes.cast(pl.Float64))  # fmt: skip
 
 

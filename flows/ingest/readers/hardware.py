@@ -6,7 +6,7 @@ from datetime import date
 from typing import Annotated, Any, Literal
 
 import polars as pl
-from pydantic import Field
+from pydantic import Field, ValidationInfo, field_validator
 
 from flows.ingest.document import ORIGIN_SCHEMA, Document, Id, Text, format_value, read_documents, refuse_duplicates
 from flows.ingest.source_file import SourceFile
@@ -21,6 +21,9 @@ _RIDGE_RANGE = (0.05, 4000)
 # A dense peak or one direction of a link, times this: what datasheets print with sparsity, or for both directions.
 _DOUBLED = (1.98, 2.02)
 _SAME = (0.98, 1.02)
+
+# GB/s of DRAM or a link; L1 caches reach more
+_MOST_BEYOND_CACHES = 100_000
 
 _NULLABLE = {
     "tdp_w": pl.Float64, "l2_bytes": pl.Float64, "multiprocessors": pl.Int64, "released": pl.Date,
@@ -66,8 +69,15 @@ class Bandwidth(Ceiling):
     """A bandwidth ceiling (GB = 1e9 bytes) of a memory level, or of the interconnect in one direction."""
 
     level: Id
-    gb_per_s: Annotated[float, Field(ge=0.1, le=100_000)]
+    gb_per_s: Annotated[float, Field(ge=0.1, le=1_000_000)]
     reduces_in_switch: bool | None = None
+
+    @field_validator("gb_per_s")
+    @classmethod
+    def _refuse_other_unit(cls, value: float, info: ValidationInfo) -> float:
+        if value > _MOST_BEYOND_CACHES and info.data.get("level") in ("dram", "interconnect"):
+            raise ValueError(f"at most {_MOST_BEYOND_CACHES}")
+        return value
 
 
 class Device(Document):

@@ -1,4 +1,4 @@
-"""Measurement files (CSV, Parquet) into the rows of core.measurement, and the ceilings that follow from them."""
+"""Measurement files (CSV, Parquet) into the rows of core.measurement."""
 
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -6,10 +6,10 @@ from typing import Any
 
 import polars as pl
 
-from flows.ingest.document import ORIGIN_SCHEMA, format_value, refuse_bad_name
+from flows.ingest.document import ID_IN_WORDS, ID_PATTERN, ORIGIN_SCHEMA, format_value, refuse_bad_name
 from flows.ingest.source_file import SourceFile
 from flows.ingest.table import Rule, read_batches, refuse_bad_rows, text_rules, type_columns
-from flows.intensity.terms import DTYPES, PHASES
+from flows.intensity.terms import DTYPES, PHASES, PIPES
 from warehouse.errors import InputError, collect_refusals
 from warehouse.polars_frames import scan_frames
 
@@ -30,13 +30,16 @@ COLUMNS: dict[str, Any] = {
     "is_ceiling": pl.Boolean,
 }
 _NEEDED = ("hardware_id", "op", "op_group", "kind", "dtype", "flops", "bytes", "latency_s", "method")
-_DEFAULTS = {
-    "tensor_parallel": 1, "matrices": 1.0, "level": "dram", "pipe": "", "accumulator": "", "is_ceiling": False,
-}  # fmt: skip
-LEVELS = ("dram", "l2", "l1")  # of memory
-# Smaller kernels do not show the largest rate.
-_MIN_FLOPS, _MIN_BYTES = 1e9, 1e6
+_DEFAULTS = {"tensor_parallel": 1, "matrices": 1.0, "level": "dram"}
 _MAX_LENGTH = 400
+
+# Methods of the backends of `rooflines measure`, in flows/measure/standalone.py. Files of earlier versions do not state
+# what each kernel ran on, but that follows from its kind and dtype.
+TORCH_METHOD = "cuda-event, cold L2 (flushed before each execution), median, random data"
+NUMPY_METHOD = "wall clock, cold caches (flushed before each execution), median, random data"
+_CEILING_KINDS = ("copy", "triad", "linear")
+_PRODUCTS = ("linear", "qk", "pv", "attention")
+_TENSOR_DTYPES = ("fp16", "bf16", "fp8", "tf32", "int8")
 
 _SCHEMA: dict[str, Any] = {"measurement_id": pl.String, **COLUMNS, "source_id": pl.String}
 
@@ -96,58 +99,6 @@ def refuse_unknown_devices(measurements: pl.LazyFrame, devices: pl.DataFrame, so
                 )
 
 
-def add_measured_ceilings(
-    ceilings: pl.DataFrame, measurements: pl.LazyFrame, sources: Sequence[SourceFile]
-) -> pl.DataFrame:
-    """Return the rows of core.ceiling: the ceilings of device files, then the measured ones.
-
-    Measured are the largest bandwidth of copies and triads, and the largest rate of GEMMs by dtype.
-    """
-    found = _find_measured_ceilings(measurements, sources).select(ceilings.columns)
-    key = ["hardware_id", "kind", "name", "basis"]
-    every = pl.concat([ceilings, found], how="vertical_relaxed")
-    order = pl.col("preference").fill_null(10**6).rank("ordinal").over(key).cast(pl.Int64)
-    group = ["hardware_id", "kind", "name"]
-    is_first = pl.int_range(pl.len()).over(group) == 0
-    stands_in = ~pl.col("is_default").any().over(group) & is_first
-    return every.with_columns(preference=order, is_default=pl.col("is_default") | stands_in)
-
-
-def _find_measured_ceilings(measurements: pl.LazyFrame, sources: Sequence[SourceFile]) -> pl.DataFrame:
-    moved, worked = pl.col("kind").is_in(["copy", "triad"]), pl.col("kind") == "linear"
-    shape = pl.concat_str(["m", "k", "n"], separator=" x ", ignore_nulls=True)
-    fastest = (
-        measurements.filter(
-            (moved & (pl.col("bytes") >= _MIN_BYTES)) | (worked & (pl.col("flops") >= _MIN_FLOPS)),
-            level="dram",
-        )
-        .select(
-            "source_id",
-            "hardware_id",
-            kind=pl.when(moved).then(pl.lit("bandwidth")).otherwise(pl.lit("compute")),
-            name=pl.when(moved).then("level").otherwise("dtype"),
-            value_per_s=pl.when(moved).then("bytes").otherwise("flops") / pl.col("latency_s"),
-            what=pl.concat_str(pl.lit("largest "), "op", pl.lit(" "), shape),
-            note="software",
-        )
-        .group_by("source_id", "hardware_id", "kind", "name")
-        .agg(pl.col("value_per_s").max(), pl.col("what", "note").get(pl.col("value_per_s").arg_max()))
-        .collect()
-    )
-    places = {source.source_id: source.display_path for source in sources}
-    order = ["hardware_id", "kind", "name", "value_per_s", "source_id"]
-    return fastest.sort(order, descending=[False, False, False, True, False]).with_columns(
-        basis=pl.lit("measured"),
-        origin=pl.concat_str(pl.col("source_id").replace(places), pl.lit(": "), "what"),
-        is_default=pl.lit(value=False),
-        preference=pl.lit(None, pl.Int64),
-        pipe=pl.lit(""),
-        accumulator=pl.lit(""),
-        ceiling_name=pl.lit(""),
-        reduces_in_switch=pl.lit(None, pl.Boolean),
-    )
-
-
 def _read_frames(source: SourceFile) -> Iterator[pl.DataFrame]:
     """Yield the rows of a file in batches, with defaults filled in; refuse the first bad row."""
     first, raw = 1, pl.DataFrame()
@@ -162,7 +113,7 @@ def _read_frames(source: SourceFile) -> Iterator[pl.DataFrame]:
 
 
 def _check_rows(rows: pl.DataFrame, path: Path, first_row: int) -> pl.DataFrame:
-    rows = rows.with_columns(pl.col(name).fill_null(value) for name, value in _DEFAULTS.items())
+    rows = _complete_rows(rows)
     rules: list[Rule] = [
         *((pl.col(name).is_not_null(), f"{name}: missing; expected a value") for name in _NEEDED),
         *((pl.col(name).is_null() | (pl.col(name) >= 1), f"{name}: expected 1 or more") for name in _COUNTS),
@@ -172,7 +123,9 @@ def _check_rows(rows: pl.DataFrame, path: Path, first_row: int) -> pl.DataFrame:
         ),
         *text_rules(dict.fromkeys(_TEXTS, _MAX_LENGTH)),
         (pl.col("dtype").is_in(DTYPES), f"dtype: expected one of {', '.join(DTYPES)}"),
-        (pl.col("level").is_in(LEVELS), f"level: expected one of {', '.join(LEVELS)}"),
+        (pl.col("level").str.contains(ID_PATTERN), f"level: expected a name such as dram, l2 or l1: {ID_IN_WORDS}"),
+        (pl.col("pipe").is_in(["", *PIPES]), f"pipe: expected one of {', '.join(PIPES)}, or none"),
+        (pl.col("accumulator").is_in(["", *DTYPES]), f"accumulator: expected one of {', '.join(DTYPES)}, or none"),
         (pl.col("phase").is_null() | pl.col("phase").is_in(PHASES), f"phase: expected one of {', '.join(PHASES)}"),
         (pl.col("flops") >= 0, "flops: expected 0 or more"),
         (pl.col("bytes") > 0, "bytes: expected more than 0"),
@@ -183,6 +136,33 @@ def _check_rows(rows: pl.DataFrame, path: Path, first_row: int) -> pl.DataFrame:
     ]
     refuse_bad_rows(rows, rules, path, first_row)
     return rows
+
+
+def _complete_rows(rows: pl.DataFrame) -> pl.DataFrame:
+    """Fill in what a file leaves out: defaults, and what follows from how `rooflines measure` works.
+
+    With PyTorch on CUDA, products of short dtypes run on tensor cores, everything else on CUDA cores. On AMD devices
+    (whose software has no CUDA version), the others may run on matrix cores too.
+    """
+    kind, dtype, method = (pl.col(name) for name in ("kind", "dtype", "method"))
+    is_torch = (method == TORCH_METHOD).fill_null(value=False)
+    is_measured = is_torch | (method == NUMPY_METHOD).fill_null(value=False)
+    on_tensor = is_torch & kind.is_in(_PRODUCTS) & dtype.is_in(_TENSOR_DTYPES)
+    on_cuda_cores = is_torch & ~on_tensor & ~pl.col("software").str.contains("CUDA None").fill_null(value=False)
+    pipe = pl.when(on_tensor).then(pl.lit("tensor")).when(on_cuda_cores).then(pl.lit("vector")).otherwise(pl.lit(""))
+    accumulator = (
+        pl.when(on_tensor & (dtype == "int8"))
+        .then(pl.lit("int32"))
+        .when(on_tensor)
+        .then(pl.lit("fp32"))
+        .otherwise(pl.lit(""))
+    )
+    is_ceiling = (pl.col("op_group") == "ceiling") | (is_measured & kind.is_in(_CEILING_KINDS))
+    found = {"pipe": pipe, "accumulator": accumulator, "is_ceiling": is_ceiling.fill_null(value=False)}
+    return rows.with_columns(
+        *(pl.col(name).fill_null(value) for name, value in _DEFAULTS.items()),
+        *(pl.col(name).fill_null(value) for name, value in found.items()),
+    )
 
 
 def _find_origin(source: SourceFile) -> dict[str, str | None]:

@@ -6,17 +6,19 @@ from typing import Any
 
 import polars as pl
 
-from flows.ingest.document import ORIGIN_SCHEMA, format_value, refuse_bad_name
+from flows.ingest.document import ID_IN_WORDS, ID_PATTERN, ORIGIN_SCHEMA, format_value, refuse_bad_name
 from flows.ingest.limits import MAX_OPS
 from flows.ingest.readers.model import make_short_name
 from flows.ingest.source_file import SourceFile
 from flows.ingest.table import Rule, read_table, refuse_bad_rows, text_rules, type_columns
+from flows.intensity.terms import PIPES
 from warehouse.errors import InputError, collect_refusals
 
 _MAX_COUNT = 2**31  # of a dimension
 
-_TEXTS = {"op": 200, "op_group": 200, "precision_id": 64}  # column -> longest text
-_COUNTS = ("m", "k", "n", "batch", "repeat")
+_TEXTS = {"op": 200, "op_group": 200, "precision_id": 64, "level": 64, "pipe": 64}  # column -> longest text
+_COUNTS = ("m", "k", "n", "batch", "repeat", "devices")
+_DEFAULTS = {"op_group": "custom", "batch": 1, "repeat": 1, "devices": 1, "level": "dram", "pipe": ""}
 _AMOUNTS = ("flops", "bytes")
 _COLUMNS: dict[str, Any] = {
     **dict.fromkeys(_TEXTS, pl.String),
@@ -24,6 +26,8 @@ _COLUMNS: dict[str, Any] = {
     **dict.fromkeys(_AMOUNTS, pl.Float64),
 }
 _OTHER_NAMES = {"name": "op", "group": "op_group", "flop": "flops", "precision": "precision_id"}
+_NAME = ("op", "level", "devices")  # what tells ops of a file apart
+_NAME_IN_WORDS = "name and precision, and the same level and devices"
 _SHAPED, _GIVEN = ("m", "k", "n"), _AMOUNTS
 
 
@@ -32,7 +36,8 @@ def read_ops(sources: Sequence[SourceFile]) -> dict[str, pl.DataFrame]:
 
     An op has a name (`op` or `name`), and either m, k and n of a GEMM (and `batch`, if there are several), or
     `flops` and `bytes`. It may have a group, a `repeat` and a precision; an op with `flops` and `bytes` must have a
-    precision, because its peak depends on it.
+    precision, because its peak depends on it. Its bytes are those of a `level`, and its work is one device's share if
+    `devices` share it; the `pipe` says which units do the arithmetic.
 
     Raises
     ------
@@ -97,7 +102,8 @@ def _check_ops(ops: pl.DataFrame, path: Path) -> pl.DataFrame:
     """Return the ops with defaults filled in; refuse rows that cannot be placed on a roofline."""
     shaped, given = (pl.all_horizontal(pl.col(names).is_not_null()) for names in (_SHAPED, _GIVEN))
     any_shaped, any_given = (pl.any_horizontal(pl.col(names).is_not_null()) for names in (_SHAPED, _GIVEN))
-    flops, moved = pl.col("flops"), pl.col("bytes")
+    flops, moved, level, pipe = (pl.col(name) for name in ("flops", "bytes", "level", "pipe"))
+    ops = ops.with_columns(pl.col(name).fill_null(_DEFAULTS[name]) for name in ("level", "devices", "pipe"))
     rules: list[Rule] = [
         (pl.col("op").is_not_null(), "op: missing; expected a name"),
         ((shaped & ~any_given) | (given & ~any_shaped), "expected either m, k and n, or flops and bytes"),
@@ -110,14 +116,14 @@ def _check_ops(ops: pl.DataFrame, path: Path) -> pl.DataFrame:
         (flops.is_null() | (flops == 0) | flops.is_between(1, 1e30), "flops: expected 0, or 1 to 1e30"),
         (moved.is_null() | moved.is_between(1, 1e30), "bytes: expected 1 to 1e30"),
         *text_rules(_TEXTS),
-        (pl.struct("op", "precision_id").is_first_distinct(), "op: a second row with this name and precision"),
+        (level.str.contains(ID_PATTERN), f"level: expected a name such as dram, l2: {ID_IN_WORDS}"),
+        (pipe.is_in(["", *PIPES]), f"pipe: expected one of {', '.join(PIPES)}, or none"),
+        (pl.struct(*_NAME, "precision_id").is_first_distinct(), f"op: a second row with this {_NAME_IN_WORDS}"),
         (
-            pl.struct(*_COUNTS, "op_group").n_unique().over("op") == 1,
-            "op: rows with this name differ in more than precision, flops and bytes",
+            pl.struct(*_COUNTS, "op_group", "pipe").n_unique().over(_NAME) == 1,
+            "op: rows with this name differ in more than precision, level, devices, flops and bytes",
         ),
         (pl.col("m") * pl.col("batch").fill_null(1) <= _MAX_COUNT, f"batch times m: expected at most {_MAX_COUNT}"),
     ]
     refuse_bad_rows(ops, rules, path)
-    return ops.with_columns(
-        pl.col("op_group").fill_null("custom"), pl.col("batch").fill_null(1), pl.col("repeat").fill_null(1)
-    )
+    return ops.with_columns(pl.col(name).fill_null(value) for name, value in _DEFAULTS.items())
