@@ -45,7 +45,8 @@ def draw_step_time(frame: pl.DataFrame) -> alt.LayerChart:
         "scale": alt.Scale(domain=batches, paddingInner=_GAP, paddingOuter=_GAP / 2),
         "axis": alt.Axis(title="Batch (sequences decoded at once)", labelAngle=0, format=","),
     }
-    x, left, right = (alt.X("batch_size:O", **place, **at) for at in ({}, {"bandPosition": 0}, {"bandPosition": 1}))
+    x = alt.X("batch_size:O", **place)
+    left, right = (alt.X("batch_size:O", bandPosition=position, **place) for position in (0, 1))
     axis = alt.Axis(title="Least time of a decode step (ms)", tickCount=6)
     start, middle, end = (alt.Y(f"{place}_ms:Q", axis=axis) for place in ("start", "middle", "end"))
     layers = [
