@@ -19,6 +19,7 @@ _DEFAULTS = {
     "sequence_length": None,
     "tensor_parallel": 1,
     "devices": None,
+    "bases": ["as_printed", "datasheet"],
     "else_fastest": False,
 }
 _FIELDS_OF_ENTRY = {"name", "template", "on_site", "source"}  # the other fields are parameters of the query
