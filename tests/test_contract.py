@@ -1,6 +1,7 @@
 """Questions that people asked earlier have the same answers: tests/questions.json holds each with its rows of then.
 
-The answers are those of the commit before ceilings had pipes. Devices and models that came later are left out.
+The answers are those of the commit before ceilings had pipes. Devices and models that came later are left out, and
+ceilings too where a question lists them: later ones of a device, dtype and basis stand after those of then.
 """
 
 import json
@@ -19,8 +20,7 @@ from warehouse.rows import fetch_rows
 
 ASKED = json.loads(Path(__file__).with_name("questions.json").read_text("utf-8"))
 QUESTIONS = ASKED["questions"]
-# asked of core.ceiling without a pipe: a device's plain peak now stands beside that of its tensor cores
-LONGER = {"disagreeing_specs"}
+LISTING_CEILINGS = {"disagreeing_specs", "origin_of_a_roof", "share_of_the_datasheet", "mart.roof"}
 
 
 @pytest.fixture(scope="module")
@@ -45,10 +45,22 @@ def catalog_of_then(finished: Home, tmp_path_factory: pytest.TempPathFactory) ->
 @pytest.mark.parametrize("name", QUESTIONS)
 def test_a_question_of_earlier_has_the_same_answer(name: str, catalog_of_then: duckdb.DuckDBPyConnection) -> None:
     asked = QUESTIONS[name]
+    catalog_of_then.execute("begin")
+    if name in LISTING_CEILINGS:
+        _leave_out_later_ceilings(catalog_of_then)
     rows = [[_tidy(value) for value in row] for row in fetch_rows(catalog_of_then, asked["sql"])]
-    if name in LONGER:
-        rows = [row for row in rows if row in asked["rows"]]
+    catalog_of_then.execute("rollback")
     assert rows == asked["rows"]
+
+
+def _leave_out_later_ceilings(connection: duckdb.DuckDBPyConnection) -> None:
+    then = [
+        (hardware_id, basis, json.dumps(ceilings.get(basis, {})))
+        for hardware_id, ceilings in ASKED["ceilings"].items()
+        for basis in ("datasheet", "measured", "as_printed")
+    ]
+    sql = "delete from core.ceiling where hardware_id = ? and basis = ?"
+    connection.executemany(f"{sql} and preference > coalesce(?::json ->> name, '0')::int", then)
 
 
 def _tidy(value: Any) -> Any:
