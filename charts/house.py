@@ -54,9 +54,8 @@ def draw_house(frame: pl.DataFrame) -> alt.LayerChart:
     axes = RooflineAxes(pl.concat([lines, points], how="diagonal"), *titles)
     lines = clip_roofs(lines, axes.x_domain, axes.y_domain[0])
     labels = _place_labels(axes, lines, points, unit)
-    has_regions = len(lines.filter(layer="ridge")) == 1
     layers = [
-        *(_draw_regions(axes) if has_regions else []),
+        *(_draw_regions(axes) if _has_regions(lines) else []),
         *_draw_ceilings(axes, series),
         *_draw_points(axes, points, series),
         *draw_labels(axes, BLUE),
@@ -79,7 +78,7 @@ def _name_axes(points: pl.DataFrame) -> tuple[str, str, str]:
     integers = [is_integer(dtype) for dtype in dtypes]
     unit, rate = ("op", "op/s") if integers and all(integers) else ("FLOP", "FLOP/s")
     if any(integers) and not all(integers):
-        rate = "FLOP/s, of integers op/s"
+        rate = "FLOP/s; integers: op/s"
     return unit, f"Operational intensity ({unit} per byte of {of})", f"Performance ({rate})"
 
 
@@ -89,9 +88,9 @@ def _place_labels(axes: RooflineAxes, lines: pl.DataFrame, points: pl.DataFrame,
     labels.add_lines(lines)
     labels.add_points(points.head(10 * _MOST_LABELS))
     named_points = _list_named(points)
-    ridges = lines.filter(layer="ridge").sort("is_main", descending=True)
-    if len(ridges) == 1:
-        labels.place_regions(ridges["intensity_flops_per_byte"][0])
+    ridges = lines.filter(layer="ridge").unique([INTENSITY, PERFORMANCE], maintain_order=True)
+    if _has_regions(lines):
+        labels.place_regions(ridges[INTENSITY][0])
     named = lines.filter(pl.col("label").str.len_chars() > 0)
     labels.place_slopes(named.filter(layer="bandwidth", vertex=1))
     for row in ridges.head(_MOST_RIDGES).iter_rows(named=True):
@@ -102,6 +101,11 @@ def _place_labels(axes: RooflineAxes, lines: pl.DataFrame, points: pl.DataFrame,
     if len(named_points) <= _MOST_LABELS:
         labels.place_points(named_points)
     return labels
+
+
+def _has_regions(lines: pl.DataFrame) -> bool:
+    """Return whether all points are held against one roof, so that it parts the chart in two."""
+    return len(lines.filter(layer="ridge")) == 1
 
 
 def _list_named(points: pl.DataFrame) -> pl.DataFrame:

@@ -34,7 +34,7 @@ def compose_subtitle(frame: pl.DataFrame, points: pl.DataFrame, left_out: int) -
     left_out
         Number of ceilings without a label.
     """
-    lines = [_describe_points(frame, points), *_describe_marks(points), _describe_roofs(frame, points, left_out)]
+    lines = [_describe_points(points), *_describe_marks(points), _describe_roofs(frame, points, left_out)]
     lines += [_count_not_drawn(frame, points), _describe_above(points)]
     return [part for line in lines if line for part in textwrap.wrap(line, _WIDEST_LINE)]
 
@@ -51,11 +51,11 @@ def _summarize(points: pl.DataFrame) -> str:
     return summarize_points(points) or summarize_kernels(points)
 
 
-def _describe_points(frame: pl.DataFrame, points: pl.DataFrame) -> str:
+def _describe_points(points: pl.DataFrame) -> str:
     """Say whose points they are, at which setting, and whether they were computed or measured."""
     if points.is_empty():
         return ""
-    model, precision = frame.select("model", "precision_id").row(0)
+    model, precision = points.select("model", "precision_id").row(0)
     kinds = set(points["layer"])
     source = _name_source(points) if "measured" in kinds else ""
     if model is None:

@@ -8,7 +8,7 @@ from charts.ceilings import name_level
 
 _PHASES = ("prefill", "decode", "speculative")
 _MOST_NAMES = 3
-_MOST_LETTERS = 60
+_MOST_LETTERS = 40
 
 
 def summarize_grid(points: pl.DataFrame) -> str:

@@ -48,7 +48,6 @@ from warehouse.home import Home
 from warehouse.polars_frames import read_frame
 from warehouse.snapshot import open_snapshot
 
-
 # columns that a chart adds: what a leader line leads to, and the series that a point is drawn as
 PLACED = ("end_flops_per_byte", "end_flops_per_s", "line_flops_per_s", "series", "key")
 

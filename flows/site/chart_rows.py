@@ -78,8 +78,8 @@ def build_own_roofline(
     """
     rows = _run_query(connection, sql, source, colour)
     points = _select_points(rows, source, colour)
-    parameters = {"hardware_id": points["hardware_id"][0], "precision_id": precision_id, "model_id": None}
-    entry = ChartEntry("own", "house", {**parameters, "convention": None, "marks": "own"})
+    parameters = {"hardware_id": points["hardware_id"][0], "precision_id": precision_id, "marks": "own"}
+    entry = ChartEntry("own", "house", parameters)
     connection.register("own_point", _Stream(points))
     try:
         frame = read_frame(connection, compose_sql(entry))

@@ -14,7 +14,7 @@ kernel as (
         )
     )
     -- verifying candidates has a chart of its own
-    where $model_id is null or phase is distinct from 'speculative'
+    where model_id is null or phase is distinct from 'speculative'
 ),
 
 device as (
@@ -275,7 +275,7 @@ mark as (
 )
 
 select
-    mark.*,
+    mark.* exclude (model_id),
     device.short_name as hardware,
     model.short_name as model,
     precision.precision_id,
@@ -283,9 +283,9 @@ from mark
 inner join device using (hardware_id)
 left join core.precision as precision on precision.precision_id = $precision_id
 -- points of a query and of measurements have no model
-left join (select * from mart.op_owner where model_id = $model_id) as model on true
--- the chart of a device shows its ceilings even if no point can be drawn, others need one
+left join mart.op_owner as model using (model_id)
+-- the chart of a device shows its ceilings even if it has no point, others need one
 where
     exists (select * from point where not_drawn is null)
-    or ($marks = 'computed' and $convention <> 'custom')
+    or ($marks = 'computed' and not exists (select * from point))
 order by all

@@ -141,6 +141,35 @@ with_kernels as (
 
 select place from with_ops
 union
+-- a device's own ceilings are drawn even if none of the points can be
+select place,
+from shown
+semi join mart.roof as roof on shown.device = roof.hardware_id
+where template = 'house' and marks = 'computed' and convention <> 'custom'
+union
+-- each op of a file has a precision of its own
+select shown.place,
+from shown
+inner join core.op_shape as shape on shown.model_id = shape.model_id and shown.convention = shape.convention
+inner join core.op_cost as cost using (shape_id)
+inner join core.precision as precision on cost.precision_id = precision.precision_id
+semi join mart.roof_by_level as roof
+    on shown.device = roof.hardware_id
+    and precision.compute_dtype = roof.dtype
+    and shape.level = roof.level
+where shown.template = 'house' and shown.marks = 'computed' and shown.convention = 'custom' and cost.flops > 0
+union
+select shown.place,
+from shown
+inner join core.measurement as kernel on shown.device = kernel.hardware_id
+where
+    kernel.source_id not like 'shipped/%'
+    and kernel.op_group <> 'ceiling'
+    and (
+        shown.template = 'house' and shown.marks = 'kernels' and kernel.flops > 0
+        or shown.template = 'copies' and kernel.flops = 0
+    )
+union
 select place from with_kernels
 union
 select shown.place,
@@ -174,5 +203,5 @@ where
 union
 select place,
 from entry
-where phases is null and template not in ('comparison', 'heat', 'accuracy', 'residuals')
+where phases is null and template not in ('comparison', 'heat', 'accuracy', 'residuals', 'copies')
 order by place

@@ -4,6 +4,7 @@ kernel as (
     select
         'measured' as layer,
         hardware_id,
+        model_id,
         dtype,
         level,
         pipe,

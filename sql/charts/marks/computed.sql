@@ -2,6 +2,7 @@
 select
     'computed' as layer,
     hardware_id,
+    model_id,
     dtype,
     level,
     pipe,
@@ -35,6 +36,7 @@ union all
 select
     'computed' as layer,
     $hardware_id as hardware_id,
+    shape.model_id,
     precision.compute_dtype as dtype,
     shape.level,
     shape.pipe,

@@ -2,6 +2,7 @@
 select
     'measured' as layer,
     hardware_id,
+    model_id,
     dtype,
     level,
     pipe,

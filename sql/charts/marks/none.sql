@@ -2,6 +2,7 @@
 select
     null::varchar as layer,
     null::varchar as hardware_id,
+    null::varchar as model_id,
     null::varchar as dtype,
     null::varchar as level,
     null::varchar as pipe,

@@ -2,6 +2,7 @@
 select
     'predicted' as layer,
     hardware_id,
+    model_id,
     dtype,
     'dram' as level,
     '' as pipe,
