@@ -44,7 +44,9 @@ def offer_choice(chart: alt.LayerChart, parameter: str, label: str, texts: Mappi
         What the chart says at each value; the first is drawn first.
     """
     any_chart: Any = chart
-    any_chart.title.text = write_lookup({value: _break_title(each.title) for value, each in texts.items()}, parameter)
+    titles = {value: _break_title(each.title) for value, each in texts.items()}
+    if len({each.title for each in texts.values()}) > 1:
+        any_chart.title.text = write_lookup(titles, parameter)
     values = [{"value": value, **each._asdict()} for value, each in texts.items()]
     any_chart.usermeta = {"choices": {parameter: {"label": label, "values": values}}}
 
@@ -64,10 +66,11 @@ def _break_title(title: str) -> str | list[str]:
 
 
 def draw_caption(captions: Mapping[Any, str], parameter: str, x: float = 0, y: float = -7, **look: Any) -> alt.Chart:
-    """Return a line of text above the plot that follows a parameter."""
+    """Return a line of text above the plot, which follows a parameter if there is more than one caption."""
+    text = write_lookup(captions, parameter) if len(captions) > 1 else next(iter(captions.values()))
     one_row = Layer(alt.InlineData(values=[{}]))
     style = {"align": "left", "baseline": "alphabetic", "color": GREY, "fontSize": 12, **look}
-    caption: alt.Chart = one_row.mark_text(text=write_lookup(captions, parameter), aria=False, **style)
+    caption: alt.Chart = one_row.mark_text(text=text, aria=False, **style)
     return caption.encode(x=alt.XValue(x), y=alt.YValue(y))
 
 

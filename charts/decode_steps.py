@@ -8,6 +8,7 @@ import polars as pl
 
 from charts.axes import Layer
 from charts.choices import compose_texts, draw_caption, offer_choice
+from charts.findings import shorten
 from charts.style import (
     BLUE,
     GREEN,
@@ -132,5 +133,6 @@ def describe_roof(frame: pl.DataFrame, subject: str = "At the roof, a lower boun
     roof = f"{subject}: {dtype} peak and DRAM bandwidth, basis {basis}"
     if "origin" not in frame.columns:
         return [roof]
-    line = f"{roof} ({frame['origin'][0]})"
-    return [line] if len(line) <= _LONGEST_LINE else [roof, f"Peak: {frame['origin'][0]}"]
+    origin = shorten(frame["origin"][0], _LONGEST_LINE - 10)
+    line = f"{roof} ({origin})"
+    return [line] if len(line) <= _LONGEST_LINE else [roof, f"Peak: {origin}"]

@@ -40,3 +40,9 @@ def join_names(names: Sequence[str], most: int = 3) -> str:
     if len(names) > most:
         return f"{names[0]} and {len(names) - 1} others"
     return " and ".join(filter(None, [", ".join(names[:-1]), *names[-1:]]))
+
+
+def shorten(text: str, most: int) -> str:
+    """Return a text of at most so many letters: of a longer one, an ellipsis takes the place of the middle."""
+    end = (most - 1) // 2
+    return text if len(text) <= most else f"{text[: most - 1 - end].rstrip()}…{text[-end:].lstrip()}"

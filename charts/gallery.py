@@ -4,7 +4,7 @@ import itertools
 import re
 import tomllib
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import cache
 from pathlib import Path
 from typing import Any
@@ -19,13 +19,35 @@ _DEFAULTS = {
     "sequence_length": None,
     "tensor_parallel": 1,
     "devices": None,
+    "bases": ["as_printed", "datasheet"],
+    "else_fastest": False,
 }
 _FIELDS_OF_ENTRY = {"name", "template", "on_site", "source"}  # the other fields are parameters of the query
 _NOT_IN_A_NAME = re.compile(r"[^a-z0-9._-]+")
+_FIELD_IN_A_NAME = re.compile(r"\{(\w+)\}")
 _MANY = 2  # if on_site names so many fields, there are too many charts to list them all
 
 # What a word stands for in a field, e.g. "*" in `hardware_id`: sets of parameters of the query, one set per chart.
 Expansions = Mapping[str, Mapping[str, Sequence[Mapping[str, Any]]]]
+
+
+@dataclass(frozen=True)
+class Precisions:
+    """The dtype of each precision, and what a chart draws that falls back.
+
+    Attributes
+    ----------
+    dtypes
+        By precision: the dtype that its arithmetic runs in.
+    drawn
+        By device, convention and precision: the precision that is drawn instead, if the device lacks the dtype.
+    """
+
+    dtypes: Mapping[str, str] = field(default_factory=dict)
+    drawn: Mapping[tuple[str, str, str], str] = field(default_factory=dict)
+
+
+_NO_PRECISIONS = Precisions()
 
 
 @dataclass(frozen=True)
@@ -59,7 +81,9 @@ class ChartEntry:
     alias_of: str | None = None
 
 
-def list_charts(expansions: Expansions, own: Sequence[Mapping[str, Any]] = ()) -> list[ChartEntry]:
+def list_charts(
+    expansions: Expansions, own: Sequence[Mapping[str, Any]] = (), precisions: Precisions = _NO_PRECISIONS
+) -> list[ChartEntry]:
     """Return every chart of gallery.toml and of the user's gallery, which replaces charts of the same name.
 
     Parameters
@@ -68,30 +92,58 @@ def list_charts(expansions: Expansions, own: Sequence[Mapping[str, Any]] = ()) -
         For the fields `model_id` and `hardware_id`, what their special words stand for.
     own
         Entries of the user's gallery, each with its `source`.
+    precisions
+        What is known about precisions.
     """
     entries: dict[str, ChartEntry] = {}
     for row in [*_read_list()["chart"], *own]:
-        shown = _read_on_site(row, expansions)
-        can_be_listed = len(shown) < _MANY
-        parameters = {field: value for field, value in row.items() if field not in _FIELDS_OF_ENTRY}
-        marks = "nearest" if row["template"] in CHOOSE_MARKS else "computed"
-        common = {**_DEFAULTS, "marks": marks, **parameters}
-        fields = [field for field in expansions if field in row]
-        for combination in itertools.product(*(_expand(row, field, expansions) for field in fields)):
-            values = common.copy()
-            for choice in combination:
-                values.update(choice)
-            values["devices"] = _list_devices(values["devices"], expansions)
-            is_shown = [values.get(field) in chosen for field, chosen in shown.items()]
-            name = row["name"].format_map({field: _slugify(value) for field, value in {**row, **values}.items()})
-            is_listed = can_be_listed or any(is_shown)
-            entries[name] = ChartEntry(name, row["template"], values, all(is_shown), is_listed, row.get("source"))
+        for entry in _expand_entry(row, expansions, precisions):
+            if entry.name in entries and not entries[entry.name].is_listed:
+                del entries[entry.name]  # which could be drawn, and now is in the list: at the place of its entry
+            entries[entry.name] = entry
     return [*entries.values(), *_list_aliases(entries)]
 
 
 def list_published_views() -> list[str]:
     """Return the views that are published as Parquet."""
     return list(_read_list()["views"])
+
+
+def _expand_entry(row: Mapping[str, Any], expansions: Expansions, precisions: Precisions) -> Iterator[ChartEntry]:
+    """Yield the charts of one entry."""
+    shown = _read_on_site(row, expansions)
+    can_be_listed = len(shown) < _MANY
+    parameters = {name: value for name, value in row.items() if name not in _FIELDS_OF_ENTRY}
+    common = {**_DEFAULTS, "marks": find_default_marks(row["template"]), **parameters}
+    common["devices"] = _list_devices(common["devices"], expansions)
+    lists = [_expand(row, name, expansions) for name in expansions if name in row]
+    for combination in itertools.product(*lists):
+        values = common.copy()
+        for choice in combination:
+            values.update(choice)
+        if values["else_fastest"]:
+            values["precision_id"] = choose_precision(values, precisions)
+        is_shown = [values.get(name) in chosen for name, chosen in shown.items()]
+        is_listed = can_be_listed or any(is_shown)
+        name = _fill_name(row, values, precisions)
+        yield ChartEntry(name, row["template"], values, all(is_shown), is_listed, row.get("source"))
+
+
+def find_default_marks(template: str) -> str:
+    """Return the marks that a chart of a template shows if it names none."""
+    return "nearest" if template in CHOOSE_MARKS else "computed"
+
+
+def choose_precision(values: Mapping[str, Any], precisions: Precisions) -> str:
+    """Return the precision that a chart of one device falls back to, by the parameters of its query."""
+    precision: str = values["precision_id"]
+    return precisions.drawn.get((values.get("hardware_id", ""), values["convention"], precision), precision)
+
+
+def _fill_name(row: Mapping[str, Any], values: Mapping[str, Any], precisions: Precisions) -> str:
+    """Return the name of a chart with the values of the fields in it."""
+    fields = {"dtype": precisions.dtypes.get(values.get("precision_id", "")), **row, **values}
+    return _FIELD_IN_A_NAME.sub(lambda found: _slugify(fields[found[1]]), row["name"])
 
 
 def _list_aliases(entries: Mapping[str, ChartEntry]) -> Iterator[ChartEntry]:
@@ -107,31 +159,34 @@ def _slugify(value: Any) -> str:
     """Return the value of a field as a part of a file name."""
     if isinstance(value, list):
         return "-".join(map(_slugify, value))
-    text = f"{value:.15g}" if isinstance(value, float) else str(value)
+    return _slugify_text(f"{value:.15g}" if isinstance(value, float) else str(value))
+
+
+@cache
+def _slugify_text(text: str) -> str:
     return _NOT_IN_A_NAME.sub("-", text.lower()).strip("-")
 
 
-def _expand(row: Mapping[str, Any], field: str, expansions: Expansions) -> list[Mapping[str, Any]]:
+def _expand(row: Mapping[str, Any], name: str, expansions: Expansions) -> list[Mapping[str, Any]]:
     """Return the sets of parameters that a field of an entry stands for."""
-    given, words = row.get(field, []), expansions.get(field, {})
+    given, words = row.get(name, []), expansions.get(name, {})
     values = [given] if isinstance(given, str) else given
-    return [choice for value in values for choice in words.get(value, [{field: value}])]
+    return [choice for value in values for choice in words.get(value, [{name: value}])]
 
 
 def _list_devices(given: Sequence[str] | None, expansions: Expansions) -> list[str] | None:
     """Return the ids of the devices on one chart, each once."""
     if given is None:
         return None
-    return list(
-        dict.fromkeys(choice["hardware_id"] for choice in _expand({"hardware_id": given}, "hardware_id", expansions))
-    )
+    choices = _expand({"hardware_id": given}, "hardware_id", expansions)
+    return list(dict.fromkeys(choice["hardware_id"] for choice in choices))
 
 
 def _read_on_site(row: Mapping[str, Any], expansions: Expansions) -> dict[str, set[Any]]:
     """Return the values that the site shows, by field; a plain list names devices."""
     on_site = row.get("on_site", {})
     fields = {"hardware_id": on_site} if isinstance(on_site, list) else on_site
-    return {field: {choice[field] for choice in _expand(fields, field, expansions)} for field in fields}
+    return {name: {choice[name] for choice in _expand(fields, name, expansions)} for name in fields}
 
 
 @cache

@@ -7,9 +7,18 @@ from typing import Any, NamedTuple
 import altair as alt
 import polars as pl
 
-from charts.axes import INTENSITY, PERFORMANCE, Layer, clip_roofs, select_layer, x_axis, y_axis
-from charts.paper_text import NEAREST, compose_captions, compose_subtitle
-from charts.style import GREY, LABEL, MEASURED_TOOLTIP, style_chart
+from charts.axes import INTENSITY, PERFORMANCE, Domain, Layer, clip_roofs, select_layer, x_axis, y_axis
+from charts.choices import Texts, compose_texts, draw_caption, offer_choice
+from charts.paper_text import (
+    NEAREST,
+    compose_caption,
+    compose_subtitle,
+    compose_title,
+    find_first_choice,
+    list_choices,
+)
+from charts.style import LABEL, MEASURED_TOOLTIP, add_parameter, compose_description, style_chart
+from charts.summaries import summarize_grid
 
 
 class Mark(NamedTuple):
@@ -34,11 +43,16 @@ SERIES = {
 }
 
 _WIDTH, _HEIGHT = 640, 400
-_INTENSITIES = (0.6, 1e4)
+_INTENSITIES = (0.6, 1e4)  # the seeds' frame; it grows if a point or the ridge is outside
 _LEAST_PERFORMANCE = 1e10
+_CHOICE = "marks"
+_KIND = "Performance over operational intensity on logarithmic axes"
+_OTHER_COLOURS = ["#c76fa1", "#888", "#9f9200", "#2f95d0"]  # of series that the paper does not have
+_ROOM = 1.6  # between a point and the edge of such a frame, as a factor
 _GRID = {
     "mantissas": range(1, 10), "gridColor": "#dcdcdc", "gridWidth": 0.6, "ticks": False, "labelOverlap": False,
-    "labelExpr": "pow(10, round(log(datum.value) / LN10)) == datum.value ? format(datum.value, '~s') : ''",
+    "labelExpr": "pow(10, round(log(datum.value) / LN10)) == datum.value "
+    "? format(datum.value, datum.value < 1 ? '~r' : '~s') : ''",
 }  # fmt: skip
 
 # Each pair: the main roof, the others.
@@ -57,35 +71,69 @@ def draw_paper(frame: pl.DataFrame) -> alt.LayerChart:
     """Draw the rows of sql/charts/paper.sql."""
     ends = frame.filter(pl.col("layer").is_in(["bandwidth", "peak"])).unique("label", maintain_order=True)
     ceilings = ends.sort("layer", "is_main", PERFORMANCE, descending=[False, True, True])
-    performances = (_LEAST_PERFORMANCE, 2.5 * frame.filter(layer="peak").select(pl.max(PERFORMANCE)).item())
-    x = x_axis(_INTENSITIES, "Operational Intensity (FLOP/Byte)", **_GRID)
+    intensities, performances = _find_ranges(frame)
+    x = x_axis(intensities, "Operational Intensity (FLOP/Byte)", **_GRID)
     y = y_axis(performances, "Performance (FLOP/s)", **_GRID)
-    roofs = ceilings["label"].to_list()
-    ground, roof_legend, mark_legend = _draw_legends(roofs)
-    captions = compose_captions(frame)
-    chart: Any = alt.layer(
+    series = _list_series(frame)
+    ground, roof_legend, mark_legend = _draw_legends(ceilings["label"].to_list(), list(series))
+    choices = list_choices(frame)
+    captions = {choice: compose_caption(marks, frame) for choice, marks in choices.items()}
+    chart: alt.LayerChart = alt.layer(
         *_draw_roofs(frame, ceilings, x, y, roof_legend, ground),
-        *_draw_marks(captions, x, y, mark_legend),
+        _draw_marks(series, x, y, mark_legend, has_choice=len(choices) > 1),
+        draw_caption(captions, "marks", x=_WIDTH / 2, align="center"),
     ).resolve_scale(color="independent", strokeDash="independent", strokeWidth="independent", shape="independent")
-    kinds = frame.filter(pl.col("is_nearest").is_not_null(), pl.col("is_shown"))["layer"].unique().to_list()
-    first = kinds[0] if len(kinds) == 1 else NEAREST
-    if len(captions) > 1:
-        names = ["best known" if choice == NEAREST else choice for choice in captions]
-        radio = alt.binding_radio(options=list(captions), labels=names, name="marks ")
-        chart.params = [alt.param(name="marks", value=first, bind=radio).param]
-    turns = {name: mark.turn for name, mark in SERIES.items()}
+    title, subtitle = compose_title(frame), compose_subtitle(ceilings, frame["precision_id"][0])
+    kind = f"{_KIND}, for {', '.join(series)}. Roofs: {', '.join(ceilings['label'])}"
+    texts = {
+        choice: compose_texts(kind, title, [summarize_grid(marks), *subtitle, captions[choice]])
+        for choice, marks in choices.items()
+    }
+    turns = {name: mark.turn for name, mark in series.items()}
     order = pl.col("label").replace_strict(turns, default=0, return_dtype=pl.Int64)
-    title = "Roofline Model ({}, {})".format(*frame.select("model", "hardware").row(0))
-    subtitle = compose_subtitle(ceilings, frame["precision_id"][0])
-    return style_chart(
+    style_chart(
         chart,
-        clip_roofs(frame.sort(order, maintain_order=True), _INTENSITIES),
+        clip_roofs(frame.sort(order, maintain_order=True), intensities),
         title=alt.TitleParams(title, subtitle=subtitle, anchor="middle"),
         width=_WIDTH,
         height=_HEIGHT,
-        description=f"{title}: performance over operational intensity on logarithmic axes. "
-        f"Roofs: {', '.join(roofs)}. Series: {', '.join(SERIES)}. Marks: {captions.get(first, '')}.",
+        description=compose_description(kind, title, [*subtitle, *captions.values()]),
     )
+    _offer_marks(chart, texts, find_first_choice(frame))
+    return chart
+
+
+def _offer_marks(chart: alt.LayerChart, texts: Mapping[str, Texts], first: str) -> None:
+    """Let the reader choose the marks, if there are several kinds."""
+    if len(texts) == 1:
+        chart.description = texts[first].description
+        return
+    names = ["best known" if choice == NEAREST else choice for choice in texts]
+    radio = alt.binding_radio(options=list(texts), labels=names, name=f"{_CHOICE} ")
+    add_parameter(chart, alt.param(name="marks", value=first, bind=radio))
+    offer_choice(chart, "marks", _CHOICE, {first: texts[first], **texts})
+
+
+def _find_ranges(frame: pl.DataFrame) -> tuple[Domain, Domain]:
+    """Return the ranges of intensity and performance: the seeds', or wider ones that hold every point and ridge."""
+    points = frame.filter(pl.col("is_nearest").is_not_null(), pl.col(INTENSITY) > 0, pl.col(PERFORMANCE) > 0)
+    inside = pl.concat([points, frame.filter(layer="ridge")])
+    left, right = _INTENSITIES
+    left = min([left, *(inside[INTENSITY] / _ROOM).to_list()])
+    right = max([right, *(inside[INTENSITY] * _ROOM).to_list()])
+    starts = frame.filter(layer="bandwidth").select(left * pl.col(PERFORMANCE) / pl.col(INTENSITY)).to_series()
+    bottom = min([_LEAST_PERFORMANCE, *(points[PERFORMANCE] / _ROOM).to_list(), *starts.to_list()])
+    top = max([2.5 * each for each in frame.filter(layer="peak")[PERFORMANCE]])
+    return (left, right), (bottom, max([top, *(points[PERFORMANCE] * _ROOM).to_list()]))
+
+
+def _list_series(frame: pl.DataFrame) -> dict[str, Mark]:
+    """Return the series of the legend: the paper's, and others that a chart shows."""
+    shown = frame.filter(pl.col("is_nearest").is_not_null())["label"].unique().sort()
+    others = [name for name in shown if name not in SERIES]
+    colours = [_OTHER_COLOURS[i % len(_OTHER_COLOURS)] for i in range(len(others))]
+    first = SERIES["qkv mlp init"]
+    return {**SERIES, **{name: first._replace(colour=each) for name, each in zip(others, colours, strict=True)}}
 
 
 def _draw_roofs(
@@ -130,40 +178,27 @@ def _draw_roofs(
     return layers
 
 
-def _draw_marks(captions: Mapping[str, str], x: alt.X, y: alt.Y, legend: alt.Legend) -> list[alt.Chart]:
-    """Return the marks, and a caption right above the plot.
-
-    If the reader can choose between kinds of marks, both follow the choice; Vega-Lite's own subtitle cannot.
-    """
-    has_choice = len(captions) > 1
+def _draw_marks(series: Mapping[str, Mark], x: alt.X, y: alt.Y, legend: alt.Legend, *, has_choice: bool) -> alt.Chart:
+    """Return the marks: those that the reader chooses, if there is a choice."""
     shown = f"marks == '{NEAREST}' ? datum.is_nearest : datum.layer == marks" if has_choice else "datum.is_shown"
-    colours, shapes, sizes, widths, _ = map(list, zip(*SERIES.values(), strict=True))
-    scale = partial(alt.Scale, type="ordinal", domain=list(SERIES))
-    points = Layer().transform_filter(shown).mark_point(filled=False, opacity=1)
-    return [
-        points.encode(
-            x,
-            y,
-            color=alt.Color("label:N", scale=scale(range=colours), legend=legend),
-            shape=alt.Shape("label:N", scale=scale(range=shapes), legend=legend),
-            size=alt.Size("label:N", scale=scale(range=sizes), sort="ascending", legend=None),
-            strokeWidth=alt.StrokeWidth("label:N", scale=scale(range=widths), sort="ascending", legend=legend),
-            tooltip=[alt.Tooltip("layer:N", title="mark"), *MEASURED_TOOLTIP],
-        ),
-        *(
-            select_layer("ridge")
-            .transform_filter(f"datum.is_main && marks == '{choice}'" if has_choice else "datum.is_main")
-            .mark_text(text=f"Marks: {caption}", baseline="alphabetic", color=GREY, fontSize=12)
-            .encode(x=alt.XValue(_WIDTH / 2), y=alt.YValue(-7))
-            for choice, caption in captions.items()
-        ),
-    ]
+    colours, shapes, sizes, widths, _ = map(list, zip(*series.values(), strict=True))
+    scale = partial(alt.Scale, type="ordinal", domain=list(series))
+    points: alt.Chart = Layer().transform_filter(shown).mark_point(filled=False, opacity=1)
+    return points.encode(
+        x,
+        y,
+        color=alt.Color("label:N", scale=scale(range=colours), legend=legend),
+        shape=alt.Shape("label:N", scale=scale(range=shapes), legend=legend),
+        size=alt.Size("label:N", scale=scale(range=sizes), sort="ascending", legend=None),
+        strokeWidth=alt.StrokeWidth("label:N", scale=scale(range=widths), sort="ascending", legend=legend),
+        tooltip=[alt.Tooltip("layer:N", title="mark"), *MEASURED_TOOLTIP],
+    )
 
 
-def _draw_legends(roofs: list[str]) -> tuple[alt.Chart, alt.Legend, alt.Legend]:
+def _draw_legends(roofs: list[str], series: list[str]) -> tuple[alt.Chart, alt.Legend, alt.Legend]:
     """Return the ground of both legends, and the legends of roofs and of series, stacked in the lower right corner."""
-    left = _WIDTH - _LETTER * max(len(label) for label in [*roofs, *SERIES]) - 50
-    top = _HEIGHT - _ROW * (len(roofs) + len(SERIES)) - 14
+    left = _WIDTH - _LETTER * max(len(label) for label in [*roofs, *series]) - 50
+    top = _HEIGHT - _ROW * (len(roofs) + len(series)) - 14
     common: dict[str, Any] = {
         "orient": "none", "legendX": left + _OVERHANG, "title": None, "symbolSize": _KEY, "labelOffset": _OVERHANG + 4,
         "padding": 3,
@@ -171,7 +206,7 @@ def _draw_legends(roofs: list[str]) -> tuple[alt.Chart, alt.Legend, alt.Legend]:
     # drawn for one row only, and not placed by its values
     ground = select_layer("ridge").transform_filter("datum.is_main")
     return (
-        ground.mark_rect(fill="white", stroke="#cccccc", strokeWidth=0.6).encode(
+        ground.mark_rect(aria=False, fill="white", stroke="#cccccc", strokeWidth=0.6).encode(
             x=alt.XValue(left - 4), x2=alt.X2Value(_WIDTH - 6), y=alt.YValue(top - 2), y2=alt.Y2Value(_HEIGHT - 6)
         ),
         alt.Legend(legendY=top, symbolType=_LINE_KEY, **common),

@@ -4,8 +4,11 @@ from typing import Any
 
 import polars as pl
 
+from charts.findings import shorten
+
 KINDS = ("measured", "predicted", "computed")  # best known first
 NEAREST = "nearest"
+_LONGEST_NAME, _LONGEST_ORIGIN = 28, 66  # letters
 
 
 def compose_subtitle(ceilings: pl.DataFrame, precision: str) -> list[str]:
@@ -13,27 +16,36 @@ def compose_subtitle(ceilings: pl.DataFrame, precision: str) -> list[str]:
     peaks = ceilings.filter(layer="peak").to_dicts()
     looks = ["thick: ", *["thin: "] * (len(peaks) - 1)] if len(peaks) > 1 else [""]
     lines = [
-        f"{look}{_name_peak(peak)}, {_name_basis(peak)} ({peak['origin']})"
+        f"{look}{_name_peak(peak)}, {_name_basis(peak)} ({shorten(peak['origin'], _LONGEST_ORIGIN)})"
         for look, peak in zip(looks, peaks, strict=True)
     ]
     return [f"{precision}; {lines[0]}", *lines[1:]]
 
 
-def compose_captions(frame: pl.DataFrame) -> dict[str, str]:
-    """Return a caption for each choice of marks: how many marks of which kind it shows, and where they come from.
+def compose_title(frame: pl.DataFrame) -> str:
+    """Return the title that the paper gives to a model on a device."""
+    names = (shorten(name, _LONGEST_NAME) for name in frame.select("model", "hardware").row(0))
+    return "Roofline Model ({}, {})".format(*names)
 
-    A choice is one of `KINDS`, or `NEAREST`, which comes first and is offered if it mixes kinds.
-    """
+
+def list_choices(frame: pl.DataFrame) -> dict[str, pl.DataFrame]:
+    """Return the marks of each choice: one of `KINDS`, or `NEAREST`, which is offered if it mixes kinds."""
     points = frame.filter(pl.col("is_nearest").is_not_null())
     choices = {kind: points.filter(layer=kind) for kind in KINDS if kind in points["layer"]}
     nearest = points.filter("is_nearest")
-    if nearest["layer"].n_unique() > 1:
-        choices = {NEAREST: nearest, **choices}
-    captions = {}
-    for choice, marks in choices.items():
-        parts = [(kind, marks.filter(layer=kind)) for kind in KINDS if kind in marks["layer"]]
-        captions[choice] = "; ".join(f"{len(part)} {_describe_kind(kind, part, frame)}" for kind, part in parts)
-    return captions
+    return {NEAREST: nearest, **choices} if nearest["layer"].n_unique() > 1 else choices
+
+
+def find_first_choice(frame: pl.DataFrame) -> str:
+    """Return the choice that is drawn first."""
+    kinds = frame.filter(pl.col("is_nearest").is_not_null(), pl.col("is_shown"))["layer"].unique().to_list()
+    return str(kinds[0]) if len(kinds) == 1 else NEAREST
+
+
+def compose_caption(marks: pl.DataFrame, frame: pl.DataFrame) -> str:
+    """Say how many marks of which kind there are, and where they come from."""
+    parts = [(kind, marks.filter(layer=kind)) for kind in KINDS if kind in marks["layer"]]
+    return f"Marks: {'; '.join(f'{len(part):,} {_describe_kind(kind, part, frame)}' for kind, part in parts)}"
 
 
 def _describe_kind(kind: str, marks: pl.DataFrame, frame: pl.DataFrame) -> str:

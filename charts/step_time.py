@@ -1,5 +1,7 @@
 """The least time of a decode step over batch, stacked by op group."""
 
+from typing import Any
+
 import altair as alt
 import polars as pl
 
@@ -38,12 +40,13 @@ def draw_step_time(frame: pl.DataFrame) -> alt.LayerChart:
     batches = frame["batch_size"].unique().sort().to_list()
     groups = frame.sort("layer_number")["op_group"].unique(maintain_order=True).to_list()
     chosen = alt.selection_point(fields=["op_group"], bind="legend", name="group")
-    x = alt.X(
-        "batch_size:O",
-        sort=batches,
-        scale=alt.Scale(domain=batches, paddingInner=_GAP, paddingOuter=_GAP / 2),
-        axis=alt.Axis(title="Batch (sequences decoded at once)", labelAngle=0, format=","),
-    )
+    place: dict[str, Any] = {
+        "sort": batches,
+        "scale": alt.Scale(domain=batches, paddingInner=_GAP, paddingOuter=_GAP / 2),
+        "axis": alt.Axis(title="Batch (sequences decoded at once)", labelAngle=0, format=","),
+    }
+    x = alt.X("batch_size:O", **place)
+    left, right = (alt.X("batch_size:O", bandPosition=position, **place) for position in (0, 1))
     axis = alt.Axis(title="Least time of a decode step (ms)", tickCount=6)
     start, middle, end = (alt.Y(f"{place}_ms:Q", axis=axis) for place in ("start", "middle", "end"))
     layers = [
@@ -51,8 +54,8 @@ def draw_step_time(frame: pl.DataFrame) -> alt.LayerChart:
         .mark_rect(color=PALE, opacity=0.6, width=alt.RelativeBandSize(1 / (1 - _GAP)))
         .encode(x, y=alt.YValue(0), y2=alt.Y2Value(HEIGHT)),
         select_context("datum.is_top", "datum.is_first_without_room")
-        .mark_text(text="does not fit", align="left", dx=-24, fontStyle="italic", color=GREY, fontSize=12)
-        .encode(x, y=alt.YValue(-8)),
+        .mark_text(text="does not fit", align="left", dx=-4, fontStyle="italic", color=GREY, fontSize=12)
+        .encode(left, y=alt.YValue(-8)),
         select_context("datum.is_shown")
         .mark_bar(stroke="white", strokeWidth=0.4)
         .encode(
@@ -72,8 +75,8 @@ def draw_step_time(frame: pl.DataFrame) -> alt.LayerChart:
         .mark_text(baseline="bottom", dy=-3, fontSize=11, color=INK)
         .encode(x, end, text=alt.Text("step_ms:Q", format=",.3~r")),
         select_context("datum.is_last", f"datum.share >= {_LEAST_LABELLED}")
-        .mark_text(align="left", dx=24, fontSize=11, color=INK)
-        .encode(x, middle, text=LABEL),
+        .mark_text(align="left", dx=4, fontSize=11, color=INK)
+        .encode(right, middle, text=LABEL),
     ]
     kind = "Stacked bars: least time of a decode step by op group over batch"
     subtitle = [f"{describe_setting(frame)}; above each bar: milliseconds", *describe_roof(frame)]

@@ -28,16 +28,65 @@ def test_the_command_draws_the_marks_that_are_asked_for(marks: str, count: int, 
 @pytest.mark.parametrize(
     ("arguments", "said"),
     [
-        (["roofline-llama-7b-a40", "--marks", "measured"], "--marks measured: roofline-llama-7b-a40 has none of these"),
-        (["device-a40", "--marks", "computed"], "device-a40 has no marks to choose from"),
-        (["--marks", "computed"], "--marks: expected with the name of a chart"),
-        (["roofline-llama-7b-a40", "--marks", "true"], "--marks"),
+        (
+            "roofline-llama-7b-a40 --marks measured",
+            "--marks measured: roofline-llama-7b-a40 has none of these; expected ne",
+        ),
+        (
+            "device-a40 --marks measured",
+            "--marks measured: device-a40 has none of these; expected computed or predicted",
+        ),
+        (
+            "device-a40 --marks nearest",
+            "--marks nearest: expected computed, predicted, measured, compared for device-a40",
+        ),
+        ("devices-fp16 --marks computed", "--marks: devices-fp16 has no such choice; expected --precision, --devices"),
+        ("run-history --batch 8", "--batch: run-history has no such choice; it has none"),
+        ("roofline-llama-7b-a40 --marks true", "--marks"),
+        ("--marks computed", "--marks: expected with the name of a chart"),
+        ("--precision fp16", "--precision: expected with the name of a chart"),
+        ("device-a40 --precision fp61", "--precision: fp61: expected a name such as fp16"),
+        (
+            "device-a40 --precision fp4",
+            "--precision: fp4: no points of llama-7b (paper convention); expected one of bf16, ",
+        ),
+        (
+            "device-a40 --precision fp8",
+            "device-a40: a40 has no peak for fp8; expected a precision of one of bf16, fp16",
+        ),
+        (
+            "device-a40 --batch 7",
+            "--batch: 7: no points of llama-7b (paper convention); expected one of 1, 2, 4, 8, 16, 32",
+        ),
+        ("device-a40 --batch 1,8", "--batch: 1, 8: expected one number for this chart"),
+        ("device-a40 --batch 0", "--batch: 0: expected a whole number from 1"),
+        ("device-a40 --batch=-8", "--batch: -8: expected a whole number from 1"),
+        ("device-a40 --sequence 1e3", "--sequence: 1e3: expected a whole number from 1"),
+        (
+            "device-a40 --tensor-parallel 4",
+            "--tensor-parallel: 4: no points of llama-7b (paper convention); expected 1",
+        ),
+        ("device-a40 --model llama-7", "--model: llama-7: expected a name such as llama-7b"),
+        ("device-a40 --convention papers", "--convention: papers: expected one of"),
+        (
+            "device-a40 --colour bond",
+            "--colour: bond: device-a40 has no such column of points; expected one such as bound",
+        ),
+        (
+            "step-time-llama-3-8b-h100-sxm --batch 1,7",
+            "--batch: 7: no points of llama-3-8b (engine convention); expected ",
+        ),
+        ("devices-fp16 --devices a40,a6", "--devices: a6: expected a name such as a6000"),
+        ("devices-fp16 --devices a40,tpu-v5e", "--devices: tpu-v5e: no roof in fp16; expected devices with one"),
+        ("throughput-llama-3-8b --devices a40,", "--devices: empty name; expected a name such as"),
+        ("roofline-*-none", "chart: roofline-*-none: no chart has such a name"),
+        ("roofline-* --out x.svg", "chart: expected the name of a chart with --out"),
     ],
 )
-def test_marks_that_a_chart_does_not_have_are_refused(
-    arguments: list[str], said: str, finished: Home, capsys: pytest.CaptureFixture[str]
+def test_what_a_chart_does_not_have_is_refused(
+    arguments: str, said: str, finished: Home, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    assert run_command(["chart", *arguments, "--home", str(finished.path)]) == 2
+    assert run_command(["chart", *arguments.split(), "--home", str(finished.path)]) == 2
     message = capsys.readouterr().err
     assert said in message
     assert len(message.splitlines()) == 1

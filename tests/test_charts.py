@@ -7,8 +7,8 @@ import os
 import re
 from collections import Counter
 from dataclasses import replace
+from html import unescape
 from pathlib import Path
-from typing import Any
 
 import altair as alt
 import duckdb
@@ -17,6 +17,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
+from charts.about import ABOUT
 from charts.axes import INTENSITY, PERFORMANCE
 from charts.gallery import list_charts
 from charts.paper import SERIES
@@ -24,6 +25,7 @@ from charts.paper_text import KINDS
 from charts.roofline import spread
 from charts.templates import TEMPLATES
 from flows.ingest.catalog import SHIPPED
+from flows.site.chart_rows import query_chart
 from flows.site.render import build_spec, render, use_system_fonts, warm_up
 from flows.site.snapshot_charts import compose_sql, find_chart, list_snapshot_charts
 from tests.support.charts import (
@@ -34,6 +36,7 @@ from tests.support.charts import (
     OTHER_CHARTS,
     PAPER_CHARTS,
     STEP_CHARTS,
+    choose,
     draw,
     list_encodings,
     select_marks,
@@ -151,16 +154,6 @@ def test_residuals_say_what_all_kernels_say(snapshot: duckdb.DuckDBPyConnection)
     assert f"{low:+.0%} to {high:+.0%}" in spec["title"]["text"]
 
 
-def read_mark_lines(spec: dict[str, Any]) -> dict[str, str]:
-    """Return the line right above the plot by the choice that it stands for; of no choice, by an empty text."""
-    found = {}
-    for layer in spec["layer"]:
-        if layer["mark"]["type"] == "text" and layer["mark"].get("text", "").startswith("Marks: "):
-            (transform,) = [each["filter"] for each in layer["transform"] if "is_main" in each["filter"]]
-            found["".join(re.findall(r"marks == '(\w+)'", transform))] = layer["mark"]["text"]
-    return found
-
-
 @pytest.mark.parametrize(
     ("name", "drawn_first", "choices"),
     [
@@ -187,12 +180,58 @@ def test_a_chart_in_paper_style_shows_the_marks_nearest_to_the_truth_and_offers_
     assert [layer["transform"] for layer in spec["layer"] if layer["mark"]["type"] == "point"] == [
         [{"filter": "marks == 'nearest' ? datum.is_nearest : datum.layer == marks"}]
     ]
-    said = read_mark_lines(spec)
+    said = {each["value"]: each["subtitle"][-1] for each in spec["usermeta"]["choices"]["marks"]["values"]}
     assert list(said) == choices
     for kind in set(choices) - {"nearest"}:
-        assert said[kind].startswith(f"Marks: {len(frame.filter(layer=kind))} {kind} ")
+        assert said[kind].startswith(f"Marks: {len(frame.filter(layer=kind)):,} {kind} ")
     assert all(f"{count} {kind}" in said[choices[0]] for kind, count in drawn_first.items())
-    assert said[choices[0]].removeprefix("Marks: ") in spec["description"]
+    assert all(line in spec["description"] for line in said.values())
+
+
+@pytest.mark.parametrize("name", ["roofline-llama-7b-a40", MEASURED_CHARTS[0]])
+def test_all_that_a_chart_in_paper_style_says_follows_the_marks(name: str, snapshot: duckdb.DuckDBPyConnection) -> None:
+    spec, _ = draw(snapshot, name)
+    offered = spec["usermeta"]["choices"]["marks"]
+    assert offered["label"] == "marks"
+    for each in offered["values"]:
+        assert each["title"] == spec["title"]["text"]
+        assert each["subtitle"][1:-1] == spec["title"]["subtitle"]
+        assert all(line in each["description"] for line in each["subtitle"])
+        drawn = unescape(render(choose(spec, "marks", each["value"]), "svg").decode())
+        assert re.findall(r">(Marks: [^<]*)<", drawn) == [each["subtitle"][-1]]
+    assert len({str(each["subtitle"]) for each in offered["values"]}) == len(offered["values"])
+
+
+def test_each_template_says_what_its_marks_are(snapshot: duckdb.DuckDBPyConnection) -> None:
+    assert ABOUT.keys() == TEMPLATES.keys()
+    spec, _ = draw(snapshot, MEASURED_CHARTS[0])
+    texts = [spec, *spec["usermeta"]["choices"]["marks"]["values"]]
+    assert all(each["description"].endswith(ABOUT["paper"]) for each in texts)
+
+
+def test_the_paper_style_fits_any_model_and_device(snapshot: duckdb.DuckDBPyConnection) -> None:
+    settings = {"batch_size": None, "sequence_length": None, "marks": "computed", "reference_flops_per_s": None}
+    for model, device, precision, convention in (
+        ("gpt-oss-120b", "tpu-v5e", "bf16", "paper"),
+        ("llama-7b", "epyc-9654", "fp32", "engine"),
+        ("deepseek-v3", "m1-max", "fp16", "engine"),
+    ):
+        entry = find_chart(snapshot, "roofline-llama-7b-a6000")
+        own = {"model_id": model, "hardware_id": device, "precision_id": precision, "convention": convention}
+        groups = {"op_groups": ["qkv mlp", "attention"], "bases": ["as_printed"]}
+        entry = replace(entry, parameters={**entry.parameters, **settings, **own, **groups})
+        frame = query_chart(snapshot, entry)
+        spec = build_spec(entry, frame)
+        validate(spec)
+        ranges = {c: e["scale"]["domain"] for _, c, e in list_encodings(spec) if "scale" in e and c in {"x", "y"}}
+        points = frame.filter("is_shown")
+        for channel, column in (("x", INTENSITY), ("y", PERFORMANCE)):
+            low, high = ranges[channel]
+            assert points[column].is_between(low, high, closed="none").all()
+        assert ranges["x"][0] <= 0.6
+        assert ranges["x"][1] >= 1e4
+        (series,) = {tuple(e["scale"]["domain"]) for _, c, e in list_encodings(spec) if c == "shape"}
+        assert set(points["label"]) <= set(series)
 
 
 @pytest.mark.parametrize("name", ["roofline-llama-7b-a40", "roofline-llama-7b-a6000", MEASURED_CHARTS[0]])
@@ -275,8 +314,10 @@ def test_what_nobody_measured_or_predicts_is_drawn_as_computed_and_says_so(
     spec = build_spec(entry, read_frame(snapshot, compose_sql(entry)))
     assert {row["layer"] for row in select_shown_marks(spec)} == {"computed"}
     assert "params" not in spec
-    assert read_mark_lines(spec) == {"": "Marks: 294 computed from shapes, on the datasheet roof of 1307.4 TFLOP/s"}
-    assert render(spec, "svg").decode().count('aria-roledescription="point"') == 294
+    drawn = render(spec, "svg").decode()
+    said = ["Marks: 294 computed from shapes, on the datasheet roof of 1307.4 TFLOP/s"]
+    assert re.findall(r">(Marks: [^<]*)<", drawn) == said
+    assert drawn.count('aria-roledescription="point"') == 294
 
 
 def test_a_roof_cut_at_the_edges_is_still_the_roof(snapshot: duckdb.DuckDBPyConnection) -> None:

@@ -3,7 +3,7 @@
 import polars as pl
 import pytest
 
-from charts.findings import join_names, keep_best, list_dominant
+from charts.findings import join_names, keep_best, list_dominant, shorten
 
 NOISE = 1e-12
 
@@ -33,3 +33,8 @@ def test_names_make_a_phrase() -> None:
     assert join_names(["A", "B"]) == "A and B"
     assert join_names(["A", "B", "C"]) == "A, B and C"
     assert join_names(["A", "B", "C", "D", "E"]) == "A and 4 others"
+
+
+def test_long_names_lose_their_middle() -> None:
+    assert shorten("Llama 7B", 28) == "Llama 7B"
+    assert shorten("a" * 40 + "b" * 40, 9) == "aaaa…bbbb"

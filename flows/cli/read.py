@@ -1,12 +1,16 @@
 """Commands that read the published snapshot: query, questions, schema, chart, publish, check."""
 
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
+
+from cyclopts import Parameter
 
 from flows.cli.options import (
     Common,
     Flag,
     Format,
+    Names,
     QueryFile,
     choose_format,
     read_folder,
@@ -22,8 +26,10 @@ if TYPE_CHECKING:
     import polars as pl
 
     from charts.gallery import ChartEntry
+    from flows.site.chart_settings import ChartSettings
 
 _SUFFIXES = ("json", "html", "svg", "png")
+_OF_A_QUERY = ("precision", "colour")  # what can be chosen about the points of a query
 
 
 def query(
@@ -139,14 +145,64 @@ def schema(name: str | None = None, /, *, common: Common = Common()) -> int:
     return 0
 
 
+@Parameter(name="*")
+@dataclass(frozen=True)
+class Choices:
+    """What a chart is drawn for, where that is not what the gallery says."""
+
+    precision: str | None = None
+    """Precision of the points and of the roof that they are held against, e.g. fp8. A query's points have fp16, unless
+    this or their dtype says otherwise."""
+
+    tensor_parallel: int | None = None
+    "How many devices share the model."
+
+    batch: Names | None = None
+    "Batch size; for charts over batch sizes, all that are drawn."
+
+    sequence: Names | None = None
+    "Prompt and context length; for charts with a choice of contexts, all that can be chosen."
+
+    devices: Names | None = None
+    "For charts of several devices: exactly these."
+
+    model: str | None = None
+    "Model whose ops are drawn."
+
+    convention: str | None = None
+    "Which ops the model has: engine, paper, llm-viewer."
+
+    marks: Literal["computed", "predicted", "measured", "compared", "nearest"] | None = None
+    """Which marks are drawn. compared: measured and predicted ones. nearest, of charts in the paper's style: measured
+    if there are any, else predicted, else computed."""
+
+    colour: str | None = None
+    "Column of the points that tells them apart by colour and shape, e.g. bound, level or op_group."
+
+    def read(self) -> "ChartSettings":
+        """Return the choices with numbers as numbers."""
+        from flows.site.chart_settings import ChartSettings
+
+        return ChartSettings(
+            model=self.model,
+            convention=self.convention,
+            precision=self.precision,
+            tensor_parallel=self.tensor_parallel,
+            batch=_read_numbers("--batch", self.batch),
+            sequence=_read_numbers("--sequence", self.sequence),
+            devices=self.devices,
+            marks=self.marks,
+            colour=self.colour,
+        )
+
+
 def chart(
     name: str | None = None,
     /,
     *,
     out: Path | None = None,
     sql: QueryFile | None = None,
-    precision: str | None = None,
-    marks: Literal["computed", "predicted", "measured"] | None = None,
+    choices: Choices = Choices(),
     common: Common = Common(),
 ) -> int:
     """Draw a chart of the gallery, or the rows of a query as a roofline; without either, list the charts.
@@ -154,27 +210,23 @@ def chart(
     Parameters
     ----------
     name
-        Name of the chart, e.g. roofline-llama-7b-a40.
+        Name of the chart, e.g. roofline-llama-7b-a40. With a * it lists the names that match, also of charts that can
+        be drawn but are not in the list, e.g. 'roofline-*-l4'.
     out
         File to write: .json (Vega-Lite), .html, .svg or .png. Default: Vega-Lite on standard output.
     sql
         File with a query whose rows are points on the roofline of one device: hardware_id, intensity_flops_per_byte,
         performance_flops_per_s, and optionally label, phase and bound. - is standard input.
-    precision
-        For such a query: the precision whose roof is the main one. Default: fp16.
-    marks
-        For charts of template paper: which marks are drawn. Default: measured if there are any, else predicted, else
-        computed.
     """
-    _refuse_odd_arguments(name, out, sql, precision, marks)
-    from flows.site.snapshot_charts import list_snapshot_charts
+    settings = choices.read()
+    _refuse_odd_arguments(name, out, sql, settings)
     from warehouse.snapshot import open_snapshot
 
     with open_snapshot(common.place.snapshot) as connection:
-        if name is None and sql is None:
-            print("\n".join(entry.name for entry in list_snapshot_charts(connection) if entry.is_listed))
+        if sql is None and (name is None or "*" in name):
+            _print_names(connection, name)
             return 0
-        entry, frame = _read_chart(connection, name, sql, precision or "fp16", marks)
+        entry, frame = _read_chart(connection, name, sql, settings)
     from flows.site.render import build_spec, render
 
     content = render(build_spec(entry, frame), _suffix(out))
@@ -230,29 +282,51 @@ def check(*, common: Common = Common()) -> int:
     return int(any(rule.offending_rows for rule in rules))
 
 
-def _refuse_odd_arguments(
-    name: str | None, out: Path | None, sql: Path | None, precision: str | None, marks: str | None
-) -> None:
+def _refuse_odd_arguments(name: str | None, out: Path | None, sql: Path | None, settings: "ChartSettings") -> None:
     """Raise `InputError` if the arguments of `chart` do not fit each other."""
-    if out and name is None and sql is None:
+    if out and sql is None and (name is None or "*" in name):
         raise InputError("chart: expected the name of a chart with --out; `rooflines chart` lists them")
     if name is not None and sql is not None:
         raise InputError("chart: expected either the name of a chart or --sql FILE")
-    if name is None and marks is not None:
-        raise InputError("--marks: expected with the name of a chart; `rooflines chart` lists them")
-    if sql is None and precision is not None:
-        raise InputError("--precision: expected with --sql FILE; a chart of the gallery has its own")
+    for option in settings.list_given():
+        if name is None and (sql is None or option not in _OF_A_QUERY):
+            expected = "the name of a chart; `rooflines chart` lists them"
+            raise InputError(f"--{option.replace('_', '-')}: expected with {expected}")
     refuse_no_path("--out", out or "")
     if _suffix(out) not in _SUFFIXES:
         raise InputError(f"--out: {out}: expected a file that ends in .json, .html, .svg or .png")
+
+
+def _read_numbers(option: str, values: list[str] | None) -> list[int] | None:
+    """Return the numbers of an option, or raise `InputError`."""
+    for value in values or []:
+        if not value.isdecimal() or int(value) == 0:
+            raise InputError(f"{option}: {value or 'empty'}: expected a whole number from 1")
+    return None if values is None else sorted({int(value) for value in values})
 
 
 def _suffix(out: Path | None) -> str:
     return out.suffix.removeprefix(".") if out else "json"
 
 
+def _print_names(connection: "duckdb.DuckDBPyConnection", pattern: str | None) -> None:
+    """Print the names of the charts in the list, or of all that can be drawn and match a pattern."""
+    from fnmatch import fnmatchcase
+
+    from flows.site.snapshot_charts import list_drawable_charts, list_snapshot_charts
+
+    entries = list_snapshot_charts(connection)
+    asked = [entry for entry in entries if (fnmatchcase(entry.name, pattern) if pattern else entry.is_listed)]
+    names = [entry.name for entry in list_drawable_charts(connection, asked)]
+    if pattern and not names:
+        raise InputError(
+            f"chart: {pattern}: no chart has such a name; expected a part of one that `rooflines chart` lists"
+        )
+    print("\n".join(names))
+
+
 def _read_chart(
-    connection: "duckdb.DuckDBPyConnection", name: str | None, sql: Path | None, precision: str, marks: str | None
+    connection: "duckdb.DuckDBPyConnection", name: str | None, sql: Path | None, settings: "ChartSettings"
 ) -> tuple["ChartEntry", "pl.DataFrame"]:
     """Return a chart and its rows.
 
@@ -262,16 +336,14 @@ def _read_chart(
         There is no such chart, or nothing to draw.
     """
     from flows.site.chart_rows import build_own_roofline, is_drawable, query_chart
-    from flows.site.snapshot_charts import choose_marks, find_chart
+    from flows.site.chart_settings import change_settings, colour_points, explain_nothing_to_draw
+    from flows.site.snapshot_charts import find_chart
 
     if sql is not None:
-        return build_own_roofline(connection, read_statement(None, sql, "--sql"), precision, "chart: --sql")
-    entry = find_chart(connection, name or "")
-    entry = choose_marks(entry, marks) if marks else entry
+        statement = read_statement(None, sql, "--sql")
+        return build_own_roofline(connection, statement, settings.precision or "fp16", "chart: --sql")
+    entry = change_settings(connection, find_chart(connection, name or ""), settings)
     frame = query_chart(connection, entry)
-    if marks and not frame.is_empty() and not is_drawable(frame):
-        available = " or ".join(sorted(set(frame["layer"]) & {"computed", "predicted", "measured"})) or "another chart"
-        raise InputError(f"--marks {marks}: {name} has none of these; expected {available}")
     if not is_drawable(frame):
-        raise InputError(f"chart: {name}: no roof of this dtype, or no points at this setting; expected both")
-    return entry, frame
+        raise explain_nothing_to_draw(connection, entry, settings)
+    return entry, frame if settings.colour is None else colour_points(entry, frame, settings.colour)

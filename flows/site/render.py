@@ -13,6 +13,7 @@ import polars as pl
 import vl_convert
 from altair.utils.schemapi import debug_mode
 
+from charts.about import explain_marks
 from charts.gallery import ChartEntry
 from charts.inks import write_dark_inks
 from charts.templates import TEMPLATES
@@ -41,6 +42,7 @@ def build_spec(entry: ChartEntry, frame: pl.DataFrame) -> dict[str, Any]:
         chart.data.values = []  # Altair would visit every value of every row
         spec: dict[str, Any] = chart.to_dict(validate=False)
     spec["data"]["values"] = values
+    explain_marks(spec, entry.template)
     return spec
 
 

@@ -1,17 +1,17 @@
 """The charts that a snapshot can show, and the queries that they are drawn from."""
 
 import json
-import textwrap
-from collections.abc import Iterable
-from dataclasses import replace
+from collections.abc import Iterable, Sequence
 from typing import NamedTuple
 
 import duckdb
 
-from charts.gallery import CHOOSE_MARKS, ChartEntry, list_charts
+from charts.gallery import ChartEntry, Precisions, list_charts
+from warehouse.chart_queries import load_template
 from warehouse.errors import InputError
 from warehouse.names import find_near_names
 from warehouse.polars_frames import read_frame
+from warehouse.runs import read_left_out
 from warehouse.snapshot import refuse_earlier_version
 from warehouse.sql_files import load_all_sql, load_sql
 from warehouse.sql_values import write_values
@@ -65,7 +65,27 @@ def list_snapshot_charts(connection: duckdb.DuckDBPyConnection) -> list[ChartEnt
         for row in read_frame(connection, files["own_charts"]).to_dicts()
         if row["fault"] is None
     ]
-    return list_charts(expansions, own)
+    return list_charts(expansions, own, read_precisions(connection))
+
+
+def read_precisions(connection: duckdb.DuckDBPyConnection) -> Precisions:
+    """Return what the list of charts needs to know about precisions."""
+    dtypes = read_frame(connection, load_sql("gallery/every_precision")).rows()
+    drawn = read_frame(connection, load_sql("gallery/drawn_precisions")).rows()
+    return Precisions(dict(dtypes), {tuple(key): precision for *key, precision in drawn})
+
+
+def list_drawable_charts(connection: duckdb.DuckDBPyConnection, entries: Sequence[ChartEntry]) -> list[ChartEntry]:
+    """Return those charts that have something to draw, without drawing them.
+
+    Of the user's own queries, these are the ones that the last run did not leave out.
+    """
+    charts = [{"place": place, "template": entry.template, **entry.parameters} for place, entry in enumerate(entries)]
+    known = [chart for chart in charts if "sql" not in chart]
+    drawable = read_frame(connection, write_values(load_sql("gallery/drawable"), {"entries": json.dumps(known)}))
+    left_out = {name for _, name, _ in read_left_out(connection)}
+    places = set(drawable["place"]) | {chart["place"] for chart in charts if "sql" in chart}
+    return [entry for place, entry in enumerate(entries) if place in places and entry.name not in left_out]
 
 
 def list_bad_entries(connection: duckdb.DuckDBPyConnection) -> list[LeftOut]:
@@ -87,27 +107,8 @@ def find_chart(connection: duckdb.DuckDBPyConnection, name: str) -> ChartEntry:
     return entries[name]
 
 
-def choose_marks(entry: ChartEntry, marks: str) -> ChartEntry:
-    """Return a chart with another choice of marks.
-
-    Raises
-    ------
-    InputError
-        The chart has no marks to choose from.
-    """
-    if entry.template not in CHOOSE_MARKS or "sql" in entry.parameters:
-        raise InputError(f"--marks: {entry.name} has no marks to choose from; expected a chart in the paper's style")
-    return replace(entry, parameters={**entry.parameters, "marks": marks})
-
-
 def compose_sql(entry: ChartEntry) -> str:
-    """Return the query of a chart with its parameters filled in.
-
-    In sql/charts, `{points}` stands for the query in sql/charts/marks that the entry's `marks` names, and `{computed}`
-    etc. for the query of that name. A chart with its own query has that one, unchanged.
-    """
+    """Return the query of a chart with its parameters filled in; a chart with its own query has that one, unchanged."""
     if "sql" in entry.parameters:
         return str(entry.parameters["sql"])
-    marks = {name: textwrap.indent(sql, " " * 4).rstrip() for name, sql in load_all_sql("charts/marks").items()}
-    marks["points"] = marks.get(entry.parameters["marks"], marks["none"])
-    return write_values(load_sql(f"charts/{entry.template}", **marks), entry.parameters)
+    return write_values(load_template(entry.template, entry.parameters["marks"]), entry.parameters)

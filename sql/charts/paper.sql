@@ -4,20 +4,24 @@ device as (
     select * from core.hardware where hardware_id = $hardware_id
 ),
 
--- the main roof has the first of $bases that the device has
-roof as materialized (
-    select
-        vertex.*,
-        count(distinct vertex.basis) over () as roofs,
-        count(distinct vertex.bandwidth_bytes_per_s) over () as bandwidths,
-        list_position($bases, vertex.basis)
-        = min(list_position($bases, vertex.basis)) over () as is_main,
+-- the main roof has the first of $bases that the device has; if it has none of them, only its default roof is drawn
+turn as (
+    select vertex.*, list_position($bases, vertex.basis) as turn,
     from mart.roof_vertex as vertex
     inner join core.precision as precision on vertex.dtype = precision.compute_dtype
     where
         vertex.hardware_id = $hardware_id
         and precision.precision_id = $precision_id
-        and vertex.basis in $bases
+    qualify turn is not null or (vertex.is_default and max(turn) over () is null)
+),
+
+roof as materialized (
+    select
+        *,
+        count(distinct basis) over () as roofs,
+        count(distinct bandwidth_bytes_per_s) over () as bandwidths,
+        coalesce(turn = min(turn) over (), true) as is_main,
+    from turn
 ),
 
 vertex as materialized (
@@ -136,7 +140,7 @@ mark as (
 
 select
     mark.*,
-    device.short_name as hardware,
+    if($tensor_parallel > 1, format('{} × ', $tensor_parallel), '') || device.short_name as hardware,
     model.short_name as model,
     $precision_id as precision_id,
 from mark

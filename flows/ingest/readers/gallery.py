@@ -3,7 +3,6 @@
 import json
 import re
 from collections.abc import Iterable, Mapping, Sequence
-from functools import cache
 from typing import Annotated, Any, Literal
 
 import polars as pl
@@ -23,9 +22,8 @@ from flows.ingest.document import (
 )
 from flows.ingest.source_file import SourceFile
 from flows.intensity.terms import Dtype
+from warehouse.chart_queries import find_template_parameters, list_templates
 from warehouse.errors import one_line
-from warehouse.sql_files import find_placeholders, load_all_sql, load_sql, sql_folder
-from warehouse.sql_values import find_parameters
 
 _Word = Annotated[str, StringConstraints(min_length=1, max_length=400, pattern=TEXT_PATTERN)]
 _Words = Annotated[list[_Word], Field(min_length=1)]
@@ -39,6 +37,7 @@ _Name = Annotated[str, StringConstraints(max_length=100, pattern=_NAME_PATTERN)]
 # Fields whose lists make one chart per value -> words that stand for several values.
 _LISTS = {"model_id": ("*", "op sets"), "hardware_id": ("*", "own", "measured")}
 _WORDS = {**_LISTS, "devices": _LISTS["hardware_id"]}
+_IN_EVERY_NAME = {"template", "marks", "tensor_parallel"}  # fields with a default
 _NO_PART_OF_A_NAME = {"sql", "on_site"}
 _OPTIONAL = {"reference_flops_per_s", "reference_label", "batch_size", "sequence_length", "tensor_parallel"}
 _OPTIONAL_OF = {"ranking": {"devices"}}  # of every device
@@ -62,6 +61,7 @@ class OwnChart(Document):
     devices: _Words | None = None
     on_site: list[_Word] | None = None
     precision_id: Id | None = None
+    else_fastest: bool | None = None
     convention: Id | None = None
     dtype: Dtype | None = None
     batch_size: Count | None = None
@@ -147,9 +147,9 @@ def _find_unknown_id(entry: Mapping[str, Any], known: Mapping[str, Sequence[str]
 
 def _refuse_misfit(chart: OwnChart, entry: Mapping[str, Any], where: str) -> None:
     """Raise `_BadEntryError` if an entry does not fit the query of its template."""
-    templates = sorted(path.stem for path in (sql_folder() / "charts").glob("*.sql"))
-    if chart.template not in templates:
-        raise _BadEntryError(f"{where}.template = {format_value(chart.template)}: expected {', '.join(templates)}")
+    if chart.template not in list_templates():
+        expected = ", ".join(list_templates())
+        raise _BadEntryError(f"{where}.template = {format_value(chart.template)}: expected {expected}")
     if chart.sql is not None and chart.template != "house":
         raise _BadEntryError(
             f'{where}.template = {format_value(chart.template)}: expected "house", which draws the rows of `sql`'
@@ -159,11 +159,13 @@ def _refuse_misfit(chart: OwnChart, entry: Mapping[str, Any], where: str) -> Non
     asked = (
         {"precision_id", "sql"}
         if chart.sql is not None
-        else _find_parameters(chart.template, chart.marks or "computed")
+        else {*find_template_parameters(chart.template, chart.marks or "computed")}
     )
-    missing = sorted(asked - _OPTIONAL - _OPTIONAL_OF.get(chart.template, set()) - entry.keys())
+    optional = _OPTIONAL | _OPTIONAL_OF.get(chart.template, set()) | _list_expanded(entry)
+    missing = sorted(asked - optional - entry.keys())
     if missing:
         raise _BadEntryError(f"{where}.{missing[0]}: missing; expected this parameter of {chart.template}")
+    asked |= {"else_fastest"} if {"precision_id", "hardware_id"} <= asked else set()
     foreign = sorted(entry.keys() - asked - {"marks", "on_site"})
     if foreign:
         known = ", ".join(sorted(asked))
@@ -171,9 +173,15 @@ def _refuse_misfit(chart: OwnChart, entry: Mapping[str, Any], where: str) -> Non
     _refuse_bad_name(chart, entry, where)
 
 
+def _list_expanded(entry: Mapping[str, Any]) -> set[str]:
+    """Return the fields that an entry need not give, because those that it gives stand for them too."""
+    return {"precision_id"} if "op sets" in _as_list(entry.get("model_id")) else set()
+
+
 def _refuse_bad_name(chart: OwnChart, entry: Mapping[str, Any], where: str) -> None:
     """Raise `_BadEntryError` if a name has a field that the entry lacks, or lacks one with several values."""
-    fields = {"template", "marks", *entry} - _NO_PART_OF_A_NAME
+    precision = _list_expanded(entry) or entry.keys() & {"precision_id"}
+    fields = {*_IN_EVERY_NAME, *entry, *precision, *({"dtype"} if precision else set())} - _NO_PART_OF_A_NAME
     named = set(re.findall(r"\{(\w+)\}", chart.name))
     unknown = sorted(named - fields)
     if unknown:
@@ -186,14 +194,6 @@ def _refuse_bad_name(chart: OwnChart, entry: Mapping[str, Any], where: str) -> N
             raise _BadEntryError(
                 f"{where}.name = {format_value(chart.name)}: expected {{{field}}} in it, which has several values"
             )
-
-
-@cache
-def _find_parameters(template: str, marks: str) -> frozenset[str]:
-    """Return the parameters of the query of a template, and of the marks that it draws."""
-    sql, points = load_sql(f"charts/{template}"), load_all_sql("charts/marks")
-    drawn = {marks if name == "points" else name for name in find_placeholders(sql)} & points.keys()
-    return frozenset(find_parameters(sql).union(*(find_parameters(points[name]) for name in drawn)) - {"marks"})
 
 
 def _entry_label(number: int) -> str:

@@ -1,0 +1,2 @@
+-- one row per precision
+select precision_id, compute_dtype, from core.precision order by precision_id
