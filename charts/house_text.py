@@ -45,7 +45,8 @@ def _describe_ridge(frame: pl.DataFrame) -> str:
 
 
 def _summarize(points: pl.DataFrame) -> str:
-    """Summarize a model's points by phase, and others by number."""
+    """Summarize a model's points by phase, and others by number; if some were measured, those."""
+    points = points.filter(layer="measured") if "measured" in points["layer"] else points
     if points["phase"].null_count() or points["model"].null_count():
         return summarize_kernels(points)
     return summarize_points(points) or summarize_kernels(points)

@@ -90,4 +90,6 @@ def _are_few(names: list[str]) -> bool:
 
 
 def _join(names: list[str]) -> str:
-    return " and ".join(names)
+    return " and ".join(
+        f"{name} ×{names.count(name)}" if names.count(name) > 1 else name for name in dict.fromkeys(names)
+    )

@@ -79,7 +79,7 @@ def build_own_roofline(
     rows = _run_query(connection, sql, source, colour)
     points = _select_points(rows, source, colour)
     parameters = {"hardware_id": points["hardware_id"][0], "precision_id": precision_id, "marks": "own"}
-    entry = ChartEntry("own", "house", parameters)
+    entry = ChartEntry("own", "house", {**parameters, "else_fastest": False})
     connection.register("own_point", _Stream(points))
     try:
         frame = read_frame(connection, compose_sql(entry))

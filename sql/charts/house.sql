@@ -287,5 +287,5 @@ left join mart.op_owner as model using (model_id)
 -- the chart of a device shows its ceilings even if it has no point, others need one
 where
     exists (select * from point where not_drawn is null)
-    or ($marks = 'computed' and not exists (select * from point))
+    or ($else_fastest and $marks = 'computed' and not exists (select * from point))
 order by all

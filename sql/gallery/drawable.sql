@@ -25,7 +25,7 @@ entry as materialized (
                     "place": "integer", "template": "varchar", "marks": "varchar",
                     "hardware_id": "varchar", "devices": ["varchar"], "model_id": "varchar",
                     "precision_id": "varchar", "dtype": "varchar", "bases": ["varchar"],
-                    "convention": "varchar", "op_groups": ["varchar"], "tensor_parallel": "bigint",
+                    "convention": "varchar", "else_fastest": "boolean", "op_groups": ["varchar"], "tensor_parallel": "bigint",
                     "batch_size": "bigint", "batch_sizes": ["bigint"],
                     "sequence_length": "bigint", "sequence_lengths": ["bigint"]
                 }]'
@@ -145,7 +145,7 @@ union
 select place,
 from shown
 semi join mart.roof as roof on shown.device = roof.hardware_id
-where template = 'house' and marks = 'computed' and convention <> 'custom'
+where template = 'house' and marks = 'computed' and else_fastest
 union
 -- each op of a file has a precision of its own
 select shown.place,

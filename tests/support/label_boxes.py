@@ -1,4 +1,4 @@
-"""The texts of a drawn chart, and the boxes that they take: from the SVG, so that nothing of the layout is taken on trust."""
+"""The texts of a drawn chart, and the boxes that they take, from its SVG."""
 
 import math
 import re
