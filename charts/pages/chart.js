@@ -40,13 +40,17 @@ function layOut(across) {
   copy.config = { ...copy.config, aria: false, customFormatTypes: true };
   copy.params = listParameters(copy);
   for (const param of copy.params) if (isChoice(param)) delete param.bind; // the page has controls of its own
-  if (Object.keys(texts).length) copy.layer = copy.layer.filter((layer) => !isCaption(layer));
-  for (const layer of copy.layer ?? [copy]) layOutLayer(layer, across, isNarrow);
+  const isTold = (layer) => Object.keys(texts).length > 0 && isCaption(layer);
+  copy.layer = copy.layer.filter((layer) => !isTold(layer) && !(isNarrow && isLeader(layer)));
+  for (const layer of copy.layer) layOutLayer(layer, across, isNarrow);
   return copy;
 }
 
 // A line of text above the plot that is drawn for no row: the page itself has the texts of each choice.
 const isCaption = ({ data, mark, encoding }) => data && mark.type === "text" && encoding?.y?.value < 0;
+
+// A line from the right edge to a label beside the plot, which moves into the plot if that is narrow.
+const isLeader = ({ mark, encoding }) => ["rule", "line"].includes(mark.type) && encoding?.x?.value >= spec.width;
 
 function layOutLayer(layer, across, isNarrow) {
   const { mark, encoding = {} } = layer;

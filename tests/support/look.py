@@ -5,24 +5,14 @@ or a path such as devices/index.html; by default all charts. What the console sa
 """
 
 import sys
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 
-from playwright.sync_api import Browser, Page, ViewportSize, sync_playwright
+from playwright.sync_api import Page
 
-from tests.support.browsers import FLAGS, find_chromium
+from tests.support.browsers import NARROW, WIDE, start_browser
 
-SIZES: dict[str, ViewportSize] = {"1440": {"width": 1440, "height": 900}, "390": {"width": 390, "height": 844}}
+SIZES = {"1440": WIDE, "390": NARROW}
 SCHEMES = ("light", "dark")
-
-
-@contextmanager
-def start_browser() -> Iterator[Browser]:
-    with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=find_chromium(), args=FLAGS, chromium_sandbox=False)
-        yield browser
-        browser.close()
 
 
 def look_at(page: Page, site: Path, name: str, folder: Path) -> None:
