@@ -45,14 +45,14 @@ def test_the_command_draws_the_marks_that_are_asked_for(marks: str, count: int, 
         ("roofline-llama-7b-a40 --marks true", "--marks"),
         ("--marks computed", "--marks: expected with the name of a chart"),
         ("--precision fp16", "--precision: expected with the name of a chart"),
-        ("device-a40 --precision fp61", "--precision: fp61: expected a name such as fp16"),
+        ("device-a40 --precision fp61", "--precision: fp61: expected a name such as fp64, fp16"),
         (
             "device-a40 --precision fp4",
             "--precision: fp4: no points of llama-7b (paper convention); expected one of bf16, ",
         ),
         (
             "device-a40 --precision fp8",
-            "device-a40: a40 has no peak for fp8; expected a precision of one of bf16, fp16",
+            "--precision: fp8: no peak for it on a40; expected a precision of one of bf16, fp16",
         ),
         (
             "device-a40 --batch 7",
