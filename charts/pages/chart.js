@@ -50,7 +50,8 @@ function layOut(across) {
 const isCaption = ({ data, mark, encoding }) => data && mark.type === "text" && encoding?.y?.value < 0;
 
 // A line from the right edge to a label beside the plot, which moves into the plot if that is narrow.
-const isLeader = ({ mark, encoding }) => ["rule", "line"].includes(mark.type) && encoding?.x?.value >= spec.width;
+const isLeader = ({ mark, encoding = {} }) =>
+  mark.type === "rule" && [encoding.x, encoding.x2].some((channel) => channel?.value > spec.width);
 
 function layOutLayer(layer, across, isNarrow) {
   const { mark, encoding = {} } = layer;
