@@ -7,6 +7,7 @@ import polars as pl
 
 from charts.axes import INTENSITY, log_axis, select_layer
 from charts.decode_steps import (
+    NUMBER,
     Finding,
     assemble_step_chart,
     describe_roof,
@@ -15,7 +16,7 @@ from charts.decode_steps import (
     name_model,
     select_context,
 )
-from charts.findings import join_names
+from charts.findings import join_names, shorten_names
 from charts.roofline import spread
 from charts.style import GREY, HALO, HEIGHT, INK, ORANGE, WIDTH
 
@@ -37,6 +38,7 @@ _TOOLTIP = [
 
 def draw_crossover(frame: pl.DataFrame) -> alt.LayerChart:
     """Draw the rows of sql/charts/crossover.sql."""
+    frame = shorten_names(shorten_names(frame, "hardware"), "model")
     points = frame.filter(layer="computed")
     batches = points["batch_size"].unique().sort().to_list()
     groups = points["op_group"].unique().sort().to_list()
@@ -44,7 +46,7 @@ def draw_crossover(frame: pl.DataFrame) -> alt.LayerChart:
     x_domain = (batches[0] / 1.15, batches[-1] * 1.15)
     y_domain = (0.6 * min(frame[INTENSITY].to_list()), 2.2 * max(frame[INTENSITY].to_list()))
     x = alt.X("batch_size:Q", **log_axis(x_domain, "Batch (sequences decoded at once)", values=batches, format=","))
-    y = alt.Y(f"{INTENSITY}:Q", **log_axis(y_domain, "Operational intensity (FLOP per byte)"))
+    y = alt.Y(f"{INTENSITY}:Q", **log_axis(y_domain, "Operational intensity (FLOP per byte)", format=NUMBER))
     chosen = alt.selection_point(fields=["op_group"], bind="legend", name="group")
     faded = alt.condition(chosen, alt.value(1), alt.value(0.12))
     scale = alt.Scale(domain=groups, range=colours)
@@ -67,6 +69,10 @@ def draw_crossover(frame: pl.DataFrame) -> alt.LayerChart:
         crossing.mark_point(filled=True, size=75, stroke="white", strokeWidth=0.75, opacity=1).encode(
             x, y, color=colour, shape=shape, fillOpacity=faded, tooltip=_TOOLTIP
         ),
+        # from the end of a line to its label
+        select_context("datum.layer == 'label'")
+        .mark_rule(aria=False, strokeWidth=0.75)
+        .encode(x, x2=alt.X2Value(WIDTH + 6), y=alt.Y("end:Q"), y2=alt.Y2(INTENSITY), color=colour, opacity=faded),
         select_context("datum.layer == 'label'")
         .mark_text(align="left", dx=8, fontSize=11, color=INK)
         .encode(y, x=alt.XValue(WIDTH), text=_ANSWER, fillOpacity=faded),
@@ -94,9 +100,15 @@ def _place_labels(points: pl.DataFrame, gap: float, top: float) -> pl.DataFrame:
     for labels in ends.partition_by("sequence_length", maintain_order=True):
         places = pl.Series(spread(labels[INTENSITY].log10().to_list(), gap))
         highest = top - gap * (len(labels) - 0.5 - pl.int_range(len(labels), eager=True))
-        placed.append(labels.with_columns((10 ** pl.min_horizontal(places, highest)).alias(INTENSITY)))
+        placed.append(labels.with_columns(end=INTENSITY, place=10 ** pl.min_horizontal(places, highest)))
     return pl.concat(placed).select(
-        "sequence_length", "op_group", INTENSITY, layer=pl.lit("label"), answer=pl.format("{} {}", "op", "answer")
+        "sequence_length",
+        "batch_size",
+        "op_group",
+        "end",
+        pl.col("place").alias(INTENSITY),
+        layer=pl.lit("label"),
+        answer=pl.format("{} {}", "op", "answer"),
     )
 
 

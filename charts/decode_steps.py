@@ -38,6 +38,7 @@ _LOOKS = {
 }
 _OTHER = ("#888", "circle")
 _LONGEST_LINE = 120  # characters of a subtitle
+NUMBER = ",~r"  # format of an axis: 48,250 and 0.1
 _CAPTION_OFFSET = 14  # pixels between the title and the plot, which leave room for a caption
 _CHOICE = "context, tokens"
 

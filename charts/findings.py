@@ -42,6 +42,15 @@ def join_names(names: Sequence[str], most: int = 3) -> str:
     return " and ".join(filter(None, [", ".join(names[:-1]), *names[-1:]]))
 
 
+def shorten_names(frame: pl.DataFrame, column: str, most: int = 28) -> pl.DataFrame:
+    """Return the rows with long names of a column shortened, unless two of them would become the same."""
+    full = frame[column].drop_nulls().unique().to_list()
+    short = {name: shorten(name, most) for name in full}
+    if len(set(short.values())) < len(full):
+        return frame
+    return frame.with_columns(pl.col(column).replace(short))
+
+
 def shorten(text: str, most: int) -> str:
     """Return a text of at most so many letters: of a longer one, an ellipsis takes the place of the middle."""
     end = (most - 1) // 2

@@ -159,7 +159,11 @@ def _slugify(value: Any) -> str:
     """Return the value of a field as a part of a file name."""
     if isinstance(value, list):
         return "-".join(map(_slugify, value))
-    text = f"{value:.15g}" if isinstance(value, float) else str(value)
+    return _slugify_text(f"{value:.15g}" if isinstance(value, float) else str(value))
+
+
+@cache
+def _slugify_text(text: str) -> str:
     return _NOT_IN_A_NAME.sub("-", text.lower()).strip("-")
 
 

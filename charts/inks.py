@@ -4,7 +4,7 @@
 DARK_INKS = {
     # ground, ink, greys
     "white": "#14181d", "black": "#e6eaee", "#000": "#e6eaee", "#222222": "#e6eaee", "#6b6b6b": "#a3adb8",
-    "#888": "#7d8791", "#e4e7ea": "#2b323a",
+    "#888": "#7d8791", "#e4e7ea": "#2b323a", "#ddd": "#363d45",
     # the palette: blue, orange, green, vermilion, sky, purple, yellow
     "#0072b2": "#5aaef0", "#c48600": "#f0ac1e", "#009e73": "#2fc79a", "#d55e00": "#ff8a4c", "#2f95d0": "#9adcff",
     "#c76fa1": "#e59cc5", "#9f9200": "#f0e442",

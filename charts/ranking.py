@@ -7,7 +7,7 @@ import polars as pl
 
 from charts.axes import Layer
 from charts.decode_steps import describe_roof, describe_setting, name_model
-from charts.findings import join_names, keep_best
+from charts.findings import join_names, keep_best, shorten_names
 from charts.style import BLUE, GREY, INK, LABEL, VERMILION, WIDTH, assemble_chart
 
 _ROW_HEIGHT = 15
@@ -28,12 +28,18 @@ _TOOLTIP = [
 
 def draw_ranking(frame: pl.DataFrame) -> alt.LayerChart:
     """Draw the rows of sql/charts/ranking.sql."""
+    frame = shorten_names(shorten_names(frame, "hardware"), "model")
     devices = frame["hardware"].to_list()
     x = alt.X(
         "tokens_per_s:Q",
         axis=alt.Axis(title="Decode tokens/s, at most", format=",~f", tickCount=6, orient="top"),
     )
-    y = alt.Y("hardware:N", sort=devices, scale=alt.Scale(domain=devices), axis=alt.Axis(title=None, ticks=False))
+    y = alt.Y(
+        "hardware:N",
+        sort=devices,
+        scale=alt.Scale(domain=devices),
+        axis=alt.Axis(title=None, ticks=False, labelLimit=0),
+    )
     base = Layer()
     fits, lacks_room = (base.transform_filter(f"datum.status == '{status}'") for status in ("fits", "does not fit"))
     others = base.transform_filter("datum.status != 'fits' && datum.status != 'does not fit'")

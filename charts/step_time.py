@@ -1,5 +1,7 @@
 """The least time of a decode step over batch, stacked by op group."""
 
+from typing import Any
+
 import altair as alt
 import polars as pl
 
@@ -12,10 +14,12 @@ from charts.decode_steps import (
     name_model,
     select_context,
 )
-from charts.findings import join_names, list_dominant
+from charts.findings import join_names, list_dominant, shorten_names
+from charts.roofline import spread
 from charts.style import GREY, HEIGHT, INK, LABEL, PALE
 
 _LEAST_LABELLED = 0.03  # op groups with a smaller share of the step have no label
+_LABEL_GAP = 0.045  # between labels, as a share of the step: 14 pixels or more
 _GAP = 0.25  # between bars, as a share of a bar's slot
 _NOT_MEMORY = {"compute-bound ops take": "compute_bound_share", "the interconnect takes": "interconnect_share"}
 _TOOLTIP = [
@@ -35,24 +39,26 @@ _TOOLTIP = [
 
 def draw_step_time(frame: pl.DataFrame) -> alt.LayerChart:
     """Draw the rows of sql/charts/step_time.sql."""
+    frame = shorten_names(shorten_names(frame, "hardware"), "model")
     batches = frame["batch_size"].unique().sort().to_list()
     groups = frame.sort("layer_number")["op_group"].unique(maintain_order=True).to_list()
     chosen = alt.selection_point(fields=["op_group"], bind="legend", name="group")
-    x = alt.X(
-        "batch_size:O",
-        sort=batches,
-        scale=alt.Scale(domain=batches, paddingInner=_GAP, paddingOuter=_GAP / 2),
-        axis=alt.Axis(title="Batch (sequences decoded at once)", labelAngle=0, format=","),
-    )
+    place: dict[str, Any] = {
+        "sort": batches,
+        "scale": alt.Scale(domain=batches, paddingInner=_GAP, paddingOuter=_GAP / 2),
+        "axis": alt.Axis(title="Batch (sequences decoded at once)", labelAngle=0, format=","),
+    }
+    x = alt.X("batch_size:O", **place)
+    left, right = (alt.X("batch_size:O", bandPosition=position, **place) for position in (0, 1))
     axis = alt.Axis(title="Least time of a decode step (ms)", tickCount=6)
-    start, middle, end = (alt.Y(f"{place}_ms:Q", axis=axis) for place in ("start", "middle", "end"))
+    start, middle, end = (alt.Y(f"{place}_ms:Q", axis=axis) for place in ("start", "label", "end"))
     layers = [
         select_context("datum.is_top", "!datum.fits_in_memory")
         .mark_rect(color=PALE, opacity=0.6, width=alt.RelativeBandSize(1 / (1 - _GAP)))
         .encode(x, y=alt.YValue(0), y2=alt.Y2Value(HEIGHT)),
         select_context("datum.is_top", "datum.is_first_without_room")
-        .mark_text(text="does not fit", align="left", dx=-24, fontStyle="italic", color=GREY, fontSize=12)
-        .encode(x, y=alt.YValue(-8)),
+        .mark_text(text="does not fit", align="left", dx=-4, fontStyle="italic", color=GREY, fontSize=12)
+        .encode(left, y=alt.YValue(-8)),
         select_context("datum.is_shown")
         .mark_bar(stroke="white", strokeWidth=0.4)
         .encode(
@@ -71,13 +77,25 @@ def draw_step_time(frame: pl.DataFrame) -> alt.LayerChart:
         select_context("datum.is_shown", "datum.is_top")
         .mark_text(baseline="bottom", dy=-3, fontSize=11, color=INK)
         .encode(x, end, text=alt.Text("step_ms:Q", format=",.3~r")),
-        select_context("datum.is_last", f"datum.share >= {_LEAST_LABELLED}")
-        .mark_text(align="left", dx=24, fontSize=11, color=INK)
-        .encode(x, middle, text=LABEL),
+        select_context("isValid(datum.label_ms)")
+        .mark_text(align="left", dx=4, fontSize=11, color=INK)
+        .encode(right, middle, text=LABEL),
     ]
+    frame = _place_labels(frame)
     kind = "Stacked bars: least time of a decode step by op group over batch"
     subtitle = [f"{describe_setting(frame)}; above each bar: milliseconds", *describe_roof(frame)]
     return assemble_step_chart(layers, frame, kind, subtitle, _find, title_offset=14)
+
+
+def _place_labels(frame: pl.DataFrame) -> pl.DataFrame:
+    """Add where the labels of op groups stand beside the last bar: in the middle of their part, or a little off."""
+    parts = frame.filter("is_last", pl.col("share") >= _LEAST_LABELLED).sort("middle_ms")
+    keys = ["sequence_length", "batch_size", "op_group"]
+    placed = []
+    for labels in parts.partition_by("sequence_length"):
+        places = spread(labels["middle_ms"].to_list(), _LABEL_GAP * labels["step_ms"][0])
+        placed.append(labels.select(*keys, label_ms=pl.Series(places)))
+    return frame.join(pl.concat(placed), on=keys, how="left", maintain_order="left")
 
 
 def _find(rows: pl.DataFrame) -> Finding:

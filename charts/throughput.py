@@ -5,6 +5,7 @@ import polars as pl
 
 from charts.axes import log_axis
 from charts.decode_steps import (
+    NUMBER,
     Finding,
     assemble_step_chart,
     describe_roof,
@@ -12,12 +13,11 @@ from charts.decode_steps import (
     name_model,
     select_context,
 )
-from charts.findings import join_names, keep_best
+from charts.findings import join_names, keep_best, shorten_names
 from charts.style import COLOURS, GREY, INK, LABEL
 
 _SHAPES = ["circle", "square", "triangle-up", "diamond", "cross", "triangle-down", "triangle-right", "triangle-left"]
 _TICKS = (1, 2, 5)
-_NUMBER = ",~r"  # 48,250 and 0.1
 _TOOLTIP = [
     alt.Tooltip("hardware:N", title="device"),
     alt.Tooltip("batch_size:Q", title="batch", format=","),
@@ -34,6 +34,7 @@ _TOOLTIP = [
 
 def draw_throughput(frame: pl.DataFrame) -> alt.LayerChart:
     """Draw the rows of sql/charts/throughput.sql."""
+    frame = shorten_names(shorten_names(frame, "hardware"), "model")
     drawn = frame.filter(status="drawn")
     order = drawn.group_by("hardware").agg(pl.col("token_ms").min()).sort("token_ms", "hardware")
     devices = order["hardware"].to_list()
@@ -41,14 +42,14 @@ def draw_throughput(frame: pl.DataFrame) -> alt.LayerChart:
     colours, shapes = (list(each) for each in zip(*looks, strict=True))
     times, rates = drawn["token_ms"].to_list(), drawn["tokens_per_s"].to_list()
     x_domain, y_domain = (min(times) / 1.5, max(times) * 1.15), (min(rates) / 1.3, max(rates) * 1.5)
-    x = alt.X("token_ms:Q", **log_axis(x_domain, "Least time per token of a sequence (ms)", _TICKS, format=_NUMBER))
-    y = alt.Y("tokens_per_s:Q", **log_axis(y_domain, "Tokens/s of all sequences, at most", _TICKS, format=_NUMBER))
+    x = alt.X("token_ms:Q", **log_axis(x_domain, "Least time per token of a sequence (ms)", _TICKS, format=NUMBER))
+    y = alt.Y("tokens_per_s:Q", **log_axis(y_domain, "Tokens/s of all sequences, at most", _TICKS, format=NUMBER))
     chosen = alt.selection_point(fields=["hardware"], bind="legend", name="device")
     faded = alt.condition(chosen, alt.value(1), alt.value(0.12))
     colour = alt.Color(
         "hardware:N",
         scale=alt.Scale(domain=devices, range=colours),
-        legend=alt.Legend(title="device", orient="bottom", columns=4),
+        legend=alt.Legend(title="device", orient="bottom", columns=4, labelLimit=0),
     )
     shape = alt.Shape("hardware:N", scale=alt.Scale(domain=devices, range=shapes))
     points = select_context()

@@ -1,12 +1,9 @@
 """The site in a browser: it loads from disk and from a server, and can be searched, read and operated by anyone."""
 
-import os
 import re
 from collections.abc import Iterator
-from dataclasses import dataclass, field
 from functools import partial
 from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
-from importlib import resources
 from pathlib import Path
 from threading import Thread
 from typing import Any
@@ -16,21 +13,14 @@ import polars as pl
 import pytest
 from playwright.sync_api import (
     Browser,
-    BrowserContext,
-    ConsoleMessage,
     Locator,
     Page,
-    Request,
     ViewportSize,
-    WebError,
     expect,
-    sync_playwright,
 )
 
-from tests.support.browsers import FLAGS, find_chromium
+from tests.support.browsers import Visitor, find_violations, start_browser, visit
 from warehouse.home import Home
-
-REQUIRED = os.environ.get("ROOFLINES_BROWSER") == "required"
 
 INDEX, DATA = "index.html", "data/index.html"
 DEVICE, MODEL = "devices/h100-sxm/index.html", "models/llama-7b/index.html"
@@ -49,51 +39,6 @@ NARROW: ViewportSize = {"width": 360, "height": 740}
 pytestmark = pytest.mark.slow
 
 
-@dataclass
-class Visitor:
-    """Opens pages of one site, and notes what goes wrong there and what is asked of anyone else."""
-
-    browser: Browser
-    root: str  # address of the folder of the site
-    troubles: list[str] = field(default_factory=list)
-    contexts: list[BrowserContext] = field(default_factory=list)
-
-    def open(self, path: str, **options: Any) -> Page:
-        """Open a page as a new person; `options` are those of the context."""
-        context = self.browser.new_context(**options)
-        context.on("console", self._console)
-        context.on("weberror", self._error)
-        context.on("request", self._request)
-        context.on("requestfailed", self._failed)
-        self.contexts.append(context)
-        page = context.new_page()
-        self.go(page, path)
-        return page
-
-    def go(self, page: Page, path: str) -> None:
-        """Go to another page, and wait until its chart is interactive."""
-        page.goto(self.root + path)
-        if path.startswith("charts/"):
-            page.locator("#chart svg").wait_for()
-        if path.startswith(EXPLORER):
-            page.locator("#roofline svg").wait_for()
-
-    def _console(self, message: ConsoleMessage) -> None:
-        if message.type == "error":
-            self.troubles.append(f"console: {message.text} {message.location}")
-
-    def _error(self, error: WebError) -> None:
-        self.troubles.append(f"error: {error.error} {error.page and error.page.url}")
-
-    def _request(self, request: Request) -> None:
-        if not request.url.startswith((self.root, "data:", "blob:")):
-            self.troubles.append(f"outside: {request.url}")
-
-    def _failed(self, request: Request) -> None:
-        if request.failure != "net::ERR_ABORTED":  # a picture on its way when the page was left; a download
-            self.troubles.append(f"failed: {request.url} {request.failure}")
-
-
 class QuietHandler(SimpleHTTPRequestHandler):
     def log_message(self, *_: Any) -> None:
         pass
@@ -102,14 +47,8 @@ class QuietHandler(SimpleHTTPRequestHandler):
 @pytest.fixture(scope="module")
 def browser(finished: Home) -> Iterator[Browser]:
     """One browser, started when the site is there: Prefect cannot run beside Playwright's event loop."""
-    chromium = find_chromium()
-    if chromium is None:
-        (pytest.fail if REQUIRED else pytest.skip)("no Chromium on the PATH (on Debian: apt-get install chromium)")
-    expect.set_options(timeout=20_000)  # of a busy machine
-    with sync_playwright() as playwright:
-        browser = playwright.chromium.launch(executable_path=chromium, args=FLAGS, chromium_sandbox=False)
+    with start_browser() as browser:
         yield browser
-        browser.close()
 
 
 @pytest.fixture(scope="module")
@@ -126,24 +65,18 @@ def served(finished: Home, tmp_path_factory: pytest.TempPathFactory) -> Iterator
         thread.join()
 
 
-def visit(browser: Browser, root: str) -> Iterator[Visitor]:
-    visitor = Visitor(browser, root)
-    yield visitor
-    for context in visitor.contexts:
-        context.close()
-    assert visitor.troubles == []
-
-
 @pytest.fixture
 def disk(browser: Browser, finished: Home) -> Iterator[Visitor]:
     """A visitor who has the site as files."""
-    yield from visit(browser, finished.site.as_uri() + "/")
+    with visit(browser, finished.site.as_uri() + "/") as visitor:
+        yield visitor
 
 
 @pytest.fixture
 def server(browser: Browser, served: str) -> Iterator[Visitor]:
     """A visitor to the server."""
-    yield from visit(browser, served)
+    with visit(browser, served) as visitor:
+        yield visitor
 
 
 def find_broken_pictures(page: Page) -> list[str]:
@@ -184,20 +117,6 @@ def compute_luminance(colour: str) -> float:
     channels = [int(channel) / 255 for channel in match.groups()]
     linear = [c / 12.92 if c <= 0.04045 else ((c + 0.055) / 1.055) ** 2.4 for c in channels]
     return sum(weight * c for weight, c in zip((0.2126, 0.7152, 0.0722), linear, strict=True))
-
-
-def find_grave_violations(page: Page, rules: list[str] | None = None) -> list[str]:
-    """Return what axe-core calls serious or critical: the rule, its nodes, and what is wrong."""
-    options: dict[str, Any] = {"resultTypes": ["violations"], "preload": False}  # files cannot be fetched
-    if rules:
-        options["runOnly"] = rules
-    found = page.evaluate("(options) => axe.run(document, options)", options)
-    return [
-        f"{rule['id']}: {node['target']} {node['failureSummary']}"
-        for rule in found["violations"]
-        for node in rule["nodes"]
-        if rule["impact"] in {"serious", "critical"}
-    ]
 
 
 def find_focus(page: Page) -> Locator:
@@ -387,18 +306,16 @@ def test_no_page_is_wider_than_a_telephone(disk: Visitor) -> None:
 
 
 def test_axe_finds_no_grave_barrier(disk: Visitor) -> None:
-    axe = resources.files("axe_playwright_python").joinpath("axe.min.js").read_text("utf-8")
     page = disk.open(INDEX)
     found = {}
     for path in KINDS_OF_PAGES:
         page.set_viewport_size(NARROW)  # where most must scroll or wrap
         page.emulate_media(color_scheme="light")
         disk.go(page, path)
-        page.evaluate(axe)
-        found[path, "light"] = find_grave_violations(page)
+        found[path, "light"] = find_violations(page)
         page.set_viewport_size(WIDE)
         page.emulate_media(color_scheme="dark")
-        found[path, "dark"] = find_grave_violations(page, ["color-contrast"])  # nothing else differs
+        found[path, "dark"] = find_violations(page, ["color-contrast"])  # nothing else differs
     assert {key: violations for key, violations in found.items() if violations} == {}
 
 

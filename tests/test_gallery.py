@@ -5,7 +5,7 @@ from pathlib import Path
 
 import pytest
 
-from charts.gallery import list_charts
+from charts.gallery import Precisions, list_charts
 from flows.ingest.readers.gallery import read_gallery
 from flows.site.chart_rows import query_chart
 from flows.site.snapshot_charts import find_chart, list_snapshot_charts
@@ -62,7 +62,9 @@ def test_an_own_gallery_is_read(tmp_path: Path) -> None:
         ("mine-", "{hardware_id.__class__}", "chart[0].name"),
         ("mine-", "A", "expected lowercase letters, digits, dots, dashes, underscores, and fields in braces"),
         ('"fp16"', '"FP16"', 'precision_id = "FP16": expected at most 64 lowercase letters, digits, dots, dashes'),
-        ("mine-", "{dtype}", "no field dtype"),
+        ("mine-", "{devices}", "no field devices; expected one of batch_size, convention, dtype, hardware_id, marks"),
+        ("batch_size = 8", "batch_size = 8\nelse_fastest = 1", "chart[0].else_fastest = 1: expected"),
+        ("batch_size = 8", "batch_size = 8\ntensor_parallel = 0", "chart[0].tensor_parallel = 0: expected"),
         ("mine-", "{sql}", "no field sql"),
         ('precision_id = "fp16"', "", "chart[0].precision_id: missing"),
         ("batch_size = 8", 'batch_size = "8"', 'chart[0].batch_size = "8": expected'),
@@ -107,6 +109,51 @@ def test_an_own_chart_takes_the_place_of_a_shipped_one() -> None:
     words = {"hardware_id": {"*": [{"hardware_id": "h"}]}}
     entries = [entry for entry in list_charts(words, [own]) if entry.name == "devices-fp16"]
     assert [entry.parameters["dtype"] for entry in entries] == ["fp8"]
+
+
+HOUSE: dict[str, object] = {
+    "template": "house",
+    "model_id": "llama-7b",
+    "hardware_id": ["a", "b"],
+    "precision_id": "fp16",
+    "convention": "paper",
+    "batch_size": 8,
+    "sequence_length": 1024,
+}
+PRECISIONS = Precisions({"fp16": "fp16", "w8": "int8"}, {("b", "paper", "fp16"): "w8"})
+DEVICES = {"hardware_id": {"own": [{"hardware_id": "mine"}, {"hardware_id": "yours"}]}}
+
+
+@pytest.mark.parametrize(
+    ("name", "names"),
+    [
+        ("x-{hardware_id}-{precision_id}-{dtype}", ["x-a-fp16-fp16", "x-b-w8-int8"]),
+        ("x-{hardware_id}-{batch_size}-{marks}-{tensor_parallel}", ["x-a-8-computed-1", "x-b-8-computed-1"]),
+        ("x-{hardware_id}-{template}-{convention}", ["x-a-house-paper", "x-b-house-paper"]),
+    ],
+)
+def test_a_name_can_have_every_field_its_default_and_what_it_stands_for(
+    name: str, names: list[str], tmp_path: Path
+) -> None:
+    own = {**HOUSE, "name": name, "else_fastest": True}
+    assert [entry.name for entry in list_charts(DEVICES, [own], PRECISIONS) if entry.name.startswith("x-")] == names
+    fields = [f"{field} = {json.dumps(value)}" for field, value in own.items()]
+    (chart,) = read(tmp_path, "\n".join(["[[chart]]", *fields]))
+    assert chart["fault"] is None
+
+
+def test_a_device_without_the_dtype_falls_back_only_if_the_entry_says_so() -> None:
+    for falls_back, expected in ((True, ["fp16", "w8"]), (False, ["fp16", "fp16"])):
+        own = {**HOUSE, "name": "x-{hardware_id}", "else_fastest": falls_back}
+        entries = [entry for entry in list_charts(DEVICES, [own], PRECISIONS) if entry.name.startswith("x-")]
+        assert [entry.parameters["precision_id"] for entry in entries] == expected
+
+
+def test_a_chart_of_several_devices_shows_exactly_those_that_it_names() -> None:
+    for devices, expected in ((["a", "b"], ["a", "b"]), (["b", "own", "mine"], ["b", "mine", "yours"])):
+        own = {"name": "x", "template": "comparison", "dtype": "fp8", "devices": devices}
+        (entry,) = (entry for entry in list_charts(DEVICES, [own]) if entry.name == "x")
+        assert entry.parameters["devices"] == expected
 
 
 def test_own_charts_are_published(home: Home, tmp_path: Path) -> None:

@@ -1,7 +1,7 @@
 """Kernels of users keep their dtype, pipe, accumulator and level, and become ceilings only if they are asked to."""
 
 import shutil
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -71,16 +71,36 @@ OPS = {
         "spmv,2e9,1.3e10,fp64,dram,,,vector\nspmv,2e9,2.6e10,fp64,l2,,,vector\nspmv,2e9,2.6e10,fp64,nonsense,,,\n"
     ),
 }
+# kernel, device -> time, bytes and work in the CSV of Nsight Compute
+TIME, MOVED, THREADS = "gpu__time_duration.sum", "dram__bytes.sum", "sm__sass_thread_inst_executed_op_{}_pred_on.sum"
+PROFILES = {
+    ("dfma_loop", "a100-80gb-sxm"): {TIME: "ms,1.0", MOVED: "Mbyte,10", THREADS.format("dfma"): "inst,4600000000"},
+    ("gemm_f16acc", "rtx-4090"): {
+        TIME: "ms,0.5", MOVED: "Mbyte,100", "sm__ops_path_tensor_src_fp16_dst_fp16.sum": "inst,150000000000",
+    },
+    ("copy_kernel", "h100-sxm"): {TIME: "us,100", MOVED: "Mbyte,300", THREADS.format("ffma"): "inst,0"},
+    ("radix_sort", "a40"): {
+        TIME: "us,50", MOVED: "Mbyte,10", THREADS.format("integer"): "inst,5000000", THREADS.format("ffma"): "inst,0",
+    },
+}  # fmt: skip
 HEADER = "hardware_id,op,op_group,kind,dtype,flops,bytes,latency_s,method,pipe,accumulator\n"
 
 
 @pytest.fixture(scope="module")
 def devices(tmp_path_factory: pytest.TempPathFactory, small_shipped: Path) -> Path:
-    """A small catalog with an A100."""
+    """A small catalog with more devices."""
     folder = tmp_path_factory.mktemp("devices") / "catalog"
     shutil.copytree(small_shipped, folder)
-    shutil.copyfile(SHIPPED / "hardware" / "a100-80gb-sxm.toml", folder / "hardware" / "a100-80gb-sxm.toml")
+    for device in ("a100-80gb-sxm", "h100-sxm", "rtx-4090"):
+        shutil.copyfile(SHIPPED / "hardware" / f"{device}.toml", folder / "hardware" / f"{device}.toml")
     return folder
+
+
+def write_profile(op: str, metrics: Mapping[str, str]) -> str:
+    """Return the CSV of Nsight Compute with one launch of a kernel."""
+    header = "ID,Kernel Name,Block Size,Grid Size,CC,Metric Name,Metric Unit,Metric Value"
+    launch = f'0,{op},"(128, 1, 1)","(132, 1, 1)",8.0'
+    return "\n".join([header, *(f"{launch},{name},{value}" for name, value in metrics.items())])
 
 
 @pytest.fixture(scope="module")
@@ -93,7 +113,9 @@ def kernels(tmp_path_factory: pytest.TempPathFactory, devices: Path) -> Iterator
         ("measurement", "hpcm.csv", HPCM, {}),
         ("measurement", "no_device.csv", NO_DEVICE, {"hardware_id": "a40"}),
         *(("ops", name, text, {}) for name, text in OPS.items()),
-    ]
+        *(("nsight", f"{op}.csv", write_profile(op, metrics), {"hardware_id": device})
+          for (op, device), metrics in PROFILES.items()),
+    ]  # fmt: skip
     for kind, name, text, options in given:
         add_files(home, kind, [str(write_file(folder, name, text))], shipped=devices, **options)
     run_without_prefect(home, devices)
@@ -125,10 +147,37 @@ def test_kernels_without_a_peak_and_copies_are_rows_too(kernels: duckdb.DuckDBPy
     assert rows[1][:4] == ("sort", "int32", 1e11, None)
 
 
+def test_kernels_of_a_profile_stand_on_the_roof_of_their_units(kernels: duckdb.DuckDBPyConnection) -> None:
+    rows = fetch_rows(
+        kernels,
+        "select op, dtype, pipe, accumulator, achieved_flops_per_s / 1e12, round(roof_fraction, 3),"
+        " round(bandwidth_fraction, 3), is_above_roof from mart.measured_point where software = 'Nsight Compute'"
+        " order by op",
+    )
+    assert (
+        rows
+        == [
+            ("copy_kernel", "fp32", "", "", 0, 0.896, 0.896, False),
+            ("dfma_loop", "fp64", "vector", "", pytest.approx(9.2), 0.948, 0.005, False),  # of 9.7, not of 19.5
+            (
+                "gemm_f16acc",
+                "fp16",
+                "tensor",
+                "fp16",
+                pytest.approx(300),
+                0.908,
+                0.198,
+                False,
+            ),  # of 330.3, not of 165.2
+            ("radix_sort", "int32", "vector", "", pytest.approx(0.1), *rows[3][5:]),
+        ]
+    )
+
+
 def test_the_device_of_a_file_without_one_is_given(kernels: duckdb.DuckDBPyConnection) -> None:
     rows = fetch_rows(
         kernels,
-        "select op, round(roof_fraction, 3), is_ceiling from mart.measured_point where hardware_id = 'a40' order by op",
+        "select op, round(roof_fraction, 3), is_ceiling from mart.measured_point where op like 'gemm %' order by op",
     )
     assert rows == [("gemm 128x4096x11008", 0.503, False), ("gemm 4096x4096x11008", 0.984, False)]
     assert fetch_rows(kernels, "from core.ceiling where source_id like '%measurement%'") == []
@@ -197,8 +246,13 @@ def test_what_an_op_may_state(tmp_path: Path, old: str, new: str, names: list[st
     assert_refused(lambda: add_files(Home(tmp_path / "home"), "ops", [str(path)]), names=["mine.csv", *names])
 
 
-def test_a_file_that_names_another_device_is_refused(tmp_path: Path) -> None:
+def test_a_file_that_names_another_device_or_none_is_refused(tmp_path: Path) -> None:
     home = Home(tmp_path / "home")
+    path = write_file(tmp_path, "mine.csv", NO_DEVICE)
+    assert_refused(
+        lambda: add_files(home, "measurement", [str(path)]),
+        names=["mine.csv: no column hardware_id; expected one, or --hardware-id"],
+    )
     path = write_file(tmp_path, "mine.csv", HPCM.replace("our-node", "a40").replace("a40,sort", "a6000,sort"))
     assert_refused(
         lambda: add_files(home, "measurement", [str(path)], hardware_id="a40"),

@@ -137,6 +137,28 @@ def test_flop_of_every_counter(tmp_path: Path, metric: str, dtype: str, flops: f
     assert (row["dtype"], row["flops"]) == (dtype, flops)
 
 
+@pytest.mark.parametrize(
+    ("metrics", "unit", "flops"),
+    [
+        ({OP.format("dfma"): "10"}, ("fp64", "vector", ""), 20),
+        ({TENSOR.format("fp64"): "10"}, ("fp64", "tensor", ""), 10),
+        ({TENSOR.format("fp16_dst_fp16"): "10"}, ("fp16", "tensor", "fp16"), 10),
+        ({TENSOR.format("fp16_dst_fp32_sparsity_off"): "10"}, ("fp16", "tensor", "fp32"), 10),
+        ({TENSOR.format("fp16_dst_fp16"): "10", TENSOR.format("fp16_dst_fp32"): "9"}, ("fp16", "tensor", "fp16"), 19),
+        ({TENSOR.format("fp16_dst_fp32"): "10", OP.format("hfma"): "9"}, ("fp16", "vector", ""), 46),
+        ({OP.format("ffma"): "6", TENSOR.format("fp16"): "7", OP.format("hfma"): "2"}, ("fp16", "vector", ""), 27),
+        ({OP.format("ffma"): "1", OP.format("integer"): "900"}, ("fp32", "vector", ""), 2),
+        ({OP.format("ffma"): "0", OP.format("integer"): "900"}, ("int32", "vector", ""), 900),
+        ({OP.format("ffma"): "0", OP.format("integer"): "0"}, ("fp32", "", ""), 0),
+    ],
+)  # fmt: skip
+def test_the_units_that_do_most_of_the_work(
+    tmp_path: Path, metrics: dict[str, str], unit: tuple[str, str, str], flops: float
+) -> None:
+    row = read(tmp_path, long([("k", {TIME: "1", DRAM: "1", **metrics})]))[0]
+    assert (row["dtype"], row["pipe"], row["accumulator"], row["flops"]) == (*unit, flops)
+
+
 def test_operations_are_counted_once(tmp_path: Path) -> None:
     """A counter of all operations, its halves with and without sparsity, and the same counter of each quarter."""
     metrics = {TENSOR.format("int8"): "100", TENSOR.format("int8_sparsity_on"): "60"}

@@ -15,6 +15,7 @@ from flows.cli.app import run_command
 from flows.site.chart_rows import is_drawable, query_chart
 from flows.site.render import build_spec, render
 from flows.site.snapshot_charts import find_chart, list_snapshot_charts
+from tests.support.boxes import find_overlaps, list_texts
 from tests.support.charts import STEP_CHARTS, choose, draw, list_encodings, select_marks, validate
 from warehouse.home import Home
 from warehouse.polars_frames import read_frame
@@ -42,7 +43,7 @@ def test_they_are_valid_and_name_columns(name: str, snapshot: duckdb.DuckDBPyCon
     spec, frame = draw(snapshot, name)
     validate(spec)
     json.dumps(spec, allow_nan=False)
-    columns = {*frame.columns, "layer"}
+    columns = {*frame.columns, "layer", "end", "label_ms"}  # the last two are places of labels
     for _, channel, encoding in list_encodings(spec):
         assert encoding.get("field", "layer") in columns, channel
     title, subtitle, description = read_texts(spec)
@@ -317,3 +318,22 @@ def test_they_are_found_by_device_and_model(finished: Home) -> None:
     index = (finished.site / "index.html").read_text("utf-8")
     for kind in ("Time of a step", "Intensity and batch", "Tokens/s and latency", "Devices ranked", "Runs"):
         assert f'data-kind="{kind}"' in index
+
+
+@pytest.mark.parametrize("name", [*STEP_CHARTS, *OTHER_MODELS, "step-time-gemma-3-1b-l4", "crossover-mixtral-8x7b-a40"])
+def test_no_text_lies_on_another(name: str, snapshot: duckdb.DuckDBPyConnection) -> None:
+    spec, _ = draw(snapshot, name)
+    contexts = [each["bind"]["options"] for each in spec.get("params", []) if each["name"] == "context"]
+    for context in contexts[0] if contexts else [None]:
+        assert find_overlaps(choose(spec, "context", context) if contexts else spec) == []
+
+
+def test_long_names_and_many_batches_leave_room_for_each_other(snapshot: duckdb.DuckDBPyConnection) -> None:
+    for name in STEP_CHARTS[:4]:
+        entry = find_chart(snapshot, name)
+        frame = query_chart(snapshot, entry)
+        long = pl.concat_str(pl.col("hardware"), pl.lit(" " + "x" * 80 + " "), pl.col("hardware"))
+        spec = build_spec(entry, frame.with_columns(hardware=long))
+        assert find_overlaps(spec) == []
+        assert "x" * 40 not in json.dumps(spec["title"])
+        assert not any(each.text.startswith("x") for each in list_texts(spec))

@@ -133,6 +133,24 @@ def test_types(tmp_path: Path, name: str, given: str, dtype: str, width: int) ->
     assert (row["dtype"], row["bytes"]) == (dtype, width * 6656)
 
 
+@pytest.mark.parametrize(
+    ("name", "pipe"),
+    [
+        ("ampere_fp16_s16816gemm_fp16_128x128_ldg8_f2f_stages_32x5_tn", "tensor"),
+        ("sm90_xmma_gemm_bf16bf16_bf16f32_f32_tn_n_tilesize128x128x64_warpgroupsize1x1x1_execute_segment_k", "tensor"),
+        ("sm80_xmma_gemm_f16f16_f16f32_f32_tn_n_tilesize96x128x32_stage4_warpsize2x2x1_tensor16x8x16", "tensor"),
+        ("nvjet_hsh_128x256_64x4_1x2_h_bz_coopA_TNT", "tensor"),
+        ("void pytorch_flash::flash_fwd_kernel<Flash_fwd_kernel_traits<128>>", "tensor"),
+        ("void gemv2T_kernel_val<int, int, __half>", ""),
+        ("ampere_sgemm_128x64_tn", ""),
+        ("Cijk_Ailk_Bljk_HHS_BH_MT128x128", ""),
+    ],
+)
+def test_the_name_of_a_kernel_tells_tensor_cores(tmp_path: Path, name: str, pipe: str) -> None:
+    row = only(tmp_path, op(*MM), kernel(name=name), kernel(name="splitKreduce_kernel"))
+    assert row["pipe"] == pipe
+
+
 def test_the_name_of_a_kernel_tells_tf32(tmp_path: Path) -> None:
     of_floats = {"Input type": ["float", "float"]}
     events = [op(*MM, of_floats, external_id=each, at=10 * each) for each in (1, 2, 3)]

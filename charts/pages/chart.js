@@ -6,12 +6,14 @@
 const NARROW = 600; // pixels of a layout in which labels at the right edge move into the plot
 const ERRORS = 1; // Vega's level of what it logs
 const LETTER = 6.5; // pixels of a letter
+const MANY = 20; // labels of one mark
 const KINDS = ["measured", "predicted", "computed"];
 const byId = (id) => document.getElementById(id);
 const place = byId("chart");
 const name = place.dataset.name;
 const spec = JSON.parse(byId("spec").textContent);
 const texts = spec.usermeta?.choices ?? {}; // by parameter: its label, and title, subtitle and description of each value
+const said = { title: byId("title").textContent, subtitle: spec.title.subtitle ?? [], description: spec.description };
 const state = { choices: {}, hidden: [] };
 let drawn; // the picture that is shown
 let turn = 0;
@@ -38,9 +40,17 @@ function layOut(across) {
   copy.config = { ...copy.config, aria: false, customFormatTypes: true };
   copy.params = listParameters(copy);
   for (const param of copy.params) if (isChoice(param)) delete param.bind; // the page has controls of its own
-  for (const layer of copy.layer ?? [copy]) layOutLayer(layer, across, isNarrow);
+  const isTold = (layer) => Object.keys(texts).length > 0 && isCaption(layer);
+  copy.layer = copy.layer.filter((layer) => !isTold(layer) && !(isNarrow && isLeader(layer)));
+  for (const layer of copy.layer) layOutLayer(layer, across, isNarrow);
   return copy;
 }
+
+// A line of text above the plot that is drawn for no row: the page itself has the texts of each choice.
+const isCaption = ({ data, mark, encoding }) => data && mark.type === "text" && encoding?.y?.value < 0;
+
+// A line from the right edge to a label beside the plot, which moves into the plot if that is narrow.
+const isLeader = ({ mark, encoding }) => ["rule", "line"].includes(mark.type) && encoding?.x?.value >= spec.width;
 
 function layOutLayer(layer, across, isNarrow) {
   const { mark, encoding = {} } = layer;
@@ -48,6 +58,7 @@ function layOutLayer(layer, across, isNarrow) {
   for (const channel of ["x", "x2"]) anchor(encoding[channel]);
   for (const channel of Object.values(encoding)) if (channel.legend) layOutLegend(channel, across, isNarrow);
   layer.encoding = { ...encoding, ...(encoding.tooltip && { tooltip: [encoding.tooltip].flat().map(writeTooltip) }) };
+  if (isNarrow && encoding.x?.axis) encoding.x.axis = { labelOverlap: "greedy", ...encoding.x.axis };
   if (mark.type !== "text") return;
   if (mark.angle % 90) mark.angle = { expr: turnWithPlot(mark.angle) };
   if (!isNarrow) return;
@@ -133,21 +144,29 @@ async function draw() {
   hideCoveredLabels();
 }
 
-// On a narrow screen a label is hidden if it would lie on one that is drawn later, e.g. on a bar's number.
+// On a narrow screen a label is hidden if it would lie on one that is drawn later, e.g. on a bar's number, and all the
+// labels of a mark if that holds for many of them, e.g. for the numbers in cells that are too small for them.
 function hideCoveredLabels() {
-  const labels = [...place.querySelectorAll(".mark-text.role-mark text")];
-  for (const label of labels) label.style.visibility = "";
   if (drawn.across >= NARROW) return;
   const kept = [];
-  for (const label of labels.reverse()) {
-    const box = label.getBoundingClientRect();
-    const covers = (other) =>
-      other.text !== label.textContent && box.left < other.box.right && other.box.left < box.right &&
-      box.top + 2 < other.box.bottom && other.box.top + 2 < box.bottom;
-    if (!label.textContent || !box.width) continue;
-    if (kept.some(covers)) label.style.visibility = "hidden";
-    else kept.push({ box, text: label.textContent });
+  for (const mark of [...place.querySelectorAll(".mark-text.role-mark")].reverse()) {
+    const labels = [...mark.querySelectorAll("text")].filter((label) => label.textContent);
+    const count = kept.length;
+    const covered = new Set(labels.filter((label) => {
+      const one = { box: label.getBoundingClientRect(), text: label.textContent };
+      return kept.some((other) => overlap(one, other)) || !kept.push(one);
+    }));
+    const isCrowded = labels.length > MANY && covered.size > labels.length / 4;
+    if (isCrowded) kept.length = count;
+    for (const label of labels) label.style.visibility = isCrowded || covered.has(label) ? "hidden" : "";
   }
+}
+
+// A label does not cover its own halo, which has the same text and place.
+function overlap(one, other) {
+  const [a, b] = [one.box, other.box];
+  if (one.text === other.text && Math.abs(a.left - b.left) < 2 && Math.abs(a.top - b.top) < 2) return false;
+  return a.left < b.right && b.left < a.right && a.top + 2 < b.bottom && b.top + 2 < a.bottom;
 }
 
 const listShownRows = () => rows.filter((row) => !state.hidden.includes(row.layer));
@@ -158,7 +177,7 @@ function findTexts() {
     const found = values.find(({ value }) => value === state.choices[param]);
     if (found) return found;
   }
-  return { title: spec.title.text, subtitle: spec.title.subtitle, description: spec.description };
+  return said;
 }
 
 function showTexts() {
@@ -266,11 +285,9 @@ function offerKinds() {
   form.hidden = !form.childElementCount;
 }
 
-// The chart as a file of its own, with title, subtitle and values of what is seen.
+// The chart as a file of its own, with the choices and values that are seen; its title follows the choices.
 function composeSpec() {
-  const { title, subtitle, description } = findTexts();
-  const copy = structuredClone(spec);
-  Object.assign(copy, { description, title: { ...copy.title, text: title, subtitle } });
+  const copy = Object.assign(structuredClone(spec), { description: findTexts().description });
   for (const param of listParameters(copy)) if (param.name in state.choices) param.value = state.choices[param.name];
   copy.data.values = listShownRows();
   return copy;

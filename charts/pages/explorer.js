@@ -14,8 +14,8 @@
     convention: "convention", phase: "phase", precision: "precision_id", batch: "batch_size",
     sequence: "sequence_length", query: "query_length",
   };
-  // Okabe and Ito's palette, and the ink
-  const COLOURS = ["#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9", "var(--ink)", "var(--grey)"];
+  // the palette of charts/style.py, which the style sheet has for both colour schemes, and the ink
+  const COLOURS = ["blue", "vermilion", "green", "purple", "orange", "sky", "ink", "grey"].map((name) => `var(--${name})`);
   const GROUPS = [
     "qkv mlp", "up/gate/down", "qk/pv", "out", "attention", "norm", "elementwise", "lm_head", "router", "embedding",
   ];
@@ -28,9 +28,9 @@
     "lower_bound_s", "bound",
   ].join(", ");
   const TOOLTIP = [
-    ["device", "device"], ["op", "op"], ["op_group", "group"], ["repeat", "times a step"], ["flops", "FLOP", ".4~s"],
-    ["bytes", "bytes", ".4~s"], ["intensity", "FLOP/byte", ".5~g"], ["attainable", "attainable FLOP/s", ".4~s"],
-    ["seconds", "least time, s", ".3~s"], ["bound", "bound"],
+    ["device", "device"], ["op", "op"], ["op_group", "group"], ["repeat", "times a step", ""], ["flops", "FLOP", "FLOP"],
+    ["bytes", "bytes", "B"], ["intensity", "FLOP/byte", ""], ["attainable", "attainable", "FLOP/s"],
+    ["seconds", "least time", "s"], ["bound", "bound"],
   ];
 
   const byId = (id) => document.getElementById(id);
@@ -250,11 +250,11 @@
     const [fastest, slowest] = [sorted[0], sorted.at(-1)];
     const what = setting.phase ? `a ${setting.phase} step of ${modelName()}` : modelName();
     const factor = slowest.seconds / fastest.seconds;
-    const takes = `takes at least ${si(fastest.seconds, "s")}`;
+    const takes = `takes at least ${legible(fastest.seconds, "s")}`;
     const bounds = `${percent(fastest[mostBound(fastest)] / fastest.seconds)} of it is ${mostBound(fastest)}-bound`;
     if (roofed.length === 1) return `On ${fastest.name}, ${what} ${takes}; ${bounds}`;
     if (factor < 1.005) return `On all of these devices, ${what} ${takes}; ${bounds}`;
-    const lead = `${fastest.name} is fastest, ${rounded(factor, 3)} times as fast as ${slowest.name}`;
+    const lead = `${fastest.name} is fastest, ${legible(factor)} times as fast as ${slowest.name}`;
     return `${lead}: ${what} ${takes}; ${bounds}`;
   }
 
@@ -314,9 +314,9 @@
       bar.style.setProperty("--of", device.colour);
       bar.firstChild.style.width = `${(100 * seconds) / longest}%`;
       return element(
-        "tr", {}, heading(swatch(device.colour), " ", device.name), number(si(seconds, "s")), element("td", {}, bar),
-        number(percent(memory / seconds)), number(si(roof.peak_flops_per_s, "FLOP/s")),
-        number(si(roof.bandwidth_bytes_per_s, "B/s")), number(rounded(roof.ridge_flops_per_byte, 4)),
+        "tr", {}, heading(swatch(device.colour), " ", device.name), number(legible(seconds, "s")), element("td", {}, bar),
+        number(percent(memory / seconds)), number(legible(roof.peak_flops_per_s, "FLOP/s")),
+        number(legible(roof.bandwidth_bytes_per_s, "B/s")), number(legible(roof.ridge_flops_per_byte)),
         element("td", { title: `${roof.peak_origin}\n${roof.bandwidth_origin}` }, roof.basis),
       );
     });
@@ -331,15 +331,15 @@
     const rows = longestFirst.map((i) => {
       const { op, op_group, repeat, flops, bytes } = ops[i];
       return element(
-        "tr", {}, heading(op), element("td", {}, op_group), number(repeat), number(si(flops)), number(si(bytes)),
-        number(rounded(flops / bytes, 4)), ...roofed.map(({ points }) => time(points[i].seconds, points[i].bound)),
+        "tr", {}, heading(op), element("td", {}, op_group), number(legible(repeat)), number(legible(flops, "FLOP")), number(legible(bytes, "B")),
+        number(legible(flops / bytes)), ...roofed.map(({ points }) => time(points[i].seconds, points[i].bound)),
       );
     });
     const total = (cost) => ops.reduce((sum, op) => sum + op.repeat * op[cost], 0);
     const [flops, bytes] = [total("flops"), total("bytes")];
     const sums = element(
-      "tr", {}, heading("step"), element("td", {}), element("td", {}), number(si(flops)), number(si(bytes)),
-      number(rounded(flops / bytes, 4)), ...roofed.map((device) => time(device.seconds, shareBound(device))),
+      "tr", {}, heading("step"), element("td", {}), element("td", {}), number(legible(flops, "FLOP")), number(legible(bytes, "B")),
+      number(legible(flops / bytes)), ...roofed.map((device) => time(device.seconds, shareBound(device))),
     );
     const names = ["op", "group", "#repeat", "#FLOP", "#bytes", "#FLOP/byte"];
     byId("ops").replaceChildren(
@@ -367,7 +367,7 @@
   const heading = (...children) => element("th", { scope: "row" }, ...children);
   const number = (value) => element("td", { className: "number" }, String(value));
   const time = (seconds, bound) =>
-    element("td", { className: "number" }, si(seconds, "s"), element("span", { className: "small" }, bound));
+    element("td", { className: "number" }, legible(seconds, "s"), element("span", { className: "small" }, bound));
 
   // A name that begins with # heads a column of numbers.
   function head(names, numbers = []) {
@@ -384,17 +384,7 @@
     return made;
   }
 
-  const rounded = (value, digits) => Number(value.toPrecision(digits)).toLocaleString("en");
-  const percent = (share) => `${rounded(100 * share, 3)} %`;
-
-  const PREFIXES = ["p", "n", "µ", "m", "", "k", "M", "G", "T", "P", "E"];
-
-  function si(value, unit = "") {
-    if (!(value > 0)) return `0 ${unit}`.trim();
-    const shown = Number(value.toPrecision(4));
-    const step = Math.max(-4, Math.min(6, Math.floor(Math.log10(shown) / 3 + 1e-9)));
-    return `${Number((shown / 1000 ** step).toPrecision(4))} ${PREFIXES[step + 4]}${unit}`.trim();
-  }
+  const percent = (share) => legible(share, "%");
 
   // The ranges cover all sizes, so that the points move, and not the axes, when a size changes.
   function ranges(roofed, setting) {
@@ -488,14 +478,17 @@
     return { field: "op_group", type: "nominal", scale: { domain, range }, legend };
   }
 
-  function tooltip([field, title, format]) {
-    return format ? { field, title, format, type: "quantitative" } : { field, title, type: "nominal" };
+  function tooltip([field, title, unit]) {
+    return unit === undefined
+      ? { field, title, type: "nominal" }
+      : { field, title, type: "quantitative", formatType: "legible", format: unit };
   }
 
   function look({ ink, grey }) {
     const font = { labelColor: ink, titleColor: ink, labelFontSize: 12, titleFontSize: 12 };
     return {
       aria: false,
+      customFormatTypes: true,
       font: "system-ui, Helvetica Neue, Arial, Liberation Sans, sans-serif",
       view: { stroke: null },
       axis: { ...font, titleFontWeight: "normal", titlePadding: 8, domainColor: grey, tickColor: grey },
@@ -517,15 +510,16 @@
     redraw = () => draw(roofed, setting, drawn);
     if (!roofed.some(({ points }) => points.some(({ flops }) => flops))) return plot.replaceChildren();
     const made = document.createElement("div");
-    const isDark = matchMedia("(prefers-color-scheme: dark)").matches;
     const inks = readInks();
     // Vega-Lite omits the outline of legend symbols if marks are filled
     const patch = (vega) => {
       for (const { encode } of vega.legends ?? []) encode.symbols.update.stroke = { value: inks.ink };
       return vega;
     };
-    const theme = isDark ? "dark" : "light";
-    const options = { mode: "vega-lite", actions: false, renderer: "svg", patch, tooltip: { theme } };
+    const tooltip = { theme: "custom" }; // the style sheet has it
+    const options = {
+      mode: "vega-lite", actions: false, renderer: "svg", patch, tooltip, expressionFunctions: { legible },
+    };
     const result = await vegaEmbed(made, specification(roofed, setting, plot.clientWidth - 16, inks), options);
     made.querySelector("svg").setAttribute("aria-hidden", "true"); // the finding and the tables say the same
     if (turn !== drawn) return result.finalize();

@@ -1,5 +1,6 @@
 """The scripts with the rows of a chart: a page from disk cannot fetch a file, but it can load a script."""
 
+import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -69,6 +70,8 @@ def _belongs_to(frame: pl.DataFrame, param: str, value: Any) -> pl.Expr:
 
 def _encode_column(values: list[Any]) -> dict[str, Any]:
     """Return a column as its distinct values and their numbers, or as its values if most of them differ."""
-    numbers: dict[Any, int] = {}
-    codes = [numbers.setdefault(value, len(numbers)) for value in values]
-    return {"values": values} if 2 * len(numbers) > len(values) else {"values": list(numbers), "codes": codes}
+    numbers: dict[str, int] = {}
+    codes = [numbers.setdefault(json.dumps(value), len(numbers)) for value in values]
+    if 2 * len(numbers) > len(values):
+        return {"values": values}
+    return {"values": [json.loads(value) for value in numbers], "codes": codes}

@@ -1,7 +1,6 @@
 """The explorer: a page that draws any roofline in the browser, and the data for it."""
 
 from collections.abc import Iterator
-from importlib import resources
 from pathlib import Path
 from typing import Any
 
@@ -9,7 +8,7 @@ import duckdb
 import polars as pl
 
 from flows.site.page_paths import page_folder
-from flows.site.page_templates import script_json, write_page
+from flows.site.page_templates import script_json, write_asset, write_page
 from warehouse.polars_frames import read_frame
 from warehouse.sql_files import load_sql
 
@@ -37,7 +36,7 @@ def write_explorer(out: Path, connection: duckdb.DuckDBPyConnection) -> None:
     write_page(out / PAGE, "explorer.html.j2", "../", PAGE, models=frames["models"].to_dicts())
     assets = out / "assets"
     (assets / "points").mkdir(parents=True, exist_ok=True)
-    (assets / _SCRIPT).write_text(resources.files("charts").joinpath("pages", _SCRIPT).read_text("utf-8"), "utf-8")
+    write_asset(assets / _SCRIPT, "numbers.js", _SCRIPT)
     known = {name: _encode_columns(frames[name]) for name in ("roofs", "precisions")}
     known["files"] = {id_: page_folder(id_) for id_ in frames["models"]["model_id"] if page_folder(id_) != id_}
     (assets / "roofs.js").write_text(f"explorer.know({script_json(known)});\n", "utf-8")

@@ -2,6 +2,7 @@
 
 import json
 from functools import cache
+from importlib import resources
 from pathlib import Path
 from typing import Any
 
@@ -33,6 +34,13 @@ def write_page(path: Path, template: str, root: str, here: str | None, **values:
     """
     path.parent.mkdir(parents=True, exist_ok=True)
     path.write_text(render_page(template, root=root, here=here, **values), "utf-8")
+
+
+def write_asset(file: Path, *parts: str) -> None:
+    """Write files of charts/pages as one."""
+    folder = resources.files("charts").joinpath("pages")
+    file.parent.mkdir(parents=True, exist_ok=True)
+    file.write_text("".join(folder.joinpath(part).read_text("utf-8") for part in parts), "utf-8")
 
 
 def script_json(value: Any) -> str:

@@ -1,19 +1,18 @@
 """The pages of a site other than those of its charts: the gallery, devices, models, data."""
 
 from collections.abc import Iterable, Mapping, Sequence
-from importlib import resources
 from pathlib import Path
 
 import duckdb
 
 from flows.site.chart_pages import Card
 from flows.site.page_paths import device_page, model_page, page_folder
-from flows.site.page_templates import write_page
+from flows.site.page_templates import write_asset, write_page
 from flows.site.site_rows import Row, SiteRows
 from warehouse.rows import fetch_value
 from warehouse.sql_values import quote_name
 
-ASSETS = ("site.css", "site.js", "chart.js", "numbers.js")
+_ASSETS = {"site.css": ["site.css"], "site.js": ["site.js"], "chart.js": ["numbers.js", "chart.js"]}
 _NOT_LISTED = {"hardware_id", "model_id", "origin"}  # fields that the lists of devices and models leave to the pages
 
 
@@ -56,10 +55,8 @@ def write_pages(
 
 def write_assets(out: Path) -> None:
     """Write the style sheet and the scripts that pages share."""
-    (out / "assets").mkdir(exist_ok=True)
-    for name in ASSETS:
-        text = resources.files("charts").joinpath("pages", name).read_text("utf-8")
-        (out / "assets" / name).write_text(text, "utf-8")
+    for name, parts in _ASSETS.items():
+        write_asset(out / "assets" / name, *parts)
 
 
 def _write_devices(out: Path, rows: SiteRows, cards: Sequence[Card]) -> None:

@@ -24,7 +24,7 @@ entry as materialized (
                 '[{
                     "place": "integer", "template": "varchar", "marks": "varchar",
                     "hardware_id": "varchar", "devices": ["varchar"], "model_id": "varchar",
-                    "precision_id": "varchar", "else_fastest": "boolean", "dtype": "varchar", "bases": ["varchar"],
+                    "precision_id": "varchar", "dtype": "varchar", "bases": ["varchar"],
                     "convention": "varchar", "op_groups": ["varchar"], "tensor_parallel": "bigint",
                     "batch_size": "bigint", "batch_sizes": ["bigint"],
                     "sequence_length": "bigint", "sequence_lengths": ["bigint"]
@@ -49,19 +49,10 @@ shown as materialized (
     group by all
 ),
 
--- in the precision that the device is drawn in, if it has a roof for it
 with_roof as materialized (
-    select
-        shown.* replace (precision.precision_id as precision_id),
-        precision.compute_dtype,
+    select shown.*, precision.compute_dtype,
     from shown
-    left join mart.drawn_precision as drawn
-        on shown.else_fastest
-        and shown.device = drawn.hardware_id
-        and shown.convention = drawn.convention
-        and shown.precision_id = drawn.precision_id
-    inner join core.precision as precision
-        on coalesce(drawn.drawn_precision_id, shown.precision_id) = precision.precision_id
+    inner join core.precision as precision using (precision_id)
     semi join mart.roof as roof
         on shown.device = roof.hardware_id
         and precision.compute_dtype = roof.dtype
@@ -181,7 +172,15 @@ where
     kernel.level = 'dram'
     and (shown.template = 'accuracy' or shown.template = 'residuals' and kernel.flops > 0)
 union
+select shown.place,
+from shown
+inner join core.measurement as kernel on shown.device = kernel.hardware_id
+where
+    kernel.source_id not like 'shipped/%'
+    and kernel.op_group <> 'ceiling'
+    and (shown.marks = 'kernels' or shown.template = 'copies' and kernel.flops = 0)
+union
 select place,
 from entry
-where phases is null and template not in ('comparison', 'heat', 'accuracy', 'residuals')
+where phases is null and template not in ('comparison', 'heat', 'accuracy', 'residuals', 'copies')
 order by place

@@ -165,7 +165,7 @@ def _refuse_misfit(chart: OwnChart, entry: Mapping[str, Any], where: str) -> Non
     missing = sorted(asked - optional - entry.keys())
     if missing:
         raise _BadEntryError(f"{where}.{missing[0]}: missing; expected this parameter of {chart.template}")
-    asked |= {"else_fastest"} if "precision_id" in asked and chart.sql is None else set()
+    asked |= {"else_fastest"} if {"precision_id", "hardware_id"} <= asked else set()
     foreign = sorted(entry.keys() - asked - {"marks", "on_site"})
     if foreign:
         known = ", ".join(sorted(asked))

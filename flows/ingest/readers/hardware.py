@@ -241,27 +241,37 @@ def _question_doubled_figures(devices: Sequence[tuple[Device, SourceFile]]) -> N
 
 
 def _refuse_doubled(device: Device, twins: Sequence[Device], source: SourceFile) -> None:
-    peaks = [(twin, peak) for twin in twins for peak in twin.compute if peak.basis == "datasheet"]
-    for own in device.compute:
-        highest = max((peak.tflops for _, peak in peaks if peak.dtype == own.dtype), default=0)
-        for twin, peak in peaks:
-            is_double = _is_near(own.tflops / peak.tflops, _DOUBLED) and own.tflops > highest * _SAME[1]
-            if peak.dtype == own.dtype and is_double and "dense" not in _remarks(own):
-                raise InputError(
-                    f"{source.path}: compute {own.dtype} = {own.tflops:g} tflops: twice the dense {peak.tflops:g} of"
-                    f' {twin.hardware_id}; expected a peak without sparsity (if it is one, write "dense" in its note)'
-                )
-    for link in device.bandwidth:
-        for twin in twins:
-            for one_way in twin.bandwidth:
-                is_link = link.level == one_way.level == "interconnect"
-                is_double = is_link and _is_near(link.gb_per_s / one_way.gb_per_s, _DOUBLED)
-                if is_double and "one direction" not in _remarks(link):
-                    raise InputError(
-                        f"{source.path}: bandwidth interconnect = {link.gb_per_s:g} gb_per_s: twice the"
-                        f" {one_way.gb_per_s:g} that {twin.hardware_id} sends one way; expected one direction of the"
-                        ' link (if it is, write "one direction" in its note)'
-                    )
+    """Raise `InputError` if figures are twice those of a twin; the nearest twin is named."""
+    questions = []
+    for twin in sorted(twins, key=lambda twin: abs(twin.memory_gb - device.memory_gb)):
+        peaks = {own.dtype: own.tflops for own in device.compute if _is_doubled_peak(own, twin, twins)}
+        links = [own.gb_per_s for own in device.bandwidth if _is_doubled_link(own, twin)]
+        if peaks:
+            given = ", ".join(f"{dtype} = {tflops:g}" for dtype, tflops in peaks.items())
+            what = f"compute {given} tflops: twice the dense peak of {twin.hardware_id}"
+            questions.append(f'{what}; expected it without sparsity (if it is, write "dense" in its note)')
+        if links:
+            what = f"bandwidth interconnect = {links[0]:g} gb_per_s: twice what {twin.hardware_id} sends one way"
+            questions.append(f'{what}; expected one direction (if it is, write "one direction" in its note)')
+        if questions:
+            raise InputError(f"{source.path}: {'; '.join(questions)}")
+
+
+def _is_doubled_peak(own: Compute, twin: Device, twins: Sequence[Device]) -> bool:
+    peaks = [c for each in twins for c in each.compute if c.dtype == own.dtype]
+    return (
+        "dense" not in _remarks(own)
+        and own.tflops > max((peak.tflops for peak in peaks), default=own.tflops) * _SAME[1]
+        and any(_is_near(own.tflops / peak.tflops, _DOUBLED) for peak in peaks if peak in twin.compute)
+    )
+
+
+def _is_doubled_link(own: Bandwidth, twin: Device) -> bool:
+    return (
+        own.level == "interconnect"
+        and "one direction" not in _remarks(own)
+        and any(_is_near(own.gb_per_s / b.gb_per_s, _DOUBLED) for b in twin.bandwidth if b.level == "interconnect")
+    )
 
 
 def _resembles(one: Device, other: Device) -> bool:

@@ -103,13 +103,21 @@ def _read_frames(source: SourceFile) -> Iterator[pl.DataFrame]:
     """Yield the rows of a file in batches, with defaults filled in; refuse the first bad row."""
     first, raw = 1, pl.DataFrame()
     for first, raw in read_batches(source):
-        rows = type_columns(raw, COLUMNS, source.path, needed=_NEEDED, other_names={}, first_row=first)
+        rows = _type_rows(raw, source.path, first)
         identity = pl.format("{}/{}", pl.lit(source.entry_id), pl.int_range(first, first + pl.len()))
         yield _check_rows(rows, source.path, first).select(
             identity.alias("measurement_id"), *COLUMNS, pl.lit(source.source_id).alias("source_id")
         )
     if first == 1 and raw.is_empty():
         raise InputError(f"{source.path}: no rows; expected one per kernel")
+
+
+def _type_rows(raw: pl.DataFrame, path: Path, first_row: int) -> pl.DataFrame:
+    """Return all columns of a batch, each of its type."""
+    missing = set(_NEEDED).difference(name.strip().lower() for name in raw.columns)
+    if missing == {"hardware_id"}:
+        raise InputError(f"{path}: no column hardware_id; expected one, or --hardware-id with the device of all rows")
+    return type_columns(raw, COLUMNS, path, needed=_NEEDED, other_names={}, first_row=first_row)
 
 
 def _check_rows(rows: pl.DataFrame, path: Path, first_row: int) -> pl.DataFrame:
@@ -169,7 +177,7 @@ def _find_origin(source: SourceFile) -> dict[str, str | None]:
     """Return the origin that a file states; if it states none, how its first kernel was measured."""
     origin, license_, first = None, None, None
     for number, raw in read_batches(source):
-        rows = type_columns(raw, COLUMNS, source.path, needed=_NEEDED, other_names={}, first_row=number)
+        rows = _type_rows(raw, source.path, number)
         first = rows.head(1) if first is None else first
         parts = rows.select(pl.col("origin", "license").drop_nulls().first()).row(0)
         origin, license_ = origin or parts[0], license_ or parts[1]

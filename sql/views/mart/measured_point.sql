@@ -71,13 +71,14 @@ placed as (
             and measurement.dtype = calibration.dtype
 ),
 
--- the slowest level of a kernel whose bytes were counted at several
+-- the slowest level of a kernel whose bytes were counted at several, if the bandwidth of each is known
 compared as (
     select
         *,
         lower_bound_s > latency_s as is_above_roof,
         if(
-            min(level) over kernel < max(level) over kernel,
+            min(level) over kernel < max(level) over kernel
+            and count(*) over kernel = count(lower_bound_s) over kernel,
             arg_max(level, lower_bound_s) over kernel,
             null
         ) as binding_level,
@@ -205,5 +206,5 @@ comment on column mart.measured_point.is_above_roof is 'whether it took less tha
 comment on column mart.measured_point.likely_cause is 'why it can lie above its roof, or ''not known''; null if it does not';
 comment on column mart.measured_point.bandwidth_bytes_per_s is 'bandwidth ceiling: of DRAM unless another level is named';
 comment on column mart.measured_point.bandwidth_fraction is 'share of the bandwidth that is reached; null if the bandwidth is not known';
-comment on column mart.measured_point.binding_level is 'the level that binds, if the bytes of the kernel were counted at several: it needs the most time at the roof; else null';
+comment on column mart.measured_point.binding_level is 'the level that binds, if the bytes of the kernel were counted at several: it needs the most time at the roof; null if the bandwidth of one is not known';
 comment on column mart.measured_point.source is 'who measured it, and how';
