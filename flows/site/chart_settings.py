@@ -76,8 +76,10 @@ def change_settings(connection: duckdb.DuckDBPyConnection, entry: ChartEntry, se
     if "precision_id" in values:
         values["else_fastest"] = False
     changed = replace(entry, parameters={**entry.parameters, **values})
-    _refuse_missing_setting(connection, changed, [name for name in _OF_A_SETTING if name in given])
-    _refuse_missing_device(connection, changed, given.get("devices", []))
+    if given.keys() - {"marks", "colour"}:
+        _refuse_missing_setting(connection, changed, [name for name in _OF_A_SETTING if name in given])
+        _refuse_missing_device(connection, changed, given.get("devices", []))
+        _refuse_missing_peak(connection, changed)
     return changed
 
 
@@ -91,16 +93,6 @@ def explain_nothing_to_draw(
         available = [str(chart.parameters["marks"]) for chart in list_drawable_charts(connection, each)]
         if available:
             return InputError(f"--marks {marks}: {entry.name} has none of these; expected {' or '.join(available)}")
-    dtypes = read_frame(
-        connection,
-        write_values(load_sql("gallery/device_dtypes"), {"hardware_id": None, "precision_id": None, **parameters}),
-    )
-    if len(dtypes) and not dtypes["is_asked"].any():
-        device, precision = parameters["hardware_id"], parameters["precision_id"]
-        expected = _name_some(dtypes["dtype"].to_list())
-        return InputError(
-            f"chart: {entry.name}: {device} has no peak for {precision}; expected a precision of {expected}"
-        )
     return InputError(f"chart: {entry.name}: no roof of this dtype, or no points at this setting; expected both")
 
 
@@ -170,9 +162,12 @@ def _read_value(name: str, parameter: str, value: Any, known: Mapping[str, Any])
 def _refuse_missing_setting(connection: duckdb.DuckDBPyConnection, entry: ChartEntry, given: Sequence[str]) -> None:
     """Raise `InputError` if the ops of a chart's model were not computed at a setting that is asked for."""
     parameters = entry.parameters
-    if not given or parameters.get("model_id") is None or parameters["marks"] in {"measured", "compared"}:
+    if parameters.get("model_id") is None or parameters["marks"] in {"measured", "compared"}:
         return
     rows = read_frame(connection, write_values(load_sql("gallery/settings"), parameters))
+    of_model = f"{parameters['model_id']} ({parameters['convention']} convention)"
+    if rows.is_empty():
+        raise InputError(f"chart: {entry.name}: no points of {of_model}; expected another model or convention")
     wanted = {name: _list_wanted(parameters, name) for name in _OF_A_SETTING}
     columns = {name: _PARAMETERS[name][0] for name in _OF_A_SETTING}
     for name in given:
@@ -183,8 +178,7 @@ def _refuse_missing_setting(connection: duckdb.DuckDBPyConnection, entry: ChartE
         missing = [str(value) for value in wanted[name] if value not in present]
         if missing:
             raise InputError(
-                f"{_option(name)}: {', '.join(missing)}: no points of {parameters['model_id']}"
-                f" ({parameters['convention']} convention); expected {_name_some(present)}"
+                f"{_option(name)}: {', '.join(missing)}: no points of {of_model}; expected {_name_some(present)}"
             )
 
 
@@ -211,6 +205,16 @@ def _refuse_missing_device(connection: duckdb.DuckDBPyConnection, entry: ChartEn
     if missing:
         dtype = entry.parameters.get("dtype") or entry.parameters.get("precision_id")
         raise InputError(f"--devices: {', '.join(missing)}: no roof in {dtype}; expected devices with one")
+
+
+def _refuse_missing_peak(connection: duckdb.DuckDBPyConnection, entry: ChartEntry) -> None:
+    """Raise `InputError` if the device of a chart has no peak for its precision."""
+    parameters = {"hardware_id": None, "precision_id": None, **entry.parameters}
+    dtypes = read_frame(connection, write_values(load_sql("gallery/device_dtypes"), parameters))
+    if len(dtypes) and not dtypes["is_asked"].any():
+        expected = _name_some(dtypes["dtype"].to_list())
+        device, precision = parameters["hardware_id"], parameters["precision_id"]
+        raise InputError(f"--precision: {precision}: no peak for it on {device}; expected a precision of {expected}")
 
 
 def colour_points(entry: ChartEntry, frame: pl.DataFrame, column: str) -> pl.DataFrame:
