@@ -211,6 +211,15 @@ def test_ops_stand_on_the_roof_of_their_precision_and_level(kernels: duckdb.Duck
     assert pipes == [("", 2), ("vector", 2)]
 
 
+def test_an_op_with_bytes_at_several_levels_runs_once(kernels: duckdb.DuckDBPyConnection) -> None:
+    rows = fetch_rows(
+        kernels,
+        "select ops, flops, bytes, round(lower_bound_s * 1e3, 3) from mart.op_group_time"
+        " where hardware_id = 'a100-80gb-sxm' and model_id = 'shared' and tensor_parallel = 1",
+    )
+    assert rows == [("spmv", 2e9, 1.3e10, 6.376)]
+
+
 def read_rows(source: SourceFile) -> pl.DataFrame:
     """Return the rows of core.measurement that a file makes."""
     return read_measurements([source])["measurement"].collect()

@@ -46,7 +46,7 @@ def ingest(
     as_ceiling
         The fastest kernels of these measurements or profiles become measured ceilings of their device, each of its
         dtype, pipe and accumulator, or of its level; more than 5 % above the datasheet is refused. To undo, ingest
-        again without it. What `rooflines measure` marks as ceilings needs no flag.
+        again without it, and with --replace. What `rooflines measure` marks as ceilings needs no flag.
     """
     from flows.ingest.user_catalog import add_files
 

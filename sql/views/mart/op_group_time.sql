@@ -2,8 +2,24 @@
 create or replace view mart.op_group_time as
 with
 point as (
-    select *, lower_bound_s * repeat as seconds,
+    select *, true as is_slowest,
     from mart.roofline_point
+    where convention <> 'custom'
+    union all by name
+    -- a user's op may have bytes at several levels, but it runs once
+    select
+        *,
+        row_number() over (
+            partition by hardware_id, model_id, precision_id, tensor_parallel, op
+            order by lower_bound_s desc, level
+        ) = 1 as is_slowest,
+    from mart.roofline_point
+    where convention = 'custom'
+),
+
+timed as (
+    select *, if(is_slowest, lower_bound_s * repeat, 0) as seconds,
+    from point
 )
 
 select
@@ -17,15 +33,15 @@ select
     query_length,
     tensor_parallel,
     op_group,
-    string_agg(op, ', ' order by op) as ops,
-    sum(flops * repeat) as flops,
+    string_agg(op, ', ' order by op) filter (is_slowest) as ops,
+    coalesce(sum(flops * repeat) filter (is_slowest), 0) as flops,
     coalesce(sum(bytes * repeat) filter (level = 'dram'), 0) as bytes,
     coalesce(sum(bytes * repeat) filter (level = 'interconnect'), 0) as interconnect_bytes,
     sum(seconds) as lower_bound_s,
     coalesce(sum(seconds) filter (bound not in ('compute', 'interconnect')), 0) as memory_s,
     coalesce(sum(seconds) filter (bound = 'compute'), 0) as compute_s,
     coalesce(sum(seconds) filter (bound = 'interconnect'), 0) as interconnect_s,
-from point
+from timed
 group by all;
 
 comment on view mart.op_group_time is 'one row per hardware, model, convention, precision, phase, setting, tensor_parallel and op group: work, bytes and time of the ops of a group in a whole step at the roof';
