@@ -90,9 +90,7 @@ def add_files(
                 entries = _read_all_entries(kind, names, each)
             progress("checking")
             entries = _fill_columns(entries, given, scratch, each)
-            for entry in entries:
-                with each():
-                    _refuse_existing(home.catalog / folder, entry, suffixes, replace=replace)
+            _refuse_existing(home.catalog / folder, entries, suffixes, each, replace=replace)
             ceilings = _refuse_unusable(home, stored_kind, entries, shipped)
         paths = _write_entries(home.catalog / folder, entries, suffixes)
     ids = [entry.entry_id for entry in entries]
@@ -184,13 +182,18 @@ def _make_scratch_folder(home: Home) -> Iterator[Path]:
         yield Path(folder)
 
 
-def _refuse_existing(folder: Path, entry: Entry, suffixes: Iterable[str], *, replace: bool) -> None:
-    """Raise `InputError` if an entry would replace another although it may not."""
-    for path in _paths_of_entry(folder, entry.entry_id, suffixes):
-        if path.is_dir():
-            raise InputError(f"{entry.origin}: {entry.entry_id}: {path} is a folder; move it away")
-        if path.exists() and not replace:
-            raise InputError(f"{entry.origin}: {entry.entry_id} is in the catalog, {path}; --replace replaces it")
+def _refuse_existing(
+    folder: Path, entries: Iterable[Entry], suffixes: Iterable[str], each: Each, *, replace: bool
+) -> None:
+    """Refuse entries that would replace others although they may not; `each` collects the refusals."""
+    for entry in entries:
+        with each():
+            for path in _paths_of_entry(folder, entry.entry_id, suffixes):
+                what = f"{entry.origin}: {entry.entry_id}"
+                if path.is_dir():
+                    raise InputError(f"{what}: {path} is a folder; move it away")
+                if path.exists() and not replace:
+                    raise InputError(f"{what} is in the catalog, {path}; --replace replaces it")
 
 
 def _paths_of_entry(folder: Path, entry_id: str, suffixes: Iterable[str]) -> list[Path]:
