@@ -39,6 +39,7 @@ _LOOKS = {
 _OTHER = ("#888", "circle")
 _LONGEST_LINE = 120  # characters of a subtitle
 NUMBER = ",~r"  # format of an axis: 48,250 and 0.1
+_TITLE_OFFSET = 4  # pixels between the title and the plot, if there is no caption
 _CAPTION_OFFSET = 14  # pixels between the title and the plot, which leave room for a caption
 _CHOICE = "context, tokens"
 
@@ -86,12 +87,19 @@ def assemble_step_chart(
     captions = {each: _compose_caption(each, finding.remarks) for each, finding in findings.items()}
     lines = {each: [*subtitle, *([captions[each]] if finding.remarks else [])] for each, finding in findings.items()}
     first = contexts[0]
-    caption = draw_caption(captions, "context", y=-7 - title_offset)
-    offset = _CAPTION_OFFSET + title_offset
-    own = subtitle if len(contexts) > 1 else lines[first]
-    chart = assemble_chart([*layers, caption], frame, kind, findings[first].title, own, offset=offset)
+    has_choice = len(contexts) > 1
+    if has_choice:
+        layers = [*layers, draw_caption(captions, "context", y=-7 - title_offset)]
+    chart = assemble_chart(
+        layers,
+        frame,
+        kind,
+        findings[first].title,
+        subtitle if has_choice else lines[first],
+        offset=title_offset + (_CAPTION_OFFSET if has_choice else _TITLE_OFFSET),
+    )
     add_parameter(chart, _make_parameter(contexts))
-    if len(contexts) > 1:
+    if has_choice:
         texts = {each: compose_texts(kind, findings[each].title, lines[each]) for each in contexts}
         offer_choice(chart, "context", _CHOICE, texts)
         titles = ". ".join(each.title for each in texts.values())
