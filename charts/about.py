@@ -23,6 +23,8 @@ ABOUT: Mapping[str, str] = {
     "speculative": f"{_ROOFS} The line is the roof, and the diamond the ridge. Each hollow point is an op group that "
     "verifies as many candidate tokens as the number beside it says, computed from shapes. Colour and shape are the op "
     "group.",
+    "copies": "Each bar is a measured kernel without arithmetic, and its length the share of the bandwidth that it "
+    "reaches. The number at its end is what it moves per second. The dashed vertical is the bandwidth.",
     "accuracy": "Each hollow point is a measured kernel: further right it took longer, higher up it was predicted to. "
     "On the line both times are the same, and in the grey band they differ by 10% at most. The colour is the kind of "
     "op. Both axes are logarithmic.",

@@ -10,6 +10,10 @@ import polars as pl
 INTENSITY = "intensity_flops_per_byte"
 PERFORMANCE = "performance_flops_per_s"
 Domain = tuple[float, float]
+# intensities of the two ends of a roof in the views: further out than most charts reach
+ROOF_START, ROOF_STOP = 1e-3, 1e6
+# SI prefixes only above 1: "0.1" is easier to read than "100m"
+_TICK_LABEL = "format(datum.value, datum.value < 1 ? '~g' : '~s')"
 
 
 class Layer(alt.Chart):
@@ -38,26 +42,39 @@ def y_axis(domain: Domain, title: str, **axis: Any) -> alt.Y:
     return alt.Y(f"{PERFORMANCE}:Q", **log_axis(domain, title, **axis))
 
 
-def clip_roofs(frame: pl.DataFrame, domain: Domain) -> pl.DataFrame:
-    """Return the rows with the far ends of roofs moved along the roof to the edges of the chart.
+def clip_roofs(frame: pl.DataFrame, domain: Domain, least: float = 0) -> pl.DataFrame:
+    """Return the rows with the ends of roofs and ceilings moved along them to the edges of the chart.
 
     On logarithmic axes a roof has slope 1 left of its ridge, and is flat right of it.
+
+    Parameters
+    ----------
+    frame
+        Rows of the layers `bandwidth` (a slope), `peak` (flat) and `roof` (both, with its ridge inside of the chart),
+        whose ends lie inside or outside of it; and other rows, which stay as they are.
+    domain
+        Intensities at the left and the right edge.
+    least
+        Performance at the lower edge; no slope goes below it.
     """
     left, right = domain
-    is_left = pl.col("layer").is_in(["bandwidth", "roof"]) & (pl.col(INTENSITY) < left)
-    is_right = pl.col("layer").is_in(["peak", "roof"]) & (pl.col(INTENSITY) > right)
-    moved = pl.col(PERFORMANCE) * left / pl.col(INTENSITY)
+    layer, intensity, performance = pl.col("layer"), pl.col(INTENSITY), pl.col(PERFORMANCE)
+    slopes = (layer == "bandwidth") | ((layer == "roof") & (intensity <= ROOF_START))
+    flats = (layer == "peak") | ((layer == "roof") & (intensity >= ROOF_STOP))
+    bandwidth = performance / intensity
+    along = pl.min_horizontal(pl.max_horizontal(intensity, pl.lit(left), least / bandwidth), pl.lit(right))
     return frame.with_columns(
-        pl.when(is_left).then(moved).otherwise(PERFORMANCE).alias(PERFORMANCE),
-        pl.when(is_left).then(left).when(is_right).then(right).otherwise(INTENSITY).alias(INTENSITY),
+        pl.when(slopes).then(bandwidth * along).otherwise(performance).alias(PERFORMANCE),
+        pl.when(slopes).then(along).when(flats).then(intensity.clip(left, right)).otherwise(intensity).alias(INTENSITY),
     )
 
 
 def log_axis(domain: Domain, title: str, mantissas: Iterable[int] = (1,), **axis: Any) -> dict[str, Any]:
     """Return scale and axis of a logarithmic channel, with ticks at `mantissas` times the powers of ten."""
+    label = {} if "format" in axis else {"labelExpr": _TICK_LABEL}
     return {
         "scale": alt.Scale(type="log", domain=list(domain), nice=False),
-        "axis": alt.Axis(**{"title": title, "values": _list_ticks(domain, mantissas), "format": "~s", **axis}),
+        "axis": alt.Axis(**{"title": title, "values": _list_ticks(domain, mantissas), **label, **axis}),
     }
 
 

@@ -4,8 +4,8 @@ import altair as alt
 import polars as pl
 
 from charts.axes import INTENSITY, clip_roofs, select_layer
-from charts.roofline import RooflineAxes
-from charts.style import COLOURS, INK, LABEL, WIDTH, assemble_chart
+from charts.roofline import RoofLabels, RooflineAxes, draw_end_labels
+from charts.style import COLOURS, INK, assemble_chart
 
 _DASHES = [[1, 0], [8, 3], [3, 2], [8, 3, 2, 3]]
 _TOOLTIP = [
@@ -21,6 +21,7 @@ _TOOLTIP = [
 def draw_comparison(frame: pl.DataFrame) -> alt.LayerChart:
     """Draw the rows of sql/charts/comparison.sql."""
     axes = RooflineAxes(frame)
+    lines = clip_roofs(frame, axes.x_domain, axes.y_domain[0])
     devices = frame["hardware"].unique(maintain_order=True).to_list()
     colours = [COLOURS[i % len(COLOURS)] for i in range(len(devices))]
     dashes = [_DASHES[(i + i // len(COLOURS)) % len(_DASHES)] for i in range(len(devices))]
@@ -44,18 +45,18 @@ def draw_comparison(frame: pl.DataFrame) -> alt.LayerChart:
         .transform_filter("datum.vertex == 2")
         .mark_point(shape="diamond", filled=True, size=70, opacity=1)
         .encode(axes.x, axes.y, color=colour, fillOpacity=faded, tooltip=_TOOLTIP),
-        select_layer("ceiling label")
-        .mark_text(align="left", dx=8, fontSize=11, color=INK)
-        .encode(axes.y, x=alt.XValue(WIDTH), text=LABEL, fillOpacity=faded),
+        *draw_end_labels(axes, INK, faded),
     ]
-    labels = axes.place_end_labels(frame.filter(vertex=3))
+    labels = RoofLabels(axes)
+    labels.place_ends(frame.filter(vertex=3).with_columns(is_main=pl.lit(value=True)))
     dtype, bases = frame["dtype"][0], ", ".join(frame["basis"].unique().sort())
+    left_out = f"; {len(labels.unplaced)} more without a label" if labels.unplaced else ""
     return assemble_chart(
         layers,
-        pl.concat([clip_roofs(frame, axes.x_domain), labels], how="diagonal"),
+        pl.concat([lines, labels.rows], how="diagonal"),
         "Roofline",
         f"{dtype} {_compose_title(frame.filter(vertex=2).sort(INTENSITY))}",
-        [f"Default {dtype} roofs: dense peak and DRAM bandwidth, basis {bases}"],
+        [f"Default {dtype} roofs: dense peak and DRAM bandwidth, basis {bases}{left_out}"],
     )
 
 

@@ -17,7 +17,7 @@ from charts.decode_steps import (
     select_context,
 )
 from charts.findings import join_names, shorten_names
-from charts.roofline import spread
+from charts.label_layout import spread
 from charts.style import GREY, HALO, HEIGHT, INK, ORANGE, WIDTH
 
 _LINE_HEIGHT = 15  # pixels from one label at the right edge to the next

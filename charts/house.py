@@ -1,171 +1,204 @@
-"""The roofline of one device in the house style: every ceiling, and the ops of a model at one setting."""
+"""The roofline in the house style: every ceiling of a device, and points on the roofs that they are held against."""
 
-import math
 from typing import Any
 
 import altair as alt
 import polars as pl
 
-from charts.axes import INTENSITY, PERFORMANCE, clip_roofs, select_layer
-from charts.roofline import RooflineAxes
+from charts.axes import INTENSITY, PERFORMANCE, Layer, clip_roofs, select_layer
+from charts.ceilings import is_integer, label_ceilings, label_roofs, name_level
+from charts.house_text import compose_subtitle, compose_title
+from charts.roofline import POINTS, RoofLabels, RooflineAxes, draw_labels, draw_ridge
+from charts.series import Series, find_series
 from charts.style import (
     BLUE,
-    GREEN,
     GREY,
-    HALO,
     INK,
-    LABEL,
     MEASURED_TOOLTIP,
     ORANGE,
-    PURPLE,
     SKY,
-    TOOLTIP,
-    VERMILION,
     WIDTH,
     assemble_chart,
 )
-from charts.summaries import summarize_points
 
-# Points of both phases can coincide, so decode is drawn smaller and on top.
-_PHASES = {
-    "prefill": (VERMILION, "circle", 150),
-    "decode": (GREEN, "triangle-up", 40),
-    "kernel": (PURPLE, "square", 60),  # points that belong to no model
-}
-_MOST_LABELS = 40
+_MOST_LABELS = 40  # points: more are told apart by the legend alone
+_MANY = 400  # points: more are drawn smaller, with the columns that show
+_DRAWN = ["layer", "label", "series", INTENSITY, PERFORMANCE, "kernel", "is_above_roof", "likely_cause"]
+_MOST_RIDGES = 3  # with their values
+_WHOLE = 10  # a ridge above this is given as a whole number
+_RING = 220  # area of the ring around a point above its roof, in square pixels
+_ROOF_TOOLTIP = [
+    alt.Tooltip("hardware:N", title="device"),
+    alt.Tooltip("dtype:N"),
+    alt.Tooltip("pipe:N"),
+    alt.Tooltip("level:N"),
+    alt.Tooltip("label:N", title="ceiling"),
+    alt.Tooltip("basis:N"),
+    alt.Tooltip("origin:N"),
+]
+_POINT_TOOLTIP = [
+    *MEASURED_TOOLTIP,
+    alt.Tooltip("dtype:N"),
+    alt.Tooltip("pipe:N"),
+    alt.Tooltip("level:N", title="bytes of"),
+    alt.Tooltip("likely_cause:N", title="above its roof"),
+]
 
 
 def draw_house(frame: pl.DataFrame) -> alt.LayerChart:
     """Draw the rows of sql/charts/house.sql."""
-    axes = RooflineAxes(frame)
-    points = frame.filter(pl.col("layer").is_in(["computed", "measured"]))
-    is_measured = "measured" in points["layer"]
-    peaks = frame.filter(layer="peak").unique("label", maintain_order=True)
-    shown = {phase: style for phase, style in _PHASES.items() if phase in points["phase"]} or _PHASES
-    phases, styles = list(shown), list(zip(*shown.values(), strict=True))
+    points, series = find_series(frame.filter(pl.col("layer").is_in(POINTS)))
+    lines = frame.filter(~pl.col("layer").is_in([*POINTS, "not drawn"]))
+    lines = label_ceilings(lines) if "peak" in lines["layer"] else label_roofs(lines)
+    unit, *titles = _name_axes(points)
+    axes = RooflineAxes(pl.concat([lines, points], how="diagonal"), *titles)
+    lines = clip_roofs(lines, axes.x_domain, axes.y_domain[0])
+    labels = _place_labels(axes, lines, points, unit)
     layers = [
-        *_draw_regions(axes),
-        *_draw_ceilings(axes),
-        *axes.draw_ridge(),
-        *_draw_points(axes, phases, styles, is_measured=is_measured),
-        *_draw_point_labels(axes),
+        *(_draw_regions(axes) if _has_regions(lines) else []),
+        *_draw_ceilings(axes, series),
+        *_draw_points(axes, points, series),
+        *draw_labels(axes, BLUE),
+        *_draw_keys(axes, labels.keys),
     ]
-    labels = [_place_slope_labels(frame, axes), axes.place_end_labels(peaks)]
-    if len(points) <= _MOST_LABELS:
-        labels.append(axes.place_point_labels(points))
-    finding = summarize_points(points) or (f"{len(points)} points" if len(points) else "roofs by dtype")
-    marks = clip_roofs(frame.sort("phase", descending=True, nulls_last=True), axes.x_domain)
     return assemble_chart(
         layers,
-        pl.concat([marks, *labels], how="diagonal"),
+        pl.concat([lines, _order_points(points, series), labels.rows], how="diagonal_relaxed"),
         "Roofline",
-        f"{frame['hardware'][0]}: {finding}",
-        _compose_subtitle(frame, points, peaks),
+        compose_title(frame, points),
+        compose_subtitle(frame, points, len(labels.unplaced)),
     )
 
 
-def _draw_points(axes: RooflineAxes, phases: list[str], styles: list[Any], *, is_measured: bool) -> list[alt.Chart]:
-    """Return computed points (hollow), or measured (filled) and predicted ones (dotted) with lines up to the roof."""
-    legend = alt.Legend(title="phase", orient="bottom", direction="horizontal")
-    colour = alt.Color(
-        "phase:N",
-        scale=alt.Scale(domain=phases, range=list(styles[0])),
-        legend=legend,
-    )
-    shape = alt.Shape("phase:N", scale=alt.Scale(domain=phases, range=list(styles[1])))
-    sizes = alt.Scale(type="ordinal", domain=phases, range=list(styles[2]))
-    size = alt.Size("phase:N", scale=sizes, sort="ascending", legend=legend)
-    if not is_measured:
-        computed = select_layer("computed").mark_point(strokeWidth=2, fill="white", opacity=1)
-        return [computed.encode(axes.x, axes.y, color=colour, shape=shape, size=size, tooltip=TOOLTIP)]
-    measured, predicted = select_layer("measured"), select_layer("predicted")
-    return [
-        measured.mark_rule(strokeWidth=1, opacity=1).encode(
-            axes.x, axes.y, y2=alt.Y2("attainable_flops_per_s:Q"), color=colour
-        ),
-        predicted.mark_point(strokeWidth=1.6, strokeDash=[2, 2], filled=False, opacity=1, size=220).encode(
-            axes.x, axes.y, color=colour, shape=shape, tooltip=MEASURED_TOOLTIP
-        ),
-        measured.mark_point(filled=True, opacity=1, size=60).encode(
-            axes.x, axes.y, color=colour, shape=shape, tooltip=MEASURED_TOOLTIP
-        ),
-    ]
+def _name_axes(points: pl.DataFrame) -> tuple[str, str, str]:
+    """Return what work is counted in, and the titles of the axes, which name the level whose bytes are counted."""
+    levels, dtypes = points["level"].unique(), points["dtype"].drop_nulls().unique().to_list()
+    of = f"{name_level(levels[0])} traffic" if len(levels) == 1 else "each level's traffic"
+    of = "DRAM traffic" if levels.is_empty() else of
+    integers = [is_integer(dtype) for dtype in dtypes]
+    unit, rate = ("op", "op/s") if integers and all(integers) else ("FLOP", "FLOP/s")
+    if any(integers) and not all(integers):
+        rate = "FLOP/s; integers: op/s"
+    return unit, f"Operational intensity ({unit} per byte of {of})", f"Performance ({rate})"
+
+
+def _place_labels(axes: RooflineAxes, lines: pl.DataFrame, points: pl.DataFrame, unit: str) -> RoofLabels:
+    """Place the labels of ceilings, ridges and points: what is placed first has the best place."""
+    labels = RoofLabels(axes)
+    labels.add_lines(lines)
+    labels.add_points(points.head(10 * _MOST_LABELS))
+    named_points = _list_named(points)
+    ridges = lines.filter(layer="ridge").unique([INTENSITY, PERFORMANCE], maintain_order=True)
+    if _has_regions(lines):
+        labels.place_regions(ridges[INTENSITY][0])
+    named = lines.filter(pl.col("label").str.len_chars() > 0)
+    labels.place_slopes(named.filter(layer="bandwidth", vertex=1))
+    for row in ridges.head(_MOST_RIDGES).iter_rows(named=True):
+        value = row["ridge_flops_per_byte"]
+        labels.place_ridge({**row, "label": f"ridge {value:{',.0f' if value >= _WHOLE else '.2g'}} {unit}/byte"})
+    labels.place_ends(named.filter(layer="peak", vertex=3))
+    labels.place_ends(named.filter(layer="roof", vertex=3))
+    if len(named_points) <= _MOST_LABELS:
+        labels.place_points(named_points)
+    return labels
+
+
+def _has_regions(lines: pl.DataFrame) -> bool:
+    """Return whether all points are held against one roof, so that it parts the chart in two."""
+    return len(lines.filter(layer="ridge")) == 1
+
+
+def _list_named(points: pl.DataFrame) -> pl.DataFrame:
+    """Return the points that have a name of their own: not a prediction beside what was measured.
+
+    Of a model's ops in one group, one at a spot has it, and of a kernel at several levels the one furthest right.
+    """
+    kinds = points["layer"]
+    named = points.filter(layer="measured") if "measured" in kinds else points
+    if named["phase"].count() and named["model"].count():
+        return named.unique(["label", "series", INTENSITY, PERFORMANCE], maintain_order=True)
+    last = pl.col("kernel").is_null() | (pl.col(INTENSITY) == pl.col(INTENSITY).max().over("kernel"))
+    return named.filter(last)
 
 
 def _draw_regions(axes: RooflineAxes) -> list[alt.Chart]:
     ridge = select_layer("ridge")
-    top = alt.YValue(14)
-    memory = ridge.mark_text(text="memory-bound", align="right", dx=-10, fontStyle="italic", color=GREY, fontSize=12)
-    compute = ridge.mark_text(text="compute-bound", align="left", dx=10, fontStyle="italic", color=GREY, fontSize=12)
     return [
         ridge.mark_rect(color=BLUE, fillOpacity=0.06).encode(axes.x, x2=alt.X2Value(0)),
         ridge.mark_rect(color=ORANGE, fillOpacity=0.06).encode(axes.x, x2=alt.X2Value(WIDTH)),
-        memory.encode(axes.x, y=top),
-        compute.encode(axes.x, y=top),
     ]
 
 
-def _draw_ceilings(axes: RooflineAxes) -> list[alt.Chart]:
-    main, bandwidth, peak = alt.datum.is_main, select_layer("bandwidth"), select_layer("peak")
-    each = alt.Detail("label:N")
-    angle = 360 - math.degrees(math.atan2(axes.decade_height, axes.decade_width))
-    faint = alt.FillOpacityValue(0.75, condition={"test": main, "value": 1})
+def _draw_ceilings(axes: RooflineAxes, series: Series) -> list[alt.Chart]:
+    """Return all ceilings, dashed, and on top of them the roofs that points are held against, with their ridges."""
+    each = [alt.Detail(f"{name}:N") for name in ("layer", "hardware", "dtype", "level", "basis", "pipe", "label")]
+    devices = series.title == "device"
+    ink = alt.Color("hardware:N", scale=series.scale, legend=None) if devices else alt.ColorValue(BLUE)
+    ceiling = Layer().transform_filter("datum.layer == 'bandwidth' || datum.layer == 'peak'")
     return [
-        *(
-            line.transform_filter(~main)
-            .mark_line(color=SKY, strokeWidth=1.3, strokeDash=[5, 3])
-            .encode(axes.x, axes.y, detail=each)
-            for line in (bandwidth, peak)
+        ceiling.mark_line(color=SKY, strokeWidth=1.2, strokeDash=[5, 3]).encode(
+            axes.x, axes.y, detail=each, tooltip=_ROOF_TOOLTIP
         ),
-        *(
-            line.transform_filter(main).mark_line(color=BLUE, strokeWidth=2.5).encode(axes.x, axes.y, detail=each)
-            for line in (bandwidth, peak)
-        ),
-        # the main slope is labelled above the line, the others below
-        *(
-            select_layer("slope label")
-            .transform_filter(side)
-            .mark_text(color=BLUE, fontSize=12, angle=angle, align="left", dx=14, dy=dy)
-            .encode(axes.x, axes.y, text=LABEL, fillOpacity=faint)
-            for side, dy in ((main, -9), (~main, 9))
-        ),
-        select_layer("ceiling label")
-        .mark_text(align="left", dx=8, color=BLUE, fontSize=12)
-        .encode(axes.y, x=alt.XValue(WIDTH), text=LABEL, fillOpacity=faint),
+        select_layer("roof")
+        .mark_line(strokeWidth=2.3)
+        .encode(axes.x, axes.y, detail=each, color=ink, tooltip=_ROOF_TOOLTIP),
+        draw_ridge(axes),
     ]
 
 
-def _draw_point_labels(axes: RooflineAxes) -> list[alt.Chart]:
-    """Return the labels of points with a halo, so that no ceiling runs through them."""
-    label = select_layer("point label").encode(axes.x, axes.y, text=LABEL)
-    style: dict[str, Any] = {"align": "left", "baseline": "top", "dx": 9, "dy": 5, "fontSize": 11, "lineBreak": "\n"}
-    return [
-        label.mark_text(**HALO, **style),
-        label.mark_text(color=INK, **style),
-    ]
-
-
-def _place_slope_labels(frame: pl.DataFrame, axes: RooflineAxes) -> pl.DataFrame:
-    """Return one row per bandwidth ceiling: its label, at the left edge of the chart."""
-    ends = frame.filter(layer="bandwidth").sort(INTENSITY, ~pl.col("is_main"))
-    low = ends.unique("label", keep="first", maintain_order=True)
-    start = pl.when("is_main").then(2.2).otherwise(3.2) * axes.y_domain[0]
-    along = pl.max_horizontal(start / pl.col(PERFORMANCE), 1.1 * axes.x_domain[0] / pl.col(INTENSITY))
-    return low.with_columns(pl.col(INTENSITY) * along, pl.col(PERFORMANCE) * along, layer=pl.lit("slope label"))
-
-
-def _compose_subtitle(frame: pl.DataFrame, points: pl.DataFrame, peaks: pl.DataFrame) -> list[str]:
-    model, precision, dtype = frame.select("model", "precision_id", "dtype").row(0)
-    basis, origin = peaks.filter("is_main").select("basis", "origin").row(0)
-    roof = f"Solid: the {dtype} roof, basis {basis} ({origin}); dashed: other dtypes and bases"
+def _draw_points(axes: RooflineAxes, points: pl.DataFrame, series: Series) -> list[alt.Chart]:
+    """Return computed points (hollow), measured (filled) and predicted ones (dotted), with lines up to the roof."""
     if points.is_empty():
-        return [roof]
-    if model is None:
-        return ["Points of a query", roof]
-    batch, sequence = points.select("batch_size", "sequence_length").row(0)
-    setting = "" if batch is None else f", batch {batch}, sequence {sequence}"
-    if "measured" in points["layer"]:
-        source = points["source"][0].split(", cuda-event")[0]
-        filled = f"{model} in {precision}{setting}. Filled: measured ({source})"
-        return [filled, "Dotted: predicted by a calibrated roof. Lines: headroom to the roof", roof]
-    return [f"{model} in {precision}{setting}, computed from shapes", roof]
+        return []
+    is_many = len(points) > _MANY
+    colour, shape, size = series.encode(scale=0.25 if is_many else 1)
+    tooltip = [each for each in _POINT_TOOLTIP if _is_known(points, each)]
+    common: dict[str, Any] = {"color": colour, "shape": shape, "tooltip": tooltip}
+    kinds = set(points["layer"])
+    layers = []
+    if points["kernel"].count():
+        joined = Layer().transform_filter("isValid(datum.kernel)")
+        layers.append(joined.mark_line(color=GREY, strokeWidth=1).encode(axes.x, axes.y, detail=alt.Detail("kernel:N")))
+    if "computed" in kinds:
+        mark = select_layer("computed").mark_point(strokeWidth=1 if is_many else 2, fill="white", opacity=1)
+        layers.append(mark.encode(axes.x, axes.y, size=size, **common))
+    measured, predicted = select_layer("measured"), select_layer("predicted")
+    if "measured" in kinds and not is_many:
+        rule = measured.mark_rule(strokeWidth=1, opacity=1)
+        layers.append(rule.encode(axes.x, axes.y, y2=alt.Y2("attainable_flops_per_s:Q"), color=colour))
+    if "predicted" in kinds:
+        mark = predicted.mark_point(strokeWidth=1.6, strokeDash=[2, 2], filled=False, opacity=1, size=220)
+        layers.append(mark.encode(axes.x, axes.y, **common))
+    if "measured" in kinds:
+        mark = measured.mark_point(filled=True, opacity=1, size=15 if is_many else 60)
+        layers.append(mark.encode(axes.x, axes.y, **common))
+    if points["is_above_roof"].any():
+        above = Layer().transform_filter("datum.is_above_roof")
+        ring = above.mark_point(shape="circle", filled=False, size=_RING, strokeWidth=1.3, color=INK, opacity=1)
+        layers.append(ring.encode(axes.x, axes.y, tooltip=tooltip))
+    return layers
+
+
+def _draw_keys(axes: RooflineAxes, keys: list[str]) -> list[alt.Chart]:
+    """Return a legend of the points that have a number in place of a name."""
+    if not keys:
+        return []
+    legend = alt.Legend(
+        title="points", orient="bottom", direction="vertical", columns=2, symbolSize=0, symbolOpacity=0, labelLimit=380
+    )
+    scale = alt.Scale(type="ordinal", domain=keys, range=[1] * len(keys))
+    key = alt.Opacity("key:N", scale=scale, legend=legend)
+    return [select_layer("key").mark_point().encode(axes.x, axes.y, opacity=key)]
+
+
+def _is_known(points: pl.DataFrame, tooltip: alt.Tooltip) -> bool:
+    """Return whether any point has the field of a tooltip."""
+    name = str(tooltip.shorthand).partition(":")[0]
+    return name in points.columns and points[name].count() > 0
+
+
+def _order_points(points: pl.DataFrame, series: Series) -> pl.DataFrame:
+    """Return points in the order of the legend, so that later series are on top; of very many, what is drawn."""
+    turns = {value: turn for turn, value in enumerate(series.styles)}
+    ordered = points.sort(pl.col("series").replace_strict(turns, return_dtype=pl.Int64), maintain_order=True)
+    return ordered.select(_DRAWN) if len(points) > _MANY else ordered

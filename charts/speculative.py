@@ -4,8 +4,8 @@ import altair as alt
 import polars as pl
 
 from charts.axes import clip_roofs, select_layer
-from charts.roofline import RooflineAxes
-from charts.style import COLOURS, INK, LABEL, TOOLTIP, assemble_chart
+from charts.roofline import RoofLabels, RooflineAxes, draw_labels, draw_ridge
+from charts.style import COLOURS, INK, TOOLTIP, assemble_chart
 
 _SHAPES = ["circle", "square", "triangle-up", "diamond"]
 
@@ -15,10 +15,9 @@ def draw_speculative(frame: pl.DataFrame) -> alt.LayerChart:
     axes = RooflineAxes(frame)
     points = frame.filter(layer="computed")
     groups = points["op_group"].unique().sort().to_list()
-    numbers = select_layer("point label")
     layers = [
         select_layer("roof").mark_line(color=INK, strokeWidth=1.5).encode(axes.x, axes.y),
-        *axes.draw_ridge(),
+        draw_ridge(axes),
         select_layer("computed")
         .mark_point(size=60, strokeWidth=2, fill="white", opacity=1)
         .encode(
@@ -32,17 +31,18 @@ def draw_speculative(frame: pl.DataFrame) -> alt.LayerChart:
             shape=alt.Shape("label:N", scale=alt.Scale(domain=groups, range=_SHAPES[: len(groups)])),
             tooltip=TOOLTIP,
         ),
-        numbers.transform_filter("datum.bound == 'memory'")
-        .mark_text(align="right", baseline="bottom", dx=-6, dy=-4, fontSize=11, color=INK)
-        .encode(axes.x, axes.y, text=LABEL),
-        numbers.transform_filter("datum.bound == 'compute'")
-        .mark_text(align="center", baseline="bottom", dy=-8, fontSize=11, color=INK)
-        .encode(axes.x, axes.y, text=LABEL),
+        *draw_labels(axes, INK),
     ]
-    labels = axes.place_number_labels(points, "query_length")
+    lines = clip_roofs(frame, axes.x_domain, axes.y_domain[0])
+    labels = RoofLabels(axes)
+    labels.add_lines(lines)
+    labels.add_points(points)
+    for row in frame.filter(layer="ridge").iter_rows(named=True):
+        labels.place_ridge(row)
+    labels.place_numbers(points, "query_length")
     return assemble_chart(
         layers,
-        pl.concat([clip_roofs(frame, axes.x_domain), labels], how="diagonal"),
+        pl.concat([lines, labels.rows], how="diagonal"),
         "Roofline",
         _compose_title(points),
         _compose_subtitle(frame, points),

@@ -15,7 +15,7 @@ from charts.decode_steps import (
     select_context,
 )
 from charts.findings import join_names, list_dominant, shorten_names
-from charts.roofline import spread
+from charts.label_layout import spread
 from charts.style import GREY, HEIGHT, INK, LABEL, PALE
 
 _LEAST_LABELLED = 0.03  # op groups with a smaller share of the step have no label

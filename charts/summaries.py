@@ -1,9 +1,14 @@
 """What the points of a roofline show, in one sentence."""
 
+from statistics import median
+
 import polars as pl
 
-_PHASES = ("prefill", "decode", "speculative", "kernel")
+from charts.ceilings import name_level
+
+_PHASES = ("prefill", "decode", "speculative")
 _MOST_NAMES = 3
+_MOST_LETTERS = 40
 
 
 def summarize_grid(points: pl.DataFrame) -> str:
@@ -20,7 +25,7 @@ def summarize_grid(points: pl.DataFrame) -> str:
 
 
 def summarize_points(points: pl.DataFrame) -> str:
-    """Summarize points of one kind: how close measured or predicted ones come to the roof, what bounds computed ones.
+    """Summarize a model's points of one kind: how close they come to the roof, or what bounds them if computed.
 
     Parameters
     ----------
@@ -39,7 +44,52 @@ def summarize_points(points: pl.DataFrame) -> str:
         groups = points.filter(phase=phase).select("label", "bound").drop_nulls().unique().sort("label")
         bounds = groups.group_by("bound").agg("label").sort(pl.col("label").list.len(), "bound", descending=True)
         for place, (bound, names) in enumerate(bounds.iter_rows()):
-            subject = "kernels are" if phase == "kernel" else f"{phase} is"
             others = " and ".join(names) if len(names) <= _MOST_NAMES else f"{len(names)} of {len(groups)}"
-            sentences.append(f"; {subject} {bound}-bound" if place == 0 else f" except {others}")
+            sentences.append(f"; {phase} is {bound}-bound" if place == 0 else f" except {others}")
     return "".join(sentences).removeprefix("; ")
+
+
+def summarize_kernels(points: pl.DataFrame) -> str:
+    """Summarize points that belong to no model: how many there are, what bounds them, which level binds.
+
+    Parameters
+    ----------
+    points
+        One row per point, with `layer`, `label`, `bound`, `roof_fraction`, and `kernel` and `binding_level` of those
+        that were counted at several levels.
+    """
+    bounds = points.drop_nulls("bound").group_by("bound").agg("label")
+    bounds = bounds.sort(pl.col("label").list.len(), "bound", descending=[True, False])
+    parts = [
+        f"{len(names):,} {bound}-bound" + (f" ({_join(names)})" if place and _are_few(names) else "")
+        for place, (bound, names) in enumerate(bounds.iter_rows())
+    ]
+    if len(bounds) == 1 and len(bounds["label"][0]) == len(points):
+        parts = [f"{'all ' if len(points) > 1 else ''}{bounds['bound'][0]}-bound"]
+    shares: list[float] = points.filter(pl.col("layer") != "computed")["roof_fraction"].drop_nulls().to_list()
+    if shares:
+        parts.append(f"{median(shares):.0%} of the roof" + (" (median)" if len(shares) > 1 else ""))
+    number = f"{len(points):,} point{'s' if len(points) != 1 else ''}"
+    return "; ".join([", ".join([number, *parts]), *_summarize_levels(points)])
+
+
+def _summarize_levels(points: pl.DataFrame) -> list[str]:
+    """Say which level binds the kernels that were counted at several, by name if they are few."""
+    kernels = points.drop_nulls("kernel").unique("kernel", maintain_order=True).drop_nulls("binding_level")
+    levels = kernels.group_by("binding_level", maintain_order=True).agg("label")
+    if not _are_few(kernels["label"].to_list()):
+        return [
+            f"{name_level(level)} binds {len(names)} of {len(kernels)} kernels" for level, names in levels.iter_rows()
+        ]
+    return [f"{name_level(level)} binds {_join(names)}" for level, names in levels.iter_rows()]
+
+
+def _are_few(names: list[str]) -> bool:
+    """Return whether names are so few and short that a title can have them all."""
+    return len(names) <= _MOST_NAMES and sum(map(len, names)) <= _MOST_LETTERS
+
+
+def _join(names: list[str]) -> str:
+    return " and ".join(
+        f"{name} ×{names.count(name)}" if names.count(name) > 1 else name for name in dict.fromkeys(names)
+    )

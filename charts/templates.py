@@ -7,6 +7,7 @@ import polars as pl
 
 from charts.accuracy import draw_accuracy
 from charts.comparison import draw_comparison
+from charts.copies import draw_copies
 from charts.crossover import draw_crossover
 from charts.heat import draw_heat
 from charts.history import draw_history
@@ -23,6 +24,7 @@ TEMPLATES: Mapping[str, Callable[[pl.DataFrame], alt.LayerChart]] = {
     "house": draw_house,
     "comparison": draw_comparison,
     "speculative": draw_speculative,
+    "copies": draw_copies,
     "accuracy": draw_accuracy,
     "heat": draw_heat,
     "residuals": draw_residuals,

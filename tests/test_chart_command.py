@@ -111,17 +111,17 @@ def test_a_query_of_ones_own_becomes_a_roofline(finished: Home, tmp_path: Path) 
     assert len(select_marks(spec, "computed")) == 5
     assert {row["label"] for row in select_marks(spec, "computed")} == {"attention"}
     assert spec["title"]["subtitle"][0] == "Points of a query"
-    assert spec["title"]["text"] == "H100 SXM: 5 points"
+    assert spec["title"]["text"] == "H100 SXM: 5 points, 3 memory-bound, 2 compute-bound (attention ×2)"
 
 
 @pytest.mark.parametrize(
     ("sql", "said"),
     [
         ("select 1 as x", "no column hardware_id; expected hardware_id, intensity_flops_per_byte"),
-        (OWN.replace("hardware_id, op", "'none' as hardware_id, op"), "none has no roof in fp16"),
+        (OWN.replace("hardware_id, op", "'none' as hardware_id, op"), "hardware_id = none: no such device"),
         (
             OWN.replace("and op = 'attention'", "and op = 'none'"),
-            "no rows; expected rows of one device",
+            "no rows; expected one row per point",
         ),
         (OWN.replace("achieved_flops_per_s as", "-1 as"), "no row with an intensity and a performance above 0"),
         ("select * from read_csv('/etc/passwd')", "chart: --sql:"),

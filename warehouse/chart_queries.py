@@ -6,6 +6,7 @@ from functools import cache
 from warehouse.sql_files import find_placeholders, load_all_sql, load_sql, sql_folder
 from warehouse.sql_values import find_parameters
 
+_WITH_DEFAULTS = {"marks", "else_fastest"}
 _POINTS = "points"  # in a query, the marks that a chart chooses
 
 
@@ -19,7 +20,9 @@ def find_template_parameters(template: str, marks: str) -> frozenset[str]:
     """Return the parameters of the query of a template, and of the marks that it draws."""
     sql, points = load_sql(f"charts/{template}"), load_all_sql("charts/marks")
     drawn = {marks if name == _POINTS else name for name in find_placeholders(sql)} & points.keys()
-    return frozenset(find_parameters(sql).union(*(find_parameters(points[name]) for name in drawn)) - {"marks"})
+    return frozenset(
+        find_parameters(sql).union(*(find_parameters(points[name]) for name in drawn)) - {"marks", "else_fastest"}
+    )
 
 
 def has_choice_of_marks(template: str) -> bool:

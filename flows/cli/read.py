@@ -341,7 +341,7 @@ def _read_chart(
 
     if sql is not None:
         statement = read_statement(None, sql, "--sql")
-        return build_own_roofline(connection, statement, settings.precision or "fp16", "chart: --sql")
+        return build_own_roofline(connection, statement, settings.precision or "fp16", "chart: --sql", settings.colour)
     entry = change_settings(connection, find_chart(connection, name or ""), settings)
     frame = query_chart(connection, entry)
     if not is_drawable(frame):

@@ -28,6 +28,7 @@ _KINDS = {
     "house": "Roofline",
     "comparison": "Devices compared",
     "speculative": "Speculative decoding",
+    "copies": "Share of the bandwidth",
     "heat": "Share of the roof",
     "accuracy": "Predicted times",
     "residuals": "Predicted times",

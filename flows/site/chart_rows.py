@@ -21,7 +21,19 @@ _MOST_BYTES = 2**28
 _POINT_COLUMNS = ("hardware_id", "intensity_flops_per_byte", "performance_flops_per_s")
 # the fastest machines reach 1e19 FLOP/s
 _RANGES = {"intensity_flops_per_byte": (1e-9, 1e12), "performance_flops_per_s": (1e-3, 1e24)}
-_OPTIONAL_COLUMNS = ("label", "op", "op_group", "phase", "bound")
+_TEXTS = (
+    "label",
+    "op",
+    "op_group",
+    "phase",
+    "bound",
+    "dtype",
+    "pipe",
+    "accumulator",
+    "level",
+    "likely_cause",
+    "colour",
+)
 
 
 def query_chart(connection: duckdb.DuckDBPyConnection, entry: ChartEntry) -> pl.DataFrame:
@@ -34,78 +46,93 @@ def query_chart(connection: duckdb.DuckDBPyConnection, entry: ChartEntry) -> pl.
     """
     if "sql" not in entry.parameters:
         return read_frame(connection, compose_sql(entry))
-    source = f"{entry.source}: {entry.name}"
-    return build_own_roofline(connection, compose_sql(entry), entry.parameters["precision_id"], source)[1]
+    source, parameters = f"{entry.source}: {entry.name}", entry.parameters
+    precision_id, colour = parameters["precision_id"], parameters.get("colour")
+    return build_own_roofline(connection, compose_sql(entry), precision_id, source, colour)[1]
 
 
 def build_own_roofline(
-    connection: duckdb.DuckDBPyConnection, sql: str, precision_id: str, source: str
+    connection: duckdb.DuckDBPyConnection, sql: str, precision_id: str, source: str, colour: str | None = None
 ) -> tuple[ChartEntry, pl.DataFrame]:
-    """Return the roofline of one device with the rows of a user's query as its points.
+    """Return the roofline of one or more devices with the rows of a user's query as its points.
 
     Parameters
     ----------
     connection
         The snapshot.
     sql
-        A query with the columns `hardware_id` (the same in every row), `intensity_flops_per_byte` and
-        `performance_flops_per_s`. The first of `label`, `op` and `op_group` that it has names the points.
+        A query with the columns `hardware_id`, `intensity_flops_per_byte` and `performance_flops_per_s`. The first of
+        `label`, `op` and `op_group` that it has names the points, and `dtype`, `pipe`, `accumulator` and `level` say
+        which roof each is held against. A label that ends in a level, e.g. "SpMV (l2)", stands for that level.
     precision_id
-        The precision whose roof is the main one.
+        The precision whose roof holds for points without a dtype.
     source
         Where the query comes from; messages begin with it.
+    colour
+        The column that the points are coloured by.
 
     Raises
     ------
     InputError
-        The query cannot be run, takes too long or too much memory, or has other columns; or the device has no roof in
-        this precision.
+        The query cannot be run, takes too long or too much memory, or has other columns; or there is no such device.
     """
-    points = _run_query(connection, sql, source)
-    hardware_id = _find_device(points, source)
-    parameters = {"hardware_id": hardware_id, "precision_id": precision_id, "model_id": None, "convention": None}
-    entry = ChartEntry("own", "house", {**parameters, "batch_size": None, "sequence_length": None, "marks": "none"})
-    roofs = read_frame(connection, compose_sql(entry))
-    if not roofs["is_main"].any():
-        raise InputError(
-            f"{source}: {hardware_id} has no roof in {precision_id}; expected a device and precision with one"
-        )
-    shown = _select_points(points, source)
-    common = roofs.select("hardware", "precision_id", "dtype").head(1)
-    return entry, pl.concat([roofs, shown.join(common, how="cross")], how="diagonal_relaxed")
+    rows = _run_query(connection, sql, source, colour)
+    points = _select_points(rows, source, colour)
+    parameters = {"hardware_id": points["hardware_id"][0], "precision_id": precision_id, "marks": "own"}
+    entry = ChartEntry("own", "house", {**parameters, "else_fastest": False})
+    connection.register("own_point", _Stream(points))
+    try:
+        frame = read_frame(connection, compose_sql(entry))
+    finally:
+        connection.unregister("own_point")
+    known = set(frame["hardware_id"])
+    for hardware_id in points["hardware_id"].unique().sort():
+        if hardware_id not in known:
+            raise InputError(f"{source}: hardware_id = {hardware_id}: no such device, or it has no roof; expected one")
+    return entry, frame
 
 
-def _find_device(points: pl.DataFrame, source: str) -> str:
-    """Return the device of a user's points; raise `InputError` if they lack a column, or have no device or several."""
-    lacking = [name for name in _POINT_COLUMNS if name not in points.columns]
+class _Stream:
+    """A frame as DuckDB can read it without pyarrow."""
+
+    def __init__(self, frame: pl.DataFrame) -> None:
+        self._frame = frame
+
+    def __arrow_c_stream__(self, requested_schema: object = None) -> object:
+        return self._frame.__arrow_c_stream__(requested_schema)
+
+
+def _select_points(rows: pl.DataFrame, source: str, colour: str | None) -> pl.DataFrame:
+    """Return a user's points with the columns of sql/charts/marks/own.sql; raise `InputError` if they lack a column."""
+    lacking = [name for name in (*_POINT_COLUMNS, *([colour] if colour else [])) if name not in rows.columns]
     if lacking:
         raise InputError(f"{source}: no column {lacking[0]}; expected {', '.join(_POINT_COLUMNS)}")
-    devices: list[str] = points["hardware_id"].unique().to_list()
-    if len(devices) != 1:
-        count = f"{len(devices)} values of hardware_id" if devices else "no rows"
-        raise InputError(f"{source}: {count}; expected rows of one device")
-    return devices[0]
-
-
-def _select_points(points: pl.DataFrame, source: str) -> pl.DataFrame:
-    """Return a user's points as the template house draws them, without those that have no place on the chart."""
+    if rows.is_empty():
+        raise InputError(f"{source}: no rows; expected one row per point")
+    if rows["hardware_id"].null_count():
+        raise InputError(f"{source}: hardware_id = null; expected the id of a device")
     _, *axes = _POINT_COLUMNS
 
-    def coalesce_text(*names: str, otherwise: str | None) -> pl.Expr:
-        given = [pl.col(name).cast(pl.String) for name in names if name in points.columns]
+    def coalesce_text(*names: str, otherwise: str | None = None) -> pl.Expr:
+        given = [pl.col(name).cast(pl.String) for name in names if name in rows.columns]
         return pl.coalesce([*given, pl.lit(otherwise, pl.String)])
 
-    shown = points.select(
+    named = colour or ("colour" if "colour" in rows.columns else None)
+    points = rows.select(
+        pl.col("hardware_id").cast(pl.String),
         *(pl.col(name).cast(pl.Float64, strict=False) for name in axes),
-        label=coalesce_text("label", "op", "op_group", otherwise=""),
-        phase=coalesce_text("phase", otherwise="kernel"),
-        bound=coalesce_text("bound", otherwise=None),
+        *(coalesce_text(name).alias(name) for name in ("phase", "bound", "dtype", "level", "likely_cause")),
+        *(coalesce_text(name, otherwise="").alias(name) for name in ("pipe", "accumulator")),
         layer=pl.lit("computed"),
-    ).filter(pl.all_horizontal(pl.col(name).is_finite() & (pl.col(name) > 0) for name in axes))
-    if shown.is_empty():
+        name=coalesce_text("label", "op", "op_group", otherwise=""),
+        colour=coalesce_text(named) if named else pl.lit(None, pl.String),
+        colour_title=pl.lit(named, pl.String),
+    )
+    drawable = points.filter(pl.all_horizontal(pl.col(name).is_finite() & (pl.col(name) > 0) for name in axes))
+    if drawable.is_empty():
         raise InputError(f"{source}: no row with an intensity and a performance above 0; expected one row per point")
-    _refuse_far_points(shown, source)
-    return shown.sort(pl.all())  # the query may leave the order open
+    _refuse_far_points(drawable, source)
+    return points.sort(pl.all())  # the query may leave the order open
 
 
 def _refuse_far_points(points: pl.DataFrame, source: str) -> None:
@@ -116,10 +143,10 @@ def _refuse_far_points(points: pl.DataFrame, source: str) -> None:
             raise InputError(f"{source}: {name} = {out[0]:g}: expected {least:g} to {most:g}")
 
 
-def _run_query(connection: duckdb.DuckDBPyConnection, sql: str, source: str) -> pl.DataFrame:
+def _run_query(connection: duckdb.DuckDBPyConnection, sql: str, source: str, colour: str | None) -> pl.DataFrame:
     """Return the rows of a user's query, run in a sandboxed process."""
     snapshot = fetch_value(connection, "select path from duckdb_databases() where path is not null")
-    columns = [*_POINT_COLUMNS, *_OPTIONAL_COLUMNS]
+    columns = list(dict.fromkeys([*_POINT_COLUMNS, *_TEXTS, *([colour] if colour else [])]))
     question = Question(snapshot, sql, "ipc", source, _MOST_S, columns=columns, most_rows=_MOST_POINTS + 1)
     with tempfile.TemporaryFile() as rows:
         answer(question, rows)
@@ -139,6 +166,8 @@ def is_drawable(frame: pl.DataFrame) -> bool:
     """
     if frame.is_empty() or "layer" not in frame.columns:
         return not frame.is_empty()
+    if "not_drawn" in frame.columns:
+        return True  # sql/charts/house.sql returns no rows if there is nothing to draw
     if "is_shown" in frame.columns and not frame["is_shown"].any():
         return False
     layers = set(frame["layer"])

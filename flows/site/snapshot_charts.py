@@ -25,7 +25,12 @@ SUFFIXES = ("vl.json", "svg", "png", "csv", "sql")
 # words in gallery.toml that stand for several values, and the query in sql/gallery that lists these
 _WILDCARDS = {
     "model_id": {"*": "every_model", "op sets": "op_sets"},
-    "hardware_id": {"*": "every_device", "own": "own_devices", "measured": "measured_devices"},
+    "hardware_id": {
+        "*": "every_device",
+        "own": "own_devices",
+        "measured": "measured_devices",
+        "own measured": "own_measured_devices",
+    },
 }
 
 

@@ -1,102 +1,291 @@
--- one row per mark of one device's roofline: vertices of roofs, and points at one setting
+-- one row per mark of a roofline: ends of ceilings and roofs, ridges, and points with the roof that each is held against
 with
+kernel as (
+    select * exclude (attainable_flops_per_s, roof_fraction)
+    from (
+        select *
+        from (
+{points}
+        )
+        union all by name
+        select *
+        from (
+{none}
+        )
+    )
+    -- verifying candidates has a chart of its own
+    where model_id is null or phase is distinct from 'speculative'
+),
+
 device as (
-    select * from core.hardware where hardware_id = $hardware_id
-),
-
-precision as (
-    select * from core.precision where precision_id = $precision_id
-),
-
-vertex as materialized (
     select
-        vertex.*,
-        vertex.dtype = precision.compute_dtype and vertex.is_default as is_main,
-    from mart.roof_vertex as vertex
-    cross join precision
-    where vertex.hardware_id = $hardware_id
+        hardware_id,
+        short_name,
+        count(*) over () = 1 as is_alone,
+    from core.hardware
+    where hardware_id = $hardware_id or hardware_id in (select hardware_id from kernel)
 ),
 
--- the slope of the main roof, and every other slope once, up to its highest roof
-bandwidth as (
+-- what points are held against that name no dtype: the chart's precision, or else the fastest 16-bit dtype, or any
+main as (
     select
-        'bandwidth' as layer,
-        format('{:.5g} GB/s', bandwidth_bytes_per_s / 1e9) as label,
-        is_main,
-        bandwidth_origin as origin,
-        intensity_flops_per_byte,
-        performance_flops_per_s,
-    from vertex
-    where vertex <= 2
+        hardware_id,
+        dtype,
+        basis,
+        peak_flops_per_s,
+        bandwidth_bytes_per_s,
+        peak_origin,
+        pipe,
+        accumulator,
+        ceiling_name,
+    from mart.roof_by_level
+    semi join device using (hardware_id)
+    where is_default and level = 'dram'
     qualify row_number() over (
-        partition by bandwidth_bytes_per_s, is_main, vertex
-        order by ridge_flops_per_byte desc
+        partition by hardware_id
+        order by
+            dtype = (
+                select compute_dtype from core.precision where precision_id = $precision_id
+            ) desc nulls last,
+            dtype in ('bf16', 'fp16') desc,
+            peak_flops_per_s desc,
+            dtype desc
     ) = 1
 ),
 
--- dtypes with the same peak share a line
-peak as (
+held as (
     select
-        'peak' as layer,
-        string_agg(dtype, ', ' order by dtype)
-        || format(' · {:.5g} TFLOP/s', peak_flops_per_s / 1e12)
-        || if(basis = 'datasheet', '', format(' ({})', replace(basis, '_', ' ')))
-            as label,
-        basis,
-        max(is_main) as is_main,
-        string_agg(distinct peak_origin, ', ' order by peak_origin) as origin,
-        intensity_flops_per_byte,
-        performance_flops_per_s,
-    from vertex
-    where vertex >= 2
-    group by vertex, basis, peak_flops_per_s, intensity_flops_per_byte, performance_flops_per_s
-),
-
-ridge as (
-    select
-        'ridge' as layer,
-        format('ridge {:.0f} FLOP/byte', ridge_flops_per_byte) as label,
-        basis,
-        is_main,
-        intensity_flops_per_byte,
-        peak_flops_per_s as performance_flops_per_s,
-    from vertex
-    where is_main and vertex = 2
-),
-
-kernel as (
-{points}
+        kernel.* replace (coalesce(kernel.dtype, main.dtype) as dtype),
+        roof.basis,
+        roof.peak_flops_per_s,
+        roof.bandwidth_bytes_per_s,
+        roof.ridge_flops_per_byte,
+        roof.peak_origin as origin,
+        roof.pipe as roof_pipe,
+        roof.accumulator as roof_accumulator,
+        roof.ceiling_name,
+        mart.roof_flops_per_s(
+            roof.peak_flops_per_s, roof.bandwidth_bytes_per_s, kernel.intensity_flops_per_byte
+        ) as attainable_flops_per_s,
+        kernel.performance_flops_per_s / attainable_flops_per_s as roof_fraction,
+        -- a computed point lies on its roof up to rounding
+        roof_fraction > 1 + 1e-9 as is_above_roof,
+        case
+            when roof.peak_flops_per_s is null and kernel.performance_flops_per_s is null
+                then 'no roof'
+            when kernel.intensity_flops_per_byte is null or kernel.performance_flops_per_s is null
+                then 'null'
+            when kernel.intensity_flops_per_byte > 0 and kernel.performance_flops_per_s > 0 then null
+            when kernel.intensity_flops_per_byte < 0 or kernel.performance_flops_per_s < 0
+                then 'negative'
+            else 'zero'
+        end as not_drawn,
+    from kernel
+    left join main using (hardware_id)
+    -- a device may lack the dtype, or a bandwidth of the level
+    left join mart.kernel_roof as roof
+        on
+            kernel.hardware_id = roof.hardware_id
+            and coalesce(kernel.dtype, main.dtype) = roof.dtype
+            and kernel.level = roof.level
+            and kernel.pipe = roof.kernel_pipe
+            and kernel.accumulator = roof.kernel_accumulator
+            and roof.is_default
 ),
 
 point as (
     select
-        * replace (coalesce(phase, 'kernel') as phase),
-        if($convention = 'custom', ops, op_group) as label,
-    from kernel
-    where
-        phase is distinct from 'speculative'
-        and intensity_flops_per_byte > 0
+        held.*
+        replace (
+            case
+                when held.bound is not null then held.bound
+                when held.ridge_flops_per_byte is not null then
+                    mart.roof_bound(
+                        held.intensity_flops_per_byte, held.ridge_flops_per_byte, held.level
+                    )
+            end as bound,
+            case
+                when held.is_above_roof is distinct from true then null
+                when held.likely_cause is not null then held.likely_cause
+                when held.intensity_flops_per_byte >= held.ridge_flops_per_byte
+                    then coalesce(
+                        (
+                            select
+                                mart.faster_ceiling(
+                                    'another dtype', min_by(name, value_per_s), min(value_per_s)
+                                ),
+                            from core.ceiling as faster
+                            where
+                                faster.hardware_id = held.hardware_id
+                                and faster.kind = 'compute'
+                                and faster.basis = 'datasheet'
+                                and faster.value_per_s >= held.performance_flops_per_s
+                        ),
+                        'not known'
+                    )
+                when held.level = 'dram' then 'part of its bytes came from a cache'
+                else 'not known'
+            end as likely_cause,
+            nullif(held.pipe, '') as pipe,
+            if(held.not_drawn is null, held.layer, 'not drawn') as layer
+        ),
+        coalesce(held.name, held.op_group) as label,
+        -- one kernel that was counted at several levels has one performance
+        if(
+            count(distinct held.level) over same > 1,
+            format('{} at {}', held.ops, held.performance_flops_per_s),
+            null
+        ) as kernel,
+        arg_max(held.level, held.roof_fraction) over same as binding_level,
+    from held
+    window same as (
+        partition by held.hardware_id, held.dtype, held.pipe, held.ops, held.performance_flops_per_s
+    )
+),
+
+-- the roofs that points are held against, or else the main one
+used as (
+    select distinct
+        hardware_id,
+        dtype,
+        level,
+        basis,
+        peak_flops_per_s,
+        bandwidth_bytes_per_s,
+        origin,
+        roof_pipe as pipe,
+        roof_accumulator as accumulator,
+        ceiling_name,
+    from point
+    where not_drawn is null and peak_flops_per_s is not null
+    union all
+    select
+        hardware_id,
+        dtype,
+        'dram',
+        basis,
+        peak_flops_per_s,
+        bandwidth_bytes_per_s,
+        peak_origin,
+        pipe,
+        accumulator,
+        ceiling_name,
+    from main
+    where not exists (select * from point where not_drawn is null)
+),
+
+-- of a single device all ceilings are drawn, of several only the roofs that are used
+compute as (
+    select
+        ceiling.hardware_id,
+        ceiling.name as dtype,
+        ceiling.basis,
+        ceiling.origin,
+        ceiling.pipe,
+        ceiling.accumulator,
+        ceiling.ceiling_name,
+        ceiling.value_per_s,
+        ceiling.is_default,
+        bool_or(used.dtype is not null) as is_main,
+    from core.ceiling as ceiling
+    inner join device using (hardware_id)
+    left join used
+        on
+            ceiling.name = used.dtype
+            and ceiling.basis = used.basis
+            and ceiling.origin = used.origin
+            and ceiling.pipe = used.pipe
+            and ceiling.value_per_s = used.peak_flops_per_s
+    where ceiling.kind = 'compute' and device.is_alone
+    group by all
+),
+
+bandwidth as (
+    select
+        ceiling.hardware_id,
+        ceiling.name as level,
+        ceiling.basis,
+        ceiling.origin,
+        ceiling.value_per_s as bandwidth_bytes_per_s,
+        ceiling.is_default,
+        mart.level_rank(ceiling.name)::double as level_rank,
+        bool_or(used.level is not null) as is_main,
+    from core.ceiling as ceiling
+    inner join device using (hardware_id)
+    left join used
+        on ceiling.name = used.level and ceiling.value_per_s = used.bandwidth_bytes_per_s
+    where ceiling.kind = 'bandwidth' and device.is_alone
+    group by all
+    having ceiling.name <> 'interconnect' or is_main
+),
+
+-- the far ends lie outside of the chart: there a ceiling is a straight line
+peak as (
+    select
+        'peak' as layer,
+        compute.* exclude (value_per_s),
+        compute.value_per_s as performance_flops_per_s,
+        unnest([2, 3]) as vertex,
+        unnest(
+            [
+                compute.value_per_s / (select max(bandwidth_bytes_per_s) from bandwidth),
+                1e6
+            ]
+        ) as intensity_flops_per_byte,
+    from compute
+),
+
+slope as (
+    select
+        'bandwidth' as layer,
+        bandwidth.*,
+        unnest([1, 2]) as vertex,
+        unnest(
+            [1e-3, (select max(value_per_s) from compute) / bandwidth.bandwidth_bytes_per_s]
+        ) as intensity_flops_per_byte,
+        bandwidth.bandwidth_bytes_per_s * intensity_flops_per_byte as performance_flops_per_s,
+    from bandwidth
+),
+
+roof as (
+    select
+        'roof' as layer,
+        used.*,
+        true as is_main,
+        mart.level_rank(used.level)::double as level_rank,
+        used.peak_flops_per_s / used.bandwidth_bytes_per_s as ridge_flops_per_byte,
+        unnest([1, 2, 3]) as vertex,
+        unnest([1e-3, ridge_flops_per_byte, 1e6]) as intensity_flops_per_byte,
+        mart.roof_flops_per_s(
+            used.peak_flops_per_s, used.bandwidth_bytes_per_s, intensity_flops_per_byte
+        ) as performance_flops_per_s,
+    from used
 ),
 
 mark as (
-    select * from bandwidth
-    union all by name
     select * from peak
     union all by name
-    select * from ridge
+    select * from slope
+    union all by name
+    select * from roof
+    union all by name
+    select * replace ('ridge' as layer) from roof where vertex = 2
     union all by name
     select * from point
 )
 
 select
-    mark.*,
+    mark.* exclude (model_id),
     device.short_name as hardware,
     model.short_name as model,
     precision.precision_id,
-    precision.compute_dtype as dtype,
 from mark
-cross join device
-cross join precision
--- the points of a user's query have no model
-left join (select * from mart.op_owner where model_id = $model_id) as model on true
+inner join device using (hardware_id)
+left join core.precision as precision on precision.precision_id = $precision_id
+-- points of a query and of measurements have no model
+left join mart.op_owner as model using (model_id)
+-- the chart of a device shows its ceilings even if it has no point, others need one
+where
+    exists (select * from point where not_drawn is null)
+    or ($else_fastest and $marks = 'computed' and not exists (select * from point))
 order by all

@@ -110,7 +110,7 @@ kernel as (
 -- ops of a series with the same FLOP and bytes are one point: measured, else predicted, else computed
 nearest as (
     select
-        * exclude (distance),
+        * exclude (distance, hardware_id, model_id, dtype, level, pipe, accumulator, name),
         series as label,
         distance = min(distance) over (partition by series, flops, bytes) as is_nearest,
     from kernel

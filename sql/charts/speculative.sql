@@ -59,7 +59,7 @@ mark as (
 )
 
 select
-    mark.*,
+    mark.* exclude (dtype, hardware_id, model_id),
     device.short_name as hardware,
     model.short_name as model,
     precision.precision_id,

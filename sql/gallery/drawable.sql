@@ -25,7 +25,7 @@ entry as materialized (
                     "place": "integer", "template": "varchar", "marks": "varchar",
                     "hardware_id": "varchar", "devices": ["varchar"], "model_id": "varchar",
                     "precision_id": "varchar", "dtype": "varchar", "bases": ["varchar"],
-                    "convention": "varchar", "op_groups": ["varchar"], "tensor_parallel": "bigint",
+                    "convention": "varchar", "else_fastest": "boolean", "op_groups": ["varchar"], "tensor_parallel": "bigint",
                     "batch_size": "bigint", "batch_sizes": ["bigint"],
                     "sequence_length": "bigint", "sequence_lengths": ["bigint"]
                 }]'
@@ -140,6 +140,35 @@ with_kernels as (
 )
 
 select place from with_ops
+union
+-- a device's own ceilings are drawn even if none of the points can be
+select place,
+from shown
+semi join mart.roof as roof on shown.device = roof.hardware_id
+where template = 'house' and marks = 'computed' and else_fastest
+union
+-- each op of a file has a precision of its own
+select shown.place,
+from shown
+inner join core.op_shape as shape on shown.model_id = shape.model_id and shown.convention = shape.convention
+inner join core.op_cost as cost using (shape_id)
+inner join core.precision as precision on cost.precision_id = precision.precision_id
+semi join mart.roof_by_level as roof
+    on shown.device = roof.hardware_id
+    and precision.compute_dtype = roof.dtype
+    and shape.level = roof.level
+where shown.template = 'house' and shown.marks = 'computed' and shown.convention = 'custom' and cost.flops > 0
+union
+select shown.place,
+from shown
+inner join core.measurement as kernel on shown.device = kernel.hardware_id
+where
+    kernel.source_id not like 'shipped/%'
+    and kernel.op_group <> 'ceiling'
+    and (
+        shown.template = 'house' and shown.marks = 'kernels' and kernel.flops > 0
+        or shown.template = 'copies' and kernel.flops = 0
+    )
 union
 select place from with_kernels
 union

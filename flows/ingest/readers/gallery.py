@@ -35,7 +35,7 @@ _IN_WORDS = {**PATTERNS_IN_WORDS, _NAME_PATTERN: _NAME_IN_WORDS}
 _Name = Annotated[str, StringConstraints(max_length=100, pattern=_NAME_PATTERN)]
 
 # Fields whose lists make one chart per value -> words that stand for several values.
-_LISTS = {"model_id": ("*", "op sets"), "hardware_id": ("*", "own", "measured")}
+_LISTS = {"model_id": ("*", "op sets"), "hardware_id": ("*", "own", "measured", "own measured")}
 _WORDS = {**_LISTS, "devices": _LISTS["hardware_id"]}
 _IN_EVERY_NAME = {"template", "marks", "tensor_parallel"}  # fields with a default
 _NO_PART_OF_A_NAME = {"sql", "on_site"}
@@ -54,7 +54,7 @@ class OwnChart(Document):
 
     name: _Name
     template: _Word
-    marks: Literal["computed", "measured", "predicted", "compared", "nearest"] | None = None
+    marks: Literal["computed", "measured", "predicted", "compared", "kernels", "nearest"] | None = None
     sql: Annotated[str, StringConstraints(min_length=1, max_length=100_000)] | None = None
     model_id: _Word | _Words | None = None
     hardware_id: _Word | _Words | None = None
@@ -155,7 +155,7 @@ def _refuse_misfit(chart: OwnChart, entry: Mapping[str, Any], where: str) -> Non
             f'{where}.template = {format_value(chart.template)}: expected "house", which draws the rows of `sql`'
         )
     if chart.marks == "nearest" and chart.template not in CHOOSE_MARKS:
-        raise _BadEntryError(f'{where}.marks = "nearest": expected computed, measured, predicted or compared')
+        raise _BadEntryError(f'{where}.marks = "nearest": expected computed, measured, predicted, compared or kernels')
     asked = (
         {"precision_id", "sql"}
         if chart.sql is not None

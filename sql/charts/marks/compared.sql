@@ -3,6 +3,12 @@ with
 kernel as (
     select
         'measured' as layer,
+        hardware_id,
+        model_id,
+        dtype,
+        level,
+        pipe,
+        accumulator,
         measurement_id,
         series,
         op as ops,
@@ -20,6 +26,7 @@ kernel as (
         lower_bound_s,
         roof_fraction,
         bound,
+        likely_cause,
         source,
     from mart.measured_point
     where

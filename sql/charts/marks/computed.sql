@@ -1,9 +1,16 @@
 -- one row per point of a model on a device's roof, computed from shapes
 select
     'computed' as layer,
+    hardware_id,
+    model_id,
+    dtype,
+    level,
+    pipe,
+    '' as accumulator,
     series,
     ops,
     op_group,
+    null::varchar as name,
     phase,
     batch_size,
     sequence_length,
@@ -23,3 +30,46 @@ where
     and ($batch_size is null or batch_size = $batch_size)
     and ($sequence_length is null or sequence_length = $sequence_length)
     and tensor_parallel = $tensor_parallel
+    and convention <> 'custom'
+union all
+-- each op of a file is a point of its own, in its own precision, even if the device has no roof for it
+select
+    'computed' as layer,
+    $hardware_id as hardware_id,
+    shape.model_id,
+    precision.compute_dtype as dtype,
+    shape.level,
+    shape.pipe,
+    '' as accumulator,
+    shape.op_group as series,
+    shape.op as ops,
+    shape.op_group,
+    shape.op as name,
+    shape.phase,
+    null as batch_size,
+    null as sequence_length,
+    null as query_length,
+    cost.flops,
+    cost.bytes,
+    cost.intensity_flops_per_byte,
+    mart.roof_flops_per_s(
+        roof.peak_flops_per_s, roof.bandwidth_bytes_per_s, cost.intensity_flops_per_byte
+    ) as performance_flops_per_s,
+    mart.roof_time_s(roof.peak_flops_per_s, roof.bandwidth_bytes_per_s, cost.flops, cost.bytes)
+        as lower_bound_s,
+    mart.roof_bound(cost.intensity_flops_per_byte, roof.ridge_flops_per_byte, shape.level) as bound,
+from core.op_shape as shape
+inner join core.op_cost as cost using (shape_id)
+inner join core.precision as precision using (precision_id)
+left join mart.kernel_roof as roof
+    on
+        roof.hardware_id = $hardware_id
+        and precision.compute_dtype = roof.dtype
+        and shape.level = roof.level
+        and shape.pipe = roof.kernel_pipe
+        and roof.kernel_accumulator = ''
+        and roof.is_default
+where
+    $convention = 'custom'
+    and shape.convention = 'custom'
+    and shape.model_id = $model_id

@@ -1,6 +1,12 @@
 -- one row per measured GEMM of a model on a device, those of attention too
 select
     'measured' as layer,
+    hardware_id,
+    model_id,
+    dtype,
+    level,
+    pipe,
+    accumulator,
     series,
     op as ops,
     op_group,

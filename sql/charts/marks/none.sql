@@ -1,12 +1,25 @@
--- one row per point, but no rows: the points come from a user's query
+-- one row per point, but no rows: the columns that every chart of points reads, whatever its points have
 select
-    'computed' as layer,
+    null::varchar as layer,
+    null::varchar as hardware_id,
+    null::varchar as model_id,
+    null::varchar as dtype,
+    null::varchar as level,
+    null::varchar as pipe,
+    null::varchar as accumulator,
     null::varchar as ops,
     null::varchar as op_group,
+    null::varchar as name,
     null::varchar as phase,
     null::bigint as batch_size,
     null::bigint as sequence_length,
     null::double as intensity_flops_per_byte,
     null::double as performance_flops_per_s,
+    null::double as attainable_flops_per_s,
+    null::double as roof_fraction,
     null::varchar as bound,
+    null::varchar as likely_cause,
+    null::varchar as source,
+    null::varchar as colour,
+    null::varchar as colour_title,
 where false

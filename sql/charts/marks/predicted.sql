@@ -1,6 +1,12 @@
 -- one row per point of a model, predicted by a calibrated roof of a device
 select
     'predicted' as layer,
+    hardware_id,
+    model_id,
+    dtype,
+    'dram' as level,
+    '' as pipe,
+    '' as accumulator,
     series,
     string_agg(op, ', ' order by op) as ops,
     op_group,

@@ -19,6 +19,9 @@ select
     attainable_flops_per_s,
     max(lower_bound_s) as lower_bound_s,
     bound,
+    dtype,
+    level,
+    pipe,
 from mart.roofline_point
 group by all;
 

@@ -1,0 +1,135 @@
+"""What a roofline in the house style says in its title and below it."""
+
+import textwrap
+
+import polars as pl
+
+from charts.ceilings import name_level
+from charts.label_layout import shorten_text
+from charts.summaries import summarize_kernels, summarize_points
+
+_NOT_DRAWN = {"zero": "of 0 FLOP", "null": "null", "negative": "negative", "no roof": "without a roof"}
+_WIDEST_LINE = 150  # letters
+_MOST_NAMES = 3
+_WIDEST_NAME, _SIZE = 170, 12
+
+
+def compose_title(frame: pl.DataFrame, points: pl.DataFrame) -> str:
+    """Name the device, or several, and say what its points show."""
+    devices = frame["hardware"].unique(maintain_order=True).to_list()
+    subject = ", ".join(devices) if len(devices) <= _MOST_NAMES else f"{len(devices)} devices"
+    finding = _describe_ridge(frame) if points.is_empty() else _summarize(points)
+    return f"{subject}: {finding}"
+
+
+def compose_subtitle(frame: pl.DataFrame, points: pl.DataFrame, left_out: int) -> list[str]:
+    """Say what the points are, which roofs they are held against, and what is not drawn or above its roof.
+
+    Parameters
+    ----------
+    frame
+        All rows of the chart.
+    points
+        Those that are drawn as points.
+    left_out
+        Number of ceilings without a label.
+    """
+    lines = [_describe_points(points), *_describe_marks(points), _describe_roofs(frame, points, left_out)]
+    lines += [_count_not_drawn(frame, points), _describe_above(points)]
+    return [part for line in lines if line for part in textwrap.wrap(line, _WIDEST_LINE)]
+
+
+def _describe_ridge(frame: pl.DataFrame) -> str:
+    ridge = frame.filter(layer="ridge").row(0, named=True)
+    return f"compute-bound in {ridge['dtype']} from {ridge['ridge_flops_per_byte']:.3g} FLOP/byte"
+
+
+def _summarize(points: pl.DataFrame) -> str:
+    """Summarize a model's points by phase, and others by number; if some were measured, those."""
+    points = points.filter(layer="measured") if "measured" in points["layer"] else points
+    if points["phase"].null_count() or points["model"].null_count():
+        return summarize_kernels(points)
+    return summarize_points(points) or summarize_kernels(points)
+
+
+def _describe_points(points: pl.DataFrame) -> str:
+    """Say whose points they are, at which setting, and whether they were computed or measured."""
+    if points.is_empty():
+        return ""
+    model, precision = points.select("model", "precision_id").row(0)
+    kinds = set(points["layer"])
+    source = _name_source(points) if "measured" in kinds else ""
+    if model is None:
+        return f"Filled: measured ({source})" if "measured" in kinds else "Points of a query"
+    batch, sequence = points.select("batch_size", "sequence_length").row(0)
+    setting = "" if batch is None else f", batch {batch}, sequence {sequence}"
+    dtypes = points["dtype"].drop_nulls().unique().sort().to_list()
+    subject = f"{model} in {', '.join(dtypes) if batch is None else precision}{setting}"
+    return f"{subject}. Filled: measured ({source})" if "measured" in kinds else f"{subject}, computed from shapes"
+
+
+def _name_source(points: pl.DataFrame) -> str:
+    sources: list[str] = points["source"].drop_nulls().unique().sort().to_list()
+    return sources[0].split(", cuda-event")[0] + (f" and {len(sources) - 1} more" if len(sources) > 1 else "")
+
+
+def _describe_marks(points: pl.DataFrame) -> list[str]:
+    if "predicted" in points["layer"]:
+        return ["Dotted: predicted by a calibrated roof. Lines: headroom to the roof"]
+    if points["kernel"].count():
+        return ["A line joins the points of one kernel at several levels"]
+    return []
+
+
+def _describe_roofs(frame: pl.DataFrame, points: pl.DataFrame, left_out: int) -> str:
+    """Say which roofs are solid, and where they come from."""
+    roofs = frame.filter(layer="roof", vertex=3).sort("dtype", "level_rank", "hardware")
+    others = "; dashed: other ceilings" if "peak" in frame["layer"] else ""
+    others += f", {left_out} of them only in the table" if left_out else ""
+    lost = points.filter(pl.col("attainable_flops_per_s").is_null()).drop_nulls("dtype").sort("dtype", "level")
+    names = _list_some([_name_roof({**row, "pipe": ""}) for row in lost.iter_rows(named=True)])
+    unknown = f". No roof of {names} is known" if names else ""
+    if roofs.is_empty():
+        return f"No roof of the points is known{others}"
+    if len(roofs) > 1:
+        names = _list_some([_name_roof(row) for row in roofs.iter_rows(named=True)])
+        return f"Solid: the roofs that the points are held against ({names}){others}{unknown}"
+    (roof,) = roofs.iter_rows(named=True)
+    return f"Solid: the {_name_roof(roof)} roof, basis {roof['basis']} ({roof['origin']}){others}{unknown}"
+
+
+def _name_roof(roof: dict[str, str]) -> str:
+    return f"{roof['dtype']} {roof['pipe']}".strip() + (
+        "" if roof["level"] == "dram" else f" {name_level(roof['level'])}"
+    )
+
+
+def _list_some(names: list[str]) -> str:
+    """Return names, but of many only the first ones and how many there are."""
+    unique = list(dict.fromkeys(names))
+    shown = unique[: 2 * _MOST_NAMES]
+    return ", ".join(shown) + (f" and {len(unique) - len(shown)} more" if len(unique) > len(shown) else "")
+
+
+def _count_not_drawn(frame: pl.DataFrame, points: pl.DataFrame) -> str:
+    """Say how many rows have no place on a logarithmic chart, and why."""
+    reasons = frame.filter(layer="not drawn")["not_drawn"]
+    counts = reasons.value_counts().sort("count", "not_drawn", descending=[True, False]).iter_rows()
+    parts = [f"{count:,} {_NOT_DRAWN[reason]}" for reason, count in counts]
+    of = f"{len(reasons):,} of {len(reasons) + len(points):,} rows"
+    return f"Not drawn, as they have no place on these axes: {of} ({', '.join(parts)})" if parts else ""
+
+
+def _describe_above(points: pl.DataFrame) -> str:
+    """Name the points above their roof and the cause, if they are few, or else count them by cause."""
+    above = points.filter("is_above_roof")
+    if above.is_empty():
+        return ""
+    causes = above["likely_cause"].fill_null("not known")
+    if len(above) <= _MOST_NAMES:
+        names = (shorten_text(name, _WIDEST_NAME, _SIZE) for name in above["label"])
+        parts = [f"{name} (cause: {cause})" for name, cause in zip(names, causes, strict=True)]
+    else:
+        counts = causes.value_counts(name="n").sort("n", "likely_cause", descending=[True, False])
+        parts = [f"{count} (cause: {cause})" for cause, count in counts.iter_rows()]
+    return f"Ringed: {len(above):,} of {len(points):,} points above the roof: {', '.join(parts)}"
