@@ -8,7 +8,7 @@ import polars as pl
 
 from charts.axes import Layer
 from charts.choices import compose_texts, draw_caption, offer_choice
-from charts.findings import shorten
+from charts.label_layout import shorten_text
 from charts.style import (
     BLUE,
     GREEN,
@@ -38,6 +38,7 @@ _LOOKS = {
 }
 _OTHER = ("#888", "circle")
 _LONGEST_LINE = 120  # characters of a subtitle
+_WIDEST_ORIGIN, _SIZE = 560, 12  # pixels
 NUMBER = ",~r"  # format of an axis: 48,250 and 0.1
 _TITLE_OFFSET = 4  # pixels between the title and the plot, if there is no caption
 _CAPTION_OFFSET = 14  # pixels between the title and the plot, which leave room for a caption
@@ -142,6 +143,6 @@ def describe_roof(frame: pl.DataFrame, subject: str = "At the roof, a lower boun
     roof = f"{subject}: {dtype} peak and DRAM bandwidth, basis {basis}"
     if "origin" not in frame.columns:
         return [roof]
-    origin = shorten(frame["origin"][0], _LONGEST_LINE - 10)
+    origin = shorten_text(frame["origin"][0], _WIDEST_ORIGIN, _SIZE)
     line = f"{roof} ({origin})"
     return [line] if len(line) <= _LONGEST_LINE else [roof, f"Peak: {origin}"]

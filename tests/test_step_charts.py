@@ -298,8 +298,9 @@ def test_devices_that_cannot_be_drawn_are_counted_by_reason(snapshot: duckdb.Duc
 
 
 def test_lines_that_coincide_all_show_and_are_named(snapshot: duckdb.DuckDBPyConnection) -> None:
-    entry = find_chart(snapshot, THROUGHPUT)
-    entry = type(entry)(THROUGHPUT, entry.template, {**entry.parameters, "devices": ["b200", "h100-sxm", "mi355x"]})
+    entry = find_chart(snapshot, "throughput-llama-3-70b")
+    own = {"devices": ["b200", "h100-sxm", "mi355x"], "precision_id": "fp8"}
+    entry = type(entry)(entry.name, entry.template, {**entry.parameters, **own})
     spec = build_spec(entry, query_chart(snapshot, entry))
     first = spec["usermeta"]["choices"]["context"]["values"][0]
     rows = [row for row in spec["data"]["values"] if row["batch_size"] == 1 and row["sequence_length"] == 1024]
