@@ -11,7 +11,7 @@ import duckdb
 import polars as pl
 import pytest
 
-from charts.choices import read_texts
+from charts.texts import read_texts
 from flows.cli.app import run_command
 from flows.site.chart_rows import is_drawable, query_chart
 from flows.site.render import build_spec, render
