@@ -2,22 +2,15 @@
 
 import json
 from collections.abc import Mapping
-from typing import Any, NamedTuple
+from typing import Any
 
 import altair as alt
 
 from charts.axes import Layer
 from charts.style import GREY, compose_description
+from charts.texts import Texts
 
 _LONGEST_TITLE = 90  # letters in a line
-
-
-class Texts(NamedTuple):
-    """What a chart says: its title, the lines below it, and an accessible description."""
-
-    title: str
-    subtitle: list[str]
-    description: str
 
 
 def compose_texts(kind: str, title: str, subtitle: list[str]) -> Texts:
@@ -49,14 +42,6 @@ def offer_choice(chart: alt.LayerChart, parameter: str, label: str, texts: Mappi
         any_chart.title.text = write_lookup(titles, parameter)
     values = [{"value": value, **each._asdict()} for value, each in texts.items()]
     any_chart.usermeta = {"choices": {parameter: {"label": label, "values": values}}}
-
-
-def read_texts(spec: Mapping[str, Any]) -> Texts:
-    """Return what a specification says as it is drawn first."""
-    for choice in spec.get("usermeta", {}).get("choices", {}).values():
-        return Texts(**{field: choice["values"][0][field] for field in Texts._fields})
-    title, subtitle = spec["title"]["text"], spec["title"]["subtitle"]
-    return Texts(title, [subtitle] if isinstance(subtitle, str) else subtitle, spec["description"])
 
 
 def _break_title(title: str) -> str | list[str]:

@@ -8,7 +8,7 @@ import altair as alt
 import polars as pl
 
 from charts.axes import INTENSITY, PERFORMANCE, Domain, Layer, clip_roofs, select_layer, x_axis, y_axis
-from charts.choices import Texts, compose_texts, draw_caption, offer_choice
+from charts.choices import compose_texts, draw_caption, offer_choice
 from charts.paper_text import (
     NEAREST,
     compose_caption,
@@ -19,6 +19,7 @@ from charts.paper_text import (
 )
 from charts.style import LABEL, MEASURED_TOOLTIP, add_parameter, compose_description, style_chart
 from charts.summaries import summarize_grid
+from charts.texts import Texts
 
 
 class Mark(NamedTuple):

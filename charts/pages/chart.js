@@ -4,7 +4,6 @@
 // A scope of its own: the names of the Vega bundle are global.
 (() => {
 const NARROW = 600; // pixels of a layout in which labels at the right edge move into the plot
-const ERRORS = 1; // Vega's level of what it logs
 const LETTER = 6.5; // pixels of a letter
 const MANY = 20; // labels of one mark
 const KINDS = ["measured", "predicted", "computed"];
@@ -12,7 +11,7 @@ const byId = (id) => document.getElementById(id);
 const place = byId("chart");
 const name = place.dataset.name;
 const spec = JSON.parse(byId("spec").textContent);
-const texts = spec.usermeta?.choices ?? {}; // by parameter: its label, and title, subtitle and description of each value
+const texts = spec.usermeta?.choices ?? {}; // by parameter: its label, and what the chart says at each value
 const said = { title: byId("title").textContent, subtitle: spec.title.subtitle ?? [], description: spec.description };
 const state = { choices: {}, hidden: [] };
 let drawn; // the picture that is shown
@@ -36,7 +35,8 @@ function decodeRows({ count, columns }) {
 function layOut(across) {
   const { title, ...copy } = structuredClone(spec);
   const isNarrow = across < NARROW;
-  Object.assign(copy, { width: across, autosize: { type: "fit-x", contains: "padding" }, background: null, padding: 4 });
+  const autosize = { type: "fit-x", contains: "padding" };
+  Object.assign(copy, { width: across, autosize, background: null, padding: 4 });
   copy.config = { ...copy.config, aria: false, customFormatTypes: true };
   copy.params = listParameters(copy);
   for (const param of copy.params) if (isChoice(param)) delete param.bind; // the page has controls of its own
@@ -50,7 +50,8 @@ function layOut(across) {
 const isCaption = ({ data, mark, encoding }) => data && mark.type === "text" && encoding?.y?.value < 0;
 
 // A line from the right edge to a label beside the plot, which moves into the plot if that is narrow.
-const isLeader = ({ mark, encoding }) => ["rule", "line"].includes(mark.type) && encoding?.x?.value >= spec.width;
+const isLeader = ({ mark, encoding = {} }) =>
+  mark.type === "rule" && [encoding.x, encoding.x2].some((channel) => channel?.value > spec.width);
 
 function layOutLayer(layer, across, isNarrow) {
   const { mark, encoding = {} } = layer;
@@ -110,10 +111,12 @@ function anchorLegend(legend) {
 }
 
 // The same style of numbers as in the tables; a unit comes from the title, e.g. "FLOP/s" or "time, s".
-function writeTooltip({ format = "", ...tooltip }) {
-  const last = tooltip.title?.split(", ").at(-1);
-  const unit = format.endsWith("%") ? "%" : format.endsWith("s") && last ? last.replace("bytes", "B") : "";
-  return { ...tooltip, formatType: "legible", format: unit };
+function writeTooltip({ format = "", title = "", ...tooltip }) {
+  const channel = { ...tooltip, title, formatType: "legible", format: format.endsWith("%") ? "%" : "" };
+  const [end, unit] = title.match(/(?:^|, )(FLOP\/s|B\/s|FLOP|bytes|s)\b/) ?? [];
+  if (!format.endsWith("s") || !unit) return channel;
+  const name = title === unit ? title : title.replace(end, "").replace(/^, /, "");
+  return { ...channel, title: name, format: unit.replace("bytes", "B") };
 }
 
 const listParameters = ({ params = [] }) => params;
@@ -134,7 +137,7 @@ async function draw() {
   const layout = layOut(across);
   for (const param of layout.params) if (param.name in state.choices) param.value = state.choices[param.name];
   layout.data = { ...layout.data, values: listShownRows() };
-  const result = await vegaEmbed(made, layout, { mode: "vega-lite", logLevel: ERRORS, ...options });
+  const result = await vegaEmbed(made, layout, { mode: "vega-lite", ...options });
   await result.view.resize().runAsync(); // labels beside points reach out further once the plot is narrower
   made.querySelector("svg").setAttribute("aria-hidden", "true"); // the place has the description
   if (mine !== turn) return result.finalize();
@@ -190,7 +193,7 @@ function showTexts() {
   const lines = [subtitle].flat();
   const first = finding ?? (isFirst ? byId("caption").dataset.finding : lines[0]);
   const shown = first && first !== lines[0] && first !== title ? [first, ...lines] : lines;
-  byId("caption").replaceChildren(...shown.map((line) => Object.assign(document.createElement("p"), { textContent: line })));
+  byId("caption").replaceChildren(...shown.map((line) => makeElement("p", line)));
 }
 
 function writeAddress() {
@@ -239,7 +242,8 @@ function makeSelect(choice, text) {
 function makeRadios(choice, text) {
   const radios = choice.bind.options.map((option) => {
     const isChosen = option === state.choices[choice.name];
-    const radio = Object.assign(document.createElement("input"), { type: "radio", name: choice.name, checked: isChosen });
+    const radio = document.createElement("input");
+    Object.assign(radio, { type: "radio", name: choice.name, checked: isChosen });
     radio.addEventListener("input", () => choose(choice.name, option));
     return makeElement("label", radio, labelOf(choice, option));
   });
@@ -302,7 +306,7 @@ const MAKERS = {
 
 async function renderAlone(read) {
   const made = document.createElement("div");
-  const result = await vegaEmbed(made, composeSpec(), { mode: "vega-lite", logLevel: ERRORS, actions: false, renderer: "none" });
+  const result = await vegaEmbed(made, composeSpec(), { mode: "vega-lite", actions: false, renderer: "none" });
   try {
     return await read(result.view);
   } finally {

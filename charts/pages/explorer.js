@@ -15,7 +15,8 @@
     sequence: "sequence_length", query: "query_length",
   };
   // the palette of charts/style.py, which the style sheet has for both colour schemes, and the ink
-  const COLOURS = ["blue", "vermilion", "green", "purple", "orange", "sky", "ink", "grey"].map((name) => `var(--${name})`);
+  const NAMES = ["blue", "vermilion", "green", "purple", "orange", "sky", "ink", "grey"];
+  const COLOURS = NAMES.map((name) => `var(--${name})`);
   const GROUPS = [
     "qkv mlp", "up/gate/down", "qk/pv", "out", "attention", "norm", "elementwise", "lm_head", "router", "embedding",
   ];
@@ -191,7 +192,7 @@
     slider.value = values.indexOf(chosen);
     slider.setAttribute("aria-valuetext", chosen);
     const label = slider.closest("label");
-    label.querySelector("output").value = chosen;
+    label.querySelector("output").value = chosen > 0 ? legible(Number(chosen)) : chosen;
     label.hidden = values.length < 2 && slider.name === "query";
     slider.disabled = values.length < 2;
   }
@@ -265,7 +266,7 @@
     const { convention, precision_id, batch_size, sequence_length, query_length } = setting;
     const parts = [`${precision_id}, arithmetic in ${dtype}`, `${convention} convention`];
     const sizes = { batch: batch_size, sequence: sequence_length, "query tokens": query_length };
-    for (const [name, size] of Object.entries(sizes)) if (size !== null) parts.push(`${name} ${size}`);
+    for (const [name, size] of Object.entries(sizes)) if (size !== null) parts.push(`${name} ${legible(size)}`);
     return `${parts.join(" · ")} · one device, whether or not it fits in memory · times at the roof, without overhead`;
   }
 
@@ -331,15 +332,15 @@
     const rows = longestFirst.map((i) => {
       const { op, op_group, repeat, flops, bytes } = ops[i];
       return element(
-        "tr", {}, heading(op), element("td", {}, op_group), number(legible(repeat)), number(legible(flops, "FLOP")), number(legible(bytes, "B")),
-        number(legible(flops / bytes)), ...roofed.map(({ points }) => time(points[i].seconds, points[i].bound)),
+        "tr", {}, heading(op), element("td", {}, op_group), number(legible(repeat)), ...costs(flops, bytes),
+        ...roofed.map(({ points }) => time(points[i].seconds, points[i].bound)),
       );
     });
     const total = (cost) => ops.reduce((sum, op) => sum + op.repeat * op[cost], 0);
     const [flops, bytes] = [total("flops"), total("bytes")];
     const sums = element(
-      "tr", {}, heading("step"), element("td", {}), element("td", {}), number(legible(flops, "FLOP")), number(legible(bytes, "B")),
-      number(legible(flops / bytes)), ...roofed.map((device) => time(device.seconds, shareBound(device))),
+      "tr", {}, heading("step"), element("td", {}), element("td", {}), ...costs(flops, bytes),
+      ...roofed.map((device) => time(device.seconds, shareBound(device))),
     );
     const names = ["op", "group", "#repeat", "#FLOP", "#bytes", "#FLOP/byte"];
     byId("ops").replaceChildren(
@@ -366,6 +367,8 @@
 
   const heading = (...children) => element("th", { scope: "row" }, ...children);
   const number = (value) => element("td", { className: "number" }, String(value));
+  const costs = (flops, bytes) =>
+    [legible(flops, "FLOP"), legible(bytes, "B"), legible(flops / bytes)].map(number);
   const time = (seconds, bound) =>
     element("td", { className: "number" }, legible(seconds, "s"), element("span", { className: "small" }, bound));
 

@@ -5,10 +5,12 @@ window.legible = (() => {
   const PREFIXES = ["p", "n", "µ", "m", "", "k", "M", "G", "T", "P", "E"];
   const [LEAST, MOST] = [1e-4, 1e15]; // numbers outside this range have an exponent
 
+  const FOUR_DIGITS = { maximumSignificantDigits: 4 };
+
   function plain(value) {
     const size = Math.abs(value);
     if (size >= 1000 && size < MOST) return Math.round(value).toLocaleString("en-US");
-    if (value === 0 || (size >= LEAST && size < 1000)) return Number(value.toPrecision(4)).toLocaleString("en-US", { maximumSignificantDigits: 4 });
+    if (value === 0 || (size >= LEAST && size < 1000)) return value.toLocaleString("en-US", FOUR_DIGITS);
     const [mantissa, exponent] = value.toExponential(3).split("e");
     return `${Number(mantissa)}e${Number(exponent)}`;
   }

@@ -10,10 +10,10 @@ from typing import Any
 import polars as pl
 from markupsafe import Markup
 
-from charts.choices import read_texts
 from charts.gallery import ChartEntry
 from charts.inks import write_dark_inks
 from charts.summaries import summarize_grid
+from charts.texts import read_texts
 from flows.site.chart_scripts import has_views, write_csv_script, write_rows_script
 from flows.site.page_paths import device_page, model_page
 from flows.site.page_templates import write_page
