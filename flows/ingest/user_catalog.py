@@ -34,7 +34,7 @@ class AddedFile:
 
     path: Path
     replaces_shipped: bool
-    ceilings: tuple[str, ...] = ()
+    ceilings: Sequence[str] = ()
 
 
 def add_files(
@@ -58,13 +58,11 @@ def add_files(
     kind
         One of `INGESTED_KINDS`.
     names
-        Paths; for models also folders with a config.json and names on the Hugging Face hub; for tables of
-        AIConfigurator also folders of them.
+        Paths; of models also folders with a config.json, and names on the Hugging Face hub; of AIConfigurator folders.
     replace
         Whether a file may replace an existing one.
     hardware_id, model_id
-        The device of measurements, and device and model of profiles, whose files name neither; by default what the
-        path of a profile names.
+        Device of measurements and profiles, and model of profiles, if files do not name them.
     as_ceiling
         Whether the fastest kernels of measurements or profiles become ceilings of their device.
     shipped
@@ -79,15 +77,9 @@ def add_files(
     RunError
         Another run holds the home, or the disk is full.
     """
-    _refuse_option("--hardware-id", hardware_id, kind, _MEASURED)
-    _refuse_option("--model-id", model_id, kind, [name for name, each in PROFILE_KINDS.items() if each.takes_model])
-    _refuse_flag("--as-ceiling", as_ceiling, kind, _MEASURED)
+    given = _check_options(kind, hardware_id, model_id, as_ceiling=as_ceiling)
     stored_kind = "measurement" if kind in PROFILE_KINDS else kind
     folder, suffixes = CATALOG_KINDS[stored_kind].folder, CATALOG_KINDS[stored_kind].suffixes
-    target = home.catalog / folder
-    given = {"is_ceiling": "true"} if as_ceiling else {}
-    if hardware_id and kind == "measurement":
-        given["hardware_id"] = hardware_id
     with home.lock_for_writing(), _make_scratch_folder(home) as scratch:
         with collect_refusals() as each:
             if kind in PROFILE_KINDS:
@@ -98,19 +90,12 @@ def add_files(
                 entries = _read_all_entries(kind, names, each)
             progress("checking")
             entries = _fill_columns(entries, given, scratch, each)
-            for entry in entries:
-                with each():
-                    _refuse_existing(target, entry, suffixes, replace=replace)
+            _refuse_existing(home.catalog / folder, entries, suffixes, each, replace=replace)
             ceilings = _refuse_unusable(home, stored_kind, entries, shipped)
-        paths = _write_entries(target, entries, suffixes)
-    return [
-        AddedFile(
-            path,
-            any(map(Path.exists, _paths_of_entry(shipped / folder, entry.entry_id, suffixes))),
-            tuple(ceilings.get(entry.entry_id, ())),
-        )
-        for path, entry in zip(paths, entries, strict=True)
-    ]
+        paths = _write_entries(home.catalog / folder, entries, suffixes)
+    ids = [entry.entry_id for entry in entries]
+    replaced = [any(map(Path.exists, _paths_of_entry(shipped / folder, each, suffixes))) for each in ids]
+    return [AddedFile(*each) for each in zip(paths, replaced, (ceilings.get(each, ()) for each in ids), strict=True)]
 
 
 def find_catalog_fault(home: Home) -> str | None:
@@ -153,18 +138,24 @@ def _convert_all_profiles(
     return entries
 
 
+def _check_options(kind: str, hardware_id: str | None, model_id: str | None, *, as_ceiling: bool) -> dict[str, str]:
+    """Return what options say of all rows of a measurement file; raise `InputError` if a kind does not take one."""
+    _refuse_option("--hardware-id", hardware_id, kind, _MEASURED)
+    _refuse_option("--model-id", model_id, kind, [name for name, each in PROFILE_KINDS.items() if each.takes_model])
+    if as_ceiling and kind not in _MEASURED:
+        raise InputError(f"--as-ceiling: not for {kind}; expected one of {', '.join(_MEASURED)}")
+    given = {"is_ceiling": "true"} if as_ceiling else {}
+    if hardware_id and kind == "measurement":
+        given["hardware_id"] = hardware_id
+    return given
+
+
 def _refuse_option(option: str, value: str | None, kind: str, kinds: Iterable[str]) -> None:
     """Raise `InputError` if a kind does not take an option, or its value cannot be stored as text in every row."""
     if value is not None and kind not in kinds:
         raise InputError(f"{option}: {format_value(value)}: not for {kind}; expected one of {', '.join(kinds)}")
     if value and (not re.fullmatch(TEXT_PATTERN, value) or not value.isprintable()):
         raise InputError(f"{option}: {format_value(value)}: expected an id")
-
-
-def _refuse_flag(flag: str, is_given: bool, kind: str, kinds: Iterable[str]) -> None:
-    """Raise `InputError` if a kind does not take a flag."""
-    if is_given and kind not in kinds:
-        raise InputError(f"{flag}: not for {kind}; expected one of {', '.join(kinds)}")
 
 
 def _fill_columns(entries: list[Entry], given: Mapping[str, str], scratch: Path, each: Each) -> list[Entry]:
@@ -191,13 +182,18 @@ def _make_scratch_folder(home: Home) -> Iterator[Path]:
         yield Path(folder)
 
 
-def _refuse_existing(folder: Path, entry: Entry, suffixes: Iterable[str], *, replace: bool) -> None:
-    """Raise `InputError` if an entry would replace another although it may not."""
-    for path in _paths_of_entry(folder, entry.entry_id, suffixes):
-        if path.is_dir():
-            raise InputError(f"{entry.origin}: {entry.entry_id}: {path} is a folder; move it away")
-        if path.exists() and not replace:
-            raise InputError(f"{entry.origin}: {entry.entry_id} is in the catalog, {path}; --replace replaces it")
+def _refuse_existing(
+    folder: Path, entries: Iterable[Entry], suffixes: Iterable[str], each: Each, *, replace: bool
+) -> None:
+    """Refuse entries that would replace others although they may not; `each` collects the refusals."""
+    for entry in entries:
+        with each():
+            for path in _paths_of_entry(folder, entry.entry_id, suffixes):
+                what = f"{entry.origin}: {entry.entry_id}"
+                if path.is_dir():
+                    raise InputError(f"{what}: {path} is a folder; move it away")
+                if path.exists() and not replace:
+                    raise InputError(f"{what} is in the catalog, {path}; --replace replaces it")
 
 
 def _paths_of_entry(folder: Path, entry_id: str, suffixes: Iterable[str]) -> list[Path]:
