@@ -8,7 +8,7 @@ import polars as pl
 
 from charts.axes import Layer
 from charts.choices import compose_texts, draw_caption, offer_choice
-from charts.findings import shorten
+from charts.label_layout import shorten_text
 from charts.style import (
     BLUE,
     GREEN,
@@ -38,7 +38,9 @@ _LOOKS = {
 }
 _OTHER = ("#888", "circle")
 _LONGEST_LINE = 120  # characters of a subtitle
+_WIDEST_ORIGIN, _SIZE = 560, 12  # pixels
 NUMBER = ",~r"  # format of an axis: 48,250 and 0.1
+_TITLE_OFFSET = 4  # pixels between the title and the plot, if there is no caption
 _CAPTION_OFFSET = 14  # pixels between the title and the plot, which leave room for a caption
 _CHOICE = "context, tokens"
 
@@ -86,12 +88,19 @@ def assemble_step_chart(
     captions = {each: _compose_caption(each, finding.remarks) for each, finding in findings.items()}
     lines = {each: [*subtitle, *([captions[each]] if finding.remarks else [])] for each, finding in findings.items()}
     first = contexts[0]
-    caption = draw_caption(captions, "context", y=-7 - title_offset)
-    offset = _CAPTION_OFFSET + title_offset
-    own = subtitle if len(contexts) > 1 else lines[first]
-    chart = assemble_chart([*layers, caption], frame, kind, findings[first].title, own, offset=offset)
+    has_choice = len(contexts) > 1
+    if has_choice:
+        layers = [*layers, draw_caption(captions, "context", y=-7 - title_offset)]
+    chart = assemble_chart(
+        layers,
+        frame,
+        kind,
+        findings[first].title,
+        subtitle if has_choice else lines[first],
+        offset=title_offset + (_CAPTION_OFFSET if has_choice else _TITLE_OFFSET),
+    )
     add_parameter(chart, _make_parameter(contexts))
-    if len(contexts) > 1:
+    if has_choice:
         texts = {each: compose_texts(kind, findings[each].title, lines[each]) for each in contexts}
         offer_choice(chart, "context", _CHOICE, texts)
         titles = ". ".join(each.title for each in texts.values())
@@ -134,6 +143,6 @@ def describe_roof(frame: pl.DataFrame, subject: str = "At the roof, a lower boun
     roof = f"{subject}: {dtype} peak and DRAM bandwidth, basis {basis}"
     if "origin" not in frame.columns:
         return [roof]
-    origin = shorten(frame["origin"][0], _LONGEST_LINE - 10)
+    origin = shorten_text(frame["origin"][0], _WIDEST_ORIGIN, _SIZE)
     line = f"{roof} ({origin})"
     return [line] if len(line) <= _LONGEST_LINE else [roof, f"Peak: {origin}"]

@@ -4,7 +4,10 @@ from collections.abc import Sequence
 
 import polars as pl
 
+from charts.label_layout import shorten_text
+
 LEAD = 0.01  # a smaller lead is none
+_WIDEST_NAME, _SIZE = 170, 12  # pixels
 
 
 def keep_best(frame: pl.DataFrame, column: str) -> pl.DataFrame:
@@ -42,16 +45,10 @@ def join_names(names: Sequence[str], most: int = 3) -> str:
     return " and ".join(filter(None, [", ".join(names[:-1]), *names[-1:]]))
 
 
-def shorten_names(frame: pl.DataFrame, column: str, most: int = 28) -> pl.DataFrame:
+def shorten_names(frame: pl.DataFrame, column: str) -> pl.DataFrame:
     """Return the rows with long names of a column shortened, unless two of them would become the same."""
     full = frame[column].drop_nulls().unique().to_list()
-    short = {name: shorten(name, most) for name in full}
+    short = {name: shorten_text(name, _WIDEST_NAME, _SIZE) for name in full}
     if len(set(short.values())) < len(full):
         return frame
     return frame.with_columns(pl.col(column).replace(short))
-
-
-def shorten(text: str, most: int) -> str:
-    """Return a text of at most so many letters: of a longer one, an ellipsis takes the place of the middle."""
-    end = (most - 1) // 2
-    return text if len(text) <= most else f"{text[: most - 1 - end].rstrip()}…{text[-end:].lstrip()}"

@@ -4,11 +4,12 @@ from typing import Any
 
 import polars as pl
 
-from charts.findings import shorten
+from charts.label_layout import shorten_text
 
 KINDS = ("measured", "predicted", "computed")  # best known first
 NEAREST = "nearest"
-_LONGEST_NAME, _LONGEST_ORIGIN = 28, 66  # letters
+_WIDEST_NAME, _TITLE_SIZE = 240, 17  # pixels
+_WIDEST_ORIGIN, _SIZE = 400, 12
 
 
 def compose_subtitle(ceilings: pl.DataFrame, precision: str) -> list[str]:
@@ -16,7 +17,7 @@ def compose_subtitle(ceilings: pl.DataFrame, precision: str) -> list[str]:
     peaks = ceilings.filter(layer="peak").to_dicts()
     looks = ["thick: ", *["thin: "] * (len(peaks) - 1)] if len(peaks) > 1 else [""]
     lines = [
-        f"{look}{_name_peak(peak)}, {_name_basis(peak)} ({shorten(peak['origin'], _LONGEST_ORIGIN)})"
+        f"{look}{_name_peak(peak)}, {_name_basis(peak)} ({shorten_text(peak['origin'], _WIDEST_ORIGIN, _SIZE)})"
         for look, peak in zip(looks, peaks, strict=True)
     ]
     return [f"{precision}; {lines[0]}", *lines[1:]]
@@ -24,7 +25,7 @@ def compose_subtitle(ceilings: pl.DataFrame, precision: str) -> list[str]:
 
 def compose_title(frame: pl.DataFrame) -> str:
     """Return the title that the paper gives to a model on a device."""
-    names = (shorten(name, _LONGEST_NAME) for name in frame.select("model", "hardware").row(0))
+    names = (shorten_text(name, _WIDEST_NAME, _TITLE_SIZE) for name in frame.select("model", "hardware").row(0))
     return "Roofline Model ({}, {})".format(*names)
 
 

@@ -112,7 +112,9 @@ def _find(rows: pl.DataFrame) -> Finding:
     finding = f"{join_names(groups[-1])} {verb} the most time"
     if all(each == groups[-1] for each in groups):
         each = " each" if verb == "take" else ""
-        return Finding(f"{subject}: {finding} at every batch, {_describe_range(shares)}{each}", [bounds])
+        fitting = "" if rows["is_shown"].all() else " that fits"
+        at = f"every batch{fitting}" if len(groups) > 1 else f"batch {dominant['batch_size'][0]:,}"
+        return Finding(f"{subject}: {finding} at {at}, {_describe_range(shares)}{each}", [bounds])
     since = max(i for i, each in enumerate(groups) if each != groups[-1]) + 1
     return Finding(f"{subject}: {finding} from batch {dominant['batch_size'][since]:,} on", [bounds])
 

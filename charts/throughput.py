@@ -13,11 +13,13 @@ from charts.decode_steps import (
     name_model,
     select_context,
 )
-from charts.findings import join_names, keep_best, shorten_names
-from charts.style import COLOURS, GREY, INK, LABEL
+from charts.findings import LEAD, join_names, keep_best, shorten_names
+from charts.style import COLOURS, GREY, INK, LABEL, WIDTH
 
 _SHAPES = ["circle", "square", "triangle-up", "diamond", "cross", "triangle-down", "triangle-right", "triangle-left"]
 _TICKS = (1, 2, 5)
+_LINE, _CASING = 1.75, 3  # pixels: the width of a line, and how much wider one is that lies below another
+_KEY, _LETTER = 34, 6.5  # pixels of a legend: a symbol with its gaps, and a letter
 _TOOLTIP = [
     alt.Tooltip("hardware:N", title="device"),
     alt.Tooltip("batch_size:Q", title="batch", format=","),
@@ -35,6 +37,7 @@ _TOOLTIP = [
 def draw_throughput(frame: pl.DataFrame) -> alt.LayerChart:
     """Draw the rows of sql/charts/throughput.sql."""
     frame = shorten_names(shorten_names(frame, "hardware"), "model")
+    frame = _add_line_widths(frame)
     drawn = frame.filter(status="drawn")
     order = drawn.group_by("hardware").agg(pl.col("token_ms").min()).sort("token_ms", "hardware")
     devices = order["hardware"].to_list()
@@ -49,23 +52,24 @@ def draw_throughput(frame: pl.DataFrame) -> alt.LayerChart:
     colour = alt.Color(
         "hardware:N",
         scale=alt.Scale(domain=devices, range=colours),
-        legend=alt.Legend(title="device", orient="bottom", columns=4, labelLimit=0),
+        legend=alt.Legend(title="device", orient="bottom", columns=_count_columns(devices), labelLimit=0),
     )
     shape = alt.Shape("hardware:N", scale=alt.Scale(domain=devices, range=shapes))
+    width = alt.StrokeWidth("line_width:O", scale=None, legend=None)
     points = select_context()
     layers = [
         points.mark_line(color=GREY, strokeWidth=0.75, strokeDash=[2, 2]).encode(
             x, y, detail=alt.Detail("batch_size:N")
         ),
-        points.mark_line(strokeWidth=1.75)
-        .encode(x, y, color=colour, order=alt.Order("batch_size:Q"), strokeOpacity=faded)
+        points.mark_line()
+        .encode(x, y, color=colour, strokeWidth=width, order=alt.Order("batch_size:Q"), strokeOpacity=faded)
         .add_params(chosen),
+        select_context("!datum.fits_in_memory")
+        .mark_point(fill="white", size=110, strokeWidth=1.75, opacity=1)
+        .encode(x, y, color=colour, shape=shape, strokeOpacity=faded, fillOpacity=faded, tooltip=_TOOLTIP),
         select_context("datum.fits_in_memory")
         .mark_point(filled=True, size=60, stroke="white", strokeWidth=0.5, opacity=1)
         .encode(x, y, color=colour, shape=shape, fillOpacity=faded, tooltip=_TOOLTIP),
-        select_context("!datum.fits_in_memory")
-        .mark_point(fill="white", size=70, strokeWidth=1.75, opacity=1)
-        .encode(x, y, color=colour, shape=shape, strokeOpacity=faded, fillOpacity=faded, tooltip=_TOOLTIP),
         select_context("datum.is_fastest")
         .mark_text(align="right", baseline="bottom", dx=-5, dy=-3, fontSize=11, color=INK)
         .encode(x, y, text=LABEL),
@@ -79,8 +83,9 @@ def _find(rows: pl.DataFrame) -> Finding:
     devices = rows["hardware"].n_unique()
     lack_room = rows.filter(~pl.col("has_room"))["hardware"].unique().sort().to_list()
     least = rows["batch_size"].sort()[0]
-    short = f"{len(lack_room)} of {devices} devices have no room for batch {least:,}: {join_names(lack_room)}"
-    remarks = [short] if lack_room else []
+    short = f"{len(lack_room)} of {devices} devices without room for batch {least:,}: {join_names(lack_room)}"
+    alike = "; ".join(f"the lines of {join_names(names, 5)} coincide" for names in _list_coinciding(rows))
+    remarks = [*([short] if lack_room else []), *([alike] if alike else [])]
     subject = f"{name_model(rows)}, context {rows['sequence_length'][0]:,}"
     best = keep_best(rows.filter("fits_in_memory"), "tokens_per_s").sort("batch_size", "hardware")
     if best.is_empty():
@@ -101,4 +106,43 @@ def _compose_subtitle(frame: pl.DataFrame) -> list[str]:
         return lines
     reasons = others.sort("hardware").group_by("status").agg("hardware").sort("status")
     named = ", ".join(f"{join_names(names)} ({reason})" for reason, names in reasons.iter_rows())
-    return [*lines, f"{len(others)} of {frame['hardware'].n_unique()} devices are not drawn: {named}"]
+    return [*lines, f"{_count(others, frame)} not drawn: {named}"]
+
+
+def _count(part: pl.DataFrame, whole: pl.DataFrame) -> str:
+    """Return e.g. "2 of 7 devices are"."""
+    count = part["hardware"].n_unique()
+    return f"{count} of {whole['hardware'].n_unique()} devices {'is' if count == 1 else 'are'}"
+
+
+def _count_columns(names: list[str]) -> int:
+    """Return how many columns of a legend fit below the plot."""
+    return max(1, min(4, int(WIDTH / (_KEY + _LETTER * max(map(len, names))))))
+
+
+def _add_line_widths(frame: pl.DataFrame) -> pl.DataFrame:
+    """Add the widths of lines: where several coincide, those that are drawn first are wider, so that all show."""
+    alike = _list_coinciding(frame.filter(status="drawn"))
+    widths = {name: _LINE + _CASING * (len(names) - 1 - i) for names in alike for i, name in enumerate(names)}
+    return frame.with_columns(line_width=pl.col("hardware").replace_strict(widths, default=_LINE))
+
+
+def _list_coinciding(drawn: pl.DataFrame) -> list[list[str]]:
+    """Return the devices that take the same time, within 1 %, at every setting that they share, in drawing order."""
+    times = {
+        str(name): {(context, batch): time for context, batch, time in rows.rows()}
+        for (name,), rows in drawn.select("hardware", "sequence_length", "batch_size", "token_ms").partition_by(
+            "hardware", as_dict=True, include_key=False, maintain_order=True
+        ).items()
+    }  # fmt: skip
+    groups: list[list[str]] = []
+    for name, own in times.items():
+        for group in groups:
+            other = times[group[0]]
+            shared = own.keys() & other.keys()
+            if shared and all(abs(own[each] / other[each] - 1) <= LEAD for each in shared):
+                group.append(name)
+                break
+        else:
+            groups.append([name])
+    return [group for group in groups if len(group) > 1]

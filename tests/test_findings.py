@@ -3,7 +3,7 @@
 import polars as pl
 import pytest
 
-from charts.findings import join_names, keep_best, list_dominant, shorten
+from charts.findings import join_names, keep_best, list_dominant, shorten_names
 
 NOISE = 1e-12
 
@@ -35,6 +35,13 @@ def test_names_make_a_phrase() -> None:
     assert join_names(["A", "B", "C", "D", "E"]) == "A and 4 others"
 
 
-def test_long_names_lose_their_middle() -> None:
-    assert shorten("Llama 7B", 28) == "Llama 7B"
-    assert shorten("a" * 40 + "b" * 40, 9) == "aaaa…bbbb"
+def test_long_names_lose_their_middle_unless_they_would_be_the_same() -> None:
+    first, second = f"A100 {'x' * 80} node 1", f"A100 {'x' * 80} node 2"
+    names = pl.DataFrame({"hardware": [first, "L4", second, None]})
+    short = shorten_names(names, "hardware")["hardware"].to_list()
+    assert short[1] == "L4"
+    assert short[0].startswith("A100 x")
+    assert short[0].endswith("x node 1")
+    assert len(short[0]) < 40
+    alike = pl.DataFrame({"hardware": [f"{'x' * 80}{i}{'x' * 80}" for i in "12"]})
+    assert shorten_names(alike, "hardware").equals(alike)

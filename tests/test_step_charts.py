@@ -1,6 +1,7 @@
 """Charts of steps, devices and runs: they show what the views say, and their titles are true."""
 
 import json
+import re
 from html import unescape
 from itertools import pairwise
 from pathlib import Path
@@ -43,7 +44,7 @@ def test_they_are_valid_and_name_columns(name: str, snapshot: duckdb.DuckDBPyCon
     spec, frame = draw(snapshot, name)
     validate(spec)
     json.dumps(spec, allow_nan=False)
-    columns = {*frame.columns, "layer", "end", "label_ms"}  # the last two are places of labels
+    columns = {*frame.columns, "layer", "end", "label_ms", "line_width"}  # the last ones are of the layout
     for _, channel, encoding in list_encodings(spec):
         assert encoding.get("field", "layer") in columns, channel
     title, subtitle, description = read_texts(spec)
@@ -293,7 +294,19 @@ def test_devices_that_cannot_be_drawn_are_counted_by_reason(snapshot: duckdb.Duc
     assert set(frame["hardware_id"]) == set(devices)
     _, subtitle, _ = read_texts(build_spec(entry, frame))
     assert "2 of 4 devices are not drawn: T4 (no bf16 peak), not-there (not known here)" in subtitle
-    assert subtitle[-1] == "Context 1,024: 1 of 2 devices have no room for batch 1: H100 SXM"
+    assert subtitle[-1] == "Context 1,024: 1 of 2 devices without room for batch 1: H100 SXM"
+
+
+def test_lines_that_coincide_all_show_and_are_named(snapshot: duckdb.DuckDBPyConnection) -> None:
+    entry = find_chart(snapshot, "throughput-llama-3-70b")
+    own = {"devices": ["b200", "h100-sxm", "mi355x"], "precision_id": "fp8"}
+    entry = type(entry)(entry.name, entry.template, {**entry.parameters, **own})
+    spec = build_spec(entry, query_chart(snapshot, entry))
+    first = spec["usermeta"]["choices"]["context"]["values"][0]
+    rows = [row for row in spec["data"]["values"] if row["batch_size"] == 1 and row["sequence_length"] == 1024]
+    widths = {row["hardware"]: row["line_width"] for row in rows}
+    assert "the lines of B200 and MI355X coincide" in first["subtitle"][-1]
+    assert widths["B200"] > widths["MI355X"] == widths["H100 SXM"]
 
 
 def test_steps_of_shared_models_say_how_many_devices_share_them(snapshot: duckdb.DuckDBPyConnection) -> None:
@@ -326,6 +339,13 @@ def test_no_text_lies_on_another(name: str, snapshot: duckdb.DuckDBPyConnection)
     contexts = [each["bind"]["options"] for each in spec.get("params", []) if each["name"] == "context"]
     for context in contexts[0] if contexts else [None]:
         assert find_overlaps(choose(spec, "context", context) if contexts else spec) == []
+
+
+@pytest.mark.parametrize("name", ["step-time-gpt2-b200", "throughput-llama-3.1-405b", "roofline-llama-7b-a40"])
+def test_every_symbol_of_a_picture_has_an_accessible_name(name: str, snapshot: duckdb.DuckDBPyConnection) -> None:
+    symbols = re.findall(r'<[^>]*role="graphics-symbol"[^>]*>', render(draw(snapshot, name)[0], "svg").decode())
+    assert symbols
+    assert [each for each in symbols if not re.search('aria-label="[^"]', each)] == []
 
 
 def test_long_names_and_many_batches_leave_room_for_each_other(snapshot: duckdb.DuckDBPyConnection) -> None:

@@ -20,6 +20,8 @@ from charts.templates import TEMPLATES
 from warehouse.files.spreadsheet import guard_text_cells
 
 _NUMBERED_IDS = re.compile(r"(?<=[\"#])(clip|gradient_)(\d+)(?=[\")])")
+# a mark without rows, or whose place says nothing, which the renderer would announce as a symbol without a name
+_UNNAMED_MARKS = re.compile(r'role="graphics-symbol" aria-roledescription="\w+ mark container"')
 # characters that a query can return, and that would crash the renderer
 _UNDRAWABLE = "[\\x00-\\x08\\x0b\\x0c\\x0e-\\x1f\\x7f-\\x9f\ufffe\uffff]"
 _PIXELS_PER_UNIT = 1.5
@@ -55,7 +57,7 @@ def render(spec: dict[str, Any], suffix: str) -> bytes:
     warm_up()
     if _NOT_BUILT_IN.search(json.dumps(spec, ensure_ascii=False)):
         use_system_fonts()
-    svg = _renumber_ids(vl_convert.vegalite_to_svg(spec, vl_version=_VEGA_LITE))
+    svg = _hide_unnamed_marks(_renumber_ids(vl_convert.vegalite_to_svg(spec, vl_version=_VEGA_LITE)))
     return _add_dark_inks(svg).encode() if suffix == "svg" else _render_png(svg)
 
 
@@ -85,6 +87,11 @@ def _renumber_ids(svg: str) -> str:
     """Return an SVG with clip paths and gradients numbered from 0; the renderer keeps counting across charts."""
     order = {name: i for i, name in enumerate(dict.fromkeys(_NUMBERED_IDS.findall(svg)))}
     return _NUMBERED_IDS.sub(lambda found: f"{found[1]}{order[found[1], found[2]]}", svg)
+
+
+def _hide_unnamed_marks(svg: str) -> str:
+    """Return an SVG in which every symbol that a screen reader finds has a name."""
+    return _UNNAMED_MARKS.sub('aria-hidden="true"', svg)
 
 
 def _add_dark_inks(svg: str) -> str:

@@ -136,7 +136,11 @@ point as (
             format('{} at {}', held.ops, held.performance_flops_per_s),
             null
         ) as kernel,
-        arg_max(held.level, held.roof_fraction) over same as binding_level,
+        if(
+            count(*) over same = count(held.roof_fraction) over same,
+            arg_max(held.level, held.roof_fraction) over same,
+            null
+        ) as binding_level,
     from held
     window same as (
         partition by held.hardware_id, held.dtype, held.pipe, held.ops, held.performance_flops_per_s
