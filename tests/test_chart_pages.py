@@ -83,8 +83,8 @@ def is_overlapping(one: dict[str, Any], other: dict[str, Any]) -> bool:
     """Return whether two texts cover each other; a text may lie on its own halo."""
     if one["text"] == other["text"]:
         return False
-    across = min(one["right"], other["right"]) - max(one["left"], other["left"])
-    down = min(one["bottom"], other["bottom"]) - max(one["top"], other["top"])
+    across: float = min(one["right"], other["right"]) - max(one["left"], other["left"])
+    down: float = min(one["bottom"], other["bottom"]) - max(one["top"], other["top"])
     return across > 1 and down > 3
 
 
