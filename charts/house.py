@@ -183,9 +183,8 @@ def _draw_keys(axes: RooflineAxes, keys: list[str]) -> list[alt.Chart]:
     """Return a legend of the points that have a number in place of a name."""
     if not keys:
         return []
-    legend = alt.Legend(
-        title="points", orient="bottom", direction="vertical", columns=2, symbolSize=0, symbolOpacity=0, labelLimit=380
-    )
+    look: Any = {"symbolSize": 0, "symbolOpacity": 0, "symbolLimit": 0, "labelLimit": 380}
+    legend = alt.Legend(title="points", orient="bottom", direction="vertical", columns=2, **look)
     scale = alt.Scale(type="ordinal", domain=keys, range=[1] * len(keys))
     key = alt.Opacity("key:N", scale=scale, legend=legend)
     return [select_layer("key").mark_point().encode(axes.x, axes.y, opacity=key)]

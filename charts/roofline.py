@@ -29,7 +29,8 @@ _LEADER = 14  # pixels from the plot to such a label
 _NAME = 11  # size of the label of a point
 _WIDEST_NAME = 170
 _WIDEST_KEY = 350  # of a name in the legend
-_NEAR = 9  # pixels: points that are closer than this share a label
+_NEAR = 9  # pixels from a point to its label
+_SAME = 5  # pixels: points that are closer than this share a label
 _MOST_LINES = 5  # of such a label
 _LINE_KEY = ("layer", "hardware", "dtype", "level", "basis", "pipe", "label")
 _SIDES = (10, -10, 14, -14)  # pixels from a slope to the middle of its label; upwards first
@@ -171,15 +172,15 @@ class RoofLabels:
     def place_points(self, points: pl.DataFrame) -> None:
         """Write the names of points beside them: one row per point, with its `label` and `series`.
 
-        Points at one spot share a label. A point without room for its name gets a number, which `keys` explains.
+        Points at one spot share a label. A point without room for its name gets a number, which `keys` explains; if
+        there is not even room for that, all get numbers.
         """
-        for x, y, names in self._join_points(points):
-            if self._place_name(x, y, _join_names(names)):
-                continue
-            number = str(len(self.keys) + 1)
-            if self._place_name(x, y, number):
-                text = ", ".join(dict.fromkeys(name for name, _ in names))
-                self.keys.append(f"{number}  {shorten_text(text, _WIDEST_KEY, _ENDS)}")
+        places = list(self._join_points(points))
+        labels, rows = self._layout.labels.copy(), self._rows.copy()
+        if not all(self._place_names(*place) or self._place_key(*place) for place in places):
+            self._layout.labels[:], self._rows[:], self.keys[:] = labels, rows, []
+            for place in places:
+                self._place_key(*place)
 
     def place_numbers(self, points: pl.DataFrame, number: str) -> None:
         """Write a number beside each point that has room for it; the largest numbers go first."""
@@ -188,6 +189,20 @@ class RoofLabels:
             box = self._layout.place_beside(x, y, str(row[number]), _NAME, 6, is_near=True)
             if box is not None:
                 self._add("point label", str(row[number]), box.left, (box.top + box.bottom) / 2)
+
+    def _place_names(self, x: float, y: float, names: list[tuple[str, str]]) -> bool:
+        """Write the names of the points at one spot, if they are few and there is room."""
+        lines = _join_names(names)
+        return len(lines) <= _MOST_LINES and self._place_name(x, y, "\n".join(lines))
+
+    def _place_key(self, x: float, y: float, names: list[tuple[str, str]]) -> bool:
+        """Write a number at one spot, and the names of its points into the legend."""
+        number = str(1 + len({key.partition(" ")[0] for key in self.keys}))
+        if not self._place_name(x, y, number):
+            return False
+        each = dict.fromkeys(name for name, _ in names)
+        self.keys += [f"{number}  {shorten_text(name, _WIDEST_KEY, _ENDS)}" for name in each]
+        return True
 
     def _place_name(self, x: float, y: float, text: str, layer: str = "point label", size: float = _NAME) -> bool:
         """Place the label of a point, with a line to it if it is not right beside it."""
@@ -237,7 +252,7 @@ class RoofLabels:
         places: list[tuple[float, float, list[tuple[str, str]]]] = []
         for row in points.sort(INTENSITY, PERFORMANCE).iter_rows(named=True):
             x, y = self._axes.to_pixels(row[INTENSITY], row[PERFORMANCE])
-            near = next((names for x0, y0, names in places if math.dist((x, y), (x0, y0)) < _NEAR), None)
+            near = next((names for x0, y0, names in places if math.dist((x, y), (x0, y0)) < _SAME), None)
             if near is None:
                 places.append((x, y, [(row["label"], row["series"])]))
             else:
@@ -248,8 +263,8 @@ class RoofLabels:
         self._rows.append({"layer": layer, "label": text, **self._axes.to_values(x, y), **more})
 
 
-def _join_names(names: list[tuple[str, str]]) -> str:
-    """Return the names of points at one spot, a line each: how many have it, and of which series, if there are several.
+def _join_names(names: list[tuple[str, str]]) -> list[str]:
+    """Return the names of points at one spot: how many have each, and of which series, if there are several.
 
     Parameters
     ----------
@@ -263,9 +278,7 @@ def _join_names(names: list[tuple[str, str]]) -> str:
         count = f" ×{len(found)}" if len(found) > len(set(found)) else ""
         of = f" ({', '.join(dict.fromkeys(found))})" if has_series else ""
         lines.append(shorten_text(name, _WIDEST_NAME, _NAME) + of + count)
-    if len(lines) > _MOST_LINES:
-        lines = [*lines[: _MOST_LINES - 1], f"and {len(lines) - _MOST_LINES + 1} more"]
-    return "\n".join(lines)
+    return lines
 
 
 def draw_ridge(axes: RooflineAxes) -> alt.Chart:
