@@ -141,7 +141,7 @@ def test_a_kernel_at_several_levels_stands_on_each_roof_and_the_finding_says_whi
     assert any(
         layer["mark"]["type"] == "line" and "kernel" in str(layer["encoding"]["detail"]) for layer in spec["layer"]
     )
-    assert spec["title"]["text"].endswith("DRAM binds SpMV CRS and stencil 27pt")
+    assert spec["title"]["text"].endswith("; DRAM binds SpMV CRS")
     assert read_axis_title(spec, "x") == "Operational intensity (FLOP per byte of each level's traffic)"
     lines = " ".join(spec["title"]["subtitle"])
     assert "1 of 5 rows (1 of 0 FLOP)" in lines
@@ -179,13 +179,16 @@ def test_each_op_of_a_file_is_on_the_roof_of_its_own_precision(own: duckdb.DuckD
     spec = draw_named(own, "ops-train-a40")
     points = {row["label"]: row for row in select_marks(spec, "computed")}
     assert {name: row["dtype"] for name, row in points.items()} == {
-        "qkv fwd": "bf16", "qkv dgrad": "bf16", "adam": "fp32",
+        "qkv fwd": "bf16", "qkv dgrad": "bf16", "adam": "fp32", "spmv": "fp64",
     }  # fmt: skip
     assert points["adam"][PERFORMANCE] == pytest.approx(96.36 / 224.84 * 696e9)
-    assert {row["dtype"] for row in select_marks(spec, "roof")} == {"bf16", "fp32"}
+    assert {row["dtype"] for row in select_marks(spec, "roof")} == {"bf16", "fp32", "fp64"}
     lines = " ".join(spec["title"]["subtitle"])
-    assert "2 of 5 rows (1 of 0 FLOP, 1 without a roof)" in lines
-    assert "Train in bf16, fp32, computed from shapes" in lines
+    assert "1 of 5 rows (1 of 0 FLOP)" in lines
+    assert "Train in bf16, fp32, fp64, computed from shapes" in lines
+    lacking = draw_named(own, "ops-train-our-node")
+    assert {row["label"] for row in select_marks(lacking, "computed")} == {"spmv"}
+    assert any("4 of 5 rows (4 without a roof)" in line for line in lacking["title"]["subtitle"])
 
 
 @pytest.mark.parametrize(
@@ -219,6 +222,7 @@ def test_the_frame_follows_the_data(x: float, y: float, own: duckdb.DuckDBPyConn
     left = min(select_marks(spec, "roof"), key=lambda row: row[INTENSITY])
     assert left[PERFORMANCE] / left[INTENSITY] == pytest.approx(roof)
     domain = next(each["scale"]["domain"] for _, channel, each in list_encodings(spec) if channel == "x")
+    assert left[INTENSITY] == pytest.approx(domain[0])
     assert max(row[INTENSITY] for row in select_marks(spec, "roof")) == pytest.approx(domain[1])
 
 
