@@ -143,6 +143,7 @@ def choose_precision(values: Mapping[str, Any], precisions: Precisions) -> str:
 def _fill_name(row: Mapping[str, Any], values: Mapping[str, Any], precisions: Precisions) -> str:
     """Return the name of a chart with the values of the fields in it."""
     fields = {"dtype": precisions.dtypes.get(values.get("precision_id", "")), **row, **values}
+    fields["devices"] = row.get("devices")  # as the entry has them: "own" stays a word
     return _FIELD_IN_A_NAME.sub(lambda found: _slugify(fields[found[1]]), row["name"])
 
 

@@ -61,11 +61,14 @@ def _describe_points(points: pl.DataFrame) -> str:
     source = _name_source(points) if "measured" in kinds else ""
     if model is None:
         return f"Filled: measured ({source})" if "measured" in kinds else "Points of a query"
-    batch, sequence = points.select("batch_size", "sequence_length").row(0)
+    batch, sequence, devices = points.select("batch_size", "sequence_length", "tensor_parallel").row(0)
     setting = "" if batch is None else f", batch {batch}, sequence {sequence}"
+    setting += f", one of {devices} devices (tensor parallel)" if (devices or 1) > 1 else ""
     dtypes = points["dtype"].drop_nulls().unique().sort().to_list()
     subject = f"{model} in {', '.join(dtypes) if batch is None else precision}{setting}"
-    return f"{subject}. Filled: measured ({source})" if "measured" in kinds else f"{subject}, computed from shapes"
+    if "measured" in kinds:
+        return f"{subject}. Filled: measured ({source})"
+    return f"{subject}, computed from shapes" if "computed" in kinds else subject
 
 
 def _name_source(points: pl.DataFrame) -> str:

@@ -8,6 +8,7 @@ from charts.ceilings import name_level
 
 _PHASES = ("prefill", "decode", "speculative")
 _MOST_NAMES = 3
+_TWO = 2  # bounds: of more, each exception says which it is
 _MOST_LETTERS = 40
 
 
@@ -43,10 +44,14 @@ def summarize_points(points: pl.DataFrame) -> str:
     for phase in _PHASES:
         groups = points.filter(phase=phase).select("label", "bound").drop_nulls().unique().sort("label")
         bounds = groups.group_by("bound").agg("label").sort(pl.col("label").list.len(), "bound", descending=True)
-        for place, (bound, names) in enumerate(bounds.iter_rows()):
-            others = " and ".join(names) if len(names) <= _MOST_NAMES else f"{len(names)} of {len(groups)}"
-            sentences.append(f"; {phase} is {bound}-bound" if place == 0 else f" except {others}")
-    return "".join(sentences).removeprefix("; ")
+        others = [
+            (" and ".join(names) if len(names) <= _MOST_NAMES else f"{len(names)} of {len(groups)}")
+            + (f" ({bound}-bound)" if len(bounds) > _TWO else "")
+            for bound, names in bounds[1:].iter_rows()
+        ]
+        main = f"{phase} is {bounds['bound'][0]}-bound" if len(bounds) else ""
+        sentences.append(" except ".join([main, " and ".join(others)] if others else [main]))
+    return "; ".join(sentence for sentence in sentences if sentence)
 
 
 def summarize_kernels(points: pl.DataFrame) -> str:

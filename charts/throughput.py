@@ -13,7 +13,7 @@ from charts.decode_steps import (
     name_model,
     select_context,
 )
-from charts.findings import LEAD, join_names, keep_best, shorten_names
+from charts.findings import LEAD, describe_left_out, join_names, keep_best, shorten_names
 from charts.style import COLOURS, GREY, INK, LABEL, WIDTH
 
 _SHAPES = ["circle", "square", "triangle-up", "diamond", "cross", "triangle-down", "triangle-right", "triangle-left"]
@@ -99,20 +99,8 @@ def _find(rows: pl.DataFrame) -> Finding:
 
 
 def _compose_subtitle(frame: pl.DataFrame) -> list[str]:
-    drawn, others = frame.filter(status="drawn"), frame.filter(pl.col("status") != "drawn")
     setting = f"{describe_setting(frame)}; numbers: batch; hollow: the first batch that does not fit"
-    lines = [setting, *describe_roof(drawn)]
-    if others.is_empty():
-        return lines
-    reasons = others.sort("hardware").group_by("status").agg("hardware").sort("status")
-    named = ", ".join(f"{join_names(names)} ({reason})" for reason, names in reasons.iter_rows())
-    return [*lines, f"{_count(others, frame)} not drawn: {named}"]
-
-
-def _count(part: pl.DataFrame, whole: pl.DataFrame) -> str:
-    """Return e.g. "2 of 7 devices are"."""
-    count = part["hardware"].n_unique()
-    return f"{count} of {whole['hardware'].n_unique()} devices {'is' if count == 1 else 'are'}"
+    return [setting, *describe_roof(frame.filter(status="drawn")), *describe_left_out(frame)]
 
 
 def _count_columns(names: list[str]) -> int:

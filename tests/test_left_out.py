@@ -53,7 +53,7 @@ BAD = {
     ),
     "two": (
         query("two", f"select {POINT} from core.hardware union all select 'b', 'y', 1, 1"),
-        "2 values of hardw",
+        "hardware_id = b: no such device",
     ),
     "broken": (query("broken", "selct 1"), "syntax error"),
     "writes": (query("writes", "drop table core.run"), "expected"),
@@ -134,7 +134,7 @@ def test_an_unchanged_run_draws_nothing_and_says_what_is_left_out(home: Home, sm
     again = run_without_prefect(home, small_shipped)
     assert (again.status, again.left_out) == ("unchanged", first.left_out)
     assert len(again.left_out) == 1
-    assert f"- left out: {FILE}: two: 2 values" in again.markdown(home)
+    assert f"- left out: {FILE}: two: hardware_id = b: no such device" in again.markdown(home)
     assert {path: path.stat().st_mtime_ns for path in home.site.rglob("*")} == before
     ask_for(small_shipped, 16)
     run_without_prefect(home, small_shipped)

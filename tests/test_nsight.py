@@ -147,6 +147,12 @@ def test_flop_of_every_counter(tmp_path: Path, metric: str, dtype: str, flops: f
         ({TENSOR.format("fp16_dst_fp16"): "10", TENSOR.format("fp16_dst_fp32"): "9"}, ("fp16", "tensor", "fp16"), 19),
         ({TENSOR.format("fp16_dst_fp32"): "10", OP.format("hfma"): "9"}, ("fp16", "vector", ""), 46),
         ({OP.format("ffma"): "6", TENSOR.format("fp16"): "7", OP.format("hfma"): "2"}, ("fp16", "vector", ""), 27),
+        ({TENSOR.format("bf16_dst_fp32").replace("src", "op_hmma_src"): "10"}, ("bf16", "tensor", "fp32"), 10),
+        (
+            {f"sm__ops_path_tensor_{op}src_bf16_dst_fp32.sum": "10" for op in ("", "op_hmma_")},
+            ("bf16", "tensor", "fp32"),
+            10,
+        ),
         ({OP.format("ffma"): "1", OP.format("integer"): "900"}, ("fp32", "vector", ""), 2),
         ({OP.format("ffma"): "0", OP.format("integer"): "900"}, ("int32", "vector", ""), 900),
         ({OP.format("ffma"): "0", OP.format("integer"): "0"}, ("fp32", "", ""), 0),

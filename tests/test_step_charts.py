@@ -357,3 +357,16 @@ def test_long_names_and_many_batches_leave_room_for_each_other(snapshot: duckdb.
         assert find_overlaps(spec) == []
         assert "x" * 40 not in json.dumps(spec["title"])
         assert not any(each.text.startswith("x") for each in list_texts(spec))
+
+
+@pytest.mark.parametrize(
+    ("name", "column"), [(STEP_TIME, "share"), (THROUGHPUT, "tokens_per_s"), (RANKING, "tokens_per_s")]
+)
+def test_findings_do_not_hang_on_float_noise(name: str, column: str, snapshot: duckdb.DuckDBPyConnection) -> None:
+    entry = find_chart(snapshot, name)
+    frame = query_chart(snapshot, entry)
+    said = read_texts(build_spec(entry, frame))
+    for sign in (1, -1):
+        noise = pl.int_range(pl.len()) % 2 * 2e-12 * sign
+        noisy = frame.with_columns(pl.col(column) * (1 + noise))
+        assert read_texts(build_spec(entry, noisy)) == said

@@ -177,7 +177,7 @@ def _export_alerts(alerts: Alerts) -> None:
 
 
 def _print_summary(home: Home, summary: "Summary", copy_to: Path | None, seconds: float) -> None:
-    from flows.site.snapshot_charts import summarize_left_out
+    from flows.site.snapshot_charts import name_first, summarize_left_out
 
     if summary.status == "unchanged":
         print(f"unchanged: everything is up to date ({seconds:.1f} s)")
@@ -188,7 +188,7 @@ def _print_summary(home: Home, summary: "Summary", copy_to: Path | None, seconds
         what = f"{rows['hardware']} devices, {rows['model']} models, {rows['op_cost']:,} op costs"
         print(f"published {what}: {touched:,} rows changed, {drawn} ({seconds:.1f} s)")
     if summary.site and summary.site.skipped:
-        print(f"  left out  {', '.join(summary.site.skipped)}: no roof of the dtype, or no points at the setting")
+        print(f"  left out  {name_first(summary.site.skipped)}: no roof of the dtype, or no points at the setting")
     for line in summarize_left_out(summary.left_out):
         print(f"  left out  {line}")
     print(f"  snapshot  {home.snapshot}")

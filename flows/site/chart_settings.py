@@ -53,6 +53,7 @@ _PARAMETERS: Mapping[str, Sequence[str]] = {
     "marks": ("marks",),
     "colour": ("colour",),
 }
+_NAME_WHO_IS_MISSING = ("throughput", "ranking")  # templates that say which devices cannot be drawn, and why
 # what a setting of the warehouse consists of, in the order in which it is looked up
 _OF_A_SETTING = ("precision", "tensor_parallel", "batch", "sequence")
 
@@ -202,9 +203,10 @@ def _refuse_missing_device(connection: duckdb.DuckDBPyConnection, entry: ChartEn
     each = [replace(entry, parameters={**entry.parameters, "devices": [device]}) for device in dict.fromkeys(devices)]
     drawable = [chart.parameters["devices"] for chart in list_drawable_charts(connection, each)] if each else []
     missing = [device for device in dict.fromkeys(devices) if [device] not in drawable]
-    if missing:
-        dtype = entry.parameters.get("dtype") or entry.parameters.get("precision_id")
-        raise InputError(f"--devices: {', '.join(missing)}: no roof in {dtype}; expected devices with one")
+    if missing and (len(missing) == len(each) or entry.template not in _NAME_WHO_IS_MISSING):
+        wanted = entry.parameters.get("dtype") or entry.parameters["precision_id"]
+        link = " or no link between devices" if entry.parameters["tensor_parallel"] > 1 else ""
+        raise InputError(f"--devices: {', '.join(missing)}: no roof in {wanted}{link}; expected devices with one")
 
 
 def _refuse_missing_peak(connection: duckdb.DuckDBPyConnection, entry: ChartEntry) -> None:

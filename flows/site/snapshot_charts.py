@@ -50,11 +50,13 @@ def summarize_left_out(left_out: Iterable[LeftOut]) -> list[str]:
     names: dict[tuple[str, str], list[str]] = {}
     for chart in left_out:
         names.setdefault((chart.file, chart.reason), []).append(chart.name)
-    return [
-        f"{file}: {', '.join(alike[:_SHOWN_NAMES])}"
-        f"{f' and {len(alike) - _SHOWN_NAMES} more' if len(alike) > _SHOWN_NAMES else ''}: {reason}"
-        for (file, reason), alike in names.items()
-    ]
+    return [f"{file}: {name_first(alike)}: {reason}" for (file, reason), alike in names.items()]
+
+
+def name_first(names: Sequence[str]) -> str:
+    """Return the first names of a list, and how many more there are."""
+    more = f" and {len(names) - _SHOWN_NAMES} more" if len(names) > _SHOWN_NAMES else ""
+    return ", ".join(names[:_SHOWN_NAMES]) + more
 
 
 def list_snapshot_charts(connection: duckdb.DuckDBPyConnection) -> list[ChartEntry]:

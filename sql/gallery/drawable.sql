@@ -201,14 +201,6 @@ where
     kernel.level = 'dram'
     and (shown.template = 'accuracy' or shown.template = 'residuals' and kernel.flops > 0)
 union
-select shown.place,
-from shown
-inner join core.measurement as kernel on shown.device = kernel.hardware_id
-where
-    kernel.source_id not like 'shipped/%'
-    and kernel.op_group <> 'ceiling'
-    and (shown.marks = 'kernels' or shown.template = 'copies' and kernel.flops = 0)
-union
 select place,
 from entry
 where phases is null and template not in ('comparison', 'heat', 'accuracy', 'residuals', 'copies')

@@ -13,7 +13,8 @@ elapsed cycles of a multiprocessor, as in the roofline sections of Nsight Comput
 - FP16: 2 and 4, because an instruction works on a pair. Instructions on single numbers or in BF16, and those that only
   set a register, count the same: no counter distinguishes them.
 
-Tensor cores: `sm__ops_path_tensor_src_*`, operations by format of the factors, as NVIDIA recommends
+Tensor cores: `sm__ops_path_tensor_src_*`, operations by format of the factors (or `sm__ops_path_tensor_op_*_src_*`, the
+same by instruction, if a file has only those), as NVIDIA recommends
 (https://forums.developer.nvidia.com/t/285256). A multiply-add counts as two: on an H100, GEMMs of 2048 x 2048 x 2048
 counted 2 * 2048**3 in FP64, TF32, FP16, BF16, FP8 and INT8. Zeros that a sparse GEMM skips are counted. If a counter
 covers several formats, its dtype is the widest one that the device has. One-bit GEMMs are not counted. The accumulator
@@ -83,10 +84,15 @@ _THREAD_COUNTERS = {
     for instructions in _THREAD.values()
     for op in instructions
 }
-_TENSOR_PATH = "sm__ops_path_tensor_src_"
+_TENSOR_PATH = "sm__ops_path_tensor_"
+_ALL_OPS, _EACH_OP = ("src_",), ("op_hmma_src_", "op_imma_src_", "op_dmma_src_")
 _SPARSITY = ("_sparsity_off", "_sparsity_on")
 _TENSOR_COUNTERS = [
-    f"{_TENSOR_PATH}{name}{sparsity}" for names in _TENSOR.values() for name in names for sparsity in ("", *_SPARSITY)
+    f"{_TENSOR_PATH}{op}{name}{sparsity}"
+    for op in (*_ALL_OPS, *_EACH_OP)
+    for names in _TENSOR.values()
+    for name in names
+    for sparsity in ("", *_SPARSITY)
 ]
 _TENSOR_INSTRUCTIONS = [
     f"{unit}__inst_executed_pipe_tensor{op}"
@@ -354,17 +360,24 @@ def _flop_expressions(known: Set[str]) -> dict[_Unit, list[pl.Expr]]:
             if forms := _counter_forms(_THREAD_COUNTERS[op], known):
                 work.setdefault(_Unit(dtype, "vector"), []).append(flop * pl.coalesce(forms))
     for dtype, formats in _TENSOR.items():
-        for name in (_TENSOR_PATH + name for name in formats):
+        for name in formats:
             found = _ACCUMULATOR.search(name)
             unit = _Unit(dtype, "tensor", found[1] if found else "")
-            halves = [
-                pl.coalesce(forms) for sparsity in _SPARSITY if (forms := _counter_forms([name + sparsity], known))
-            ]
-            if whole := _counter_forms([name], known):
-                work.setdefault(unit, []).append(pl.coalesce(whole))
-            elif halves:
-                work.setdefault(unit, []).append(pl.sum_horizontal(halves))
+            if parts := _tensor_expressions(name, _ALL_OPS, known) or _tensor_expressions(name, _EACH_OP, known):
+                work.setdefault(unit, []).extend(parts)
     return work
+
+
+def _tensor_expressions(name: str, ops: Iterable[str], known: Set[str]) -> list[pl.Expr]:
+    """Return the operations of tensor cores on a format, by op: those with and without sparsity together."""
+    parts = []
+    for counter in (f"{_TENSOR_PATH}{op}{name}" for op in ops):
+        halves = [pl.coalesce(forms) for half in _SPARSITY if (forms := _counter_forms([counter + half], known))]
+        if whole := _counter_forms([counter], known):
+            parts.append(pl.coalesce(whole))
+        elif halves:
+            parts.append(pl.sum_horizontal(halves))
+    return parts
 
 
 def _counter_forms(counters: Iterable[str], known: Set[str]) -> list[pl.Expr]:

@@ -17,6 +17,7 @@ kernel as (
         batch_size,
         sequence_length,
         query_length,
+        tensor_parallel,
         flops,
         bytes,
         intensity_flops_per_byte,

@@ -14,6 +14,7 @@ select
     batch_size,
     sequence_length,
     query_length,
+    tensor_parallel,
     flops,
     bytes,
     intensity_flops_per_byte,

@@ -13,6 +13,7 @@ select
     null::varchar as phase,
     null::bigint as batch_size,
     null::bigint as sequence_length,
+    null::bigint as tensor_parallel,
     null::double as intensity_flops_per_byte,
     null::double as performance_flops_per_s,
     null::double as attainable_flops_per_s,
