@@ -280,7 +280,7 @@ def test_points_of_several_devices_are_on_the_roofs_of_all(own: duckdb.DuckDBPyC
     assert not any(layer["mark"]["type"] == "rect" for layer in spec["layer"])
     assert spec["title"]["text"].startswith("A40, Our node: 2 points")
     alike = draw(own, values("'a40', 10.0, 1e12, 'x', 'fp32'", "'our-node', 1.0, 1e11, 'y', 'fp64'"))
-    assert read_legend(alike) == ("dtype", ["fp16", "fp64"])
+    assert read_legend(alike) == ("device", ["A40", "Our node"])
 
 
 def test_a_point_above_its_roof_is_ringed_and_its_cause_said(own: duckdb.DuckDBPyConnection) -> None:
