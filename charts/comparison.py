@@ -4,6 +4,7 @@ import altair as alt
 import polars as pl
 
 from charts.axes import INTENSITY, clip_roofs, select_layer
+from charts.findings import describe_left_out
 from charts.roofline import RoofLabels, RooflineAxes, draw_end_labels
 from charts.style import COLOURS, INK, assemble_chart
 
@@ -20,6 +21,7 @@ _TOOLTIP = [
 
 def draw_comparison(frame: pl.DataFrame) -> alt.LayerChart:
     """Draw the rows of sql/charts/comparison.sql."""
+    left_out, frame = describe_left_out(frame), frame.filter(layer="roof")
     axes = RooflineAxes(frame)
     lines = clip_roofs(frame, axes.x_domain, axes.y_domain[0])
     devices = frame["hardware"].unique(maintain_order=True).to_list()
@@ -50,13 +52,13 @@ def draw_comparison(frame: pl.DataFrame) -> alt.LayerChart:
     labels = RoofLabels(axes)
     labels.place_ends(frame.filter(vertex=3).with_columns(is_main=pl.lit(value=True)))
     dtype, bases = frame["dtype"][0], ", ".join(frame["basis"].unique().sort())
-    left_out = f"; {len(labels.unplaced)} more without a label" if labels.unplaced else ""
+    unnamed = f"; {len(labels.unplaced)} more without a label" if labels.unplaced else ""
     return assemble_chart(
         layers,
         pl.concat([lines, labels.rows], how="diagonal"),
         "Roofline",
         f"{dtype} {_compose_title(frame.filter(vertex=2).sort(INTENSITY))}",
-        [f"Default {dtype} roofs: dense peak and DRAM bandwidth, basis {bases}{left_out}"],
+        [f"Default {dtype} roofs: dense peak and DRAM bandwidth, basis {bases}{unnamed}", *left_out],
     )
 
 

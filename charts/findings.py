@@ -38,6 +38,23 @@ def list_dominant(parts: pl.DataFrame) -> pl.DataFrame:
     )
 
 
+def describe_left_out(devices: pl.DataFrame) -> list[str]:
+    """Say which devices are not drawn and why, if there are any.
+
+    Parameters
+    ----------
+    devices
+        Rows with `hardware` and `status`, which is `drawn` or the reason.
+    """
+    others = devices.filter(pl.col("status") != "drawn")
+    if others.is_empty():
+        return []
+    reasons = others.sort("hardware").group_by("status").agg("hardware").sort("status")
+    named = ", ".join(f"{join_names(names)} ({reason})" for reason, names in reasons.iter_rows())
+    verb = "is" if len(others) == 1 else "are"
+    return [f"{len(others)} of {devices['hardware'].n_unique()} devices {verb} not drawn: {named}"]
+
+
 def join_names(names: Sequence[str], most: int = 3) -> str:
     """Return names as one phrase, e.g. "A, B and C"; if there are more than `most`, "A and 4 others"."""
     if len(names) > most:

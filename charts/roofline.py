@@ -292,7 +292,7 @@ def draw_ridge(axes: RooflineAxes) -> alt.Chart:
 
 def draw_labels(axes: RooflineAxes, ink: str) -> list[alt.Chart]:
     """Return the layers of `RoofLabels.rows`; ceilings are labelled in an ink."""
-    faint = alt.FillOpacityValue(0.8, condition={"test": alt.datum.is_main, "value": 1})
+    faint = alt.FillOpacityValue(0.94, condition={"test": alt.datum.is_main, "value": 1})
     left: dict[str, Any] = {"align": "left", "baseline": "middle"}
     angle = 360 - math.degrees(axes.slope)
     point = select_layer("point label").encode(axes.x, axes.y, text=LABEL)

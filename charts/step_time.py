@@ -1,5 +1,6 @@
 """The least time of a decode step over batch, stacked by op group."""
 
+import math
 from typing import Any
 
 import altair as alt
@@ -16,10 +17,11 @@ from charts.decode_steps import (
 )
 from charts.findings import join_names, list_dominant, shorten_names
 from charts.label_layout import spread
-from charts.style import GREY, HEIGHT, INK, LABEL, PALE
+from charts.style import GREY, HEIGHT, INK, LABEL, PALE, WIDTH
 
 _LEAST_LABELLED = 0.03  # op groups with a smaller share of the step have no label
 _LABEL_GAP = 0.045  # between labels, as a share of the step: 14 pixels or more
+_NUMBER_WIDTH = 36  # pixels that a time above a bar may take
 _GAP = 0.25  # between bars, as a share of a bar's slot
 _NOT_MEMORY = {"compute-bound ops take": "compute_bound_share", "the interconnect takes": "interconnect_share"}
 _TOOLTIP = [
@@ -74,7 +76,7 @@ def draw_step_time(frame: pl.DataFrame) -> alt.LayerChart:
             tooltip=_TOOLTIP,
         )
         .add_params(chosen),
-        select_context("datum.is_shown", "datum.is_top")
+        select_context("datum.is_shown", "datum.is_top", f"indexof({_choose_numbered(batches)}, datum.batch_size) >= 0")
         .mark_text(baseline="bottom", dy=-3, fontSize=11, color=INK)
         .encode(x, end, text=alt.Text("step_ms:Q", format=",.3~r")),
         select_context("isValid(datum.label_ms)")
@@ -87,11 +89,16 @@ def draw_step_time(frame: pl.DataFrame) -> alt.LayerChart:
     return assemble_step_chart(layers, frame, kind, subtitle, _find, title_offset=14)
 
 
+def _choose_numbered(batches: list[int]) -> list[int]:
+    """Return the batches whose bars have their time above them: all, or as many as there is room for."""
+    return batches[:: math.ceil(_NUMBER_WIDTH * len(batches) / WIDTH)]
+
+
 def _place_labels(frame: pl.DataFrame) -> pl.DataFrame:
     """Add where the labels of op groups stand beside the last bar: in the middle of their part, or a little off."""
     parts = frame.filter("is_last", pl.col("share") >= _LEAST_LABELLED).sort("middle_ms")
     keys = ["sequence_length", "batch_size", "op_group"]
-    placed = []
+    placed = [parts.clear().select(*keys, label_ms="middle_ms")]
     for labels in parts.partition_by("sequence_length"):
         places = spread(labels["middle_ms"].to_list(), _LABEL_GAP * labels["step_ms"][0])
         placed.append(labels.select(*keys, label_ms=pl.Series(places)))

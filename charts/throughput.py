@@ -1,9 +1,11 @@
 """Tokens per second over the time of a token, for growing batches up to what fits in a device's memory."""
 
+import math
+
 import altair as alt
 import polars as pl
 
-from charts.axes import log_axis
+from charts.axes import Domain, log_axis
 from charts.decode_steps import (
     NUMBER,
     Finding,
@@ -13,12 +15,14 @@ from charts.decode_steps import (
     name_model,
     select_context,
 )
-from charts.findings import LEAD, join_names, keep_best, shorten_names
-from charts.style import COLOURS, GREY, INK, LABEL, WIDTH
+from charts.findings import LEAD, describe_left_out, join_names, keep_best, shorten_names
+from charts.label_layout import Layout, box_of_text
+from charts.style import COLOURS, GREY, HEIGHT, INK, LABEL, WIDTH
 
 _SHAPES = ["circle", "square", "triangle-up", "diamond", "cross", "triangle-down", "triangle-right", "triangle-left"]
 _TICKS = (1, 2, 5)
 _LINE, _CASING = 1.75, 3  # pixels: the width of a line, and how much wider one is that lies below another
+_NUMBER, _ASIDE, _ABOVE = 11, 5, 3  # pixels: the size of a batch's number, and its place at the left above a point
 _KEY, _LETTER = 34, 6.5  # pixels of a legend: a symbol with its gaps, and a letter
 _TOOLTIP = [
     alt.Tooltip("hardware:N", title="device"),
@@ -70,11 +74,12 @@ def draw_throughput(frame: pl.DataFrame) -> alt.LayerChart:
         select_context("datum.fits_in_memory")
         .mark_point(filled=True, size=60, stroke="white", strokeWidth=0.5, opacity=1)
         .encode(x, y, color=colour, shape=shape, fillOpacity=faded, tooltip=_TOOLTIP),
-        select_context("datum.is_fastest")
-        .mark_text(align="right", baseline="bottom", dx=-5, dy=-3, fontSize=11, color=INK)
+        select_context("datum.is_numbered")
+        .mark_text(align="right", baseline="bottom", dx=-_ASIDE, dy=-_ABOVE, fontSize=_NUMBER, color=INK)
         .encode(x, y, text=LABEL),
     ]
     kind = "Tokens per second over time per token"
+    frame = _choose_numbers(frame, x_domain, y_domain)
     return assemble_step_chart(layers, frame, kind, _compose_subtitle(frame), _find)
 
 
@@ -99,20 +104,25 @@ def _find(rows: pl.DataFrame) -> Finding:
 
 
 def _compose_subtitle(frame: pl.DataFrame) -> list[str]:
-    drawn, others = frame.filter(status="drawn"), frame.filter(pl.col("status") != "drawn")
     setting = f"{describe_setting(frame)}; numbers: batch; hollow: the first batch that does not fit"
-    lines = [setting, *describe_roof(drawn)]
-    if others.is_empty():
-        return lines
-    reasons = others.sort("hardware").group_by("status").agg("hardware").sort("status")
-    named = ", ".join(f"{join_names(names)} ({reason})" for reason, names in reasons.iter_rows())
-    return [*lines, f"{_count(others, frame)} not drawn: {named}"]
+    return [setting, *describe_roof(frame.filter(status="drawn")), *describe_left_out(frame)]
 
 
-def _count(part: pl.DataFrame, whole: pl.DataFrame) -> str:
-    """Return e.g. "2 of 7 devices are"."""
-    count = part["hardware"].n_unique()
-    return f"{count} of {whole['hardware'].n_unique()} devices {'is' if count == 1 else 'are'}"
+def _choose_numbers(frame: pl.DataFrame, x_domain: Domain, y_domain: Domain) -> pl.DataFrame:
+    """Add at which points the number of the batch stands: at the fastest device, where it lies on no other number."""
+    kept: dict[str, list[int]] = {"sequence_length": [], "batch_size": []}
+    for rows in frame.filter("is_fastest").sort("batch_size").partition_by("sequence_length"):
+        layout = Layout(2 * WIDTH, 2 * HEIGHT)  # numbers may leave the plot
+        for context, batch, label, *place in rows.select(*kept, "label", "token_ms", "tokens_per_s").rows():
+            (low, high), (bottom, top) = x_domain, y_domain
+            right = WIDTH * (0.5 + math.log(place[0] / low) / math.log(high / low)) - _ASIDE
+            base = HEIGHT * (0.5 + math.log(top / place[1]) / math.log(top / bottom)) - _ABOVE
+            if layout.place([box_of_text(right, base - _NUMBER / 2, label, _NUMBER, "right")]):
+                kept["sequence_length"].append(context)
+                kept["batch_size"].append(batch)
+    keys = pl.DataFrame(kept, schema=dict.fromkeys(kept, pl.Int64)).with_columns(is_numbered=True)
+    joined = frame.join(keys, on=list(kept), how="left", maintain_order="left")
+    return joined.with_columns(pl.col("is_numbered").fill_null(value=False) & pl.col("is_fastest"))
 
 
 def _count_columns(names: list[str]) -> int:

@@ -238,27 +238,27 @@ def test_a_chart_is_interactive_and_its_layers_can_be_hidden(disk: Visitor) -> N
 
 def test_the_marks_of_a_seeds_chart_are_chosen_beside_it(disk: Visitor) -> None:
     page = disk.open("charts/roofline-llama-7b-a6000/index.html")
-    marks, picture = page.locator("#chart svg .role-mark.mark-symbol > path"), page.locator("#chart svg")
+    marks, said = page.locator("#chart svg .role-mark.mark-symbol > path"), page.locator("#caption")
     choices = page.locator("#choices input[type=radio]")
     expect(choices).to_have_count(2)
     expect(page.get_by_label("predicted", exact=True)).to_be_checked()
     expect(marks).to_have_count(392)
-    expect(picture).to_contain_text("Marks: 392 predicted by a calibrated roof")
+    expect(said).to_contain_text("Marks: 392 predicted by a calibrated roof")
     page.get_by_label("computed", exact=True).check()
     expect(marks).to_have_count(294)
-    expect(picture).to_contain_text("Marks: 294 computed from shapes, on the datasheet roof of 154.8 TFLOP/s")
-    expect(picture).not_to_contain_text("predicted")
+    expect(said).to_contain_text("Marks: 294 computed from shapes, on the datasheet roof of 154.8 TFLOP/s")
+    expect(said).not_to_contain_text("predicted")
     expect(page.locator("#layers")).to_be_hidden()
     assert disk.troubles == []
 
 
 def test_the_context_of_a_chart_is_chosen_beside_it(disk: Visitor) -> None:
     page = disk.open(STEP)
-    picture, choice = page.locator("#chart svg"), page.get_by_label("context, tokens")
+    title, choice = page.locator("h1"), page.get_by_label("context, tokens")
     expect(choice).to_have_value("1024")
-    expect(picture).to_contain_text("context 1,024")
+    expect(title).to_contain_text("context 1,024")
     choice.select_option(label="8,192")
-    expect(picture).to_contain_text("context 8,192")
+    expect(title).to_contain_text("context 8,192")
     disk.go(page, CHART)
     expect(page.locator("#choices")).to_be_hidden()
     assert disk.troubles == []

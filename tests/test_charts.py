@@ -532,3 +532,13 @@ def test_labels_move_apart_and_keep_their_order(positions: list[float], gap: flo
     assert math.isclose(sum(placed), sum(positions), abs_tol=1e-6)
     if all(after - before >= gap for before, after in itertools.pairwise(positions)):
         assert placed == pytest.approx(positions)
+
+
+def test_devices_without_the_dtype_are_named(snapshot: duckdb.DuckDBPyConnection) -> None:
+    entry = find_chart(snapshot, "devices-fp16")
+    asked = {"dtype": "fp8", "devices": ["b200", "t4", "not-there"]}
+    frame = query_chart(snapshot, replace(entry, parameters={**entry.parameters, **asked}))
+    spec = build_spec(entry, frame)
+    assert {row["hardware"] for row in spec["data"]["values"]} == {"B200"}
+    said = "2 of 3 devices are not drawn: T4 (no fp8 peak), not-there (not known here)"
+    assert spec["title"]["subtitle"][1] == said

@@ -297,6 +297,19 @@ def test_devices_that_cannot_be_drawn_are_counted_by_reason(snapshot: duckdb.Duc
     assert subtitle[-1] == "Context 1,024: 1 of 2 devices without room for batch 1: H100 SXM"
 
 
+def test_many_batches_leave_room_for_each_other(snapshot: duckdb.DuckDBPyConnection) -> None:
+    batches = pl.DataFrame({"batch_size": range(1, 41)}, schema={"batch_size": pl.Int64})
+    for name, growing in ((STEP_TIME, pl.col("^.*_ms$")), (THROUGHPUT, pl.col("token_ms", "tokens_per_s"))):
+        entry = find_chart(snapshot, name)
+        one = query_chart(snapshot, entry).filter(sequence_length=1024, batch_size=8).drop("batch_size")
+        many = one.join(batches, how="cross").with_columns(growing * (1 + pl.col("batch_size") / 50))
+        if name == THROUGHPUT:
+            many = many.with_columns(label=pl.col("batch_size").cast(pl.String))
+        texts = list_texts(spec := build_spec(entry, many))
+        assert find_overlaps(spec) == []
+        assert sum(each.role == "mark" for each in texts) > 5
+
+
 def test_lines_that_coincide_all_show_and_are_named(snapshot: duckdb.DuckDBPyConnection) -> None:
     entry = find_chart(snapshot, "throughput-llama-3-70b")
     own = {"devices": ["b200", "h100-sxm", "mi355x"], "precision_id": "fp8"}
@@ -357,3 +370,16 @@ def test_long_names_and_many_batches_leave_room_for_each_other(snapshot: duckdb.
         assert find_overlaps(spec) == []
         assert "x" * 40 not in json.dumps(spec["title"])
         assert not any(each.text.startswith("x") for each in list_texts(spec))
+
+
+@pytest.mark.parametrize(
+    ("name", "column"), [(STEP_TIME, "share"), (THROUGHPUT, "tokens_per_s"), (RANKING, "tokens_per_s")]
+)
+def test_findings_do_not_hang_on_float_noise(name: str, column: str, snapshot: duckdb.DuckDBPyConnection) -> None:
+    entry = find_chart(snapshot, name)
+    frame = query_chart(snapshot, entry)
+    said = read_texts(build_spec(entry, frame))
+    for sign in (1, -1):
+        noise = pl.int_range(pl.len()) % 2 * 2e-12 * sign
+        noisy = frame.with_columns(pl.col(column) * (1 + noise))
+        assert read_texts(build_spec(entry, noisy)) == said

@@ -3,7 +3,9 @@
 // The page of a chart: the picture as wide as the page, the reader's choices, and downloads of what is seen.
 // A scope of its own: the names of the Vega bundle are global.
 (() => {
-const NARROW = 600; // pixels of a layout in which labels at the right edge move into the plot
+const NARROW = 600; // pixels of a layout in which long labels beside the plot are shortened, and repeated below it
+const LONGEST_BESIDE = 22; // letters of a label beside a narrow plot
+const SHORT = "short label";
 const LETTER = 6.5; // pixels of a letter
 const MANY = 20; // labels of one mark
 const KINDS = ["measured", "predicted", "computed"];
@@ -41,17 +43,13 @@ function layOut(across) {
   copy.params = listParameters(copy);
   for (const param of copy.params) if (isChoice(param)) delete param.bind; // the page has controls of its own
   const isTold = (layer) => Object.keys(texts).length > 0 && isCaption(layer);
-  copy.layer = copy.layer.filter((layer) => !isTold(layer) && !(isNarrow && isLeader(layer)));
+  copy.layer = copy.layer.filter((layer) => !isTold(layer));
   for (const layer of copy.layer) layOutLayer(layer, across, isNarrow);
   return copy;
 }
 
 // A line of text above the plot that is drawn for no row: the page itself has the texts of each choice.
 const isCaption = ({ data, mark, encoding }) => data && mark.type === "text" && encoding?.y?.value < 0;
-
-// A line from the right edge to a label beside the plot, which moves into the plot if that is narrow.
-const isLeader = ({ mark, encoding = {} }) =>
-  mark.type === "rule" && [encoding.x, encoding.x2].some((channel) => channel?.value > spec.width);
 
 function layOutLayer(layer, across, isNarrow) {
   const { mark, encoding = {} } = layer;
@@ -64,8 +62,17 @@ function layOutLayer(layer, across, isNarrow) {
   if (mark.angle % 90) mark.angle = { expr: turnWithPlot(mark.angle) };
   if (!isNarrow) return;
   mark.fontSize = Math.max(mark.fontSize ?? 0, 12);
-  if (isAtRight && mark.align === "left") Object.assign(mark, { align: "right", dx: -3, dy: -8 });
+  if (isAtRight && mark.align === "left" && encoding.text?.field) shorten(layer, encoding.text.field);
   if (typeof mark.text === "string") wrap(mark, across / LETTER - 10);
+}
+
+// Of "bf16, fp16 · 989.4 TFLOP/s" a narrow picture shows what stands before the dot.
+function shorten(layer, field) {
+  const label = `datum['${field}']`;
+  const calculate = `length(${label}) > ${LONGEST_BESIDE} ? split(${label}, ' · ')[0] : ${label}`;
+  layer.transform = [...(layer.transform ?? []), { calculate, as: SHORT }];
+  layer.encoding.text = { field: SHORT, type: "nominal" };
+  layer.mark.limit = LETTER * (LONGEST_BESIDE + 2);
 }
 
 // A text above the plot that is longer than the picture is wide gets several lines.
@@ -138,19 +145,19 @@ async function draw() {
   for (const param of layout.params) if (param.name in state.choices) param.value = state.choices[param.name];
   layout.data = { ...layout.data, values: listShownRows() };
   const result = await vegaEmbed(made, layout, { mode: "vega-lite", ...options });
-  await result.view.resize().runAsync(); // labels beside points reach out further once the plot is narrower
+  for (let i = 0; i < 3; i++) await result.view.resize().runAsync(); // the narrower a plot, the further labels reach out
   made.querySelector("svg").setAttribute("aria-hidden", "true"); // the place has the description
   if (mine !== turn) return result.finalize();
   drawn?.result.finalize();
   drawn = { result, across };
   place.replaceChildren(made);
-  hideCoveredLabels();
+  fitLabels();
 }
 
 // On a narrow screen a label is hidden if it would lie on one that is drawn later, e.g. on a bar's number, and all the
 // labels of a mark if that holds for many of them, e.g. for the numbers in cells that are too small for them.
 function hideCoveredLabels() {
-  if (drawn.across >= NARROW) return;
+  const hidden = [];
   const kept = [];
   for (const mark of [...place.querySelectorAll(".mark-text.role-mark")].reverse()) {
     const labels = [...mark.querySelectorAll("text")].filter((label) => label.textContent);
@@ -161,8 +168,30 @@ function hideCoveredLabels() {
     }));
     const isCrowded = labels.length > MANY && covered.size > labels.length / 4;
     if (isCrowded) kept.length = count;
+    else hidden.push(...covered);
     for (const label of labels) label.style.visibility = isCrowded || covered.has(label) ? "hidden" : "";
   }
+  return hidden.filter(isOfRow).map(readLines);
+}
+
+// A label of several lines has a child for each.
+const readLines = (label) => [...label.childNodes].map((line) => line.textContent).join(", ");
+
+// Whether a label names a row, and not the ground that it stands on.
+function isOfRow(label) {
+  const row = label.__data__?.datum ?? {};
+  return row.layer !== "region label" && [row.label].flat().join(", ") === readLines(label);
+}
+
+// What a narrow picture hides or shortens is said below it.
+function fitLabels() {
+  const isNarrow = drawn.across < NARROW;
+  const hidden = isNarrow ? hideCoveredLabels() : [];
+  const shown = [...place.querySelectorAll(".mark-text.role-mark text")].map((label) => label.__data__?.datum ?? {});
+  const shortened = shown.filter((row) => SHORT in row).map((row) => row.label ?? row.answer);
+  const long = shortened.filter((label) => label?.length > LONGEST_BESIDE);
+  const words = hidden.filter((label) => /[a-z]/i.test(label)); // a number says nothing elsewhere
+  byId("labels").replaceChildren(...[...new Set([...long, ...words])].map((label) => makeElement("li", label)));
 }
 
 // A label does not cover its own halo, which has the same text and place.
@@ -265,7 +294,7 @@ async function choose(param, value) {
 function show() {
   showTexts();
   writeAddress();
-  if (drawn) hideCoveredLabels();
+  if (drawn) fitLabels();
 }
 
 // The kinds of marks that the reader can hide, unless the chart brings its own choice.

@@ -1,14 +1,30 @@
--- one row per device and vertex of its default roof
+-- one row per device and vertex of its default roof, and one per device without a roof of the dtype
+with
+device as (
+    select
+        asked.hardware_id,
+        hardware.short_name
+        || if(count(*) over (partition by hardware.short_name) > 1, format(' ({})', asked.hardware_id), '')
+            as short_name,
+    from (select distinct unnest($devices) as hardware_id) as asked
+    left join core.hardware as hardware using (hardware_id)
+)
+
 select
-    'roof' as layer,
-    vertex.short_name as hardware,
+    if(vertex.hardware_id is null, 'not drawn', 'roof') as layer,
+    coalesce(device.short_name, device.hardware_id) as hardware,
+    case
+        when vertex.hardware_id is not null then 'drawn'
+        when device.short_name is null then 'not known here'
+        else format('no {} peak', $dtype)
+    end as status,
     format(
         '{} · {:g} TFLOP/s · {:g} GB/s',
-        vertex.short_name,
+        device.short_name,
         vertex.peak_flops_per_s / 1e12,
         vertex.bandwidth_bytes_per_s / 1e9
     ) as label,
-    vertex.dtype,
+    $dtype as dtype,
     vertex.basis,
     vertex.peak_origin as origin,
     vertex.vertex,
@@ -17,9 +33,7 @@ select
     vertex.ridge_flops_per_byte,
     vertex.peak_flops_per_s,
     vertex.bandwidth_bytes_per_s,
-from mart.roof_vertex as vertex
-where
-    vertex.dtype = $dtype
-    and vertex.is_default
-    and vertex.hardware_id in $devices
-order by vertex.peak_flops_per_s, vertex.bandwidth_bytes_per_s, vertex.short_name, vertex
+from device
+left join mart.roof_vertex as vertex
+    on device.hardware_id = vertex.hardware_id and vertex.dtype = $dtype and vertex.is_default
+order by vertex.peak_flops_per_s, vertex.bandwidth_bytes_per_s, hardware, vertex
