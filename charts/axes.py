@@ -62,10 +62,12 @@ def clip_roofs(frame: pl.DataFrame, domain: Domain, least: float = 0) -> pl.Data
     slopes = (layer == "bandwidth") | ((layer == "roof") & (intensity <= ROOF_START))
     flats = (layer == "peak") | ((layer == "roof") & (intensity >= ROOF_STOP))
     bandwidth = performance / intensity
-    along = pl.min_horizontal(pl.max_horizontal(intensity, pl.lit(left), least / bandwidth), pl.lit(right))
+    start = pl.when(intensity <= ROOF_START).then(left).otherwise(intensity)
+    stop = pl.when(intensity >= ROOF_STOP).then(right).otherwise(intensity)
+    along = pl.min_horizontal(pl.max_horizontal(start, pl.lit(left), least / bandwidth), pl.lit(right))
     return frame.with_columns(
         pl.when(slopes).then(bandwidth * along).otherwise(performance).alias(PERFORMANCE),
-        pl.when(slopes).then(along).when(flats).then(intensity.clip(left, right)).otherwise(intensity).alias(INTENSITY),
+        pl.when(slopes).then(along).when(flats).then(stop.clip(left, right)).otherwise(intensity).alias(INTENSITY),
     )
 
 

@@ -49,7 +49,8 @@ def draw_house(frame: pl.DataFrame) -> alt.LayerChart:
     """Draw the rows of sql/charts/house.sql."""
     points, series = find_series(frame.filter(pl.col("layer").is_in(POINTS)))
     lines = frame.filter(~pl.col("layer").is_in([*POINTS, "not drawn"]))
-    lines = label_ceilings(lines) if "peak" in lines["layer"] else label_roofs(lines)
+    is_alone = "peak" in lines["layer"]
+    lines = label_ceilings(lines) if is_alone else label_roofs(lines).with_columns(series="hardware")
     unit, *titles = _name_axes(points)
     axes = RooflineAxes(pl.concat([lines, points], how="diagonal"), *titles)
     lines = clip_roofs(lines, axes.x_domain, axes.y_domain[0])
@@ -58,7 +59,7 @@ def draw_house(frame: pl.DataFrame) -> alt.LayerChart:
         *(_draw_regions(axes) if _has_regions(lines) else []),
         *_draw_ceilings(axes, series),
         *_draw_points(axes, points, series),
-        *draw_labels(axes, BLUE),
+        *draw_labels(axes, BLUE if is_alone else INK),
         *_draw_keys(axes, labels.keys),
     ]
     return assemble_chart(
@@ -132,8 +133,7 @@ def _draw_regions(axes: RooflineAxes) -> list[alt.Chart]:
 def _draw_ceilings(axes: RooflineAxes, series: Series) -> list[alt.Chart]:
     """Return all ceilings, dashed, and on top of them the roofs that points are held against, with their ridges."""
     each = [alt.Detail(f"{name}:N") for name in ("layer", "hardware", "dtype", "level", "basis", "pipe", "label")]
-    devices = series.title == "device"
-    ink = alt.Color("hardware:N", scale=series.scale, legend=None) if devices else alt.ColorValue(BLUE)
+    ink = series.encode()[0] if series.title == "device" else alt.ColorValue(BLUE)
     ceiling = Layer().transform_filter("datum.layer == 'bandwidth' || datum.layer == 'peak'")
     return [
         ceiling.mark_line(color=SKY, strokeWidth=1.2, strokeDash=[5, 3]).encode(
@@ -186,7 +186,7 @@ def _draw_keys(axes: RooflineAxes, keys: list[str]) -> list[alt.Chart]:
     look: Any = {"symbolSize": 0, "symbolOpacity": 0, "symbolLimit": 0, "labelLimit": 380}
     legend = alt.Legend(title="points", orient="bottom", direction="vertical", columns=2, **look)
     scale = alt.Scale(type="ordinal", domain=keys, range=[1] * len(keys))
-    key = alt.Opacity("key:N", scale=scale, legend=legend)
+    key = alt.Opacity("key:N", scale=scale, sort="ascending", legend=legend)
     return [select_layer("key").mark_point().encode(axes.x, axes.y, opacity=key)]
 
 

@@ -8,7 +8,8 @@ import polars as pl
 from charts.style import BLUE, GREEN, GREY, INK, ORANGE, PURPLE, SKY, VERMILION
 
 OTHER = "other"
-_COLUMNS = {"phase": "phase", "dtype": "dtype", "level": "level", "hardware": "device", "bound": "bound"}
+# of several devices the roofs are coloured too
+_COLUMNS = {"phase": "phase", "hardware": "device", "dtype": "dtype", "level": "level", "bound": "bound"}
 _NOT_STATED = "not stated"
 _MOST_VALUES = 8  # of a legend; of more, the most frequent ones and "other"
 # Points of both phases can coincide, so decode is drawn smaller and on top.
@@ -37,19 +38,14 @@ class Series(NamedTuple):
     title: str
     styles: dict[str, tuple[str, str, int]]
 
-    @property
-    def scale(self) -> alt.Scale:
-        """The ink of each value."""
-        return alt.Scale(domain=list(self.styles), range=[ink for ink, _, _ in self.styles.values()])
-
     def encode(self, *, scale: float = 1) -> tuple[alt.Color, alt.Shape, alt.Size]:
         """Return the channels that draw the column `series`, with sizes times `scale`."""
-        _, shapes, sizes = map(list, zip(*self.styles.values(), strict=True))
+        inks, shapes, sizes = map(list, zip(*self.styles.values(), strict=True))
         values: Any = list(self.styles)
         legend = alt.Legend(title=self.title, orient="bottom", direction="horizontal", columns=4, labelLimit=220)
         sizing = alt.Scale(type="ordinal", domain=values, range=[size * scale for size in sizes])
         return (
-            alt.Color("series:N", scale=self.scale, legend=legend),
+            alt.Color("series:N", scale=alt.Scale(domain=values, range=inks), legend=legend),
             alt.Shape("series:N", scale=alt.Scale(domain=values, range=shapes)),
             alt.Size("series:N", scale=sizing, sort="ascending", legend=legend),
         )
@@ -58,8 +54,8 @@ class Series(NamedTuple):
 def find_series(points: pl.DataFrame) -> tuple[pl.DataFrame, Series]:
     """Return points with the column `series`, and its values.
 
-    It is the column `colour` if the points have one, whose name is `colour_title`; else the first of phase, dtype,
-    level, device and bound that tells points apart, or else the first that is known.
+    It is the column `colour` if the points have one, whose name is `colour_title`; else the first of phase, device,
+    dtype, level and bound that tells points apart, or else the first that is known.
     """
     column, title = _choose_column(points)
     text = pl.col(column).cast(pl.String).fill_null(_NOT_STATED) if column else pl.lit("kernel")
@@ -77,7 +73,7 @@ def _choose_column(points: pl.DataFrame) -> tuple[str | None, str]:
         return "colour", points["colour_title"].drop_nulls()[0]
     known = [column for column in _COLUMNS if column in points.columns and points[column].count()]
     telling = [column for column in known if points[column].n_unique() > 1]
-    column = next(iter(telling or known), None)
+    column = next(iter(telling or [name for name in known if name != "hardware"]), None)
     return column, _COLUMNS.get(column or "", "points")
 
 

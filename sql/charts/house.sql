@@ -1,6 +1,6 @@
 -- one row per mark of a roofline: ends of ceilings and roofs, ridges, and points with the roof that each is held against
 with
-kernel as (
+kernel as materialized (
     select * exclude (attainable_flops_per_s, roof_fraction)
     from (
         select *
@@ -17,7 +17,7 @@ kernel as (
     where model_id is null or phase is distinct from 'speculative'
 ),
 
-device as (
+device as materialized (
     select
         hardware_id,
         short_name,
@@ -26,21 +26,23 @@ device as (
     where hardware_id = $hardware_id or hardware_id in (select hardware_id from kernel)
 ),
 
+-- a condition on one device is much faster than one on several, which only a query can have
+roof_of_kernel as materialized (
+    select *
+    from mart.kernel_roof
+    where is_default and hardware_id = $hardware_id
+    union all
+    select *
+    from mart.kernel_roof
+    where $marks = 'own' and is_default and hardware_id <> $hardware_id
+),
+
 -- what points are held against that name no dtype: the chart's precision, or else the fastest 16-bit dtype, or any
-main as (
-    select
-        hardware_id,
-        dtype,
-        basis,
-        peak_flops_per_s,
-        bandwidth_bytes_per_s,
-        peak_origin,
-        pipe,
-        accumulator,
-        ceiling_name,
-    from mart.roof_by_level
+main as materialized (
+    select *
+    from roof_of_kernel
     semi join device using (hardware_id)
-    where is_default and level = 'dram'
+    where level = 'dram' and kernel_pipe = '' and kernel_accumulator = ''
     qualify row_number() over (
         partition by hardware_id
         order by
@@ -53,7 +55,7 @@ main as (
     ) = 1
 ),
 
-held as (
+held as materialized (
     select
         kernel.* replace (coalesce(kernel.dtype, main.dtype) as dtype),
         roof.basis,
@@ -83,17 +85,35 @@ held as (
     from kernel
     left join main using (hardware_id)
     -- a device may lack the dtype, or a bandwidth of the level
-    left join mart.kernel_roof as roof
+    left join roof_of_kernel as roof
         on
             kernel.hardware_id = roof.hardware_id
             and coalesce(kernel.dtype, main.dtype) = roof.dtype
             and kernel.level = roof.level
             and kernel.pipe = roof.kernel_pipe
             and kernel.accumulator = roof.kernel_accumulator
-            and roof.is_default
 ),
 
-point as (
+-- the slowest published ceiling that a compute-bound point above its roof stays below
+faster as (
+    select
+        held.hardware_id,
+        held.performance_flops_per_s,
+        mart.faster_ceiling(
+            'another dtype', min_by(ceiling.name, ceiling.value_per_s), min(ceiling.value_per_s)
+        ) as cause,
+    from held
+    inner join core.ceiling as ceiling
+        on held.hardware_id = ceiling.hardware_id and held.performance_flops_per_s <= ceiling.value_per_s
+    where
+        held.is_above_roof
+        and held.likely_cause is null
+        and ceiling.kind = 'compute'
+        and ceiling.basis = 'datasheet'
+    group by held.hardware_id, held.performance_flops_per_s
+),
+
+point as materialized (
     select
         held.*
         replace (
@@ -108,21 +128,7 @@ point as (
                 when held.is_above_roof is distinct from true then null
                 when held.likely_cause is not null then held.likely_cause
                 when held.intensity_flops_per_byte >= held.ridge_flops_per_byte
-                    then coalesce(
-                        (
-                            select
-                                mart.faster_ceiling(
-                                    'another dtype', min_by(name, value_per_s), min(value_per_s)
-                                ),
-                            from core.ceiling as faster
-                            where
-                                faster.hardware_id = held.hardware_id
-                                and faster.kind = 'compute'
-                                and faster.basis = 'datasheet'
-                                and faster.value_per_s >= held.performance_flops_per_s
-                        ),
-                        'not known'
-                    )
+                    then coalesce(faster.cause, 'not known')
                 when held.level = 'dram' then 'part of its bytes came from a cache'
                 else 'not known'
             end as likely_cause,
@@ -132,7 +138,7 @@ point as (
         coalesce(held.name, held.op_group) as label,
         -- one kernel that was counted at several levels has one performance
         if(
-            count(distinct held.level) over same > 1,
+            min(held.level) over same < max(held.level) over same,
             format('{} at {}', held.ops, held.performance_flops_per_s),
             null
         ) as kernel,
@@ -142,13 +148,14 @@ point as (
             null
         ) as binding_level,
     from held
+    left join faster using (hardware_id, performance_flops_per_s)
     window same as (
         partition by held.hardware_id, held.dtype, held.pipe, held.ops, held.performance_flops_per_s
     )
 ),
 
 -- the roofs that points are held against, or else the main one
-used as (
+used as materialized (
     select distinct
         hardware_id,
         dtype,
@@ -179,7 +186,7 @@ used as (
 ),
 
 -- of a single device all ceilings are drawn, of several only the roofs that are used
-compute as (
+compute as materialized (
     select
         ceiling.hardware_id,
         ceiling.name as dtype,
@@ -204,7 +211,7 @@ compute as (
     group by all
 ),
 
-bandwidth as (
+bandwidth as materialized (
     select
         ceiling.hardware_id,
         ceiling.name as level,

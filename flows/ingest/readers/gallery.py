@@ -60,6 +60,7 @@ class OwnChart(Document):
     hardware_id: _Word | _Words | None = None
     devices: _Words | None = None
     on_site: list[_Word] | None = None
+    colour: _Word | None = None
     precision_id: Id | None = None
     else_fastest: bool | None = None
     convention: Id | None = None
@@ -166,6 +167,7 @@ def _refuse_misfit(chart: OwnChart, entry: Mapping[str, Any], where: str) -> Non
     if missing:
         raise _BadEntryError(f"{where}.{missing[0]}: missing; expected this parameter of {chart.template}")
     asked |= {"else_fastest"} if {"precision_id", "hardware_id"} <= asked else set()
+    asked |= {"colour"} if chart.sql is not None else set()
     foreign = sorted(entry.keys() - asked - {"marks", "on_site"})
     if foreign:
         known = ", ".join(sorted(asked))
