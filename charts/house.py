@@ -186,7 +186,7 @@ def _draw_keys(axes: RooflineAxes, keys: list[str]) -> list[alt.Chart]:
     look: Any = {"symbolSize": 0, "symbolOpacity": 0, "symbolLimit": 0, "labelLimit": 380}
     legend = alt.Legend(title="points", orient="bottom", direction="vertical", columns=2, **look)
     scale = alt.Scale(type="ordinal", domain=keys, range=[1] * len(keys))
-    key = alt.Opacity("key:N", scale=scale, legend=legend)
+    key = alt.Opacity("key:N", scale=scale, sort="ascending", legend=legend)
     return [select_layer("key").mark_point().encode(axes.x, axes.y, opacity=key)]
 
 

@@ -145,7 +145,7 @@ async function draw() {
   for (const param of layout.params) if (param.name in state.choices) param.value = state.choices[param.name];
   layout.data = { ...layout.data, values: listShownRows() };
   const result = await vegaEmbed(made, layout, { mode: "vega-lite", ...options });
-  await result.view.resize().runAsync(); // labels beside points reach out further once the plot is narrower
+  for (let i = 0; i < 3; i++) await result.view.resize().runAsync(); // the narrower a plot, the further labels reach out
   made.querySelector("svg").setAttribute("aria-hidden", "true"); // the place has the description
   if (mine !== turn) return result.finalize();
   drawn?.result.finalize();
@@ -171,11 +171,17 @@ function hideCoveredLabels() {
     else hidden.push(...covered);
     for (const label of labels) label.style.visibility = isCrowded || covered.has(label) ? "hidden" : "";
   }
-  return hidden.map(readLines);
+  return hidden.filter(isOfRow).map(readLines);
 }
 
 // A label of several lines has a child for each.
 const readLines = (label) => [...label.childNodes].map((line) => line.textContent).join(", ");
+
+// Whether a label names a row, and not the ground that it stands on.
+function isOfRow(label) {
+  const row = label.__data__?.datum ?? {};
+  return row.layer !== "region label" && [row.label].flat().join(", ") === readLines(label);
+}
 
 // What a narrow picture hides or shortens is said below it.
 function fitLabels() {

@@ -17,7 +17,7 @@ SCHEMES = ("light", "dark")
 
 def look_at(page: Page, site: Path, name: str, folder: Path) -> None:
     """Save a screenshot of a page in each size and scheme; what the console says is printed."""
-    path = name if name.endswith(".html") else f"charts/{name}/index.html"
+    path = name if "/" in name or name == "index.html" else f"charts/{name}/index.html"
     stem = name.removesuffix("/index.html").replace("/", "-")
     page.on("console", lambda message: print(f"{name}: {message.type}: {message.text}"))
     for size, viewport in SIZES.items():
