@@ -4,7 +4,7 @@ from statistics import median
 
 import polars as pl
 
-from charts.ceilings import name_level
+from charts.levels import name_level
 
 _PHASES = ("prefill", "decode", "speculative")
 _MOST_NAMES = 3
