@@ -9,7 +9,7 @@ from charts.levels import name_level
 _PHASES = ("prefill", "decode", "speculative")
 _MOST_NAMES = 3
 _TWO = 2  # bounds: of more, each exception says which it is
-_MOST_LETTERS = 40
+_MOST_LETTERS = 30
 
 
 def summarize_grid(points: pl.DataFrame) -> str:
