@@ -17,7 +17,8 @@ ABOUT: Mapping[str, str] = {
     "house": f"{_ROOFS} Solid lines are the roofs that points are compared with, dashed ones the other ceilings; the "
     "diamond is the ridge. On blue ground memory bounds an op, on orange ground compute. Hollow points are computed "
     "from shapes, filled ones measured, with a thin line up to the roof, and dotted ones predicted. The legend says "
-    "what their colours and shapes mean. A ring marks a point above its roof.",
+    "what their colours and shapes mean. A thin line joins the points of one kernel at several levels of memory, and a "
+    "ring marks a point above its roof.",
     "comparison": f"{_ROOFS} Each line is the roof of one device, told apart by colour and dashes, and its diamond is "
     "the ridge. The label at the right names the device, its peak and its bandwidth.",
     "speculative": f"{_ROOFS} The line is the roof, and the diamond the ridge. Each hollow point is an op group that "

@@ -9,6 +9,7 @@ from charts.axes import Layer, log_axis
 from charts.style import COLOURS, GREY, assemble_chart
 
 BAND = 0.1
+_SECONDS = "format(datum.value, '~s') + 's'"  # 10µs, 100ms
 KIND_TOOLTIP = [
     alt.Tooltip("label:N", title="kind"),
     alt.Tooltip("ops:N", title="op"),
@@ -30,8 +31,8 @@ def draw_accuracy(frame: pl.DataFrame) -> alt.LayerChart:
     low = 0.7 * min(frame["latency_s"].to_list() + frame["predicted_s"].to_list())
     high = 1.4 * max(frame["latency_s"].to_list() + frame["predicted_s"].to_list())
     domain = (low, high)
-    predicted = log_axis(domain, "Predicted time (s)", format="~s")
-    x = alt.X("latency_s:Q", **log_axis(domain, "Measured time (s)", format="~s"))
+    predicted = log_axis(domain, "Predicted time", labelExpr=_SECONDS)
+    x = alt.X("latency_s:Q", **log_axis(domain, "Measured time", labelExpr=_SECONDS))
     y = alt.Y("predicted_s:Q", **predicted)
     band = pl.DataFrame({"layer": "band", "latency_s": [low, high], "predicted_s": [low, high]}).with_columns(
         upper_s=pl.col("predicted_s") * (1 + BAND), lower_s=pl.col("predicted_s") / (1 + BAND)

@@ -9,6 +9,7 @@ import polars as pl
 
 from charts.axes import PERFORMANCE
 from charts.label_layout import ELLIPSIS, shorten_text
+from charts.levels import name_level
 
 Row = dict[str, Any]
 _KEY = ("layer", "level", "dtype", "basis", "origin", "pipe", "accumulator", "ceiling_name")  # of a ceiling
@@ -80,11 +81,6 @@ def format_rate(value: float, unit: str = "FLOP/s") -> str:
 def is_integer(dtype: str) -> bool:
     """Return whether arithmetic in a dtype is counted in operations rather than FLOP."""
     return dtype.startswith("int")
-
-
-def name_level(level: str) -> str:
-    """Return the name of a level as people write it: DRAM, L2, interconnect."""
-    return level if level == "interconnect" else level.upper()
 
 
 def _label_peaks(ceilings: Sequence[Row]) -> Iterator[Row]:

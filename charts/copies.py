@@ -6,8 +6,8 @@ import altair as alt
 import polars as pl
 
 from charts.axes import Layer
-from charts.ceilings import name_level
 from charts.label_layout import shorten_text
+from charts.levels import name_level
 from charts.style import BLUE, GREY, HALO, INK, assemble_chart
 
 _ROW_HEIGHT = 26

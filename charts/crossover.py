@@ -23,6 +23,7 @@ from charts.style import GREY, HALO, HEIGHT, INK, ORANGE, WIDTH
 _LINE_HEIGHT = 15  # pixels from one label at the right edge to the next
 _MOST_NAMES = 2
 _ANSWER = alt.Text("answer:N")
+_OF_A_CROSSING = ("op", "op_group", "batch_size", INTENSITY, "answer")
 _TOOLTIP = [
     alt.Tooltip("op:N"),
     alt.Tooltip("op_group:N", title="op group"),
@@ -34,6 +35,8 @@ _TOOLTIP = [
     alt.Tooltip("bound:N"),
     alt.Tooltip("answer:N", title="compute-bound"),
 ]
+# it is at no context, and at a batch that nothing was computed at
+_CROSSING_TOOLTIP = [each for each in _TOOLTIP if each.shorthand.split(":")[0] in _OF_A_CROSSING]
 
 
 def draw_crossover(frame: pl.DataFrame) -> alt.LayerChart:
@@ -67,7 +70,7 @@ def draw_crossover(frame: pl.DataFrame) -> alt.LayerChart:
         .mark_point(fill="white", strokeWidth=1.5, size=40, opacity=1)
         .encode(x, y, color=colour, shape=shape, strokeOpacity=faded, fillOpacity=faded, tooltip=_TOOLTIP),
         crossing.mark_point(filled=True, size=75, stroke="white", strokeWidth=0.75, opacity=1).encode(
-            x, y, color=colour, shape=shape, fillOpacity=faded, tooltip=_TOOLTIP
+            x, y, color=colour, shape=shape, fillOpacity=faded, tooltip=_CROSSING_TOOLTIP
         ),
         # from the end of a line to its label
         select_context("datum.layer == 'label'")

@@ -6,8 +6,9 @@ import altair as alt
 import polars as pl
 
 from charts.axes import INTENSITY, PERFORMANCE, Layer, clip_roofs, select_layer
-from charts.ceilings import is_integer, label_ceilings, label_roofs, name_level
+from charts.ceilings import is_integer, label_ceilings, label_roofs
 from charts.house_text import compose_subtitle, compose_title
+from charts.levels import name_level
 from charts.roofline import POINTS, RoofLabels, RooflineAxes, draw_labels, draw_ridge
 from charts.series import Series, find_series
 from charts.style import (

@@ -4,8 +4,8 @@ import textwrap
 
 import polars as pl
 
-from charts.ceilings import name_level
 from charts.label_layout import shorten_text
+from charts.levels import name_level
 from charts.summaries import summarize_kernels, summarize_points
 
 _NOT_DRAWN = {"zero": "of 0 FLOP", "null": "null", "negative": "negative", "no roof": "without a roof"}

@@ -81,15 +81,15 @@ def _compose_subtitle(frame: pl.DataFrame) -> list[str]:
     row = frame.row(0, named=True)
     counts = dict(frame["status"].value_counts().rows())
     left = [
-        f"{counts[status]} {verdict}"
-        for status, verdict in (
-            ("does not fit", "lack the memory (dashed)"),
-            ("no peak", f"have no {row['dtype']} peak"),
-            ("no link", "have no link"),
-            ("not known", "are not known here"),
+        f"{counts[status]} {one if counts[status] == 1 else many}"
+        for status, one, many in (
+            ("does not fit", "lacks the memory (dashed)", "lack the memory (dashed)"),
+            ("no peak", f"has no {row['dtype']} peak", f"have no {row['dtype']} peak"),
+            ("no link", "has no link", "have no link"),
+            ("not known", "is not known here", "are not known here"),
         )
         if status in counts
     ]
     setting = f"{describe_setting(frame)}, batch {row['batch_size']:,}, context {row['sequence_length']:,}"
-    fit = f"{counts.get('fits', 0)} fit"
+    fit = f"{counts.get('fits', 0)} fit{'s' if counts.get('fits') == 1 else ''}"
     return [f"{setting}: {', '.join([fit, *left])}", *describe_roof(frame)]

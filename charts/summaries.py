@@ -4,12 +4,12 @@ from statistics import median
 
 import polars as pl
 
-from charts.ceilings import name_level
+from charts.levels import name_level
 
 _PHASES = ("prefill", "decode", "speculative")
 _MOST_NAMES = 3
 _TWO = 2  # bounds: of more, each exception says which it is
-_MOST_LETTERS = 40
+_MOST_LETTERS = 30
 
 
 def summarize_grid(points: pl.DataFrame) -> str:

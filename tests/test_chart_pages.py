@@ -4,6 +4,8 @@ import csv
 import io
 import json
 import re
+import subprocess
+import sys
 from collections.abc import Iterator
 from itertools import combinations
 from pathlib import Path
@@ -14,6 +16,7 @@ from playwright.sync_api import Browser, Page, expect
 
 from charts import style
 from charts.inks import DARK_INKS
+from flows.site.chart_scripts import write_rows_script
 from flows.site.legible import write_number
 from tests.support.browsers import NARROW, WIDE, Visitor, find_violations, start_browser, visit
 from tests.support.look import SCHEMES
@@ -312,3 +315,39 @@ def test_the_style_sheet_has_the_palette(finished: Home) -> None:
     for name in ("blue", "vermilion", "green", "purple", "orange", "sky"):
         light = getattr(style, name.upper())
         assert re.findall(rf"--{name}: (#\w+);", text) == [light, DARK_INKS[light]]
+
+
+@pytest.mark.slow
+def test_the_marks_of_a_seeds_chart_are_downloaded_as_chosen(visitor: Visitor) -> None:
+    name = "roofline-llama-7b-a40"
+    page = visitor.open(find_page(name) + "?marks=computed")
+    expect(page.get_by_label("computed", exact=True)).to_be_checked()
+    expect(page.locator("#chart")).to_have_attribute("aria-label", re.compile("computed from shapes"))
+    with page.expect_download() as download:
+        page.locator("a[data-suffix='csv']").click()
+    assert download.value.suggested_filename == f"{name}-marks-computed.csv"
+    layers = {row["layer"] for row in csv.DictReader(io.StringIO(download.value.path().read_text("utf-8")))}
+    assert {"bandwidth", "peak", "computed"} <= layers
+    assert "predicted" not in layers
+
+
+def test_the_rows_of_many_kernels_are_small(tmp_path: Path) -> None:
+    """As many as the chart of predicted times takes; as objects, which name each column again, they are over 2 MB."""
+    rows = [
+        {
+            "measurement_id": f"kernel-{i}", "label": "linear", "op": "gate_proj", "dtype": "bf16",
+            "batch_size": i % 64, "latency_s": 1e-6 * (i + 1 / 3), "predicted_s": 1.1e-6 * (i + 1 / 7),
+            "relative_error": 0.1 / (i + 1),
+            "hardware": "H100 SXM", "source": "a source with a long name, such as a file and a version of software",
+            "kernels": 4000, "median_absolute_error": 0.047, "mean_absolute_error": 0.067, "within_ten_percent": 0.8,
+        }
+        for i in range(4000)
+    ]  # fmt: skip
+    write_rows_script(tmp_path / "rows.js", rows)
+    assert len(json.dumps(rows)) > 1_500_000
+    assert (tmp_path / "rows.js").stat().st_size < LARGEST_PAGE / 2
+
+
+def test_pages_are_written_without_loading_altair() -> None:
+    code = "import sys, flows.site.build; print('altair' in sys.modules)"
+    assert subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, check=True).stdout == "False\n"

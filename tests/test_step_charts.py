@@ -266,8 +266,10 @@ def test_every_model_on_every_device_is_drawn_and_few_are_listed(
     assert "Qwen2 7B in bf16 on MI300X" in (tmp_path / "a.json").read_text("utf-8")
     capsys.readouterr()
     for name in ("step-time-llama-3-8b-t4", "crossover-llama-3-8b-t4"):  # a T4 has no bf16
-        assert run_command(["chart", name, *place]) == 2
-        assert len(capsys.readouterr().err.splitlines()) == 1
+        assert run_command(["chart", name, *place]) == 0
+        assert "Llama 3 8B in fp16 on T4" in capsys.readouterr().out
+        assert run_command(["chart", name, "--precision", "bf16", *place]) == 2
+        assert capsys.readouterr().err.startswith("rooflines: --precision: bf16: no peak for it on t4; expected ")
 
 
 def test_a_grid_without_the_settings_leaves_them_out(snapshot: duckdb.DuckDBPyConnection) -> None:

@@ -3,7 +3,7 @@
 // The page of a chart: the picture as wide as the page, the reader's choices, and downloads of what is seen.
 // A scope of its own: the names of the Vega bundle are global.
 (() => {
-const NARROW = 600; // pixels of a layout in which long labels beside the plot are shortened, and repeated below it
+const NARROW = 900; // pixels of a layout in which long labels beside the plot are shortened, and repeated below it
 const LONGEST_BESIDE = 22; // letters of a label beside a narrow plot
 const SHORT = "short label";
 const LETTER = 6.5; // pixels of a letter
@@ -145,7 +145,7 @@ async function draw() {
   for (const param of layout.params) if (param.name in state.choices) param.value = state.choices[param.name];
   layout.data = { ...layout.data, values: listShownRows() };
   const result = await vegaEmbed(made, layout, { mode: "vega-lite", ...options });
-  for (let i = 0; i < 3; i++) await result.view.resize().runAsync(); // the narrower a plot, the further labels reach out
+  for (let i = 0; i < 3; i++) await result.view.resize().runAsync(); // labels reach out of a narrow plot
   made.querySelector("svg").setAttribute("aria-hidden", "true"); // the place has the description
   if (mine !== turn) return result.finalize();
   drawn?.result.finalize();
@@ -154,8 +154,8 @@ async function draw() {
   fitLabels();
 }
 
-// On a narrow screen a label is hidden if it would lie on one that is drawn later, e.g. on a bar's number, and all the
-// labels of a mark if that holds for many of them, e.g. for the numbers in cells that are too small for them.
+// In a plot that is narrower than it was made for, a label is hidden if it would lie on one that is drawn later, e.g. on
+// a bar's number, and all the labels of a mark if that holds for many of them, e.g. for numbers in small cells.
 function hideCoveredLabels() {
   const hidden = [];
   const kept = [];
@@ -185,8 +185,8 @@ function isOfRow(label) {
 
 // What a narrow picture hides or shortens is said below it.
 function fitLabels() {
-  const isNarrow = drawn.across < NARROW;
-  const hidden = isNarrow ? hideCoveredLabels() : [];
+  const isTight = drawn.across < NARROW || drawn.result.view.width() < spec.width;
+  const hidden = isTight ? hideCoveredLabels() : [];
   const shown = [...place.querySelectorAll(".mark-text.role-mark text")].map((label) => label.__data__?.datum ?? {});
   const shortened = shown.filter((row) => SHORT in row).map((row) => row.label ?? row.answer);
   const long = shortened.filter((label) => label?.length > LONGEST_BESIDE);

@@ -215,8 +215,9 @@ def chart(
     out
         File to write: .json (Vega-Lite), .html, .svg or .png. Default: Vega-Lite on standard output.
     sql
-        File with a query whose rows are points on the roofline of one device: hardware_id, intensity_flops_per_byte,
-        performance_flops_per_s, and optionally label, phase and bound. - is standard input.
+        File with a query whose rows are points on the rooflines of one or more devices: hardware_id,
+        intensity_flops_per_byte, performance_flops_per_s, and optionally label, phase, bound, dtype, pipe, accumulator
+        and level. - is standard input.
     """
     settings = choices.read()
     _refuse_odd_arguments(name, out, sql, settings)

@@ -119,6 +119,8 @@ def _list_setting(entry: ChartEntry, frame: pl.DataFrame) -> dict[str, Any]:
     setting = {name.removesuffix("_id"): entry.parameters.get(name) for name in shown}
     if "layer" not in frame.columns:
         setting["marks"] = None
+    if setting["marks"] == "kernels":  # each in a dtype of its own
+        setting["precision"] = None
     for column, label in (("basis", "basis"), ("origin", "origin of the roofs"), ("source", "measured by")):
         values = frame[column].drop_nulls().unique().sort().to_list() if column in frame.columns else []
         setting[label] = "; ".join(values) or None
