@@ -1,5 +1,6 @@
 """Every ceiling of a device: its pipe, accumulator, own name and level, and the one that a kernel is compared with."""
 
+import re
 from collections.abc import Iterator, Mapping
 from dataclasses import replace
 from pathlib import Path
@@ -130,6 +131,26 @@ def test_a_doubled_figure_is_questioned(
 )
 def test_a_figure_that_is_right_is_taken(right: Mapping[str, Any], tmp_path: Path) -> None:
     read_own(tmp_path, describe([FP16, DRAM_OF_H100, right], **H100), "h100-sxm")
+
+
+@pytest.mark.parametrize(
+    ("twin", "doubled", "who"),
+    [
+        ("a100-80gb-sxm", {"dtype": "bf16", "tflops": 624}, {"architecture": "Ampere", "memory_gb": 80}),
+        ("a100-80gb-sxm", {"dtype": "bf16", "tflops": 624}, {**OTHER, "memory_gb": 80, "name": "A100 of ours"}),
+        ("b200", {"dtype": "fp8", "tflops": 9000}, {**OTHER, "name": "NVIDIA B200 192GB", "memory_gb": 192}),
+        ("b200", {"level": "interconnect", "gb_per_s": 1800}, {**OTHER, "name": "HGX-B200", "memory_gb": 192}),
+    ],
+)
+def test_a_doubled_figure_is_questioned_beside_a_rival_of_the_same_memory(
+    twin: str, doubled: Mapping[str, Any], who: Mapping[str, Any], tmp_path: Path
+) -> None:
+    """The H100 PCIe has the memory of an A100, and 756 dense TFLOP/s: more than the A100's with sparsity."""
+    name = who.get("name", "Mine")
+    device = {**H100, **{key: value for key, value in who.items() if key != "name"}}
+    text = describe([{**FP16, "tflops": 100}, {"level": "dram", "gb_per_s": 2039}, doubled], **device)
+    text = re.sub("^name = .*$", f'name = "{name}"', text, flags=re.MULTILINE)
+    assert_refused(lambda: read_own(tmp_path, text, twin, "h100-pcie"), names=["mine.toml", "twice", twin])
 
 
 def test_a_device_that_resembles_no_other_is_not_questioned(tmp_path: Path) -> None:

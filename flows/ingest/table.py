@@ -132,16 +132,21 @@ def type_columns(
 
 
 def refuse_bad_rows(rows: pl.DataFrame, rules: Sequence[Rule], path: Path, first_row: int = 1) -> None:
-    """Raise `InputError` for the first row that breaks each rule, at most once per row; `op` names the row."""
+    """Raise `InputError` for the first row that breaks each rule, at most once per row; `op` names the row.
+
+    A message that begins with a column's name and a colon ends with the row's own value.
+    """
     numbered = rows.with_row_index("row", offset=first_row)
     refused: set[int] = set()
     with collect_refusals() as each:
         for rule, message in rules:
-            for row, op in numbered.filter(~rule).select("row", "op").head(1).iter_rows():
-                if row not in refused:
-                    refused.add(row)
+            for bad in numbered.filter(~rule).head(1).iter_rows(named=True):
+                if bad["row"] not in refused:
+                    refused.add(bad["row"])
+                    given = bad.get(message.partition(":")[0])
+                    what = "" if given is None else f", not {format_value(given)}"
                     with each():
-                        raise InputError(f"{path}: row {row} ({format_value(op)}): {message}")
+                        raise InputError(f"{path}: row {bad['row']} ({format_value(bad['op'])}): {message}{what}")
 
 
 def text_rules(longest: Mapping[str, int]) -> list[Rule]:

@@ -85,6 +85,10 @@ def _collect_fields(cells: Mapping[str, str]) -> dict[str, Any]:
     names = {"name": device_id, "short_name": device_id, "vendor": "not stated", "architecture": "not stated"}
     peaks = {name: match for name in cells if (match := _PEAK.fullmatch(name))}
     bandwidths = {name: match[1] for name in cells if (match := _BANDWIDTH.fullmatch(name))}
+    if not peaks:
+        raise InputError("compute: no peak; expected at least 1, e.g. fp16_tflops")
+    if not {"bandwidth", "dram"}.intersection(bandwidths.values()):
+        raise InputError("bandwidth_gb_per_s: missing; expected a number")
     return {
         **names,
         **{name: value for name, value in cells.items() if name in _TEXTS and name not in {"basis", "note"}},

@@ -1,5 +1,6 @@
 """Device files (TOML) into the rows of core.hardware and core.ceiling."""
 
+import re
 from collections import Counter
 from collections.abc import Sequence
 from datetime import date
@@ -21,6 +22,10 @@ _RIDGE_RANGE = (0.05, 4000)
 # A dense peak or one direction of a link, times this: what datasheets print with sparsity, or for both directions.
 _DOUBLED = (1.98, 2.02)
 _SAME = (0.98, 1.02)
+_SAME_MEMORY = (0.8, 1.25)  # of one chip, whose memory is printed in several ways
+
+# The chip in a device's name, e.g. a100, mi300x or 5090, but no memory such as 80gb
+_CHIP = re.compile(r"(?<![a-z0-9])(?!\d+gb)(?:[a-z]+\d|\d{3})[a-z0-9]*")
 
 # GB/s of DRAM or a link; L1 caches reach more
 _MOST_BEYOND_CACHES = 100_000
@@ -237,11 +242,12 @@ def _question_doubled_figures(devices: Sequence[tuple[Device, SourceFile]]) -> N
         for device, source in devices:
             if not _is_shipped(source):
                 with each():
-                    _refuse_doubled(device, [twin for twin in shipped if _resembles(twin, device)], source)
+                    for resembles in (_has_chip_of, _has_architecture_of, _has_memory_of):
+                        _refuse_doubled(device, [twin for twin in shipped if resembles(device, twin)], source)
 
 
 def _refuse_doubled(device: Device, twins: Sequence[Device], source: SourceFile) -> None:
-    """Raise `InputError` if figures are twice those of a twin; the nearest twin is named."""
+    """Raise `InputError` if figures are twice those of a twin, and no twin has such a peak; the nearest is named."""
     questions = []
     for twin in sorted(twins, key=lambda twin: abs(twin.memory_gb - device.memory_gb)):
         peaks = {own.dtype: own.tflops for own in device.compute if _is_doubled_peak(own, twin, twins)}
@@ -274,12 +280,21 @@ def _is_doubled_link(own: Bandwidth, twin: Device) -> bool:
     )
 
 
-def _resembles(one: Device, other: Device) -> bool:
-    """Return whether two devices may be the same: of one architecture, or with the same memory."""
-    if (one.vendor.lower(), one.architecture.lower()) == (other.vendor.lower(), other.architecture.lower()):
-        return True
-    drams = [next((b.gb_per_s for b in each.bandwidth if b.level == "dram"), 0) for each in (one, other)]
-    return _is_near(one.memory_gb / other.memory_gb, _SAME) and drams[0] * _SAME[0] < drams[1] < drams[0] * _SAME[1]
+def _has_chip_of(own: Device, twin: Device) -> bool:
+    """Return whether a device's id or names hold the chip of another of its vendor or memory, e.g. A100 or 5090."""
+    chips = _CHIP.findall(twin.short_name.lower())
+    words = _CHIP.findall(f"{own.hardware_id} {own.name} {own.short_name}".lower())
+    is_near = own.vendor.lower() == twin.vendor.lower() or _is_near(own.memory_gb / twin.memory_gb, _SAME_MEMORY)
+    return is_near and not set(words).isdisjoint(chips)
+
+
+def _has_architecture_of(own: Device, twin: Device) -> bool:
+    return (own.vendor.lower(), own.architecture.lower()) == (twin.vendor.lower(), twin.architecture.lower())
+
+
+def _has_memory_of(own: Device, twin: Device) -> bool:
+    drams = [next((b.gb_per_s for b in each.bandwidth if b.level == "dram"), 0) for each in (own, twin)]
+    return _is_near(own.memory_gb / twin.memory_gb, _SAME) and drams[0] * _SAME[0] < drams[1] < drams[0] * _SAME[1]
 
 
 def _is_near(ratio: float, bounds: tuple[float, float]) -> bool:
