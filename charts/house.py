@@ -27,15 +27,20 @@ _MANY = 400  # points: more are drawn smaller, with the columns that show
 _DRAWN = ["layer", "label", "series", INTENSITY, PERFORMANCE, "kernel", "is_above_roof", "likely_cause"]
 _MOST_RIDGES = 3  # with their values
 _WHOLE = 10  # a ridge above this is given as a whole number
+_MOST_TOOLTIPS = 6  # kinds of points, by the fields that they know
 _RING = 220  # area of the ring around a point above its roof, in square pixels
+_DEVICE, _ORIGIN = alt.Tooltip("hardware:N", title="device"), [alt.Tooltip("basis:N"), alt.Tooltip("origin:N")]
+_UNITS = [alt.Tooltip("dtype:N"), alt.Tooltip("pipe:N")]
+_BANDWIDTH = alt.Tooltip("bandwidth_bytes_per_s:Q", title="bandwidth, B/s", format=".4~s")
+_PEAK_TOOLTIP = [_DEVICE, *_UNITS, alt.Tooltip(f"{PERFORMANCE}:Q", title="FLOP/s", format=".4~s"), *_ORIGIN]
+_BANDWIDTH_TOOLTIP = [_DEVICE, alt.Tooltip("level:N"), _BANDWIDTH, *_ORIGIN]
 _ROOF_TOOLTIP = [
-    alt.Tooltip("hardware:N", title="device"),
-    alt.Tooltip("dtype:N"),
-    alt.Tooltip("pipe:N"),
+    _DEVICE,
+    *_UNITS,
     alt.Tooltip("level:N"),
-    alt.Tooltip("label:N", title="ceiling"),
-    alt.Tooltip("basis:N"),
-    alt.Tooltip("origin:N"),
+    alt.Tooltip("peak_flops_per_s:Q", title="peak, FLOP/s", format=".4~s"),
+    _BANDWIDTH,
+    *_ORIGIN,
 ]
 _POINT_TOOLTIP = [
     *MEASURED_TOOLTIP,
@@ -133,12 +138,14 @@ def _draw_regions(axes: RooflineAxes) -> list[alt.Chart]:
 
 def _draw_ceilings(axes: RooflineAxes, series: Series) -> list[alt.Chart]:
     """Return all ceilings, dashed, and on top of them the roofs that points are held against, with their ridges."""
-    each = [alt.Detail(f"{name}:N") for name in ("layer", "hardware", "dtype", "level", "basis", "pipe", "label")]
+    each = [alt.Detail(f"{name}:N") for name in ("hardware", "dtype", "level", "basis", "pipe", "origin")]
     ink = series.encode()[0] if series.title == "device" else alt.ColorValue(BLUE)
-    ceiling = Layer().transform_filter("datum.layer == 'bandwidth' || datum.layer == 'peak'")
     return [
-        ceiling.mark_line(color=SKY, strokeWidth=1.2, strokeDash=[5, 3]).encode(
-            axes.x, axes.y, detail=each, tooltip=_ROOF_TOOLTIP
+        *(
+            select_layer(layer)
+            .mark_line(color=SKY, strokeWidth=1.2, strokeDash=[5, 3], aria=False)
+            .encode(axes.x, axes.y, detail=[*each, alt.Detail("label:N")], tooltip=tooltip)
+            for layer, tooltip in (("bandwidth", _BANDWIDTH_TOOLTIP), ("peak", _PEAK_TOOLTIP))
         ),
         select_layer("roof")
         .mark_line(strokeWidth=2.3)
@@ -153,8 +160,8 @@ def _draw_points(axes: RooflineAxes, points: pl.DataFrame, series: Series) -> li
         return []
     is_many = len(points) > _MANY
     colour, shape, size = series.encode(scale=0.25 if is_many else 1)
-    tooltip = [each for each in _POINT_TOOLTIP if _is_known(points, each)]
-    common: dict[str, Any] = {"color": colour, "shape": shape, "tooltip": tooltip}
+    tooltips = _list_tooltips(points.select(_DRAWN) if is_many else points)
+    common: dict[str, Any] = {"color": colour, "shape": shape}
     kinds = set(points["layer"])
     layers = []
     if points["kernel"].count():
@@ -162,21 +169,23 @@ def _draw_points(axes: RooflineAxes, points: pl.DataFrame, series: Series) -> li
         layers.append(joined.mark_line(color=GREY, strokeWidth=1).encode(axes.x, axes.y, detail=alt.Detail("kernel:N")))
     if "computed" in kinds:
         mark = select_layer("computed").mark_point(strokeWidth=1 if is_many else 2, fill="white", opacity=1)
-        layers.append(mark.encode(axes.x, axes.y, size=size, **common))
+        layers += [
+            _filter(mark, has).encode(axes.x, axes.y, size=size, tooltip=tooltip, **common) for has, tooltip in tooltips
+        ]
     measured, predicted = select_layer("measured"), select_layer("predicted")
     if "measured" in kinds and not is_many:
         rule = measured.mark_rule(strokeWidth=1, opacity=1)
         layers.append(rule.encode(axes.x, axes.y, y2=alt.Y2("attainable_flops_per_s:Q"), color=colour))
     if "predicted" in kinds:
         mark = predicted.mark_point(strokeWidth=1.6, strokeDash=[2, 2], filled=False, opacity=1, size=220)
-        layers.append(mark.encode(axes.x, axes.y, **common))
+        layers += [_filter(mark, has).encode(axes.x, axes.y, tooltip=tooltip, **common) for has, tooltip in tooltips]
     if "measured" in kinds:
         mark = measured.mark_point(filled=True, opacity=1, size=15 if is_many else 60)
-        layers.append(mark.encode(axes.x, axes.y, **common))
+        layers += [_filter(mark, has).encode(axes.x, axes.y, tooltip=tooltip, **common) for has, tooltip in tooltips]
     if points["is_above_roof"].any():
         above = Layer().transform_filter("datum.is_above_roof")
         ring = above.mark_point(shape="circle", filled=False, size=_RING, strokeWidth=1.3, color=INK, opacity=1)
-        layers.append(ring.encode(axes.x, axes.y, tooltip=tooltip))
+        layers += [_filter(ring, has).encode(axes.x, axes.y, tooltip=tooltip) for has, tooltip in tooltips]
     return layers
 
 
@@ -191,10 +200,29 @@ def _draw_keys(axes: RooflineAxes, keys: list[str]) -> list[alt.Chart]:
     return [select_layer("key").mark_point().encode(axes.x, axes.y, opacity=key)]
 
 
-def _is_known(points: pl.DataFrame, tooltip: alt.Tooltip) -> bool:
-    """Return whether any point has the field of a tooltip."""
-    name = str(tooltip.shorthand).partition(":")[0]
-    return name in points.columns and points[name].count() > 0
+def _list_tooltips(points: pl.DataFrame) -> list[tuple[str, list[alt.Tooltip]]]:
+    """Return the tooltip of points that know the same fields, and the test for them: Vega would write "undefined".
+
+    If there are many kinds of points, the tooltip is of what all of them know.
+    """
+    fields = {str(each.shorthand).partition(":")[0]: each for each in _POINT_TOOLTIP}
+    counts = {name: points[name].count() for name in fields if name in points.columns}
+    varying = [name for name, count in counts.items() if 0 < count < len(points)]
+    kinds = points.select(pl.col(varying).is_not_null()).unique(maintain_order=True).rows() if varying else [()]
+    if len(kinds) > _MOST_TOOLTIPS:
+        varying, kinds = [], [()]
+    tooltips = []
+    for kind in kinds:
+        has = dict(zip(varying, kind, strict=True))
+        test = " && ".join(f"{'' if known else '!'}isValid(datum.{name})" for name, known in has.items())
+        shown = [each for name, each in fields.items() if has.get(name, counts.get(name) == len(points))]
+        tooltips.append((test, shown))
+    return tooltips
+
+
+def _filter(mark: alt.Chart, test: str) -> alt.Chart:
+    """Return a layer of the rows that meet a test; all of them if there is none."""
+    return mark.transform_filter(test) if test else mark
 
 
 def _order_points(points: pl.DataFrame, series: Series) -> pl.DataFrame:

@@ -1,5 +1,6 @@
 """Points of rooflines: each on its own roof, coloured by any column, and every row counted."""
 
+import re
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
@@ -10,7 +11,7 @@ import pytest
 from charts.axes import INTENSITY, PERFORMANCE
 from flows.cli.app import run_command
 from flows.site.chart_rows import build_own_roofline, query_chart
-from flows.site.render import build_spec
+from flows.site.render import build_spec, render
 from flows.site.snapshot_charts import find_chart
 from tests.support.charts import list_encodings, select_marks, validate
 from tests.support.whole_runs import run_without_prefect, write_small_catalog
@@ -291,8 +292,16 @@ def test_a_point_above_its_roof_is_ringed_and_its_cause_said(own: duckdb.DuckDBP
     assert set(above) == {"cached", "gemm"}
     assert any("Ringed: 2 of 3 points above the roof" in line for line in spec["title"]["subtitle"])
     assert any(
-        layer["transform"] == [{"filter": "datum.is_above_roof"}] for layer in spec["layer"] if "transform" in layer
+        layer["transform"][0] == {"filter": "datum.is_above_roof"} for layer in spec["layer"] if "transform" in layer
     )
+
+
+def test_no_tooltip_or_name_says_what_is_not_known(own: duckdb.DuckDBPyConnection) -> None:
+    """Of kernels at several levels one has no roof, and not every point has a phase: nothing is "undefined" or NaN."""
+    entry = find_chart(own, "kernels-our-node")
+    svg = render(build_spec(entry, query_chart(own, entry)), "svg").decode()
+    assert "stencil" in svg
+    assert re.findall(r"[^;\"]*(?:undefined|NaN)", svg) == []
 
 
 def test_integer_kernels_are_counted_in_ops(own: duckdb.DuckDBPyConnection) -> None:
