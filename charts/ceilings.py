@@ -75,7 +75,7 @@ def label_roofs(frame: pl.DataFrame) -> pl.DataFrame:
 
 def format_rate(value: float, unit: str = "FLOP/s") -> str:
     """Return a rate in tera, or in giga if it is small, e.g. "989.4 TFLOP/s"."""
-    return f"{value / 1e12:.5g} T{unit}" if value >= _LEAST_TERA else f"{value / 1e9:.4g} G{unit}"
+    return f"{value / 1e12:,.5g} T{unit}" if value >= _LEAST_TERA else f"{value / 1e9:,.4g} G{unit}"
 
 
 def is_integer(dtype: str) -> bool:
@@ -119,8 +119,8 @@ def _label_slopes(ceilings: Sequence[Row]) -> Iterator[Row]:
             continue
         seen.add((level, basis, bandwidth))
         measured = sorted({_find_bandwidth(ceilings[j]) for j, published in beside.items() if published == i})
-        text = f"{bandwidth / 1e9:.5g} GB/s" + ("" if basis == _PUBLISHED else f" {_write_basis(basis)}")
-        text += "".join(f", measured {value / 1e9:.5g}" for value in measured)
+        text = f"{bandwidth / 1e9:,.5g} GB/s" + ("" if basis == _PUBLISHED else f" {_write_basis(basis)}")
+        text += "".join(f", measured {value / 1e9:,.5g}" for value in measured)
         label = f"{name_level(level)} {text}" if has_levels or level != "dram" else text
         yield {**_find_key(ceiling), "is_main": ceiling["is_main"], "label": "" if i in beside else label}
 
@@ -165,7 +165,7 @@ def _write_measured(values: Sequence[float], published: str) -> str:
     if not values:
         return ""
     scale = 1e12 if " T" in published else 1e9
-    ends = dict.fromkeys(f"{value / scale:.4g}" for value in (values[0], values[-1]))
+    ends = dict.fromkeys(f"{value / scale:,.4g}" for value in (values[0], values[-1]))
     return f"measured {'–'.join(ends)}"
 
 
@@ -174,7 +174,7 @@ def _write_basis(basis: str) -> str:
 
 
 def _write_bandwidth(roof: Row) -> str:
-    bandwidth = f"{_find_bandwidth(roof) / 1e9:.5g} GB/s"
+    bandwidth = f"{_find_bandwidth(roof) / 1e9:,.5g} GB/s"
     return bandwidth if roof["level"] == "dram" else f"{name_level(roof['level'])} {bandwidth}"
 
 

@@ -63,7 +63,7 @@ def draw_copies(frame: pl.DataFrame) -> alt.LayerChart:
 
 
 def _write_share(row: dict[str, Any]) -> str:
-    rate = f"{row['achieved_bytes_per_s'] / 1e9:.5g} GB/s"
+    rate = f"{row['achieved_bytes_per_s'] / 1e9:,.5g} GB/s"
     share = row["bandwidth_fraction"]
     return f"{rate}, {share:.1%} of {name_level(row['level'])}" if share is not None else f"{rate}; bandwidth not known"
 
@@ -73,7 +73,7 @@ def _compose_title(frame: pl.DataFrame) -> str:
     fastest = max(frame["achieved_bytes_per_s"].to_list())
     number = f"{len(frame):,} kernel{'s' if len(frame) != 1 else ''} without arithmetic"
     if best["bandwidth_fraction"] is None:
-        return f"{best['hardware']}: {number}, at up to {fastest / 1e9:.5g} GB/s"
+        return f"{best['hardware']}: {number}, at up to {fastest / 1e9:,.5g} GB/s"
     reach = "reaches" if len(frame) == 1 else "reach up to"
     share = f"{best['bandwidth_fraction']:.1%} of the bandwidth of {name_level(best['level'])}"
     return f"{best['hardware']}: {number} {reach} {share}"

@@ -462,8 +462,8 @@ def test_house_style_shows_every_ceiling(snapshot: duckdb.DuckDBPyConnection) ->
     spec, _ = draw(snapshot, "device-h100-sxm")
     labels = {row["label"] for row in select_marks(spec, "ceiling label")}
     assert labels >= {
-        "fp8 · 1978.9 TFLOP/s tensor, measured 1403–1430",
-        "int8 · 1978.9 TOP/s tensor, measured 945.7",
+        "fp8 · 1,978.9 TFLOP/s tensor, measured 1,403–1,430",
+        "int8 · 1,978.9 TOP/s tensor, measured 945.7",
         "bf16, fp16 · 989.4 TFLOP/s tensor, measured 792.4–794.5",
         "tf32 · 494.7 TFLOP/s tensor, measured 396.6",
         "bf16, fp16 · 133.8 TFLOP/s vector",
@@ -471,7 +471,7 @@ def test_house_style_shows_every_ceiling(snapshot: duckdb.DuckDBPyConnection) ->
         "fp64 · 33.5 TFLOP/s vector, NVIDIA H100 whitepaper v1.04",
     }
     slopes = {row["label"] for row in select_marks(spec, "slope label")}
-    assert slopes == {"L1 33454 GB/s", "L2 6650 GB/s (measured)", "DRAM 3350 GB/s, measured 3050.5"}
+    assert slopes == {"L1 33,454 GB/s", "L2 6,650 GB/s (measured)", "DRAM 3,350 GB/s, measured 3,050.5"}
     assert spec["title"]["text"] == (
         "H100 SXM: prefill is compute-bound except lm_head and qk/pv; decode is memory-bound"
     )

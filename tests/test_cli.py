@@ -230,7 +230,7 @@ def test_the_sandbox_refuses(sql: str, finished: Home, capsys: pytest.CaptureFix
         (["schema", "mart.rof"], "expected one of mart.roof"),
         (["questions", "headrom"], "such as headroom"),
         (["questions", "--sql"], "expected the name of a question"),
-        (["chart", "device-a40", "--precision", "fp16"], "--precision: expected with --sql FILE"),
+        (["chart", "device-a40", "--precision", "fp17"], "--precision: fp17: expected a name such as fp16"),
         (["sweep", "--name", "x", "--candidates", "4", "--phase", "decode"], "expected with the phase speculative"),
         (["publish", "--out", str(ROOT / "README.md")], "expected a folder, or nothing"),
         (["publish", "--out", str(ROOT / "README.md" / "site")], "expected a folder"),

@@ -121,7 +121,7 @@ def test_a_device_shows_all_ceilings_of_one_dtype_each_by_its_origin(own: duckdb
         "fp64 · 0.2 TFLOP/s, likwid-bench peakflops scalar",
     }
     assert {row["label"] for row in select_marks(spec, "slope label")} == {
-        "DRAM 320 GB/s (measured)", "L2 4200 GB/s (measured)",
+        "DRAM 320 GB/s (measured)", "L2 4,200 GB/s (measured)",
     }  # fmt: skip
 
 

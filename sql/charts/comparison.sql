@@ -19,7 +19,7 @@ select
         else format('no {} peak', $dtype)
     end as status,
     format(
-        '{} · {:g} TFLOP/s · {:g} GB/s',
+        '{} · {:,g} TFLOP/s · {:,g} GB/s',
         device.short_name,
         vertex.peak_flops_per_s / 1e12,
         vertex.bandwidth_bytes_per_s / 1e9

@@ -12,7 +12,7 @@ roof as (
     select
         'roof' as layer,
         format(
-            '{} · {:g} TFLOP/s · {:g} GB/s',
+            '{} · {:,g} TFLOP/s · {:,g} GB/s',
             vertex.dtype,
             vertex.peak_flops_per_s / 1e12,
             vertex.bandwidth_bytes_per_s / 1e9

@@ -9,7 +9,7 @@ select
         nullif(ceiling.accumulator, '') || ' accumulation',
         nullif(ceiling.ceiling_name, '')
     ) as pipe,
-    format('{:.5g}', ceiling.value_per_s / if(ceiling.kind = 'compute', 1e12, 1e9))
+    format('{:,.5g}', ceiling.value_per_s / if(ceiling.kind = 'compute', 1e12, 1e9))
     || case
         when ceiling.kind = 'bandwidth' then ' GB/s'
         when ceiling.name like 'int%' then ' TOP/s'
