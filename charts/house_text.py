@@ -18,12 +18,13 @@ _NOT_DRAWN = {
 }
 _WIDEST_LINE = 150  # letters
 _MOST_NAMES = 3
-_WIDEST_NAME, _SIZE = 170, 12
+_WIDEST_NAME, _WIDEST_DEVICE, _SIZE = 170, 240, 12  # pixels
 
 
 def compose_title(frame: pl.DataFrame, points: pl.DataFrame) -> str:
     """Name the device, or several, and say what its points show."""
-    devices = frame["hardware"].unique(maintain_order=True).to_list()
+    names = frame["hardware"].unique(maintain_order=True)
+    devices = [shorten_text(name, _WIDEST_DEVICE, _SIZE) for name in names]
     subject = ", ".join(devices) if len(devices) <= _MOST_NAMES else f"{len(devices)} devices"
     finding = _describe_ridge(frame) if points.is_empty() else _summarize(points)
     return f"{subject}: {finding}"

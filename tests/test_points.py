@@ -281,6 +281,11 @@ def test_a_column_of_lists_or_a_precision_that_is_not_known_is_refused(own: duck
         build_own_roofline(own, values("'a40', 10.0, 1e12, 'x'"), "fp99", "test")
 
 
+def test_a_name_that_is_its_series_is_said_once(own: duckdb.DuckDBPyConnection) -> None:
+    spec = draw(own, values("'a40', 10.0, 1e12, 'gemm'", "'a40', 10.0, 1e12, 'stream'"), "label")
+    assert "(gemm)" not in str(select_marks(spec, "point label"))
+
+
 def test_a_pipe_without_a_roof_is_named(own: duckdb.DuckDBPyConnection) -> None:
     kernels = values(
         "'a40', 1.0, 1e11, 'x', 'fp32', 'tensor'", "'a40', 1.0, 1e11, 'y', 'fp32', ''", columns=", dtype, pipe"

@@ -77,9 +77,9 @@ def build_own_roofline(
     InputError
         The query cannot be run, takes too long or too much memory, or has other columns; or there is no such device.
     """
-    known = [precision for precision, _ in read_frame(connection, load_sql("gallery/every_precision")).rows()]
-    if precision_id not in known:
-        raise InputError(f"{source}: precision = {precision_id}: expected one of {', '.join(sorted(known))}")
+    precisions = read_frame(connection, load_sql("gallery/every_precision"))["precision_id"].to_list()
+    if precision_id not in precisions:
+        raise InputError(f"{source}: precision = {precision_id}: expected one of {', '.join(precisions)}")
     rows = _run_query(connection, sql, source, colour)
     points = _select_points(rows, source, colour)
     parameters = {"hardware_id": points["hardware_id"][0], "precision_id": precision_id, "marks": "own"}
