@@ -4,7 +4,7 @@ import altair as alt
 import polars as pl
 
 from charts.axes import INTENSITY, clip_roofs, select_layer
-from charts.findings import describe_left_out
+from charts.findings import describe_left_out, shorten_names
 from charts.roofline import RoofLabels, RooflineAxes, draw_end_labels
 from charts.style import COLOURS, INK, assemble_chart
 
@@ -57,7 +57,7 @@ def draw_comparison(frame: pl.DataFrame) -> alt.LayerChart:
         layers,
         pl.concat([lines, labels.rows], how="diagonal"),
         "Roofline",
-        f"{dtype} {_compose_title(frame.filter(vertex=2).sort(INTENSITY))}",
+        f"{dtype} {_compose_title(shorten_names(frame.filter(vertex=2), 'hardware').sort(INTENSITY))}",
         [f"Default {dtype} roofs: dense peak and DRAM bandwidth, basis {bases}{unnamed}", *left_out],
     )
 

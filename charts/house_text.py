@@ -8,15 +8,23 @@ from charts.label_layout import shorten_text
 from charts.levels import name_level
 from charts.summaries import summarize_kernels, summarize_points
 
-_NOT_DRAWN = {"zero": "of 0 FLOP", "null": "null", "negative": "negative", "no roof": "without a roof"}
+_NOT_DRAWN = {
+    "zero": "of 0 FLOP",
+    "null": "null",
+    "negative": "negative",
+    "infinite": "infinite",
+    "not a number": "NaN",
+    "no roof": "without a roof",
+}
 _WIDEST_LINE = 150  # letters
 _MOST_NAMES = 3
-_WIDEST_NAME, _SIZE = 170, 12
+_WIDEST_NAME, _WIDEST_DEVICE, _SIZE = 170, 240, 12  # pixels
 
 
 def compose_title(frame: pl.DataFrame, points: pl.DataFrame) -> str:
     """Name the device, or several, and say what its points show."""
-    devices = frame["hardware"].unique(maintain_order=True).to_list()
+    names = frame["hardware"].unique(maintain_order=True)
+    devices = [shorten_text(name, _WIDEST_DEVICE, _SIZE) for name in names]
     subject = ", ".join(devices) if len(devices) <= _MOST_NAMES else f"{len(devices)} devices"
     finding = _describe_ridge(frame) if points.is_empty() else _summarize(points)
     return f"{subject}: {finding}"
@@ -87,10 +95,11 @@ def _describe_marks(points: pl.DataFrame) -> list[str]:
 def _describe_roofs(frame: pl.DataFrame, points: pl.DataFrame, left_out: int) -> str:
     """Say which roofs are solid, and where they come from."""
     roofs = frame.filter(layer="roof", vertex=3).sort("dtype", "level_rank", "hardware")
-    others = "; dashed: other ceilings" if "peak" in frame["layer"] else ""
+    dashed = frame.filter(pl.col("layer").is_in(["peak", "bandwidth"]) & ~pl.col("is_main"))
+    others = "" if dashed.is_empty() else "; dashed: other ceilings"
     others += f", {left_out} of them only in the table" if left_out else ""
     lost = points.filter(pl.col("attainable_flops_per_s").is_null()).drop_nulls("dtype").sort("dtype", "level")
-    names = _list_some([_name_roof({**row, "pipe": ""}) for row in lost.iter_rows(named=True)])
+    names = _list_some([_name_roof({**row, "pipe": row["pipe"] or ""}) for row in lost.iter_rows(named=True)])
     unknown = f". No roof of {names} is known" if names else ""
     if roofs.is_empty():
         return f"No roof of the points is known{others}"

@@ -23,7 +23,7 @@ from charts.style import GREY, HALO, HEIGHT, INK, LABEL, WIDTH
 POINTS = ("computed", "measured", "predicted")
 _INTENSITY_TITLE = "Operational intensity (FLOP per byte of DRAM traffic)"
 _ENDS = 12  # size of a label at the end of a line, in pixels, ...
-_WIDEST_END = 330  # ... how wide it can be, ...
+_WIDEST_END = 350  # ... how wide it can be, ...
 _MOST_ENDS = HEIGHT // LINE_HEIGHT  # ... and how many there is room for
 _LEADER = 14  # pixels from the plot to such a label
 _NAME = 11  # size of the label of a point
@@ -276,7 +276,8 @@ def _join_names(names: list[tuple[str, str]]) -> list[str]:
     for name in dict.fromkeys(name for name, _ in names):
         found = [series for other, series in names if other == name]
         count = f" ×{len(found)}" if len(found) > len(set(found)) else ""
-        of = f" ({', '.join(dict.fromkeys(found))})" if has_series else ""
+        # a name that is its series says it once
+        of = f" ({', '.join(dict.fromkeys(found))})" if has_series and set(found) != {name} else ""
         lines.append(shorten_text(name, _WIDEST_NAME, _NAME) + of + count)
     return lines
 

@@ -272,6 +272,12 @@ def test_the_level_that_binds_is_the_one_that_needs_most_time(kernels: duckdb.Du
     assert {row[2] for row in fetch_rows(kernels, asked)} == {None}
 
 
+def test_no_level_binds_a_kernel_that_is_compute_bound(kernels: duckdb.DuckDBPyConnection) -> None:
+    for level, moved in (("dram", 1e6), ("l2", 2e6)):
+        measure(kernels, level, op="gemm", dtype="fp32", level=level, bytes=moved, flops=1e12, latency_s=1.0)
+    assert fetch_rows(kernels, "select bound, binding_level from mart.measured_point") == [("compute", None)] * 2
+
+
 COMPUTE_BOUND = {"bytes": 1e6, "latency_s": 1.0}
 
 
@@ -287,6 +293,7 @@ COMPUTE_BOUND = {"bytes": 1e6, "latency_s": 1.0}
         ({"flops": 1e6, "bytes": 1e6, "latency_s": 1e-7}, "cache-resident: its bytes fit the L2 cache"),
         ({"flops": 1e9, "bytes": 1e9, "latency_s": 2e-4}, "part of its bytes came from a cache"),
         ({"flops": 1e9, "bytes": 1e9, "latency_s": 1e-4, "level": "l2"}, "not known"),
+        ({"flops": 1e16, "bytes": 1e15, "dtype": "bf16"}, "not known"),  # caches lift nothing above the peak
         ({"flops": 1e12}, None),
     ],
 )

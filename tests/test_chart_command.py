@@ -63,6 +63,10 @@ def test_the_command_draws_the_marks_that_are_asked_for(marks: str, count: int, 
         ("device-a40 --batch=-8", "--batch: -8: expected a whole number from 1"),
         ("device-a40 --sequence 1e3", "--sequence: 1e3: expected a whole number from 1"),
         (
+            "roofline-llama-7b-a40 --tensor-parallel 3",
+            "--tensor-parallel: 3: no points of llama-7b (paper convention); expected 1",
+        ),
+        (
             "device-a40 --tensor-parallel 4",
             "--tensor-parallel: 4: no points of llama-7b (paper convention); expected 1",
         ),

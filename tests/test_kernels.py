@@ -228,7 +228,7 @@ def read_rows(source: SourceFile) -> pl.DataFrame:
 @pytest.mark.parametrize(
     ("old", "new", "names"),
     [
-        ("l2,2.0e9", "L 2,2.0e9", ["row 2", "level: expected a name such as dram, l2"]),
+        ("l2,2.0e9", "L 2,2.0e9", ["row 2", "level: expected a name such as dram, l2", 'not "L 2"']),
         ("fp64,dram,2", "fp63,dram,2", ["row 1", "dtype: expected one of"]),
         ("method\n", "method,pipe\n", ["row 1", "pipe: expected one of tensor, vector, scalar"]),
         ("method\n", "method,accumulator\n", ["row 1", "accumulator: expected one of"]),

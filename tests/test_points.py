@@ -197,6 +197,8 @@ def test_each_op_of_a_file_is_on_the_roof_of_its_own_precision(own: duckdb.DuckD
     [
         (["'a40', 0.0, 0.0, 'copy'", "'a40', 2.0, 1e12, 'stencil'", "'a40', null, 1e12, 'x'", "'a40', 300.0, 1e14, 'g'",
           "'a40', -1.0, 1e12, 'n'"], 2, "3 of 5 rows (1 negative, 1 null, 1 of 0 FLOP)"),
+        (["'a40', 'inf'::double, 1e11, 'i'", "'a40', 1.0, 'nan'::double, 'n'", "'a40', 1.0, 1e11, 'gemm'"], 1,
+         "2 of 3 rows (1 infinite, 1 NaN)"),
         (["'a40', 1.0, 1e11, 'gemm'"], 1, ""),
     ],
 )  # fmt: skip
@@ -273,6 +275,25 @@ def test_a_column_that_colours_must_be_there(own: duckdb.DuckDBPyConnection) -> 
         draw(own, values("'a40', 10.0, 1e12, 'x'"), "run")
 
 
+def test_a_column_of_lists_or_a_precision_that_is_not_known_is_refused(own: duckdb.DuckDBPyConnection) -> None:
+    with pytest.raises(InputError, match="column run: a list or struct"):
+        draw(own, values("'a40', 10.0, 1e12, 'x', ['a']", columns=", run"), "run")
+    with pytest.raises(InputError, match="precision = fp99: expected one of bf16, fp16"):
+        build_own_roofline(own, values("'a40', 10.0, 1e12, 'x'"), "fp99", "test")
+
+
+def test_a_name_that_is_its_series_is_said_once(own: duckdb.DuckDBPyConnection) -> None:
+    spec = draw(own, values("'a40', 10.0, 1e12, 'gemm'", "'a40', 10.0, 1e12, 'stream'"), "label")
+    assert "(gemm)" not in str(select_marks(spec, "point label"))
+
+
+def test_a_pipe_without_a_roof_is_named(own: duckdb.DuckDBPyConnection) -> None:
+    kernels = values(
+        "'a40', 1.0, 1e11, 'x', 'fp32', 'tensor'", "'a40', 1.0, 1e11, 'y', 'fp32', ''", columns=", dtype, pipe"
+    )
+    assert "No roof of fp32 tensor is known" in " ".join(draw(own, kernels)["title"]["subtitle"])
+
+
 def test_points_of_several_devices_are_on_the_roofs_of_all(own: duckdb.DuckDBPyConnection) -> None:
     spec = draw(own, values("'a40', 10.0, 1e12, 'x', 'fp16'", "'our-node', 1.0, 1e11, 'y', 'fp64'", columns=", dtype"))
     assert {row["label"] for row in select_marks(spec, "ceiling label")} == {
@@ -285,12 +306,21 @@ def test_points_of_several_devices_are_on_the_roofs_of_all(own: duckdb.DuckDBPyC
 
 
 def test_a_point_above_its_roof_is_ringed_and_its_cause_said(own: duckdb.DuckDBPyConnection) -> None:
-    spec = draw(own, values("'a40', 10.0, 2e13, 'cached'", "'a40', 1e3, 2e14, 'gemm'", "'a40', 1e3, 1e14, 'below'"))
+    spec = draw(
+        own,
+        values(
+            "'a40', 10.0, 2e13, 'cached'",
+            "'a40', 1e3, 2e14, 'gemm'",
+            "'a40', 1e3, 1e14, 'below'",
+            "'a40', 50.0, 1e17, 'far'",
+        ),
+    )
     above = {row["label"]: row["likely_cause"] for row in select_marks(spec, "computed") if row["is_above_roof"]}
     assert above["cached"] == "part of its bytes came from a cache"
     assert "int8 reaches 299.3 TFLOP/s" in above["gemm"]
-    assert set(above) == {"cached", "gemm"}
-    assert any("Ringed: 2 of 3 points above the roof" in line for line in spec["title"]["subtitle"])
+    assert above["far"] == "not known"  # a cache lifts nothing above the compute ceiling
+    assert set(above) == {"cached", "gemm", "far"}
+    assert any("Ringed: 3 of 4 points above the roof" in line for line in spec["title"]["subtitle"])
     assert any(
         layer["transform"][0] == {"filter": "datum.is_above_roof"} for layer in spec["layer"] if "transform" in layer
     )

@@ -48,7 +48,8 @@ def test_a_table_of_devices(tmp_path: Path, capsys: pytest.CaptureFixture[str]) 
     ("old", "new", "names"),
     [
         ("300.5", "lots", ["line 3", "fp16_bf16_tflops", '"lots"', "number"]),
-        ("300.5", "", ["line 3 (two)", "compute", "at least 1"]),
+        ("300.5", "", ["line 3 (two)", "compute", "at least 1", "fp16_tflops"]),
+        ("600,32", ",32", ["line 2 (one): bandwidth_gb_per_s: missing; expected a number"]),
         ("their datasheet", "", ["line 3 (two)", "origin", "missing"]),
         ("24,6", "-24,6", ["line 2 (one)", "memory_gb", "-24"]),
         ("tdp_w", "watts", ['column "watts"', "tdp_w"]),

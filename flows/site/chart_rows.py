@@ -11,6 +11,7 @@ from warehouse.errors import InputError
 from warehouse.polars_frames import read_frame
 from warehouse.rows import fetch_value
 from warehouse.sandbox.question import Question, answer
+from warehouse.sql_files import load_sql
 
 # limits of a user's query
 _MOST_S = 60.0
@@ -76,6 +77,9 @@ def build_own_roofline(
     InputError
         The query cannot be run, takes too long or too much memory, or has other columns; or there is no such device.
     """
+    precisions = read_frame(connection, load_sql("gallery/every_precision"))["precision_id"].to_list()
+    if precision_id not in precisions:
+        raise InputError(f"{source}: precision = {precision_id}: expected one of {', '.join(precisions)}")
     rows = _run_query(connection, sql, source, colour)
     points = _select_points(rows, source, colour)
     parameters = {"hardware_id": points["hardware_id"][0], "precision_id": precision_id, "marks": "own"}
@@ -109,6 +113,9 @@ def _select_points(rows: pl.DataFrame, source: str, colour: str | None) -> pl.Da
         raise InputError(f"{source}: no column {lacking[0]}; expected {', '.join(_POINT_COLUMNS)}")
     if rows.is_empty():
         raise InputError(f"{source}: no rows; expected one row per point")
+    nested = [name for name, kind in rows.schema.items() if kind.is_nested()]
+    if nested:
+        raise InputError(f"{source}: column {nested[0]}: a list or struct; expected text or numbers")
     if rows["hardware_id"].null_count():
         raise InputError(f"{source}: hardware_id = null; expected the id of a device")
     _, *axes = _POINT_COLUMNS

@@ -173,7 +173,7 @@ def _refuse_missing_setting(connection: duckdb.DuckDBPyConnection, entry: ChartE
     columns = {name: _PARAMETERS[name][0] for name in _OF_A_SETTING}
     for name in given:
         others = [other for other in _OF_A_SETTING if other != name and wanted[other]]
-        at_others = rows.filter(pl.col(columns[other]).is_in(wanted[other]) for other in others)
+        at_others = rows.filter(pl.lit(value=True), *(pl.col(columns[other]).is_in(wanted[other]) for other in others))
         left = at_others if len(at_others) else rows
         present = left[columns[name]].unique().sort().to_list()
         missing = [str(value) for value in wanted[name] if value not in present]

@@ -77,6 +77,10 @@ held as materialized (
                 then 'no roof'
             when kernel.intensity_flops_per_byte is null or kernel.performance_flops_per_s is null
                 then 'null'
+            when isnan(kernel.intensity_flops_per_byte) or isnan(kernel.performance_flops_per_s)
+                then 'not a number'
+            when isinf(kernel.intensity_flops_per_byte) or isinf(kernel.performance_flops_per_s)
+                then 'infinite'
             when kernel.intensity_flops_per_byte > 0 and kernel.performance_flops_per_s > 0 then null
             when kernel.intensity_flops_per_byte < 0 or kernel.performance_flops_per_s < 0
                 then 'negative'
@@ -127,7 +131,8 @@ point as materialized (
             case
                 when held.is_above_roof is distinct from true then null
                 when held.likely_cause is not null then held.likely_cause
-                when held.intensity_flops_per_byte >= held.ridge_flops_per_byte
+                -- bytes that come from a cache lift no point above the compute ceiling
+                when held.performance_flops_per_s > held.peak_flops_per_s
                     then coalesce(faster.cause, 'not known')
                 when held.level = 'dram' then 'part of its bytes came from a cache'
                 else 'not known'
@@ -144,7 +149,10 @@ point as materialized (
         ) as kernel,
         if(
             count(*) over same = count(held.roof_fraction) over same,
-            arg_max(held.level, held.roof_fraction) over same,
+            -- no level binds a kernel that is compute-bound at each
+            arg_max(held.level, held.roof_fraction) filter (
+                where held.intensity_flops_per_byte < held.ridge_flops_per_byte
+            ) over same,
             null
         ) as binding_level,
     from held

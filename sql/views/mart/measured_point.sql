@@ -79,7 +79,10 @@ compared as (
         if(
             min(level) over kernel < max(level) over kernel
             and count(*) over kernel = count(lower_bound_s) over kernel,
-            arg_max(level, lower_bound_s) over kernel,
+            -- no level binds a kernel that is compute-bound at each
+            arg_max(level, lower_bound_s) filter (
+                where intensity_flops_per_byte < ridge_flops_per_byte or ridge_flops_per_byte is null
+            ) over kernel,
             null
         ) as binding_level,
     from placed
@@ -101,7 +104,7 @@ faster as (
             and ceiling.kind = 'compute'
             and ceiling.basis = 'datasheet'
             and point.achieved_flops_per_s <= ceiling.value_per_s
-    where point.is_above_roof and point.intensity_flops_per_byte >= point.ridge_flops_per_byte
+    where point.is_above_roof and point.achieved_flops_per_s > point.peak_flops_per_s
     group by point.measurement_id
 )
 
@@ -156,10 +159,11 @@ select
                 lower(device_name), lower(regexp_extract(short_name, '[A-Za-z]*[0-9]{2,}[A-Za-z]*'))
             )
             then format('wrong device: measured on {}', device_name)
-        when intensity_flops_per_byte < ridge_flops_per_byte and level <> 'dram' then 'not known'
-        when intensity_flops_per_byte < ridge_flops_per_byte and bytes <= l2_bytes
+        -- bytes that come from a cache lift no kernel above the compute ceiling
+        when achieved_flops_per_s <= peak_flops_per_s and level <> 'dram' then 'not known'
+        when achieved_flops_per_s <= peak_flops_per_s and bytes <= l2_bytes
             then 'cache-resident: its bytes fit the L2 cache'
-        when intensity_flops_per_byte < ridge_flops_per_byte
+        when achieved_flops_per_s <= peak_flops_per_s
             then 'part of its bytes came from a cache'
         when same_dtype.pipe <> ceiling_pipe
             then mart.faster_ceiling('other pipe', same_dtype.pipe, same_dtype.value_per_s)
@@ -206,5 +210,5 @@ comment on column mart.measured_point.is_above_roof is 'whether it took less tha
 comment on column mart.measured_point.likely_cause is 'why it can lie above its roof, or ''not known''; null if it does not';
 comment on column mart.measured_point.bandwidth_bytes_per_s is 'bandwidth ceiling: of DRAM unless another level is named';
 comment on column mart.measured_point.bandwidth_fraction is 'share of the bandwidth that is reached; null if the bandwidth is not known';
-comment on column mart.measured_point.binding_level is 'the level that binds, if the bytes of the kernel were counted at several: it needs the most time at the roof; null if the bandwidth of one is not known';
+comment on column mart.measured_point.binding_level is 'the level that binds, if the bytes of the kernel were counted at several: it needs the most time at the roof; null if the bandwidth of one is not known, or compute binds';
 comment on column mart.measured_point.source is 'who measured it, and how';
