@@ -174,7 +174,7 @@ def _draw_points(axes: RooflineAxes, points: pl.DataFrame, series: Series) -> li
         ]
     measured, predicted = select_layer("measured"), select_layer("predicted")
     if "measured" in kinds and not is_many:
-        rule = measured.mark_rule(strokeWidth=1, opacity=1)
+        rule = measured.transform_filter("isValid(datum.attainable_flops_per_s)").mark_rule(strokeWidth=1, opacity=1)
         layers.append(rule.encode(axes.x, axes.y, y2=alt.Y2("attainable_flops_per_s:Q"), color=colour))
     if "predicted" in kinds:
         mark = predicted.mark_point(strokeWidth=1.6, strokeDash=[2, 2], filled=False, opacity=1, size=220)

@@ -312,3 +312,15 @@ def test_mart_roof_shows_the_first_ceiling_of_a_dtype(kernels: duckdb.DuckDBPyCo
     assert rows == [("fp16", 165e12), ("fp64", 19.5e12)]
     every = "select count(*), count(*) filter (is_main) from mart.roof_by_level where dtype = 'fp16'"
     assert fetch_rows(kernels, every) == [(6, 2)]
+
+
+def test_a_measured_ceiling_of_another_pipe_is_no_roof_of_mart_roof(kernels: duckdb.DuckDBPyConnection) -> None:
+    """One row of a basis is of the default pipe, or there is none: a vector ceiling stands in for no tensor peak."""
+    for pipe, value in (("vector", 9.6e12), ("tensor", 18e12)):
+        kernels.execute(
+            "insert into core.ceiling values"
+            " ('a100', 'compute', 'fp64', 'measured', ?, ?, false, 1, null, 's', ?, '', '', null)",
+            [pipe, value, pipe],
+        )
+        rows = fetch_rows(kernels, "select peak_flops_per_s from mart.roof where dtype = 'fp64' and basis = 'measured'")
+        assert rows == ([] if pipe == "vector" else [(18e12,)])

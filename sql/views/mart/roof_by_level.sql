@@ -1,19 +1,32 @@
 -- one row per hardware, dtype, basis, origin, pipe, accumulator and name of a compute ceiling, and level
 create or replace view mart.roof_by_level as
 with
+stated as (
+    select
+        *,
+        coalesce(any_value(pipe) filter (is_default) over of_dtype, '') as default_pipe,
+        coalesce(any_value(accumulator) filter (is_default) over of_dtype, '') as default_accumulator,
+    from core.ceiling
+    where kind = 'compute'
+    window of_dtype as (partition by hardware_id, name)
+),
+
+-- the first ceiling of a basis that is of the default pipe and accumulator, or may be
 compute as (
     select
-        * exclude (is_default),
-        is_default and is_main as is_default,
+        * exclude (default_pipe, default_accumulator),
+        row_number() over (
+            partition by hardware_id, name, basis, is_comparable
+            order by is_default desc, preference, origin, pipe, accumulator, ceiling_name
+        ) = 1
+        and is_comparable as is_main,
     from (
         select
             *,
-            row_number() over (
-                partition by hardware_id, name, basis
-                order by is_default desc, preference, origin, pipe, accumulator, ceiling_name
-            ) = 1 as is_main,
-        from core.ceiling
-        where kind = 'compute'
+            (pipe in ('', default_pipe) or default_pipe = '')
+            and (accumulator in ('', default_accumulator) or default_accumulator = '')
+                as is_comparable,
+        from stated
     )
 ),
 
