@@ -124,8 +124,11 @@ point as materialized (
             case
                 when held.bound is not null then held.bound
                 when held.ridge_flops_per_byte is not null then
+                    -- the levels of memory are told apart by binding_level
                     mart.roof_bound(
-                        held.intensity_flops_per_byte, held.ridge_flops_per_byte, held.level
+                        held.intensity_flops_per_byte,
+                        held.ridge_flops_per_byte,
+                        if(held.level = 'interconnect', held.level, 'dram')
                     )
             end as bound,
             case
