@@ -1,6 +1,7 @@
 """Intensity of ops over batch, and where it crosses the ridge of a device."""
 
 import math
+from typing import Any
 
 import altair as alt
 import polars as pl
@@ -48,7 +49,8 @@ def draw_crossover(frame: pl.DataFrame) -> alt.LayerChart:
     colours, shapes = list_looks(groups)
     x_domain = (batches[0] / 1.15, batches[-1] * 1.15)
     y_domain = (0.6 * min(frame[INTENSITY].to_list()), 2.2 * max(frame[INTENSITY].to_list()))
-    x = alt.X("batch_size:Q", **log_axis(x_domain, "Batch (sequences decoded at once)", values=batches, format=","))
+    ticks: dict[str, Any] = {"values": batches, "format": ",", "labelOverlap": "greedy", "labelSeparation": 4}
+    x = alt.X("batch_size:Q", **log_axis(x_domain, "Batch (sequences decoded at once)", **ticks))
     y = alt.Y(f"{INTENSITY}:Q", **log_axis(y_domain, "Operational intensity (FLOP per byte)", format=NUMBER))
     chosen = alt.selection_point(fields=["op_group"], bind="legend", name="group")
     faded = alt.condition(chosen, alt.value(1), alt.value(0.12))
