@@ -294,6 +294,7 @@ COMPUTE_BOUND = {"bytes": 1e6, "latency_s": 1.0}
         ({"flops": 1e9, "bytes": 1e9, "latency_s": 2e-4}, "part of its bytes came from a cache"),
         ({"flops": 1e9, "bytes": 1e9, "latency_s": 1e-4, "level": "l2"}, "not known"),
         ({"flops": 1e16, "bytes": 1e15, "dtype": "bf16"}, "not known"),  # caches lift nothing above the peak
+        ({"flops": 0, "dtype": "int32", "bytes": 1e6, "latency_s": 1e-7}, "cache-resident: its bytes fit the L2 cache"),
         ({"flops": 1e12}, None),
     ],
 )

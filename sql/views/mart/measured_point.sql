@@ -159,11 +159,11 @@ select
                 lower(device_name), lower(regexp_extract(short_name, '[A-Za-z]*[0-9]{2,}[A-Za-z]*'))
             )
             then format('wrong device: measured on {}', device_name)
-        -- bytes that come from a cache lift no kernel above the compute ceiling
-        when achieved_flops_per_s <= peak_flops_per_s and level <> 'dram' then 'not known'
-        when achieved_flops_per_s <= peak_flops_per_s and bytes <= l2_bytes
+        -- bytes that come from a cache lift no kernel above the compute ceiling; a copy may have none
+        when coalesce(achieved_flops_per_s <= peak_flops_per_s, true) and level <> 'dram' then 'not known'
+        when coalesce(achieved_flops_per_s <= peak_flops_per_s, true) and bytes <= l2_bytes
             then 'cache-resident: its bytes fit the L2 cache'
-        when achieved_flops_per_s <= peak_flops_per_s
+        when coalesce(achieved_flops_per_s <= peak_flops_per_s, true)
             then 'part of its bytes came from a cache'
         when same_dtype.pipe <> ceiling_pipe
             then mart.faster_ceiling('other pipe', same_dtype.pipe, same_dtype.value_per_s)
