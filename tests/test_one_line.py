@@ -45,7 +45,7 @@ FILES: dict[str, tuple[str, str, str | bytes, str]] = {
     "71 bits": ("model", "m.json", f'{OF_CONFIG}, "head_dim": {2**70}}}', f"head_dim = {2**70}"),
     "thousands of digits": ("model", "m.json", f'{OF_CONFIG}, "x": {"9" * 5000}}}', "a number with thousands"),
     "an origin of lines": ("model", "m.json", f'{OF_CONFIG}, "_name_or_path": "a\\nb"}}', '_name_or_path = "a\\nb"'),
-    "no config": ("model", "m.json", "", "broken JSON"),
+    "no config": ("model", "m.json", "", "an empty file"),
     "a config in UTF-16": ("model", "m.json", OF_CONFIG.encode("utf-16"), "UTF-16; expected UTF-8"),
     "a device's key twice": (
         "hardware", "d.toml", DEVICE.replace("tdp_w", "memory_gb"), "line 7, column 16): memory_gb = 300",

@@ -209,9 +209,8 @@ def test_a_model_from_a_file_or_a_folder(tmp_path: Path) -> None:
     (tmp_path / "My Model 8B").mkdir()
     write_file(tmp_path / "My Model 8B", "config.json", json.dumps(CONFIG))
     write_file(tmp_path, "Other-7B.json", json.dumps(CONFIG))
-    named = write_file(tmp_path, "config.json", json.dumps({**CONFIG, "_name_or_path": "org/Third-1.5B"}))
-    assert ingest(home, "model", str(tmp_path / "My Model 8B"), str(tmp_path / "Other-7B.json"), str(named)) == 0
-    assert list_entries(home) == {"models/my-model-8b.json", "models/other-7b.json", "models/third-1.5b.json"}
+    assert ingest(home, "model", str(tmp_path / "My Model 8B"), str(tmp_path / "Other-7B.json")) == 0
+    assert list_entries(home) == {"models/my-model-8b.json", "models/other-7b.json"}
 
 
 def install_fake_hub(monkeypatch: pytest.MonkeyPatch, answer: Path | Exception) -> list[str]:

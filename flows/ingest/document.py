@@ -64,6 +64,8 @@ def parse(source: SourceFile) -> Any:
     try:
         text = source.read_bytes().decode("utf-8-sig")
         if path.suffix != ".toml":
+            if not text.strip():
+                raise InputError(f"{path}: an empty file; expected JSON")
             return load_json(text, path)
         refuse_long_keys(text, path)
         return tomllib.loads(text)

@@ -1,7 +1,6 @@
 """Entries that are about to enter the user's catalog, and the given files that hold them."""
 
 import os
-import re
 from dataclasses import dataclass
 from hashlib import sha256
 from pathlib import Path
@@ -75,9 +74,3 @@ def inspect_file(path: Path, kind: str) -> SourceFile:
     refuse_utf_16(head, path)
     source_id, digest = f"new/{kind}/{path.stem}", digest_of_file(path)
     return SourceFile(source_id, kind, path.stem, path, path.name, digest, size, row.has_file_per_entry)
-
-
-def make_id(name: str) -> str:
-    """Return the last part of a name as an id: `meta-llama/Llama-3.1-8B` as `llama-3.1-8b`."""
-    last = name.rstrip("/").rpartition("/")[2].lower()
-    return re.sub(r"[^a-z0-9._-]+", "-", last).strip("-._")[:64]

@@ -6,9 +6,11 @@ from pathlib import Path
 from typing import Any
 
 from flows.ingest.document import ID_PATTERN, format_value, load_json, parse, refuse_bad_id
-from flows.ingest.entry import Entry, inspect_file, make_id
+from flows.ingest.entry import Entry, inspect_file
+from flows.ingest.foreign_configs import describe_foreign, describe_start
 from flows.ingest.hub import download_config, is_hub_name
 from flows.ingest.kinds import CATALOG_KINDS
+from flows.ingest.model_names import find_cached_name, find_config, make_id, name_model
 from warehouse.errors import InputError
 from warehouse.home import refuse_no_path
 
@@ -27,7 +29,7 @@ def read_entries(name: str, given: str) -> list[Entry]:
     name
         A kind of the catalog.
     given
-        A path; for a model also a folder with a config.json, or a name on the Hugging Face hub.
+        A path; for a model also a folder with a config.json, one of the Hugging Face cache, or a name on the hub.
 
     Raises
     ------
@@ -56,26 +58,26 @@ def read_entries(name: str, given: str) -> list[Entry]:
 
 def _read_model(given: str, path: Path) -> Entry:
     if path.is_dir():
-        path = path / "config.json"
+        path = find_config(path) or path / "config.json"
     if not path.exists() and is_hub_name(given):
-        return Entry(make_id(given), ".json", Path(given), _add_origin(download_config(given), given))
+        return Entry(make_id(given), ".json", Path(given), _add_origin(download_config(given), given, Path(given)))
+    if path.is_file() and (foreign := describe_start(path)):
+        raise InputError(f"{path}: {foreign}")
     source = inspect_file(path, "model")
-    content = parse(source)
-    named = content.get("_name_or_path") if isinstance(content, dict) else None
-    config_name = named if isinstance(named, str) and named else path.absolute().parent.name
-    model_name = config_name if path.stem == "config" else path.stem
-    entry_id = make_id(model_name)
+    name, cached_name = name_model(path), find_cached_name(path)
+    entry_id = make_id(name)
     if not re.fullmatch(ID_PATTERN, entry_id):
-        raise InputError(f"{path}: file name = {format_value(model_name)}: expected letters a to z, digits or dots")
-    return Entry(entry_id, ".json", path, source.read_bytes())
+        raise InputError(f"{path}: file name = {format_value(name)}: expected letters a to z, digits or dots")
+    content = source.read_bytes()
+    return Entry(entry_id, ".json", path, _add_origin(content, cached_name, path) if cached_name else content)
 
 
-def _add_origin(config: bytes, hub_name: str) -> bytes:
-    """Return a config with its name on the hub."""
+def _add_origin(config: bytes, hub_name: str, path: Path) -> bytes:
+    """Return a config with its name on the hub; `path` is what messages name."""
     try:
-        content: Any = load_json(config.decode("utf-8-sig"), Path(hub_name))
+        content: Any = load_json(config.decode("utf-8-sig"), path)
     except (ValueError, RecursionError) as error:
-        raise InputError(f"{hub_name}: broken JSON: {error}") from None
+        raise InputError(f"{path}: broken JSON: {error}") from None
     if not isinstance(content, dict):
-        raise InputError(f"{hub_name}: expected a config, a table of fields")
+        raise InputError(f"{path}: {describe_foreign(content)}")
     return (json.dumps({**content, "_name_or_path": hub_name}, indent=2, sort_keys=True) + "\n").encode()

@@ -12,6 +12,7 @@ from typing import NamedTuple
 import polars as pl
 
 from flows.ingest.kinds import INGESTED_KINDS, recognize_kind
+from flows.ingest.model_names import find_config
 from flows.ingest.profile_conversion import NoDeviceError
 from flows.ingest.user_catalog import add_files, find_catalog_fault
 from warehouse.errors import InputError, RunError, explain_disk_error, one_line
@@ -20,6 +21,7 @@ from warehouse.home import Home, refuse_no_text
 ACCEPTED, REJECTED = "accepted", "rejected"
 _REASON = ".reason.txt"  # suffix of the file next to a rejected one
 _MAX_NAME_BYTES = 255
+_OWN_FOLDERS = (ACCEPTED, REJECTED, *INGESTED_KINDS)
 _STILL_S = 2.0  # a file that changed more recently may still be being written
 
 
@@ -56,9 +58,10 @@ def accept_incoming(home: Home, progress: Callable[[str], None] = lambda _: None
     """Add the files of HOME/incoming to the catalog, each on its own.
 
     A subfolder named after a kind of `rooflines ingest` says what its files are; other files are recognized by their
-    content. A good file moves to incoming/accepted and replaces an entry of its name. A bad one, whatever is wrong
-    with it, moves to incoming/rejected, next to a text file with the reason. A file that is still being written stays
-    until the next time, and so does every file while another run holds the home or the disk is full.
+    content. Any other subfolder may be that of a model: its config.json takes the name of the folder. A good file moves
+    to incoming/accepted and replaces an entry of its name. A bad one, whatever is wrong with it, moves to
+    incoming/rejected, next to a text file with the reason. A file that is still being written stays until the next
+    time, and so does every file while another run holds the home or the disk is full.
 
     Raises
     ------
@@ -127,7 +130,17 @@ def _find_waiting_files(incoming: Path, arrivals: list[Arrival]) -> Iterator[tup
                 raise InputError(reason) from None
             arrivals.append(Arrival(kind, kind, reason=reason))
             continue
-        yield from ((path, kind) for path in paths if _is_whole(path))
+        for path in paths:
+            if _is_whole(path):
+                yield path, kind
+            elif kind in (None, "model") and path.name not in _OWN_FOLDERS and (config := _find_whole_config(path)):
+                yield config, "model"
+
+
+def _find_whole_config(folder: Path) -> Path | None:
+    """Return the config of a model whose folder is in HOME/incoming; None if there is none yet."""
+    config = None if folder.name.startswith(".") or not folder.is_dir() else find_config(folder)
+    return config if config and _is_whole(config) else None
 
 
 def _is_whole(path: Path) -> bool:
@@ -152,8 +165,12 @@ def _move_aside(incoming: Path, path: Path, arrival: Arrival) -> Arrival:
     folder = incoming / (REJECTED if arrival.reason else ACCEPTED)
     try:
         folder.mkdir(exist_ok=True)
-        target = _find_free_path(folder, path.name)
-        path.rename(target)
+        target = _find_free_path(folder, _name_aside(incoming, path))
+        if path.is_symlink():  # a relative link would point nowhere
+            target.symlink_to(path.resolve())
+            path.unlink()
+        else:
+            path.rename(target)
         if arrival.reason:
             text = f"{datetime.now(UTC):%Y-%m-%d %H:%M:%S} UTC\n{arrival.reason}\n"
             _reason_path(target).write_text(text, "utf-8")
@@ -161,6 +178,12 @@ def _move_aside(incoming: Path, path: Path, arrival: Arrival) -> Arrival:
         trouble = f"it cannot be moved to {one_line(folder)}: {error.strerror or error}"
         return replace(arrival, reason=f"{arrival.reason}; {trouble}" if arrival.reason else f"accepted, but {trouble}")
     return arrival
+
+
+def _name_aside(incoming: Path, path: Path) -> str:
+    """Return the name of a file that is moved aside; a config in the folder of its model keeps the folder's name."""
+    folders = [name for name in path.relative_to(incoming).parts[:-1] if name not in INGESTED_KINDS]
+    return f"{folders[0]}_{path.name}" if folders else path.name
 
 
 def _reason_path(path: Path) -> Path:

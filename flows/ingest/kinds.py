@@ -10,6 +10,7 @@ from pathlib import Path, PurePosixPath
 import polars as pl
 
 from flows.ingest.file_head import FileHead, read_file_head
+from flows.ingest.foreign_configs import describe_file
 from flows.ingest.limits import MAX_BYTES
 from flows.ingest.profiles import aiconfigurator, nsight, torch_profiler, vidur
 from flows.ingest.readers import (
@@ -134,7 +135,7 @@ CATALOG_KINDS: Mapping[str, CatalogKind] = {
         read=model.read_counted_models,
         frames=("model", "layer_group"),
         needs="architecture",
-        recognizes=lambda head: head.has_json_key("model_type"),
+        recognizes=lambda head: head.has_json_key("model_type") or head.has_json_key("architectures"),
     ),
     "workload": CatalogKind(
         patterns=("workloads/*.toml",),
@@ -222,6 +223,8 @@ def recognize_kind(path: Path) -> str:
     for name, kind in kinds.items():
         if kind.recognizes(head):
             return name
+    if foreign := describe_file(path):
+        raise InputError(f"{path}: {foreign}")
     known = ", ".join(INGESTED_KINDS)
     raise InputError(f"{path}: not recognized; expected a file of a known kind, or a folder named after it: {known}")
 

@@ -8,9 +8,10 @@ from pathlib import Path
 
 import polars as pl
 
-from flows.ingest.entry import Entry, inspect_file, make_id
+from flows.ingest.entry import Entry, inspect_file
 from flows.ingest.kinds import PROFILE_KINDS
 from flows.ingest.limits import silence_panics
+from flows.ingest.model_names import make_id
 from flows.ingest.source_file import SourceFile
 from warehouse.errors import LITTLE_SPACE, InputError, RunError, one_line
 

@@ -1,7 +1,7 @@
 """Hugging Face `config.json` files into the rows of core.model and core.layer_group."""
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from typing import Any
 
 import polars as pl
@@ -10,6 +10,7 @@ from flows.ingest.architectures.describe import LAYER_SCHEMA, Described, add_tow
 from flows.ingest.architectures.expression import Unusable
 from flows.ingest.architectures.file import Architecture, read_architectures
 from flows.ingest.document import ORIGIN_SCHEMA, TEXT_PATTERN, format_value, parse, refuse_bad_name
+from flows.ingest.foreign_configs import describe_foreign
 from flows.ingest.source_file import SourceFile
 from flows.intensity.shapes import add_parameters
 from warehouse.errors import InputError, collect_refusals
@@ -39,6 +40,11 @@ class Architectures:
     def __init__(self, architectures: Sequence[Architecture]) -> None:
         self._by_class = {word: each for each in architectures for word in each.classes}
         self._by_type = {word: each for each in architectures for word in each.model_types}
+
+    @property
+    def classes(self) -> Collection[str]:
+        """Every class that a file describes."""
+        return self._by_class
 
     def find(self, content: Mapping[str, Any]) -> Architecture:
         """Return the architecture of a config.
@@ -160,8 +166,8 @@ def _read_model(
     content: Any, architectures: Architectures, source: SourceFile
 ) -> tuple[dict[str, Any], list[dict[str, Any]], str | None]:
     """Return the columns of core.model, the rows of core.layer_group, and the name on the hub."""
-    if not isinstance(content, dict):
-        raise InputError(f"{source.path}: {format_value(content)}: expected a config.json, a table of fields")
+    if foreign := describe_foreign(content, architectures.classes):
+        raise InputError(f"{source.path}: {foreign}")
     hub = content.get("_name_or_path")
     if hub is not None and (not isinstance(hub, str) or not re.fullmatch(TEXT_PATTERN, hub) or len(hub) > 400):
         raise InputError(f"{source.path}: _name_or_path = {format_value(hub)}: expected one line of text")

@@ -1,0 +1,80 @@
+"""Names of models: where the config of a model lies says what the model is called."""
+
+import os
+import re
+from itertools import pairwise
+from pathlib import Path
+
+from flows.ingest.document import format_value
+from warehouse.errors import InputError
+
+# What a folder of a model holds, its config first; the others say that it is none of a decoder.
+_CONFIGS = ("config.json", "adapter_config.json", "params.json", "model_index.json")
+_CACHED = "models--"  # begins the folder of a model in the cache of the Hugging Face hub
+_CONFIG = re.compile(r"config([ _-]*\(?\d+\)?)?", re.IGNORECASE)  # a browser numbers what it downloads again
+_SUFFIX = re.compile(r"(.)[._-]config$", re.IGNORECASE)
+_COMMIT = re.compile(r"[0-9a-f]{40}|[0-9a-f]{64}")
+_INCOMING = ("incoming", "accepted", "rejected")
+
+
+def make_id(name: str) -> str:
+    """Return the last part of a name as an id: `meta-llama/Llama-3.1-8B` as `llama-3.1-8b`."""
+    last = name.rstrip("/").rpartition("/")[2].lower()
+    return re.sub(r"[^a-z0-9._-]+", "-", last).strip("-._")[:64]
+
+
+def find_config(folder: Path) -> Path | None:
+    """Return the config of the model that a folder holds, also of a folder of the Hugging Face cache; None if none."""
+    paths = (place / name for place in (folder, *_list_snapshots(folder)) for name in _CONFIGS)
+    try:
+        return next((path for path in paths if path.is_file()), None)
+    except OSError:  # a folder that cannot be read
+        return None
+
+
+def find_cached_name(path: Path) -> str | None:
+    """Return the name on the hub of a file in the Hugging Face cache, e.g. `org/name`; None of any other file."""
+    parts = _make_absolute(path).parts
+    for folder, below in pairwise(parts):
+        if folder.startswith(_CACHED) and below in ("snapshots", "blobs"):
+            return folder.removeprefix(_CACHED).replace("--", "/")
+    return None
+
+
+def name_model(path: Path) -> str:
+    """Return the name of the model whose config a file is: that of its folder, or of the file itself.
+
+    What a config was loaded from, its `_name_or_path`, is no name: in a fine-tune it is the base.
+
+    Raises
+    ------
+    InputError
+        Neither the file nor its folder is named after a model.
+    """
+    if not _CONFIG.fullmatch(path.stem) and not _COMMIT.fullmatch(path.name):
+        return _SUFFIX.sub(r"\1", path.stem).rpartition("--")[2]
+    if cached := find_cached_name(path):
+        return cached
+    folder = _make_absolute(path).parent
+    is_for_all = folder.name in _INCOMING or (folder.parent.name, folder.name) == ("incoming", "model")
+    if is_for_all or not folder.name or _COMMIT.fullmatch(folder.name):
+        example = f"my-model{path.suffix or '.json'}"
+        what = f"{path}: folder = {format_value(folder.name)}: does not name a model"
+        raise InputError(f"{what}; expected a folder named after it, or the file renamed, e.g. to {example}")
+    return folder.name.rpartition("--")[2]
+
+
+def _make_absolute(path: Path) -> Path:
+    """Return an absolute path without dots; links stay, because their names may be those of models."""
+    return Path(os.path.normpath(path.absolute()))
+
+
+def _list_snapshots(folder: Path) -> list[Path]:
+    """Return the snapshots in a folder of the Hugging Face cache: the one of `main` first, then the newest."""
+    try:
+        snapshots = [place for place in (folder / "snapshots").iterdir() if place.is_dir()]
+        main = folder / "refs" / "main"
+        chosen = main.read_text("utf-8").strip() if main.is_file() else ""
+        return sorted(snapshots, key=lambda place: (place.name == chosen, place.stat().st_mtime), reverse=True)
+    except (OSError, ValueError):
+        return []
