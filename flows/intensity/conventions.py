@@ -56,6 +56,7 @@ _IS_LATENT = _has("kv_lora_rank")
 _IS_PLAIN = _ATTENDS & ~_IS_LATENT
 _IS_RANKED = _IS_LATENT & _has("q_lora_rank")
 _IS_UNRANKED = _IS_LATENT & ~_has("q_lora_rank")
+_OWN_LATENT = _IS_LATENT & ~_is("shares_kv")
 _OWN_KEYS = _IS_PLAIN & ~_is("shares_kv")
 _OWN_VALUES = _OWN_KEYS & ~_is("keys_are_values")
 # In decode the projection of keys and values is absorbed into queries and output: all heads share the latent.
@@ -63,6 +64,7 @@ _EXPANDS, _ABSORBS = _IS_PREFILL, ~_IS_PREFILL
 
 # Sparse attention: the indexer scores the whole context, and attention sees the best of it.
 _IS_INDEXED = _has("index_heads")
+_INDEXES = _IS_INDEXED & ~_is("index_is_shared")  # others attend to what the last indexer chose
 _INDEX_HEADS, _INDEX_DIM, _TOP_K = pl.col("index_heads"), pl.col("index_head_dim"), pl.col("index_top_k")
 _INDEX_INPUT = pl.when(_is("index_from_latent") & _has("q_lora_rank")).then(_Q_RANK).otherwise(_HIDDEN)
 
@@ -319,9 +321,9 @@ _NARROW_EMBEDDING = [
 
 # What the indexer of sparse attention does, in every convention.
 _INDEXER = [
-    _linear("index_q_proj", "qkv mlp", (_INDEX_INPUT, _INDEX_HEADS * _INDEX_DIM), _IS_INDEXED),
-    _linear("index_k_proj", "qkv mlp", (_HIDDEN, _INDEX_DIM), _IS_INDEXED),
-    _linear("index_weights_proj", "qkv mlp", (_HIDDEN, _INDEX_HEADS), _IS_INDEXED),
+    _linear("index_q_proj", "qkv mlp", (_INDEX_INPUT, _INDEX_HEADS * _INDEX_DIM), _INDEXES),
+    _linear("index_k_proj", "qkv mlp", (_HIDDEN, _INDEX_DIM), _INDEXES),
+    _linear("index_weights_proj", "qkv mlp", (_HIDDEN, _INDEX_HEADS), _INDEXES & _is("index_is_weighted")),
     Op(
         "index_scores",
         "attention",
@@ -329,7 +331,7 @@ _INDEXER = [
         _QUERY,
         _INDEX_DIM,
         _CONTEXT,
-        _IS_INDEXED,
+        _INDEXES,
         attention=Attention(
             heads=_INDEX_HEADS,
             kv_heads=_ONCE,
@@ -502,7 +504,7 @@ _PRODUCTS = [
     _linear("k_proj", "qkv mlp", (_HIDDEN, _KV_HEADS * _HEAD_DIM), _OWN_KEYS, bias="qkv_bias"),
     _linear("v_proj", "qkv mlp", (_HIDDEN, _KV_HEADS * _VALUE_DIM), _OWN_VALUES, bias="qkv_bias"),
     _linear("q_a_proj", "qkv mlp", (_HIDDEN, _Q_RANK), _IS_RANKED, bias="qkv_bias"),
-    _linear("kv_a_proj", "qkv mlp", (_HIDDEN, _LATENT + _ROPE), _IS_LATENT, bias="qkv_bias"),
+    _linear("kv_a_proj", "qkv mlp", (_HIDDEN, _LATENT + _ROPE), _OWN_LATENT, bias="qkv_bias"),
     *_LATENT_PROJECTIONS,
     _GATE_PROJ,
     *_INDEXER,
@@ -545,6 +547,8 @@ _QK_WEIGHTS = pl.col("qk_norm_weights") * pl.when(pl.col("qk_norm") == "width").
 _PER_LAYER = pl.col("per_layer_size")
 _EVERY_PER_LAYER = pl.col("per_layer_embedding_size") * pl.col("model_layers")
 
+_LATENT_NORMED = _Q_RANK.fill_null(0) + _if(_OWN_LATENT, _LATENT)
+
 _FIRST = [
     Op(
         "embedding",
@@ -585,17 +589,17 @@ _LAYER = [
         bias="qkv_bias",
     ),
     replace(
-        _linear("qkv_a_proj", "qkv mlp", (_HIDDEN, _Q_RANK + _LATENT + _ROPE), _IS_RANKED, bias="qkv_bias"),
+        _linear("qkv_a_proj", "qkv mlp", (_HIDDEN, _Q_RANK + _if(_OWN_LATENT, _LATENT + _ROPE)), _IS_RANKED, bias="qkv_bias"),
     ),
     _linear("q_proj", "qkv mlp", (_HIDDEN, _HEADS * _HEAD_DIM), _IS_UNRANKED),
-    _linear("kv_a_proj", "qkv mlp", (_HIDDEN, _LATENT + _ROPE), _IS_UNRANKED, bias="qkv_bias"),
+    _linear("kv_a_proj", "qkv mlp", (_HIDDEN, _LATENT + _ROPE), _IS_UNRANKED & _OWN_LATENT, bias="qkv_bias"),
     _GATE_PROJ,
     _norm(
         "latent_norm",
         _IS_LATENT,
         kind="rms_norm",
-        width=_Q_RANK.fill_null(0) + _LATENT,
-        weights=_Q_RANK.fill_null(0) + _LATENT,
+        width=_LATENT_NORMED,
+        weights=_LATENT_NORMED,
     ),
     *_LATENT_PROJECTIONS,
     _norm(
@@ -678,13 +682,15 @@ CONVENTIONS: dict[str, list[Op]] = {
 
 # Elements of KV cache that a device holds for one token in one layer, and those of the indexer's keys.
 KV_ELEMENTS = (
-    pl.when(_IS_LATENT)
+    pl.when(_is("shares_kv"))
+    .then(0)
+    .when(_IS_LATENT)
     .then(_LATENT + _ROPE)
-    .when(_IS_PLAIN & ~_is("shares_kv"))
+    .when(_IS_PLAIN)
     .then(_KV_HEADS * (_HEAD_DIM + _VALUE_DIM))
     .otherwise(0)
 )
-INDEXER_ELEMENTS = _if(_IS_INDEXED, _INDEX_DIM)
+INDEXER_ELEMENTS = _if(_INDEXES, _INDEX_DIM)
 # Elements of a sequence's state in one layer: that of the recurrence, in its own precision, and what is kept of the
 # last tokens in the precision of activations, for the convolution or as they are.
 STATE_ELEMENTS = _if(_IS_RECURRENT, _STATE_HEADS * _KEY_DIM * _STATE_VALUE_DIM)

@@ -270,6 +270,8 @@ create table core.layer_group (
     index_head_dim bigint,
     index_top_k bigint,
     index_from_latent boolean,
+    index_is_shared boolean,
+    index_is_weighted boolean,
     recurrence varchar,
     state_heads bigint,
     state_key_heads bigint,
@@ -345,6 +347,8 @@ comment on column core.layer_group.index_heads is 'heads of the indexer of spars
 comment on column core.layer_group.index_head_dim is 'size of one head of the indexer';
 comment on column core.layer_group.index_top_k is 'tokens that the indexer leaves to attention';
 comment on column core.layer_group.index_from_latent is 'whether the indexers queries are projected from the latent of queries';
+comment on column core.layer_group.index_is_shared is 'whether attention takes what the indexer of an earlier layer chose';
+comment on column core.layer_group.index_is_weighted is 'whether the hidden state gives each head of the indexer a weight';
 comment on column core.layer_group.recurrence is 'rule by which the state is updated; null without a recurrent mixer';
 comment on column core.layer_group.state_heads is 'heads of the state';
 comment on column core.layer_group.state_key_heads is 'heads of keys and queries, or groups of B and C';

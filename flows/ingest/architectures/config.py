@@ -25,6 +25,8 @@ class ConfigScope:
 
     def refuse_misfits(self) -> None:
         """Raise `Unusable` if a key has a value that the class does not take, or that does not fit others."""
+        for key in self._keys.defaults:
+            self._find_key(key)
         for key in self._keys.expect:
             self._refuse_unexpected(key)
         for key, condition in self._keys.require.items():

@@ -2,7 +2,7 @@
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
-from typing import Any
+from typing import Any, TypeVar
 
 import polars as pl
 from pydantic import BaseModel, ValidationError
@@ -13,6 +13,8 @@ from flows.ingest.architectures.file import Architecture, Fields, Layer, Tower
 from flows.ingest.architectures.layer_kinds import FEED_FORWARDS, MIXERS, Kind, LayerFields, ModelFields
 from flows.ingest.document import describe_first_mistake, format_value
 
+M = TypeVar("M", bound=BaseModel)
+
 _INT, _TEXT, _FLAG = pl.Int64, pl.String, pl.Boolean
 # The columns of core.layer_group that kinds of layers fill; those of a kind that a layer lacks are null.
 LAYER_SCHEMA: dict[str, type[pl.DataType]] = {
@@ -20,7 +22,7 @@ LAYER_SCHEMA: dict[str, type[pl.DataType]] = {
     "sliding_window": _INT, "attention_chunk": _INT, "qkv_bias": _FLAG, "output_bias": _FLAG, "qk_norm": _TEXT,
     "qk_norm_weights": _INT, "attention_gate_size": _INT, "has_sinks": _FLAG, "shares_kv": _FLAG,
     "keys_are_values": _FLAG, "has_inner_norm": _FLAG, "q_lora_rank": _INT, "kv_lora_rank": _INT,
-    "index_heads": _INT, "index_head_dim": _INT, "index_top_k": _INT, "index_from_latent": _FLAG,
+    "index_heads": _INT, "index_head_dim": _INT, "index_top_k": _INT, "index_from_latent": _FLAG, "index_is_shared": _FLAG, "index_is_weighted": _FLAG,
     "recurrence": _TEXT, "state_heads": _INT, "state_key_heads": _INT, "state_key_dim": _INT, "state_value_dim": _INT,
     "recurrent_in_size": _INT, "recurrent_in_bias": _FLAG, "recurrent_out_bias": _FLAG, "conv_channels": _INT,
     "conv_kernel": _INT, "conv_bias": _FLAG, "select_size": _INT, "select_rank": _INT, "select_bias": _FLAG,
@@ -207,11 +209,11 @@ def _evaluate_count(fields: Fields, name: str, scope: ConfigScope) -> int:
     return int(count)
 
 
-def _fill[M: BaseModel](shape: type[M], fields: Fields, scope: ConfigScope) -> M:
+def _fill(shape: type[M], fields: Fields, scope: ConfigScope) -> M:
     return _validate(shape, {name: of.evaluate(scope) for name, of in fields.items()}, fields)
 
 
-def _validate[M: BaseModel](shape: type[M], values: Mapping[str, Any], fields: Fields) -> M:
+def _validate(shape: type[M], values: Mapping[str, Any], fields: Fields) -> M:
     # null is what a field has if it is not given; whole numbers may come out of a division as 64.0
     plain = {name: int(value) if isinstance(value, float) and value.is_integer() else value
              for name, value in values.items() if value is not None}  # fmt: skip

@@ -79,6 +79,8 @@ class Expression:
             if not node.args:
                 raise BadExpression("arguments for each function")
             parts: list[ast.AST] = list(node.args)
+            if isinstance(node.func, ast.Name) and node.func.id == "each":
+                parts.append(ast.Name("layer"))
         elif isinstance(node, _KNOWN):
             parts = list(ast.iter_child_nodes(node))
         else:
@@ -225,6 +227,8 @@ def _compare(node: ast.Compare, scope: Scope) -> bool:
 def _pick(node: ast.Subscript, scope: Scope) -> Any:
     name, many = ast.unparse(node.value), _evaluate(node.value, scope)
     index = _evaluate(node.slice, scope)
+    if isinstance(many, Mapping) and isinstance(index, int):  # a table of some layers by their numbers
+        return next((value for name, value in many.items() if name.isdecimal() and int(name) == index), None)
     if isinstance(many, Mapping):
         return _field_of(many, str(index), name)
     if not isinstance(many, list | tuple | str):

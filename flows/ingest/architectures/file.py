@@ -88,6 +88,7 @@ class Architecture:
     """How the configs of some classes are read."""
 
     source: SourceFile
+    like: str | None
     classes: Sequence[str]
     model_types: Sequence[str]
     sections: Sequence[str]
@@ -190,6 +191,7 @@ def _build(file: _File, source: SourceFile) -> Architecture:
 
     return Architecture(
         source,
+        file.like,
         file.classes,
         file.model_types,
         _as_list(file.section),
@@ -221,7 +223,7 @@ def _express(where: str, name: str, value: object, known: Sequence[str], source:
 
 
 def _refuse_repeats(architectures: Sequence[Architecture]) -> None:
-    """Refuse a class or a model type that two files describe."""
+    """Refuse a model type that two files describe, or a class if they have no model types to tell them apart."""
     first: dict[tuple[str, str], Architecture] = {}
     with collect_refusals() as each:
         for architecture in architectures:
@@ -235,7 +237,7 @@ def _refuse_repeats(architectures: Sequence[Architecture]) -> None:
 
 
 def _names(architecture: Architecture) -> Iterator[tuple[str, str]]:
-    for word in architecture.classes:
+    for word in () if architecture.model_types else architecture.classes:
         yield "classes", word
     for word in architecture.model_types:
         yield "model_types", word

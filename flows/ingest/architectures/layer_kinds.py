@@ -86,8 +86,12 @@ class Latent(Document):
     rope_dim: Annotated[int, Field(ge=0, le=2**16)]
     value_dim: Heads
     rotary: bool = True
+    window: Count | None = None
     bias: bool = False
     output_bias: bool = False
+    gate_size: Size = 0
+    sinks: bool = False
+    shares_kv: bool = False
 
     def columns(self) -> dict[str, Any]:
         """Return the columns of core.layer_group that the kind fills."""
@@ -98,6 +102,10 @@ class Latent(Document):
             "value_head_dim": self.value_dim,
             "rope_head_dim": self.rope_dim,
             "is_rotary": self.rotary,
+            "sliding_window": self.window,
+            "attention_gate_size": self.gate_size,
+            "has_sinks": self.sinks,
+            "shares_kv": self.shares_kv,
             "q_lora_rank": self.q_rank,
             "kv_lora_rank": self.kv_rank,
             "qkv_bias": self.bias,
@@ -112,6 +120,8 @@ class Indexer(Document):
     head_dim: Heads
     top_k: Count
     from_latent: bool = True
+    shared: bool = False
+    weighted: bool = True
 
     def columns(self) -> dict[str, Any]:
         """Return the columns of core.layer_group that the kind fills."""
@@ -120,6 +130,8 @@ class Indexer(Document):
             "index_head_dim": self.head_dim,
             "index_top_k": self.top_k,
             "index_from_latent": self.from_latent,
+            "index_is_shared": self.shared,
+            "index_is_weighted": self.weighted,
         }
 
 

@@ -38,7 +38,8 @@ class Architectures:
     """Every architecture, found by the class or the model type that a config names."""
 
     def __init__(self, architectures: Sequence[Architecture]) -> None:
-        self._by_class = {word: each for each in architectures for word in each.classes}
+        # of several files that describe a class, the first, unless the model type says which
+        self._by_class = {word: each for each in reversed(architectures) for word in each.classes}
         self._by_type = {word: each for each in architectures for word in each.model_types}
 
     @property
@@ -58,7 +59,9 @@ class Architectures:
         if named is not None:
             first = named[0] if isinstance(named, list) and named else None
             if isinstance(first, str) and first in self._by_class:
-                return self._by_class[first]
+                of_class, of_type = self._by_class[first], self._by_type.get(str(model_type))
+                is_closer = of_type and (first in of_type.classes or of_type.like == of_class.source.entry_id)
+                return of_type if of_type and is_closer else of_class
             what = f"architectures = {format_value(named)}"
         else:
             if isinstance(model_type, str) and model_type in self._by_type:
