@@ -457,11 +457,11 @@ def _unfused() -> list[Op]:
     for reach in _list_reaches(_CONTEXT, local, chunked, best, Attention()):
         of = replace(reach.attention, cached=reach.attention.attended)
         keys, values = (replace(of, kv_dim=size) for size in (of.head_dim, of.value_dim))
-        where = {"of": reach.of, "when": reach.when, "suffix": reach.suffix}
         ops += [
-            Op("qk", "qk/pv", "qk", _QUERY, of.head_dim, of.attended, **where, attention=keys),
-            Op("pv", "qk/pv", "pv", _QUERY, of.attended, of.value_dim, **where, attention=values),
+            Op("qk", "qk/pv", "qk", _QUERY, of.head_dim, of.attended, reach.of, reach.when, attention=keys),
+            Op("pv", "qk/pv", "pv", _QUERY, of.attended, of.value_dim, reach.of, reach.when, attention=values),
         ]
+        ops[-2:] = [replace(op, suffix=reach.suffix) for op in ops[-2:]]
     return ops
 
 
@@ -589,7 +589,9 @@ _LAYER = [
         bias="qkv_bias",
     ),
     replace(
-        _linear("qkv_a_proj", "qkv mlp", (_HIDDEN, _Q_RANK + _if(_OWN_LATENT, _LATENT + _ROPE)), _IS_RANKED, bias="qkv_bias"),
+        _linear(
+            "qkv_a_proj", "qkv mlp", (_HIDDEN, _Q_RANK + _if(_OWN_LATENT, _LATENT + _ROPE)), _IS_RANKED, bias="qkv_bias"
+        ),
     ),
     _linear("q_proj", "qkv mlp", (_HIDDEN, _HEADS * _HEAD_DIM), _IS_UNRANKED),
     _linear("kv_a_proj", "qkv mlp", (_HIDDEN, _LATENT + _ROPE), _IS_UNRANKED & _OWN_LATENT, bias="qkv_bias"),

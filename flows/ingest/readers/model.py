@@ -7,7 +7,7 @@ from typing import Any
 import polars as pl
 
 from flows.ingest.architectures.describe import LAYER_SCHEMA, Described, add_towers, describe_model, find_table
-from flows.ingest.architectures.expression import Unusable
+from flows.ingest.architectures.expression import ConfigError
 from flows.ingest.architectures.file import Architecture, read_architectures
 from flows.ingest.document import ORIGIN_SCHEMA, TEXT_PATTERN, format_value, parse, refuse_bad_name
 from flows.ingest.foreign_configs import describe_foreign
@@ -21,13 +21,14 @@ _SPELT = {
     "xl": "XL",
 }  # fmt: skip
 _MAX_WEIGHTS = 1e16
-_MODEL_SCHEMA = {
+_MAX_LETTERS = 400  # of a name on the hub
+_MODEL_SCHEMA: dict[str, type[pl.DataType]] = {
     **dict.fromkeys(
         ("hidden_size", "vocab_size", "max_positions", "norm_weights", "embedding_size", "learned_positions",
          "per_layer_embedding_size", "per_layer_vocab_size", "other_parameters", "tower_parameters"), pl.Int64),
     **dict.fromkeys(("tied_embeddings", "final_norm", "embedding_norm", "lm_head_bias", "states_mtp"), pl.Boolean),
 }  # fmt: skip
-_GROUP_SCHEMA = {
+_GROUP_SCHEMA: dict[str, type[pl.DataType]] = {
     "model_id": pl.String, "layer_group": pl.Int64, "num_layers": pl.Int64, "is_draft": pl.Boolean,
     "mixer": pl.String, "feed_forward": pl.String, **LAYER_SCHEMA, "mixer_norms": pl.Int64,
     "feed_forward_norms": pl.Int64, "other_parameters": pl.Int64,
@@ -52,7 +53,7 @@ class Architectures:
 
         Raises
         ------
-        Unusable
+        ConfigError
             It names a class that no file describes, or none at all.
         """
         named, model_type = content.get("architectures"), content.get("model_type")
@@ -68,7 +69,7 @@ class Architectures:
                 return self._by_type[model_type]
             what = f"model_type = {format_value(model_type)}"
         more = "add a file to catalog/architectures, or give its ops with `rooflines ingest ops`"
-        raise Unusable(f"{what}: expected one of {len(self._by_class)} known classes ({more})")
+        raise ConfigError(f"{what}: expected one of {len(self._by_class)} known classes ({more})")
 
     def find_text_model(self, table: Mapping[str, Any], outer: Architecture) -> Architecture:
         """Return the architecture of the text model that another wraps: its type says more than its class."""
@@ -92,8 +93,8 @@ class Architectures:
         inner = self.find_text_model(table, architecture)
         try:
             described = describe_model(table, inner)
-        except Unusable as error:
-            raise Unusable(str(error) if path == "." else f"{path}.{error}") from None
+        except ConfigError as error:
+            raise ConfigError(str(error) if path == "." else f"{path}.{error}") from None
         return str(name), add_towers(described, architecture, content)
 
 
@@ -172,11 +173,12 @@ def _read_model(
     if foreign := describe_foreign(content, architectures.classes):
         raise InputError(f"{source.path}: {foreign}")
     hub = content.get("_name_or_path")
-    if hub is not None and (not isinstance(hub, str) or not re.fullmatch(TEXT_PATTERN, hub) or len(hub) > 400):
+    is_text = isinstance(hub, str) and len(hub) <= _MAX_LETTERS and re.fullmatch(TEXT_PATTERN, hub)
+    if hub is not None and not is_text:
         raise InputError(f"{source.path}: _name_or_path = {format_value(hub)}: expected one line of text")
     try:
         architecture, described = architectures.describe(content)
-    except Unusable as error:
+    except ConfigError as error:
         raise InputError(f"{source.path}: {error}") from None
     fields = described.model.model_dump(exclude={"layers", "norm"})
     norm = described.model.norm
