@@ -77,7 +77,7 @@ def test_latent_attention_counts_its_ranks() -> None:
         ("LlamaForCausalLM", {"attention_bias": True, "mlp_bias": True}, {"qkv_bias": True, "mlp_bias": True}),
         ("MistralForCausalLM", {}, {"sliding_window": 4096, "num_local_layers": 4}),
         ("MistralForCausalLM", {"sliding_window": None}, {"sliding_window": None, "num_local_layers": 0}),
-        ("Qwen2ForCausalLM", {"num_key_value_heads": 8, "sliding_window": 9, "use_sliding_window": False}, {"num_local_layers": 0}),
+        ("Qwen2ForCausalLM", {"num_key_value_heads": 8, "sliding_window": 9}, {"num_local_layers": 0}),
         (
             "Qwen2ForCausalLM",
             {"num_key_value_heads": 8, "sliding_window": 64, "use_sliding_window": True, "max_window_layers": 3},
