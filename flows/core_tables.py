@@ -8,7 +8,7 @@ from datetime import datetime
 
 import polars as pl
 
-from flows.ingest.kinds import CATALOG_KINDS, Frames, read_kind, refuse_unknown_names
+from flows.ingest.kinds import CATALOG_KINDS, Frames, read_kind, refuse_unknown_names, select_kind
 from flows.ingest.measured_ceilings import add_measured_ceilings
 from flows.ingest.readers.calibration import transfer_to_relatives
 from flows.ingest.readers.gallery import mark_unknown_ids
@@ -25,7 +25,7 @@ from warehouse.version import step_code
 _NAMED_BY_CHARTS = {"hardware": "hardware_id", "model": "model_id", "op_set": "op_set_id", "precision": "precision_id"}
 
 # staged frames that are not tables of core
-NOT_TABLES = {"op", "relative", "fitted", *(f"origin_{kind}" for kind in CATALOG_KINDS)}
+NOT_TABLES = {"op", "relative", "fitted", "architecture", *(f"origin_{kind}" for kind in CATALOG_KINDS)}
 
 
 def stage_inputs(home: Home, sources: Sequence[SourceFile]) -> dict[str, StagedFile]:
@@ -40,7 +40,7 @@ def stage_inputs(home: Home, sources: Sequence[SourceFile]) -> dict[str, StagedF
     with collect_refusals() as each:
         for kind in CATALOG_KINDS:
             with each():
-                inputs |= _stage_kind(home, kind, [source for source in sources if source.kind == kind])
+                inputs |= _stage_kind(home, kind, select_kind(kind, sources))
     return inputs
 
 
@@ -115,7 +115,11 @@ def _stage_kind(home: Home, kind: str, sources: Sequence[SourceFile]) -> dict[st
 def _inputs_of_kind(kind: str, sources: Sequence[SourceFile]) -> tuple[list[str], list[str]]:
     """Return the names of the frames of one kind, and what they are made from."""
     row = CATALOG_KINDS[kind]
-    return [*row.frames, f"origin_{kind}"], [kind, digest_of_sources(sources), step_code(row.read.__module__)]
+    return [*row.frames, f"origin_{kind}"], [
+        kind,
+        digest_of_sources(select_kind(kind, sources)),
+        step_code(row.read.__module__),
+    ]
 
 
 def _stage_ops(home: Home, inputs: Mapping[str, StagedFile], sources: Sequence[SourceFile]) -> dict[str, StagedFile]:

@@ -196,6 +196,11 @@ def format_value(value: object) -> str:
     return one_line(text if len(text) <= _SHOWN else f"{text[:_SHOWN]}...")
 
 
+def describe_keys(keys: Iterable[str]) -> str:
+    """Return the first of some keys, in order, as a message can quote it."""
+    return _format_location((min(keys),))
+
+
 def describe_first_mistake(
     error: ValidationError, shape: type[BaseModel], in_words: Mapping[str, str] = PATTERNS_IN_WORDS
 ) -> str:

@@ -14,6 +14,7 @@ from flows.ingest.foreign_configs import describe_file
 from flows.ingest.limits import MAX_BYTES
 from flows.ingest.profiles import aiconfigurator, nsight, torch_profiler, vidur
 from flows.ingest.readers import (
+    architecture,
     calibration,
     device_table,
     elementwise,
@@ -52,6 +53,8 @@ class CatalogKind:
         Largest size of a file; None if files are read in batches.
     recognizes
         Whether a file in HOME/incoming is of this kind.
+    needs
+        Another kind, whose files its reader needs too.
     converters
         Suffix of a file that `rooflines ingest` also takes -> returns id and content of the entries in it.
     """
@@ -62,6 +65,7 @@ class CatalogKind:
     id_field: str | None = None
     max_bytes: int | None = MAX_BYTES
     recognizes: Callable[[FileHead], bool] = lambda _: False
+    needs: str | None = None
     converters: Mapping[str, Callable[[SourceFile], list[tuple[str, str]]]] = field(default_factory=dict)
 
     @property
@@ -120,10 +124,17 @@ CATALOG_KINDS: Mapping[str, CatalogKind] = {
         recognizes=lambda head: "hardware_id" in head.keys or {"hardware_id", "short_name"} <= head.columns,
         converters={".csv": device_table.read_device_table},
     ),
+    "architecture": CatalogKind(
+        patterns=("architectures/*.toml",),
+        read=architecture.read_architecture_files,
+        frames=("architecture",),
+        recognizes=lambda head: {"classes", "origin"} <= head.keys,
+    ),
     "model": CatalogKind(
         patterns=("models/*.json",),
         read=model.read_counted_models,
-        frames=("model",),
+        frames=("model", "layer_group"),
+        needs="architecture",
         recognizes=lambda head: head.has_json_key("model_type") or head.has_json_key("architectures"),
     ),
     "workload": CatalogKind(
@@ -218,9 +229,14 @@ def recognize_kind(path: Path) -> str:
     raise InputError(f"{path}: not recognized; expected a file of a known kind, or a folder named after it: {known}")
 
 
+def select_kind(kind: str, sources: Sequence[SourceFile]) -> list[SourceFile]:
+    """Return the files that the reader of a kind needs."""
+    return [source for source in sources if source.kind in (kind, CATALOG_KINDS[kind].needs)]
+
+
 def read_kind(kind: str, sources: Sequence[SourceFile]) -> Frames:
     """Return the frames of the files of one kind, and the frame `origin`."""
-    frames = CATALOG_KINDS[kind].read([source for source in sources if source.kind == kind])
+    frames = CATALOG_KINDS[kind].read(select_kind(kind, sources))
     return {name: frame.lazy() for name, frame in frames.items()}
 
 

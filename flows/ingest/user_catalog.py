@@ -241,21 +241,25 @@ def _refuse_unusable(home: Home, kind: str, entries: Sequence[Entry], shipped: P
                 if times[source.entry_id] > 1:
                     raise InputError(f"{source.path}: {source.entry_id} is given twice; expected once")
                 good.append(source)
-        good = good and _keep_readable(kind, good, each)
+        existing = list_sources(home, shipped=shipped)
+        good = good and _keep_readable(kind, good, existing, each)
         if good:
-            ceilings = _refuse_misfits(kind, good, list_sources(home, shipped=shipped))
+            ceilings = _refuse_misfits(kind, good, existing)
     return ceilings
 
 
-def _keep_readable(kind: str, sources: list[SourceFile], each: Each) -> list[SourceFile]:
+def _keep_readable(
+    kind: str, sources: list[SourceFile], existing: Sequence[SourceFile], each: Each
+) -> list[SourceFile]:
     """Return the files that can be read; `each` collects the refusals of the others."""
+    needed = [source for source in existing if source.kind == CATALOG_KINDS[kind].needs]
     try:
-        _read_all_rows(kind, sources)
+        _read_all_rows(kind, [*sources, *needed])
     except InputError:  # one by one, to find out which
         good = []
         for source in sources:
             with each():
-                _read_all_rows(kind, [source])
+                _read_all_rows(kind, [source, *needed])
                 good.append(source)
         return good
     return sources

@@ -10,11 +10,12 @@ from dataclasses import dataclass, field, replace
 import polars as pl
 
 _BATCH, _QUERY, _CONTEXT = pl.col("batch_size"), pl.col("query_length"), pl.col("sequence_length")
-_DEVICES, _HIDDEN, _LAYERS = pl.col("tensor_parallel"), pl.col("hidden_size"), pl.col("num_layers")
-_MOE_LAYERS, _LOCAL_LAYERS, _WINDOW = pl.col("num_moe_layers"), pl.col("num_local_layers"), pl.col("sliding_window")
+_DEVICES, _HIDDEN = pl.col("tensor_parallel"), pl.col("hidden_size")
+_WINDOW, _CHUNK = pl.col("sliding_window"), pl.col("attention_chunk")
 _IS_PREFILL = pl.col("phase") == "prefill"
 
 _ONCE, _ZERO, _NONE = pl.lit(1), pl.lit(0), pl.lit(None, pl.Int64)
+_TRUE = pl.lit(value=True)
 
 
 def _share(size: pl.Expr) -> pl.Expr:
@@ -22,12 +23,22 @@ def _share(size: pl.Expr) -> pl.Expr:
     return (size + _DEVICES - 1) // _DEVICES
 
 
-def _if(condition: pl.Expr, repeat: pl.Expr) -> pl.Expr:
-    return pl.when(condition).then(repeat).otherwise(0)
+def _if(condition: pl.Expr, size: pl.Expr) -> pl.Expr:
+    return pl.when(condition).then(size).otherwise(0)
 
 
 def _has(column: str) -> pl.Expr:
     return pl.col(column).is_not_null()
+
+
+def _is(column: str) -> pl.Expr:
+    """Return whether a flag is set; null if the layer lacks the kind that has it."""
+    return pl.col(column).fill_null(value=False)
+
+
+def _some(column: str) -> pl.Expr:
+    """Return whether a size is given and not 0."""
+    return pl.col(column).fill_null(0) > 0
 
 
 _HEADS, _KV_HEADS, _INTERMEDIATE = (_share(pl.col(name)) for name in ("num_heads", "num_kv_heads", "intermediate_size"))
@@ -35,30 +46,64 @@ _VOCABULARY, _EXPERT, _SHARED = (
     _share(pl.col(name)) for name in ("vocab_size", "expert_intermediate_size", "shared_intermediate_size")
 )
 _HEAD_DIM, _VALUE_DIM, _ROPE = pl.col("head_dim"), pl.col("value_head_dim"), pl.col("rope_head_dim")
+_GATE = _share(pl.col("attention_gate_size"))
 
 # Latent attention: ranks of the latents, and the part of a head that is not rotated.
 _Q_RANK, _LATENT = pl.col("q_lora_rank"), pl.col("kv_lora_rank")
 _PLAIN = _HEAD_DIM - _ROPE
+_ATTENDS = _has("num_heads")
 _IS_LATENT = _has("kv_lora_rank")
+_IS_PLAIN = _ATTENDS & ~_IS_LATENT
+_IS_RANKED = _IS_LATENT & _has("q_lora_rank")
+_IS_UNRANKED = _IS_LATENT & ~_has("q_lora_rank")
+_OWN_LATENT = _IS_LATENT & ~_is("shares_kv")
+_OWN_KEYS = _IS_PLAIN & ~_is("shares_kv")
+_OWN_VALUES = _OWN_KEYS & ~_is("keys_are_values")
 # In decode the projection of keys and values is absorbed into queries and output: all heads share the latent.
-_IS_ABSORBED = _IS_LATENT & ~_IS_PREFILL
+_EXPANDS, _ABSORBS = _IS_PREFILL, ~_IS_PREFILL
+
+# Sparse attention: the indexer scores the whole context, and attention sees the best of it.
+_IS_INDEXED = _has("index_heads")
+_INDEXES = _IS_INDEXED & ~_is("index_is_shared")  # others attend to what the last indexer chose
+_INDEX_HEADS, _INDEX_DIM, _TOP_K = pl.col("index_heads"), pl.col("index_head_dim"), pl.col("index_top_k")
+_INDEX_INPUT = pl.when(_is("index_from_latent") & _has("q_lora_rank")).then(_Q_RANK).otherwise(_HIDDEN)
+
+# Recurrent mixers: a state of heads * key_dim * value_dim, split by heads.
+_IS_RECURRENT = _has("recurrence")
+_STATE_HEADS, _STATE_KEY_HEADS = _share(pl.col("state_heads")), _share(pl.col("state_key_heads"))
+_KEY_DIM, _STATE_VALUE_DIM = pl.col("state_key_dim"), pl.col("state_value_dim")
+_INNER = _STATE_HEADS * _STATE_VALUE_DIM
+_CHANNELS, _KERNEL = _share(pl.col("conv_channels")), pl.col("conv_kernel")
+_RANK, _SELECTED = pl.col("select_rank"), pl.col("select_size")
+_GATES, _GATE_COLUMNS = pl.col("gate_rank"), _share(pl.col("gate_size"))
+_BLOCKS = _share(pl.col("gate_blocks"))
 
 _EXPERTS, _CHOSEN = pl.col("num_experts"), pl.col("experts_per_token")
-_DENSE_LAYERS = _LAYERS - _MOE_LAYERS
-_IS_GATED = pl.col("is_gated")
+_IS_DENSE, _IS_MOE, _IS_SHARED = _has("intermediate_size"), _has("num_experts"), _has("shared_intermediate_size")
+_IS_GATED, _EXPERT_IS_GATED = _is("is_gated"), _is("expert_is_gated")
+_WIDE = pl.when(_some("expert_latent_size")).then(pl.col("expert_latent_size")).otherwise(_HIDDEN)
+_ROUTED = _EXPERTS + pl.col("zero_experts")  # a zero expert passes the token through
+_MEAN_CHOSEN = _CHOSEN * _EXPERTS / _ROUTED
 
 # Rows of activations: batch * sequence in prefill, batch in decode, batch * candidates in speculative.
 _ROWS = _BATCH * _QUERY
 # lm_head sees the last token of a prompt only.
 _LAST_ROWS = pl.when(_IS_PREFILL).then(_BATCH).otherwise(_ROWS)
-_ROUTED_ROWS = _ROWS * _CHOSEN
+_ROUTED_ROWS = (_ROWS * _CHOSEN * _EXPERTS) // _ROUTED
 # Distinct experts that T tokens are expected to hit, E (1 - (1 - k/E)^T), if each chooses k of E uniformly.
-_MET_EXPERTS = _EXPERTS * (1 - (1 - _CHOSEN / _EXPERTS).pow(_ROWS))
+_MET_EXPERTS = _EXPERTS * (1 - (1 - _CHOSEN / _ROUTED).pow(_ROWS))
 
 _WINDOWED = pl.min_horizontal(_CONTEXT, _WINDOW)
 # The mean over i = 1 ... s of min(i, w): the tokens that a query of a causal prompt sees.
 _SEEN = (_WINDOWED * (_WINDOWED + 1) / 2 + (_CONTEXT - _WINDOWED) * _WINDOWED) / _CONTEXT
+_BEST = pl.min_horizontal(_CONTEXT, _TOP_K)
+_SEEN_BEST = (_BEST * (_BEST + 1) / 2 + (_CONTEXT - _BEST) * _BEST) / _CONTEXT
+# Chunks: a token sees those before it in its own chunk; in decode, the last chunk up to the end of the context.
+_FULL, _REST = _CONTEXT // _CHUNK, _CONTEXT % _CHUNK
+_SEEN_CHUNK = (_FULL * (_CHUNK * (_CHUNK + 1)) + _REST * (_REST + 1)) / 2 / _CONTEXT
+_LAST_CHUNK = (_CONTEXT - 1) % _CHUNK + 1
 
+# What tells settings apart.
 SETTING = ["model_id", "convention", "phase", "batch_size", "sequence_length", "query_length", "tensor_parallel"]
 
 
@@ -76,11 +121,21 @@ class Attention:
 
 
 @dataclass(frozen=True)
-class Op:
-    """One operator: m, k, n of its product, or m rows of n elements, as expressions of model and setting.
+class State:
+    """What a recurrent op moves of the state of a sequence: elements, and their bits if they have their own."""
 
-    It runs `repeat` times in a step; a model that lacks it repeats it zero times. `weights` are the
-    elements that it holds (not: reads) on a device, by default those of its matrices and its bias.
+    elements: pl.Expr
+    bits: pl.Expr = _NONE
+    chunk: pl.Expr = _NONE
+
+
+@dataclass(frozen=True)
+class Op:
+    """One operator: m, k, n of its product, or m rows of n elements, as expressions of layer and setting.
+
+    It runs `times` in each layer of the kinds that have it (`of`), in the settings of `when`; an op of the whole model
+    (`once`) runs once. `weights` are the elements that it holds (not: reads) on a device, by default those of its
+    matrices and its bias. `suffix` sets apart layers with another reach; others are set apart only if they differ.
     """
 
     op: str
@@ -89,19 +144,28 @@ class Op:
     m: pl.Expr
     k: pl.Expr
     n: pl.Expr
-    repeat: pl.Expr = _LAYERS
+    of: pl.Expr = _TRUE
+    when: pl.Expr = _TRUE
+    times: pl.Expr = _ONCE
+    once: bool = False
     matrices: pl.Expr = _ONCE
     is_mixture: bool = False
     bias: pl.Expr = field(default_factory=lambda: pl.lit(value=False))
     attention: Attention | None = None
+    state: State | None = None
     level: str = "dram"
     weights: pl.Expr | None = None
+    suffix: str = ""
+
+    @property
+    def name(self) -> str:
+        """Name of the op, which tells its reach."""
+        return f"{self.op}{self.suffix}"
 
     def dimensions(self) -> dict[str, pl.Expr]:
-        """Return the columns of core.op_shape besides its key and the setting."""
-        seen = self.attention
+        """Return the columns of core.op_shape besides its key, the setting and the name."""
+        seen, state = self.attention, self.state
         return {
-            "op": pl.lit(self.op),
             "op_group": pl.lit(self.op_group),
             "kind": pl.lit(self.kind) if isinstance(self.kind, str) else self.kind,
             "m": self.m.cast(pl.Int64),
@@ -118,255 +182,479 @@ class Op:
             "experts": _EXPERTS if self.is_mixture else _NONE,
             "has_bias": self.bias,
             "level": pl.lit(self.level),
-            "repeat": self.repeat.cast(pl.Int64),
+            "state_elements": (state.elements if state else _NONE).cast(pl.Float64),
+            "state_bits": (state.bits if state else _NONE).cast(pl.Float64),
+            "chunk_size": state.chunk if state else _NONE,
+            "repeat": self.repeat().cast(pl.Int64),
         }
 
-    def shapes(self, settings: pl.DataFrame) -> pl.DataFrame:
-        """Return one row per setting at which the op runs."""
-        return settings.filter(self.repeat > 0).select(*SETTING, "precisions", **self.dimensions())
+    def repeat(self) -> pl.Expr:
+        """Return how often the op runs in a step: in how many layers, as many times as each has it."""
+        return _ONCE if self.once else pl.col("num_layers") * self.times
+
+    def columns(self) -> list[str]:
+        """Return the columns of a layer that the op depends on, but for the number of layers."""
+        expressions = [*self.dimensions().values(), self.when, self.held()]
+        names = {name for of in expressions for name in of.meta.root_names()}
+        return sorted(names.difference(SETTING, ("num_layers",)))
 
     def held(self) -> pl.Expr:
-        """Return the weights of the op that a device holds, in all layers."""
+        """Return the weights of the op that a device holds, in all layers of a kind."""
         own = self.weights
         if own is None:
             if not isinstance(self.kind, str) or self.kind != "linear":
                 return _ZERO
             count = _EXPERTS if self.is_mixture else self.matrices
             own = count * (self.k * self.n + pl.when(self.bias).then(self.n).otherwise(0))
-        return pl.when(self.repeat > 0).then(own * self.repeat).otherwise(0)
+        return pl.when(self.when).then(own * self.repeat()).otherwise(0)
 
     def active(self) -> pl.Expr:
         """Return the weights of the op that one token passes through."""
-        return self.held() * _CHOSEN // _EXPERTS if self.is_mixture else self.held()
+        return self.held() * _CHOSEN // _ROUTED if self.is_mixture else self.held()
 
 
 def _linear(
     op: str,
     op_group: str,
     sizes: tuple[pl.Expr, pl.Expr],
+    of: pl.Expr = _TRUE,
     *,
     rows: pl.Expr = _ROWS,
-    repeat: pl.Expr = _LAYERS,
+    when: pl.Expr = _TRUE,
+    once: bool = False,
     matrices: pl.Expr = _ONCE,
     bias: str | None = None,
     is_mixture: bool = False,
 ) -> Op:
-    has_bias = pl.col(bias) if bias else pl.lit(value=False)
-    return Op(op, op_group, "linear", rows, *sizes, repeat, matrices, is_mixture, has_bias)
+    has_bias = _is(bias) if bias else pl.lit(value=False)
+    return Op(op, op_group, "linear", rows, *sizes, of, when, _ONCE, once, matrices, is_mixture, has_bias)
 
 
-def _norm(op: str, repeat: pl.Expr, kind: str | pl.Expr | None = None) -> Op:
+def _norm(
+    op: str,
+    of: pl.Expr = _TRUE,
+    *,
+    times: pl.Expr = _ONCE,
+    once: bool = False,
+    rows: pl.Expr = _ROWS,
+    width: pl.Expr = _HIDDEN,
+    weights: pl.Expr | None = None,
+    kind: str | pl.Expr | None = None,
+) -> Op:
+    """Return a norm; over other widths than the hidden size it has as many weights as its width."""
+    own = _HIDDEN * pl.col("norm_weights") if weights is None else weights
     kind = pl.col("norm_kind") if kind is None else kind
-    weights = _HIDDEN * pl.when(pl.col("norm_kind") == "layer_norm").then(2).otherwise(1)
-    return Op(op, "norm", kind, _ROWS, _NONE, _HIDDEN, repeat, weights=weights)
+    return Op(op, "norm", kind, rows, _NONE, width, of, times=times, once=once, weights=own)
 
 
-def _expert(op: str, sizes: tuple[pl.Expr, pl.Expr], repeat: pl.Expr = _MOE_LAYERS) -> Op:
+def _expert(op: str, sizes: tuple[pl.Expr, pl.Expr], of: pl.Expr = _IS_MOE) -> Op:
     return _linear(
         op,
         "up/gate/down",
         sizes,
+        of,
         rows=_ROUTED_ROWS,
-        repeat=repeat,
         matrices=_MET_EXPERTS,
-        bias="mlp_bias",
+        bias="expert_bias",
         is_mixture=True,
     )
 
 
-_NORMS = pl.col("norms_per_layer")
-_SHARED_LAYERS = _if(_has("shared_intermediate_size"), _MOE_LAYERS)
-_GATED_DENSE, _PLAIN_DENSE = _if(_IS_GATED, _DENSE_LAYERS), _if(~_IS_GATED, _DENSE_LAYERS)
-_GATED_MOE = _if(_IS_GATED, _MOE_LAYERS)
-_PLAIN_LAYERS, _LATENT_LAYERS = _if(~_IS_LATENT, _LAYERS), _if(_IS_LATENT, _LAYERS)
-_RANKED_LAYERS, _UNRANKED_LAYERS = _if(_has("q_lora_rank"), _LAYERS), _if(~_has("q_lora_rank"), _LAYERS)
-_EXPANDED_LAYERS, _ABSORBED_LAYERS = _if(_IS_LATENT & _IS_PREFILL, _LAYERS), _if(_IS_ABSORBED, _LAYERS)
-
 # The projections of latent attention are the same in every convention.
 _LATENT_PROJECTIONS = [
-    _linear("q_b_proj", "qkv mlp", (_Q_RANK, _HEADS * _HEAD_DIM), repeat=_RANKED_LAYERS),
-    _linear(
-        "kv_b_proj",
-        "qkv mlp",
-        (_LATENT, _HEADS * (_PLAIN + _VALUE_DIM)),
-        repeat=_EXPANDED_LAYERS,
-    ),
+    _linear("q_b_proj", "qkv mlp", (_Q_RANK, _HEADS * _HEAD_DIM), _IS_RANKED),
+    _linear("kv_b_proj", "qkv mlp", (_LATENT, _HEADS * (_PLAIN + _VALUE_DIM)), _IS_LATENT, when=_EXPANDS),
     _linear(
         "q_absorb",
         "qkv mlp",
         (_PLAIN, _LATENT),
+        _IS_LATENT,
+        when=_ABSORBS,
         rows=_ROWS * _HEADS,
-        repeat=_ABSORBED_LAYERS,
         matrices=_HEADS,
     ),
     _linear(
         "out_absorb",
         "out",
         (_LATENT, _VALUE_DIM),
+        _IS_LATENT,
+        when=_ABSORBS,
         rows=_ROWS * _HEADS,
-        repeat=_ABSORBED_LAYERS,
         matrices=_HEADS,
     ),
 ]
-_O_PROJ = _linear("o_proj", "out", (_HEADS * _VALUE_DIM, _HIDDEN), bias="output_bias")
-_DOWN = _linear("down_proj", "up/gate/down", (_INTERMEDIATE, _HIDDEN), repeat=_DENSE_LAYERS, bias="mlp_bias")
-_ROUTER = _linear("router", "router", (_HIDDEN, _EXPERTS), repeat=_MOE_LAYERS, bias="router_bias")
-_EXPERT_DOWN = _expert("expert_down_proj", (_EXPERT, _HIDDEN))
-_SHARED_DOWN = _linear("shared_down_proj", "up/gate/down", (_SHARED, _HIDDEN), repeat=_SHARED_LAYERS)
-_LM_HEAD = _linear("lm_head", "lm_head", (_HIDDEN, _VOCABULARY), rows=_LAST_ROWS, repeat=_ONCE)
+_GATE_PROJ = _linear("attn_gate_proj", "qkv mlp", (_HIDDEN, _GATE), _some("attention_gate_size"))
+_O_PROJ = _linear("o_proj", "out", (_HEADS * _VALUE_DIM, _HIDDEN), _ATTENDS, bias="output_bias")
+_DOWN = _linear("down_proj", "up/gate/down", (_INTERMEDIATE, _HIDDEN), _IS_DENSE, bias="mlp_bias")
+_ROUTER = replace(
+    _linear("router", "router", (_HIDDEN, _ROUTED), _IS_MOE, bias="router_bias"),
+    # with the gate of the shared experts, and the numbers that correct the choice
+    weights=_HIDDEN * (_ROUTED + _if(_is("shared_gate"), _ONCE))
+    + _ROUTED * (_if(_is("router_bias"), _ONCE) + _if(_is("router_correction"), _ONCE)),
+)
+_LATENT_EXPERTS = [
+    _linear("expert_latent_in_proj", "up/gate/down", (_HIDDEN, _WIDE), _some("expert_latent_size")),
+    _linear("expert_latent_out_proj", "up/gate/down", (_WIDE, _HIDDEN), _some("expert_latent_size")),
+]
+_EXPERT_DOWN = _expert("expert_down_proj", (_EXPERT, _WIDE))
+_SHARED_DOWN = _linear("shared_down_proj", "up/gate/down", (_SHARED, _HIDDEN), _IS_SHARED, bias="expert_bias")
+_LM_HEAD = _linear(
+    "lm_head",
+    "lm_head",
+    (pl.col("embedding_size"), _VOCABULARY),
+    rows=_LAST_ROWS,
+    once=True,
+    bias="lm_head_bias",
+)
+_HAS_NARROW_EMBEDDING = pl.col("embedding_size") != _HIDDEN
+_NARROW_EMBEDDING = [
+    _linear("embedding_in_proj", "embedding", (pl.col("embedding_size"), _HIDDEN), _HAS_NARROW_EMBEDDING, once=True),
+    _linear(
+        "embedding_out_proj",
+        "lm_head",
+        (_HIDDEN, pl.col("embedding_size")),
+        _HAS_NARROW_EMBEDDING,
+        rows=_LAST_ROWS,
+        once=True,
+    ),
+]
+
+# What the indexer of sparse attention does, in every convention.
+_INDEXER = [
+    _linear("index_q_proj", "qkv mlp", (_INDEX_INPUT, _INDEX_HEADS * _INDEX_DIM), _INDEXES),
+    _linear("index_k_proj", "qkv mlp", (_HIDDEN, _INDEX_DIM), _INDEXES),
+    _linear("index_weights_proj", "qkv mlp", (_HIDDEN, _INDEX_HEADS), _INDEXES & _is("index_is_weighted")),
+    Op(
+        "index_scores",
+        "attention",
+        "index_scores",
+        _QUERY,
+        _INDEX_DIM,
+        _CONTEXT,
+        _INDEXES,
+        attention=Attention(
+            heads=_INDEX_HEADS,
+            kv_heads=_ONCE,
+            head_dim=_INDEX_DIM,
+            value_dim=_NONE,
+            kv_dim=_INDEX_DIM,
+            attended=pl.when(_IS_PREFILL).then((_CONTEXT + 1) / 2).otherwise(_CONTEXT),
+        ),
+        weights=2 * _INDEX_DIM,
+    ),
+]
+
+# Recurrent mixers are the same in every convention: their projections, the convolution before the recurrence, gates.
+_CONV_STATE = _CHANNELS * (_KERNEL - 1)
+# A prompt writes its last state; a later step reads the state, and writes the next one.
+_MOVES = pl.when(_IS_PREFILL).then(1).otherwise(2)
+_PROMPT_CHUNK = pl.when(_IS_PREFILL).then(pl.col("recurrence_chunk"))
+_RECURRENT = [
+    _linear(
+        "in_proj",
+        "qkv mlp",
+        (_HIDDEN, _share(pl.col("recurrent_in_size"))),
+        _IS_RECURRENT,
+        bias="recurrent_in_bias",
+    ),
+    Op(
+        "conv1d",
+        "recurrence",
+        "convolution",
+        _ROWS,
+        _KERNEL,
+        _CHANNELS,
+        _some("conv_channels"),
+        bias=_is("conv_bias"),
+        state=State(_MOVES * _CONV_STATE),
+        weights=_CHANNELS * (_KERNEL + _if(_is("conv_bias"), _ONCE)),
+    ),
+    _linear("x_proj", "qkv mlp", (_INNER, _SELECTED), _some("select_size")),
+    _linear("dt_proj", "qkv mlp", (_RANK, _INNER), _some("select_rank"), bias="select_bias"),
+    _linear("gate_a_proj", "qkv mlp", (_HIDDEN, _GATES), _some("gate_rank")),
+    _linear("gate_b_proj", "qkv mlp", (_GATES, _GATE_COLUMNS), _some("gate_rank")),
+    Op(
+        "block_gate_proj",
+        "qkv mlp",
+        "linear",
+        _ROWS * 2 * _BLOCKS,
+        _INNER // _BLOCKS,
+        _INNER // _BLOCKS,
+        _some("gate_blocks"),
+        matrices=2 * _BLOCKS,
+        bias=_TRUE,
+    ),
+    Op(
+        "recurrence",
+        "recurrence",
+        pl.col("recurrence"),
+        _ROWS,
+        _KEY_DIM,
+        _STATE_VALUE_DIM,
+        _IS_RECURRENT & _some("state_key_dim"),
+        attention=Attention(
+            heads=_STATE_HEADS,
+            kv_heads=_STATE_KEY_HEADS,
+            head_dim=_KEY_DIM,
+            value_dim=_STATE_VALUE_DIM,
+            kv_dim=_NONE,
+            attended=_NONE,
+            cached=_NONE,
+        ),
+        state=State(_MOVES * _STATE_HEADS * _KEY_DIM * _STATE_VALUE_DIM, pl.col("state_bits"), _PROMPT_CHUNK),
+    ),
+    _linear("out_proj", "out", (_INNER, _HIDDEN), _IS_RECURRENT, bias="recurrent_out_bias"),
+]
 
 
-def _by_reach(plain: Attention, local: Attention, absorbed: Attention) -> list[tuple[str, pl.Expr, Attention]]:
-    """Return suffix, repeat and sizes of an attention op for each reach.
+@dataclass(frozen=True)
+class Reach:
+    """Layers whose attention sees the same tokens: which layers, in which settings, and what they see."""
 
-    These are layers that see the whole context, layers with a sliding window, and layers whose projection
-    of keys and values is absorbed: there all heads share one latent.
+    suffix: str
+    of: pl.Expr
+    when: pl.Expr
+    attention: Attention
+
+
+def _list_reaches(whole: pl.Expr, local: pl.Expr, chunked: pl.Expr, best: pl.Expr, of: Attention) -> list[Reach]:
+    """Return each reach of attention, with the tokens that a query attends to on average.
+
+    These are layers that see the whole context, those with a sliding window, with chunks, and with an indexer; latent
+    attention is expanded in prefill, and absorbed in decode: there all heads share one latent.
     """
-    return [
-        ("", _if(~_IS_ABSORBED, _LAYERS - _LOCAL_LAYERS), plain),
-        ("_local", _if(~_IS_ABSORBED, _LOCAL_LAYERS), local),
-        ("", _if(_IS_ABSORBED, _LAYERS), absorbed),
-    ]
+    cached = {
+        "": _CONTEXT,
+        "_local": pl.when(_IS_PREFILL).then(_CONTEXT).otherwise(_WINDOWED),
+        "_chunked": pl.when(_IS_PREFILL).then(_CONTEXT).otherwise(_LAST_CHUNK),
+        "_sparse": pl.when(_IS_PREFILL).then(_CONTEXT).otherwise(pl.min_horizontal(_CONTEXT, _QUERY * _TOP_K)),
+    }
+    layers = {
+        "": (~_has("sliding_window") & ~_has("attention_chunk") & ~_IS_INDEXED, whole),
+        "_local": (_has("sliding_window") & ~_IS_INDEXED, local),
+        "_chunked": (_has("attention_chunk"), chunked),
+        "_sparse": (_IS_INDEXED, best),
+    }
+    reaches = []
+    for suffix, (which, attended) in layers.items():
+        seen = {"attended": attended, "cached": cached[suffix]}
+        reaches.append(Reach(suffix, _IS_PLAIN & which, _TRUE, replace(of, **seen)))
+        expanded = replace(of, **seen, kv_heads=_HEADS)
+        reaches.append(Reach(suffix, _IS_LATENT & which, _EXPANDS, expanded))
+        reaches.append(Reach(suffix, _IS_LATENT & which, _ABSORBS, replace(_SHARED_LATENT, **seen)))
+    return reaches
 
 
-# in prefill, latent attention is expanded: each head has its own keys and values
-_EXPANDED = Attention(kv_heads=pl.when(_IS_LATENT).then(_HEADS).otherwise(_KV_HEADS))
 _SHARED_LATENT = Attention(kv_heads=_ONCE, head_dim=_LATENT + _ROPE, value_dim=_LATENT)
 
 
 def _unfused() -> list[Op]:
     """Return both products of attention as eager code runs them: scores in memory, the whole square of a prompt."""
-    seen = pl.when(_IS_PREFILL).then(_CONTEXT).otherwise(_WINDOWED)
-    reaches = _by_reach(_EXPANDED, replace(_EXPANDED, attended=seen, cached=seen), _SHARED_LATENT)
+    local, chunked, best = (
+        pl.when(_IS_PREFILL).then(_CONTEXT).otherwise(seen) for seen in (_WINDOWED, _LAST_CHUNK, _BEST)
+    )
     ops = []
-    for suffix, repeat, of in reaches:
+    for reach in _list_reaches(_CONTEXT, local, chunked, best, Attention()):
+        of = replace(reach.attention, cached=reach.attention.attended)
         keys, values = (replace(of, kv_dim=size) for size in (of.head_dim, of.value_dim))
+        where = {"of": reach.of, "when": reach.when, "suffix": reach.suffix}
         ops += [
-            Op(f"qk{suffix}", "qk/pv", "qk", _QUERY, of.head_dim, of.attended, repeat, attention=keys),
-            Op(f"pv{suffix}", "qk/pv", "pv", _QUERY, of.attended, of.value_dim, repeat, attention=values),
+            Op("qk", "qk/pv", "qk", _QUERY, of.head_dim, of.attended, **where, attention=keys),
+            Op("pv", "qk/pv", "pv", _QUERY, of.attended, of.value_dim, **where, attention=values),
         ]
     return ops
 
 
 def _fused() -> list[Op]:
     """Return flash attention: no scores in memory, and only the causal part of a prompt."""
-    causal = pl.when(_IS_PREFILL).then((_CONTEXT + 1) / 2).otherwise(_CONTEXT)
-    local = pl.when(_IS_PREFILL).then(_SEEN).otherwise(_WINDOWED)
-    cached = pl.when(_IS_PREFILL).then(_CONTEXT).otherwise(_WINDOWED)
-    reaches = _by_reach(
-        replace(_EXPANDED, attended=causal),
-        replace(_EXPANDED, attended=local, cached=cached),
-        replace(_SHARED_LATENT, kv_dim=_LATENT + _ROPE),  # values are part of the latent, which is read once
+    whole, local, chunked, best = (
+        pl.when(_IS_PREFILL).then(in_prompt).otherwise(in_decode)
+        for in_prompt, in_decode in (
+            ((_CONTEXT + 1) / 2, _CONTEXT),
+            (_SEEN, _WINDOWED),
+            (_SEEN_CHUNK, _LAST_CHUNK),
+            (_SEEN_BEST, _BEST),
+        )
     )
-    return [
-        Op(f"attention{suffix}", "attention", "attention", _QUERY, of.head_dim, _CONTEXT, repeat, attention=of)
-        for suffix, repeat, of in reaches
-    ]
+    ops = []
+    for reach in _list_reaches(whole, local, chunked, best, Attention()):
+        of = reach.attention
+        if of.value_dim is _LATENT:  # values are part of the latent, which is read once
+            of = replace(of, kv_dim=_LATENT + _ROPE)
+        ops.append(
+            Op(
+                "attention",
+                "attention",
+                "attention",
+                _QUERY,
+                of.head_dim,
+                _CONTEXT,
+                reach.of,
+                reach.when,
+                attention=of,
+                suffix=reach.suffix,
+                weights=_if(_is("has_sinks"), _HEADS),
+            )
+        )
+    return ops
 
 
 _PRODUCTS = [
-    _linear("q_proj", "qkv mlp", (_HIDDEN, _HEADS * _HEAD_DIM), repeat=_UNRANKED_LAYERS, bias="qkv_bias"),
-    _linear("k_proj", "qkv mlp", (_HIDDEN, _KV_HEADS * _HEAD_DIM), repeat=_PLAIN_LAYERS, bias="qkv_bias"),
-    _linear("v_proj", "qkv mlp", (_HIDDEN, _KV_HEADS * _VALUE_DIM), repeat=_PLAIN_LAYERS, bias="qkv_bias"),
-    _linear("q_a_proj", "qkv mlp", (_HIDDEN, _Q_RANK), repeat=_RANKED_LAYERS),
-    _linear("kv_a_proj", "qkv mlp", (_HIDDEN, _LATENT + _ROPE), repeat=_LATENT_LAYERS),
+    _linear("q_proj", "qkv mlp", (_HIDDEN, _HEADS * _HEAD_DIM), _IS_PLAIN | _IS_UNRANKED, bias="qkv_bias"),
+    _linear("k_proj", "qkv mlp", (_HIDDEN, _KV_HEADS * _HEAD_DIM), _OWN_KEYS, bias="qkv_bias"),
+    _linear("v_proj", "qkv mlp", (_HIDDEN, _KV_HEADS * _VALUE_DIM), _OWN_VALUES, bias="qkv_bias"),
+    _linear("q_a_proj", "qkv mlp", (_HIDDEN, _Q_RANK), _IS_RANKED, bias="qkv_bias"),
+    _linear("kv_a_proj", "qkv mlp", (_HIDDEN, _LATENT + _ROPE), _OWN_LATENT, bias="qkv_bias"),
     *_LATENT_PROJECTIONS,
+    _GATE_PROJ,
+    *_INDEXER,
     *_unfused(),
     _O_PROJ,
-    _linear("gate_proj", "up/gate/down", (_HIDDEN, _INTERMEDIATE), repeat=_GATED_DENSE, bias="mlp_bias"),
-    _linear("up_proj", "up/gate/down", (_HIDDEN, _INTERMEDIATE), repeat=_DENSE_LAYERS, bias="mlp_bias"),
+    *_RECURRENT,
+    _linear("gate_proj", "up/gate/down", (_HIDDEN, _INTERMEDIATE), _IS_DENSE & _IS_GATED, bias="mlp_bias"),
+    _linear("up_proj", "up/gate/down", (_HIDDEN, _INTERMEDIATE), _IS_DENSE, bias="mlp_bias"),
     _DOWN,
     _ROUTER,
-    _expert("expert_gate_proj", (_HIDDEN, _EXPERT), _GATED_MOE),
-    _expert("expert_up_proj", (_HIDDEN, _EXPERT)),
+    *_LATENT_EXPERTS,
+    _expert("expert_gate_proj", (_WIDE, _EXPERT), _IS_MOE & _EXPERT_IS_GATED),
+    _expert("expert_up_proj", (_WIDE, _EXPERT)),
     _EXPERT_DOWN,
-    _linear("shared_gate_proj", "up/gate/down", (_HIDDEN, _SHARED), repeat=_if(_IS_GATED, _SHARED_LAYERS)),
-    _linear("shared_up_proj", "up/gate/down", (_HIDDEN, _SHARED), repeat=_SHARED_LAYERS),
+    _linear("shared_gate_proj", "up/gate/down", (_HIDDEN, _SHARED), _IS_SHARED & _EXPERT_IS_GATED, bias="expert_bias"),
+    _linear("shared_up_proj", "up/gate/down", (_HIDDEN, _SHARED), _IS_SHARED, bias="expert_bias"),
     _SHARED_DOWN,
+    *_NARROW_EMBEDDING,
     _LM_HEAD,
 ]
 
-_WIDTHS = pl.when(_IS_GATED).then(2).otherwise(1)
-_REDUCED = _if(_DEVICES > 1, _LAYERS)
+_WIDTHS = pl.when(_EXPERT_IS_GATED).then(2).otherwise(1)
+_MIXES, _FEEDS = _ATTENDS | _IS_RECURRENT, _IS_DENSE | _IS_MOE
 
 
-def _all_reduce(op: str) -> Op:
-    return Op(op, "communication", "all_reduce", _ROWS, _NONE, _HIDDEN, _REDUCED, level="interconnect")
+def _all_reduce(op: str, of: pl.Expr) -> Op:
+    when = _DEVICES > 1
+    return Op(op, "communication", "all_reduce", _ROWS, _NONE, _HIDDEN, of, when, level="interconnect")
 
 
-def _elementwise(op: str, kind: str | pl.Expr, rows: pl.Expr, width: pl.Expr, repeat: pl.Expr = _LAYERS) -> Op:
-    return Op(op, "elementwise", kind, rows, _NONE, width, repeat)
+def _elementwise(op: str, kind: str | pl.Expr, rows: pl.Expr, width: pl.Expr, of: pl.Expr = _TRUE) -> Op:
+    return Op(op, "elementwise", kind, rows, _NONE, width, of)
 
 
-_ENGINE = [
-    Op("embedding", "embedding", "embedding", _ROWS, _NONE, _HIDDEN, _ONCE, weights=_VOCABULARY * _HIDDEN),
-    _norm("attn_norm", _LAYERS),
+_NORMED_HEADS = _HEADS + _if(~_is("shares_kv"), _KV_HEADS)
+_ROTATED_HEADS = _HEADS + pl.when(_IS_LATENT).then(1).otherwise(_if(~_is("shares_kv"), _KV_HEADS))
+_QK_WEIGHTS = pl.col("qk_norm_weights") * pl.when(pl.col("qk_norm") == "width").then(_NORMED_HEADS).otherwise(
+    pl.when(_is("shares_kv")).then(1).otherwise(2)
+)
+_PER_LAYER = pl.col("per_layer_size")
+_EVERY_PER_LAYER = pl.col("per_layer_embedding_size") * pl.col("model_layers")
+
+_LATENT_NORMED = _Q_RANK.fill_null(0) + _if(_OWN_LATENT, _LATENT)
+
+_FIRST = [
+    Op(
+        "embedding",
+        "embedding",
+        "embedding",
+        _ROWS,
+        _NONE,
+        pl.col("embedding_size"),
+        once=True,
+        weights=_VOCABULARY * pl.col("embedding_size") + pl.col("learned_positions") * _HIDDEN,
+    ),
+    _norm("embedding_norm", pl.col("embedding_norm"), once=True),
+    Op(
+        "per_layer_embedding",
+        "embedding",
+        "embedding",
+        _ROWS,
+        _NONE,
+        _EVERY_PER_LAYER,
+        _some("per_layer_embedding_size"),
+        once=True,
+        weights=pl.col("per_layer_vocab_size") * _EVERY_PER_LAYER,
+    ),
+    _linear(
+        "per_layer_model_proj", "embedding", (_HIDDEN, _EVERY_PER_LAYER), _some("per_layer_embedding_size"), once=True
+    ),
+]
+_LAYER = [
+    _norm("attn_norm", pl.col("mixer_norms") > 0),
     _linear(
         "qkv_proj",
         "qkv mlp",
-        (_HIDDEN, _HEADS * _HEAD_DIM + _KV_HEADS * (_HEAD_DIM + _VALUE_DIM)),
-        repeat=_PLAIN_LAYERS,
+        (
+            _HIDDEN,
+            _HEADS * _HEAD_DIM + _if(_OWN_KEYS, _KV_HEADS * _HEAD_DIM) + _if(_OWN_VALUES, _KV_HEADS * _VALUE_DIM),
+        ),
+        _IS_PLAIN,
         bias="qkv_bias",
     ),
-    _linear(
-        "qkv_a_proj",
-        "qkv mlp",
-        (_HIDDEN, _Q_RANK + _LATENT + _ROPE),
-        repeat=_RANKED_LAYERS,
+    replace(
+        _linear("qkv_a_proj", "qkv mlp", (_HIDDEN, _Q_RANK + _if(_OWN_LATENT, _LATENT + _ROPE)), _IS_RANKED, bias="qkv_bias"),
     ),
-    _linear("q_proj", "qkv mlp", (_HIDDEN, _HEADS * _HEAD_DIM), repeat=_if(_IS_LATENT, _UNRANKED_LAYERS)),
-    _linear("kv_a_proj", "qkv mlp", (_HIDDEN, _LATENT + _ROPE), repeat=_if(_IS_LATENT, _UNRANKED_LAYERS)),
-    Op(
+    _linear("q_proj", "qkv mlp", (_HIDDEN, _HEADS * _HEAD_DIM), _IS_UNRANKED),
+    _linear("kv_a_proj", "qkv mlp", (_HIDDEN, _LATENT + _ROPE), _IS_UNRANKED & _OWN_LATENT, bias="qkv_bias"),
+    _GATE_PROJ,
+    _norm(
         "latent_norm",
-        "norm",
-        "rms_norm",
-        _ROWS,
-        _NONE,
-        _Q_RANK.fill_null(0) + _LATENT,
-        _LATENT_LAYERS,
-        weights=_Q_RANK.fill_null(0) + _LATENT,
+        _IS_LATENT,
+        kind="rms_norm",
+        width=_LATENT_NORMED,
+        weights=_LATENT_NORMED,
     ),
     *_LATENT_PROJECTIONS,
-    Op(
+    _norm(
         "qk_norm",
-        "norm",
-        "rms_norm",
-        _ROWS * (_HEADS + _KV_HEADS),
-        _NONE,
-        _HEAD_DIM,
-        _if(pl.col("has_qk_norm"), _LAYERS),
-        weights=2 * _HEAD_DIM,
+        pl.col("qk_norm").is_in(["head", "width"]),
+        kind="rms_norm",
+        rows=_ROWS * _NORMED_HEADS,
+        width=_HEAD_DIM,
+        weights=_QK_WEIGHTS * _HEAD_DIM,
     ),
-    _elementwise(
-        "rope",
-        "rope",
-        _ROWS * (_HEADS + pl.when(_IS_LATENT).then(1).otherwise(_KV_HEADS)),
-        _ROPE,
-        _if(_ROPE > 0, _LAYERS),
-    ),
+    _elementwise("rope", "rope", _ROWS * _ROTATED_HEADS, _ROPE, _is("is_rotary") & (_ROPE > 0)),
+    *_INDEXER,
     *_fused(),
+    _norm("attn_inner_norm", _is("has_inner_norm"), width=_HEADS * _VALUE_DIM, weights=_HEADS * _VALUE_DIM),
     _O_PROJ,
-    _all_reduce("attn_all_reduce"),
-    _elementwise("attn_add", "residual_add", _ROWS, _HIDDEN),
-    _norm("mlp_norm", pl.min_horizontal(_NORMS - 1, 1) * _LAYERS),
-    _norm("post_norm", (_NORMS - 2) * _LAYERS),
-    _linear("gate_up_proj", "up/gate/down", (_HIDDEN, 2 * _INTERMEDIATE), repeat=_GATED_DENSE, bias="mlp_bias"),
-    _linear("up_proj", "up/gate/down", (_HIDDEN, _INTERMEDIATE), repeat=_PLAIN_DENSE, bias="mlp_bias"),
-    _elementwise("activation", pl.col("activation_kind"), _ROWS, _INTERMEDIATE, _DENSE_LAYERS),
+    *_RECURRENT[:-1],
+    _norm(
+        "recurrent_norm",
+        _some("recurrent_norm_size"),
+        kind="rms_norm",
+        width=_INNER,
+        weights=pl.col("recurrent_norm_size"),
+    ),
+    _RECURRENT[-1],
+    _all_reduce("attn_all_reduce", _MIXES),
+    _elementwise("attn_add", "residual_add", _ROWS, _HIDDEN, _MIXES),
+    _norm("mlp_norm", pl.col("feed_forward_norms") > 0),
+    _norm(
+        "post_norm",
+        (pl.col("mixer_norms") > 1) | (pl.col("feed_forward_norms") > 1),
+        times=pl.max_horizontal(pl.col("mixer_norms") - 1, 0) + pl.max_horizontal(pl.col("feed_forward_norms") - 1, 0),
+    ),
+    _linear("gate_up_proj", "up/gate/down", (_HIDDEN, 2 * _INTERMEDIATE), _IS_DENSE & _IS_GATED, bias="mlp_bias"),
+    _linear("up_proj", "up/gate/down", (_HIDDEN, _INTERMEDIATE), _IS_DENSE & ~_IS_GATED, bias="mlp_bias"),
+    _elementwise("activation", pl.col("activation_kind"), _ROWS, _INTERMEDIATE, _IS_DENSE),
+    _norm("mlp_inner_norm", _is("has_mlp_norm"), width=_INTERMEDIATE, weights=_INTERMEDIATE),
     _DOWN,
     _ROUTER,
-    _expert("expert_gate_up_proj", (_HIDDEN, _WIDTHS * _EXPERT)),
-    _elementwise("expert_activation", pl.col("activation_kind"), _ROUTED_ROWS, _EXPERT, _MOE_LAYERS),
+    *_LATENT_EXPERTS,
+    _expert("expert_gate_up_proj", (_WIDE, _WIDTHS * _EXPERT)),
+    _elementwise("expert_activation", pl.col("expert_activation_kind"), _ROUTED_ROWS, _EXPERT, _IS_MOE),
     _EXPERT_DOWN,
-    Op("expert_sum", "elementwise", "expert_sum", _ROWS, _NONE, _HIDDEN, _MOE_LAYERS, matrices=_CHOSEN),
-    _linear("shared_gate_up_proj", "up/gate/down", (_HIDDEN, _WIDTHS * _SHARED), repeat=_SHARED_LAYERS),
-    _elementwise("shared_activation", pl.col("activation_kind"), _ROWS, _SHARED, _SHARED_LAYERS),
+    replace(_elementwise("expert_sum", "expert_sum", _ROWS, _HIDDEN, _IS_MOE), matrices=_CHOSEN),
+    _linear("shared_gate_up_proj", "up/gate/down", (_HIDDEN, _WIDTHS * _SHARED), _IS_SHARED, bias="expert_bias"),
+    _elementwise("shared_activation", pl.col("expert_activation_kind"), _ROWS, _SHARED, _IS_SHARED),
     _SHARED_DOWN,
-    _all_reduce("mlp_all_reduce"),
-    _elementwise("mlp_add", "residual_add", _ROWS, _HIDDEN),
-    _norm("final_norm", _ONCE),
-    _LM_HEAD,
+    _all_reduce("mlp_all_reduce", _FEEDS),
+    _elementwise("mlp_add", "residual_add", _ROWS, _HIDDEN, _FEEDS),
+    _linear("per_layer_gate_proj", "up/gate/down", (_HIDDEN, _PER_LAYER), _has("per_layer_size")),
+    _linear("per_layer_proj", "up/gate/down", (_PER_LAYER, _HIDDEN), _has("per_layer_size")),
+    _norm("per_layer_norm", _has("per_layer_size")),
+    _linear("low_rank_in_proj", "up/gate/down", (_HIDDEN, pl.col("low_rank")), _has("low_rank")),
+    _linear("low_rank_out_proj", "up/gate/down", (pl.col("low_rank"), _HIDDEN), _has("low_rank")),
 ]
+_LAST = [_norm("final_norm", pl.col("final_norm"), once=True), *_NARROW_EMBEDDING, _LM_HEAD]
 
 CONVENTIONS: dict[str, list[Op]] = {
     # Cai et al. 2024 (arXiv 2401.10774), appendix G: every product on its own, attention unfused and not causal.
@@ -374,25 +662,54 @@ CONVENTIONS: dict[str, list[Op]] = {
     # Yuan et al. 2024 (arXiv 2402.16363), table 1: the same products, with softmax, norms and residual adds.
     "llm-viewer": [
         *_PRODUCTS,
-        _elementwise("softmax", "softmax", _BATCH * _HEADS * _QUERY, _CONTEXT),
-        _norm("attn_norm", _LAYERS, "norm"),
-        _norm("mlp_norm", _LAYERS, "norm"),
-        _elementwise("attn_add", "add", _ROWS, _HIDDEN),
-        _elementwise("mlp_add", "add", _ROWS, _HIDDEN),
+        _elementwise("softmax", "softmax", _BATCH * _HEADS * _QUERY, _CONTEXT, _ATTENDS),
+        _norm("attn_norm", _MIXES, kind="norm"),
+        _norm("mlp_norm", _FEEDS, kind="norm"),
+        _elementwise("attn_add", "add", _ROWS, _HIDDEN, _MIXES),
+        _elementwise("mlp_add", "add", _ROWS, _HIDDEN, _FEEDS),
     ],
     # What a serving engine runs: fused products, flash attention, and everything between them.
-    "engine": _ENGINE,
+    "engine": [*_FIRST, *_LAYER, *_LAST],
+    # One pass of the layers that predict further tokens, from the last hidden state and the embedding of a token
+    # (DeepSeek-AI 2024, arXiv 2412.19437, section 2.2).
+    "draft": [
+        _FIRST[0],
+        _linear("draft_in_proj", "up/gate/down", (2 * _HIDDEN, _HIDDEN), once=True),
+        *_LAYER,
+        *_LAST,
+    ],
 }
 
-# Elements of KV cache that a device holds for one token in one layer.
-KV_ELEMENTS_PER_LAYER = pl.when(_IS_LATENT).then(_LATENT + _ROPE).otherwise(_KV_HEADS * (_HEAD_DIM + _VALUE_DIM))
+# Elements of KV cache that a device holds for one token in one layer, and those of the indexer's keys.
+KV_ELEMENTS = (
+    pl.when(_is("shares_kv"))
+    .then(0)
+    .when(_IS_LATENT)
+    .then(_LATENT + _ROPE)
+    .when(_IS_PLAIN)
+    .then(_KV_HEADS * (_HEAD_DIM + _VALUE_DIM))
+    .otherwise(0)
+)
+INDEXER_ELEMENTS = _if(_INDEXES, _INDEX_DIM)
+# Elements of a sequence's state in one layer: that of the recurrence, in its own precision, and what is kept of the
+# last tokens in the precision of activations, for the convolution or as they are.
+STATE_ELEMENTS = _if(_IS_RECURRENT, _STATE_HEADS * _KEY_DIM * _STATE_VALUE_DIM)
+RECENT_ELEMENTS = _if(_some("conv_channels"), _CONV_STATE) + pl.col("last_tokens").fill_null(0) * _HIDDEN
 
 
-def weights_held(*, only_active: bool = False) -> pl.Expr:
+def weights_held(*, only_active: bool = False) -> tuple[pl.Expr, pl.Expr]:
     """Return the weights that a device holds, or those of them that one token passes through.
 
-    A tied embedding and lm_head are one matrix.
+    The first are those of the layers of a kind, the second those that a model has once; a tied embedding and lm_head
+    are one matrix.
     """
-    tied = pl.when("tied_embeddings").then(_VOCABULARY * _HIDDEN).otherwise(0)
-    of_ops = (op.active() if only_active else op.held() for op in _ENGINE)
-    return pl.sum_horizontal(pl.col("other_parameters") - tied, *of_ops)
+    once = [op for op in CONVENTIONS["engine"] if op.once]
+    tied = pl.when("tied_embeddings").then(_VOCABULARY * pl.col("embedding_size")).otherwise(0)
+    own = (
+        _if(op.of, op.active() if only_active else op.held()).fill_null(0)
+        for op in CONVENTIONS["engine"]
+        if not op.once
+    )
+    of_model = (_if(op.of, op.held()).fill_null(0) for op in once)
+    layers = pl.sum_horizontal(pl.col("other_parameters") * pl.col("num_layers"), *own)
+    return layers, pl.sum_horizontal(pl.col("model_other_parameters") - tied, *of_model)

@@ -9,6 +9,7 @@ from typing import Any, NamedTuple, TypeAlias
 
 import polars as pl
 
+from flows.intensity.recurrences import RULES, Recurrence, flops_of_token
 # A number or a polars expression.
 Quantity: TypeAlias = Any
 
@@ -20,11 +21,12 @@ class Cost(NamedTuple):
     weight_bytes: Quantity = 0.0
     activation_bytes: Quantity = 0.0
     kv_bytes: Quantity = 0.0
+    state_bytes: Quantity = 0.0
 
     @property
     def bytes(self) -> Quantity:
         """All bytes that must move."""
-        return self.weight_bytes + self.kv_bytes + self.activation_bytes
+        return self.weight_bytes + self.kv_bytes + self.activation_bytes + self.state_bytes
 
     @property
     def intensity(self) -> Quantity:
@@ -138,6 +140,75 @@ def elementwise(
     )
 
 
+def index_scores(
+    b: Quantity,
+    q: Quantity,
+    heads: Quantity,
+    d: Quantity,
+    *,
+    attended: Quantity,
+    cached: Quantity,
+    activation: Quantity,
+    kv: Quantity,
+) -> Cost:
+    """Scores of the indexer of sparse attention: the weighted sum over its heads of relu(q k).
+
+    DeepSeek-AI 2025, DeepSeek-V3.2, equation 1: 2 d FLOP of the product, and 3 of maximum, product and sum, for each
+    head and score. The keys of `cached` tokens are read once, and each score is written once.
+    """
+    return Cost(
+        flops=(heads * (2 * d + 3)) * (b * q * attended),
+        activation_bytes=activation * (b * q * (heads * d + attended)),
+        kv_bytes=(kv * d) * (b * cached),
+    )
+
+
+def causal_convolution(
+    m: Quantity,
+    kernel: Quantity,
+    channels: Quantity,
+    *,
+    b: Quantity,
+    moved: Quantity,
+    weight: Quantity,
+    activation: Quantity,
+    bias: Quantity = 0,
+) -> Cost:
+    """Causal convolution of each channel by itself over the last `kernel` tokens (Gu and Dao 2023, arXiv 2312.00752).
+
+    `moved` elements of a sequence's last tokens are read or written.
+    """
+    return Cost(
+        flops=m * (channels * (2 * kernel + bias)),
+        weight_bytes=weight * channels * (kernel + bias),
+        activation_bytes=2 * activation * channels * m,
+        state_bytes=activation * moved * b,
+    )
+
+
+def recurrence(
+    rule: str,
+    m: Quantity,
+    b: Quantity,
+    size: Recurrence,
+    *,
+    chunk: Quantity,
+    moved: Quantity,
+    activation: Quantity,
+) -> Cost:
+    """Recurrence of linear attention or of a state space, token by token or, in a prompt, chunk by chunk.
+
+    The queries, keys, values and gates of each token are read, and its output is written; `moved` bytes of a
+    sequence's state are read or written.
+    """
+    inputs = 2 * size.key_heads * size.key_dim + 2 * size.heads * size.value_dim
+    return Cost(
+        flops=m * flops_of_token(rule, size, chunk),
+        activation_bytes=m * (activation * inputs),
+        state_bytes=moved * b,
+    )
+
+
 def all_reduce(elements: Quantity, devices: Quantity, *, activation: Quantity) -> Cost:
     """Sum over devices, returned to all of them: what one device adds, and sends to others.
 
@@ -178,7 +249,7 @@ def op_costs(shapes: pl.DataFrame, precisions: pl.DataFrame, elementwise_costs: 
 # Inputs of the formulas: from op shapes, from precisions, from core.elementwise.
 QUANTITIES = [
     "batch_size", "query_length", "tensor_parallel", "m", "k", "n", "heads", "kv_heads", "head_dim", "value_dim",
-    "kv_dim", "attended_tokens", "cached_tokens", "matrices", "has_bias",
+    "kv_dim", "attended_tokens", "cached_tokens", "matrices", "has_bias", "state_elements", "state_bits", "chunk_size",
 ]  # fmt: skip
 BITS = ["weight_bits", "activation_bits", "kv_bits"]
 COUNTS = ["flops_per_element", "reads_per_element", "writes_per_element", "weight_reads_per_element"]
@@ -189,6 +260,9 @@ _FORMULAS: dict[str, pl.Expr] = {
     "qk": pl.col("kind").is_in(["qk", "pv"]),
     "attention": pl.col("kind") == "attention",
     "all_reduce": pl.col("kind") == "all_reduce",
+    "index_scores": pl.col("kind") == "index_scores",
+    "convolution": (pl.col("kind") == "convolution") & (pl.col("op") == "conv1d"),
+    **{rule: pl.col("kind") == rule for rule in RULES},
     "elementwise": pl.col("flops_per_element").is_not_null(),
 }
 
@@ -203,7 +277,7 @@ def cost(kind: str, of: Mapping[str, Quantity]) -> Cost:
     of
         Each of QUANTITIES, BITS and, for an element-wise op, COUNTS.
     """
-    b, q, t, m, k, n, heads, kv_heads, d, value_d, kv_d, attended, cached, matrices, bias = (
+    b, q, t, m, k, n, heads, kv_heads, d, value_d, kv_d, attended, cached, matrices, bias, moved, bits, chunk = (
         of[name] for name in QUANTITIES
     )
     weight, activation, kv = (of[name] / 8 for name in BITS)
@@ -217,5 +291,12 @@ def cost(kind: str, of: Mapping[str, Quantity]) -> Cost:
             return attention(b, q, heads, kv_heads, d, **sizes, activation=activation, kv=kv)
         case "all_reduce":
             return all_reduce(m * n, t, activation=activation)
+        case "index_scores":
+            return index_scores(b, q, heads, d, attended=attended, cached=cached, activation=activation, kv=kv)
+        case "convolution":
+            return causal_convolution(m, k, n, b=b, moved=moved, weight=weight, activation=activation, bias=bias)
+        case _ if kind in RULES:
+            size = Recurrence(heads, kv_heads, d, value_d)
+            return recurrence(kind, m, b, size, chunk=chunk, moved=moved * (bits / 8), activation=activation)
     counts = {name.removesuffix("_per_element"): of[name] for name in COUNTS}
     return elementwise(m * n, **counts, activation=activation, weight=weight, operands=matrices)

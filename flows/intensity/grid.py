@@ -3,15 +3,15 @@
 Dimensions and formulas are those of `op_shapes` and `op_costs`; the only columns are settings.
 """
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from functools import cache
 from typing import Any
 
 import polars as pl
 
-from flows.intensity.conventions import CONVENTIONS
+from flows.intensity.conventions import CONVENTIONS, SETTING
 from flows.intensity.costs import BITS, QUANTITIES, cost
-from flows.intensity.shapes import can_share
+from flows.intensity.shapes import list_ops, share_evenly
 from flows.intensity.terms import PHASES
 
 # The columns of a grid. All else follows from model, convention, phase and number of devices.
@@ -21,50 +21,53 @@ _EVERY_OP = [op for ops in CONVENTIONS.values() for op in ops]
 # Names that repeat in every row, stored as numbers.
 _NAMES = {
     "phase": pl.Enum(PHASES),
-    "op": pl.Enum(list(dict.fromkeys(op.op for op in _EVERY_OP))),
+    "op": pl.String,
     "op_group": pl.Enum(list(dict.fromkeys(op.op_group for op in _EVERY_OP))),
     "level": pl.Enum(list(dict.fromkeys(op.level for op in _EVERY_OP))),
 }
 
 
 def fixed_ops(
-    models: pl.DataFrame, conventions: Sequence[str], phases: Sequence[str], degrees: Sequence[int]
+    layers: pl.DataFrame, conventions: Sequence[str], phases: Sequence[str], degrees: Sequence[int]
 ) -> pl.DataFrame:
     """Return one row per op, model, phase and number of devices, with the dimensions that a grid does not change.
 
-    The other dimensions are null. `place` is the position of an op in its convention. If devices cannot share the
-    heads of a model evenly, the model has no rows for their number.
+    The other dimensions are null. `place` is the position of an op in its convention; columns of the layer are kept
+    that such dimensions depend on. If devices cannot share the heads of a model evenly, the model has no rows for
+    their number.
 
     Parameters
     ----------
-    models
-        Rows of core.model.
+    layers
+        Result of `join_layers`.
     conventions, phases, degrees
         Which ops, in which phases, on how many devices.
     """
-    settings = (
-        models.join(pl.DataFrame({"phase": list(phases)}), how="cross")
-        .join(pl.DataFrame({"tensor_parallel": list(degrees)}, schema={"tensor_parallel": pl.Int64}), how="cross")
-        .filter(can_share())
-    )
-    frames = [
-        settings.filter(op.repeat > 0).select(
-            "model_id",
-            "phase",
-            "tensor_parallel",
-            convention=pl.lit(convention),
-            place=pl.lit(place),
-            **{name: pl.lit(None) if _depends_on_grid(of) else of for name, of in op.dimensions().items()},
-        )
-        for convention in conventions
-        for place, op in enumerate(CONVENTIONS[convention])
-    ]
+    shared = share_evenly(layers, degrees).select("model_id", "tensor_parallel").unique(maintain_order=True)
+    settings = pl.DataFrame({"phase": list(phases)}).join(shared, how="cross")
+    frames = []
+    for convention in conventions:
+        for place, op, rows in list_ops(layers, convention):
+            of_op = rows.join(settings, on="model_id", how="inner", maintain_order="left").filter(op.when)
+            known = {name: name if name in of_op.columns else pl.lit(None) for name in _LAYER_NAMES}
+            fixed = {name: pl.lit(None) if _depends_on_grid(of) else of for name, of in op.dimensions().items()}
+            frames.append(
+                of_op.select(
+                    "model_id",
+                    "phase",
+                    "tensor_parallel",
+                    "op",
+                    convention=pl.lit(convention),
+                    place=pl.lit(place),
+                    **{name: pl.col(of) if isinstance(of, str) else of for name, of in known.items()},
+                    **fixed,
+                )
+            )
     return pl.concat(frames, how="vertical_relaxed").with_columns(pl.col(name).cast(of) for name, of in _NAMES.items())
 
 
 def grid_costs(
     ops: pl.DataFrame,
-    model: pl.DataFrame,
     precision: Mapping[str, Any],
     counts: Mapping[str, Mapping[str, Any]],
     grid: pl.DataFrame,
@@ -75,8 +78,6 @@ def grid_costs(
     ----------
     ops
         Rows of `fixed_ops` for one model, convention, phase and number of devices.
-    model
-        The model's row of core.model.
     precision
         A row of core.precision.
     counts
@@ -86,23 +87,18 @@ def grid_costs(
     """
     rows = ops.to_dicts()
     of_grid = [_grid_dimensions(row["convention"], row["place"]) for row in rows]
-    dimensions = {name: of for each in of_grid for name, of in each.values()}
     bits = {name: precision[name] for name in BITS}
+    settings = _compute_dimensions(rows, of_grid, grid)
     columns = []
     for row, each in zip(rows, of_grid, strict=True):
         numbers = {name: _as_number(row.get(name)) for name in QUANTITIES}
-        named = {name: pl.col(column) for name, (column, _) in each.items()}
+        named = {name: pl.col(_name_column(of, row)) for name, of in each.items()}
         columns.append(cost(row["kind"], {**numbers, **named, **counts.get(row["kind"], {}), **bits}).quantities())
-    # ops share most of their dimensions: compute each once
-    wide = (
-        grid.with_columns(_literals(dimensions.values(), {**model.row(0, named=True), **rows[0]}, model))
-        .select(of.alias(name) for name, of in dimensions.items())
-        .select(
-            quantity.alias(f"{i} {name}")
-            for i, quantities in enumerate(columns)
-            for name, quantity in quantities.items()
-            if isinstance(quantity, pl.Expr)
-        )
+    wide = settings.select(
+        quantity.alias(f"{i} {name}")
+        for i, quantities in enumerate(columns)
+        for name, quantity in quantities.items()
+        if isinstance(quantity, pl.Expr)
     )
 
     def stack_column(name: str) -> pl.Series:
@@ -119,24 +115,59 @@ def grid_costs(
     return keys.with_columns(stack_column(name) for name in columns[0])
 
 
-def _literals(expressions: Iterable[pl.Expr], known: Mapping[str, Any], model: pl.DataFrame) -> list[pl.Expr]:
-    """Return the columns that expressions need in addition to the grid, as literals."""
-    roots = {root for of in expressions for root in of.meta.root_names()}.difference(GRID)
-    return [pl.lit(known[name], model.schema.get(name)).alias(name) for name in sorted(roots)]
+def _compute_dimensions(
+    rows: Sequence[Mapping[str, Any]], of_grid: Sequence[Mapping[str, pl.Expr]], grid: pl.DataFrame
+) -> pl.DataFrame:
+    """Return the dimensions that the grid changes as columns; ops share most of them, so each is computed once."""
+    found: dict[str, tuple[pl.Expr, Mapping[str, Any]]] = {}
+    for row, each in zip(rows, of_grid, strict=True):
+        for of in each.values():
+            found.setdefault(_name_column(of, row), (of, _known_values(of, row)))
+    by_values: dict[str, list[str]] = {}
+    for name, (_, values) in found.items():
+        by_values.setdefault(repr(values), []).append(name)
+    frames = [
+        grid.with_columns(_literal(value).alias(root) for root, value in found[names[0]][1].items()).select(
+            found[name][0].alias(name) for name in names
+        )
+        for names in by_values.values()
+    ]
+    return pl.concat(frames, how="horizontal") if frames else grid.select(pl.lit(0))
+
+
+def _known_values(of: pl.Expr, row: Mapping[str, Any]) -> dict[str, Any]:
+    return {root: row[root] for root in sorted(set(of.meta.root_names()).difference(GRID))}
+
+
+def _literal(value: Any) -> pl.Expr:
+    return pl.lit(value, pl.Int64) if value is None or type(value) is int else pl.lit(value)
+
+
+def _name_column(of: pl.Expr, row: Mapping[str, Any]) -> str:
+    return f"{of} {_known_values(of, row)}"
 
 
 @cache
-def _grid_dimensions(convention: str, place: int) -> dict[str, tuple[str, pl.Expr]]:
-    """Return the dimensions of an op that a grid changes, each with a name that is the same in every op."""
+def _grid_dimensions(convention: str, place: int) -> dict[str, pl.Expr]:
+    """Return the dimensions of an op that a grid changes."""
     dimensions = CONVENTIONS[convention][place].dimensions() | {name: pl.col(name) for name in GRID}
-    found = {
-        name: of.cast(pl.Float64) for name, of in dimensions.items() if name in QUANTITIES and _depends_on_grid(of)
-    }
-    return {name: (str(of), of) for name, of in found.items()}
+    return {name: of.cast(pl.Float64) for name, of in dimensions.items() if name in QUANTITIES and _depends_on_grid(of)}
 
 
 def _depends_on_grid(dimension: pl.Expr) -> bool:
     return not set(GRID).isdisjoint(dimension.meta.root_names())
+
+
+# Columns of a layer that dimensions depend on which a grid changes.
+_LAYER_NAMES = sorted(
+    {
+        root
+        for op in _EVERY_OP
+        for of in op.dimensions().values()
+        if _depends_on_grid(of)
+        for root in of.meta.root_names()
+    }.difference(SETTING)
+)
 
 
 def _as_number(dimension: Any) -> float | None:

@@ -4,15 +4,16 @@ import polars as pl
 
 from flows.intensity.costs import op_costs
 from flows.intensity.custom import custom_costs, custom_shapes
-from flows.intensity.shapes import model_shards, op_shapes
+from flows.intensity.shapes import join_layers, model_shards, op_shapes
 from flows.intensity.terms import DEGREES
 
-INPUTS = ("model", "workload", "precision", "elementwise", "op")
+INPUTS = ("model", "layer_group", "workload", "precision", "elementwise", "op")
 TABLES = ("op_shape", "op_cost", "model_shard")
 
 
 def compute_op_tables(
     model: pl.DataFrame,
+    layer_group: pl.DataFrame,
     workload: pl.DataFrame,
     precision: pl.DataFrame,
     elementwise: pl.DataFrame,
@@ -22,17 +23,18 @@ def compute_op_tables(
 
     Parameters
     ----------
-    model, workload, precision, elementwise
+    model, layer_group, workload, precision, elementwise
         The rows of these tables of core.
     op
         The user's own ops.
     """
-    shapes = op_shapes(model, workload)
+    layers = join_layers(model, layer_group)
+    shapes = op_shapes(layers, workload)
     own_shapes = custom_shapes(op, precision["precision_id"].to_list())
     every_shape = pl.concat([shapes.with_columns(pipe=pl.lit("")), own_shapes.select(*shapes.columns, "pipe")])
     costs = [op_costs(every_shape, precision, elementwise), custom_costs(op, own_shapes)]
     return {
         "op_shape": every_shape.drop("precisions"),
         "op_cost": pl.concat(costs),
-        "model_shard": model_shards(model, DEGREES).drop("active"),
+        "model_shard": model_shards(layers, DEGREES).drop("active", "drafts"),
     }

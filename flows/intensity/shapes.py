@@ -5,45 +5,162 @@ from collections.abc import Sequence
 
 import polars as pl
 
-from flows.intensity.conventions import CONVENTIONS, KV_ELEMENTS_PER_LAYER, SETTING, weights_held
+from flows.intensity.conventions import (
+    CONVENTIONS,
+    INDEXER_ELEMENTS,
+    KV_ELEMENTS,
+    RECENT_ELEMENTS,
+    SETTING,
+    STATE_ELEMENTS,
+    Op,
+    weights_held,
+)
 
 
-def model_shards(models: pl.DataFrame, degrees: Sequence[int]) -> pl.DataFrame:
+def join_layers(models: pl.DataFrame, layer_groups: pl.DataFrame) -> pl.DataFrame:
+    """Return one row per model and kind of layer, with what the model has once: what the ops depend on.
+
+    Parameters
+    ----------
+    models, layer_groups
+        Rows of core.model and core.layer_group.
+    """
+    own = [name for name in layer_groups.columns if name != "model_id"]
+    once = models.rename({"other_parameters": "model_other_parameters"})
+    once = once.drop(*(name for name in own if name in once.columns), "source_id")
+    total = layer_groups.filter(~pl.col("is_draft")).group_by("model_id").agg(pl.col("num_layers").sum())
+    return layer_groups.join(once, on="model_id", how="inner", maintain_order="left").join(
+        total.rename({"num_layers": "model_layers"}), on="model_id", how="left", maintain_order="left"
+    )
+
+
+def model_shards(layers: pl.DataFrame, degrees: Sequence[int]) -> pl.DataFrame:
     """Return one row per model and number of devices that can share it, with the columns of core.model_shard.
 
     A device holds its share of every weight that an op of `engine` splits, and the other weights in full; of the KV
-    cache, it holds that of its heads, or the whole latent. The column `active` is added: the weights that one token
-    passes through.
+    cache, it holds that of its heads, or the whole latent. Columns are added: `active`, the weights that one token
+    passes through, and `drafts`, those of the layers that predict further tokens.
+
+    Parameters
+    ----------
+    layers
+        Result of `join_layers`.
+    degrees
+        Numbers of devices.
     """
     settings = (
-        models.with_columns(pl.lit(list(degrees), pl.List(pl.Int64)).alias("tensor_parallel"))
-        .explode("tensor_parallel")
-        .filter(can_share())
+        share_evenly(layers, degrees)
         .with_columns(phase=pl.lit("prefill"), batch_size=1, query_length=1, sequence_length=1)
+        .with_columns(is_main=~pl.col("is_draft"))
     )
-    layers = pl.col("num_layers") - pl.col("num_local_layers")
-    return settings.select(
-        "model_id",
-        "tensor_parallel",
-        weights=weights_held(),
-        kv_elements_per_token=KV_ELEMENTS_PER_LAYER * layers,
-        local_kv_elements_per_token=KV_ELEMENTS_PER_LAYER * pl.col("num_local_layers"),
-        active=weights_held(only_active=True),
+    (held, once), (active, active_once) = weights_held(), weights_held(only_active=True)
+    main = pl.col("is_main")
+    bounded = pl.min_horizontal("sliding_window", "attention_chunk")
+    kv = KV_ELEMENTS * pl.col("num_layers")
+    state = STATE_ELEMENTS * pl.col("state_bits").fill_null(0) / 8 * pl.col("num_layers")
+    return settings.group_by("model_id", "tensor_parallel", maintain_order=True).agg(
+        weights=held.filter(main).sum() + once.first(),
+        kv_elements_per_token=kv.filter(main & bounded.is_null()).sum(),
+        local_kv_elements_per_token=kv.filter(main & bounded.is_not_null()).sum(),
+        indexer_elements_per_token=(INDEXER_ELEMENTS * pl.col("num_layers")).filter(main).sum(),
+        state_bytes=state.filter(main).sum(),
+        recent_elements=(RECENT_ELEMENTS * pl.col("num_layers")).filter(main).sum(),
+        active=active.filter(main).sum() + active_once.first(),
+        drafts=held.filter(~main).sum(),
     )
 
 
-def add_parameters(models: pl.DataFrame) -> pl.DataFrame:
-    """Add `parameters`, the weights of each model, and `active_parameters`, those that a token passes through."""
-    whole = model_shards(models, [1]).select("model_id", parameters="weights", active_parameters="active")
-    return models.join(whole, on="model_id", how="left", maintain_order="left")
+def add_parameters(models: pl.DataFrame, layer_groups: pl.DataFrame) -> pl.DataFrame:
+    """Add the columns of core.model that follow from the layers: numbers of weights and layers, sizes of the first.
+
+    Parameters
+    ----------
+    models, layer_groups
+        The frames of `read_models`.
+    """
+    main = layer_groups.filter(~pl.col("is_draft"))
+
+    def first(*names: str, of: str) -> list[pl.Expr]:
+        return [pl.col(name).filter(pl.col(of).is_not_null()).first() for name in names]
+
+    sizes = main.group_by("model_id", maintain_order=True).agg(
+        pl.col("num_layers").sum(),
+        *first("num_heads", "num_kv_heads", "head_dim", "value_head_dim", "rope_head_dim", of="num_heads"),
+        *first("q_lora_rank", "kv_lora_rank", of="kv_lora_rank"),
+        *first("intermediate_size", of="intermediate_size"),
+        *first(
+            "num_experts", "experts_per_token", "expert_intermediate_size", "shared_intermediate_size", of="num_experts"
+        ),
+        pl.min_horizontal("sliding_window", "attention_chunk").max().alias("sliding_window"),
+        num_moe_layers=pl.col("num_layers").filter(pl.col("num_experts").is_not_null()).sum(),
+        num_local_layers=pl.col("num_layers")
+        .filter(pl.col("sliding_window").is_not_null() | pl.col("attention_chunk").is_not_null())
+        .sum(),
+        num_recurrent_layers=pl.col("num_layers").filter(pl.col("recurrence").is_not_null()).sum(),
+    )
+    layers = join_layers(models.with_columns(source_id=pl.lit(None)), layer_groups)
+    whole = model_shards(layers, [1]).select(
+        "model_id", parameters="weights", active_parameters="active", mtp_parameters="drafts"
+    )
+    return (
+        models.join(sizes, on="model_id", how="left", maintain_order="left")
+        .join(whole, on="model_id", how="left", maintain_order="left")
+        .with_columns(
+            intermediate_size=pl.coalesce("intermediate_size", "expert_intermediate_size"),
+            mtp_parameters=pl.when("states_mtp").then("mtp_parameters"),
+        )
+        .drop("states_mtp")
+    )
+
+
+def share_evenly(layers: pl.DataFrame, degrees: Sequence[int]) -> pl.DataFrame:
+    """Return a row per layer row and number of devices that divides the heads of each layer of the model."""
+    spread = layers.with_columns(pl.lit(list(degrees), pl.List(pl.Int64)).alias("tensor_parallel"))
+    return spread.explode("tensor_parallel").filter(can_share().all().over("model_id", "tensor_parallel"))
 
 
 def can_share() -> pl.Expr:
-    """Return whether devices can share a model: their number must divide the number of heads."""
-    return pl.col("num_heads") % pl.col("tensor_parallel") == 0
+    """Return whether devices can share a layer: their number must divide its heads."""
+    heads = (pl.col(name) % pl.col("tensor_parallel") == 0 for name in ("num_heads", "state_heads"))
+    return pl.all_horizontal(*(each.fill_null(value=True) for each in heads))
 
 
-def op_shapes(models: pl.DataFrame, workloads: pl.DataFrame) -> pl.DataFrame:
+def list_ops(layers: pl.DataFrame, convention: str) -> list[tuple[int, Op, pl.DataFrame]]:
+    """Return each op of a convention with its place, and a row per model and kind of layer that it differs in.
+
+    The rows have the columns that the op depends on, the number of layers, and its name `op`: layers that do not
+    differ in an op are one row; if a model has several, all but the first have the name of their mixer added.
+
+    Parameters
+    ----------
+    layers
+        Result of `join_layers`.
+    convention
+        Name of the convention.
+    """
+    layers = layers.filter(pl.col("is_draft") == (convention == "draft"))
+    found = []
+    for place, op in enumerate(CONVENTIONS[convention]):
+        of_op = layers.filter(op.of.fill_null(value=False))
+        if op.once:
+            of_op = of_op.unique("model_id", keep="first", maintain_order=True)
+        keys = ["model_id", *op.columns()]
+        rows = of_op.group_by(keys, maintain_order=True).agg(
+            pl.col("num_layers").sum(), pl.col("mixer").first(), pl.col("feed_forward").first()
+        )
+        number = pl.int_range(pl.len()).over("model_id")
+        part = "feed_forward" if op.op_group in ("up/gate/down", "router") else "mixer"
+        names = pl.when(number == 0).then(pl.lit(op.name)).otherwise(pl.concat_str(pl.lit(f"{op.name}_"), part))
+        rows = rows.with_columns(op=names)
+        again = pl.int_range(pl.len()).over("model_id", "op")
+        rows = rows.with_columns(
+            op=pl.when(again == 0).then("op").otherwise(pl.concat_str("op", pl.lit("_"), again + 1))
+        )
+        found.append((place, op, rows.drop("mixer", "feed_forward")))
+    return found
+
+
+def op_shapes(layers: pl.DataFrame, workloads: pl.DataFrame) -> pl.DataFrame:
     """Return one row per op, model and setting, with the columns of core.op_shape.
 
     The column `precisions` is added: the list of precisions that the workloads ask for at the setting. If devices
@@ -51,20 +168,22 @@ def op_shapes(models: pl.DataFrame, workloads: pl.DataFrame) -> pl.DataFrame:
 
     Parameters
     ----------
-    models
-        Rows of core.model.
+    layers
+        Result of `join_layers`.
     workloads
         Rows of core.workload, whose lists span the settings.
     """
-    settings = (
-        expand_settings(workloads, models["model_id"].to_list())
-        .join(models, on="model_id", how="inner")
-        .filter(can_share())
-    )
+    model_ids = layers["model_id"].unique(maintain_order=True).to_list()
+    settings = expand_settings(workloads, model_ids)
+    degrees = settings["tensor_parallel"].unique().to_list()
+    shared = share_evenly(layers, degrees).select("model_id", "tensor_parallel").unique()
+    settings = settings.join(shared, on=["model_id", "tensor_parallel"], how="semi", maintain_order="left")
     shapes = [
-        op.shapes(settings.filter(pl.col("convention") == convention))
-        for convention, ops in CONVENTIONS.items()
-        for op in ops
+        rows.join(settings.filter(convention=convention), on="model_id", how="inner", maintain_order="right")
+        .filter(op.when)
+        .select(*SETTING, "precisions", "op", **op.dimensions())
+        for convention in CONVENTIONS
+        for _, op, rows in list_ops(layers, convention)
     ]
     return add_shape_id(pl.concat(shapes, how="vertical_relaxed"))
 

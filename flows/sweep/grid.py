@@ -17,9 +17,9 @@ ROWS_PER_PART = 4_000_000
 
 @dataclass(frozen=True, eq=False)
 class Inputs:
-    """What costs are computed from: rows of core.model, core.precision and core.elementwise."""
+    """What costs are computed from: what `join_layers` returns, rows of core.precision and of core.elementwise."""
 
-    models: pl.DataFrame
+    layers: pl.DataFrame
     precisions: pl.DataFrame
     elementwise: pl.DataFrame
 
@@ -131,13 +131,12 @@ def _pack(model_id: str, convention: str, blocks: Iterable[tuple[Piece, int]], r
 
 
 def _fixed_ops(inputs: Inputs, grid: Grid) -> pl.DataFrame:
-    models = inputs.models.filter(pl.col("model_id").is_in(list(grid.models)))
-    return fixed_ops(models, grid.conventions, grid.phases, grid.tensor_parallel)
+    layers = inputs.layers.filter(pl.col("model_id").is_in(list(grid.models)))
+    return fixed_ops(layers, grid.conventions, grid.phases, grid.tensor_parallel)
 
 
 def compute_rows(inputs: Inputs, grid: Grid, part: Part) -> Iterator[pl.DataFrame]:
     """Yield the rows of a part, one frame per piece."""
-    model = inputs.models.filter(model_id=part.model_id)
     ops = _compute_fixed_ops(inputs, part.model_id, part.convention, tuple(grid.phases), tuple(grid.tensor_parallel))
     precisions, counts = _index_rows(inputs.precisions, "precision_id"), _index_rows(inputs.elementwise, "kind")
     precision_ids = pl.Enum(sorted(precisions))
@@ -145,7 +144,6 @@ def compute_rows(inputs: Inputs, grid: Grid, part: Part) -> Iterator[pl.DataFram
         settings = grid.settings(piece.phase, piece.start, piece.stop)
         yield grid_costs(
             ops[piece.phase, piece.tensor_parallel],
-            model,
             precisions[piece.precision_id],
             counts,
             settings.with_columns(precision_id=pl.lit(piece.precision_id, precision_ids)),
@@ -157,7 +155,7 @@ def _compute_fixed_ops(
     inputs: Inputs, model_id: str, convention: str, phases: tuple[str, ...], degrees: tuple[int, ...]
 ) -> dict[tuple[Any, ...], pl.DataFrame]:
     """Return the ops of a model by phase and tensor-parallel degree; consecutive parts share them."""
-    ops = fixed_ops(inputs.models.filter(model_id=model_id), [convention], phases, degrees)
+    ops = fixed_ops(inputs.layers.filter(model_id=model_id), [convention], phases, degrees)
     return ops.partition_by("phase", "tensor_parallel", as_dict=True)
 
 

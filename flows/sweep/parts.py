@@ -52,11 +52,11 @@ def _axes_text(grid: Grid, phases: frozenset[str]) -> str:
 def _inputs_text(inputs: Inputs, model_id: str, precision_ids: frozenset[str]) -> str:
     """Return the inputs of a model's parts as JSON."""
     used = {
-        "models": inputs.models.filter(model_id=model_id),
+        "layers": inputs.layers.filter(model_id=model_id),
         "precisions": inputs.precisions.filter(pl.col("precision_id").is_in(list(precision_ids))),
         "elementwise": inputs.elementwise,
     }
-    return _to_json({name: rows.drop("source_id").to_dicts() for name, rows in used.items()})
+    return _to_json({name: rows.drop("source_id", strict=False).to_dicts() for name, rows in used.items()})
 
 
 def _to_json(value: object) -> str:

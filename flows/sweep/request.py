@@ -87,7 +87,7 @@ def make_grid(request: Request, inputs: Inputs) -> Grid:
     """
     phases = request.phases or [phase for phase in PHASES if phase != "speculative" or request.candidates]
     grid = Grid(
-        models=choose_names("--model", request.models, inputs.models["model_id"].to_list()),
+        models=choose_names("--model", request.models, inputs.layers["model_id"].unique(maintain_order=True).to_list()),
         conventions=choose_names("--convention", request.conventions, list(CONVENTIONS)),
         phases=choose_names("--phase", phases, PHASES),
         precisions=choose_names("--precision", request.precisions, inputs.precisions["precision_id"].to_list()),

@@ -12,6 +12,7 @@ import polars as pl
 from flows.sweep.grid import Grid, Inputs, Part, count_rows_and_parts, cut_into_parts
 from flows.sweep.parts import Runner, find_parts, part_path, run_in_threads, write_part
 from flows.sweep.request import Request, make_grid
+from flows.intensity.shapes import join_layers
 from warehouse.errors import InputError, RunError, one_line
 from warehouse.files.bucket import Location
 from warehouse.home import Home, refuse_unnameable
@@ -67,8 +68,10 @@ def read_published_inputs(home: Home) -> Inputs:
     """
     with open_snapshot(home.snapshot) as connection:
         refuse_earlier_version(connection)
-        tables = ("model", "precision", "elementwise")
-        return Inputs(*(read_frame(connection, f"from {quote_name('core', table)} order by 1") for table in tables))
+        tables = ("model", "layer_group", "precision", "elementwise")
+        frames = (read_frame(connection, f"from {quote_name('core', table)} order by all") for table in tables)
+        model, layer_group, precision, elementwise = frames
+    return Inputs(join_layers(model, layer_group), precision, elementwise)
 
 
 def plan_sweep(home: Home, request: Request) -> Plan:

@@ -43,9 +43,12 @@ setting as (
     cross join unnest(queried.batch_sizes) as b (batch_size)
     cross join unnest(queried.sequence_lengths) as s (sequence_length)
     cross join unnest(coalesce(queried.query_lengths, [null])) as q (query_length)
+    cross join unnest(queried.tensor_parallels) as t (tensor_parallel)
     -- heads that cannot be split evenly are not shared
-    inner join unnest(queried.tensor_parallels) as t (tensor_parallel)
-        on model.num_heads % tensor_parallel = 0
+    semi join core.model_shard as shard
+        on model.model_id = shard.model_id and tensor_parallel = shard.tensor_parallel
+    -- few models have layers that predict further tokens
+    where convention <> 'draft' or model.mtp_parameters > 0
 ),
 
 op as (

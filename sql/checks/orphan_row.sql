@@ -30,6 +30,8 @@ reference as (
     union all by name
     select distinct 'core.op_shape.model_id' as reference, model_id as id, 'model' as target from core.op_shape
     union all by name
+    select distinct 'core.layer_group.model_id' as reference, model_id as id, 'model' as target from core.layer_group
+    union all by name
     select distinct 'core.model_shard.model_id' as reference, model_id as id, 'model' as target from core.model_shard
     union all by name
     select distinct 'core.op_shape.phase' as reference, phase as id, 'phase' as target

@@ -164,36 +164,40 @@ create table core.model (
     short_name varchar not null,
     architecture varchar not null,
     hidden_size bigint not null check (hidden_size > 0),
-    intermediate_size bigint not null check (intermediate_size > 0),
+    intermediate_size bigint check (intermediate_size > 0),
     num_layers bigint not null check (num_layers > 0),
-    num_heads bigint not null check (num_heads > 0),
-    num_kv_heads bigint not null check (num_kv_heads > 0),
-    head_dim bigint not null check (head_dim > 0),
-    value_head_dim bigint not null check (value_head_dim > 0),
+    num_heads bigint check (num_heads > 0),
+    num_kv_heads bigint check (num_kv_heads > 0),
+    head_dim bigint check (head_dim > 0),
+    value_head_dim bigint check (value_head_dim > 0),
     vocab_size bigint not null check (vocab_size > 0),
     num_experts bigint check (num_experts > 0),
-    experts_per_token bigint check (experts_per_token between 1 and num_experts),
+    experts_per_token bigint check (experts_per_token > 0),
     expert_intermediate_size bigint check (expert_intermediate_size > 0),
     shared_intermediate_size bigint check (shared_intermediate_size > 0),
     num_moe_layers bigint not null check (num_moe_layers between 0 and num_layers),
     q_lora_rank bigint check (q_lora_rank > 0),
     kv_lora_rank bigint check (kv_lora_rank > 0),
-    rope_head_dim bigint not null check (rope_head_dim between 0 and head_dim),
+    rope_head_dim bigint check (rope_head_dim between 0 and head_dim),
     sliding_window bigint check (sliding_window > 0),
     num_local_layers bigint not null check (num_local_layers between 0 and num_layers),
-    is_gated boolean not null,
-    activation_kind varchar not null,
+    num_recurrent_layers bigint not null check (num_recurrent_layers between 0 and num_layers),
     norm_kind varchar not null,
-    norms_per_layer bigint not null check (norms_per_layer > 0),
-    has_qk_norm boolean not null,
-    qkv_bias boolean not null,
-    output_bias boolean not null,
-    mlp_bias boolean not null,
-    router_bias boolean not null,
+    norm_weights bigint not null check (norm_weights between 0 and 2),
+    final_norm boolean not null,
+    embedding_size bigint not null check (embedding_size > 0),
+    embedding_norm boolean not null,
+    learned_positions bigint not null check (learned_positions >= 0),
+    lm_head_bias boolean not null,
+    per_layer_embedding_size bigint not null check (per_layer_embedding_size >= 0),
+    per_layer_vocab_size bigint not null check (per_layer_vocab_size >= 0),
     tied_embeddings boolean not null,
+    max_positions bigint check (max_positions > 0),
     other_parameters bigint not null check (other_parameters >= 0),
     parameters bigint not null check (parameters > 0),
     active_parameters bigint not null check (active_parameters > 0),
+    tower_parameters bigint not null check (tower_parameters >= 0),
+    mtp_parameters bigint check (mtp_parameters >= 0),
     source_id varchar not null
 );
 comment on table core.model is 'one row per model';
@@ -201,11 +205,11 @@ comment on column core.model.model_id is 'the model, by the name of its config f
 comment on column core.model.short_name is 'name on charts';
 comment on column core.model.architecture is 'class that the Hugging Face config names';
 comment on column core.model.hidden_size is 'width of the residual stream, h';
-comment on column core.model.intermediate_size is 'width of the feed-forward layer, i; if every layer is MoE, the width of one expert';
+comment on column core.model.intermediate_size is 'width of the first dense feed-forward layer, i; if every layer is MoE, the width of one expert; null without feed-forward layers';
 comment on column core.model.num_layers is 'decoder layers';
-comment on column core.model.num_heads is 'query heads, H';
-comment on column core.model.num_kv_heads is 'key and value heads, H_kv';
-comment on column core.model.head_dim is 'size of one query and key head, d';
+comment on column core.model.num_heads is 'query heads, H, of the first layer with attention; null if no layer has any';
+comment on column core.model.num_kv_heads is 'key and value heads, H_kv, of the first layer with attention';
+comment on column core.model.head_dim is 'size of one query and key head, d, of the first layer with attention';
 comment on column core.model.value_head_dim is 'size of one value head: d, except with latent attention';
 comment on column core.model.vocab_size is 'tokens in the vocabulary';
 comment on column core.model.num_experts is 'routed experts of an MoE model, E; null for a dense model';
@@ -215,30 +219,188 @@ comment on column core.model.shared_intermediate_size is 'total width of the sha
 comment on column core.model.num_moe_layers is 'MoE layers; the others are dense';
 comment on column core.model.q_lora_rank is 'latent rank of queries; null if they are projected directly';
 comment on column core.model.kv_lora_rank is 'latent rank of keys and values, r; null without latent attention';
-comment on column core.model.rope_head_dim is 'dimensions of a head that RoPE rotates; 0 if positions are learned';
-comment on column core.model.sliding_window is 'tokens that a local layer attends to, w; null without local layers';
-comment on column core.model.num_local_layers is 'layers with a sliding window';
-comment on column core.model.is_gated is 'whether feed-forward layers have a gate projection as well as an up projection';
-comment on column core.model.activation_kind is 'activation of feed-forward layers, a kind of core.elementwise';
+comment on column core.model.rope_head_dim is 'dimensions of a head that RoPE rotates; 0 if none are';
+comment on column core.model.sliding_window is 'tokens that a layer with a window or with chunks sees at most; null without such layers';
+comment on column core.model.num_local_layers is 'layers with a sliding window or with chunks';
+comment on column core.model.num_recurrent_layers is 'layers with a recurrent mixer: linear attention, a state space or a short convolution';
 comment on column core.model.norm_kind is 'norm, a kind of core.elementwise';
-comment on column core.model.norms_per_layer is 'norms over the hidden size in one layer';
-comment on column core.model.has_qk_norm is 'whether queries and keys are normed head by head';
-comment on column core.model.qkv_bias is 'whether the Q, K and V projections have biases';
-comment on column core.model.output_bias is 'whether the output projection of attention has a bias';
-comment on column core.model.mlp_bias is 'whether feed-forward linears have biases';
-comment on column core.model.router_bias is 'whether the router has a bias';
+comment on column core.model.norm_weights is 'weights of a norm for each element: 1, 2 with a bias, or none';
+comment on column core.model.final_norm is 'whether a norm follows the last layer';
+comment on column core.model.embedding_size is 'width of the embedding: the hidden size, unless it is projected';
+comment on column core.model.embedding_norm is 'whether a norm follows the embedding';
+comment on column core.model.learned_positions is 'positions with a learned vector each';
+comment on column core.model.lm_head_bias is 'whether the lm_head has a bias';
+comment on column core.model.per_layer_embedding_size is 'width of the embedding that each layer has of its own; 0 if there is none';
+comment on column core.model.per_layer_vocab_size is 'tokens with an embedding for each layer';
 comment on column core.model.tied_embeddings is 'whether embedding and lm_head are one matrix';
-comment on column core.model.other_parameters is 'weights that belong to no op: learned positions, attention sinks, gates of shared experts';
-comment on column core.model.parameters is 'weights, counted from the config';
+comment on column core.model.max_positions is 'longest context that the config states, in tokens; null if it states none';
+comment on column core.model.other_parameters is 'weights that the model has once and that belong to no op';
+comment on column core.model.parameters is 'weights of the text model, counted from the config: without towers and without layers that predict further tokens';
 comment on column core.model.active_parameters is 'weights that one token uses: of the routed experts, only the chosen ones';
+comment on column core.model.tower_parameters is 'weights of vision and audio encoders and their projectors: held in memory, but not computed';
+comment on column core.model.mtp_parameters is 'weights of the layers that predict further tokens, as published; null if the architecture does not say';
 comment on column core.model.source_id is 'config file';
-
+create table core.layer_group (
+    model_id varchar not null,
+    layer_group bigint not null check (layer_group >= 0),
+    num_layers bigint not null check (num_layers > 0),
+    is_draft boolean not null,
+    mixer varchar not null,
+    feed_forward varchar not null,
+    num_heads bigint check (num_heads > 0),
+    num_kv_heads bigint check (num_kv_heads > 0),
+    head_dim bigint check (head_dim > 0),
+    value_head_dim bigint check (value_head_dim > 0),
+    rope_head_dim bigint check (rope_head_dim between 0 and head_dim),
+    is_rotary boolean,
+    sliding_window bigint check (sliding_window > 0),
+    attention_chunk bigint check (attention_chunk > 0),
+    qkv_bias boolean,
+    output_bias boolean,
+    qk_norm varchar,
+    qk_norm_weights bigint,
+    attention_gate_size bigint,
+    has_sinks boolean,
+    shares_kv boolean,
+    keys_are_values boolean,
+    has_inner_norm boolean,
+    q_lora_rank bigint check (q_lora_rank > 0),
+    kv_lora_rank bigint check (kv_lora_rank > 0),
+    index_heads bigint,
+    index_head_dim bigint,
+    index_top_k bigint,
+    index_from_latent boolean,
+    index_is_shared boolean,
+    index_is_weighted boolean,
+    recurrence varchar,
+    state_heads bigint,
+    state_key_heads bigint,
+    state_key_dim bigint,
+    state_value_dim bigint,
+    recurrent_in_size bigint,
+    recurrent_in_bias boolean,
+    recurrent_out_bias boolean,
+    conv_channels bigint,
+    conv_kernel bigint,
+    conv_bias boolean,
+    select_size bigint,
+    select_rank bigint,
+    select_bias boolean,
+    gate_rank bigint,
+    gate_size bigint,
+    gate_blocks bigint,
+    recurrent_norm_size bigint,
+    recurrence_chunk bigint,
+    last_tokens bigint,
+    state_bits bigint,
+    intermediate_size bigint check (intermediate_size > 0),
+    is_gated boolean,
+    activation_kind varchar,
+    mlp_bias boolean,
+    has_mlp_norm boolean,
+    num_experts bigint check (num_experts > 0),
+    experts_per_token bigint check (experts_per_token > 0),
+    expert_intermediate_size bigint check (expert_intermediate_size > 0),
+    expert_is_gated boolean,
+    expert_activation_kind varchar,
+    expert_bias boolean,
+    router_bias boolean,
+    router_correction boolean,
+    zero_experts bigint,
+    shared_intermediate_size bigint check (shared_intermediate_size > 0),
+    shared_gate boolean,
+    expert_latent_size bigint,
+    per_layer_size bigint,
+    low_rank bigint,
+    mixer_norms bigint not null check (mixer_norms >= 0),
+    feed_forward_norms bigint not null check (feed_forward_norms >= 0),
+    other_parameters bigint not null check (other_parameters >= 0),
+    primary key (model_id, layer_group)
+);
+comment on table core.layer_group is 'one row per model and kind of layer';
+comment on column core.layer_group.model_id is 'the model, by the name of its config file';
+comment on column core.layer_group.layer_group is 'number of the kind of layer, in the order in which they first occur';
+comment on column core.layer_group.num_layers is 'layers of this kind';
+comment on column core.layer_group.is_draft is 'whether these layers predict further tokens: multi-token prediction';
+comment on column core.layer_group.mixer is 'what the architecture calls the mixer: attention, or what stands for it';
+comment on column core.layer_group.feed_forward is 'what the architecture calls the feed-forward';
+comment on column core.layer_group.num_heads is 'query heads, H; null without attention';
+comment on column core.layer_group.num_kv_heads is 'key and value heads, H_kv';
+comment on column core.layer_group.head_dim is 'size of one query and key head, d';
+comment on column core.layer_group.value_head_dim is 'size of one value head';
+comment on column core.layer_group.rope_head_dim is 'dimensions of a head that RoPE rotates; with latent attention, those that all heads share';
+comment on column core.layer_group.is_rotary is 'whether RoPE rotates any';
+comment on column core.layer_group.sliding_window is 'tokens that a query attends to at most, w; null: all';
+comment on column core.layer_group.attention_chunk is 'tokens of a chunk, beyond which no query sees; null: no chunks';
+comment on column core.layer_group.qkv_bias is 'whether the Q, K and V projections have biases';
+comment on column core.layer_group.output_bias is 'whether the output projection has a bias';
+comment on column core.layer_group.qk_norm is 'norm of queries and keys: none, head by head, or over the width of all heads';
+comment on column core.layer_group.qk_norm_weights is 'weights of that norm for each element';
+comment on column core.layer_group.attention_gate_size is 'columns of the gate of the output, projected from the hidden state; 0: none';
+comment on column core.layer_group.has_sinks is 'whether each head has an attention sink';
+comment on column core.layer_group.shares_kv is 'whether it reads the keys and values of another layer';
+comment on column core.layer_group.keys_are_values is 'whether values are projected by the keys matrix';
+comment on column core.layer_group.has_inner_norm is 'whether a norm stands before the output projection';
+comment on column core.layer_group.q_lora_rank is 'latent rank of queries; null if they are projected directly';
+comment on column core.layer_group.kv_lora_rank is 'latent rank of keys and values, r; null without latent attention';
+comment on column core.layer_group.index_heads is 'heads of the indexer of sparse attention; null without one';
+comment on column core.layer_group.index_head_dim is 'size of one head of the indexer';
+comment on column core.layer_group.index_top_k is 'tokens that the indexer leaves to attention';
+comment on column core.layer_group.index_from_latent is 'whether the indexers queries are projected from the latent of queries';
+comment on column core.layer_group.index_is_shared is 'whether attention takes what the indexer of an earlier layer chose';
+comment on column core.layer_group.index_is_weighted is 'whether the hidden state gives each head of the indexer a weight';
+comment on column core.layer_group.recurrence is 'rule by which the state is updated; null without a recurrent mixer';
+comment on column core.layer_group.state_heads is 'heads of the state';
+comment on column core.layer_group.state_key_heads is 'heads of keys and queries, or groups of B and C';
+comment on column core.layer_group.state_key_dim is 'size of a key: rows of the state of one head';
+comment on column core.layer_group.state_value_dim is 'size of a value: columns of the state of one head';
+comment on column core.layer_group.recurrent_in_size is 'columns of the projections of the hidden state that are of full rank';
+comment on column core.layer_group.recurrent_in_bias is 'whether they have biases';
+comment on column core.layer_group.recurrent_out_bias is 'whether the output projection has a bias';
+comment on column core.layer_group.conv_channels is 'channels of the causal convolution; 0: none';
+comment on column core.layer_group.conv_kernel is 'tokens that the convolution sees';
+comment on column core.layer_group.conv_bias is 'whether the convolution has a bias';
+comment on column core.layer_group.select_size is 'columns of Mamba-1s selection: time step, B and C';
+comment on column core.layer_group.select_rank is 'rank of Mamba-1s time step';
+comment on column core.layer_group.select_bias is 'whether the time steps projection has a bias';
+comment on column core.layer_group.gate_rank is 'sum of the ranks of low-rank gates; 0: none';
+comment on column core.layer_group.gate_size is 'columns that each low-rank gate makes';
+comment on column core.layer_group.gate_blocks is 'blocks of each of two block-diagonal gates; 0: none';
+comment on column core.layer_group.recurrent_norm_size is 'weights of the norm before the output projection; 0: none';
+comment on column core.layer_group.recurrence_chunk is 'tokens of a chunk in which a prompt is computed; null: token by token';
+comment on column core.layer_group.last_tokens is 'hidden states of the last token that are kept beside the state';
+comment on column core.layer_group.state_bits is 'bits of one element of the state';
+comment on column core.layer_group.intermediate_size is 'width of the dense feed-forward, i; null without one';
+comment on column core.layer_group.is_gated is 'whether it has a gate projection as well as an up projection';
+comment on column core.layer_group.activation_kind is 'its activation, a kind of core.elementwise';
+comment on column core.layer_group.mlp_bias is 'whether its linears have biases';
+comment on column core.layer_group.has_mlp_norm is 'whether a norm stands before its down projection';
+comment on column core.layer_group.num_experts is 'routed experts, E; null without a mixture';
+comment on column core.layer_group.experts_per_token is 'experts that a token is sent to, k';
+comment on column core.layer_group.expert_intermediate_size is 'width of one routed expert';
+comment on column core.layer_group.expert_is_gated is 'whether an expert has a gate projection as well as an up projection';
+comment on column core.layer_group.expert_activation_kind is 'activation of experts, a kind of core.elementwise';
+comment on column core.layer_group.expert_bias is 'whether experts have biases';
+comment on column core.layer_group.router_bias is 'whether the router has a bias';
+comment on column core.layer_group.router_correction is 'whether the router has a number for each expert that corrects the choice';
+comment on column core.layer_group.zero_experts is 'experts that pass a token through unchanged';
+comment on column core.layer_group.shared_intermediate_size is 'total width of the shared experts; null if there are none';
+comment on column core.layer_group.shared_gate is 'whether the shared experts have a gate';
+comment on column core.layer_group.expert_latent_size is 'width that tokens are projected to before the experts; 0: the hidden size';
+comment on column core.layer_group.per_layer_size is 'width of the layers own embedding; null without one';
+comment on column core.layer_group.low_rank is 'rank of a product beside the layer; null without one';
+comment on column core.layer_group.mixer_norms is 'norms over the hidden size that belong to the mixer';
+comment on column core.layer_group.feed_forward_norms is 'norms over the hidden size that belong to the feed-forward';
+comment on column core.layer_group.other_parameters is 'weights of one layer that belong to no op';
 create table core.model_shard (
     model_id varchar not null,
     tensor_parallel bigint not null check (tensor_parallel > 0),
     weights bigint not null check (weights > 0),
     kv_elements_per_token bigint not null check (kv_elements_per_token >= 0),
     local_kv_elements_per_token bigint not null check (local_kv_elements_per_token >= 0),
+    indexer_elements_per_token bigint not null check (indexer_elements_per_token >= 0),
+    state_bytes double not null check (isfinite(state_bytes) and state_bytes >= 0),
+    recent_elements bigint not null check (recent_elements >= 0),
     primary key (model_id, tensor_parallel)
 );
 comment on table core.model_shard is 'one row per model and number of devices that share it: what one device must hold';
@@ -246,7 +408,10 @@ comment on column core.model_shard.model_id is 'the model, by the name of its co
 comment on column core.model_shard.tensor_parallel is 'devices that share the model';
 comment on column core.model_shard.weights is 'weights that one device holds, including all experts';
 comment on column core.model_shard.kv_elements_per_token is 'KV cache elements per token in layers that attend to the whole context';
-comment on column core.model_shard.local_kv_elements_per_token is 'KV cache elements per token in layers with a sliding window';
+comment on column core.model_shard.local_kv_elements_per_token is 'KV cache elements per token in layers with a sliding window or with chunks';
+comment on column core.model_shard.indexer_elements_per_token is 'elements of the keys that indexers of sparse attention keep per token, beside the KV cache';
+comment on column core.model_shard.state_bytes is 'bytes of a sequence''s recurrent state, which does not grow with the context';
+comment on column core.model_shard.recent_elements is 'elements of the last tokens that recurrent layers keep of a sequence, in the precision of activations';
 
 create table core.op_set (
     op_set_id varchar primary key,
@@ -362,20 +527,26 @@ create table core.op_shape (
     has_bias boolean not null,
     level varchar not null,
     repeat bigint not null check (repeat > 0),
-    pipe varchar not null check (pipe in ('', 'tensor', 'vector', 'scalar'))
+    pipe varchar not null check (pipe in ('', 'tensor', 'vector', 'scalar')),
+    state_elements double check (isfinite(state_elements) and state_elements >= 0),
+    state_bits double check (state_bits > 0),
+    chunk_size bigint check (chunk_size > 0)
 );
 comment on table core.op_shape is 'one row per op of a model at a setting, or custom op: its dimensions';
 comment on column core.op_shape.shape_id is 'stable hash of model, convention, phase, setting and op';
 comment on column core.op_shape.model_id is 'the model, by the name of its config file; for custom ops, the name of their file';
-comment on column core.op_shape.convention is 'which ops exist and how they are fused: paper (GEMMs only, unfused, not causal), llm-viewer (the same with softmax, norms and residual adds), engine (fused GEMMs, flash attention, causal, with everything else that a serving engine runs), or custom (ops that users describe)';
+comment on column core.op_shape.convention is 'which ops exist and how they are fused: paper (GEMMs only, unfused, not causal), llm-viewer (the same with softmax, norms and residual adds), engine (fused GEMMs, flash attention, causal, with everything else that a serving engine runs), draft (one pass of the layers that predict further tokens), or custom (ops that users describe)';
 comment on column core.op_shape.phase is 'prefill, decode or speculative; null for a kernel that belongs to no model';
 comment on column core.op_shape.batch_size is 'sequences in the batch, b';
 comment on column core.op_shape.sequence_length is 'prompt length in prefill, context length otherwise, s';
 comment on column core.op_shape.query_length is 'query tokens per sequence, q: s in prefill, 1 in decode, the candidates in speculative';
 comment on column core.op_shape.tensor_parallel is 'devices that share the layer; the shape is one device''s share';
 comment on column core.op_shape.op is 'the operator';
+comment on column core.op_shape.state_elements is 'elements of a sequence''s recurrent state that the op reads and writes';
+comment on column core.op_shape.state_bits is 'bits of one of them; null: as activations';
+comment on column core.op_shape.chunk_size is 'tokens of a chunk in which a prompt is computed; null: token by token';
 comment on column core.op_shape.op_group is 'group that it is drawn with';
-comment on column core.op_shape.kind is 'formula of its cost: linear, qk, pv, attention, all_reduce, given, or a kind of core.elementwise';
+comment on column core.op_shape.kind is 'formula of its cost: linear, qk, pv, attention, index_scores, convolution, the rule of a recurrence, all_reduce, given, or a kind of core.elementwise';
 comment on column core.op_shape.m is 'rows of the GEMM, over all its matrices; for attention, rows of one head; for an element-wise op, rows of its output';
 comment on column core.op_shape.k is 'inner dimension of the GEMM; null for an element-wise op';
 comment on column core.op_shape.n is 'columns of the GEMM or of the element-wise output';
@@ -403,7 +574,8 @@ create table core.op_cost (
     kv_bytes double not null check (isfinite(kv_bytes) and kv_bytes >= 0),
     bytes double not null check (isfinite(bytes) and bytes > 0),
     intensity_flops_per_byte double not null
-        check (isfinite(intensity_flops_per_byte) and intensity_flops_per_byte >= 0)
+        check (isfinite(intensity_flops_per_byte) and intensity_flops_per_byte >= 0),
+    state_bytes double not null check (isfinite(state_bytes) and state_bytes >= 0)
 );
 comment on table core.op_cost is 'one row per op shape and precision: the work of one execution and the bytes that it must move';
 comment on column core.op_cost.shape_id is 'the shape';
@@ -412,7 +584,8 @@ comment on column core.op_cost.flops is 'FLOP of one execution; 2 per multiply-a
 comment on column core.op_cost.weight_bytes is 'weights read';
 comment on column core.op_cost.activation_bytes is 'activations read and written';
 comment on column core.op_cost.kv_bytes is 'KV cache read';
-comment on column core.op_cost.bytes is 'weights, activations and KV cache together';
+comment on column core.op_cost.state_bytes is 'recurrent state read and written';
+comment on column core.op_cost.bytes is 'weights, activations, KV cache and recurrent state together';
 comment on column core.op_cost.intensity_flops_per_byte is 'operational intensity: flops / bytes';
 
 create table core.measurement (

@@ -3,12 +3,13 @@ select
     model.model_id,
     round(2 * (shard.kv_elements_per_token + shard.local_kv_elements_per_token) / 1e3, 1)
         as kilobytes_a_token,
+    -- null: the cache does not grow without end, since every layer has a window or a state
     floor(
         (
             hardware.memory_bytes
             - 2 * shard.weights
             - 2 * shard.local_kv_elements_per_token * coalesce(model.sliding_window, 0)
-        ) / (2 * shard.kv_elements_per_token) / 1e3
+        ) / nullif(2 * shard.kv_elements_per_token, 0) / 1e3
     )::bigint as thousand_tokens,
 from core.model as model
 inner join core.model_shard as shard using (model_id)
@@ -16,5 +17,4 @@ inner join core.hardware as hardware on hardware.hardware_id = 'a100-80gb-sxm'
 where
     shard.tensor_parallel = 1
     and 2 * shard.weights < hardware.memory_bytes
-    and shard.kv_elements_per_token > 0
 order by kilobytes_a_token, model.model_id

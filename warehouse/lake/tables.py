@@ -22,6 +22,7 @@ _DESCRIBED = {
     "hardware": ("device", "hardware_id"),
     "calibration": ("device", "hardware_id"),
     "model": ("model", "model_id"),
+    "layer_group": ("model", "model_id"),
     "model_shard": ("model", "model_id"),
     "op_set": ("model", "op_set_id"),
     "op_shape": ("model", "model_id"),

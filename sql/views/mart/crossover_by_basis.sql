@@ -34,7 +34,7 @@ per_row as (
         decode.*,
         decode.weight_bytes / decode.matrices as matrix_bytes,
         decode.flops / decode.batch_size as flops_per_row,
-        (decode.activation_bytes + decode.kv_bytes) / decode.batch_size as bytes_per_row,
+        (decode.activation_bytes + decode.kv_bytes + decode.state_bytes) / decode.batch_size as bytes_per_row,
         -- the share of experts that one token does not choose
         greatest(1 - model.experts_per_token / decode.experts, 1e-300) as missed,
     from decode

@@ -56,6 +56,7 @@ select
     roof.bandwidth_bytes_per_s,
     shape.matrices,
     roof.pipe,
+    cost.state_bytes,
 from cost
 inner join shape using (shape_id)
 left join core.phase as phase using (phase)

@@ -38,6 +38,14 @@ held as (
             + shard.local_kv_elements_per_token
             * least(step.sequence_length, coalesce(model.sliding_window, 0))
         ) as kv_memory_bytes,
+        step.batch_size * step.sequence_length * precision.kv_bits / 8
+        * shard.indexer_elements_per_token as indexer_memory_bytes,
+        step.batch_size
+        * (shard.state_bytes + shard.recent_elements * precision.activation_bits / 8)
+            as state_memory_bytes,
+        -- each device holds the towers in full
+        model.tower_parameters * precision.weight_bits / 8 as tower_memory_bytes,
+        step.sequence_length > model.max_positions as exceeds_max_positions,
         hardware.memory_bytes as device_memory_bytes,
     from step
     inner join core.model as model using (model_id)
@@ -68,8 +76,9 @@ select
     tokens / lower_bound_s as tokens_per_s,
     weight_memory_bytes,
     kv_memory_bytes,
-    weight_memory_bytes + kv_memory_bytes as memory_bytes,
-    weight_memory_bytes + kv_memory_bytes <= device_memory_bytes as fits_in_memory,
+    weight_memory_bytes + tower_memory_bytes + kv_memory_bytes + indexer_memory_bytes
+    + state_memory_bytes as memory_bytes,
+    memory_bytes <= device_memory_bytes as fits_in_memory,
     dominant_op_group,
     dominant_share,
     memory_s,
@@ -80,6 +89,10 @@ select
         when compute_s then 'compute'
         else 'interconnect'
     end as bound,
+    state_memory_bytes,
+    indexer_memory_bytes,
+    tower_memory_bytes,
+    exceeds_max_positions,
 from held;
 
 comment on view mart.step_time is 'one row per hardware, model, convention, precision, phase, setting and tensor_parallel: a whole step of the model at the roof, one op after the other; the engine convention includes every op, the others only those that they count';
@@ -89,7 +102,11 @@ comment on column mart.step_time.lower_bound_s is 'lower bound of the step''s ti
 comment on column mart.step_time.tokens_per_s is 'prefill: prompt tokens; decode: one token per sequence and step; speculative: the same, before accepted candidates; for all devices that share the model together';
 comment on column mart.step_time.weight_memory_bytes is 'weights that one device holds';
 comment on column mart.step_time.kv_memory_bytes is 'KV cache that one device holds, at the end of the context';
-comment on column mart.step_time.memory_bytes is 'weights and KV cache of one device; activations are left out';
+comment on column mart.step_time.state_memory_bytes is 'recurrent state that one device holds, which does not grow with the context';
+comment on column mart.step_time.indexer_memory_bytes is 'keys that the indexers of sparse attention keep beside the KV cache';
+comment on column mart.step_time.tower_memory_bytes is 'weights of vision and audio encoders, which each device holds in full';
+comment on column mart.step_time.exceeds_max_positions is 'whether the context is longer than the config of the model states; null if it states nothing';
+comment on column mart.step_time.memory_bytes is 'weights, KV cache and state of one device; activations are left out';
 comment on column mart.step_time.fits_in_memory is 'whether they fit the device';
 comment on column mart.step_time.dominant_op_group is 'op group that takes the most time';
 comment on column mart.step_time.dominant_share is 'its share of the time';

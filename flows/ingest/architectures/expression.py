@@ -1,0 +1,260 @@
+"""Expressions of architecture files: a small part of Python, which can only read a config and calculate."""
+
+import ast
+import math
+from collections.abc import Callable, Mapping
+from functools import cached_property
+from typing import Any, Protocol
+
+from flows.ingest.document import format_value
+
+_MAX_LETTERS = 1000
+_MAX_NUMBER = 2**62
+
+
+class Scope(Protocol):
+    """What names in an expression stand for."""
+
+    def is_own(self, name: str) -> bool:
+        """Return whether a name is a term or a variable, and not a key of the config."""
+        ...
+
+    def find(self, name: str) -> Any:
+        """Return the value of a term, a variable or a key, which may have dots."""
+        ...
+
+    def has(self, name: str) -> bool:
+        """Return whether a key is given and is not null."""
+        ...
+
+
+class BadExpression(ValueError):
+    """The text is no expression: a fault of an architecture file."""
+
+
+class Unusable(ValueError):
+    """A config has a value that an expression cannot use, or lacks one."""
+
+
+class Expression:
+    """A parsed expression, which is evaluated once for each config, or once for each of its layers."""
+
+    def __init__(self, text: str) -> None:
+        if len(text) > _MAX_LETTERS:
+            raise BadExpression(f"an expression of at most {_MAX_LETTERS} letters")
+        try:
+            self._root = ast.parse(text.strip(), mode="eval").body
+            self.names = frozenset(self._check(self._root))
+        except (SyntaxError, ValueError, RecursionError, MemoryError) as error:
+            reason = str(error) if isinstance(error, BadExpression) else "an expression, e.g. hidden_size // 2"
+            raise BadExpression(reason) from None
+        self.text = text
+
+    @cached_property
+    def key(self) -> str | None:
+        """The key that the expression is, if it is nothing else."""
+        return _dotted(self._root)
+
+    def evaluate(self, scope: Scope) -> Any:
+        """Return the value.
+
+        Raises
+        ------
+        Unusable
+            A key is missing, or a value is not what its place needs.
+        """
+        try:
+            return _evaluate(self._root, scope)
+        except RecursionError:
+            raise Unusable(f"{self.text}: expected an expression that does not need itself") from None
+
+    def _check(self, node: ast.AST) -> set[str]:
+        """Return the names in the expression, keys with their dots; raise if any part of it is not known."""
+        if (name := _dotted(node)) is not None:
+            return {name}
+        if isinstance(node, ast.Call):
+            known = isinstance(node.func, ast.Name) and node.func.id in (*_FUNCTIONS, *_SPECIAL) and not node.keywords
+            if not known:
+                raise BadExpression(f"one of the functions {', '.join((*_FUNCTIONS, *_SPECIAL))}")
+            if not node.args:
+                raise BadExpression("arguments for each function")
+            parts: list[ast.AST] = list(node.args)
+            if isinstance(node.func, ast.Name) and node.func.id == "each":
+                parts.append(ast.Name("layer"))
+        elif isinstance(node, _KNOWN):
+            parts = list(ast.iter_child_nodes(node))
+        else:
+            raise BadExpression(f"an expression without {type(node).__name__}")
+        return {name for part in parts for name in self._check(part)}
+
+
+_BINARY: Mapping[type[ast.AST], Callable[[Any, Any], Any]] = {
+    ast.Add: lambda a, b: a + b,
+    ast.Sub: lambda a, b: a - b,
+    ast.Mult: lambda a, b: a * b,
+    ast.Div: lambda a, b: a / b,
+    ast.FloorDiv: lambda a, b: a // b,
+    ast.Mod: lambda a, b: a % b,
+}
+_EQUAL: Mapping[type[ast.AST], Callable[[Any, Any], bool]] = {
+    ast.Eq: lambda a, b: a == b,
+    ast.NotEq: lambda a, b: a != b,
+    ast.Is: lambda a, b: a is b,
+    ast.IsNot: lambda a, b: a is not b,
+}
+_ORDER: Mapping[type[ast.AST], Callable[[Any, Any], bool]] = {
+    ast.Lt: lambda a, b: a < b,
+    ast.LtE: lambda a, b: a <= b,
+    ast.Gt: lambda a, b: a > b,
+    ast.GtE: lambda a, b: a >= b,
+}
+_KNOWN = (
+    ast.Constant, ast.BinOp, ast.UnaryOp, ast.BoolOp, ast.Compare, ast.IfExp, ast.Subscript, ast.Attribute, ast.List,
+    ast.Tuple, ast.Load, ast.And, ast.Or, ast.Not, ast.USub, ast.In, ast.NotIn, *_BINARY, *_EQUAL, *_ORDER,
+)  # fmt: skip
+_FUNCTIONS: Mapping[str, Callable[..., Any]] = {
+    "min": min,
+    "max": max,
+    "sum": sum,
+    "len": len,
+    "ceil": math.ceil,
+    "round": round,
+    "int": int,
+    "count": lambda values, word: list(values).count(word),
+}
+_SPECIAL = ("first", "has", "each")
+
+
+def _dotted(node: ast.AST) -> str | None:
+    """Return `a.b.c` of names that are joined by dots; None for any other node."""
+    if isinstance(node, ast.Name):
+        return node.id
+    if isinstance(node, ast.Attribute) and (of := _dotted(node.value)) is not None:
+        return f"{of}.{node.attr}"
+    return None
+
+
+def _evaluate(node: ast.AST, scope: Scope) -> Any:
+    if (name := _dotted(node)) is not None:
+        return _find(name, scope)
+    match node:
+        case ast.Constant():
+            return node.value
+        case ast.BinOp():
+            return _calculate(node, scope)
+        case ast.UnaryOp(op=ast.Not()):
+            return not _evaluate(node.operand, scope)
+        case ast.UnaryOp():
+            return -_number(node.operand, scope)
+        case ast.BoolOp():
+            return _combine(node, scope)
+        case ast.Compare():
+            return _compare(node, scope)
+        case ast.IfExp():
+            return _evaluate(node.body if _evaluate(node.test, scope) else node.orelse, scope)
+        case ast.List() | ast.Tuple():
+            return [_evaluate(part, scope) for part in node.elts]
+        case ast.Subscript():
+            return _pick(node, scope)
+        case ast.Attribute():
+            return _field_of(_evaluate(node.value, scope), node.attr, ast.unparse(node.value))
+        case ast.Call():
+            return _call(node, scope)
+    raise Unusable(f"{ast.unparse(node)}: expected an expression")
+
+
+def _find(name: str, scope: Scope) -> Any:
+    first, *rest = name.split(".")
+    if not scope.is_own(first):
+        return scope.find(name)
+    value = scope.find(first)
+    for field in rest:
+        value = _field_of(value, field, first)
+    return value
+
+
+def _field_of(value: Any, field: str, name: str) -> Any:
+    if not isinstance(value, Mapping):
+        raise Unusable(f"{name} = {format_value(value)}: expected a table with {field}")
+    if field not in value:
+        raise Unusable(f"{name}.{field}: missing; expected this field")
+    return value[field]
+
+
+def _number(node: ast.AST, scope: Scope) -> Any:
+    value = _evaluate(node, scope)
+    if isinstance(value, bool) or not isinstance(value, int | float):
+        raise Unusable(f"{ast.unparse(node)} = {format_value(value)}: expected a number")
+    if not abs(value) <= _MAX_NUMBER:
+        raise Unusable(f"{ast.unparse(node)} = {format_value(value)}: expected a plausible number")
+    return value
+
+
+def _calculate(node: ast.BinOp, scope: Scope) -> Any:
+    left, right = _number(node.left, scope), _number(node.right, scope)
+    if right == 0 and isinstance(node.op, ast.Div | ast.FloorDiv | ast.Mod):
+        raise Unusable(f"{ast.unparse(node.right)} = 0: expected a number that can divide")
+    return _BINARY[type(node.op)](left, right)
+
+
+def _combine(node: ast.BoolOp, scope: Scope) -> Any:
+    value = None
+    for part in node.values:
+        value = _evaluate(part, scope)
+        if bool(value) is isinstance(node.op, ast.Or):
+            return value
+    return value
+
+
+def _compare(node: ast.Compare, scope: Scope) -> bool:
+    left = node.left
+    for operator, right in zip(node.ops, node.comparators, strict=True):
+        if isinstance(operator, ast.In | ast.NotIn):
+            many = _evaluate(right, scope)
+            if not isinstance(many, list | tuple | str | Mapping):
+                raise Unusable(f"{ast.unparse(right)} = {format_value(many)}: expected a list")
+            holds = (_evaluate(left, scope) in many) is isinstance(operator, ast.In)
+        elif type(operator) in _EQUAL:
+            holds = _EQUAL[type(operator)](_evaluate(left, scope), _evaluate(right, scope))
+        else:
+            holds = _ORDER[type(operator)](_number(left, scope), _number(right, scope))
+        if not holds:
+            return False
+        left = right
+    return True
+
+
+def _pick(node: ast.Subscript, scope: Scope) -> Any:
+    name, many = ast.unparse(node.value), _evaluate(node.value, scope)
+    index = _evaluate(node.slice, scope)
+    if isinstance(many, Mapping) and isinstance(index, int):  # a table of some layers by their numbers
+        return next((value for name, value in many.items() if name.isdecimal() and int(name) == index), None)
+    if isinstance(many, Mapping):
+        return _field_of(many, str(index), name)
+    if not isinstance(many, list | tuple | str):
+        raise Unusable(f"{name} = {format_value(many)}: expected a list")
+    if not isinstance(index, int):
+        raise Unusable(f"{ast.unparse(node.slice)} = {format_value(index)}: expected a place in {name}")
+    if _dotted(node.slice) == "layer" and len(many) != scope.find("layers"):
+        raise Unusable(f"{name}: {len(many)} entries: expected one for each of {scope.find('layers')} layers")
+    if not -len(many) <= index < len(many):
+        raise Unusable(f"{name}: {len(many)} entries: expected more than {index}")
+    return many[index]
+
+
+def _call(node: ast.Call, scope: Scope) -> Any:
+    function = node.func.id if isinstance(node.func, ast.Name) else ""
+    if function == "has":
+        return all(scope.has(_dotted(part) or "") for part in node.args)
+    if function == "first":
+        values = (_evaluate(part, scope) for part in node.args)
+        return next((value for value in values if value is not None), None)
+    if function == "each":
+        many = _evaluate(node.args[0], scope)
+        is_list = isinstance(many, list | tuple)
+        return _pick(ast.Subscript(node.args[0], ast.Name("layer")), scope) if is_list else many
+    try:
+        return _FUNCTIONS[function](*(_evaluate(part, scope) for part in node.args))
+    except (TypeError, ValueError, OverflowError):
+        values = ", ".join(f"{ast.unparse(part)} = {format_value(_evaluate(part, scope))}" for part in node.args)
+        raise Unusable(f"{values}: expected what {function} takes") from None
