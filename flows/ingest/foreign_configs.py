@@ -134,7 +134,7 @@ def describe_foreign(content: object, known: Container[str] = ()) -> str | None:
     model_type = content.get("model_type")
     if named or isinstance(model_type, str):
         return _describe_class(content, named, model_type if isinstance(model_type, str) else "")
-    if content.get("architectures") or model_type:
+    if any(content.get(key) is not None for key in ("architectures", "model_type")):
         return None  # of a wrong type, which the reader says
     return describe_keys(content) or (
         "architectures and model_type: missing; expected the config.json of a decoder, as it lies on the "

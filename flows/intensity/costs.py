@@ -10,6 +10,7 @@ from typing import Any, NamedTuple, TypeAlias
 import polars as pl
 
 from flows.intensity.recurrences import RULES, Recurrence, flops_of_token
+
 # A number or a polars expression.
 Quantity: TypeAlias = Any
 

@@ -7,27 +7,24 @@ from typing import Any
 import polars as pl
 
 from flows.ingest.architectures.describe import LAYER_SCHEMA, Described, add_towers, describe_model, find_table
-from flows.ingest.architectures.expression import Unusable
+from flows.ingest.architectures.expression import ConfigError
 from flows.ingest.architectures.file import Architecture, read_architectures
 from flows.ingest.document import ORIGIN_SCHEMA, TEXT_PATTERN, format_value, parse, refuse_bad_name
 from flows.ingest.foreign_configs import describe_foreign
+from flows.ingest.model_names import make_id, make_short_name
 from flows.ingest.source_file import SourceFile
 from flows.intensity.shapes import add_parameters
 from warehouse.errors import InputError, collect_refusals
 
-_SIZE = re.compile(r"\w?\d[\w.]*")  # 7b, 8x7b, a2.7b, v0.3
-_SPELT = {
-    "deepseek": "DeepSeek", "gpt": "GPT", "gpt2": "GPT-2", "moe": "MoE", "neox": "NeoX", "opt": "OPT", "oss": "OSS",
-    "xl": "XL",
-}  # fmt: skip
 _MAX_WEIGHTS = 1e16
-_MODEL_SCHEMA = {
+_MAX_LETTERS = 400  # of a name on the hub
+_MODEL_SCHEMA: dict[str, type[pl.DataType]] = {
     **dict.fromkeys(
         ("hidden_size", "vocab_size", "max_positions", "norm_weights", "embedding_size", "learned_positions",
          "per_layer_embedding_size", "per_layer_vocab_size", "other_parameters", "tower_parameters"), pl.Int64),
     **dict.fromkeys(("tied_embeddings", "final_norm", "embedding_norm", "lm_head_bias", "states_mtp"), pl.Boolean),
 }  # fmt: skip
-_GROUP_SCHEMA = {
+_GROUP_SCHEMA: dict[str, type[pl.DataType]] = {
     "model_id": pl.String, "layer_group": pl.Int64, "num_layers": pl.Int64, "is_draft": pl.Boolean,
     "mixer": pl.String, "feed_forward": pl.String, **LAYER_SCHEMA, "mixer_norms": pl.Int64,
     "feed_forward_norms": pl.Int64, "other_parameters": pl.Int64,
@@ -52,7 +49,7 @@ class Architectures:
 
         Raises
         ------
-        Unusable
+        ConfigError
             It names a class that no file describes, or none at all.
         """
         named, model_type = content.get("architectures"), content.get("model_type")
@@ -68,7 +65,7 @@ class Architectures:
                 return self._by_type[model_type]
             what = f"model_type = {format_value(model_type)}"
         more = "add a file to catalog/architectures, or give its ops with `rooflines ingest ops`"
-        raise Unusable(f"{what}: expected one of {len(self._by_class)} known classes ({more})")
+        raise ConfigError(f"{what}: expected one of {len(self._by_class)} known classes ({more})")
 
     def find_text_model(self, table: Mapping[str, Any], outer: Architecture) -> Architecture:
         """Return the architecture of the text model that another wraps: its type says more than its class."""
@@ -92,8 +89,8 @@ class Architectures:
         inner = self.find_text_model(table, architecture)
         try:
             described = describe_model(table, inner)
-        except Unusable as error:
-            raise Unusable(str(error) if path == "." else f"{path}.{error}") from None
+        except ConfigError as error:
+            raise ConfigError(str(error) if path == "." else f"{path}.{error}") from None
         return str(name), add_towers(described, architecture, content)
 
 
@@ -130,7 +127,7 @@ def read_models(sources: Sequence[SourceFile]) -> dict[str, pl.DataFrame]:
                 names = {"model_id": source.entry_id, "short_name": name, "source_id": source.source_id}
                 models.append({**names, **model})
                 groups += ({"model_id": source.entry_id, "layer_group": i, **row} for i, row in enumerate(layers))
-                origin = f"config.json of {hub} on the Hugging Face hub" if hub else "not stated in the file"
+                origin = _describe_origin(source, hub)
                 origins.append({"source_id": source.source_id, "origin": origin, "license": None})
     return {
         "model": pl.DataFrame(models, schema_overrides=_MODEL_SCHEMA, infer_schema_length=None),
@@ -154,17 +151,6 @@ def read_counted_models(sources: Sequence[SourceFile]) -> dict[str, pl.DataFrame
     return {**frames, "model": add_parameters(frames["model"], frames["layer_group"])}
 
 
-def make_short_name(model_id: str) -> str:
-    """Return the name of a model on charts: `Llama 7B` for `llama-7b`."""
-    return " ".join(map(_spell, filter(None, model_id.split("-"))))
-
-
-def _spell(word: str) -> str:
-    if _SIZE.fullmatch(word):
-        return word.upper().replace("X", "x")
-    return _SPELT.get(word, word.capitalize())
-
-
 def _read_model(
     content: Any, architectures: Architectures, source: SourceFile
 ) -> tuple[dict[str, Any], list[dict[str, Any]], str | None]:
@@ -172,11 +158,12 @@ def _read_model(
     if foreign := describe_foreign(content, architectures.classes):
         raise InputError(f"{source.path}: {foreign}")
     hub = content.get("_name_or_path")
-    if hub is not None and (not isinstance(hub, str) or not re.fullmatch(TEXT_PATTERN, hub) or len(hub) > 400):
+    is_text = isinstance(hub, str) and len(hub) <= _MAX_LETTERS and re.fullmatch(TEXT_PATTERN, hub)
+    if hub is not None and not is_text:
         raise InputError(f"{source.path}: _name_or_path = {format_value(hub)}: expected one line of text")
     try:
         architecture, described = architectures.describe(content)
-    except Unusable as error:
+    except ConfigError as error:
         raise InputError(f"{source.path}: {error}") from None
     fields = described.model.model_dump(exclude={"layers", "norm"})
     norm = described.model.norm
@@ -191,6 +178,15 @@ def _read_model(
         "states_mtp": described.states_mtp,
     }
     return model, described.layers, hub or None
+
+
+def _describe_origin(source: SourceFile, hub: str | None) -> str:
+    """Return where a config comes from; in a user's fine-tune, what it was loaded from is its base."""
+    if not hub:
+        return "not stated in the file"
+    if make_id(hub) == source.entry_id or source.source_id.startswith("shipped/"):
+        return f"config.json of {hub} on the Hugging Face hub"
+    return f"not stated in the file, which was loaded from {hub}"
 
 
 def _refuse_absurd_sizes(frames: Mapping[str, pl.DataFrame], sources: Sequence[SourceFile]) -> None:
