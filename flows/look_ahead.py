@@ -62,7 +62,7 @@ def _refuse_bad_files(home: Home, sources: list[SourceFile], warn: Callable[[str
             if kind.max_bytes is None:  # files of any size are read once, by the run itself
                 continue
             with each():
-                frames |= scan_kind(home, name, [source for source in sources if source.kind == name])
+                frames |= scan_kind(home, name, sources)
     refuse_unknown_names(frames, sources)
     for name, fault in find_chart_faults(frames).select("name", "fault").drop_nulls().iter_rows():
         warn(f"gallery.toml: {name}: {fault}; the chart is left out")

@@ -16,6 +16,7 @@ import duckdb
 import polars as pl
 import pytest
 from cyclopts import App
+from flows.ingest.readers.model_families import FAMILIES, Config
 from pydantic import AliasChoices, BaseModel
 
 from flows.cli.app import app, run_command
@@ -27,7 +28,6 @@ from flows.ingest.readers.calibration import Calibration
 from flows.ingest.readers.elementwise import Elementwise
 from flows.ingest.readers.gallery import OwnChart
 from flows.ingest.readers.hardware import Bandwidth, Compute, Device
-from flows.ingest.readers.model_families import FAMILIES, Config
 from flows.ingest.readers.precision import Precision
 from flows.ingest.readers.workload import Workload
 from flows.measure import standalone

@@ -6,11 +6,11 @@ from typing import Any
 
 import polars as pl
 import pytest
+from flows.ingest.readers.model_families import FAMILIES
 
 from flows.ingest.catalog import SHIPPED, list_sources
 from flows.ingest.kinds import read_kind
 from flows.ingest.readers.model import read_models
-from flows.ingest.readers.model_families import FAMILIES
 from tests.support.files import write_file
 from tests.support.inputs import assert_refused, make_source
 from tests.support.models import DENSE, GEMMA, LATENT, MIXTURE, make_model

@@ -457,11 +457,11 @@ def _unfused() -> list[Op]:
     for reach in _list_reaches(_CONTEXT, local, chunked, best, Attention()):
         of = replace(reach.attention, cached=reach.attention.attended)
         keys, values = (replace(of, kv_dim=size) for size in (of.head_dim, of.value_dim))
-        where = {"of": reach.of, "when": reach.when, "suffix": reach.suffix}
         ops += [
-            Op("qk", "qk/pv", "qk", _QUERY, of.head_dim, of.attended, **where, attention=keys),
-            Op("pv", "qk/pv", "pv", _QUERY, of.attended, of.value_dim, **where, attention=values),
+            Op("qk", "qk/pv", "qk", _QUERY, of.head_dim, of.attended, reach.of, reach.when, attention=keys),
+            Op("pv", "qk/pv", "pv", _QUERY, of.attended, of.value_dim, reach.of, reach.when, attention=values),
         ]
+        ops[-2:] = [replace(op, suffix=reach.suffix) for op in ops[-2:]]
     return ops
 
 

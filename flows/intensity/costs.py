@@ -284,20 +284,22 @@ def cost(kind: str, of: Mapping[str, Quantity]) -> Cost:
     weight, activation, kv = (of[name] / 8 for name in BITS)
     match kind:
         case "linear":
-            return linear(m, k, n, weight=weight, activation=activation, matrices=matrices, bias=bias)
+            found = linear(m, k, n, weight=weight, activation=activation, matrices=matrices, bias=bias)
         case "qk" | "pv":
-            return attention_product(b, q, attended, heads, kv_heads, kv_d, activation=activation, kv=kv)
+            found = attention_product(b, q, attended, heads, kv_heads, kv_d, activation=activation, kv=kv)
         case "attention":
             sizes = {"value_d": value_d, "kv_d": kv_d, "attended": attended, "cached": cached}
-            return attention(b, q, heads, kv_heads, d, **sizes, activation=activation, kv=kv)
+            found = attention(b, q, heads, kv_heads, d, **sizes, activation=activation, kv=kv)
         case "all_reduce":
-            return all_reduce(m * n, t, activation=activation)
+            found = all_reduce(m * n, t, activation=activation)
         case "index_scores":
-            return index_scores(b, q, heads, d, attended=attended, cached=cached, activation=activation, kv=kv)
+            found = index_scores(b, q, heads, d, attended=attended, cached=cached, activation=activation, kv=kv)
         case "convolution":
-            return causal_convolution(m, k, n, b=b, moved=moved, weight=weight, activation=activation, bias=bias)
+            found = causal_convolution(m, k, n, b=b, moved=moved, weight=weight, activation=activation, bias=bias)
         case _ if kind in RULES:
             size = Recurrence(heads, kv_heads, d, value_d)
-            return recurrence(kind, m, b, size, chunk=chunk, moved=moved * (bits / 8), activation=activation)
-    counts = {name.removesuffix("_per_element"): of[name] for name in COUNTS}
-    return elementwise(m * n, **counts, activation=activation, weight=weight, operands=matrices)
+            found = recurrence(kind, m, b, size, chunk=chunk, moved=moved * (bits / 8), activation=activation)
+        case _:
+            counts = {name.removesuffix("_per_element"): of[name] for name in COUNTS}
+            found = elementwise(m * n, **counts, activation=activation, weight=weight, operands=matrices)
+    return found

@@ -19,7 +19,7 @@ GRID = ["batch_size", "sequence_length", "query_length"]
 
 _EVERY_OP = [op for ops in CONVENTIONS.values() for op in ops]
 # Names that repeat in every row, stored as numbers.
-_NAMES = {
+_NAMES: dict[str, pl.DataType | type[pl.DataType]] = {
     "phase": pl.Enum(PHASES),
     "op": pl.String,
     "op_group": pl.Enum(list(dict.fromkeys(op.op_group for op in _EVERY_OP))),

@@ -9,10 +9,10 @@ from pathlib import Path
 
 import polars as pl
 
+from flows.intensity.shapes import join_layers
 from flows.sweep.grid import Grid, Inputs, Part, count_rows_and_parts, cut_into_parts
 from flows.sweep.parts import Runner, find_parts, part_path, run_in_threads, write_part
 from flows.sweep.request import Request, make_grid
-from flows.intensity.shapes import join_layers
 from warehouse.errors import InputError, RunError, one_line
 from warehouse.files.bucket import Location
 from warehouse.home import Home, refuse_unnameable

@@ -34,7 +34,7 @@ setting as (
         batch_size,
         sequence_length,
         coalesce(query_length, sequence_length) as query_length,
-        tensor_parallel,
+        t.tensor_parallel,
     from queried
     inner join core.model as model
         on queried.models is null or list_contains(queried.models, model.model_id)
@@ -46,7 +46,7 @@ setting as (
     cross join unnest(queried.tensor_parallels) as t (tensor_parallel)
     -- heads that cannot be split evenly are not shared
     semi join core.model_shard as shard
-        on model.model_id = shard.model_id and tensor_parallel = shard.tensor_parallel
+        on model.model_id = shard.model_id and t.tensor_parallel = shard.tensor_parallel
     -- few models have layers that predict further tokens
     where convention <> 'draft' or model.mtp_parameters > 0
 ),

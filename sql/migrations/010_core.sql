@@ -76,7 +76,7 @@ create table core.source (
     source_id varchar primary key,
     kind varchar not null check (
         kind in (
-            'hardware', 'model', 'workload', 'precision', 'elementwise', 'ops', 'measurement',
+            'hardware', 'architecture', 'model', 'workload', 'precision', 'elementwise', 'ops', 'measurement',
             'calibration', 'gallery'
         )
     ),

@@ -1,13 +1,16 @@
-"""Models made from a few fields, as rows of core.model."""
+"""Models made from a few fields, as rows of core.model and of core.layer_group."""
 
+import json
+import tempfile
+from pathlib import Path
 from typing import Any
 
 import polars as pl
 
 from flows.ingest.catalog import SHIPPED
 from flows.ingest.readers.elementwise import read_elementwise
-from flows.ingest.readers.model_families import FAMILIES, Config, describe_model
-from flows.intensity.shapes import add_parameters, op_shapes
+from flows.ingest.readers.model import read_counted_models
+from flows.intensity.shapes import join_layers, op_shapes
 from tests.support.inputs import make_source
 
 DENSE: dict[str, Any] = {
@@ -45,12 +48,25 @@ FP16 = pl.DataFrame(
 )
 
 
+ARCHITECTURES = [make_source(path, "architecture") for path in sorted((SHIPPED / "architectures").glob("*.toml"))]
+
+
+def read_model(config: dict[str, Any], architecture: str = "LlamaForCausalLM", name: str = "m") -> pl.DataFrame:
+    """The row of core.model of a config of that class."""
+    return _read(config, architecture, name)["model"]
+
+
 def make_model(config: dict[str, Any], architecture: str = "LlamaForCausalLM", name: str = "m") -> pl.DataFrame:
-    """One model, as a config of that class describes it."""
-    family = FAMILIES[architecture]
-    row = describe_model(Config.model_validate({**family.defaults, **config}), family)
-    frame = pl.DataFrame([{"model_id": name, **row}], infer_schema_length=None)
-    return add_parameters(frame.with_columns(pl.col(pl.Null).cast(pl.Int64)))
+    """The kinds of layers of one model, as a config of that class describes it: what `join_layers` returns."""
+    frames = _read(config, architecture, name)
+    return join_layers(frames["model"], frames["layer_group"])
+
+
+def _read(config: dict[str, Any], architecture: str, name: str) -> dict[str, pl.DataFrame]:
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder) / f"{name}.json"
+        path.write_text(json.dumps({"architectures": [architecture], **config}), encoding="utf-8")
+        return read_counted_models([*ARCHITECTURES, make_source(path, "model")])
 
 
 def make_workload(**changes: object) -> pl.DataFrame:

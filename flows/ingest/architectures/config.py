@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from typing import Any
 
-from flows.ingest.architectures.expression import Unusable
+from flows.ingest.architectures.expression import ConfigError
 from flows.ingest.architectures.file import Keys
 from flows.ingest.document import format_value
 
@@ -24,7 +24,7 @@ class ConfigScope:
         self._open: set[str] = set()  # terms that are being evaluated
 
     def refuse_misfits(self) -> None:
-        """Raise `Unusable` if a key has a value that the class does not take, or that does not fit others."""
+        """Raise `ConfigError` if a key has a value that the class does not take, or that does not fit others."""
         for key in self._keys.defaults:
             self._find_key(key)
         for key in self._keys.expect:
@@ -33,7 +33,7 @@ class ConfigScope:
             if not condition.evaluate(self):
                 value = self._find_key(key)
                 shown = "missing" if value is _MISSING else f"{key} = {format_value(value)}"
-                raise Unusable(f"{shown}: expected {condition.text}")
+                raise ConfigError(f"{shown}: expected {condition.text}")
 
     def set_variable(self, name: str, value: Any) -> None:
         """Give a variable its value: the number of layers, the layer at hand, the fields of the model."""
@@ -50,7 +50,7 @@ class ConfigScope:
 
         Raises
         ------
-        Unusable
+        ConfigError
             The config lacks the key, and its class has no default; or gives it twice.
         """
         if name in self._variables:
@@ -61,7 +61,7 @@ class ConfigScope:
             return self._find_term(name)
         value = self._find_key(name)
         if value is _MISSING:
-            raise Unusable(f"{name}: missing; expected this field")
+            raise ConfigError(f"{name}: missing; expected this field")
         self._found[name] = value
         return value
 
@@ -86,7 +86,7 @@ class ConfigScope:
 
     def _find_term(self, name: str) -> Any:
         if name in self._open:
-            raise Unusable(f"{name}: expected a term that does not need itself")
+            raise ConfigError(f"{name}: expected a term that does not need itself")
         self._open.add(name)
         try:
             value = self._keys.terms[name].evaluate(self)
@@ -108,7 +108,7 @@ class ConfigScope:
             for name, other in others:
                 if other != value:
                     what = f"{first} = {format_value(value)} and {name} = {format_value(other)}"
-                    raise Unusable(f"{what}: expected the same, or one of them")
+                    raise ConfigError(f"{what}: expected the same, or one of them")
             return value
         if given:
             return None
@@ -120,11 +120,11 @@ class ConfigScope:
             names = (key, *self._keys.aliases.get(key, ()))
             name = next(name for name in (*names, key) if _walk(self._table, name) in (value,) or name == key)
             words = ", ".join(map(format_value, known)) or "no such field"
-            raise Unusable(f"{name} = {format_value(value)}: expected {words}")
+            raise ConfigError(f"{name} = {format_value(value)}: expected {words}")
 
 
 def _refuse_other_types(given: Mapping[str, Any], default: Any) -> None:
-    """Raise `Unusable` if a key is null, or not of the type of its default, although the class needs it so."""
+    """Raise `ConfigError` if a key is null, or not of the type of its default, although the class needs it so."""
     expected: tuple[tuple[type, ...], str]
     match default:
         case bool():
@@ -139,7 +139,7 @@ def _refuse_other_types(given: Mapping[str, Any], default: Any) -> None:
             expected = (dict,), "a table"
     for name, value in given.items():
         if not isinstance(value, expected[0]) or (isinstance(value, bool) and not isinstance(default, bool)):
-            raise Unusable(f"{name} = {format_value(value)}: expected {expected[1]}")
+            raise ConfigError(f"{name} = {format_value(value)}: expected {expected[1]}")
 
 
 def _walk(table: Any, dotted: str) -> Any:

@@ -8,7 +8,7 @@ import polars as pl
 from pydantic import BaseModel, ValidationError
 
 from flows.ingest.architectures.config import ConfigScope
-from flows.ingest.architectures.expression import Expression, Unusable
+from flows.ingest.architectures.expression import ConfigError, Expression
 from flows.ingest.architectures.file import Architecture, Fields, Layer, Tower
 from flows.ingest.architectures.layer_kinds import FEED_FORWARDS, MIXERS, Kind, LayerFields, ModelFields
 from flows.ingest.document import describe_first_mistake, format_value
@@ -18,15 +18,18 @@ M = TypeVar("M", bound=BaseModel)
 _INT, _TEXT, _FLAG = pl.Int64, pl.String, pl.Boolean
 # The columns of core.layer_group that kinds of layers fill; those of a kind that a layer lacks are null.
 LAYER_SCHEMA: dict[str, type[pl.DataType]] = {
-    "num_heads": _INT, "num_kv_heads": _INT, "head_dim": _INT, "value_head_dim": _INT, "rope_head_dim": _INT, "is_rotary": _FLAG,
+    "num_heads": _INT, "num_kv_heads": _INT, "head_dim": _INT, "value_head_dim": _INT, "rope_head_dim": _INT,
+    "is_rotary": _FLAG,
     "sliding_window": _INT, "attention_chunk": _INT, "qkv_bias": _FLAG, "output_bias": _FLAG, "qk_norm": _TEXT,
     "qk_norm_weights": _INT, "attention_gate_size": _INT, "has_sinks": _FLAG, "shares_kv": _FLAG,
     "keys_are_values": _FLAG, "has_inner_norm": _FLAG, "q_lora_rank": _INT, "kv_lora_rank": _INT,
-    "index_heads": _INT, "index_head_dim": _INT, "index_top_k": _INT, "index_from_latent": _FLAG, "index_is_shared": _FLAG, "index_is_weighted": _FLAG,
+    "index_heads": _INT, "index_head_dim": _INT, "index_top_k": _INT, "index_from_latent": _FLAG,
+    "index_is_shared": _FLAG, "index_is_weighted": _FLAG,
     "recurrence": _TEXT, "state_heads": _INT, "state_key_heads": _INT, "state_key_dim": _INT, "state_value_dim": _INT,
     "recurrent_in_size": _INT, "recurrent_in_bias": _FLAG, "recurrent_out_bias": _FLAG, "conv_channels": _INT,
     "conv_kernel": _INT, "conv_bias": _FLAG, "select_size": _INT, "select_rank": _INT, "select_bias": _FLAG,
-    "gate_rank": _INT, "gate_size": _INT, "gate_blocks": _INT, "recurrent_norm_size": _INT, "recurrence_chunk": _INT, "last_tokens": _INT,
+    "gate_rank": _INT, "gate_size": _INT, "gate_blocks": _INT, "recurrent_norm_size": _INT,
+    "recurrence_chunk": _INT, "last_tokens": _INT,
     "state_bits": _INT,
     "intermediate_size": _INT, "is_gated": _FLAG, "activation_kind": _TEXT, "mlp_bias": _FLAG, "has_mlp_norm": _FLAG,
     "num_experts": _INT, "experts_per_token": _INT, "expert_intermediate_size": _INT, "expert_is_gated": _FLAG,
@@ -61,7 +64,7 @@ def describe_model(content: Mapping[str, Any], architecture: Architecture) -> De
 
     Raises
     ------
-    Unusable
+    ConfigError
         The config lacks a key, or has a value that its class does not take. The message says which.
     """
     table = _find_section(content, architecture)
@@ -76,7 +79,7 @@ def describe_model(content: Mapping[str, Any], architecture: Architecture) -> De
         drafts = architecture.mtp["layers"].evaluate(scope) or 0
         if isinstance(drafts, bool) or not isinstance(drafts, int) or not 0 <= drafts <= model.layers:
             label = _label(architecture.mtp["layers"])
-            raise Unusable(f"{label} = {format_value(drafts)}: expected at most {model.layers} layers")
+            raise ConfigError(f"{label} = {format_value(drafts)}: expected at most {model.layers} layers")
         place = range(model.layers, model.layers + drafts)
         layers += _group_layers(scope, architecture, architecture.mtp, place, is_draft=True)
     towers = _count_towers(architecture.towers, content, model)
@@ -101,7 +104,7 @@ def find_table(content: Mapping[str, Any], paths: Sequence[str]) -> tuple[str, M
         if isinstance(table, Mapping):
             return path, table
         if table is not None:
-            raise Unusable(f"{path} = {format_value(table)}: expected a table of fields")
+            raise ConfigError(f"{path} = {format_value(table)}: expected a table of fields")
     return None
 
 
@@ -154,20 +157,20 @@ class _Chooser:
         self._by = chosen_by.get(field)
         self._parts: dict[str, _Part] = {}
         if self._by is None and len(layers) != 1:
-            raise Unusable(f"{field}: expected an expression that chooses one of {', '.join(layers)}")
+            raise ConfigError(f"{field}: expected an expression that chooses one of {', '.join(layers)}")
 
     def choose(self, place: int) -> _Part:
         """Return the part of a layer."""
         word = next(iter(self._layers)) if self._by is None else self._by.evaluate(self._scope)
         if not isinstance(word, str) or word not in self._layers:
             label = _label(self._by).replace("[layer]", f"[{place}]") if self._by else ""
-            raise Unusable(f"{label} = {format_value(word)}: expected one of {', '.join(self._layers)}")
+            raise ConfigError(f"{label} = {format_value(word)}: expected one of {', '.join(self._layers)}")
         if word in self._parts:
             return self._parts[word]
         layer = self._layers[word]
         columns: dict[str, Any] = {}
         for kind, fields in layer.kinds.items():
-            columns |= _fill(self._kinds[kind], fields, self._scope).columns()  # type: ignore[attr-defined]
+            columns |= _fill(self._kinds[kind], fields, self._scope).columns()
         own = _fill(LayerFields, layer.fields, self._scope)
         part = _Part(word, tuple(columns.items()), own.norms if layer.kinds else 0, own.other_parameters)
         every = [layer.fields, *layer.kinds.values()]
@@ -192,12 +195,12 @@ def _count_towers(towers: Sequence[Tower], content: Mapping[str, Any], model: Mo
                 unfit.setdefault(path, values)
                 continue
             count = _evaluate_count({"parameters": tower.parameters}, "parameters", scope)
-        except Unusable as error:
-            raise Unusable(str(error) if path == "." else f"{path}.{error}") from None
+        except ConfigError as error:
+            raise ConfigError(str(error) if path == "." else f"{path}.{error}") from None
         counts[path] = counts.get(path, 0) + count
     for path, values in unfit.items():
         if path not in counts:
-            raise Unusable(f"{path}.{values}: expected a tower that the architecture knows")
+            raise ConfigError(f"{path}.{values}: expected a tower that the architecture knows")
     return sum(counts.values())
 
 
@@ -205,7 +208,7 @@ def _evaluate_count(fields: Fields, name: str, scope: ConfigScope) -> int:
     expression = fields.get(name)
     count = 0 if expression is None else expression.evaluate(scope)
     if isinstance(count, bool) or not isinstance(count, int | float) or count < 0 or count != int(count):
-        raise Unusable(f"{name} = {format_value(count)}: expected a whole number")
+        raise ConfigError(f"{name} = {format_value(count)}: expected a whole number")
     return int(count)
 
 
@@ -220,7 +223,7 @@ def _validate(shape: type[M], values: Mapping[str, Any], fields: Fields) -> M:
     try:
         return shape.model_validate(plain)
     except ValidationError as error:
-        raise Unusable(_describe_mistake(error, shape, values, fields)) from None
+        raise ConfigError(_describe_mistake(error, shape, values, fields)) from None
 
 
 def _describe_mistake(error: ValidationError, shape: type[BaseModel], values: Mapping[str, Any], fields: Fields) -> str:

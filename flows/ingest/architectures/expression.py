@@ -28,11 +28,11 @@ class Scope(Protocol):
         ...
 
 
-class BadExpression(ValueError):
+class ExpressionError(ValueError):
     """The text is no expression: a fault of an architecture file."""
 
 
-class Unusable(ValueError):
+class ConfigError(ValueError):
     """A config has a value that an expression cannot use, or lacks one."""
 
 
@@ -41,13 +41,13 @@ class Expression:
 
     def __init__(self, text: str) -> None:
         if len(text) > _MAX_LETTERS:
-            raise BadExpression(f"an expression of at most {_MAX_LETTERS} letters")
+            raise ExpressionError(f"an expression of at most {_MAX_LETTERS} letters")
         try:
             self._root = ast.parse(text.strip(), mode="eval").body
             self.names = frozenset(self._check(self._root))
         except (SyntaxError, ValueError, RecursionError, MemoryError) as error:
-            reason = str(error) if isinstance(error, BadExpression) else "an expression, e.g. hidden_size // 2"
-            raise BadExpression(reason) from None
+            reason = str(error) if isinstance(error, ExpressionError) else "an expression, e.g. hidden_size // 2"
+            raise ExpressionError(reason) from None
         self.text = text
 
     @cached_property
@@ -60,13 +60,13 @@ class Expression:
 
         Raises
         ------
-        Unusable
+        ConfigError
             A key is missing, or a value is not what its place needs.
         """
         try:
             return _evaluate(self._root, scope)
         except RecursionError:
-            raise Unusable(f"{self.text}: expected an expression that does not need itself") from None
+            raise ConfigError(f"{self.text}: expected an expression that does not need itself") from None
 
     def _check(self, node: ast.AST) -> set[str]:
         """Return the names in the expression, keys with their dots; raise if any part of it is not known."""
@@ -75,16 +75,16 @@ class Expression:
         if isinstance(node, ast.Call):
             known = isinstance(node.func, ast.Name) and node.func.id in (*_FUNCTIONS, *_SPECIAL) and not node.keywords
             if not known:
-                raise BadExpression(f"one of the functions {', '.join((*_FUNCTIONS, *_SPECIAL))}")
+                raise ExpressionError(f"one of the functions {', '.join((*_FUNCTIONS, *_SPECIAL))}")
             if not node.args:
-                raise BadExpression("arguments for each function")
+                raise ExpressionError("arguments for each function")
             parts: list[ast.AST] = list(node.args)
             if isinstance(node.func, ast.Name) and node.func.id == "each":
                 parts.append(ast.Name("layer"))
         elif isinstance(node, _KNOWN):
             parts = list(ast.iter_child_nodes(node))
         else:
-            raise BadExpression(f"an expression without {type(node).__name__}")
+            raise ExpressionError(f"an expression without {type(node).__name__}")
         return {name for part in parts for name in self._check(part)}
 
 
@@ -137,30 +137,7 @@ def _dotted(node: ast.AST) -> str | None:
 def _evaluate(node: ast.AST, scope: Scope) -> Any:
     if (name := _dotted(node)) is not None:
         return _find(name, scope)
-    match node:
-        case ast.Constant():
-            return node.value
-        case ast.BinOp():
-            return _calculate(node, scope)
-        case ast.UnaryOp(op=ast.Not()):
-            return not _evaluate(node.operand, scope)
-        case ast.UnaryOp():
-            return -_number(node.operand, scope)
-        case ast.BoolOp():
-            return _combine(node, scope)
-        case ast.Compare():
-            return _compare(node, scope)
-        case ast.IfExp():
-            return _evaluate(node.body if _evaluate(node.test, scope) else node.orelse, scope)
-        case ast.List() | ast.Tuple():
-            return [_evaluate(part, scope) for part in node.elts]
-        case ast.Subscript():
-            return _pick(node, scope)
-        case ast.Attribute():
-            return _field_of(_evaluate(node.value, scope), node.attr, ast.unparse(node.value))
-        case ast.Call():
-            return _call(node, scope)
-    raise Unusable(f"{ast.unparse(node)}: expected an expression")
+    return _EVALUATORS[type(node)](node, scope)
 
 
 def _find(name: str, scope: Scope) -> Any:
@@ -175,25 +152,25 @@ def _find(name: str, scope: Scope) -> Any:
 
 def _field_of(value: Any, field: str, name: str) -> Any:
     if not isinstance(value, Mapping):
-        raise Unusable(f"{name} = {format_value(value)}: expected a table with {field}")
+        raise ConfigError(f"{name} = {format_value(value)}: expected a table with {field}")
     if field not in value:
-        raise Unusable(f"{name}.{field}: missing; expected this field")
+        raise ConfigError(f"{name}.{field}: missing; expected this field")
     return value[field]
 
 
 def _number(node: ast.AST, scope: Scope) -> Any:
     value = _evaluate(node, scope)
     if isinstance(value, bool) or not isinstance(value, int | float):
-        raise Unusable(f"{ast.unparse(node)} = {format_value(value)}: expected a number")
+        raise ConfigError(f"{ast.unparse(node)} = {format_value(value)}: expected a number")
     if not abs(value) <= _MAX_NUMBER:
-        raise Unusable(f"{ast.unparse(node)} = {format_value(value)}: expected a plausible number")
+        raise ConfigError(f"{ast.unparse(node)} = {format_value(value)}: expected a plausible number")
     return value
 
 
 def _calculate(node: ast.BinOp, scope: Scope) -> Any:
     left, right = _number(node.left, scope), _number(node.right, scope)
     if right == 0 and isinstance(node.op, ast.Div | ast.FloorDiv | ast.Mod):
-        raise Unusable(f"{ast.unparse(node.right)} = 0: expected a number that can divide")
+        raise ConfigError(f"{ast.unparse(node.right)} = 0: expected a number that can divide")
     return _BINARY[type(node.op)](left, right)
 
 
@@ -212,7 +189,7 @@ def _compare(node: ast.Compare, scope: Scope) -> bool:
         if isinstance(operator, ast.In | ast.NotIn):
             many = _evaluate(right, scope)
             if not isinstance(many, list | tuple | str | Mapping):
-                raise Unusable(f"{ast.unparse(right)} = {format_value(many)}: expected a list")
+                raise ConfigError(f"{ast.unparse(right)} = {format_value(many)}: expected a list")
             holds = (_evaluate(left, scope) in many) is isinstance(operator, ast.In)
         elif type(operator) in _EQUAL:
             holds = _EQUAL[type(operator)](_evaluate(left, scope), _evaluate(right, scope))
@@ -232,13 +209,13 @@ def _pick(node: ast.Subscript, scope: Scope) -> Any:
     if isinstance(many, Mapping):
         return _field_of(many, str(index), name)
     if not isinstance(many, list | tuple | str):
-        raise Unusable(f"{name} = {format_value(many)}: expected a list")
+        raise ConfigError(f"{name} = {format_value(many)}: expected a list")
     if not isinstance(index, int):
-        raise Unusable(f"{ast.unparse(node.slice)} = {format_value(index)}: expected a place in {name}")
+        raise ConfigError(f"{ast.unparse(node.slice)} = {format_value(index)}: expected a place in {name}")
     if _dotted(node.slice) == "layer" and len(many) != scope.find("layers"):
-        raise Unusable(f"{name}: {len(many)} entries: expected one for each of {scope.find('layers')} layers")
+        raise ConfigError(f"{name}: {len(many)} entries: expected one for each of {scope.find('layers')} layers")
     if not -len(many) <= index < len(many):
-        raise Unusable(f"{name}: {len(many)} entries: expected more than {index}")
+        raise ConfigError(f"{name}: {len(many)} entries: expected more than {index}")
     return many[index]
 
 
@@ -256,5 +233,28 @@ def _call(node: ast.Call, scope: Scope) -> Any:
     try:
         return _FUNCTIONS[function](*(_evaluate(part, scope) for part in node.args))
     except (TypeError, ValueError, OverflowError):
-        values = ", ".join(f"{ast.unparse(part)} = {format_value(_evaluate(part, scope))}" for part in node.args)
-        raise Unusable(f"{values}: expected what {function} takes") from None
+        shown = ", ".join(f"{ast.unparse(part)} = {format_value(_evaluate(part, scope))}" for part in node.args)
+        raise ConfigError(f"{shown}: expected what {function} takes") from None
+
+
+def _turn(node: ast.UnaryOp, scope: Scope) -> Any:
+    return not _evaluate(node.operand, scope) if isinstance(node.op, ast.Not) else -_number(node.operand, scope)
+
+
+def _list(node: ast.List | ast.Tuple, scope: Scope) -> list[Any]:
+    return [_evaluate(part, scope) for part in node.elts]
+
+
+_EVALUATORS: Mapping[type[ast.AST], Callable[[Any, Scope], Any]] = {
+    ast.Constant: lambda node, _: node.value,
+    ast.BinOp: _calculate,
+    ast.UnaryOp: _turn,
+    ast.BoolOp: _combine,
+    ast.Compare: _compare,
+    ast.IfExp: lambda node, scope: _evaluate(node.body if _evaluate(node.test, scope) else node.orelse, scope),
+    ast.List: _list,
+    ast.Tuple: _list,
+    ast.Subscript: _pick,
+    ast.Attribute: lambda node, scope: _field_of(_evaluate(node.value, scope), node.attr, ast.unparse(node.value)),
+    ast.Call: _call,
+}

@@ -6,7 +6,7 @@ from typing import Annotated, Any
 
 from pydantic import Field
 
-from flows.ingest.architectures.expression import BadExpression, Expression
+from flows.ingest.architectures.expression import Expression, ExpressionError
 from flows.ingest.architectures.layer_kinds import FEED_FORWARDS, MIXERS, Kind, LayerFields, ModelFields
 from flows.ingest.document import Document, Text, describe_keys, format_value, parse, validate
 from flows.ingest.source_file import SourceFile
@@ -218,7 +218,7 @@ def _express(where: str, name: str, value: object, known: Sequence[str], source:
         raise InputError(f"{source.path}: {where} = {format_value(value)}: expected an expression or a number")
     try:
         return Expression(value if isinstance(value, str) else repr(value))
-    except BadExpression as error:
+    except ExpressionError as error:
         raise InputError(f"{source.path}: {where} = {format_value(value)}: expected {error}") from None
 
 
