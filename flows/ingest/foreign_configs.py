@@ -70,7 +70,7 @@ _ENCODERS = re.compile(
     "cliptextmodel|clipvision|clipvisionmodel|convbert|convnext|data2vecaudio|data2vectext|data2vecvision|"
     "deberta|debertav2|deit|detr|dinov2|dinov3vit|distilbert|electra|ernie|erniem|esm|eurobert|flaubert|fnet|"
     "funnel|hubert|ibert|jinabert|layoutlm|layoutlmv2|layoutlmv3|lilt|longformer|luke|megatronbert|mobilebert|"
-    "modernbert|mpnet|mra|new|nezha|nomicbert|nystromformer|qdqbert|rembert|roberta|robertaprelayernorm|roformer|"
+    "modernbert|mpnet|mra|nezha|nomicbert|nystromformer|qdqbert|rembert|roberta|robertaprelayernorm|roformer|"
     "siglip|siglip2|siglipvisionmodel|splinter|squeezebert|swin|vit|wav2vec2|wavlm|xlm|xlmroberta|xlmrobertaxl|"
     "xmod|yolos|yoso"
 )
