@@ -16,8 +16,7 @@ import duckdb
 import polars as pl
 import pytest
 from cyclopts import App
-from flows.ingest.readers.model_families import FAMILIES, Config
-from pydantic import AliasChoices, BaseModel
+from pydantic import BaseModel
 
 from flows.cli.app import app, run_command
 from flows.ingest.catalog import list_sources
@@ -403,19 +402,6 @@ def test_every_field_of_a_file_is_described(document: str, title: str, models: l
     fields = {name: field.is_required() for model in models for name, field in model.model_fields.items()}
     assert said.keys() >= fields.keys()
     assert {name for name in fields if said[name] == "required"} == {name for name in fields if fields[name]}
-
-
-def test_every_field_of_a_model_is_described() -> None:
-    said = read_requirements(read_section("warehouse/README.md", "Model"))
-    for name, field in Config.model_fields.items():
-        alias = field.validation_alias
-        names = [str(choice) for choice in alias.choices] if isinstance(alias, AliasChoices) else [name]
-        assert said.keys() >= set(names)
-        assert all((said[known] == "required") == field.is_required() for known in names), name
-
-
-def test_every_model_class_is_listed() -> None:
-    assert find_code_spans(read_section("warehouse/README.md", "Model classes")) == {"architectures", *FAMILIES}
 
 
 def test_every_column_of_published_parameters_is_described() -> None:

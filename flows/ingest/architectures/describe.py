@@ -235,7 +235,7 @@ def _describe_mistake(error: ValidationError, shape: type[BaseModel], values: Ma
         expected = message.partition("expected ")[2] or message
         field, _, rest = expected.partition(": ")
         if field in fields and rest:
-            return f"{_label(fields[field])} = {format_value(values.get(field))}: expected one of {rest}"
+            return f"{_label(fields[field])} = {format_value(values.get(field))}: expected {rest}"
         keys = ", ".join(f"{_label(of)} = {format_value(values.get(n))}" for n, of in _misfits(shape, fields).items())
         return f"{keys}: expected {expected}"
     expected = message.partition("expected ")[2]

@@ -2,6 +2,7 @@
 
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from math import isfinite
 from typing import Annotated, Any
 
@@ -103,7 +104,8 @@ class Architecture:
     towers: Sequence[Tower]
 
 
-def read_architectures(sources: Sequence[SourceFile]) -> list[Architecture]:
+@lru_cache(maxsize=8)
+def read_architectures(sources: tuple[SourceFile, ...]) -> list[Architecture]:
     """Return what the files say.
 
     Raises

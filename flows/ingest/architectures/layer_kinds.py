@@ -50,7 +50,7 @@ class Attention(Document):
         if self.heads % (self.kv_heads or self.heads):
             raise ValueError(f"key and value heads that divide {self.heads} query heads, not {self.kv_heads}")
         if self.rope_dim is not None and self.rope_dim > self.head_dim:
-            raise ValueError(f"at most {self.head_dim} rotated dimensions of a head, not {self.rope_dim}")
+            raise ValueError(f"rope_dim: at most {self.head_dim} rotated dimensions of a head, not {self.rope_dim}")
         return self
 
     def columns(self) -> dict[str, Any]:
@@ -202,7 +202,7 @@ class _WithActivation(Document):
     def _refuse_unknown_activation(self) -> Self:
         known = [word for word, kind in ACTIVATIONS.items() if not (self.gated and kind in _UNGATED)]
         if self.activation not in known:
-            raise ValueError(f"activation: {', '.join(known)}")
+            raise ValueError(f"activation: one of {', '.join(known)}")
         return self
 
     @property

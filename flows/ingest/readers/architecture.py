@@ -21,7 +21,7 @@ def read_architecture_files(sources: Sequence[SourceFile]) -> dict[str, pl.DataF
     """
     rows = [
         {"architecture_id": each.source.entry_id, "class": word, "source_id": each.source.source_id}
-        for each in read_architectures(sources)
+        for each in read_architectures(tuple(sources))
         for word in each.classes
     ]
     return {"architecture": pl.DataFrame(rows, _SCHEMA), "origin": list_origins(sources, "stated in the file")}

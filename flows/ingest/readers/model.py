@@ -107,7 +107,7 @@ def read_models(sources: Sequence[SourceFile]) -> dict[str, pl.DataFrame]:
     InputError
         Files are broken, name an unknown architecture, or lack a field.
     """
-    architectures = Architectures(read_architectures([each for each in sources if each.kind == "architecture"]))
+    architectures = Architectures(read_architectures(tuple(each for each in sources if each.kind == "architecture")))
     models: list[dict[str, Any]] = []
     groups: list[dict[str, Any]] = []
     origins: list[dict[str, Any]] = []
