@@ -33,7 +33,7 @@ def _read(architecture: str, **config: Any) -> list[dict[str, Any]]:
 
 
 def _state(layer: dict[str, Any]) -> int:
-    return layer["state_heads"] * layer["state_key_dim"] * layer["state_value_dim"]
+    return int(layer["state_heads"] * layer["state_key_dim"] * layer["state_value_dim"])
 
 
 def test_a_layer_of_mamba() -> None:
