@@ -11,8 +11,9 @@ from hypothesis import strategies as st
 from flows.ingest.catalog import list_sources
 from flows.ingest.document import parse
 from flows.ingest.kinds import CATALOG_KINDS, read_kind
+from flows.ingest.model_names import make_short_name
 from flows.ingest.readers.hardware import read_hardware
-from flows.ingest.readers.model import make_short_name, read_models
+from flows.ingest.readers.model import read_models
 from flows.ingest.readers.precision import read_precisions
 from flows.ingest.readers.workload import read_workloads
 from tests.support.files import write_file

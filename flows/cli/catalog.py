@@ -8,7 +8,16 @@ from flows.cli.terminal import show_progress
 
 def ingest(
     kind: Literal[
-        "hardware", "model", "workload", "ops", "measurement", "vidur", "aiconfigurator", "nsight", "torch-profiler"
+        "hardware",
+        "architecture",
+        "model",
+        "workload",
+        "ops",
+        "measurement",
+        "vidur",
+        "aiconfigurator",
+        "nsight",
+        "torch-profiler",
     ],
     paths: list[str],
     /,
@@ -26,11 +35,12 @@ def ingest(
     Parameters
     ----------
     kind
-        hardware: a device file (.toml) or a table of devices (.csv). model: a Hugging Face config.json, a folder that
-        holds one, or a name on the hub, e.g. meta-llama/Llama-3.1-8B (needs the extra hub). workload: a grid of
-        settings (.toml). ops: kernels of any kind (.csv, .json, .parquet) with a name, a group, and either m, k and n
-        or flops, bytes and precision_id; also repeat, level, devices and pipe. measurement: kernel times, as
-        `rooflines measure` writes them (.csv, .parquet). vidur: profiles by Vidur (mlp.csv, attention.csv).
+        hardware: a device file (.toml) or a table of devices (.csv). architecture: how configs of some classes
+        are read (.toml). model: a Hugging Face config.json, a folder that holds one, also of the Hugging Face cache,
+        or a name on the hub, e.g. meta-llama/Llama-3.1-8B (needs the extra hub). workload: a grid of settings (.toml).
+        ops: kernels of any kind (.csv, .json, .parquet) with a name, a group, and either m, k and n or flops, bytes
+        and precision_id; also repeat, level, devices and pipe. measurement: kernel times, as `rooflines measure`
+        writes them (.csv, .parquet). vidur: profiles by Vidur (mlp.csv, attention.csv).
         aiconfigurator: tables of GEMMs and attention from aiconfigurator-core (.parquet, or a folder of them).
         nsight: output of `ncu --csv` with roofline metrics. torch-profiler: a PyTorch profiler trace with shapes
         (.json, .json.gz).

@@ -70,7 +70,7 @@ _ENCODERS = re.compile(
     "cliptextmodel|clipvision|clipvisionmodel|convbert|convnext|data2vecaudio|data2vectext|data2vecvision|"
     "deberta|debertav2|deit|detr|dinov2|dinov3vit|distilbert|electra|ernie|erniem|esm|eurobert|flaubert|fnet|"
     "funnel|hubert|ibert|jinabert|layoutlm|layoutlmv2|layoutlmv3|lilt|longformer|luke|megatronbert|mobilebert|"
-    "modernbert|mpnet|mra|new|nezha|nomicbert|nystromformer|qdqbert|rembert|roberta|robertaprelayernorm|roformer|"
+    "modernbert|mpnet|mra|nezha|nomicbert|nystromformer|qdqbert|rembert|roberta|robertaprelayernorm|roformer|"
     "siglip|siglip2|siglipvisionmodel|splinter|squeezebert|swin|vit|wav2vec2|wavlm|xlm|xlmroberta|xlmrobertaxl|"
     "xmod|yolos|yoso"
 )
@@ -134,7 +134,7 @@ def describe_foreign(content: object, known: Container[str] = ()) -> str | None:
     model_type = content.get("model_type")
     if named or isinstance(model_type, str):
         return _describe_class(content, named, model_type if isinstance(model_type, str) else "")
-    if content.get("architectures") or model_type:
+    if any(content.get(key) is not None for key in ("architectures", "model_type")):
         return None  # of a wrong type, which the reader says
     return describe_keys(content) or (
         "architectures and model_type: missing; expected the config.json of a decoder, as it lies on the "

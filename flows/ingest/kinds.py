@@ -54,7 +54,7 @@ class CatalogKind:
     recognizes
         Whether a file in HOME/incoming is of this kind.
     needs
-        Another kind, whose files its reader needs too.
+        The kind whose files its reader needs too; its own if the files of an entry build on those of others.
     converters
         Suffix of a file that `rooflines ingest` also takes -> returns id and content of the entries in it.
     """
@@ -128,6 +128,7 @@ CATALOG_KINDS: Mapping[str, CatalogKind] = {
         patterns=("architectures/*.toml",),
         read=architecture.read_architecture_files,
         frames=("architecture",),
+        needs="architecture",
         recognizes=lambda head: {"classes", "origin"} <= head.keys,
     ),
     "model": CatalogKind(

@@ -1,4 +1,4 @@
-"""Names of models: where the config of a model lies says what the model is called."""
+"""Names of models: where a config lies says what its model is called; ids and the names on charts follow."""
 
 import os
 import re
@@ -14,6 +14,19 @@ _CACHED = "models--"  # begins the folder of a model in the cache of the Hugging
 _CONFIG = re.compile(r"config([ _-]*\(?\d+\)?)?", re.IGNORECASE)  # a browser numbers what it downloads again
 _SUFFIX = re.compile(r"(.)[._-]config$", re.IGNORECASE)
 _COMMIT = re.compile(r"[0-9a-f]{40}|[0-9a-f]{64}")
+_SIZE = re.compile(r"\w?\d[\w.]*")  # 7b, 8x7b, a2.7b, v0.3
+_WORD = re.compile(r"([a-z]+)([\d.]*)")
+_SPELT = {
+    word.lower(): word
+    for word in (
+        "AFM", "AWQ", "BF", "BitNet", "BLOOM", "ChatGLM", "CodeLlama", "DBRX", "DeepSeek", "DPO", "EAGLE", "ERNIE",
+        "EXAONE", "FP", "GGUF", "GLM", "GPT", "GPTQ", "InternLM", "INT", "InternVL", "KDA", "LFM", "LLaDA", "LLM",
+        "LongCat", "MiMo", "MiniCPM", "MiniMax", "MLA", "MoE", "MPT", "MTP", "MXFP", "NeoX", "NVFP", "OCR", "OLMo",
+        "OLMoE", "OPT", "OSS", "PLaMo", "QVQ", "QwQ", "RWKV", "SFT", "SmolLM", "SmolVLM", "StableLM", "StarCoder",
+        "TinyLlama", "VL", "VLM", "xLSTM", "XL",
+    )
+}  # fmt: skip
+_SPELT_WHOLE = {"gpt2": "GPT-2", "3n": "3n"}
 _INCOMING = ("incoming", "accepted", "rejected")
 
 
@@ -21,6 +34,20 @@ def make_id(name: str) -> str:
     """Return the last part of a name as an id: `meta-llama/Llama-3.1-8B` as `llama-3.1-8b`."""
     last = name.rstrip("/").rpartition("/")[2].lower()
     return re.sub(r"[^a-z0-9._-]+", "-", last).strip("-._")[:64]
+
+
+def make_short_name(model_id: str) -> str:
+    """Return the name of a model on charts: `Llama 7B` for `llama-7b`."""
+    return " ".join(map(_spell, filter(None, model_id.split("-"))))
+
+
+def _spell(word: str) -> str:
+    if word in _SPELT_WHOLE:
+        return _SPELT_WHOLE[word]
+    if _SIZE.fullmatch(word):
+        return word.upper().replace("X", "x")
+    parts = _WORD.fullmatch(word)
+    return _SPELT[parts[1]] + parts[2] if parts and parts[1] in _SPELT else word.capitalize()
 
 
 def find_config(folder: Path) -> Path | None:

@@ -252,14 +252,20 @@ def _keep_readable(
     kind: str, sources: list[SourceFile], existing: Sequence[SourceFile], each: Each
 ) -> list[SourceFile]:
     """Return the files that can be read; `each` collects the refusals of the others."""
-    needed = [source for source in existing if source.kind == CATALOG_KINDS[kind].needs]
+    taken = {(source.kind, source.entry_id) for source in sources}
+    needs = CATALOG_KINDS[kind].needs
+    needed = [other for other in existing if other.kind == needs and (needs, other.entry_id) not in taken]
     try:
-        _read_all_rows(kind, [*sources, *needed])
-    except InputError:  # one by one, to find out which
-        good = []
-        for source in sources:
+        _read_all_rows(kind, [*needed, *sources])
+    except InputError as error:
+        if needs == kind:  # files that build on each other are read together
             with each():
-                _read_all_rows(kind, [source, *needed])
+                raise error
+            return []
+        good = []
+        for source in sources:  # one by one, to find out which
+            with each():
+                _read_all_rows(kind, [*needed, source])
                 good.append(source)
         return good
     return sources

@@ -21,6 +21,7 @@ class ConfigScope:
         self._table, self._keys = table, keys
         self._variables = dict(variables)
         self._found: dict[str, Any] = {}  # keys and terms that are the same in every layer
+        self._found_in_layer: dict[str, Any] = {}  # terms that are not; terms of terms could double without end
         self._open: set[str] = set()  # terms that are being evaluated
 
     def refuse_misfits(self) -> None:
@@ -38,6 +39,7 @@ class ConfigScope:
     def set_variable(self, name: str, value: Any) -> None:
         """Give a variable its value: the number of layers, the layer at hand, the fields of the model."""
         self._variables[name] = value
+        self._found_in_layer.clear()
         if name != "layer":
             self._found.clear()
 
@@ -55,8 +57,9 @@ class ConfigScope:
         """
         if name in self._variables:
             return self._variables[name]
-        if name in self._found:
-            return self._found[name]
+        for found in (self._found, self._found_in_layer):
+            if name in found:
+                return found[name]
         if name in self._keys.terms:
             return self._find_term(name)
         value = self._find_key(name)
@@ -92,8 +95,8 @@ class ConfigScope:
             value = self._keys.terms[name].evaluate(self)
         finally:
             self._open.discard(name)
-        if not self.depends_on_layer(self._keys.terms[name].names):
-            self._found[name] = value
+        is_for_layer = self.depends_on_layer(self._keys.terms[name].names)
+        (self._found_in_layer if is_for_layer else self._found)[name] = value
         return value
 
     def _find_key(self, key: str) -> Any:

@@ -260,7 +260,9 @@ def _misfits(shape: type[BaseModel], fields: Fields) -> dict[str, Expression]:
 
 
 def _label(expression: Expression) -> str:
-    """Return the key that an expression reads, if it reads one; else its text."""
+    """Return the key that an expression reads, if it reads one; where it stands, if it reads none; else its text."""
     if expression.key is not None:
         return expression.key
+    if not expression.names:
+        return expression.place
     return next(iter(expression.names)) if len(expression.names) == 1 else expression.text

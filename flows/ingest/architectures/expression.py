@@ -39,7 +39,7 @@ class ConfigError(ValueError):
 class Expression:
     """A parsed expression, which is evaluated once for each config, or once for each of its layers."""
 
-    def __init__(self, text: str) -> None:
+    def __init__(self, text: str, place: str = "") -> None:
         if len(text) > _MAX_LETTERS:
             raise ExpressionError(f"an expression of at most {_MAX_LETTERS} letters")
         try:
@@ -48,7 +48,7 @@ class Expression:
         except (SyntaxError, ValueError, RecursionError, MemoryError) as error:
             reason = str(error) if isinstance(error, ExpressionError) else "an expression, e.g. hidden_size // 2"
             raise ExpressionError(reason) from None
-        self.text = text
+        self.text, self.place = text, place  # what messages name: the expression, or where it stands
 
     @cached_property
     def key(self) -> str | None:
@@ -81,6 +81,9 @@ class Expression:
             parts: list[ast.AST] = list(node.args)
             if isinstance(node.func, ast.Name) and node.func.id == "each":
                 parts.append(ast.Name("layer"))
+        elif isinstance(node, ast.Constant):
+            _refuse_constant(node.value)
+            return set()
         elif isinstance(node, _KNOWN):
             parts = list(ast.iter_child_nodes(node))
         else:
@@ -109,7 +112,7 @@ _ORDER: Mapping[type[ast.AST], Callable[[Any, Any], bool]] = {
     ast.GtE: lambda a, b: a >= b,
 }
 _KNOWN = (
-    ast.Constant, ast.BinOp, ast.UnaryOp, ast.BoolOp, ast.Compare, ast.IfExp, ast.Subscript, ast.Attribute, ast.List,
+    ast.BinOp, ast.UnaryOp, ast.BoolOp, ast.Compare, ast.IfExp, ast.Subscript, ast.Attribute, ast.List,
     ast.Tuple, ast.Load, ast.And, ast.Or, ast.Not, ast.USub, ast.In, ast.NotIn, *_BINARY, *_EQUAL, *_ORDER,
 )  # fmt: skip
 _FUNCTIONS: Mapping[str, Callable[..., Any]] = {
@@ -123,6 +126,14 @@ _FUNCTIONS: Mapping[str, Callable[..., Any]] = {
     "count": lambda values, word: list(values).count(word),
 }
 _SPECIAL = ("first", "has", "each")
+
+
+def _refuse_constant(value: object) -> None:
+    """Raise `ExpressionError` unless a constant is a word, a plausible number, true, false or null."""
+    if not isinstance(value, str | int | float | None):
+        raise ExpressionError("numbers, words, True, False or None")
+    if isinstance(value, int | float) and abs(value) > _MAX_NUMBER:
+        raise ExpressionError(f"numbers of at most {_MAX_NUMBER}")
 
 
 def _dotted(node: ast.AST) -> str | None:
@@ -242,7 +253,10 @@ def _turn(node: ast.UnaryOp, scope: Scope) -> Any:
 
 
 def _list(node: ast.List | ast.Tuple, scope: Scope) -> list[Any]:
-    return [_evaluate(part, scope) for part in node.elts]
+    parts = [_evaluate(part, scope) for part in node.elts]
+    if any(isinstance(part, list | Mapping) for part in parts):  # terms could double them without end
+        raise ConfigError(f"{ast.unparse(node)}: expected a list of numbers or words")
+    return parts
 
 
 _EVALUATORS: Mapping[type[ast.AST], Callable[[Any, Scope], Any]] = {

@@ -3,6 +3,7 @@
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
+from math import isfinite
 from typing import Annotated, Any
 
 from pydantic import Field
@@ -14,7 +15,7 @@ from flows.ingest.source_file import SourceFile
 from warehouse.errors import InputError, collect_refusals
 
 _MAX_LIKES = 8  # files laid over each other
-Given = str | int | float | bool
+Given = Any  # an expression, a number, true or false: checked when it is parsed
 Fields = Mapping[str, Expression]
 
 
@@ -33,7 +34,7 @@ class _Tower(_Keys):
     name: Text
     section: str | list[Text]
     may_be_absent: bool = False
-    when: Given | None = None
+    when: Given = None
     parameters: Given
 
 
@@ -216,10 +217,10 @@ def _express(where: str, name: str, value: object, known: Sequence[str], source:
     """Return the expression of a field; a number or a boolean stands for itself."""
     if name not in known:
         raise InputError(f"{source.path}: {where}: unknown field; expected {', '.join(known)}")
-    if not isinstance(value, str | int | float):
+    if not isinstance(value, str | int | float) or (isinstance(value, float) and not isfinite(value)):
         raise InputError(f"{source.path}: {where} = {format_value(value)}: expected an expression or a number")
     try:
-        return Expression(value if isinstance(value, str) else repr(value))
+        return Expression(value if isinstance(value, str) else repr(value), f"{where} of {source.path.name}")
     except ExpressionError as error:
         raise InputError(f"{source.path}: {where} = {format_value(value)}: expected {error}") from None
 

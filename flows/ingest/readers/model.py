@@ -11,15 +11,11 @@ from flows.ingest.architectures.expression import ConfigError
 from flows.ingest.architectures.file import Architecture, read_architectures
 from flows.ingest.document import ORIGIN_SCHEMA, TEXT_PATTERN, format_value, parse, refuse_bad_name
 from flows.ingest.foreign_configs import describe_foreign
+from flows.ingest.model_names import make_id, make_short_name
 from flows.ingest.source_file import SourceFile
 from flows.intensity.shapes import add_parameters
 from warehouse.errors import InputError, collect_refusals
 
-_SIZE = re.compile(r"\w?\d[\w.]*")  # 7b, 8x7b, a2.7b, v0.3
-_SPELT = {
-    "deepseek": "DeepSeek", "gpt": "GPT", "gpt2": "GPT-2", "moe": "MoE", "neox": "NeoX", "opt": "OPT", "oss": "OSS",
-    "xl": "XL",
-}  # fmt: skip
 _MAX_WEIGHTS = 1e16
 _MAX_LETTERS = 400  # of a name on the hub
 _MODEL_SCHEMA: dict[str, type[pl.DataType]] = {
@@ -131,7 +127,7 @@ def read_models(sources: Sequence[SourceFile]) -> dict[str, pl.DataFrame]:
                 names = {"model_id": source.entry_id, "short_name": name, "source_id": source.source_id}
                 models.append({**names, **model})
                 groups += ({"model_id": source.entry_id, "layer_group": i, **row} for i, row in enumerate(layers))
-                origin = f"config.json of {hub} on the Hugging Face hub" if hub else "not stated in the file"
+                origin = _describe_origin(source, hub)
                 origins.append({"source_id": source.source_id, "origin": origin, "license": None})
     return {
         "model": pl.DataFrame(models, schema_overrides=_MODEL_SCHEMA, infer_schema_length=None),
@@ -153,17 +149,6 @@ def read_counted_models(sources: Sequence[SourceFile]) -> dict[str, pl.DataFrame
         return frames
     _refuse_absurd_sizes(frames, sources)
     return {**frames, "model": add_parameters(frames["model"], frames["layer_group"])}
-
-
-def make_short_name(model_id: str) -> str:
-    """Return the name of a model on charts: `Llama 7B` for `llama-7b`."""
-    return " ".join(map(_spell, filter(None, model_id.split("-"))))
-
-
-def _spell(word: str) -> str:
-    if _SIZE.fullmatch(word):
-        return word.upper().replace("X", "x")
-    return _SPELT.get(word, word.capitalize())
 
 
 def _read_model(
@@ -193,6 +178,15 @@ def _read_model(
         "states_mtp": described.states_mtp,
     }
     return model, described.layers, hub or None
+
+
+def _describe_origin(source: SourceFile, hub: str | None) -> str:
+    """Return where a config comes from; in a user's fine-tune, what it was loaded from is its base."""
+    if not hub:
+        return "not stated in the file"
+    if make_id(hub) == source.entry_id or source.source_id.startswith("shipped/"):
+        return f"config.json of {hub} on the Hugging Face hub"
+    return f"not stated in the file, which was loaded from {hub}"
 
 
 def _refuse_absurd_sizes(frames: Mapping[str, pl.DataFrame], sources: Sequence[SourceFile]) -> None:

@@ -8,7 +8,7 @@ import polars as pl
 
 from flows.ingest.document import ID_IN_WORDS, ID_PATTERN, ORIGIN_SCHEMA, format_value, refuse_bad_name
 from flows.ingest.limits import MAX_OPS
-from flows.ingest.readers.model import make_short_name
+from flows.ingest.model_names import make_short_name
 from flows.ingest.source_file import SourceFile
 from flows.ingest.table import Rule, read_table, refuse_bad_rows, text_rules, type_columns
 from flows.intensity.terms import PIPES
