@@ -24,7 +24,7 @@ LLAVA: dict[str, Any] = {
     "text_config": {"model_type": "llama", "max_position_embeddings": 4096, "vocab_size": 32064},
     "vision_config": {
         "model_type": "clip_vision_model", "hidden_size": 1024, "image_size": 336, "intermediate_size": 4096,
-        "num_attention_heads": 16, "num_hidden_layers": 24, "patch_size": 14, "projection_dim": 768, "vocab_size": 32000,
+        "num_attention_heads": 16, "num_hidden_layers": 24, "patch_size": 14, "projection_dim": 768,
     },
 }  # fmt: skip
 # Gemma 4 31B: layers of full attention have other heads, and keys that are also the values.
