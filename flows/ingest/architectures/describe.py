@@ -90,6 +90,7 @@ def add_towers(inner: Described, outer: Architecture, content: Mapping[str, Any]
     """Return a text model with the towers, and the fields, of the architecture that wraps it."""
     fields = inner.model.model_dump()
     scope = ConfigScope(content, outer.keys, {"config": content, "model": fields})
+    scope.refuse_misfits()
     changes = {name: of.evaluate(scope) for name, of in outer.model.items()}
     model = _validate(ModelFields, {**fields, **changes}, outer.model, scope)
     return replace(inner, model=model, tower_parameters=_count_towers(outer.towers, content, model))

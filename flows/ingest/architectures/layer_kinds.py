@@ -22,7 +22,7 @@ ACTIVATIONS = {
     "gelu_fast": "gelu", "gelu_pytorch_tanh": "gelu", "gelu_python": "gelu", "quick_gelu": "gelu", "relu2": "relu2",
     "relu_squared": "relu2", "xielu": "xielu",
 }  # fmt: skip
-_UNGATED = {"relu2", "xielu"}
+_UNGATED = {"xielu"}
 
 
 class Attention(Document):

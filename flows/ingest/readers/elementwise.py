@@ -18,7 +18,7 @@ class Elementwise(Document):
 
     kind: Literal[
         "softmax", "norm", "add", "rms_norm", "layer_norm", "rope", "residual_add", "embedding", "expert_sum",
-        "silu_mul", "gelu_mul", "relu_mul", "silu", "gelu", "relu",
+        "silu_mul", "gelu_mul", "relu_mul", "relu2_mul", "silu", "gelu", "relu", "relu2", "xielu",
     ]  # fmt: skip
     flops_per_element: PerElement
     reads_per_element: PerElement
