@@ -14,12 +14,11 @@ from flows.ingest.document import parse
 from flows.ingest.kinds import CATALOG_KINDS, read_kind
 from flows.ingest.model_names import make_short_name
 from flows.ingest.readers.hardware import read_hardware
-from flows.ingest.readers.model import read_counted_models
+from flows.ingest.readers.model import read_models
 from flows.ingest.readers.precision import read_precisions
 from flows.ingest.readers.workload import read_workloads
 from tests.support.files import write_file
 from tests.support.inputs import CONFIG, DEVICE, WORKLOAD, assert_refused, make_source
-from tests.support.models import ARCHITECTURES
 from warehouse.errors import InputError
 from warehouse.home import Home
 
@@ -89,34 +88,38 @@ def test_the_datasheet_is_the_default_where_none_is_marked(tmp_path: Path) -> No
     assert dict(ceiling.select("basis", "is_default").iter_rows()) == {"datasheet": True, "measured": False}
 
 
-def read_model_file(path: Path) -> dict[str, pl.DataFrame]:
-    return read_counted_models([*ARCHITECTURES, make_source(path, "model")])
-
-
 def config(**changes: object) -> str:
     return json.dumps({key: value for key, value in {**CONFIG, **changes}.items() if value is not ...})
 
 
+def read_config(path: Path) -> dict[str, pl.DataFrame]:
+    architectures = [each for each in list_sources(Home(path.parent / "none")) if each.kind == "architecture"]
+    return read_models([*architectures, make_source(path, "model")])
+
+
 def test_config(tmp_path: Path) -> None:
     path = write_file(tmp_path, "my-model-8b.json", config(num_key_value_heads=8, _name_or_path="me/my-model"))
-    frames = read_model_file(path)
-    row = frames["model"].row(0, named=True)
-    assert (row["short_name"], row["num_kv_heads"], row["head_dim"]) == ("My Model 8B", 8, 128)
-    assert frames["origin"]["origin"][0] == "config.json of me/my-model on the Hugging Face hub"
+    frames = read_config(path)
+    row = frames["layer_group"].row(0, named=True)
+    assert frames["model"]["short_name"].to_list() == ["My Model 8B"]
+    assert (row["num_kv_heads"], row["head_dim"]) == (8, 128)
+    assert frames["origin"]["origin"][0] == "not stated in the file, which was loaded from me/my-model"
+    named = write_file(tmp_path, "my-model.json", config(_name_or_path="me/My-Model"))
+    assert read_config(named)["origin"]["origin"][0] == "config.json of me/My-Model on the Hugging Face hub"
 
 
 @pytest.mark.parametrize(
     ("text", "names"),
     [
-        (config(architectures=["UnheardOfForCausalLM"]), ["architectures", '"UnheardOfForCausalLM"', "known classes"]),
-        (config(attention_bias=1), ["attention_bias", "1", "expected true or false"]),
-        (config(architectures=..., model_type=...), ["architectures and model_type", "missing"]),
+        (config(architectures=["MyForCausalLM"]), ["architectures", '"MyForCausalLM"', "catalog/architectures"]),
+        (config(attention_bias=1), ["attention_bias = 1", "expected true or false"]),
+        (config(architectures=...), ["architectures and model_type: missing"]),
         (config(hidden_size=...), ["hidden_size", "missing"]),
-        (config(hidden_size=-1), ["hidden_size", "-1"]),
-        (config(hidden_size="4096"), ["hidden_size", '"4096"', "number"]),
-        (config(num_attention_heads=33), ["hidden_size % num_attention_heads == 0"]),
-        (config(num_key_value_heads=5), ["num_key_value_heads", "divide 32 query heads, not 5"]),
-        ("[1, 2]", ["a list"]),
+        (config(hidden_size=-1), ["hidden_size = -1"]),
+        (config(hidden_size="4096"), ['hidden_size = "4096"', "expected a number"]),
+        (config(num_attention_heads=33), ["hidden_size = 4096", "hidden_size % num_attention_heads == 0"]),
+        (config(num_key_value_heads=5), ["num_attention_heads = 32, num_key_value_heads = 5", "divide 32 query heads"]),
+        ("[1, 2]", ["a list; expected the config.json of a model"]),
         ("{", ["broken JSON"]),
         ('{"a": ' + "9" * 5000 + "}", ["broken JSON"]),
         ("[" * 100_000, ["nested"]),
@@ -124,7 +127,7 @@ def test_config(tmp_path: Path) -> None:
 )
 def test_bad_config(tmp_path: Path, text: str, names: list[str]) -> None:
     path = write_file(tmp_path, "mine.json", text)
-    assert_refused(lambda: read_model_file(path), names=[str(path), *names])
+    assert_refused(lambda: read_config(path), names=[str(path), *names])
 
 
 @pytest.mark.parametrize(
@@ -179,16 +182,13 @@ def test_the_shipped_catalog_says_where_every_value_comes_from(tmp_path: Path) -
 
 def test_a_config_that_says_nothing_of_its_origin(tmp_path: Path) -> None:
     path = write_file(tmp_path, "mine-8b.json", config(_name_or_path=""))
-    assert read_model_file(path)["origin"]["origin"][0] == "not stated in the file"
+    assert read_config(path)["origin"]["origin"][0] == "not stated in the file"
 
 
 @pytest.mark.parametrize("name", ["My Model's <b>.json", "-.json", "Llama-7B.json"])
 def test_a_config_whose_file_name_is_no_id(tmp_path: Path, name: str) -> None:
     path = write_file(tmp_path, name, config())
-    assert_refused(
-        lambda: read_model_file(path),
-        names=[name, "file name", "expected an id"],
-    )
+    assert_refused(lambda: read_models([make_source(path, "model")]), names=[name, "file name", "expected an id"])
 
 
 def test_names_of_models() -> None:
