@@ -170,7 +170,7 @@ class Choices:
     "Model whose ops are drawn."
 
     convention: str | None = None
-    "Which ops the model has: engine, paper, llm-viewer."
+    "Which ops the model has: engine, paper, llm-viewer, draft."
 
     marks: Literal["computed", "predicted", "measured", "compared", "nearest"] | None = None
     """Which marks are drawn. compared: measured and predicted ones. nearest, of charts in the paper's style: measured

@@ -24,7 +24,7 @@ class Settings:
     "Models. Default: all."
 
     convention: Names | None = None
-    "Conventions, which say what ops a model has: engine, paper, llm-viewer. Default: engine."
+    "Conventions, which say what ops a model has: engine, paper, llm-viewer, draft. Default: engine."
 
     phase: Names | None = None
     "prefill, decode, speculative. Default: prefill and decode, and speculative if --candidates is given."

@@ -348,7 +348,9 @@ _INDEXER = [
 _CONV_STATE = _CHANNELS * (_KERNEL - 1)
 # A prompt writes its last state; a later step reads the state, and writes the next one.
 _MOVES = pl.when(_IS_PREFILL).then(1).otherwise(2)
-_PROMPT_CHUNK = pl.when(_IS_PREFILL).then(pl.col("recurrence_chunk"))
+_PROMPT_CHUNK = pl.when(_IS_PREFILL & _has("recurrence_chunk")).then(
+    pl.min_horizontal(_CONTEXT, pl.col("recurrence_chunk"))
+)
 _RECURRENT = [
     _linear(
         "in_proj",

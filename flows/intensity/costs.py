@@ -9,7 +9,7 @@ from typing import Any, NamedTuple, TypeAlias
 
 import polars as pl
 
-from flows.intensity.recurrences import RULES, Recurrence, flops_of_token
+from flows.intensity.recurrences import RULES, Recurrence, elements_of_token, flops_of_token
 
 # A number or a polars expression.
 Quantity: TypeAlias = Any
@@ -202,10 +202,9 @@ def recurrence(
     The queries, keys, values and gates of each token are read, and its output is written; `moved` bytes of a
     sequence's state are read or written.
     """
-    inputs = 2 * size.key_heads * size.key_dim + 2 * size.heads * size.value_dim
     return Cost(
         flops=m * flops_of_token(rule, size, chunk),
-        activation_bytes=m * (activation * inputs),
+        activation_bytes=m * (activation * elements_of_token(rule, size)),
         state_bytes=moved * b,
     )
 

@@ -9,7 +9,7 @@ from typing import Literal, get_args
 Phase = Literal["prefill", "decode", "speculative"]
 PHASES: tuple[Phase, ...] = get_args(Phase)
 
-Convention = Literal["paper", "llm-viewer", "engine"]
+Convention = Literal["paper", "llm-viewer", "engine", "draft"]
 
 Dtype = Literal["fp64", "fp32", "tf32", "fp16", "bf16", "fp8", "fp6", "fp4", "int64", "int32", "int8", "int4"]
 DTYPES: tuple[Dtype, ...] = get_args(Dtype)
