@@ -14,6 +14,10 @@ from flows.intensity.shapes import model_shards
 from tests.support.files import write_file
 from tests.support.inputs import assert_refused, make_source
 from tests.support.models import ARCHITECTURES, ELEMENTWISE, FP16, make_model, make_shapes, read_model
+from tests.support.whole_runs import run_without_prefect, write_small_catalog
+from warehouse.home import Home
+from warehouse.rows import fetch_rows
+from warehouse.snapshot import open_snapshot
 
 CLASS = "DeepseekV4ForCausalLM"
 FLASH: dict[str, Any] = {
@@ -146,3 +150,27 @@ def test_a_sweep_counts_the_same(convention: str, phase: str) -> None:
 def test_what_the_class_cannot_be_is_refused_by_key(changes: dict[str, Any], names: list[str], tmp_path: Path) -> None:
     path = write_file(tmp_path, "mine.json", json.dumps({"architectures": [CLASS], **SMALL, **changes}))
     assert_refused(lambda: read_models([*ARCHITECTURES, make_source(path, "model")]), names=[str(path), *names])
+
+
+def test_a_step_holds_the_window_and_the_compressed_keys(tmp_path: Path) -> None:
+    """A run of one layer of each kind, also at a context that is shorter than any compressed key takes."""
+    shipped = write_small_catalog(tmp_path / "shipped")
+    config = {"architectures": [CLASS], **SMALL, "num_hidden_layers": 3, "layer_types": KINDS}
+    write_file(shipped / "models", "small-v4.json", json.dumps(config))
+    workload = (shipped / "workloads/small.toml").read_text("utf-8")
+    for old, new in (("[128, 1024]", "[3, 1000]"), ('"paper", "llm-viewer"', '"engine"'), ("llama-7b", "small-v4")):
+        assert old in workload
+        workload = workload.replace(old, new)
+    write_file(shipped / "workloads", "small.toml", workload)
+    home = Home(tmp_path / "home")
+    assert run_without_prefect(home, shipped).status == "succeeded"
+    with open_snapshot(home.snapshot) as snapshot:
+        found = fetch_rows(
+            snapshot,
+            "select sequence_length, kv_memory_bytes, indexer_memory_bytes from mart.step_time"
+            " where batch_size = 8 and phase = 'decode' and precision_id = 'bf16' order by 1",
+        )
+    held = [
+        (s, 2 * 8 * (3 * C * min(s, WINDOW) + C * s / 4 + C * s / 10), 2 * 8 * INDEX_DIM * s / 4) for s in (3, 1000)
+    ]
+    assert found == [pytest.approx(each) for each in held]
