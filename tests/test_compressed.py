@@ -7,6 +7,7 @@ from typing import Any
 import polars as pl
 import pytest
 
+from flows.ingest.catalog import SHIPPED
 from flows.ingest.readers.model import read_models
 from flows.intensity.costs import op_costs
 from flows.intensity.grid import fixed_ops, grid_costs
@@ -155,6 +156,9 @@ def test_what_the_class_cannot_be_is_refused_by_key(changes: dict[str, Any], nam
 def test_a_step_holds_the_window_and_the_compressed_keys(tmp_path: Path) -> None:
     """A run of one layer of each kind, also at a context that is shorter than any compressed key takes."""
     shipped = write_small_catalog(tmp_path / "shipped")
+    (shipped / "architectures").mkdir(exist_ok=True)
+    for name in ("llama.toml", "deepseek_v4.toml"):
+        write_file(shipped, f"architectures/{name}", (SHIPPED / "architectures" / name).read_text("utf-8"))
     config = {"architectures": [CLASS], **SMALL, "num_hidden_layers": 3, "layer_types": KINDS}
     write_file(shipped / "models", "small-v4.json", json.dumps(config))
     workload = (shipped / "workloads/small.toml").read_text("utf-8")
