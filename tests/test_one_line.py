@@ -39,7 +39,7 @@ FILES: dict[str, tuple[str, str, str | bytes, str]] = {
     "a key twice within": ("model", "m.json", f'{OF_CONFIG}, "x": [{{"b": 1, "b": [2]}}]}}', "b = 1 and again [2]"),
     "half a character": ("model", "m.json", f'{OF_CONFIG}, "x": {{"a": ["\\ud800"]}}}}', 'x.a[0] = "\\ud800": unp'),
     "half a key": ("model", "m.json", f'{OF_CONFIG}, "a\\udc00": 1}}', 'key "a\\udc00": unpaired surrogate'),
-    "no number": ("model", "m.json", f'{OF_CONFIG}, "partial_rotary_factor": NaN}}', "partial_rotary_factor = NaN"),
+    "no number": ("model", "m.json", f'{OF_CONFIG}, "head_dim": NaN}}', "head_dim = NaN"),
     "an infinite number": ("model", "m.json", f'{OF_CONFIG}, "head_dim": -Infinity}}', "head_dim = -Infinity"),
     "true for a number": ("model", "m.json", f'{OF_CONFIG}, "head_dim": true}}', "head_dim = true"),
     "71 bits": ("model", "m.json", f'{OF_CONFIG}, "head_dim": {2**70}}}', f"head_dim = {2**70}"),

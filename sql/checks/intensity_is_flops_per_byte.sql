@@ -3,4 +3,4 @@ select *
 from core.op_cost
 where
     abs(intensity_flops_per_byte * bytes - flops) > 1e-9 * flops
-    or abs(weight_bytes + activation_bytes + kv_bytes - bytes) > 1e-9 * bytes
+    or abs(weight_bytes + activation_bytes + kv_bytes + state_bytes - bytes) > 1e-9 * bytes

@@ -34,7 +34,7 @@ class ConfigScope:
         for key, condition in self._keys.require.items():
             if not condition.evaluate(self):
                 value = self._find_key(key)
-                shown = "missing" if value is _MISSING else f"{key} = {format_value(value)}"
+                shown = f"{key}: missing" if value is _MISSING else f"{key} = {format_value(value)}"
                 raise ConfigError(f"{shown}: expected {condition.text}")
 
     def explain(self, message: str) -> str:

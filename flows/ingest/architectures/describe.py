@@ -97,8 +97,9 @@ def add_towers(inner: Described, outer: Architecture, content: Mapping[str, Any]
     """Return a text model with the towers, and the fields, of the architecture that wraps it."""
     fields = inner.model.model_dump()
     scope = ConfigScope(content, outer.keys, {"config": content, "model": fields})
+    scope.refuse_misfits()
     changes = {name: of.evaluate(scope) for name, of in outer.model.items()}
-    model = _validate(ModelFields, {**fields, **changes}, outer.model)
+    model = _validate(ModelFields, {**fields, **changes}, outer.model, scope)
     return replace(inner, model=model, tower_parameters=_count_towers(outer.towers, content, model))
 
 
@@ -220,50 +221,49 @@ def _evaluate_count(fields: Fields, name: str, scope: ConfigScope) -> int:
 
 
 def _fill(shape: type[M], fields: Fields, scope: ConfigScope) -> M:
-    return _validate(shape, {name: of.evaluate(scope) for name, of in fields.items()}, fields)
+    return _validate(shape, {name: of.evaluate(scope) for name, of in fields.items()}, fields, scope)
 
 
-def _validate(shape: type[M], values: Mapping[str, Any], fields: Fields) -> M:
+def _validate(shape: type[M], values: Mapping[str, Any], fields: Fields, scope: ConfigScope) -> M:
     # null is what a field has if it is not given; whole numbers may come out of a division as 64.0
     plain = {name: int(value) if isinstance(value, float) and value.is_integer() else value
              for name, value in values.items() if value is not None}  # fmt: skip
     try:
         return shape.model_validate(plain)
     except ValidationError as error:
-        raise ConfigError(_describe_mistake(error, shape, values, fields)) from None
+        labels = {name: of.find_key(scope) or _label(of) for name, of in fields.items()}
+        raise ConfigError(_describe_mistake(error, shape, values, labels)) from None
 
 
-def _describe_mistake(error: ValidationError, shape: type[BaseModel], values: Mapping[str, Any], fields: Fields) -> str:
+def _describe_mistake(
+    error: ValidationError, shape: type[BaseModel], values: Mapping[str, Any], labels: Mapping[str, str]
+) -> str:
     """Describe the first mistake by the key that the field is read from."""
     first = error.errors(include_url=False)[0]
-    name = str(first["loc"][0]) if first["loc"] else next(iter(fields), "")
+    name = str(first["loc"][0]) if first["loc"] else next(iter(labels), "")
     message = describe_first_mistake(error, shape)
     if not first["loc"]:  # fields that do not fit each other
         expected = message.partition("expected ")[2] or message
         field, _, rest = expected.partition(": ")
-        if field in fields and rest:
-            return f"{_label(fields[field])} = {format_value(values.get(field))}: expected {rest}"
-        keys = ", ".join(f"{_label(of)} = {format_value(values.get(n))}" for n, of in _misfits(shape, fields).items())
+        if field in labels and rest:
+            return f"{labels[field]} = {format_value(values.get(field))}: expected {rest}"
+        misfits = [name for name in _MISFITS.get(shape.__name__, ()) if name in labels]
+        keys = ", ".join(f"{labels[name]} = {format_value(values.get(name))}" for name in misfits)
         return f"{keys}: expected {expected}"
     expected = message.partition("expected ")[2]
-    if name not in fields:
+    if name not in labels:
         return f"{name}: missing; expected this field"
     if name in values and values[name] is None:
-        return f"{_label(fields[name])} = null: expected a value"
-    return f"{_label(fields[name])} = {format_value(values.get(name))}: expected {expected}"
+        return f"{labels[name]} = null: expected a value"
+    return f"{labels[name]} = {format_value(values.get(name))}: expected {expected}"
 
 
+# fields that a message about several names
 _MISFITS = {
     "Attention": ("heads", "kv_heads"),
     "Recurrent": ("heads", "key_heads"),
     "Moe": ("experts", "chosen"),
 }
-
-
-def _misfits(shape: type[BaseModel], fields: Fields) -> dict[str, Expression]:
-    """Return the fields that a message about several names."""
-    names = _MISFITS.get(shape.__name__, ())
-    return {name: fields[name] for name in names if name in fields}
 
 
 def _label(expression: Expression) -> str:

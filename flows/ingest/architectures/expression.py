@@ -68,6 +68,17 @@ class Expression:
         except RecursionError:
             raise ConfigError(f"{self.text}: expected an expression that does not need itself") from None
 
+    def find_key(self, scope: Scope) -> str | None:
+        """Return the key whose value the expression has, if it only chooses one."""
+        node = self._root
+        while _dotted(node) is None:
+            choices = _CHOICES.get(type(node), lambda *_: ())(node, scope)
+            chosen = next(iter(choices), None)
+            if chosen is None:
+                return None
+            node = chosen
+        return _dotted(node)
+
     def _check(self, node: ast.AST) -> set[str]:
         """Return the names in the expression, keys with their dots; raise if any part of it is not known."""
         if (name := _dotted(node)) is not None:
@@ -271,4 +282,18 @@ _EVALUATORS: Mapping[type[ast.AST], Callable[[Any, Scope], Any]] = {
     ast.Subscript: _pick,
     ast.Attribute: lambda node, scope: _field_of(_evaluate(node.value, scope), node.attr, ast.unparse(node.value)),
     ast.Call: _call,
+}
+
+
+def _choose_argument(node: ast.Call, scope: Scope) -> list[ast.expr]:
+    function = node.func.id if isinstance(node.func, ast.Name) else ""
+    if function == "each":
+        return node.args
+    return [part for part in node.args if _evaluate(part, scope) is not None] if function == "first" else []
+
+
+# node -> the part of it that is its value, if it is one of its parts
+_CHOICES: Mapping[type[ast.AST], Callable[[Any, Scope], list[ast.expr]]] = {
+    ast.Call: _choose_argument,
+    ast.IfExp: lambda node, scope: [node.body if _evaluate(node.test, scope) else node.orelse],
 }

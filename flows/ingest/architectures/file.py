@@ -1,7 +1,7 @@
 """Files of architectures: what each says, and which one a config belongs to."""
 
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache
 from math import isfinite
 from typing import Annotated, Any
@@ -46,6 +46,7 @@ class _File(_Keys):
     section: str | list[Text] = Field(default_factory=list)
     text_model: str | list[Text] = Field(default_factory=list)
     text_model_type: Text | None = None
+    section_defaults: dict[str, Any] = Field(default_factory=dict)
     model: dict[str, Given] = Field(default_factory=dict)
     mixer: dict[str, dict[str, Any]] = Field(default_factory=dict)
     feed_forward: dict[str, dict[str, Any]] = Field(default_factory=dict)
@@ -96,12 +97,17 @@ class Architecture:
     sections: Sequence[str]
     text_models: Sequence[str]
     text_model_type: str | None
+    section_defaults: Mapping[str, Any]
     keys: Keys
     model: Fields
     mixers: Mapping[str, Layer]
     feed_forwards: Mapping[str, Layer]
     mtp: Fields
     towers: Sequence[Tower]
+
+    def of_section(self) -> "Architecture":
+        """Return how a section of a config is read, from which its class leaves out what equals its default."""
+        return replace(self, keys=replace(self.keys, defaults={**self.section_defaults, **self.keys.defaults}))
 
 
 @lru_cache(maxsize=8)
@@ -141,7 +147,7 @@ def _lay_over(
         if like not in contents:
             raise InputError(f"{source.path}: like = {format_value(like)}: expected the name of another architecture")
         under = contents[like][0]
-        own = {"classes", "model_types", "origin", "like"}
+        own = {"classes", "model_types", "origin", "like", "section_defaults"}
         merged = _merge({key: value for key, value in under.items() if key not in own}, merged)
         like = under.get("like")
     raise InputError(f"{source.path}: like = {format_value(content['like'])}: expected files that end somewhere")
@@ -200,6 +206,7 @@ def _build(file: _File, source: SourceFile) -> Architecture:
         _as_list(file.section),
         _as_list(file.text_model),
         file.text_model_type,
+        file.section_defaults,
         build_keys("", file),
         build("model", file.model, [*ModelFields.model_fields, "mixer", "feed_forward"]),
         build_layers("mixer", file.mixer, MIXERS),

@@ -87,6 +87,7 @@ class Architectures:
         if path == ".":  # the text model's keys stand beside those of the tower
             table = {key: value for key, value in table.items() if key not in ("architectures", "model_type")}
         inner = self.find_text_model(table, architecture)
+        inner = inner if path == "." else inner.of_section()
         try:
             described = describe_model(table, inner)
         except ConfigError as error:
