@@ -36,8 +36,6 @@ CHATGLM = {
     "multi_query_group_num": 2,
     "add_qkv_bias": True,
 }
-# As many key and value heads as DeciLM-7B has over its layers, in another order.
-DECILM_HEADS = [4] * 5 + [2] * 12 + [1] * 10 + [2, 4, 1, 4, 2]
 PUBLISHED = [
     ("BaichuanForCausalLM", sizes(4096, 11008, 32, 32, 125_696), 7_505_973_248),
     ("BaichuanForCausalLM", sizes(5120, 13696, 40, 40, 64_000), 13_264_901_120),
@@ -48,11 +46,6 @@ PUBLISHED = [
     ("QWenLMHeadModel", sizes(8192, 49152, 80, 64, 152_064), 72_287_920_128),
     ("MiniCPMForCausalLM", sizes(2304, 5760, 40, 36, 122_753), 2_724_880_896),
     ("YiForCausalLM", sizes(7168, 20480, 60, 56, 64_000, num_key_value_heads=8), 34_388_917_248),
-    (
-        "DeciLMForCausalLM",
-        sizes(4096, 14336, 32, 32, 32_000, num_key_value_heads_per_layer=DECILM_HEADS),
-        7_043_551_232,
-    ),
 ]
 
 

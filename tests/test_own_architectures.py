@@ -11,7 +11,7 @@ from flows.ingest.catalog import list_sources
 from flows.ingest.incoming import accept_incoming, make_incoming_folder
 from flows.ingest.kinds import read_kind
 from tests.support.commands import ingest
-from tests.support.files import write_file
+from tests.support.files import ROOT, write_file
 from warehouse.home import Home
 
 LIKE_LLAMA = 'classes = ["NewForCausalLM"]\nmodel_types = ["new"]\norigin = "me"\nlike = "llama"\n'
@@ -160,3 +160,23 @@ def test_terms_that_differ_by_layer_and_use_each_other_twice_are_quick(tmp_path:
     more = f'[terms]\nt0 = "1 + layer - layer"\n{doubled}[mixer.full_attention.attention]\nheads = "8 * t59"\n'
     assert ingest(home, "architecture", str(write_file(tmp_path, "mine.toml", LIKE_LLAMA + more))) == 0
     assert ingest(home, "model", str(write_file(tmp_path, "m-1b.json", json.dumps(CONFIG)))) == 0
+
+
+def test_the_example_of_the_documents_counts_as_by_hand(tmp_path: Path) -> None:
+    """Attention of two widths of context, one dense layer and seven with experts."""
+    text = (ROOT / "warehouse" / "README.md").read_text("utf-8")
+    example = text.partition("### Architecture\n")[2].partition("```toml\n")[2].partition("```")[0]
+    config = {
+        "architectures": ["TideForCausalLM"], "hidden_size": 64, "intermediate_size": 256, "expert_size": 32,
+        "num_experts": 8, "num_experts_per_tok": 2, "num_hidden_layers": 8, "num_attention_heads": 4, "n_kv_heads": 2,
+        "vocab_size": 1000, "max_position_embeddings": 4096, "window": 512,
+    }  # fmt: skip
+    home = Home(tmp_path / "home")
+    assert ingest(home, "architecture", str(write_file(tmp_path, "tide.toml", example))) == 0
+    assert ingest(home, "model", str(write_file(tmp_path, "Tide-1M.json", json.dumps(config)))) == 0
+    attention, norms = 2 * 64 * 64 + 2 * 64 * 32, 2 * 64
+    plain, sparse = 3 * 64 * 256, 8 * 3 * 64 * 32 + 8 * 64
+    assert count(home, "tide-1m")["parameters"] == 1000 * 64 + 64 + 8 * (attention + norms) + plain + 7 * sparse
+    frames = read_kind("model", list_sources(home))
+    groups = frames["layer_group"].collect().filter(model_id="tide-1m")
+    assert sorted(groups["num_layers"].to_list()) == [1, 2, 5]

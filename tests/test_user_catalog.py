@@ -453,7 +453,7 @@ def test_the_table_of_the_readme_of_devices(tmp_path: Path) -> None:
             "model", "m.json",
             json.dumps({
                 **CONFIG, "architectures": ["MixtralForCausalLM"], "num_local_experts": 65536, "num_experts_per_tok": 2,
-                "hidden_size": 2**22, "intermediate_size": 2**22, "num_hidden_layers": 10_000,
+                "hidden_size": 2**22, "intermediate_size": 2**22, "head_dim": 64, "num_hidden_layers": 10_000,
             }),
             ["m has more than 1e+16 weights"],
         ),

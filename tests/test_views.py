@@ -9,6 +9,7 @@ import pytest
 from flows.ingest.catalog import list_sources
 from flows.ingest.kinds import read_kind
 from flows.intensity.costs import op_costs
+from flows.intensity.shapes import join_layers
 from tests.support.models import ELEMENTWISE, FP16, make_shapes
 from warehouse.home import Home
 
@@ -111,7 +112,8 @@ def test_a_device_without_a_dtype_has_no_roof_and_no_points(
 
 @cache
 def models(home: Home) -> pl.DataFrame:
-    return read_kind("model", list_sources(home))["model"].collect()
+    frames = read_kind("model", list_sources(home))
+    return join_layers(frames["model"].collect(), frames["layer_group"].collect())
 
 
 @pytest.mark.parametrize(

@@ -7,7 +7,7 @@ import polars as pl
 from flows.ingest.kinds import read_every_kind, refuse_unknown_names
 from flows.ingest.source_file import SourceFile
 from flows.intensity.costs import op_costs
-from flows.intensity.shapes import op_shapes
+from flows.intensity.shapes import join_layers, op_shapes
 from flows.measure.standalone import KINDS, PLANNED
 from warehouse.errors import InputError
 from warehouse.names import choose_names
@@ -48,12 +48,12 @@ def plan_kernels(
     """
     scanned = read_every_kind(sources)
     refuse_unknown_names(scanned, sources)
-    names = ("workload", "model", "precision", "elementwise")
+    names = ("workload", "model", "layer_group", "precision", "elementwise")
     frames = {name: scanned[name].collect() for name in names}
     workloads = _choose(frames["workload"], "workload", workload_ids)
     models = _choose(frames["model"], "model", model_ids)
     precisions = _choose(frames["precision"], "precision", precision_ids)
-    shapes = op_shapes(models, workloads)
+    shapes = op_shapes(join_layers(models, frames["layer_group"]), workloads)
     costs = op_costs(shapes, precisions, frames["elementwise"])
     is_product = pl.col("kind") == "linear"
     has_one_width = (pl.col("weight_bits") == pl.col("activation_bits")) & (

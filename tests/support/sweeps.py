@@ -5,6 +5,7 @@ from functools import cache
 
 from flows.ingest.catalog import SHIPPED
 from flows.ingest.kinds import read_kind
+from flows.intensity.shapes import join_layers
 from flows.sweep.grid import Inputs, Part
 from flows.sweep.request import Request
 from tests.support.inputs import make_source
@@ -30,10 +31,14 @@ def query_snapshot(home: Home, sql: str) -> list[tuple[object, ...]]:
 def read_shipped_inputs() -> Inputs:
     """Return the shipped models, precisions and elementwise costs without a warehouse."""
     models = [make_source(path, "model") for path in sorted((SHIPPED / "models").glob("*.json"))]
-    frames = {**read_kind("model", models)}
+    architectures = [make_source(path, "architecture") for path in sorted((SHIPPED / "architectures").glob("*.toml"))]
+    frames = {**read_kind("model", [*architectures, *models])}
     for kind, file in (("precision", "precisions.toml"), ("elementwise", "elementwise.toml")):
         frames |= read_kind(kind, [make_source(SHIPPED / file, kind)])
-    return Inputs(*(frames[name].collect() for name in ("model", "precision", "elementwise")))
+    model, layer_group, precision, elementwise = (
+        frames[name].collect() for name in ("model", "layer_group", "precision", "elementwise")
+    )
+    return Inputs(join_layers(model, layer_group), precision, elementwise)
 
 
 def interrupt_after(after: int) -> Callable[..., Iterator[PartFile]]:

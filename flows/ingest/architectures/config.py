@@ -143,6 +143,7 @@ class ConfigScope:
             names = (key, *self._keys.aliases.get(key, ()))
             name = next(name for name in (*names, key) if _walk(self._table, name) in (value,) or name == key)
             words = ", ".join(map(format_value, known)) or "no such field"
+            words = f"one of {words}" if len(known) > 1 else words
             raise ConfigError(f"{name} = {format_value(value)}: expected {words}")
 
 

@@ -171,7 +171,7 @@ class _Chooser:
         """Return the part of a layer."""
         word = next(iter(self._layers)) if self._by is None else self._by.evaluate(self._scope)
         if not isinstance(word, str) or word not in self._layers:
-            label = _label(self._by).replace("[layer]", f"[{place}]") if self._by else ""
+            label = _label_of_layer(self._by, place) if self._by else ""
             raise ConfigError(f"{label} = {format_value(word)}: expected one of {', '.join(self._layers)}")
         if word in self._parts:
             return self._parts[word]
@@ -264,6 +264,13 @@ _MISFITS = {
     "Recurrent": ("heads", "key_heads"),
     "Moe": ("experts", "chosen"),
 }
+
+
+def _label_of_layer(expression: Expression, place: int) -> str:
+    """Return the key that chooses for a layer, if it is one, with the layer's place in it."""
+    keys = expression.names.difference(("layer", "layers"))
+    name = next(iter(keys)) if len(keys) == 1 else expression.text
+    return f"{name}[{place}]" if f"{name}[layer]" in expression.text else name
 
 
 def _label(expression: Expression) -> str:
