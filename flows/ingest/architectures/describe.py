@@ -70,6 +70,13 @@ def describe_model(content: Mapping[str, Any], architecture: Architecture) -> De
     """
     table = _find_section(content, architecture)
     scope = ConfigScope(table, architecture.keys, {"config": content})
+    try:
+        return _describe(scope, content, architecture)
+    except ConfigError as error:
+        raise ConfigError(scope.explain(str(error))) from None
+
+
+def _describe(scope: ConfigScope, content: Mapping[str, Any], architecture: Architecture) -> Described:
     scope.refuse_misfits()
     own = {name: of for name, of in architecture.model.items() if name not in ("mixer", "feed_forward")}
     model = _fill(ModelFields, own, scope)
