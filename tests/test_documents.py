@@ -19,6 +19,7 @@ from cyclopts import App
 from pydantic import BaseModel
 
 from flows.cli.app import app, run_command
+from flows.ingest.architectures.file import read_architectures
 from flows.ingest.catalog import list_sources
 from flows.ingest.kinds import CATALOG_KINDS, INGESTED_KINDS, read_kind, recognize_kind
 from flows.ingest.profiles import aiconfigurator, nsight, torch_profiler, vidur
@@ -42,6 +43,7 @@ from tests.support.documents import (
     strip_blocks,
 )
 from tests.support.files import ROOT
+from tests.support.models import ARCHITECTURES
 from tests.support.whole_runs import run_without_prefect
 from warehouse.home import Home
 from warehouse.rows import fetch_rows
@@ -402,6 +404,13 @@ def test_every_field_of_a_file_is_described(document: str, title: str, models: l
     fields = {name: field.is_required() for model in models for name, field in model.model_fields.items()}
     assert said.keys() >= fields.keys()
     assert {name for name in fields if said[name] == "required"} == {name for name in fields if fields[name]}
+
+
+def test_the_model_classes_that_are_named_are_read() -> None:
+    known = {word for each in read_architectures(tuple(ARCHITECTURES)) for word in each.classes}
+    section = read_section("warehouse/README.md", "Model classes")
+    assert find_code_spans(section) <= {"architectures", *known}
+    assert len(known) > int(re.findall(r"More than (\d+) classes", section)[0])
 
 
 def test_every_column_of_published_parameters_is_described() -> None:

@@ -50,6 +50,21 @@ def test_no_two_charts_of_the_gallery_have_one_title(finished: Home) -> None:
         assert len(set(titles)) == len(titles), page
 
 
+def test_a_page_of_a_model_shows_its_kinds_of_layers(finished: Home) -> None:
+    text = unescape((finished.site / "models" / "qwen3.5-35b-a3b" / "index.html").read_text("utf-8"))
+    table = text[text.index("<h2>Layers</h2>") :].split("</table>")[0]
+    rows = [re.findall(r"<td[^>]*>([^<]*)</td>", row) for row in table.split("<tr>")[2:]]
+    experts = ["sparse", "8 of 256 experts × 512 + shared 512"]
+    attention = ["16 heads, 2 of keys and values", "", "", "", *experts]
+    assert rows == [
+        ["30", "linear attention", "", "", "gated delta", "32 × 128 × 128", *experts],
+        ["10", "full attention", *attention],
+        ["1", "full attention (multi-token prediction)", *attention],
+    ]
+    for name, value in {"longest context": "262,144", "encoder parameters": "0.447 billion"}.items():
+        assert f"<dt>{name}</dt><dd>{value}</dd>" in text
+
+
 @pytest.mark.slow
 def test_a_chart_without_marks_is_not_published(home: Home) -> None:
     text = (SHIPPED / "workloads" / "medusa-grid.toml").read_text("utf-8")

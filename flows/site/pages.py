@@ -13,7 +13,8 @@ from warehouse.rows import fetch_value
 from warehouse.sql_values import quote_name
 
 _ASSETS = {"site.css": ["site.css"], "site.js": ["site.js"], "chart.js": ["numbers.js", "chart.js"]}
-_NOT_LISTED = {"hardware_id", "model_id", "origin"}  # fields that the lists of devices and models leave to the pages
+# fields that the lists of devices and models leave to the pages
+_NOT_LISTED = {"hardware_id", "model_id", "origin", "encoder_parameters", "mtp_parameters"}
 
 
 def write_pages(
@@ -76,13 +77,14 @@ def _write_devices(out: Path, rows: SiteRows, cards: Sequence[Card]) -> None:
 
 def _write_models(out: Path, rows: SiteRows, cards: Sequence[Card]) -> None:
     crossovers = rows.group("model_crossovers", "model_id")
+    layers = rows.group("model_layers", "model_id")
     steps = rows.group("steps", "model_id", "hardware_id", "model")
     links = {row["short_name"]: f"../../{device_page(id_)}" for id_, row in rows.devices.items()}
     for model_id, model in rows.models.items():
         write_page(
             out / model_page(model_id), "model.html.j2", "../../", None, model=model, links=links,
             charts=[card for card in cards if card["model_id"] == model_id],
-            steps=steps.get(model_id, []), crossovers=crossovers.get(model_id, []),
+            layers=layers.get(model_id, []), steps=steps.get(model_id, []), crossovers=crossovers.get(model_id, []),
         )  # fmt: skip
     _write_list(out, "models", rows.models, link="short_name")
 

@@ -4,6 +4,11 @@ select
     model.short_name,
     model.architecture,
     format('{:.4g} billion', model.parameters / 1e9) as parameters,
+    if(model.tower_parameters > 0, format('{:.3g} billion', model.tower_parameters / 1e9), null)
+        as encoder_parameters,
+    if(model.mtp_parameters > 0, format('{:.3g} billion', model.mtp_parameters / 1e9), null)
+        as mtp_parameters,
+    model.max_positions as longest_context,
     model.num_layers as layers,
     model.hidden_size,
     model.num_heads as heads,

@@ -1,5 +1,6 @@
 """The keys of a config, as the expressions of an architecture find them."""
 
+import re
 from collections.abc import Mapping
 from typing import Any
 
@@ -35,6 +36,14 @@ class ConfigScope:
                 value = self._find_key(key)
                 shown = f"{key}: missing" if value is _MISSING else f"{key} = {format_value(value)}"
                 raise ConfigError(f"{shown}: expected {condition.text}")
+
+    def explain(self, message: str) -> str:
+        """Return a message with the keys, under the config's own names, that the terms it is about follow from."""
+        words = set(re.findall(r"[^\W\d]\w*", message.partition(":")[0]))
+        names = {key: (key, *self._keys.aliases.get(key, ())) for key in self._find_keys(words)}
+        given = [next((each for each in names[key] if _walk(self._table, each) is not _MISSING), key) for key in names]
+        unsaid = [name for name in given if name not in message]
+        return f"{message}; it follows from {', '.join(sorted(unsaid))}" if unsaid else message
 
     def set_variable(self, name: str, value: Any) -> None:
         """Give a variable its value: the number of layers, the layer at hand, the fields of the model."""
@@ -86,6 +95,17 @@ class ConfigScope:
                 if self._depends(self._keys.terms[first].names, seen):
                     return True
         return False
+
+    def _find_keys(self, words: set[str]) -> set[str]:
+        """Return the keys among some names, and those that the terms among them follow from."""
+        seen: set[str] = set()
+        names = {word for word in words if word in self._keys.terms or word in self._keys.aliases}
+        while names - seen:
+            name = (names - seen).pop()
+            seen.add(name)
+            if name in self._keys.terms:
+                names |= self._keys.terms[name].names
+        return {name for name in seen if name not in self._keys.terms and name not in self._variables}
 
     def _find_term(self, name: str) -> Any:
         if name in self._open:
