@@ -7,7 +7,7 @@ from hypothesis import strategies as st
 
 from flows.intensity.costs import op_costs, recurrence
 from flows.intensity.grid import fixed_ops, grid_costs
-from flows.intensity.recurrences import RULES, Recurrence, flops_of_token
+from flows.intensity.recurrences import Recurrence, flops_of_token
 from flows.intensity.shapes import op_shapes
 from tests.support.models import make_workload
 from tests.support.sweeps import read_shipped_inputs
@@ -79,13 +79,12 @@ def test_what_a_token_reads_and_writes(rule: str, elements: int) -> None:
     assert found.state_bytes == 2 * 4 * 64
 
 
-@pytest.mark.parametrize("rule", RULES)
+@pytest.mark.parametrize("rule", CHUNKED)
 def test_numbers_and_columns_give_the_same(rule: str) -> None:
     frame = pl.DataFrame({"chunk": [None, 1.0, 64.0]})
-    columns = frame.select(pl.lit(flops_of_token(rule, SIZE, pl.col("chunk"))).alias("flops"))["flops"].to_list()
+    columns = frame.select(flops=flops_of_token(rule, SIZE, pl.col("chunk")))["flops"].to_list()
     numbers = [flops_of_token(rule, SIZE, chunk) for chunk in (None, 1.0, 64.0)]
-    assert columns == pytest.approx(numbers[: len(columns)], rel=1e-12)
-    assert len(columns) == (3 if rule in CHUNKED else 1)
+    assert columns == pytest.approx(numbers, rel=1e-12)
 
 
 def _model_of(kind: str) -> pl.DataFrame:
@@ -113,7 +112,7 @@ def test_the_state_does_not_grow_with_the_context() -> None:
     short, long = (_costs(_shapes(layers, "decode", sequence)) for sequence in (128, 131_072))
     columns = ["op", "flops", "state_bytes", "activation_bytes"]
     assert short.select(columns).equals(long.select(columns))
-    assert short["state_bytes"].min() > 0
+    assert (short["state_bytes"] > 0).all()
 
 
 def test_a_step_reads_the_state_and_writes_it_in_its_own_bits() -> None:
