@@ -53,7 +53,8 @@ _Q_RANK, _LATENT = pl.col("q_lora_rank"), pl.col("kv_lora_rank")
 _PLAIN = _HEAD_DIM - _ROPE
 _ATTENDS = _has("num_heads")
 _IS_LATENT = _has("kv_lora_rank")
-_IS_PLAIN = _ATTENDS & ~_IS_LATENT
+_IS_COMPRESSED = _has("compression_ratio")
+_IS_PLAIN = _ATTENDS & ~_IS_LATENT & ~_IS_COMPRESSED
 _IS_RANKED = _IS_LATENT & _has("q_lora_rank")
 _IS_UNRANKED = _IS_LATENT & ~_has("q_lora_rank")
 _OWN_LATENT = _IS_LATENT & ~_is("shares_kv")
@@ -63,10 +64,17 @@ _OWN_VALUES = _OWN_KEYS & ~_is("keys_are_values")
 _EXPANDS, _ABSORBS = _IS_PREFILL, ~_IS_PREFILL
 
 # Sparse attention: the indexer scores the whole context, and attention sees the best of it.
-_IS_INDEXED = _has("index_heads")
+_IS_INDEXED = _has("index_heads") & ~_IS_COMPRESSED
 _INDEXES = _IS_INDEXED & ~_is("index_is_shared")  # others attend to what the last indexer chose
 _INDEX_HEADS, _INDEX_DIM, _TOP_K = pl.col("index_heads"), pl.col("index_head_dim"), pl.col("index_top_k")
 _INDEX_INPUT = pl.when(_is("index_from_latent") & _has("q_lora_rank")).then(_Q_RANK).otherwise(_HIDDEN)
+
+# Compressed keys: one for `ratio` tokens, that of a key and of a value; some layers keep a window only.
+_RATIO = pl.col("compression_ratio")
+_COMPRESSES = _IS_COMPRESSED & _some("compression_ratio")
+_INDEXES_COMPRESSED = _IS_COMPRESSED & _has("index_heads")
+_OUT_GROUPS, _OUT_RANK = _share(pl.col("out_groups")), pl.col("out_lora_rank")
+_TWOFOLD = pl.when(_is("compression_overlaps")).then(2).otherwise(1)
 
 # Recurrent mixers: a state of heads * key_dim * value_dim, split by heads.
 _IS_RECURRENT = _has("recurrence")
@@ -102,6 +110,16 @@ _SEEN_BEST = (_BEST * (_BEST + 1) / 2 + (_CONTEXT - _BEST) * _BEST) / _CONTEXT
 _FULL, _REST = _CONTEXT // _CHUNK, _CONTEXT % _CHUNK
 _SEEN_CHUNK = (_FULL * (_CHUNK * (_CHUNK + 1)) + _REST * (_REST + 1)) / 2 / _CONTEXT
 _LAST_CHUNK = (_CONTEXT - 1) % _CHUNK + 1
+
+# Compressed keys are seen once all of their tokens are: floor(s / r), of which an indexer leaves the best k. In a
+# prompt, the mean over i = 1 ... s of min(floor(i / r), k).
+_KEYS = pl.when(_RATIO > 0).then(_CONTEXT // _RATIO).otherwise(0)
+_BEST_KEYS = pl.min_horizontal(_KEYS, _TOP_K)
+
+
+def _mean_keys(last: pl.Expr) -> pl.Expr:
+    return last * (_CONTEXT + 1 - _RATIO * (last + 1) / 2) / _CONTEXT
+
 
 # What tells settings apart.
 SETTING = ["model_id", "convention", "phase", "batch_size", "sequence_length", "query_length", "tensor_parallel"]
@@ -262,7 +280,7 @@ def _expert(op: str, sizes: tuple[pl.Expr, pl.Expr], of: pl.Expr = _IS_MOE) -> O
 
 # The projections of latent attention are the same in every convention.
 _LATENT_PROJECTIONS = [
-    _linear("q_b_proj", "qkv mlp", (_Q_RANK, _HEADS * _HEAD_DIM), _IS_RANKED),
+    _linear("q_b_proj", "qkv mlp", (_Q_RANK, _HEADS * _HEAD_DIM), _IS_RANKED | _IS_COMPRESSED),
     _linear("kv_b_proj", "qkv mlp", (_LATENT, _HEADS * (_PLAIN + _VALUE_DIM)), _IS_LATENT, when=_EXPANDS),
     _linear(
         "q_absorb",
@@ -284,7 +302,7 @@ _LATENT_PROJECTIONS = [
     ),
 ]
 _GATE_PROJ = _linear("attn_gate_proj", "qkv mlp", (_HIDDEN, _GATE), _some("attention_gate_size"))
-_O_PROJ = _linear("o_proj", "out", (_HEADS * _VALUE_DIM, _HIDDEN), _ATTENDS, bias="output_bias")
+_O_PROJ = _linear("o_proj", "out", (_HEADS * _VALUE_DIM, _HIDDEN), _ATTENDS & ~_IS_COMPRESSED, bias="output_bias")
 _DOWN = _linear("down_proj", "up/gate/down", (_INTERMEDIATE, _HIDDEN), _IS_DENSE, bias="mlp_bias")
 _ROUTER = replace(
     _linear("router", "router", (_HIDDEN, _ROUTED), _IS_MOE, bias="router_bias"),
@@ -319,11 +337,63 @@ _NARROW_EMBEDDING = [
     ),
 ]
 
+# Compressed attention. The weighted sum over the tokens of a compressed key, and its norm, are not computed; their
+# weights are counted with the projections: those of each of its positions, and of the norm.
+_COMPRESSED_PRODUCTS = [
+    replace(
+        _linear("compressor_proj", "qkv mlp", (_HIDDEN, 2 * _TWOFOLD * _HEAD_DIM), _COMPRESSES),
+        weights=(2 * _HIDDEN + _RATIO) * _TWOFOLD * _HEAD_DIM + _HEAD_DIM,
+    ),
+    replace(
+        _linear("index_compressor_proj", "qkv mlp", (_HIDDEN, 2 * _TWOFOLD * _INDEX_DIM), _INDEXES_COMPRESSED),
+        weights=(2 * _HIDDEN + _RATIO) * _TWOFOLD * _INDEX_DIM + _INDEX_DIM,
+    ),
+    Op(
+        "index_scores",
+        "attention",
+        "index_scores",
+        _QUERY,
+        _INDEX_DIM,
+        _CONTEXT,
+        _INDEXES_COMPRESSED,
+        attention=Attention(
+            heads=_INDEX_HEADS,
+            kv_heads=_ONCE,
+            head_dim=_INDEX_DIM,
+            value_dim=_NONE,
+            kv_dim=_INDEX_DIM,
+            attended=pl.when(_IS_PREFILL).then(_mean_keys(_KEYS)).otherwise(_KEYS),
+            cached=_KEYS,
+        ),
+        suffix="_compressed",
+    ),
+]
+# Each group of heads is projected by itself, and all of them together to the hidden size.
+_COMPRESSED_OUT = [
+    _linear(
+        "o_a_proj",
+        "out",
+        (_HEADS * _HEAD_DIM // _OUT_GROUPS, _OUT_RANK),
+        _IS_COMPRESSED,
+        rows=_ROWS * _OUT_GROUPS,
+        matrices=_OUT_GROUPS,
+    ),
+    _linear("o_b_proj", "out", (_OUT_GROUPS * _OUT_RANK, _HIDDEN), _IS_COMPRESSED),
+]
+_COMPRESSED_CACHE = (
+    pl.when(_IS_PREFILL).then(_CONTEXT + _KEYS).otherwise(_WINDOWED + pl.min_horizontal(_KEYS, _QUERY * _TOP_K))
+)
+
 # What the indexer of sparse attention does, in every convention.
 _INDEXER = [
-    _linear("index_q_proj", "qkv mlp", (_INDEX_INPUT, _INDEX_HEADS * _INDEX_DIM), _INDEXES),
+    _linear("index_q_proj", "qkv mlp", (_INDEX_INPUT, _INDEX_HEADS * _INDEX_DIM), _INDEXES | _INDEXES_COMPRESSED),
     _linear("index_k_proj", "qkv mlp", (_HIDDEN, _INDEX_DIM), _INDEXES),
-    _linear("index_weights_proj", "qkv mlp", (_HIDDEN, _INDEX_HEADS), _INDEXES & _is("index_is_weighted")),
+    _linear(
+        "index_weights_proj",
+        "qkv mlp",
+        (_HIDDEN, _INDEX_HEADS),
+        (_INDEXES | _INDEXES_COMPRESSED) & _is("index_is_weighted"),
+    ),
     Op(
         "index_scores",
         "attention",
@@ -462,7 +532,13 @@ def _unfused() -> list[Op]:
             Op("pv", "qk/pv", "pv", _QUERY, of.attended, of.value_dim, reach.of, reach.when, attention=values),
         ]
         ops[-2:] = [replace(op, suffix=reach.suffix) for op in ops[-2:]]
-    return ops
+    seen = pl.when(_IS_PREFILL).then(_CONTEXT + _KEYS).otherwise(_WINDOWED + _BEST_KEYS)
+    of = Attention(kv_dim=_HEAD_DIM, attended=seen, cached=seen)
+    return [
+        *ops,
+        Op("qk", "qk/pv", "qk", _QUERY, _HEAD_DIM, seen, _IS_COMPRESSED, attention=of, suffix="_compressed"),
+        Op("pv", "qk/pv", "pv", _QUERY, seen, _HEAD_DIM, _IS_COMPRESSED, attention=of, suffix="_compressed"),
+    ]
 
 
 def _fused() -> list[Op]:
@@ -496,20 +572,41 @@ def _fused() -> list[Op]:
                 weights=_if(_is("has_sinks"), _HEADS),
             )
         )
-    return ops
+    return [*ops, _fused_compressed()]
+
+
+def _fused_compressed() -> Op:
+    """Return attention to a window and to compressed keys: each is read once, as key and as value."""
+    in_prompt = _SEEN + pl.when(_RATIO > 0).then(_mean_keys(_BEST_KEYS)).otherwise(0)
+    seen = pl.when(_IS_PREFILL).then(in_prompt).otherwise(_WINDOWED + _BEST_KEYS)
+    return Op(
+        "attention",
+        "attention",
+        "attention",
+        _QUERY,
+        _HEAD_DIM,
+        _CONTEXT,
+        _IS_COMPRESSED,
+        attention=Attention(kv_dim=_HEAD_DIM, attended=seen, cached=_COMPRESSED_CACHE),
+        weights=_HEADS,
+        suffix="_compressed",
+    )
 
 
 _PRODUCTS = [
     _linear("q_proj", "qkv mlp", (_HIDDEN, _HEADS * _HEAD_DIM), _IS_PLAIN | _IS_UNRANKED, bias="qkv_bias"),
     _linear("k_proj", "qkv mlp", (_HIDDEN, _KV_HEADS * _HEAD_DIM), _OWN_KEYS, bias="qkv_bias"),
     _linear("v_proj", "qkv mlp", (_HIDDEN, _KV_HEADS * _VALUE_DIM), _OWN_VALUES, bias="qkv_bias"),
-    _linear("q_a_proj", "qkv mlp", (_HIDDEN, _Q_RANK), _IS_RANKED, bias="qkv_bias"),
+    _linear("q_a_proj", "qkv mlp", (_HIDDEN, _Q_RANK), _IS_RANKED | _IS_COMPRESSED, bias="qkv_bias"),
     _linear("kv_a_proj", "qkv mlp", (_HIDDEN, _LATENT + _ROPE), _OWN_LATENT, bias="qkv_bias"),
+    _linear("kv_proj", "qkv mlp", (_HIDDEN, _HEAD_DIM), _IS_COMPRESSED),
     *_LATENT_PROJECTIONS,
     _GATE_PROJ,
     *_INDEXER,
+    *_COMPRESSED_PRODUCTS,
     *_unfused(),
     _O_PROJ,
+    *_COMPRESSED_OUT,
     *_RECURRENT,
     _linear("gate_proj", "up/gate/down", (_HIDDEN, _INTERMEDIATE), _IS_DENSE & _IS_GATED, bias="mlp_bias"),
     _linear("up_proj", "up/gate/down", (_HIDDEN, _INTERMEDIATE), _IS_DENSE, bias="mlp_bias"),
@@ -593,6 +690,7 @@ _LAYER = [
             "qkv_a_proj", "qkv mlp", (_HIDDEN, _Q_RANK + _if(_OWN_LATENT, _LATENT + _ROPE)), _IS_RANKED, bias="qkv_bias"
         ),
     ),
+    _linear("q_kv_proj", "qkv mlp", (_HIDDEN, _Q_RANK + _HEAD_DIM), _IS_COMPRESSED),
     _linear("q_proj", "qkv mlp", (_HIDDEN, _HEADS * _HEAD_DIM), _IS_UNRANKED),
     _linear("kv_a_proj", "qkv mlp", (_HIDDEN, _LATENT + _ROPE), _IS_UNRANKED & _OWN_LATENT, bias="qkv_bias"),
     _GATE_PROJ,
@@ -603,6 +701,7 @@ _LAYER = [
         width=_LATENT_NORMED,
         weights=_LATENT_NORMED,
     ),
+    _norm("q_kv_norm", _IS_COMPRESSED, kind="rms_norm", width=_Q_RANK + _HEAD_DIM, weights=_Q_RANK + _HEAD_DIM),
     *_LATENT_PROJECTIONS,
     _norm(
         "qk_norm",
@@ -612,11 +711,16 @@ _LAYER = [
         width=_HEAD_DIM,
         weights=_QK_WEIGHTS * _HEAD_DIM,
     ),
+    _norm("q_norm", _IS_COMPRESSED, kind="rms_norm", rows=_ROWS * _HEADS, width=_HEAD_DIM, weights=_ZERO),
     _elementwise("rope", "rope", _ROWS * _ROTATED_HEADS, _ROPE, _is("is_rotary") & (_ROPE > 0)),
     *_INDEXER,
+    *_COMPRESSED_PRODUCTS,
     *_fused(),
+    # values are rotated keys: the output is rotated back
+    _elementwise("out_rope", "rope", _ROWS * _HEADS, _ROPE, _IS_COMPRESSED & (_ROPE > 0)),
     _norm("attn_inner_norm", _is("has_inner_norm"), width=_HEADS * _VALUE_DIM, weights=_HEADS * _VALUE_DIM),
     _O_PROJ,
+    *_COMPRESSED_OUT,
     *_RECURRENT[:-1],
     _norm(
         "recurrent_norm",
@@ -658,13 +762,18 @@ _LAYER = [
 ]
 _LAST = [_norm("final_norm", pl.col("final_norm"), once=True), *_NARROW_EMBEDDING, _LM_HEAD]
 
+_COMPRESSED_SOFTMAX = replace(
+    _elementwise("softmax", "softmax", _BATCH * _HEADS * _QUERY, _CONTEXT + _KEYS, _IS_COMPRESSED), suffix="_compressed"
+)
+
 CONVENTIONS: dict[str, list[Op]] = {
     # Cai et al. 2024 (arXiv 2401.10774), appendix G: every product on its own, attention unfused and not causal.
     "paper": _PRODUCTS,
     # Yuan et al. 2024 (arXiv 2402.16363), table 1: the same products, with softmax, norms and residual adds.
     "llm-viewer": [
         *_PRODUCTS,
-        _elementwise("softmax", "softmax", _BATCH * _HEADS * _QUERY, _CONTEXT, _ATTENDS),
+        _elementwise("softmax", "softmax", _BATCH * _HEADS * _QUERY, _CONTEXT, _ATTENDS & ~_IS_COMPRESSED),
+        _COMPRESSED_SOFTMAX,
         _norm("attn_norm", _MIXES, kind="norm"),
         _norm("mlp_norm", _FEEDS, kind="norm"),
         _elementwise("attn_add", "add", _ROWS, _HIDDEN, _MIXES),
@@ -688,11 +797,16 @@ KV_ELEMENTS = (
     .then(0)
     .when(_IS_LATENT)
     .then(_LATENT + _ROPE)
+    .when(_IS_COMPRESSED)
+    .then(_HEAD_DIM)
     .when(_IS_PLAIN)
     .then(_KV_HEADS * (_HEAD_DIM + _VALUE_DIM))
     .otherwise(0)
 )
 INDEXER_ELEMENTS = _if(_INDEXES, _INDEX_DIM)
+# Compressed keys are kept beside those of the window: a fraction of a key for each token, and of an indexer's key.
+COMPRESSED_ELEMENTS = _if(_COMPRESSES, _HEAD_DIM / _RATIO)
+COMPRESSED_INDEXER_ELEMENTS = _if(_INDEXES_COMPRESSED, _INDEX_DIM / _RATIO)
 # Elements of a sequence's state in one layer: that of the recurrence, in its own precision, and what is kept of the
 # last tokens in the precision of activations, for the convolution or as they are.
 STATE_ELEMENTS = _if(_IS_RECURRENT, _STATE_HEADS * _KEY_DIM * _STATE_VALUE_DIM)

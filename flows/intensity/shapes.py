@@ -6,6 +6,8 @@ from collections.abc import Sequence
 import polars as pl
 
 from flows.intensity.conventions import (
+    COMPRESSED_ELEMENTS,
+    COMPRESSED_INDEXER_ELEMENTS,
     CONVENTIONS,
     INDEXER_ELEMENTS,
     KV_ELEMENTS,
@@ -63,6 +65,8 @@ def model_shards(layers: pl.DataFrame, degrees: Sequence[int]) -> pl.DataFrame:
         kv_elements_per_token=kv.filter(main & bounded.is_null()).sum(),
         local_kv_elements_per_token=kv.filter(main & bounded.is_not_null()).sum(),
         indexer_elements_per_token=(INDEXER_ELEMENTS * pl.col("num_layers")).filter(main).sum(),
+        compressed_elements_per_token=(COMPRESSED_ELEMENTS * pl.col("num_layers")).filter(main).sum(),
+        compressed_indexer_elements_per_token=(COMPRESSED_INDEXER_ELEMENTS * pl.col("num_layers")).filter(main).sum(),
         state_bytes=state.filter(main).sum(),
         recent_elements=(RECENT_ELEMENTS * pl.col("num_layers")).filter(main).sum(),
         active=active.filter(main).sum() + active_once.first(),

@@ -272,6 +272,10 @@ create table core.layer_group (
     index_from_latent boolean,
     index_is_shared boolean,
     index_is_weighted boolean,
+    out_groups bigint check (out_groups > 0),
+    out_lora_rank bigint check (out_lora_rank > 0),
+    compression_ratio bigint check (compression_ratio >= 0),
+    compression_overlaps boolean,
     recurrence varchar,
     state_heads bigint,
     state_key_heads bigint,
@@ -349,6 +353,10 @@ comment on column core.layer_group.index_top_k is 'tokens that the indexer leave
 comment on column core.layer_group.index_from_latent is 'whether the indexers queries are projected from the latent of queries';
 comment on column core.layer_group.index_is_shared is 'whether attention takes what the indexer of an earlier layer chose';
 comment on column core.layer_group.index_is_weighted is 'whether the hidden state gives each head of the indexer a weight';
+comment on column core.layer_group.out_groups is 'groups of heads that the output is projected from one by one; null: all heads at once';
+comment on column core.layer_group.out_lora_rank is 'columns that each group of heads is projected to';
+comment on column core.layer_group.compression_ratio is 'tokens behind the window for which one compressed key is kept; 0: none, null: keys are not compressed';
+comment on column core.layer_group.compression_overlaps is 'whether a compressed key is made of twice as many tokens, half of them those of the key before';
 comment on column core.layer_group.recurrence is 'rule by which the state is updated; null without a recurrent mixer';
 comment on column core.layer_group.state_heads is 'heads of the state';
 comment on column core.layer_group.state_key_heads is 'heads of keys and queries, or groups of B and C';
@@ -399,6 +407,13 @@ create table core.model_shard (
     kv_elements_per_token bigint not null check (kv_elements_per_token >= 0),
     local_kv_elements_per_token bigint not null check (local_kv_elements_per_token >= 0),
     indexer_elements_per_token bigint not null check (indexer_elements_per_token >= 0),
+    compressed_elements_per_token double not null
+        check (isfinite(compressed_elements_per_token) and compressed_elements_per_token >= 0),
+    compressed_indexer_elements_per_token double not null
+        check (
+            isfinite(compressed_indexer_elements_per_token)
+            and compressed_indexer_elements_per_token >= 0
+        ),
     state_bytes double not null check (isfinite(state_bytes) and state_bytes >= 0),
     recent_elements bigint not null check (recent_elements >= 0),
     primary key (model_id, tensor_parallel)
@@ -410,6 +425,8 @@ comment on column core.model_shard.weights is 'weights that one device holds, in
 comment on column core.model_shard.kv_elements_per_token is 'KV cache elements per token in layers that attend to the whole context';
 comment on column core.model_shard.local_kv_elements_per_token is 'KV cache elements per token in layers with a sliding window or with chunks';
 comment on column core.model_shard.indexer_elements_per_token is 'elements of the keys that indexers of sparse attention keep per token, beside the KV cache';
+comment on column core.model_shard.compressed_elements_per_token is 'elements of compressed keys per token, beside those of the window: a fraction of a key';
+comment on column core.model_shard.compressed_indexer_elements_per_token is 'elements of the compressed keys that indexers keep per token';
 comment on column core.model_shard.state_bytes is 'bytes of a sequence''s recurrent state, which does not grow with the context';
 comment on column core.model_shard.recent_elements is 'elements of the last tokens that recurrent layers keep of a sequence, in the precision of activations';
 
@@ -520,8 +537,8 @@ create table core.op_shape (
     head_dim bigint check (head_dim > 0),
     value_dim bigint check (value_dim > 0),
     kv_dim bigint check (kv_dim > 0),
-    attended_tokens double check (isfinite(attended_tokens) and attended_tokens > 0),
-    cached_tokens bigint check (cached_tokens > 0),
+    attended_tokens double check (isfinite(attended_tokens) and attended_tokens >= 0),
+    cached_tokens bigint check (cached_tokens >= 0),
     matrices double not null check (isfinite(matrices) and matrices > 0),
     experts bigint check (experts > 0),
     has_bias boolean not null,

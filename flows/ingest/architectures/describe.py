@@ -25,6 +25,7 @@ LAYER_SCHEMA: dict[str, type[pl.DataType]] = {
     "keys_are_values": _FLAG, "has_inner_norm": _FLAG, "q_lora_rank": _INT, "kv_lora_rank": _INT,
     "index_heads": _INT, "index_head_dim": _INT, "index_top_k": _INT, "index_from_latent": _FLAG,
     "index_is_shared": _FLAG, "index_is_weighted": _FLAG,
+    "out_groups": _INT, "out_lora_rank": _INT, "compression_ratio": _INT, "compression_overlaps": _FLAG,
     "recurrence": _TEXT, "state_heads": _INT, "state_key_heads": _INT, "state_key_dim": _INT, "state_value_dim": _INT,
     "recurrent_in_size": _INT, "recurrent_in_bias": _FLAG, "recurrent_out_bias": _FLAG, "conv_channels": _INT,
     "conv_kernel": _INT, "conv_bias": _FLAG, "select_size": _INT, "select_rank": _INT, "select_bias": _FLAG,
@@ -261,6 +262,7 @@ def _describe_mistake(
 # fields that a message about several names
 _MISFITS = {
     "Attention": ("heads", "kv_heads"),
+    "Compressed": ("ratio", "index_heads", "index_dim", "top_k"),
     "Recurrent": ("heads", "key_heads"),
     "Moe": ("experts", "chosen"),
 }

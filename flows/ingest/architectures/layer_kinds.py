@@ -135,6 +135,63 @@ class Indexer(Document):
         }
 
 
+class Compressed(Document):
+    """Attention to a window and, behind it, to compressed keys: one for `ratio` tokens (DeepSeek-AI 2026, DeepSeek-V4).
+
+    A key is also the value, and all heads share it. With an indexer, attention sees the best of the compressed keys.
+    """
+
+    heads: Heads
+    head_dim: Heads
+    rope_dim: Annotated[int, Field(ge=0, le=2**16)]
+    q_rank: Width
+    out_groups: Heads
+    out_rank: Width
+    window: Count
+    ratio: Size = 0
+    overlap: bool = False
+    index_heads: Annotated[int, Field(ge=0, le=2**16)] = 0
+    index_dim: Annotated[int, Field(ge=0, le=2**16)] = 0
+    top_k: Count | None = None
+
+    @model_validator(mode="after")
+    def _refuse_misfits(self) -> Self:
+        if self.rope_dim > self.head_dim:
+            raise ValueError(f"rope_dim: at most {self.head_dim} rotated dimensions of a head, not {self.rope_dim}")
+        if self.heads * self.head_dim % self.out_groups:
+            width = self.heads * self.head_dim
+            raise ValueError(f"out_groups: groups that divide {width} columns of all heads, not {self.out_groups}")
+        indexer = (self.index_heads > 0, self.index_dim > 0, self.top_k is not None)
+        if any(indexer) and not (all(indexer) and self.ratio):
+            raise ValueError("an indexer of compressed keys with heads, their size and what it leaves, or none")
+        return self
+
+    def columns(self) -> dict[str, Any]:
+        """Return the columns of core.layer_group that the kind fills."""
+        return {
+            "num_heads": self.heads,
+            "num_kv_heads": 1,
+            "head_dim": self.head_dim,
+            "value_head_dim": self.head_dim,
+            "rope_head_dim": self.rope_dim,
+            "is_rotary": self.rope_dim > 0,
+            "sliding_window": self.window,
+            "has_sinks": True,
+            "shares_kv": False,
+            "q_lora_rank": self.q_rank,
+            "out_groups": self.out_groups,
+            "out_lora_rank": self.out_rank,
+            "compression_ratio": self.ratio,
+            "compression_overlaps": self.overlap,
+            "index_heads": self.index_heads or None,
+            "index_head_dim": self.index_dim or None,
+            "index_top_k": self.top_k,
+            "index_from_latent": True if self.index_heads else None,
+            "index_is_shared": False if self.index_heads else None,
+            "index_is_weighted": True if self.index_heads else None,
+        }
+
+
 class Recurrent(Document):
     """Linear attention, a state-space model or a short convolution: a state of fixed size, which each token updates."""
 
@@ -285,9 +342,9 @@ class LowRank(Document):
         return {"low_rank": self.rank}
 
 
-Kind = Attention | Latent | Indexer | Recurrent | Dense | Moe | PerLayerEmbedding | LowRank
+Kind = Attention | Latent | Indexer | Compressed | Recurrent | Dense | Moe | PerLayerEmbedding | LowRank
 MIXERS: dict[str, type[Kind]] = {
-    "attention": Attention, "latent": Latent, "indexer": Indexer, "recurrent": Recurrent,
+    "attention": Attention, "latent": Latent, "indexer": Indexer, "compressed": Compressed, "recurrent": Recurrent,
 }  # fmt: skip
 FEED_FORWARDS: dict[str, type[Kind]] = {
     "dense": Dense, "moe": Moe, "per_layer_embedding": PerLayerEmbedding, "low_rank": LowRank,

@@ -34,12 +34,14 @@ held as (
         end as tokens,
         shard.weights * precision.weight_bits / 8 as weight_memory_bytes,
         step.batch_size * precision.kv_bits / 8 * (
-            shard.kv_elements_per_token * step.sequence_length
+            (shard.kv_elements_per_token + shard.compressed_elements_per_token)
+            * step.sequence_length
             + shard.local_kv_elements_per_token
             * least(step.sequence_length, coalesce(model.sliding_window, 0))
         ) as kv_memory_bytes,
         step.batch_size * step.sequence_length * precision.kv_bits / 8
-        * shard.indexer_elements_per_token as indexer_memory_bytes,
+        * (shard.indexer_elements_per_token + shard.compressed_indexer_elements_per_token)
+            as indexer_memory_bytes,
         step.batch_size
         * (shard.state_bytes + shard.recent_elements * precision.activation_bits / 8)
             as state_memory_bytes,
