@@ -271,7 +271,7 @@ _MISFITS = {
 def _label_of_layer(expression: Expression, place: int) -> str:
     """Return the key that chooses for a layer, if it is one, with the layer's place in it."""
     keys = expression.names.difference(("layer", "layers"))
-    name = next(iter(keys)) if len(keys) == 1 else expression.text
+    name = _label(expression) if len(keys) != 1 else next(iter(keys))
     return f"{name}[{place}]" if f"{name}[layer]" in expression.text else name
 
 

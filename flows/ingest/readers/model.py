@@ -178,6 +178,10 @@ def _read_model(
         "tower_parameters": described.tower_parameters,
         "states_mtp": described.states_mtp,
     }
+    longest = described.model.max_positions
+    for layer in described.layers:  # a window that no context exceeds is full attention
+        if longest is not None and (layer["sliding_window"] or 0) >= longest:
+            layer["sliding_window"] = None
     return model, described.layers, hub or None
 
 
