@@ -88,7 +88,7 @@ def grid_costs(
     rows = ops.to_dicts()
     of_grid = [_grid_dimensions(row["convention"], row["place"]) for row in rows]
     bits = {name: precision[name] for name in BITS}
-    settings = _compute_dimensions(rows, of_grid, grid)
+    settings = _compute_dimensions(ops, of_grid, grid)
     columns = []
     for row, each in zip(rows, of_grid, strict=True):
         numbers = {name: _as_number(row.get(name)) for name in QUANTITIES}
@@ -116,20 +116,20 @@ def grid_costs(
 
 
 def _compute_dimensions(
-    rows: Sequence[Mapping[str, Any]], of_grid: Sequence[Mapping[str, pl.Expr]], grid: pl.DataFrame
+    ops: pl.DataFrame, of_grid: Sequence[Mapping[str, pl.Expr]], grid: pl.DataFrame
 ) -> pl.DataFrame:
     """Return the dimensions that the grid changes as columns; ops share most of them, so each is computed once."""
     found: dict[str, tuple[pl.Expr, Mapping[str, Any]]] = {}
-    for row, each in zip(rows, of_grid, strict=True):
+    for row, each in zip(ops.iter_rows(named=True), of_grid, strict=True):
         for of in each.values():
             found.setdefault(_name_column(of, row), (of, _known_values(of, row)))
     by_values: dict[str, list[str]] = {}
     for name, (_, values) in found.items():
         by_values.setdefault(repr(values), []).append(name)
     frames = [
-        grid.with_columns(_literal(value).alias(root) for root, value in found[names[0]][1].items()).select(
-            found[name][0].alias(name) for name in names
-        )
+        grid.with_columns(
+            pl.lit(value, ops.schema[root]).alias(root) for root, value in found[names[0]][1].items()
+        ).select(found[name][0].alias(name) for name in names)
         for names in by_values.values()
     ]
     return pl.concat(frames, how="horizontal") if frames else grid.select(pl.lit(0))
@@ -137,10 +137,6 @@ def _compute_dimensions(
 
 def _known_values(of: pl.Expr, row: Mapping[str, Any]) -> dict[str, Any]:
     return {root: row[root] for root in sorted(set(of.meta.root_names()).difference(GRID))}
-
-
-def _literal(value: Any) -> pl.Expr:
-    return pl.lit(value, pl.Int64) if value is None or type(value) is int else pl.lit(value)
 
 
 def _name_column(of: pl.Expr, row: Mapping[str, Any]) -> str:

@@ -45,7 +45,13 @@ _OF_RUNS = {"run", "run_change", "run_left_out", "schema_migration", "source"}
 
 def write_small_catalog(folder: Path) -> Path:
     """Write a catalog of one device, one model and one workload, to stand in the place of the shipped one."""
-    for name in ("precisions.toml", "elementwise.toml", "hardware/a40.toml", "models/llama-7b.json"):
+    for name in (
+        "precisions.toml",
+        "elementwise.toml",
+        "hardware/a40.toml",
+        "architectures/llama.toml",
+        "models/llama-7b.json",
+    ):
         (folder / name).parent.mkdir(parents=True, exist_ok=True)
         shutil.copyfile(SHIPPED / name, folder / name)
     (folder / "workloads").mkdir()
