@@ -36,7 +36,14 @@ from warehouse.snapshot import open_snapshot
 from warehouse.sql_files import sql_files
 
 WRITERS = ["ada", "bob", "cyd", "dan"]
-KEPT = {"hardware/a40", "hardware/h100-sxm", "model/llama-7b", "precision/precisions", "elementwise/elementwise"}
+KEPT = {
+    "hardware/a40",
+    "hardware/h100-sxm",
+    "architecture/llama",
+    "model/llama-7b",
+    "precision/precisions",
+    "elementwise/elementwise",
+}
 GRID = """
 workload_id = "{name}"
 name = "{name}"

@@ -328,7 +328,7 @@ def test_no_point_of_the_view_lies_above_its_roof(
         shape = f"{i}, 'm', 'c', 1, 'op', 'g', 'given', 1, false, 'dram', 1"
         empty.execute(f"insert into core.op_shape ({names}, pipe) values ({shape}, '')")
         empty.execute(
-            f"insert into core.op_cost values ({i}, 'p', {flops!r}, 0, {moved!r}, 0, {moved!r}, {flops / moved!r})"
+            f"insert into core.op_cost values ({i}, 'p', {flops!r}, 0, {moved!r}, 0, {moved!r}, {flops / moved!r}, 0)"
         )
     points = empty.sql(
         "select flops, bytes, attainable_flops_per_s, lower_bound_s, bound, ridge_flops_per_byte"

@@ -663,7 +663,7 @@ comment on column core.measurement.matrices is 'weight matrices that a GEMM read
 comment on column core.measurement.tensor_parallel is 'devices that share the layer; the shape is one device''s share';
 comment on column core.measurement.dtype is 'dtype of the arithmetic';
 comment on column core.measurement.flops is 'FLOP of one execution; 2 per multiply-add';
-comment on column core.measurement.bytes is 'weights, activations and KV cache together';
+comment on column core.measurement.bytes is 'weights, activations, KV cache and recurrent state together';
 comment on column core.measurement.latency_s is 'median time of one execution';
 comment on column core.measurement.latency_min_s is 'least time of one execution';
 comment on column core.measurement.latency_std_s is 'standard deviation of the times';
