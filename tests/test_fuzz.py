@@ -270,7 +270,13 @@ changes = st.lists(st.tuples(st.sampled_from(CHANGES), st.floats(0, 1), st.float
 def small(tmp_path_factory: pytest.TempPathFactory) -> Home:
     """A home over a small shipped catalog, so that files are checked against it in milliseconds."""
     folder = tmp_path_factory.mktemp("fuzz")
-    names = ["hardware/a40.toml", "hardware/h100-sxm.toml", "models/llama-3-8b.json", "workloads/decode-batches.toml"]
+    names = [
+        "hardware/a40.toml",
+        "hardware/h100-sxm.toml",
+        "architectures/llama.toml",
+        "models/llama-3-8b.json",
+        "workloads/decode-batches.toml",
+    ]
     for name in ["precisions.toml", "elementwise.toml", *names]:
         (folder / "shipped" / name).parent.mkdir(parents=True, exist_ok=True)
         shutil.copy(SHIPPED / name, folder / "shipped" / name)
