@@ -158,7 +158,6 @@ def test_experts_that_pass_a_token_through_have_rows_of_the_router_alone() -> No
 @pytest.mark.parametrize(
     ("architecture", "config", "names"),
     [
-        ("DeepseekV4ForCausalLM", DENSE, ["DeepseekV4ForCausalLM"]),
         ("DeepseekV3ForCausalLM", {**LATENT, "q_lora_rank": 0}, ["q_lora_rank", "0"]),
         ("DeepseekV3ForCausalLM", {**LATENT, "kv_lora_rank": None}, ["kv_lora_rank", "null"]),
         ("DeepseekV3ForCausalLM", {**LATENT, "moe_layer_freq": 2}, ["moe_layer_freq", "2"]),
