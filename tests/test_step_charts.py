@@ -260,7 +260,7 @@ def test_every_model_on_every_device_is_drawn_and_few_are_listed(
     assert "step-time-qwen2-7b-mi300x" not in listed
     assert {entry.name for entry in entries if entry.on_site} <= listed
     assert len(entries) > 6000
-    assert len(listed) < 600
+    assert len(listed) < len(entries) / 8
     place = ["--home", str(finished.path)]
     assert run_command(["chart", "step-time-qwen2-7b-mi300x", "--out", str(tmp_path / "a.json"), *place]) == 0
     assert "Qwen2 7B in bf16 on MI300X" in (tmp_path / "a.json").read_text("utf-8")
