@@ -45,7 +45,7 @@ def run_rooflines(home: Home, *arguments: str, **environment: str) -> subprocess
         env={**inherited, "PYTHONPATH": str(ROOT), **environment},
         capture_output=True,
         text=True,
-        timeout=240,
+        timeout=480,
         check=False,
     )
 
