@@ -198,3 +198,12 @@ def test_shape_ids_are_unique_and_stable() -> None:
     assert one["shape_id"].to_list() == [1734257425844877063]
     again = add_shape_id(shapes.drop("shape_id").reverse())
     assert again.sort("shape_id").equals(shapes.sort("shape_id"))
+
+
+def test_each_layer_that_predicts_a_further_token_has_its_own_lm_head() -> None:
+    two = make_model({**LATENT, "num_nextn_predict_layers": 2}, "DeepseekV3ForCausalLM")
+    shapes = make_shapes(two, "decode", 1, 64, convention="draft")
+    repeats = dict(shapes.select("op", "repeat").iter_rows())
+    assert {repeats[op] for op in ("embedding", "draft_in_proj", "attention", "final_norm", "lm_head")} == {2}
+    none = make_model({**LATENT, "num_nextn_predict_layers": 0}, "DeepseekV3ForCausalLM")
+    assert make_shapes(none, "decode", 1, 64, convention="draft").is_empty()

@@ -337,6 +337,24 @@ _NARROW_EMBEDDING = [
     ),
 ]
 
+
+def _score_index(
+    of: pl.Expr, in_prompt: pl.Expr, keys: pl.Expr, *, weights: pl.Expr | None = None, suffix: str = ""
+) -> Op:
+    """Return the scores of an indexer over its keys, of which a query of a prompt sees those of `in_prompt`."""
+    seen = Attention(
+        heads=_INDEX_HEADS,
+        kv_heads=_ONCE,
+        head_dim=_INDEX_DIM,
+        value_dim=_NONE,
+        kv_dim=_INDEX_DIM,
+        attended=pl.when(_IS_PREFILL).then(in_prompt).otherwise(keys),
+        cached=keys,
+    )
+    sizes = (_QUERY, _INDEX_DIM, _CONTEXT)
+    return Op("index_scores", "attention", "index_scores", *sizes, of, attention=seen, weights=weights, suffix=suffix)
+
+
 # Compressed attention. The weighted sum over the tokens of a compressed key, and its norm, are not computed; their
 # weights are counted with the projections: those of each of its positions, and of the norm.
 _COMPRESSED_PRODUCTS = [
@@ -348,25 +366,7 @@ _COMPRESSED_PRODUCTS = [
         _linear("index_compressor_proj", "qkv mlp", (_HIDDEN, 2 * _TWOFOLD * _INDEX_DIM), _INDEXES_COMPRESSED),
         weights=(2 * _HIDDEN + _RATIO) * _TWOFOLD * _INDEX_DIM + _INDEX_DIM,
     ),
-    Op(
-        "index_scores",
-        "attention",
-        "index_scores",
-        _QUERY,
-        _INDEX_DIM,
-        _CONTEXT,
-        _INDEXES_COMPRESSED,
-        attention=Attention(
-            heads=_INDEX_HEADS,
-            kv_heads=_ONCE,
-            head_dim=_INDEX_DIM,
-            value_dim=_NONE,
-            kv_dim=_INDEX_DIM,
-            attended=pl.when(_IS_PREFILL).then(_mean_keys(_KEYS)).otherwise(_KEYS),
-            cached=_KEYS,
-        ),
-        suffix="_compressed",
-    ),
+    _score_index(_INDEXES_COMPRESSED, _mean_keys(_KEYS), _KEYS, suffix="_compressed"),
 ]
 # Each group of heads is projected by itself, and all of them together to the hidden size.
 _COMPRESSED_OUT = [
@@ -394,24 +394,7 @@ _INDEXER = [
         (_HIDDEN, _INDEX_HEADS),
         (_INDEXES | _INDEXES_COMPRESSED) & _is("index_is_weighted"),
     ),
-    Op(
-        "index_scores",
-        "attention",
-        "index_scores",
-        _QUERY,
-        _INDEX_DIM,
-        _CONTEXT,
-        _INDEXES,
-        attention=Attention(
-            heads=_INDEX_HEADS,
-            kv_heads=_ONCE,
-            head_dim=_INDEX_DIM,
-            value_dim=_NONE,
-            kv_dim=_INDEX_DIM,
-            attended=pl.when(_IS_PREFILL).then((_CONTEXT + 1) / 2).otherwise(_CONTEXT),
-        ),
-        weights=2 * _INDEX_DIM,
-    ),
+    _score_index(_INDEXES, (_CONTEXT + 1) / 2, _CONTEXT, weights=2 * _INDEX_DIM),
 ]
 
 # Recurrent mixers are the same in every convention: their projections, the convolution before the recurrence, gates.
@@ -783,13 +766,13 @@ CONVENTIONS: dict[str, list[Op]] = {
     ],
     # What a serving engine runs: fused products, flash attention, and everything between them.
     "engine": [*_FIRST, *_LAYER, *_LAST],
-    # One pass of the layers that predict further tokens, from the last hidden state and the embedding of a token
-    # (DeepSeek-AI 2024, arXiv 2412.19437, section 2.2).
+    # One pass of the layers that predict further tokens, each from the hidden state before it and the embedding of a
+    # token, with an lm_head after it (DeepSeek-AI 2024, arXiv 2412.19437, section 2.2).
     "draft": [
-        _FIRST[0],
-        _linear("draft_in_proj", "up/gate/down", (2 * _HIDDEN, _HIDDEN), once=True),
+        replace(_FIRST[0], once=False),
+        _linear("draft_in_proj", "up/gate/down", (2 * _HIDDEN, _HIDDEN)),
         *_LAYER,
-        *_LAST,
+        *(replace(op, once=False) for op in _LAST),
     ],
 }
 
