@@ -1,14 +1,16 @@
 """Configs that were once refused or counted wrong, each with its right value or refusal."""
 
+import json
 from pathlib import Path
 
 import pytest
 
 from flows.ingest.readers.model import read_counted_models
 from flows.intensity.shapes import join_layers, model_shards
-from tests.support.files import ROOT
+from tests.support.files import ROOT, write_file
 from tests.support.inputs import assert_refused, make_source
 from tests.support.models import ARCHITECTURES
+from warehouse.errors import InputError
 
 CASES = ROOT.parent / "shared" / "cases" / "models"
 # parameters, and bytes of KV cache a token in 16 bits
@@ -60,3 +62,20 @@ def test_part_of_a_head_is_rotated_as_rope_parameters_say() -> None:
     frames = read_counted_models([*ARCHITECTURES, make_source(path, "model")])
     assert frames["layer_group"]["rope_head_dim"].to_list() == [96]  # 0.75 of 128
     assert frames["layer_group"]["sliding_window"].to_list() == [None]  # no context of the model exceeds it
+
+
+def test_a_word_for_a_layer_is_refused_by_its_place_where_other_keys_could_choose_too(tmp_path: Path) -> None:
+    config = {
+        "architectures": ["Qwen3NextForCausalLM"],
+        "hidden_size": 1024,
+        "intermediate_size": 2048,
+        "num_hidden_layers": 2,
+        "num_attention_heads": 8,
+        "vocab_size": 5000,
+        "layer_types": ["linear_attention", "sparse_attention"],
+    }
+    path = write_file(tmp_path, "mine.json", json.dumps(config))
+    said = '/mine.json: layer_types[1] = "sparse_attention": expected one of full_attention, linear_attention'
+    with pytest.raises(InputError) as refused:
+        read_counted_models([*ARCHITECTURES, make_source(path, "model")])
+    assert str(refused.value).endswith(said)

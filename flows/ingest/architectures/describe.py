@@ -172,7 +172,7 @@ class _Chooser:
         """Return the part of a layer."""
         word = next(iter(self._layers)) if self._by is None else self._by.evaluate(self._scope)
         if not isinstance(word, str) or word not in self._layers:
-            label = _label_of_layer(self._by, place) if self._by else ""
+            label = _label_of_layer(self._by, place, self._scope) if self._by else ""
             raise ConfigError(f"{label} = {format_value(word)}: expected one of {', '.join(self._layers)}")
         if word in self._parts:
             return self._parts[word]
@@ -268,11 +268,13 @@ _MISFITS = {
 }
 
 
-def _label_of_layer(expression: Expression, place: int) -> str:
-    """Return the key that chooses for a layer, if it is one, with the layer's place in it."""
-    keys = expression.names.difference(("layer", "layers"))
-    name = _label(expression) if len(keys) != 1 else next(iter(keys))
-    return f"{name}[{place}]" if f"{name}[layer]" in expression.text else name
+def _label_of_layer(expression: Expression, place: int, scope: ConfigScope) -> str:
+    """Return the key that chooses for a layer, with the layer's place in it if it is a list of them."""
+    keys = sorted(expression.names.difference(("layer", "layers")))
+    by_layer = [name for name in keys if f"{name}[layer]" in expression.text and scope.has(name)]
+    if len(by_layer) == 1:
+        return f"{by_layer[0]}[{place}]"
+    return keys[0] if len(keys) == 1 else _label(expression)
 
 
 def _label(expression: Expression) -> str:
