@@ -66,10 +66,11 @@ def finished(tmp_path_factory: pytest.TempPathFactory, request: pytest.FixtureRe
 
 
 @pytest.fixture
-def home(finished: Home, tmp_path: Path) -> Home:
-    """A copy of the finished home that a test may change."""
+def home(finished: Home, tmp_path: Path) -> Iterator[Home]:
+    """A copy of the finished home that a test may change; of 200 MB, so it goes with the test."""
     shutil.copytree(finished.path, tmp_path / "home")
-    return Home(tmp_path / "home")
+    yield Home(tmp_path / "home")
+    shutil.rmtree(tmp_path / "home", ignore_errors=True)
 
 
 @pytest.fixture
