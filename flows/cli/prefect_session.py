@@ -1,18 +1,18 @@
 """Prefect as a command needs it: it sends no telemetry, and its log stays off the terminal."""
 
-import os
-import signal
-import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 
 from flows.cli.options import Common
-from flows.cli.terminal import Progress, show_progress
+from flows.cli.terminal import Progress, exit_at_once_on_interrupt, show_progress
 
 
 @contextmanager
 def open_prefect(common: Common) -> Iterator[Progress]:
     """Load Prefect with the project's settings; progress is shown meanwhile.
+
+    Ctrl-C ends the process at once: the terminal stops the embedded server with the same keys, and Prefect would call
+    it for minutes.
 
     Raises
     ------
@@ -35,26 +35,7 @@ def open_prefect(common: Common) -> Iterator[Progress]:
     opt_out_of_telemetry()
     if not common.debug:
         quiet_terminal()
-    with show_progress("starting Prefect") as show, _exit_at_once_on_interrupt(show), apply_defaults():
+    ended = "interrupted; what is published stays as it was"
+    with show_progress("starting Prefect") as show, exit_at_once_on_interrupt(show, ended), apply_defaults():
         refuse_strange_server()
         yield show
-
-
-@contextmanager
-def _exit_at_once_on_interrupt(show: Progress) -> Iterator[None]:
-    """End the process as soon as the user presses Ctrl-C.
-
-    The terminal stops the embedded server with the same keys, and Prefect would call it for minutes. A run can be
-    interrupted anywhere: what is published stays, and the next run repairs the rest.
-    """
-
-    def leave(_signal: int, _frame: object) -> None:
-        show.stop()
-        print("rooflines: interrupted; what is published stays as it was", file=sys.stderr, flush=True)
-        os._exit(130)
-
-    before = signal.signal(signal.SIGINT, leave)
-    try:
-        yield
-    finally:
-        signal.signal(signal.SIGINT, before)

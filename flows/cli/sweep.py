@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Literal
 from cyclopts import Parameter
 
 from flows.cli.options import Common, Flag, Names, read_folder
-from flows.cli.terminal import show_progress
+from flows.cli.terminal import exit_at_once_on_interrupt, show_progress
 from warehouse.errors import InputError
 
 if TYPE_CHECKING:
@@ -103,7 +103,7 @@ def sweep(
     else:
         from flows.sweep.run import run_sweep
 
-        with show_progress("planning") as show:
+        with show_progress("planning") as show, exit_at_once_on_interrupt(show, "interrupted"):
             done = run_sweep(common.place, request, dry_run=dry_run, progress=show.tell)
     _print_summary(done, name or "", dry_run, time.monotonic() - started)
     return 0

@@ -3,6 +3,7 @@
 import logging
 import os
 import select
+import signal
 import sys
 import traceback
 from collections.abc import Iterator
@@ -64,6 +65,27 @@ def show_progress(message: str) -> Iterator[Progress]:
 
     with Console(stderr=True).status(message) as status:
         yield Progress(status)
+
+
+@contextmanager
+def exit_at_once_on_interrupt(show: Progress, ended: str) -> Iterator[None]:
+    """End the process as soon as the user presses Ctrl-C: for work that may end anywhere, and leaves whole files only.
+
+    Polars takes Ctrl-C too, raises it in whatever thread it runs in, and prints a panic if that thread is between two
+    calls. The handler that is set last is the only one, so polars is imported before.
+    """
+    import polars  # noqa: F401
+
+    def leave(_signal: int, _frame: object) -> None:
+        show.stop()
+        print_error(ended, with_traceback=False)
+        os._exit(130)
+
+    before = signal.signal(signal.SIGINT, leave)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGINT, before)
 
 
 def print_bytes(content: bytes) -> None:

@@ -106,7 +106,7 @@ def _write_to_bucket(rows: pl.DataFrame, target: BucketPath) -> int:
 
 
 def run_in_threads(work: Callable[[Part], PartFile], parts: Sequence[Part]) -> Iterator[PartFile]:
-    """Work on several parts at once on this machine; if interrupted, parts that were begun are finished."""
+    """Work on several parts at once on this machine; if one fails, parts that were begun are finished."""
     with ThreadPoolExecutor(_THREADS) as pool:
         try:
             for done in as_completed([pool.submit(work, part) for part in parts]):
