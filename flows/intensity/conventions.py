@@ -9,6 +9,8 @@ from dataclasses import dataclass, field, replace
 
 import polars as pl
 
+from flows.intensity.terms import SHARING
+
 _BATCH, _QUERY, _CONTEXT = pl.col("batch_size"), pl.col("query_length"), pl.col("sequence_length")
 _DEVICES, _HIDDEN = pl.col("tensor_parallel"), pl.col("hidden_size")
 _WINDOW, _CHUNK = pl.col("sliding_window"), pl.col("attention_chunk")
@@ -122,7 +124,7 @@ def _mean_keys(last: pl.Expr) -> pl.Expr:
 
 
 # What tells settings apart.
-SETTING = ["model_id", "convention", "phase", "batch_size", "sequence_length", "query_length", "tensor_parallel"]
+SETTING = ["model_id", "convention", "phase", "batch_size", "sequence_length", "query_length", *SHARING]
 
 
 @dataclass(frozen=True)

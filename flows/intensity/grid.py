@@ -12,7 +12,7 @@ import polars as pl
 from flows.intensity.conventions import CONVENTIONS, SETTING
 from flows.intensity.costs import BITS, QUANTITIES, cost
 from flows.intensity.shapes import list_ops, share_evenly
-from flows.intensity.terms import PHASES
+from flows.intensity.terms import PHASES, SHARING
 
 # The columns of a grid. All else follows from model, convention, phase and number of devices.
 GRID = ["batch_size", "sequence_length", "query_length"]
@@ -28,7 +28,7 @@ _NAMES: dict[str, pl.DataType | type[pl.DataType]] = {
 
 
 def fixed_ops(
-    layers: pl.DataFrame, conventions: Sequence[str], phases: Sequence[str], degrees: Sequence[int]
+    layers: pl.DataFrame, conventions: Sequence[str], phases: Sequence[str], degrees: Sequence[int] | pl.DataFrame
 ) -> pl.DataFrame:
     """Return one row per op, model, phase and number of devices, with the dimensions that a grid does not change.
 
@@ -41,9 +41,9 @@ def fixed_ops(
     layers
         Result of `join_layers`.
     conventions, phases, degrees
-        Which ops, in which phases, on how many devices.
+        Which ops, in which phases, on how many devices, as `share_evenly` takes them.
     """
-    shared = share_evenly(layers, degrees).select("model_id", "tensor_parallel").unique(maintain_order=True)
+    shared = share_evenly(layers, degrees).select("model_id", *SHARING).unique(maintain_order=True)
     settings = pl.DataFrame({"phase": list(phases)}).join(shared, how="cross")
     frames = []
     for convention in conventions:
@@ -55,7 +55,7 @@ def fixed_ops(
                 of_op.select(
                     "model_id",
                     "phase",
-                    "tensor_parallel",
+                    *SHARING,
                     "op",
                     convention=pl.lit(convention),
                     place=pl.lit(place),
@@ -111,7 +111,7 @@ def grid_costs(
         )
         return pl.concat([each.alias(name) for each in given])
 
-    keys = ops.select(*_NAMES, "tensor_parallel", "repeat").join(grid, how="cross")
+    keys = ops.select(*_NAMES, *SHARING, "repeat").join(grid, how="cross")
     return keys.with_columns(stack_column(name) for name in columns[0])
 
 

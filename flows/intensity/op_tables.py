@@ -4,8 +4,8 @@ import polars as pl
 
 from flows.intensity.costs import op_costs
 from flows.intensity.custom import custom_costs, custom_shapes
-from flows.intensity.shapes import join_layers, model_shards, op_shapes
-from flows.intensity.terms import DEGREES
+from flows.intensity.shapes import add_sharing, join_layers, list_ways, model_shards, op_shapes
+from flows.intensity.terms import DEGREES, SHARING
 
 INPUTS = ("model", "layer_group", "workload", "precision", "elementwise", "op")
 TABLES = ("op_shape", "op_cost", "model_shard")
@@ -36,5 +36,11 @@ def compute_op_tables(
     return {
         "op_shape": every_shape.drop("precisions"),
         "op_cost": pl.concat(costs),
-        "model_shard": model_shards(layers, DEGREES).drop("active", "drafts"),
+        "model_shard": model_shards(layers, _list_sharings(workload)).drop("active", "drafts"),
     }
+
+
+def _list_sharings(workload: pl.DataFrame) -> pl.DataFrame:
+    """Return each way to share that a workload asks for, after those of tensor parallelism alone."""
+    ways = [list_ways(**lists) for lists in add_sharing(workload).select(SHARING).iter_rows(named=True)]
+    return pl.concat([list_ways(tensor_parallel=DEGREES), *ways]).unique(maintain_order=True)

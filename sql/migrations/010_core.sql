@@ -416,7 +416,10 @@ create table core.model_shard (
         ),
     state_bytes double not null check (isfinite(state_bytes) and state_bytes >= 0),
     recent_elements bigint not null check (recent_elements >= 0),
-    primary key (model_id, tensor_parallel)
+    expert_parallel bigint not null check (expert_parallel > 0),
+    pipeline_parallel bigint not null check (pipeline_parallel > 0),
+    data_parallel bigint not null check (data_parallel > 0),
+    primary key (model_id, tensor_parallel, expert_parallel, pipeline_parallel, data_parallel)
 );
 comment on table core.model_shard is 'one row per model and number of devices that share it: what one device must hold';
 comment on column core.model_shard.model_id is 'the model, by the name of its config file';
@@ -429,6 +432,10 @@ comment on column core.model_shard.compressed_elements_per_token is 'elements of
 comment on column core.model_shard.compressed_indexer_elements_per_token is 'elements of the compressed keys that indexers keep per token';
 comment on column core.model_shard.state_bytes is 'bytes of a sequence''s recurrent state, which does not grow with the context';
 comment on column core.model_shard.recent_elements is 'elements of the last tokens that recurrent layers keep of a sequence, in the precision of activations';
+comment on column core.model_shard.expert_parallel is 'devices that whole experts are spread over; 1: experts are shared as the other weights are';
+comment on column core.model_shard.pipeline_parallel is 'stages that the layers are spread over';
+comment on column core.model_shard.data_parallel is 'replicas of attention, each of which computes its part of the batch';
+
 
 create table core.op_set (
     op_set_id varchar primary key,
@@ -493,7 +500,10 @@ create table core.workload (
     precisions varchar[] not null,
     tensor_parallel bigint[] not null,
     models varchar[],
-    source_id varchar not null
+    source_id varchar not null,
+    expert_parallel bigint[] not null,
+    pipeline_parallel bigint[] not null,
+    data_parallel bigint[] not null
 );
 comment on table core.workload is 'one row per workload: the settings that models are computed at';
 comment on column core.workload.workload_id is 'the workload, by the name of its file';
@@ -507,6 +517,10 @@ comment on column core.workload.precisions is 'precisions that are computed';
 comment on column core.workload.tensor_parallel is 'devices that share one layer';
 comment on column core.workload.models is 'models that it is computed for; null for all models';
 comment on column core.workload.source_id is 'file that describes it';
+comment on column core.workload.expert_parallel is 'devices that whole experts are spread over; 1: experts are shared as the other weights are';
+comment on column core.workload.pipeline_parallel is 'stages that the layers are spread over';
+comment on column core.workload.data_parallel is 'replicas of attention, each of which computes its part of the batch';
+
 
 create table core.phase (
     phase varchar primary key,
@@ -547,7 +561,10 @@ create table core.op_shape (
     pipe varchar not null check (pipe in ('', 'tensor', 'vector', 'scalar')),
     state_elements double check (isfinite(state_elements) and state_elements >= 0),
     state_bits double check (state_bits > 0),
-    chunk_size bigint check (chunk_size > 0)
+    chunk_size bigint check (chunk_size > 0),
+    expert_parallel bigint not null check (expert_parallel > 0),
+    pipeline_parallel bigint not null check (pipeline_parallel > 0),
+    data_parallel bigint not null check (data_parallel > 0)
 );
 comment on table core.op_shape is 'one row per op of a model at a setting, or custom op: its dimensions';
 comment on column core.op_shape.shape_id is 'stable hash of model, convention, phase, setting and op';
@@ -580,6 +597,10 @@ comment on column core.op_shape.has_bias is 'whether a bias is added to the GEMM
 comment on column core.op_shape.level is 'what the bytes move through: dram, another memory level, or interconnect';
 comment on column core.op_shape.repeat is 'how often the op runs in one step of the model';
 comment on column core.op_shape.pipe is 'units that do the arithmetic: tensor (matrix units of any vendor), vector or scalar; empty if not stated';
+comment on column core.op_shape.expert_parallel is 'devices that whole experts are spread over; 1: experts are shared as the other weights are';
+comment on column core.op_shape.pipeline_parallel is 'stages that the layers are spread over';
+comment on column core.op_shape.data_parallel is 'replicas of attention, each of which computes its part of the batch';
+
 
 create table core.op_cost (
     shape_id bigint not null,
@@ -754,7 +775,10 @@ create table core.sweep (
     sequence_range varchar not null,
     candidate_range varchar,
     code_version varchar not null,
-    created_at timestamptz not null
+    created_at timestamptz not null,
+    expert_parallel_range varchar not null,
+    pipeline_parallel_range varchar not null,
+    data_parallel_range varchar not null
 );
 comment on table core.sweep is 'one row per sweep: its grid, and where its files are';
 comment on column core.sweep.sweep_id is 'the sweep, by its given name';
@@ -770,6 +794,10 @@ comment on column core.sweep.sequence_range is 'sequence lengths, as given';
 comment on column core.sweep.candidate_range is 'candidates of speculative steps, as given';
 comment on column core.sweep.code_version is 'version of the package and digest of the code and SQL that ran';
 comment on column core.sweep.created_at is 'when it was registered';
+comment on column core.sweep.expert_parallel_range is 'values of expert_parallel, as given';
+comment on column core.sweep.pipeline_parallel_range is 'values of pipeline_parallel, as given';
+comment on column core.sweep.data_parallel_range is 'values of data_parallel, as given';
+
 
 create table core.sweep_part (
     sweep_id varchar not null,

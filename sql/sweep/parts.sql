@@ -20,4 +20,7 @@ select
     kv_bytes,
     bytes,
     intensity_flops_per_byte,
+    expert_parallel,
+    pipeline_parallel,
+    data_parallel,
 from read_parquet($files, hive_partitioning = true, hive_types_autocast = false)

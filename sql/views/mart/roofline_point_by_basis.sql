@@ -57,6 +57,9 @@ select
     shape.matrices,
     roof.pipe,
     cost.state_bytes,
+    shape.expert_parallel,
+    shape.pipeline_parallel,
+    shape.data_parallel,
 from cost
 inner join shape using (shape_id)
 left join core.phase as phase using (phase)

@@ -41,6 +41,9 @@ select
     roof.ridge_flops_per_byte,
     roof.peak_flops_per_s,
     roof.bandwidth_bytes_per_s,
+    cost.expert_parallel,
+    cost.pipeline_parallel,
+    cost.data_parallel,
 from cost
 left join core.phase as phase using (phase)
 inner join core.precision as precision using (precision_id)
