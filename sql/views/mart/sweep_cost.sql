@@ -24,6 +24,7 @@ described as (
         cost.bytes,
         cost.intensity_flops_per_byte,
         cost.state_bytes,
+        cost.compute_dtype,
         shape.expert_parallel,
         shape.pipeline_parallel,
         shape.data_parallel,
