@@ -105,7 +105,7 @@ def test_an_all_reduce_stands_on_the_interconnect(
         " lower_bound_s, bandwidth_bytes_per_s from mart.roofline_point"
         f" where {STEP.replace('h100-sxm', hardware_id)} and op = 'mlp_all_reduce'",
     )
-    sent = times_sent * 8 * 8192
+    sent = times_sent * 8 * 8192 * 2  # engines exchange 16 bits
     assert found[:3] == ("interconnect", "interconnect", algorithm)
     assert found[3:6] == pytest.approx((sent, sent, 1))
     assert found[6] == pytest.approx(sent / float(str(found[7])))

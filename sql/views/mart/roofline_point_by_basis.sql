@@ -13,6 +13,10 @@ roof as (
     select * from mart.kernel_roof where kernel_accumulator = ''
 ),
 
+runnable as (
+    select * from mart.runnable_precision
+),
+
 placed as (
     select
         shape.*,
@@ -28,12 +32,14 @@ placed as (
             as intensity,
     from cost
     inner join shape using (shape_id)
-    inner join core.precision as precision using (precision_id)
     inner join roof
         on
-            precision.compute_dtype = roof.dtype
+            cost.compute_dtype = roof.dtype
             and shape.level = roof.level
             and shape.pipe = roof.kernel_pipe
+    -- a step is all of its ops, so a device that cannot run one of them has none
+    semi join runnable
+        on roof.hardware_id = runnable.hardware_id and cost.precision_id = runnable.precision_id
 )
 
 select

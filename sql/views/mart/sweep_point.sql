@@ -24,8 +24,13 @@ placed as (
             as intensity,
     from cost
     inner join core.precision as precision using (precision_id)
+    -- files of earlier versions have no dtype of their own
     inner join roof
-        on precision.compute_dtype = roof.dtype and cost.level = roof.level
+        on
+            coalesce(cost.compute_dtype, precision.compute_dtype) = roof.dtype
+            and cost.level = roof.level
+    semi join mart.runnable_precision as runnable
+        on roof.hardware_id = runnable.hardware_id and cost.precision_id = runnable.precision_id
 )
 
 select
