@@ -141,6 +141,7 @@ create table core.ceiling (
     accumulator varchar not null,
     ceiling_name varchar not null,
     reduces_in_switch boolean check (name = 'interconnect' or reduces_in_switch is null),
+    switch_devices bigint check (switch_devices > 1),
     primary key (hardware_id, kind, name, basis, origin, pipe, accumulator, ceiling_name)
 );
 comment on table core.ceiling is 'one row per limit of a device, basis, origin, pipe, accumulator and own name: FLOP/s of a dtype (dense), or bytes/s of a memory level or of the interconnect';
@@ -157,6 +158,7 @@ comment on column core.ceiling.source_id is 'file that states it';
 comment on column core.ceiling.pipe is 'units that do the arithmetic: tensor (matrix units of any vendor), vector or scalar; empty if not stated';
 comment on column core.ceiling.accumulator is 'dtype that products are added up in; empty if not stated';
 comment on column core.ceiling.ceiling_name is 'name that a file gives to one of several ceilings, e.g. AVX2 or no FMA; empty if none';
+comment on column core.ceiling.switch_devices is 'devices that the switch of an interconnect joins; null if not stated';
 comment on column core.ceiling.reduces_in_switch is 'whether the switch of an interconnect adds, as NVLink SHARP does; null for other levels and if not stated';
 
 create table core.model (

@@ -1,5 +1,6 @@
--- one row per op shape and precision of one sweep, as mart.sweep_cost reads it
+-- one row per op shape and precision of one sweep, as mart.sweep_cost reads it; files of earlier versions lack columns
 union all by name
+select $sweep_id as sweep_id, *,
 select
     $sweep_id as sweep_id,
     model_id,
