@@ -12,7 +12,7 @@ import polars as pl
 
 from flows.intensity.terms import SHARING, Part
 
-_BATCH, _QUERY, _CONTEXT = pl.col("batch_size"), pl.col("query_length"), pl.col("sequence_length")
+_BATCH, _QUERY, _CONTEXT = pl.col("sequences"), pl.col("query_length"), pl.col("sequence_length")
 _DEVICES, _HIDDEN = pl.col("tensor_parallel"), pl.col("hidden_size")
 _WINDOW, _CHUNK = pl.col("sliding_window"), pl.col("attention_chunk")
 _IS_PREFILL = pl.col("phase") == "prefill"
@@ -45,8 +45,12 @@ def _some(column: str) -> pl.Expr:
 
 
 _HEADS, _KV_HEADS, _INTERMEDIATE = (_share(pl.col(name)) for name in ("num_heads", "num_kv_heads", "intermediate_size"))
-_VOCABULARY, _EXPERT, _SHARED = (
-    _share(pl.col(name)) for name in ("vocab_size", "expert_intermediate_size", "shared_intermediate_size")
+_VOCABULARY = _share(pl.col("vocab_size"))
+# Experts that are spread are whole, and shared experts are replicated.
+_SPREAD, _IS_SPREAD = pl.col("expert_parallel"), pl.col("expert_parallel") > 1
+_EXPERT, _SHARED = (
+    pl.when(_IS_SPREAD).then(pl.col(name)).otherwise(_share(pl.col(name)))
+    for name in ("expert_intermediate_size", "shared_intermediate_size")
 )
 _HEAD_DIM, _VALUE_DIM, _ROPE = pl.col("head_dim"), pl.col("value_head_dim"), pl.col("rope_head_dim")
 _GATE = _share(pl.col("attention_gate_size"))
@@ -94,15 +98,34 @@ _IS_DENSE, _IS_MOE, _IS_SHARED = _has("intermediate_size"), _has("num_experts"),
 _IS_GATED, _EXPERT_IS_GATED = _is("is_gated"), _is("expert_is_gated")
 _WIDE = pl.when(_some("expert_latent_size")).then(pl.col("expert_latent_size")).otherwise(_HIDDEN)
 _ROUTED = _EXPERTS + pl.col("zero_experts")  # a zero expert passes the token through
+_LOCAL = (_EXPERTS + _SPREAD - 1) // _SPREAD  # the most that a device holds
+_LOAD = pl.col("expert_load")
 _MEAN_CHOSEN = _CHOSEN * _EXPERTS / _ROUTED
 
-# Rows of activations: batch * sequence in prefill, batch in decode, batch * candidates in speculative.
+# Rows of activations: sequences * length in prefill, sequences in decode, sequences * candidates in speculative; the
+# sequences are those of a replica and of one micro-batch.
 _ROWS = _BATCH * _QUERY
 # lm_head sees the last token of a prompt only.
 _LAST_ROWS = pl.when(_IS_PREFILL).then(_BATCH).otherwise(_ROWS)
-_ROUTED_ROWS = (_ROWS * _CHOSEN * _EXPERTS) // _ROUTED
-# Distinct experts that T tokens are expected to hit, E (1 - (1 - k/E)^T), if each chooses k of E uniformly.
-_MET_EXPERTS = _EXPERTS * (1 - (1 - _CHOSEN / _ROUTED).pow(_ROWS))
+# Experts that are spread serve all replicas whose devices they are on; each device sends and adds its part of the rows.
+_SERVED_ROWS = pl.when(_IS_SPREAD).then(_ROWS * (_SPREAD // _DEVICES)).otherwise(_ROWS)
+_OWN_ROWS = pl.when(_IS_SPREAD).then(_share(_ROWS)).otherwise(_ROWS)
+_ROUTED_ROWS = (
+    pl.when(_IS_SPREAD)
+    .then((_SERVED_ROWS * _CHOSEN * _LOCAL * _LOAD / _ROUTED).ceil())
+    .otherwise((_ROWS * _CHOSEN * _EXPERTS) // _ROUTED)
+)
+# Distinct experts that T tokens are expected to hit, E (1 - (1 - k/E)^T), if each chooses k of E uniformly; the device
+# that waits longest computes one at least, and has more rows by the load factor.
+_MET_EXPERTS = (
+    pl.when(_IS_SPREAD)
+    .then(
+        pl.max_horizontal(1.0, _LOCAL * (1 - (1 - pl.min_horizontal(_LOAD * _CHOSEN / _ROUTED, 1.0)).pow(_SERVED_ROWS)))
+    )
+    .otherwise(_EXPERTS * (1 - (1 - _CHOSEN / _ROUTED).pow(_ROWS)))
+)
+# A token is sent once to each other device that holds one of its experts, of which it chooses k.
+_COPIES = _LOAD * (_SPREAD - 1) * (1 - (1 - 1 / _SPREAD).pow(_MEAN_CHOSEN))
 
 _WINDOWED = pl.min_horizontal(_CONTEXT, _WINDOW)
 # The mean over i = 1 ... s of min(i, w): the tokens that a query of a causal prompt sees.
@@ -124,8 +147,13 @@ def _mean_keys(last: pl.Expr) -> pl.Expr:
     return last * (_CONTEXT + 1 - _RATIO * (last + 1) / 2) / _CONTEXT
 
 
-# What tells settings apart.
+# Layers run in stages, and a batch in micro-batches: the largest stage runs each of its layers once for each. Until the
+# first has passed all stages, and in decode whenever there are fewer micro-batches than stages, a device waits.
+_STAGES, _TURNS = pl.col("pipeline_parallel"), pl.col("micro_batches")
+
+# What tells settings apart, and the numbers that follow from them and from the workload.
 SETTING = ["model_id", "convention", "phase", "batch_size", "sequence_length", "query_length", *SHARING]
+OF_SETTING = ["sequences", "micro_batches", "expert_load"]
 
 
 @dataclass(frozen=True)
@@ -213,7 +241,7 @@ class Op:
             "attended_tokens": (seen.attended if seen else _NONE).cast(pl.Float64),
             "cached_tokens": seen.cached if seen else _NONE,
             "matrices": self.matrices.cast(pl.Float64),
-            "experts": _EXPERTS if self.is_mixture else _NONE,
+            "experts": _LOCAL if self.is_mixture else _NONE,
             "has_bias": self.bias,
             "level": pl.lit(self.level),
             "state_elements": (state.elements if state else _NONE).cast(pl.Float64),
@@ -221,17 +249,30 @@ class Op:
             "chunk_size": state.chunk if state else _NONE,
             "repeat": self.repeat().cast(pl.Int64),
             "part": pl.lit(self.part),
+            "idle_repeat": self.idle_repeat().cast(pl.Int64),
         }
 
     def repeat(self) -> pl.Expr:
-        """Return how often the op runs in a step: in how many layers, as many times as each has it."""
-        return _ONCE if self.once else pl.col("num_layers") * self.times
+        """Return how often the op runs on a device in a step: in how many layers, as many times as each has it."""
+        return _TURNS * (_ONCE if self.once else self._in_stage())
+
+    def idle_repeat(self) -> pl.Expr:
+        """Return how often other stages run the op while the device has nothing to do."""
+        if isinstance(self.kind, str) and self.kind == "send":
+            return pl.max_horizontal(pl.when(_IS_PREFILL).then(_STAGES - 2).otherwise(_STAGES - 1 - _TURNS), 0)
+        if self.once:
+            return _ZERO
+        passed = self._in_stage() * pl.when(_IS_PREFILL).then(1).otherwise(_TURNS)
+        return pl.max_horizontal(pl.col("num_layers") * self.times - passed, 0)
+
+    def _in_stage(self) -> pl.Expr:
+        return (pl.col("num_layers") + _STAGES - 1) // _STAGES * self.times
 
     def columns(self) -> list[str]:
         """Return the columns of a layer that the op depends on, but for the number of layers."""
         expressions = [*self.dimensions().values(), self.when, self.held()]
         names = {name for of in expressions for name in of.meta.root_names()}
-        return sorted(names.difference(SETTING, ("num_layers",)))
+        return sorted(names.difference(SETTING, OF_SETTING, ("num_layers",)))
 
     def held(self) -> pl.Expr:
         """Return the weights of the op that a device holds, in all layers of a kind."""
@@ -256,10 +297,11 @@ class Op:
         return isinstance(self.kind, str) and self.kind == "linear"
 
     def _count(self) -> pl.Expr:
-        return _EXPERTS if self.is_mixture else self.matrices
+        return _LOCAL if self.is_mixture else self.matrices
 
     def _in_all_layers(self, own: pl.Expr) -> pl.Expr:
-        return pl.when(self.when).then(own * self.repeat()).otherwise(0)
+        times = _ONCE if self.once else pl.col("num_layers") * self.times
+        return pl.when(self.when).then(own * times).otherwise(0)
 
     def active(self) -> pl.Expr:
         """Return the weights of the op that one token passes through."""
@@ -348,14 +390,14 @@ _ROUTER = replace(
     + _ROUTED * (_if(_is("router_bias"), _ONCE) + _if(_is("router_correction"), _ONCE)),
 )
 _LATENT_EXPERTS = [
-    _linear(op, "up/gate/down", sizes, _some("expert_latent_size"), part="experts")
+    _linear(op, "up/gate/down", sizes, _some("expert_latent_size"), rows=_OWN_ROWS, part="experts")
     for op, sizes in (("expert_latent_in_proj", (_HIDDEN, _WIDE)), ("expert_latent_out_proj", (_WIDE, _HIDDEN)))
 ]
 _EXPERT_DOWN = _expert("expert_down_proj", (_EXPERT, _WIDE))
 
 
 def _shared(op: str, sizes: tuple[pl.Expr, pl.Expr], of: pl.Expr = _IS_SHARED) -> Op:
-    return _linear(op, "up/gate/down", sizes, of, bias="expert_bias", part="shared_experts")
+    return _linear(op, "up/gate/down", sizes, of, rows=_OWN_ROWS, bias="expert_bias", part="shared_experts")
 
 
 _SHARED_DOWN = _shared("shared_down_proj", (_SHARED, _HIDDEN))
@@ -655,9 +697,21 @@ _WIDTHS = pl.when(_EXPERT_IS_GATED).then(2).otherwise(1)
 _MIXES, _FEEDS = _ATTENDS | _IS_RECURRENT, _IS_DENSE | _IS_MOE
 
 
-def _all_reduce(op: str, of: pl.Expr) -> Op:
-    when = _DEVICES > 1
-    return Op(op, "communication", "all_reduce", _ROWS, _NONE, _HIDDEN, of, when, level="interconnect")
+def _all_reduce(op: str, of: pl.Expr, when: pl.Expr = _TRUE) -> Op:
+    return _communicate(op, "all_reduce", _ROWS, _HIDDEN, of, (_DEVICES > 1) & when)
+
+
+def _communicate(op: str, kind: str, rows: pl.Expr, width: pl.Expr, of: pl.Expr, when: pl.Expr) -> Op:
+    return Op(op, "communication", kind, rows, _NONE, width, of, when, level="interconnect")
+
+
+# Experts that are spread: their rows are sent to the devices that hold them, and the results back.
+_DISPATCH, _COMBINE = (
+    replace(_communicate(op, "all_to_all", _OWN_ROWS, _WIDE, _IS_MOE, _IS_SPREAD), matrices=_COPIES)
+    for op in ("expert_dispatch", "expert_combine")
+)
+_GATHER = _communicate("expert_all_gather", "all_gather", _ROWS, _HIDDEN, _IS_MOE, _IS_SPREAD & (_DEVICES > 1))
+_SEND = replace(_communicate("stage_send", "send", _ROWS, _HIDDEN, _TRUE, _STAGES > 1), once=True)
 
 
 def _elementwise(op: str, kind: str | pl.Expr, rows: pl.Expr, width: pl.Expr, of: pl.Expr = _TRUE) -> Op:
@@ -773,14 +827,18 @@ _LAYER = [
     _DOWN,
     _ROUTER,
     *_LATENT_EXPERTS,
+    _DISPATCH,
     _expert("expert_gate_up_proj", (_WIDE, _WIDTHS * _EXPERT)),
     _elementwise("expert_activation", pl.col("expert_activation_kind"), _ROUTED_ROWS, _EXPERT, _IS_MOE),
     _EXPERT_DOWN,
-    replace(_elementwise("expert_sum", "expert_sum", _ROWS, _HIDDEN, _IS_MOE), matrices=_CHOSEN),
+    _COMBINE,
+    replace(_elementwise("expert_sum", "expert_sum", _OWN_ROWS, _HIDDEN, _IS_MOE), matrices=_CHOSEN),
     _shared("shared_gate_up_proj", (_HIDDEN, _WIDTHS * _SHARED)),
-    _elementwise("shared_activation", pl.col("expert_activation_kind"), _ROWS, _SHARED, _IS_SHARED),
+    _elementwise("shared_activation", pl.col("expert_activation_kind"), _OWN_ROWS, _SHARED, _IS_SHARED),
     _SHARED_DOWN,
-    _all_reduce("mlp_all_reduce", _FEEDS),
+    _all_reduce("mlp_all_reduce", _FEEDS, ~_IS_SPREAD),
+    _all_reduce("mlp_all_reduce", _IS_DENSE, _IS_SPREAD),
+    _GATHER,
     _elementwise("mlp_add", "residual_add", _ROWS, _HIDDEN, _FEEDS),
     _linear("per_layer_gate_proj", "up/gate/down", (_HIDDEN, _PER_LAYER), _has("per_layer_size")),
     _linear("per_layer_proj", "up/gate/down", (_PER_LAYER, _HIDDEN), _has("per_layer_size")),
@@ -808,7 +866,7 @@ CONVENTIONS: dict[str, list[Op]] = {
         _elementwise("mlp_add", "add", _ROWS, _HIDDEN, _FEEDS),
     ],
     # What a serving engine runs: fused products, flash attention, and everything between them.
-    "engine": [*_FIRST, *_LAYER, *_LAST],
+    "engine": [*_FIRST, *_LAYER, _SEND, *_LAST],
     # One pass of the layers that predict further tokens, each from the hidden state before it and the embedding of a
     # token, with an lm_head after it (DeepSeek-AI 2024, arXiv 2412.19437, section 2.2).
     "draft": [
@@ -840,6 +898,11 @@ COMPRESSED_INDEXER_ELEMENTS = _if(_INDEXES_COMPRESSED, _INDEX_DIM / _RATIO)
 STATE_ELEMENTS = _if(_IS_RECURRENT, _STATE_HEADS * _KEY_DIM * _STATE_VALUE_DIM)
 RECENT_ELEMENTS = _if(_some("conv_channels"), _CONV_STATE) + pl.col("last_tokens").fill_null(0) * _HIDDEN
 
+# A tied embedding and lm_head are one matrix; no stage of several holds both.
+ONE_EMBEDDING = _if(pl.col("tied_embeddings") | (_STAGES > 1), _VOCABULARY * pl.col("embedding_size"))
+# The part of the layers that the largest stage has.
+IN_STAGE = ((pl.col("model_layers") + _STAGES - 1) // _STAGES) / pl.col("model_layers")
+
 
 def weights_held(*, only_active: bool = False) -> tuple[pl.Expr, pl.Expr]:
     """Return the weights that a device holds, or those of them that one token passes through.
@@ -848,7 +911,6 @@ def weights_held(*, only_active: bool = False) -> tuple[pl.Expr, pl.Expr]:
     are one matrix.
     """
     once = [op for op in CONVENTIONS["engine"] if op.once]
-    tied = pl.when("tied_embeddings").then(_VOCABULARY * pl.col("embedding_size")).otherwise(0)
     own = (
         _if(op.of, op.active() if only_active else op.held()).fill_null(0)
         for op in CONVENTIONS["engine"]
@@ -856,7 +918,7 @@ def weights_held(*, only_active: bool = False) -> tuple[pl.Expr, pl.Expr]:
     )
     of_model = (_if(op.of, op.held()).fill_null(0) for op in once)
     layers = pl.sum_horizontal(pl.col("other_parameters") * pl.col("num_layers"), *own)
-    return layers, pl.sum_horizontal(pl.col("model_other_parameters") - tied, *of_model)
+    return layers, pl.sum_horizontal(pl.col("model_other_parameters") - ONE_EMBEDDING, *of_model)
 
 
 def weights_of_part(part: Part) -> dict[str, tuple[pl.Expr, pl.Expr]]:
@@ -878,7 +940,3 @@ def weights_of_part(part: Part) -> dict[str, tuple[pl.Expr, pl.Expr]]:
         "in_vectors": add(lambda op: op.held() - op.held_in_matrices()),
         "rows": add(Op.held_rows),
     }
-
-
-# A tied embedding and lm_head are one matrix.
-TIED_WEIGHTS = _if(pl.col("tied_embeddings"), _VOCABULARY * pl.col("embedding_size"))

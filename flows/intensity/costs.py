@@ -223,6 +223,16 @@ def all_reduce(elements: Quantity, devices: Quantity, *, activation: Quantity) -
     return Cost(flops=share * elements, activation_bytes=2 * share * activation * elements)
 
 
+def send(elements: Quantity, copies: Quantity, *, activation: Quantity) -> Cost:
+    """Send elements to other devices, each to `copies` of them.
+
+    In an all-gather of t devices that hold a part each, a ring sends (t - 1)/t of the whole. In the all-to-all of
+    experts that are spread over p devices, a token that chooses k of them goes to (p - 1)(1 - (1 - 1/p)^k) others,
+    if it chooses uniformly: once to each device, however many of its experts that has.
+    """
+    return Cost(flops=0.0 * elements, activation_bytes=(activation * copies) * elements)
+
+
 def op_costs(
     shapes: pl.DataFrame,
     precisions: pl.DataFrame,
@@ -258,7 +268,7 @@ def op_costs(
 
 # Inputs of the formulas: from op shapes, from precisions, from core.elementwise.
 QUANTITIES = [
-    "batch_size", "query_length", "tensor_parallel", "m", "k", "n", "heads", "kv_heads", "head_dim", "value_dim",
+    "sequences", "query_length", "tensor_parallel", "m", "k", "n", "heads", "kv_heads", "head_dim", "value_dim",
     "kv_dim", "attended_tokens", "cached_tokens", "matrices", "has_bias", "state_elements", "state_bits", "chunk_size",
 ]  # fmt: skip
 COUNTS = ["flops_per_element", "reads_per_element", "writes_per_element", "weight_reads_per_element"]
@@ -269,6 +279,8 @@ _FORMULAS: dict[str, pl.Expr] = {
     "qk": pl.col("kind").is_in(["qk", "pv"]),
     "attention": pl.col("kind") == "attention",
     "all_reduce": pl.col("kind") == "all_reduce",
+    "all_gather": pl.col("kind") == "all_gather",
+    "send": pl.col("kind").is_in(["send", "all_to_all"]),
     "index_scores": pl.col("kind") == "index_scores",
     "convolution": (pl.col("kind") == "convolution") & (pl.col("op") == "conv1d"),
     **{rule: pl.col("kind") == rule for rule in RULES},
@@ -301,6 +313,10 @@ def cost(kind: str, of: Mapping[str, Quantity]) -> Cost:
             found = attention(b, q, heads, kv_heads, d, **sizes, activation=activation, kv=kv)
         case "all_reduce":
             found = all_reduce(m * n, t, activation=activation)
+        case "all_gather":
+            found = send(m * n, (t - 1) / t, activation=activation)
+        case "send" | "all_to_all":
+            found = send(m * n, matrices, activation=activation)
         case "index_scores":
             found = index_scores(b, q, heads, d, attended=attended, cached=cached, activation=activation, kv=kv)
         case "convolution":

@@ -13,7 +13,13 @@ _ABSENT = {
     "attended_tokens": pl.Float64, "cached_tokens": pl.Int64, "experts": pl.Int64,
     "state_elements": pl.Float64, "state_bits": pl.Float64, "chunk_size": pl.Int64,
 }  # fmt: skip
-_NO_SETTING = {"phase": pl.String, "batch_size": pl.Int64, "sequence_length": pl.Int64, "query_length": pl.Int64}
+_NO_SETTING = {
+    "phase": pl.String,
+    "batch_size": pl.Int64,
+    "sequence_length": pl.Int64,
+    "query_length": pl.Int64,
+    "sequences": pl.Int64,
+}
 
 
 def custom_shapes(ops: pl.DataFrame, precision_ids: list[str]) -> pl.DataFrame:
@@ -49,9 +55,23 @@ def custom_shapes(ops: pl.DataFrame, precision_ids: list[str]) -> pl.DataFrame:
             matrices=pl.col("batch").cast(pl.Float64),
             has_bias=pl.lit(value=False),
             part=pl.lit(None, pl.String),
+            idle_repeat=pl.lit(0, pl.Int64),
         )
     )
-    sizes = ["op_group", "kind", *"mkn", *_ABSENT, "matrices", "has_bias", "level", "repeat", "part", "pipe"]
+    sizes = [
+        "op_group",
+        "kind",
+        *"mkn",
+        *_ABSENT,
+        "matrices",
+        "has_bias",
+        "level",
+        "repeat",
+        "part",
+        "idle_repeat",
+        "sequences",
+        "pipe",
+    ]
     # the id depends on a level other than DRAM
     at_level = pl.when(pl.col("level") == "dram").then("op").otherwise(pl.concat_str("op", "level", separator="\n"))
     identified = add_shape_id(shapes.select(*SETTING, "precisions", *sizes, op=at_level))

@@ -9,7 +9,7 @@ from typing import Any
 
 import polars as pl
 
-from flows.intensity.conventions import CONVENTIONS, SETTING
+from flows.intensity.conventions import CONVENTIONS, OF_SETTING, SETTING
 from flows.intensity.costs import QUANTITIES, cost
 from flows.intensity.precisions import BITS, NO_PARTS, add_bits
 from flows.intensity.shapes import list_ops, share_evenly
@@ -17,6 +17,9 @@ from flows.intensity.terms import DTYPES, PHASES, SHARING
 
 # The columns of a grid. All else follows from model, convention, phase and number of devices.
 GRID = ["batch_size", "sequence_length", "query_length"]
+
+# What the columns change: these, and the sequences of a replica.
+_OF_GRID = [*GRID, "sequences"]
 
 _EVERY_OP = [op for ops in CONVENTIONS.values() for op in ops]
 # Names that repeat in every row, stored as numbers.
@@ -46,6 +49,7 @@ def fixed_ops(
     """
     shared = share_evenly(layers, degrees).select("model_id", *SHARING).unique(maintain_order=True)
     settings = pl.DataFrame({"phase": list(phases)}).join(shared, how="cross")
+    settings = settings.with_columns(micro_batches=1, expert_load=1.0)
     frames = []
     for convention in conventions:
         for place, op, rows in list_ops(layers, convention):
@@ -57,6 +61,7 @@ def fixed_ops(
                     "model_id",
                     "phase",
                     *SHARING,
+                    "expert_load",
                     "op",
                     convention=pl.lit(convention),
                     place=pl.lit(place),
@@ -94,7 +99,9 @@ def grid_costs(
     ops = ops.drop("precision_id").with_columns(pl.col("compute_dtype").cast(pl.Enum(DTYPES)))
     rows = ops.to_dicts()
     of_grid = [_grid_dimensions(row["convention"], row["place"]) for row in rows]
-    settings = _compute_dimensions(ops, of_grid, grid)
+    replicas = ops["data_parallel"][0]
+    sequences = (pl.col("batch_size") + replicas - 1) // replicas if replicas > 1 else pl.col("batch_size")
+    settings = _compute_dimensions(ops, of_grid, grid.with_columns(sequences=sequences))
     columns = []
     for row, each in zip(rows, of_grid, strict=True):
         numbers = {name: _as_number(row.get(name)) for name in QUANTITIES}
@@ -143,7 +150,7 @@ def _compute_dimensions(
 
 
 def _known_values(of: pl.Expr, row: Mapping[str, Any]) -> dict[str, Any]:
-    return {root: row[root] for root in sorted(set(of.meta.root_names()).difference(GRID))}
+    return {root: row[root] for root in sorted(set(of.meta.root_names()).difference(_OF_GRID))}
 
 
 def _name_column(of: pl.Expr, row: Mapping[str, Any]) -> str:
@@ -153,12 +160,12 @@ def _name_column(of: pl.Expr, row: Mapping[str, Any]) -> str:
 @cache
 def _grid_dimensions(convention: str, place: int) -> dict[str, pl.Expr]:
     """Return the dimensions of an op that a grid changes."""
-    dimensions = CONVENTIONS[convention][place].dimensions() | {name: pl.col(name) for name in GRID}
+    dimensions = CONVENTIONS[convention][place].dimensions() | {name: pl.col(name) for name in _OF_GRID}
     return {name: of.cast(pl.Float64) for name, of in dimensions.items() if name in QUANTITIES and _depends_on_grid(of)}
 
 
 def _depends_on_grid(dimension: pl.Expr) -> bool:
-    return not set(GRID).isdisjoint(dimension.meta.root_names())
+    return not set(_OF_GRID).isdisjoint(dimension.meta.root_names())
 
 
 # Columns of a layer that dimensions depend on which a grid changes.
@@ -169,7 +176,7 @@ _LAYER_NAMES = sorted(
         for of in op.dimensions().values()
         if _depends_on_grid(of)
         for root in of.meta.root_names()
-    }.difference(SETTING)
+    }.difference(SETTING, OF_SETTING)
 )
 
 

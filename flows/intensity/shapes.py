@@ -9,6 +9,7 @@ from flows.intensity.conventions import (
     COMPRESSED_ELEMENTS,
     COMPRESSED_INDEXER_ELEMENTS,
     CONVENTIONS,
+    IN_STAGE,
     INDEXER_ELEMENTS,
     KV_ELEMENTS,
     RECENT_ELEMENTS,
@@ -57,21 +58,25 @@ def model_shards(layers: pl.DataFrame, degrees: Sequence[int] | pl.DataFrame) ->
     kv = KV_ELEMENTS * pl.col("num_layers")
     state_elements = STATE_ELEMENTS * pl.col("num_layers")
     state = state_elements * pl.col("state_bits").fill_null(0) / 8
+
+    def of_stage(held: pl.Expr) -> pl.Expr:
+        return (held.filter(main).sum() * IN_STAGE.first()).ceil().cast(pl.Int64)
+
     return (
         describe_shards(layers, degrees)
         .group_by("model_id", *SHARING, maintain_order=True)
         .agg(
-            weights=held.filter(main).sum() + once.first(),
-            kv_elements_per_token=kv.filter(main & bounded.is_null()).sum(),
-            local_kv_elements_per_token=kv.filter(main & bounded.is_not_null()).sum(),
-            indexer_elements_per_token=(INDEXER_ELEMENTS * pl.col("num_layers")).filter(main).sum(),
-            compressed_elements_per_token=(COMPRESSED_ELEMENTS * pl.col("num_layers")).filter(main).sum(),
-            compressed_indexer_elements_per_token=(COMPRESSED_INDEXER_ELEMENTS * pl.col("num_layers"))
+            weights=of_stage(held) + once.first(),
+            kv_elements_per_token=of_stage(kv * bounded.is_null()),
+            local_kv_elements_per_token=of_stage(kv * bounded.is_not_null()),
+            indexer_elements_per_token=of_stage(INDEXER_ELEMENTS * pl.col("num_layers")),
+            compressed_elements_per_token=(COMPRESSED_ELEMENTS * pl.col("num_layers") * IN_STAGE).filter(main).sum(),
+            compressed_indexer_elements_per_token=(COMPRESSED_INDEXER_ELEMENTS * pl.col("num_layers") * IN_STAGE)
             .filter(main)
             .sum(),
-            state_bytes=state.filter(main).sum(),
-            recent_elements=(RECENT_ELEMENTS * pl.col("num_layers")).filter(main).sum(),
-            state_elements=state_elements.filter(main).sum(),
+            state_bytes=(state * IN_STAGE).filter(main).sum(),
+            recent_elements=of_stage(RECENT_ELEMENTS * pl.col("num_layers")),
+            state_elements=of_stage(state_elements),
             active=active.filter(main).sum() + active_once.first(),
             drafts=held.filter(~main).sum(),
         )
@@ -83,6 +88,7 @@ def describe_shards(layers: pl.DataFrame, degrees: Sequence[int] | pl.DataFrame)
     return (
         share_evenly(layers, degrees)
         .with_columns(phase=pl.lit("prefill"), batch_size=1, query_length=1, sequence_length=1)
+        .with_columns(sequences=1, micro_batches=1, expert_load=1.0)
         .with_columns(is_main=~pl.col("is_draft"))
     )
 
@@ -142,7 +148,7 @@ def share_evenly(layers: pl.DataFrame, degrees: Sequence[int] | pl.DataFrame) ->
     """
     ways = degrees if isinstance(degrees, pl.DataFrame) else list_ways(tensor_parallel=degrees)
     spread = layers.join(ways.select(SHARING), how="cross", maintain_order="left_right")
-    return spread.filter(can_share().all().over("model_id", *SHARING))
+    return spread.filter(can_share().all().over("model_id", *SHARING) & _can_spread())
 
 
 def list_ways(**lists: Sequence[int]) -> pl.DataFrame:
@@ -157,6 +163,16 @@ def can_share() -> pl.Expr:
     """Return whether devices can share a layer: their number must divide its heads."""
     heads = (pl.col(name) % pl.col("tensor_parallel") == 0 for name in ("num_heads", "state_heads"))
     return pl.all_horizontal(*(each.fill_null(value=True) for each in heads))
+
+
+def _can_spread() -> pl.Expr:
+    """Return whether the model has as many experts and layers as devices; whole experts need all of a group."""
+    spread, devices, replicas, stages = (
+        pl.col(f"{name}_parallel") for name in ("expert", "tensor", "data", "pipeline")
+    )
+    experts, layers = (pl.col(name).max().over("model_id").fill_null(0) for name in ("num_experts", "model_layers"))
+    is_group = (spread % devices == 0) & (devices * replicas % spread == 0)
+    return ((spread == 1) | (is_group & (spread <= experts))) & ((stages == 1) | (stages <= layers))
 
 
 def list_ops(layers: pl.DataFrame, convention: str) -> list[tuple[int, Op, pl.DataFrame]]:
@@ -215,7 +231,7 @@ def op_shapes(layers: pl.DataFrame, workloads: pl.DataFrame) -> pl.DataFrame:
     shapes = [
         rows.join(settings.filter(convention=convention), on="model_id", how="inner", maintain_order="right")
         .filter(op.when)
-        .select(*SETTING, "precisions", "op", **op.dimensions())
+        .select(*SETTING, "precisions", "op", **op.dimensions(), sequences="sequences")
         for convention in CONVENTIONS
         for _, op, rows in list_ops(layers, convention)
     ]
@@ -223,9 +239,10 @@ def op_shapes(layers: pl.DataFrame, workloads: pl.DataFrame) -> pl.DataFrame:
 
 
 def add_sharing(workloads: pl.DataFrame) -> pl.DataFrame:
-    """Add the lists of ways to share that workloads lack: one device for each."""
-    absent = [name for name in SHARING if name not in workloads.columns]
-    return workloads.with_columns(pl.lit([1], pl.List(pl.Int64)).alias(name) for name in absent)
+    """Add what workloads lack of ways to share: one device, one batch at a time, the same load for every expert."""
+    one = pl.lit([1], pl.List(pl.Int64))
+    absent = dict.fromkeys(SHARING, one) | {"micro_batches": pl.lit(1, pl.Int64), "expert_load": pl.lit(1.0)}
+    return workloads.with_columns(value.alias(name) for name, value in absent.items() if name not in workloads.columns)
 
 
 def expand_settings(workloads: pl.DataFrame, model_ids: list[str]) -> pl.DataFrame:
@@ -241,6 +258,8 @@ def expand_settings(workloads: pl.DataFrame, model_ids: list[str]) -> pl.DataFra
             pl.col("sequence_lengths").alias("sequence_length"),
             "candidates",
             *SHARING,
+            "micro_batches",
+            "expert_load",
             "precisions",
         )
         .explode("model_id")
@@ -261,8 +280,20 @@ def expand_settings(workloads: pl.DataFrame, model_ids: list[str]) -> pl.DataFra
         )
         .explode("query_length")
         .group_by(SETTING, maintain_order=True)
-        .agg(pl.col("precisions").explode().unique(maintain_order=True))
+        .agg(
+            pl.col("precisions").explode().unique(maintain_order=True),
+            pl.col("micro_batches", "expert_load").max(),
+        )
+        .with_columns(of_replica=_ceil_div(pl.col("batch_size"), pl.col("data_parallel")))
+        .with_columns(turns=pl.when(pl.col("pipeline_parallel") > 1).then("micro_batches").otherwise(1))
+        .with_columns(sequences=_ceil_div(pl.col("of_replica"), pl.min_horizontal("turns", "of_replica")))
+        .with_columns(micro_batches=_ceil_div(pl.col("of_replica"), pl.col("sequences")))
+        .drop("of_replica", "turns")
     )
+
+
+def _ceil_div(number: pl.Expr, by: pl.Expr) -> pl.Expr:
+    return (number + by - 1) // by
 
 
 def add_shape_id(shapes: pl.DataFrame) -> pl.DataFrame:

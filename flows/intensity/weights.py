@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 import polars as pl
 
-from flows.intensity.conventions import TIED_WEIGHTS, weights_of_part
+from flows.intensity.conventions import IN_STAGE, ONE_EMBEDDING, weights_of_part
 from flows.intensity.precisions import add_bits
 from flows.intensity.shapes import describe_shards
 from flows.intensity.terms import PARTS, SHARING
@@ -37,7 +37,11 @@ def weight_memory(
     )
     is_tower = pl.col("part").fill_null("") == "tower"
     embedding, lm_head = (pl.col("weight_bits").filter(part=name).first() for name in ("embedding", "lm_head"))
-    shared = pl.when(embedding == lm_head).then(pl.col("tied").first() * lm_head).otherwise(0)
+    shared = (
+        pl.when((embedding == lm_head) | (pl.col("pipeline_parallel").first() > 1))
+        .then(pl.col("tied").first() * pl.min_horizontal(embedding, lm_head))
+        .otherwise(0)
+    )
     return rows.group_by("model_id", "precision_id", *SHARING, maintain_order=True).agg(
         weight_bytes=(bits.filter(~is_tower).sum() - shared) / 8,
         tower_bytes=bits.filter(is_tower).sum() / 8,
@@ -52,17 +56,17 @@ def weights_by_part(layers: pl.DataFrame, degrees: Sequence[int] | pl.DataFrame)
     """
     shards = describe_shards(layers, degrees)
     main = pl.col("is_main")
-    no_rows, tied = pl.lit(0, pl.Int64), TIED_WEIGHTS.first().cast(pl.Int64)
+    no_rows, tied = pl.lit(0, pl.Int64), ONE_EMBEDDING.first().cast(pl.Int64)
     sizes: dict[str | None, dict[str, pl.Expr]] = {
         part: {
-            name: (of_layers.filter(main).sum() + once.first()).cast(pl.Int64)
+            name: ((of_layers.filter(main).sum() * IN_STAGE.first()).ceil() + once.first()).cast(pl.Int64)
             for name, (of_layers, once) in weights_of_part(part).items()
         }
         for part in PARTS
         if part != "tower"
     }
-    others = (pl.col("other_parameters") * pl.col("num_layers")).filter(main).sum()
-    no_op = others + pl.col("model_other_parameters").first()
+    others = (pl.col("other_parameters") * pl.col("num_layers")).filter(main).sum() * IN_STAGE.first()
+    no_op = others.ceil().cast(pl.Int64) + pl.col("model_other_parameters").first()
     sizes[None] = {"in_matrices": no_rows, "in_vectors": no_op, "rows": no_rows}
     sizes["tower"] = {"in_matrices": pl.col("tower_parameters").first(), "in_vectors": no_rows, "rows": no_rows}
     grouped = shards.group_by("model_id", *SHARING, maintain_order=True)

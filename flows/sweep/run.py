@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from datetime import UTC, datetime
 from functools import partial
 from pathlib import Path
+from typing import NoReturn
 
 import polars as pl
 
@@ -93,10 +94,20 @@ def plan_sweep(home: Home, request: Request) -> Plan:
     _refuse_too_large(inputs, grid, request.rows_per_part)
     parts = cut_into_parts(inputs, grid, request.rows_per_part)
     if not parts:
-        raise InputError(f"--tensor-parallel: {request.tensor_parallel}: no model's heads divide evenly; expected 1")
+        _refuse_sharing(request)
     shown, folder = sweeps.sweep_folder(home, request.name, request.out)
     present = find_parts(folder, (part_path(inputs, grid, part) for part in parts))
     return Plan(request, inputs, grid, parts, len(present), shown, folder)
+
+
+def _refuse_sharing(request: Request) -> NoReturn:
+    further = [request.expert_parallel, request.pipeline_parallel, request.data_parallel]
+    if further == ["1", "1", "1"]:
+        raise InputError(f"--tensor-parallel: {request.tensor_parallel}: no model's heads divide evenly; expected 1")
+    raise InputError(
+        f"--expert-parallel {further[0]}, --pipeline-parallel {further[1]}: no model is shared so; expected at most its"
+        " experts, in a multiple of --tensor-parallel that divides --tensor-parallel × --data-parallel, and its layers"
+    )
 
 
 def _refuse_too_large(inputs: Inputs, grid: Grid, rows_per_part: int) -> None:

@@ -554,7 +554,9 @@ create table core.workload (
     source_id varchar not null,
     expert_parallel bigint[] not null,
     pipeline_parallel bigint[] not null,
-    data_parallel bigint[] not null
+    data_parallel bigint[] not null,
+    micro_batches bigint not null check (micro_batches > 0),
+    expert_load double not null check (isfinite(expert_load) and expert_load >= 1)
 );
 comment on table core.workload is 'one row per workload: the settings that models are computed at';
 comment on column core.workload.workload_id is 'the workload, by the name of its file';
@@ -571,6 +573,8 @@ comment on column core.workload.source_id is 'file that describes it';
 comment on column core.workload.expert_parallel is 'devices that whole experts are spread over; 1: experts are shared as the other weights are';
 comment on column core.workload.pipeline_parallel is 'stages that the layers are spread over';
 comment on column core.workload.data_parallel is 'replicas of attention, each of which computes its part of the batch';
+comment on column core.workload.micro_batches is 'parts that a batch passes through the stages of a pipeline in';
+comment on column core.workload.expert_load is 'rows of the experts of the busiest device beside the mean; 1: uniform routing';
 
 create table core.phase (
     phase varchar primary key,
@@ -615,7 +619,9 @@ create table core.op_shape (
     part varchar,
     expert_parallel bigint not null check (expert_parallel > 0),
     pipeline_parallel bigint not null check (pipeline_parallel > 0),
-    data_parallel bigint not null check (data_parallel > 0)
+    data_parallel bigint not null check (data_parallel > 0),
+    idle_repeat bigint not null check (idle_repeat >= 0),
+    sequences bigint check (sequences > 0)
 );
 comment on table core.op_shape is 'one row per op of a model at a setting, or custom op: its dimensions';
 comment on column core.op_shape.shape_id is 'stable hash of model, convention, phase, setting and op';
@@ -631,7 +637,7 @@ comment on column core.op_shape.state_elements is 'elements of a sequence''s rec
 comment on column core.op_shape.state_bits is 'bits of one of them; null: as activations';
 comment on column core.op_shape.chunk_size is 'tokens of a chunk in which a prompt is computed; null: token by token';
 comment on column core.op_shape.op_group is 'group that it is drawn with';
-comment on column core.op_shape.kind is 'formula of its cost: linear, qk, pv, attention, index_scores, convolution, the rule of a recurrence, all_reduce, given, or a kind of core.elementwise';
+comment on column core.op_shape.kind is 'formula of its cost: linear, qk, pv, attention, index_scores, convolution, the rule of a recurrence, all_reduce, all_gather, all_to_all, send, given, or a kind of core.elementwise';
 comment on column core.op_shape.m is 'rows of the GEMM, over all its matrices; for attention, rows of one head; for an element-wise op, rows of its output';
 comment on column core.op_shape.k is 'inner dimension of the GEMM; null for an element-wise op';
 comment on column core.op_shape.n is 'columns of the GEMM or of the element-wise output';
@@ -642,16 +648,18 @@ comment on column core.op_shape.value_dim is 'head size of an attention op: valu
 comment on column core.op_shape.kv_dim is 'KV cache elements that an attention op reads per token and key head';
 comment on column core.op_shape.attended_tokens is 'tokens that a query token attends to, on average';
 comment on column core.op_shape.cached_tokens is 'tokens per sequence whose keys or values an attention op reads';
-comment on column core.op_shape.matrices is 'weight matrices that a GEMM reads: 1; for MoE, the expected number of distinct experts under uniform routing; for a GEMM per head, the heads';
-comment on column core.op_shape.experts is 'routed experts that the matrices are chosen from; null for other ops';
+comment on column core.op_shape.matrices is 'weight matrices that a GEMM reads: 1; for MoE, the expected number of distinct experts under uniform routing; for a GEMM per head, the heads; for an all-to-all, the devices that a row is sent to';
+comment on column core.op_shape.experts is 'routed experts of the device that the matrices are chosen from; null for other ops';
 comment on column core.op_shape.has_bias is 'whether a bias is added to the GEMM';
 comment on column core.op_shape.level is 'what the bytes move through: dram, another memory level, or interconnect';
-comment on column core.op_shape.repeat is 'how often the op runs in one step of the model';
+comment on column core.op_shape.repeat is 'how often the op runs on a device in one step of the model: in each layer of its stage, for each micro-batch';
 comment on column core.op_shape.part is 'part of the model, which a precision can set apart: attention (projections), scores (products of queries with keys and values), recurrence, mlp, experts, shared_experts, router, lm_head, embedding, norm, elementwise or exchange; null for custom ops';
 comment on column core.op_shape.pipe is 'units that do the arithmetic: tensor (matrix units of any vendor), vector or scalar; empty if not stated';
 comment on column core.op_shape.expert_parallel is 'devices that whole experts are spread over; 1: experts are shared as the other weights are';
 comment on column core.op_shape.pipeline_parallel is 'stages that the layers are spread over';
 comment on column core.op_shape.data_parallel is 'replicas of attention, each of which computes its part of the batch';
+comment on column core.op_shape.idle_repeat is 'how often other stages of a pipeline run the op while this device waits; 0 without a pipeline';
+comment on column core.op_shape.sequences is 'sequences that the device computes at once: its replica''s part of the batch, of one micro-batch; null for custom ops';
 
 create table core.op_cost (
     shape_id bigint not null,

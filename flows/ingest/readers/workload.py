@@ -1,6 +1,7 @@
 """Workload files (TOML) into the rows of core.workload."""
 
 from collections.abc import Sequence
+from itertools import product
 from math import prod
 from typing import Annotated, Self
 
@@ -48,11 +49,23 @@ class Workload(Document):
     expert_parallel: Devices = Field(default=[1])
     pipeline_parallel: Devices = Field(default=[1])
     data_parallel: Devices = Field(default=[1])
+    micro_batches: Annotated[Count, Field(le=1024)] = 1
+    expert_load: Annotated[float, Field(ge=1, le=1024, allow_inf_nan=False)] = 1.0
 
     @model_validator(mode="after")
     def _require_candidates(self) -> Self:
         if "speculative" in self.phases and not self.candidates:
             raise ValueError("candidates with the phase speculative")
+        return self
+
+    @model_validator(mode="after")
+    def _require_whole_groups(self) -> Self:
+        groups = product(self.expert_parallel, self.tensor_parallel, self.data_parallel)
+        if not any(experts == 1 or (experts % t == 0 and t * d % experts == 0) for experts, t, d in groups):
+            raise ValueError(
+                f"expert_parallel = {self.expert_parallel}: expected 1, or a multiple of tensor_parallel that divides"
+                " tensor_parallel × data_parallel"
+            )
         return self
 
     @model_validator(mode="after")

@@ -25,7 +25,11 @@ decode as (
             model_id, convention, precision_id, tensor_parallel, op,
             expert_parallel, pipeline_parallel, data_parallel,
             if(heads is null, 0, sequence_length)
-        order by batch_size, sequence_length
+        -- whole rows for each replica; experts that are spread have no fewer than one
+        order by
+            batch_size % data_parallel > 0,
+            if(expert_parallel > 1, -batch_size, batch_size),
+            sequence_length
     ) = 1
 ),
 
@@ -37,7 +41,15 @@ per_row as (
         decode.flops / decode.batch_size as flops_per_row,
         (decode.activation_bytes + decode.kv_bytes + decode.state_bytes) / decode.batch_size as bytes_per_row,
         -- the share of experts that one token does not choose
-        greatest(1 - model.experts_per_token / decode.experts, 1e-300) as missed,
+        pow(
+            greatest(
+                1 - model.experts_per_token
+                / if(decode.expert_parallel = 1, decode.experts, model.num_experts),
+                1e-300
+            ),
+            if(decode.expert_parallel = 1, 1, decode.expert_parallel / decode.tensor_parallel)
+            / decode.data_parallel
+        ) as missed,
     from decode
     inner join core.model as model using (model_id)
 ),

@@ -44,6 +44,7 @@ select
     expert_parallel,
     pipeline_parallel,
     data_parallel,
+    coalesce(sum(lower_bound_s * idle_repeat) filter (is_slowest), 0) as bubble_s,
 from timed
 group by all;
 
@@ -54,3 +55,4 @@ comment on column mart.op_group_time.lower_bound_s is 'lower bound of the step''
 comment on column mart.op_group_time.memory_s is 'time in memory-bound ops';
 comment on column mart.op_group_time.compute_s is 'time in compute-bound ops';
 comment on column mart.op_group_time.interconnect_s is 'time in ops that wait for the interconnect';
+comment on column mart.op_group_time.bubble_s is 'time that the device waits while other stages run such ops; not part of the bound; 0 without a pipeline';

@@ -15,7 +15,7 @@ step as (
         sum(flops) as flops,
         sum(bytes) as bytes,
         sum(interconnect_bytes) as interconnect_bytes,
-        sum(group_time.lower_bound_s) as lower_bound_s,
+        sum(group_time.lower_bound_s) + sum(group_time.bubble_s) as lower_bound_s,
         sum(memory_s) as memory_s,
         sum(compute_s) as compute_s,
         sum(interconnect_s) as interconnect_s,
@@ -24,6 +24,8 @@ step as (
         expert_parallel,
         pipeline_parallel,
         data_parallel,
+        sum(group_time.bubble_s) as bubble_s,
+        (batch_size + data_parallel - 1) // data_parallel as sequences,
     from mart.op_group_time as group_time
     group by all
 ),
@@ -36,16 +38,16 @@ held as (
             else step.batch_size
         end as tokens,
         held_weights.weight_bytes as weight_memory_bytes,
-        step.batch_size * precision.kv_bits / 8 * (
+        step.sequences * precision.kv_bits / 8 * (
             (shard.kv_elements_per_token + shard.compressed_elements_per_token)
             * step.sequence_length
             + shard.local_kv_elements_per_token
             * least(step.sequence_length, coalesce(model.sliding_window, 0))
         ) as kv_memory_bytes,
-        step.batch_size * step.sequence_length * precision.kv_bits / 8
+        step.sequences * step.sequence_length * precision.kv_bits / 8
         * (shard.indexer_elements_per_token + shard.compressed_indexer_elements_per_token)
             as indexer_memory_bytes,
-        step.batch_size
+        step.sequences
         * (
             coalesce(shard.state_elements * precision.state_bits / 8, shard.state_bytes)
             + shard.recent_elements * precision.activation_bits / 8
@@ -65,7 +67,7 @@ held as (
     inner join core.hardware as hardware using (hardware_id)
     -- devices that share a model need a link between them
     where
-        step.tensor_parallel = 1
+        step.tensor_parallel * step.expert_parallel * step.pipeline_parallel = 1
         or step.interconnect_s > 0
         or step.convention <> 'engine'
 )
@@ -107,12 +109,13 @@ select
     expert_parallel,
     pipeline_parallel,
     data_parallel,
+    bubble_s,
 from held;
 
 comment on view mart.step_time is 'one row per hardware, model, convention, precision, phase, setting and sharing: a whole step of the model at the roof, one op after the other; the engine convention includes every op, the others only those that they count';
 comment on column mart.step_time.model_id is 'the model, by the name of its config file; for custom ops, the name of their file';
 comment on column mart.step_time.tensor_parallel is 'devices that share the layer; the shape is one device''s share';
-comment on column mart.step_time.lower_bound_s is 'lower bound of the step''s time: the sum over its ops';
+comment on column mart.step_time.lower_bound_s is 'lower bound of the step''s time: the sum over its ops, and the time that a device waits for other stages';
 comment on column mart.step_time.tokens_per_s is 'prefill: prompt tokens; decode: one token per sequence and step; speculative: the same, before accepted candidates; for all devices that share the model together';
 comment on column mart.step_time.weight_memory_bytes is 'weights that one device holds, each part of the model in its own bits, with scales';
 comment on column mart.step_time.kv_memory_bytes is 'KV cache that one device holds, at the end of the context';
@@ -125,3 +128,4 @@ comment on column mart.step_time.fits_in_memory is 'whether they fit the device'
 comment on column mart.step_time.dominant_op_group is 'op group that takes the most time';
 comment on column mart.step_time.dominant_share is 'its share of the time';
 comment on column mart.step_time.bound is 'what takes the most time';
+comment on column mart.step_time.bubble_s is 'time that a device waits for the other stages of a pipeline; 0 without one';
