@@ -248,7 +248,7 @@ def op_costs(shapes: pl.DataFrame, precisions: pl.DataFrame, elementwise_costs: 
 
 # Inputs of the formulas: from op shapes, from precisions, from core.elementwise.
 QUANTITIES = [
-    "batch_size", "query_length", "tensor_parallel", "m", "k", "n", "heads", "kv_heads", "head_dim", "value_dim",
+    "sequences", "tensor_parallel", "m", "k", "n", "heads", "kv_heads", "head_dim", "value_dim",
     "kv_dim", "attended_tokens", "cached_tokens", "matrices", "has_bias", "state_elements", "state_bits", "chunk_size",
 ]  # fmt: skip
 BITS = ["weight_bits", "activation_bits", "kv_bits"]
@@ -277,7 +277,7 @@ def cost(kind: str, of: Mapping[str, Quantity]) -> Cost:
     of
         Each of QUANTITIES, BITS and, for an element-wise op, COUNTS.
     """
-    b, q, t, m, k, n, heads, kv_heads, d, value_d, kv_d, attended, cached, matrices, bias, moved, bits, chunk = (
+    b, t, m, k, n, heads, kv_heads, d, value_d, kv_d, attended, cached, matrices, bias, moved, bits, chunk = (
         of[name] for name in QUANTITIES
     )
     weight, activation, kv = (of[name] / 8 for name in BITS)
@@ -285,14 +285,14 @@ def cost(kind: str, of: Mapping[str, Quantity]) -> Cost:
         case "linear":
             found = linear(m, k, n, weight=weight, activation=activation, matrices=matrices, bias=bias)
         case "qk" | "pv":
-            found = attention_product(b, q, attended, heads, kv_heads, kv_d, activation=activation, kv=kv)
+            found = attention_product(b, m, attended, heads, kv_heads, kv_d, activation=activation, kv=kv)
         case "attention":
             sizes = {"value_d": value_d, "kv_d": kv_d, "attended": attended, "cached": cached}
-            found = attention(b, q, heads, kv_heads, d, **sizes, activation=activation, kv=kv)
+            found = attention(b, m, heads, kv_heads, d, **sizes, activation=activation, kv=kv)
         case "all_reduce":
             found = all_reduce(m * n, t, activation=activation)
         case "index_scores":
-            found = index_scores(b, q, heads, d, attended=attended, cached=cached, activation=activation, kv=kv)
+            found = index_scores(b, m, heads, d, attended=attended, cached=cached, activation=activation, kv=kv)
         case "convolution":
             found = causal_convolution(m, k, n, b=b, moved=moved, weight=weight, activation=activation, bias=bias)
         case _ if kind in RULES:

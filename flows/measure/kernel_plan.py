@@ -56,6 +56,8 @@ def plan_kernels(
     shapes = op_shapes(join_layers(models, frames["layer_group"]), workloads)
     costs = op_costs(shapes, precisions, frames["elementwise"])
     is_product = pl.col("kind") == "linear"
+    # of attention, what fused kernels run without a mask of their own
+    is_whole = pl.col("query_length").is_in([1, pl.col("sequence_length")]) & (pl.col("phase") != "mixed")
     has_one_width = (pl.col("weight_bits") == pl.col("activation_bits")) & (
         is_product | (pl.col("kv_bits") == pl.col("activation_bits"))
     )
@@ -64,6 +66,7 @@ def plan_kernels(
         .join(costs, on="shape_id", how="inner", maintain_order="left")
         .join(precisions.rename({"compute_dtype": "dtype"}), on="precision_id", how="inner", maintain_order="left")
         .filter(has_one_width, pl.col("kind").is_in(KINDS), pl.col("matrices") == 1, pl.col("flops") > 0)
+        .filter(is_product | is_whole)
         .with_columns(pl.col("matrices", "flops", "bytes").cast(pl.Int64))
         .sort("flops", *_KERNEL, "op", nulls_last=True)
         .with_columns(pl.when(is_product).then(None).otherwise(pl.col(name)).alias(f"of_{name}") for name in _SETTING)

@@ -162,6 +162,7 @@ def register_sweep(home: Home, plan: Plan, files: Sequence[PartFile]) -> Summary
         batch_range=request.batch,
         sequence_range=request.sequence,
         candidate_range=request.candidates,
+        query_range=request.query,
         code_version=code_version(),
         created_at=datetime.now(UTC),
     )

@@ -9,7 +9,9 @@ asked as (
         precisions,
         batch_sizes,
         sequence_lengths,
-        candidates,
+        list_transform(trees, lambda tree: list_sum(tree)::bigint) as tree_sizes,
+        list_concat(candidates, tree_sizes) as candidates,
+        query_lengths as chunks,
         tensor_parallel as tensor_parallels,
     from core.workload
 ),
@@ -20,6 +22,8 @@ queried as (
         case phase
             when 'speculative' then candidates
             when 'decode' then [1]
+            when 'mixed' then chunks
+            when 'prefill' then nullif(chunks, [])
         end as query_lengths,
     from asked
 ),
@@ -48,7 +52,14 @@ setting as (
     semi join core.model_shard as shard
         on model.model_id = shard.model_id and t.tensor_parallel = shard.tensor_parallel
     -- few models have layers that predict further tokens
-    where convention <> 'draft' or model.mtp_parameters > 0
+    where
+        (convention <> 'draft' or model.mtp_parameters > 0)
+        -- a chunk longer than the context, and a tree of more candidates, are left out
+        and (
+            query_length <= sequence_length
+            or query_length is null
+            or (queried.phase = 'speculative' and not list_contains(queried.tree_sizes, query_length))
+        )
 ),
 
 op as (

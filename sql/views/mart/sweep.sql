@@ -26,6 +26,7 @@ select
     sweep.candidate_range,
     sweep.folder,
     sweep.code_version,
+    sweep.query_range,
 from core.sweep as sweep
 left join part using (sweep_id);
 
