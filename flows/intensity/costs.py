@@ -270,7 +270,7 @@ _FORMULAS: dict[str, pl.Expr] = {
     "attention": pl.col("kind") == "attention",
     "all_reduce": pl.col("kind") == "all_reduce",
     "index_scores": pl.col("kind") == "index_scores",
-    "convolution": (pl.col("kind") == "convolution") & (pl.col("op") == "conv1d"),
+    "convolution": (pl.col("kind") == "convolution") & pl.col("op").str.starts_with("conv1d"),
     **{rule: pl.col("kind") == rule for rule in RULES},
     "elementwise": pl.col("flops_per_element").is_not_null(),
 }

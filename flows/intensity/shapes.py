@@ -232,7 +232,7 @@ def _attend_in_trees(op: Op, rows: pl.DataFrame) -> pl.Series:
         .group_by("row", maintain_order=True)
         .agg(attended=(pl.col("attended") * pl.col("tree")).sum() / pl.col("tree").sum())
     )
-    chains = rows.select(attended_tokens=attended).with_row_index("row")
+    chains = rows.with_columns(attended_tokens=attended).with_row_index("row")
     own = pl.when(pl.col("attended_tokens").is_not_null()).then(pl.coalesce("attended", "attended_tokens"))
     return chains.join(in_trees, on="row", how="left", maintain_order="left").select(attended_tokens=own).to_series()
 
