@@ -61,7 +61,8 @@ def plan_kernels(
     bits = add_bits(asked, precisions, parts).select("shape_id", "precision_id", *BITS)
     is_product = pl.col("kind") == "linear"
     # of attention, what fused kernels run without a mask of their own
-    is_whole = pl.col("query_length").is_in([1, pl.col("sequence_length")]) & (pl.col("phase") != "mixed")
+    is_chunk = (pl.col("phase") == "prefill") & (pl.col("query_length") < pl.col("sequence_length"))
+    is_whole = ~is_chunk & (pl.col("phase") != "mixed")
     has_one_width = (pl.col("weight_bits") == pl.col("activation_bits")) & (
         is_product | (pl.col("kv_bits") == pl.col("activation_bits"))
     )
