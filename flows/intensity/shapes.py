@@ -29,7 +29,9 @@ def join_layers(models: pl.DataFrame, layer_groups: pl.DataFrame) -> pl.DataFram
     """
     own = [name for name in layer_groups.columns if name != "model_id"]
     once = models.rename({"other_parameters": "model_other_parameters"})
-    once = once.drop(*(name for name in own if name in once.columns), "source_id")
+    once = once.drop(*(name for name in own if name in once.columns), "source_id").drop(
+        "published_precision", strict=False
+    )
     total = layer_groups.filter(~pl.col("is_draft")).group_by("model_id").agg(pl.col("num_layers").sum())
     return layer_groups.join(once, on="model_id", how="inner", maintain_order="left").join(
         total.rename({"num_layers": "model_layers"}), on="model_id", how="left", maintain_order="left"

@@ -198,7 +198,8 @@ create table core.model (
     active_parameters bigint not null check (active_parameters > 0),
     tower_parameters bigint not null check (tower_parameters >= 0),
     mtp_parameters bigint check (mtp_parameters >= 0),
-    source_id varchar not null
+    source_id varchar not null,
+    published_precision varchar
 );
 comment on table core.model is 'one row per model';
 comment on column core.model.model_id is 'the model, by the name of its config file';
@@ -240,6 +241,7 @@ comment on column core.model.active_parameters is 'weights that one token uses: 
 comment on column core.model.tower_parameters is 'weights of vision and audio encoders and their projectors: held in memory, but not computed';
 comment on column core.model.mtp_parameters is 'weights of the layers that predict further tokens, as published; null if the architecture does not say';
 comment on column core.model.source_id is 'config file';
+comment on column core.model.published_precision is 'precision that the weights are published in, as the config says; null if it does not';
 create table core.layer_group (
     model_id varchar not null,
     layer_group bigint not null check (layer_group >= 0),
