@@ -148,7 +148,7 @@ CATALOG_KINDS: Mapping[str, CatalogKind] = {
     "precision": CatalogKind(
         patterns=("precisions.toml",),
         read=precision.read_precisions,
-        frames=("precision",),
+        frames=("precision", "precision_part"),
     ),
     "elementwise": CatalogKind(
         patterns=("elementwise.toml",),

@@ -21,6 +21,8 @@ NONE = "none"
 _TABLES = ("quantization_config", "compression_config")
 _PARTS_TOLD = ("kept", "quantized")
 _ANY = "any"
+# what a rule expects that does not say otherwise: nothing keeps its bits, the KV cache does, no weight is left out as 0
+_ASSUMED: Conditions = {"kept": NONE, "kv_bits": NONE, "sparsity_config.format": [NONE, "dense"]}
 _MORE = "or add a precision with such a published_as to catalog/precisions.toml"
 # keys of lists of modules that keep their bits, of every library
 _LISTS_OF_KEPT = (
@@ -37,17 +39,18 @@ _WORDS: Mapping[str, frozenset[str]] = {
     for part, words in {
         "tower": "vision visual vision_tower vision_model vision_encoder vision_embed_tokens embed_vision audio"
         " audio_tower audio_model embed_audio multi_modal_projector mm_projector projector",
-        "head": "lm_head embed_tokens wte norm shared_head eh_proj output_layer router shared_expert_gate",
+        "small": "lm_head embed_tokens wte norm shared_head eh_proj output_layer router shared_expert_gate indexer"
+        " conv1d in_proj_ba in_proj_a in_proj_b dt_proj x_proj q_norm k_norm",
         "shared_experts": "shared_expert shared_experts shared_mlp",
         "experts": "experts",
         "recurrence": "linear_attn mamba mixer ssm conv1d in_proj out_proj recurrent",
         "attention": "self_attn attn attention self_attention q_proj k_proj v_proj o_proj qkv_proj kv_b_proj q_a_proj"
         " q_b_proj kv_a_proj_with_mqa",
-        "mlp": "mlp feed_forward ffn block_sparse_moe moe gate_proj up_proj down_proj fc1 fc2",
+        "mlp": "mlp feed_forward ffn block_sparse_moe moe gate_proj up_proj down_proj gate_up_proj fc1 fc2",
     }.items()
 }
 _FEED_FORWARDS = ("mlp", "experts", "shared_experts")
-_PROJECTIONS = re.compile(r"_proj|proj|fc[12]|w[123]|gate_up|up|down")
+_PROJECTIONS = re.compile(r".*_proj|proj|fc[12]|w[123]|gate_up|up|down")
 _LAYER = re.compile(r"layers?|blocks|h")
 
 
@@ -60,13 +63,13 @@ class Rule:
 
     @classmethod
     def from_conditions(cls, precision_id: str, conditions: Conditions) -> "Rule":
-        """Return a rule; one that tells no parts is of models in which every part is quantized."""
+        """Return a rule with what it need not say."""
         told = {
             key: sorted(value) if key in _PARTS_TOLD and isinstance(value, list) else value
             for key, value in conditions.items()
         }
-        if not told.keys() & {*_PARTS_TOLD, "dtype"}:
-            told["kept"] = NONE
+        if "dtype" not in told:
+            told = {**(_ASSUMED if "quantized" not in told else {**_ASSUMED, "kept": _ANY}), **told}
         return cls(precision_id, {key: value for key, value in told.items() if value != _ANY})
 
 
@@ -133,7 +136,8 @@ class _Facts:
 def _match(path: str, facts: _Facts, rules: Sequence[Rule]) -> str:
     """Return the precision of the rule with the most conditions, of those whose conditions all hold."""
     left = list(rules)
-    for key in dict.fromkeys(key for rule in rules for key in rule.conditions):
+    keys = dict.fromkeys(key for rule in rules for key in rule.conditions)
+    for key in sorted(keys, key=lambda key: key in _ASSUMED or key in _PARTS_TOLD):
         values = facts.find(key)
         fitting = [
             rule
@@ -245,7 +249,8 @@ def _list_targets(table: Mapping[str, Any]) -> Iterator[str]:
 
 def _read_pattern(pattern: str) -> tuple[set[str], set[int]]:
     """Return the parts that a name of modules, or a pattern of names, belongs to, and the layers that it numbers."""
-    words = re.findall(r"[a-z_]+\d?|\d+", re.sub(r"^[-+:re]*:|\\.", ".", pattern[:400].lower()))
+    plain = re.sub(r"^[-+:re]*:|\\.|\[[^]]*\]", ".", pattern[:400].lower())
+    words = re.findall(r"[a-z_][a-z0-9_]*|\d+", plain)
     numbers: set[int] = set()
     rest: list[str] = []
     is_place = False
@@ -253,14 +258,14 @@ def _read_pattern(pattern: str) -> tuple[set[str], set[int]]:
         if word.isdecimal() and is_place:
             numbers.add(int(word))
         else:
-            is_place = bool(_LAYER.fullmatch(word)) or (word == "_" and is_place)
+            is_place = bool(_LAYER.fullmatch(word))
             rest.append(word)
     part = next((part for part, known in _WORDS.items() if known.intersection(rest)), None)
     if part == "mlp":
         after = [word for word in rest if word not in ("model", "language_model", "layers", "mlp", "moe")]
-        if any(_PROJECTIONS.search(word) for word in after):
+        if any(_PROJECTIONS.fullmatch(word) for word in after):
             return {"mlp"}, numbers
         return (set() if {"gate", "router"} & set(after) else set(_FEED_FORWARDS)), numbers
     if part is None and numbers and not set(rest) - {"model", "language_model", "layers", "layer", "h", "blocks"}:
         return {"attention", "recurrence", *_FEED_FORWARDS}, numbers  # whole layers
-    return ({part} if part not in (None, "tower", "head") else set()), numbers
+    return ({part} if part not in (None, "tower", "small") else set()), numbers

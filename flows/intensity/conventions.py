@@ -5,9 +5,12 @@ A row is one device's share of an op: with tensor parallelism of t, heads and wi
 routers and latent projections are run by each device in full.
 """
 
+from collections.abc import Callable
 from dataclasses import dataclass, field, replace
 
 import polars as pl
+
+from flows.intensity.terms import Part
 
 _BATCH, _QUERY, _CONTEXT = pl.col("batch_size"), pl.col("query_length"), pl.col("sequence_length")
 _DEVICES, _HIDDEN = pl.col("tensor_parallel"), pl.col("hidden_size")
@@ -147,6 +150,13 @@ class State:
     chunk: pl.Expr = _NONE
 
 
+_PARTS: dict[str, Part] = {
+    "qkv mlp": "attention", "out": "attention", "qk/pv": "scores", "attention": "scores", "recurrence": "recurrence",
+    "up/gate/down": "mlp", "router": "router", "lm_head": "lm_head", "embedding": "embedding", "norm": "norm",
+    "elementwise": "elementwise", "communication": "exchange",
+}  # fmt: skip
+
+
 @dataclass(frozen=True)
 class Op:
     """One operator: m, k, n of its product, or m rows of n elements, as expressions of layer and setting.
@@ -174,6 +184,12 @@ class Op:
     level: str = "dram"
     weights: pl.Expr | None = None
     suffix: str = ""
+    own_part: Part | None = None
+
+    @property
+    def part(self) -> Part:
+        """Part of the model that a precision can set apart."""
+        return self.own_part or ("experts" if self.is_mixture else _PARTS[self.op_group])
 
     @property
     def name(self) -> str:
@@ -204,6 +220,7 @@ class Op:
             "state_bits": (state.bits if state else _NONE).cast(pl.Float64),
             "chunk_size": state.chunk if state else _NONE,
             "repeat": self.repeat().cast(pl.Int64),
+            "part": pl.lit(self.part),
         }
 
     def repeat(self) -> pl.Expr:
@@ -220,10 +237,28 @@ class Op:
         """Return the weights of the op that a device holds, in all layers of a kind."""
         own = self.weights
         if own is None:
-            if not isinstance(self.kind, str) or self.kind != "linear":
+            if not self._is_linear():
                 return _ZERO
-            count = _EXPERTS if self.is_mixture else self.matrices
-            own = count * (self.k * self.n + pl.when(self.bias).then(self.n).otherwise(0))
+            own = self._count() * (self.k * self.n + pl.when(self.bias).then(self.n).otherwise(0))
+        return self._in_all_layers(own)
+
+    def held_in_matrices(self) -> pl.Expr:
+        """Return those of the weights that stand in matrices; the others are biases, norms and single numbers."""
+        if self._is_linear():
+            return self._in_all_layers(self._count() * self.k * self.n)
+        return self.held() if self.op_group == "embedding" else _ZERO
+
+    def held_rows(self) -> pl.Expr:
+        """Return the output rows of the matrices, each of which may have a scale."""
+        return self._in_all_layers(self._count() * self.n) if self._is_linear() else _ZERO
+
+    def _is_linear(self) -> bool:
+        return isinstance(self.kind, str) and self.kind == "linear"
+
+    def _count(self) -> pl.Expr:
+        return _EXPERTS if self.is_mixture else self.matrices
+
+    def _in_all_layers(self, own: pl.Expr) -> pl.Expr:
         return pl.when(self.when).then(own * self.repeat()).otherwise(0)
 
     def active(self) -> pl.Expr:
@@ -243,9 +278,11 @@ def _linear(
     matrices: pl.Expr = _ONCE,
     bias: str | None = None,
     is_mixture: bool = False,
+    part: Part | None = None,
 ) -> Op:
     has_bias = _is(bias) if bias else pl.lit(value=False)
-    return Op(op, op_group, "linear", rows, *sizes, of, when, _ONCE, once, matrices, is_mixture, has_bias)
+    found = Op(op, op_group, "linear", rows, *sizes, of, when, _ONCE, once, matrices, is_mixture, has_bias)
+    return replace(found, own_part=part)
 
 
 def _norm(
@@ -311,11 +348,17 @@ _ROUTER = replace(
     + _ROUTED * (_if(_is("router_bias"), _ONCE) + _if(_is("router_correction"), _ONCE)),
 )
 _LATENT_EXPERTS = [
-    _linear("expert_latent_in_proj", "up/gate/down", (_HIDDEN, _WIDE), _some("expert_latent_size")),
-    _linear("expert_latent_out_proj", "up/gate/down", (_WIDE, _HIDDEN), _some("expert_latent_size")),
+    _linear(op, "up/gate/down", sizes, _some("expert_latent_size"), part="experts")
+    for op, sizes in (("expert_latent_in_proj", (_HIDDEN, _WIDE)), ("expert_latent_out_proj", (_WIDE, _HIDDEN)))
 ]
 _EXPERT_DOWN = _expert("expert_down_proj", (_EXPERT, _WIDE))
-_SHARED_DOWN = _linear("shared_down_proj", "up/gate/down", (_SHARED, _HIDDEN), _IS_SHARED, bias="expert_bias")
+
+
+def _shared(op: str, sizes: tuple[pl.Expr, pl.Expr], of: pl.Expr = _IS_SHARED) -> Op:
+    return _linear(op, "up/gate/down", sizes, of, bias="expert_bias", part="shared_experts")
+
+
+_SHARED_DOWN = _shared("shared_down_proj", (_SHARED, _HIDDEN))
 _LM_HEAD = _linear(
     "lm_head",
     "lm_head",
@@ -601,8 +644,8 @@ _PRODUCTS = [
     _expert("expert_gate_proj", (_WIDE, _EXPERT), _IS_MOE & _EXPERT_IS_GATED),
     _expert("expert_up_proj", (_WIDE, _EXPERT)),
     _EXPERT_DOWN,
-    _linear("shared_gate_proj", "up/gate/down", (_HIDDEN, _SHARED), _IS_SHARED & _EXPERT_IS_GATED, bias="expert_bias"),
-    _linear("shared_up_proj", "up/gate/down", (_HIDDEN, _SHARED), _IS_SHARED, bias="expert_bias"),
+    _shared("shared_gate_proj", (_HIDDEN, _SHARED), _IS_SHARED & _EXPERT_IS_GATED),
+    _shared("shared_up_proj", (_HIDDEN, _SHARED)),
     _SHARED_DOWN,
     *_NARROW_EMBEDDING,
     _LM_HEAD,
@@ -734,7 +777,7 @@ _LAYER = [
     _elementwise("expert_activation", pl.col("expert_activation_kind"), _ROUTED_ROWS, _EXPERT, _IS_MOE),
     _EXPERT_DOWN,
     replace(_elementwise("expert_sum", "expert_sum", _ROWS, _HIDDEN, _IS_MOE), matrices=_CHOSEN),
-    _linear("shared_gate_up_proj", "up/gate/down", (_HIDDEN, _WIDTHS * _SHARED), _IS_SHARED, bias="expert_bias"),
+    _shared("shared_gate_up_proj", (_HIDDEN, _WIDTHS * _SHARED)),
     _elementwise("shared_activation", pl.col("expert_activation_kind"), _ROWS, _SHARED, _IS_SHARED),
     _SHARED_DOWN,
     _all_reduce("mlp_all_reduce", _FEEDS),
@@ -814,3 +857,28 @@ def weights_held(*, only_active: bool = False) -> tuple[pl.Expr, pl.Expr]:
     of_model = (_if(op.of, op.held()).fill_null(0) for op in once)
     layers = pl.sum_horizontal(pl.col("other_parameters") * pl.col("num_layers"), *own)
     return layers, pl.sum_horizontal(pl.col("model_other_parameters") - tied, *of_model)
+
+
+def weights_of_part(part: Part) -> dict[str, tuple[pl.Expr, pl.Expr]]:
+    """Return the weights of a part that a device holds: those `in_matrices`, the others, and output `rows`.
+
+    The first of two are those of the layers of a kind, the second those that a model has once.
+    """
+    ops = [op for op in CONVENTIONS["engine"] if op.part == part]
+
+    def add(of: Callable[[Op], pl.Expr]) -> tuple[pl.Expr, pl.Expr]:
+        layers, once = (
+            pl.sum_horizontal(_ZERO, *(_if(op.of, of(op)).fill_null(0) for op in ops if op.once == is_once))
+            for is_once in (False, True)
+        )
+        return layers, once
+
+    return {
+        "in_matrices": add(Op.held_in_matrices),
+        "in_vectors": add(lambda op: op.held() - op.held_in_matrices()),
+        "rows": add(Op.held_rows),
+    }
+
+
+# A tied embedding and lm_head are one matrix.
+TIED_WEIGHTS = _if(pl.col("tied_embeddings"), _VOCABULARY * pl.col("embedding_size"))

@@ -9,6 +9,7 @@ from typing import Any, NamedTuple, TypeAlias
 
 import polars as pl
 
+from flows.intensity.precisions import BITS, NO_PARTS, add_bits
 from flows.intensity.recurrences import RULES, Recurrence, elements_of_token, flops_of_token
 
 # A number or a polars expression.
@@ -53,16 +54,19 @@ def linear(
     activation: Quantity,
     matrices: Quantity = 1,
     bias: Quantity = 0,
+    vector: Quantity = None,
+    row_scale: Quantity = 0,
 ) -> Cost:
     """Product of m x k activations and k x n weights, everything moved once.
 
     The m rows may be spread over several matrices (MoE, or one per head), each of which is read; `bias` is 1
-    if one is added, else 0. With 2-byte elements and one matrix the intensity is 1/(1/k + 1/n + 1/m), as in
+    if one is added, else 0. Elements of a bias have the size `vector`, by default that of weights, and each output
+    row may have a scale. With 2-byte elements and one matrix the intensity is 1/(1/k + 1/n + 1/m), as in
     Cai et al. 2024 (arXiv 2401.10774).
     """
     return Cost(
         flops=m * (n * (2 * k + bias)),
-        weight_bytes=matrices * (weight * n * (k + bias)),
+        weight_bytes=matrices * (n * (weight * k + row_scale + bias * (weight if vector is None else vector))),
         activation_bytes=m * (activation * (k + n)),
     )
 
@@ -219,7 +223,12 @@ def all_reduce(elements: Quantity, devices: Quantity, *, activation: Quantity) -
     return Cost(flops=share * elements, activation_bytes=2 * share * activation * elements)
 
 
-def op_costs(shapes: pl.DataFrame, precisions: pl.DataFrame, elementwise_costs: pl.DataFrame) -> pl.DataFrame:
+def op_costs(
+    shapes: pl.DataFrame,
+    precisions: pl.DataFrame,
+    elementwise_costs: pl.DataFrame,
+    precision_parts: pl.DataFrame = NO_PARTS,
+) -> pl.DataFrame:
     """Return one row per op shape and precision, with the columns of core.op_cost.
 
     Parameters
@@ -230,17 +239,18 @@ def op_costs(shapes: pl.DataFrame, precisions: pl.DataFrame, elementwise_costs: 
         Rows of core.precision.
     elementwise_costs
         Rows of core.elementwise.
+    precision_parts
+        Rows of core.precision_part.
     """
+    asked = shapes.explode("precisions").rename({"precisions": "precision_id"})
     rows = (
-        shapes.explode("precisions")
-        .rename({"precisions": "precision_id"})
-        .join(precisions, on="precision_id", how="inner", maintain_order="left")
+        add_bits(asked, precisions, precision_parts)
         .join(elementwise_costs.drop("origin", "note", "source_id"), on="kind", how="left", maintain_order="left")
         .with_columns(pl.col(QUANTITIES).cast(pl.Float64))
     )
     of = {name: pl.col(name) for name in (*QUANTITIES, *BITS, *COUNTS)}
     costs = [
-        rows.filter(of_kind).select("shape_id", "precision_id", *cost(kind, of).columns())
+        rows.filter(of_kind).select("shape_id", "precision_id", *cost(kind, of).columns(), "compute_dtype")
         for kind, of_kind in _FORMULAS.items()
     ]
     return pl.concat(costs, how="vertical_relaxed")
@@ -251,7 +261,6 @@ QUANTITIES = [
     "batch_size", "query_length", "tensor_parallel", "m", "k", "n", "heads", "kv_heads", "head_dim", "value_dim",
     "kv_dim", "attended_tokens", "cached_tokens", "matrices", "has_bias", "state_elements", "state_bits", "chunk_size",
 ]  # fmt: skip
-BITS = ["weight_bits", "activation_bits", "kv_bits"]
 COUNTS = ["flops_per_element", "reads_per_element", "writes_per_element", "weight_reads_per_element"]
 
 # one kind per formula -> the ops that use it
@@ -280,10 +289,11 @@ def cost(kind: str, of: Mapping[str, Quantity]) -> Cost:
     b, q, t, m, k, n, heads, kv_heads, d, value_d, kv_d, attended, cached, matrices, bias, moved, bits, chunk = (
         of[name] for name in QUANTITIES
     )
-    weight, activation, kv = (of[name] / 8 for name in BITS)
+    weight, activation, kv, vector, row_scale = (of[name] / 8 for name in BITS)
     match kind:
         case "linear":
-            found = linear(m, k, n, weight=weight, activation=activation, matrices=matrices, bias=bias)
+            sizes = {"weight": weight, "activation": activation, "vector": vector, "row_scale": row_scale}
+            found = linear(m, k, n, **sizes, matrices=matrices, bias=bias)
         case "qk" | "pv":
             found = attention_product(b, q, attended, heads, kv_heads, kv_d, activation=activation, kv=kv)
         case "attention":
@@ -294,11 +304,12 @@ def cost(kind: str, of: Mapping[str, Quantity]) -> Cost:
         case "index_scores":
             found = index_scores(b, q, heads, d, attended=attended, cached=cached, activation=activation, kv=kv)
         case "convolution":
-            found = causal_convolution(m, k, n, b=b, moved=moved, weight=weight, activation=activation, bias=bias)
+            found = causal_convolution(m, k, n, b=b, moved=moved, weight=vector, activation=activation, bias=bias)
         case _ if kind in RULES:
             size = Recurrence(heads, kv_heads, d, value_d)
             found = recurrence(kind, m, b, size, chunk=chunk, moved=moved * (bits / 8), activation=activation)
         case _:
             counts = {name.removesuffix("_per_element"): of[name] for name in COUNTS}
-            found = elementwise(m * n, **counts, activation=activation, weight=weight, operands=matrices)
+            of_weights = weight if kind == "embedding" else vector
+            found = elementwise(m * n, **counts, activation=activation, weight=of_weights, operands=matrices)
     return found

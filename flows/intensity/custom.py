@@ -46,16 +46,17 @@ def custom_shapes(ops: pl.DataFrame, precision_ids: list[str]) -> pl.DataFrame:
             m=pl.col("m") * pl.col("batch"),
             matrices=pl.col("batch").cast(pl.Float64),
             has_bias=pl.lit(value=False),
+            part=pl.lit(None, pl.String),
         )
     )
-    sizes = ["op_group", "kind", *"mkn", *_ABSENT, "matrices", "has_bias", "level", "repeat", "pipe"]
+    sizes = ["op_group", "kind", *"mkn", *_ABSENT, "matrices", "has_bias", "level", "repeat", "part", "pipe"]
     # the id depends on a level other than DRAM
     at_level = pl.when(pl.col("level") == "dram").then("op").otherwise(pl.concat_str("op", "level", separator="\n"))
     identified = add_shape_id(shapes.select(*SETTING, "precisions", *sizes, op=at_level))
     return identified.with_columns(shapes["op"])
 
 
-def custom_costs(ops: pl.DataFrame, shapes: pl.DataFrame) -> pl.DataFrame:
+def custom_costs(ops: pl.DataFrame, shapes: pl.DataFrame, precisions: pl.DataFrame) -> pl.DataFrame:
     """Return the rows of core.op_cost of ops given by FLOP and bytes: one row per op and precision.
 
     Parameters
@@ -64,12 +65,17 @@ def custom_costs(ops: pl.DataFrame, shapes: pl.DataFrame) -> pl.DataFrame:
         The frame `op` of `read_ops`.
     shapes
         Result of `custom_shapes`.
+    precisions
+        Rows of core.precision.
     """
     zero = pl.lit(0.0)
     cost = Cost(pl.col("flops"), weight_bytes=zero, activation_bytes=pl.col("bytes"), kv_bytes=zero)
     named = shapes.filter(kind="given").select(
         "shape_id", "op", "level", devices="tensor_parallel", op_set_id="model_id"
     )
-    return ops.join(named, on=_NAME, how="inner", maintain_order="left").select(
-        "shape_id", "precision_id", *cost.columns()
+    dtypes = precisions.select("precision_id", "compute_dtype")
+    return (
+        ops.join(named, on=_NAME, how="inner", maintain_order="left")
+        .join(dtypes, on="precision_id", how="inner", maintain_order="left")
+        .select("shape_id", "precision_id", *cost.columns(), "compute_dtype")
     )

@@ -10,9 +10,10 @@ from typing import Any
 import polars as pl
 
 from flows.intensity.conventions import CONVENTIONS, SETTING
-from flows.intensity.costs import BITS, QUANTITIES, cost
+from flows.intensity.costs import QUANTITIES, cost
+from flows.intensity.precisions import BITS, NO_PARTS, add_bits
 from flows.intensity.shapes import list_ops, share_evenly
-from flows.intensity.terms import PHASES
+from flows.intensity.terms import DTYPES, PHASES
 
 # The columns of a grid. All else follows from model, convention, phase and number of devices.
 GRID = ["batch_size", "sequence_length", "query_length"]
@@ -71,6 +72,7 @@ def grid_costs(
     precision: Mapping[str, Any],
     counts: Mapping[str, Mapping[str, Any]],
     grid: pl.DataFrame,
+    precision_parts: pl.DataFrame = NO_PARTS,
 ) -> pl.DataFrame:
     """Return one row per op and setting, op after op: names, setting, and the columns of core.op_cost.
 
@@ -84,15 +86,20 @@ def grid_costs(
         Rows of core.elementwise, by kind.
     grid
         Settings: `batch_size`, `sequence_length`, `query_length`.
+    precision_parts
+        Rows of core.precision_part.
     """
+    used = pl.DataFrame([precision])
+    ops = add_bits(ops.with_columns(precision_id=pl.lit(precision["precision_id"])), used, precision_parts)
+    ops = ops.drop("precision_id").with_columns(pl.col("compute_dtype").cast(pl.Enum(DTYPES)))
     rows = ops.to_dicts()
     of_grid = [_grid_dimensions(row["convention"], row["place"]) for row in rows]
-    bits = {name: precision[name] for name in BITS}
     settings = _compute_dimensions(ops, of_grid, grid)
     columns = []
     for row, each in zip(rows, of_grid, strict=True):
         numbers = {name: _as_number(row.get(name)) for name in QUANTITIES}
         named = {name: pl.col(_name_column(of, row)) for name, of in each.items()}
+        bits = {name: row[name] for name in BITS}
         columns.append(cost(row["kind"], {**numbers, **named, **counts.get(row["kind"], {}), **bits}).quantities())
     wide = settings.select(
         quantity.alias(f"{i} {name}")
@@ -111,7 +118,7 @@ def grid_costs(
         )
         return pl.concat([each.alias(name) for each in given])
 
-    keys = ops.select(*_NAMES, "tensor_parallel", "repeat").join(grid, how="cross")
+    keys = ops.select(*_NAMES, "tensor_parallel", "repeat", "compute_dtype").join(grid, how="cross")
     return keys.with_columns(stack_column(name) for name in columns[0])
 
 

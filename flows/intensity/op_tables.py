@@ -6,9 +6,10 @@ from flows.intensity.costs import op_costs
 from flows.intensity.custom import custom_costs, custom_shapes
 from flows.intensity.shapes import join_layers, model_shards, op_shapes
 from flows.intensity.terms import DEGREES
+from flows.intensity.weights import weight_memory
 
-INPUTS = ("model", "layer_group", "workload", "precision", "elementwise", "op")
-TABLES = ("op_shape", "op_cost", "model_shard")
+INPUTS = ("model", "layer_group", "workload", "precision", "precision_part", "elementwise", "op")
+TABLES = ("op_shape", "op_cost", "model_shard", "weight_memory")
 
 
 def compute_op_tables(
@@ -16,14 +17,15 @@ def compute_op_tables(
     layer_group: pl.DataFrame,
     workload: pl.DataFrame,
     precision: pl.DataFrame,
+    precision_part: pl.DataFrame,
     elementwise: pl.DataFrame,
     op: pl.DataFrame,
 ) -> dict[str, pl.DataFrame]:
-    """Return the rows of core.op_shape, core.op_cost and core.model_shard.
+    """Return the rows of core.op_shape, core.op_cost, core.model_shard and core.weight_memory.
 
     Parameters
     ----------
-    model, layer_group, workload, precision, elementwise
+    model, layer_group, workload, precision, precision_part, elementwise
         The rows of these tables of core.
     op
         The user's own ops.
@@ -32,9 +34,13 @@ def compute_op_tables(
     shapes = op_shapes(layers, workload)
     own_shapes = custom_shapes(op, precision["precision_id"].to_list())
     every_shape = pl.concat([shapes.with_columns(pipe=pl.lit("")), own_shapes.select(*shapes.columns, "pipe")])
-    costs = [op_costs(every_shape, precision, elementwise), custom_costs(op, own_shapes)]
+    costs = [
+        op_costs(every_shape, precision, elementwise, precision_part),
+        custom_costs(op, own_shapes, precision),
+    ]
     return {
         "op_shape": every_shape.drop("precisions"),
         "op_cost": pl.concat(costs),
         "model_shard": model_shards(layers, DEGREES).drop("active", "drafts"),
+        "weight_memory": weight_memory(layers, DEGREES, precision, precision_part),
     }

@@ -18,6 +18,9 @@ from flows.intensity.conventions import (
     weights_held,
 )
 
+# What tells the shards of a model apart.
+SHARD = ["tensor_parallel"]
+
 
 def join_layers(models: pl.DataFrame, layer_groups: pl.DataFrame) -> pl.DataFrame:
     """Return one row per model and kind of layer, with what the model has once: what the ops depend on.
@@ -52,27 +55,39 @@ def model_shards(layers: pl.DataFrame, degrees: Sequence[int]) -> pl.DataFrame:
     degrees
         Numbers of devices.
     """
-    settings = (
-        share_evenly(layers, degrees)
-        .with_columns(phase=pl.lit("prefill"), batch_size=1, query_length=1, sequence_length=1)
-        .with_columns(is_main=~pl.col("is_draft"))
-    )
     (held, once), (active, active_once) = weights_held(), weights_held(only_active=True)
     main = pl.col("is_main")
     bounded = pl.min_horizontal("sliding_window", "attention_chunk")
     kv = KV_ELEMENTS * pl.col("num_layers")
-    state = STATE_ELEMENTS * pl.col("state_bits").fill_null(0) / 8 * pl.col("num_layers")
-    return settings.group_by("model_id", "tensor_parallel", maintain_order=True).agg(
-        weights=held.filter(main).sum() + once.first(),
-        kv_elements_per_token=kv.filter(main & bounded.is_null()).sum(),
-        local_kv_elements_per_token=kv.filter(main & bounded.is_not_null()).sum(),
-        indexer_elements_per_token=(INDEXER_ELEMENTS * pl.col("num_layers")).filter(main).sum(),
-        compressed_elements_per_token=(COMPRESSED_ELEMENTS * pl.col("num_layers")).filter(main).sum(),
-        compressed_indexer_elements_per_token=(COMPRESSED_INDEXER_ELEMENTS * pl.col("num_layers")).filter(main).sum(),
-        state_bytes=state.filter(main).sum(),
-        recent_elements=(RECENT_ELEMENTS * pl.col("num_layers")).filter(main).sum(),
-        active=active.filter(main).sum() + active_once.first(),
-        drafts=held.filter(~main).sum(),
+    state_elements = STATE_ELEMENTS * pl.col("num_layers")
+    state = state_elements * pl.col("state_bits").fill_null(0) / 8
+    return (
+        describe_shards(layers, degrees)
+        .group_by("model_id", *SHARD, maintain_order=True)
+        .agg(
+            weights=held.filter(main).sum() + once.first(),
+            kv_elements_per_token=kv.filter(main & bounded.is_null()).sum(),
+            local_kv_elements_per_token=kv.filter(main & bounded.is_not_null()).sum(),
+            indexer_elements_per_token=(INDEXER_ELEMENTS * pl.col("num_layers")).filter(main).sum(),
+            compressed_elements_per_token=(COMPRESSED_ELEMENTS * pl.col("num_layers")).filter(main).sum(),
+            compressed_indexer_elements_per_token=(COMPRESSED_INDEXER_ELEMENTS * pl.col("num_layers"))
+            .filter(main)
+            .sum(),
+            state_bytes=state.filter(main).sum(),
+            recent_elements=(RECENT_ELEMENTS * pl.col("num_layers")).filter(main).sum(),
+            state_elements=state_elements.filter(main).sum(),
+            active=active.filter(main).sum() + active_once.first(),
+            drafts=held.filter(~main).sum(),
+        )
+    )
+
+
+def describe_shards(layers: pl.DataFrame, degrees: Sequence[int]) -> pl.DataFrame:
+    """Return one row per kind of layer and number of devices that can share its model: what a shard depends on."""
+    return (
+        share_evenly(layers, degrees)
+        .with_columns(phase=pl.lit("prefill"), batch_size=1, query_length=1, sequence_length=1)
+        .with_columns(is_main=~pl.col("is_draft"))
     )
 
 

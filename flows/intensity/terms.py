@@ -11,6 +11,13 @@ PHASES: tuple[Phase, ...] = get_args(Phase)
 
 Convention = Literal["paper", "llm-viewer", "engine", "draft"]
 
+# What a precision can set apart; the products of queries with keys and values are `scores`.
+Part = Literal[
+    "attention", "scores", "recurrence", "mlp", "experts", "shared_experts", "router", "lm_head", "embedding", "norm",
+    "elementwise", "exchange", "tower",
+]  # fmt: skip
+PARTS: tuple[Part, ...] = get_args(Part)
+
 Dtype = Literal["fp64", "fp32", "tf32", "fp16", "bf16", "fp8", "fp6", "fp4", "int64", "int32", "int8", "int4"]
 DTYPES: tuple[Dtype, ...] = get_args(Dtype)
 BYTES: Mapping[Dtype, float] = {  # of an element in memory

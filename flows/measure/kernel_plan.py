@@ -7,6 +7,7 @@ import polars as pl
 from flows.ingest.kinds import read_every_kind, refuse_unknown_names
 from flows.ingest.source_file import SourceFile
 from flows.intensity.costs import op_costs
+from flows.intensity.precisions import BITS, add_bits
 from flows.intensity.shapes import join_layers, op_shapes
 from flows.measure.standalone import KINDS, PLANNED
 from warehouse.errors import InputError
@@ -48,13 +49,16 @@ def plan_kernels(
     """
     scanned = read_every_kind(sources)
     refuse_unknown_names(scanned, sources)
-    names = ("workload", "model", "layer_group", "precision", "elementwise")
+    names = ("workload", "model", "layer_group", "precision", "precision_part", "elementwise")
     frames = {name: scanned[name].collect() for name in names}
     workloads = _choose(frames["workload"], "workload", workload_ids)
     models = _choose(frames["model"], "model", model_ids)
     precisions = _choose(frames["precision"], "precision", precision_ids)
     shapes = op_shapes(join_layers(models, frames["layer_group"]), workloads)
-    costs = op_costs(shapes, precisions, frames["elementwise"])
+    parts = frames["precision_part"]
+    costs = op_costs(shapes, precisions, frames["elementwise"], parts).rename({"compute_dtype": "dtype"})
+    asked = shapes.explode("precisions").rename({"precisions": "precision_id"})
+    bits = add_bits(asked, precisions, parts).select("shape_id", "precision_id", *BITS)
     is_product = pl.col("kind") == "linear"
     has_one_width = (pl.col("weight_bits") == pl.col("activation_bits")) & (
         is_product | (pl.col("kv_bits") == pl.col("activation_bits"))
@@ -62,7 +66,7 @@ def plan_kernels(
     kernels = (
         shapes.drop("precisions")
         .join(costs, on="shape_id", how="inner", maintain_order="left")
-        .join(precisions.rename({"compute_dtype": "dtype"}), on="precision_id", how="inner", maintain_order="left")
+        .join(bits, on=["shape_id", "precision_id"], how="inner", maintain_order="left")
         .filter(has_one_width, pl.col("kind").is_in(KINDS), pl.col("matrices") == 1, pl.col("flops") > 0)
         .with_columns(pl.col("matrices", "flops", "bytes").cast(pl.Int64))
         .sort("flops", *_KERNEL, "op", nulls_last=True)

@@ -17,11 +17,12 @@ ROWS_PER_PART = 4_000_000
 
 @dataclass(frozen=True, eq=False)
 class Inputs:
-    """What costs are computed from: what `join_layers` returns, rows of core.precision and of core.elementwise."""
+    """What costs are computed from: the result of `join_layers`, and rows of three tables of core."""
 
     layers: pl.DataFrame
     precisions: pl.DataFrame
     elementwise: pl.DataFrame
+    precision_parts: pl.DataFrame
 
 
 @dataclass(frozen=True, eq=False)
@@ -147,6 +148,7 @@ def compute_rows(inputs: Inputs, grid: Grid, part: Part) -> Iterator[pl.DataFram
             precisions[piece.precision_id],
             counts,
             settings.with_columns(precision_id=pl.lit(piece.precision_id, precision_ids)),
+            inputs.precision_parts,
         )
 
 

@@ -55,6 +55,7 @@ def _inputs_text(inputs: Inputs, model_id: str, precision_ids: frozenset[str]) -
         "layers": inputs.layers.filter(model_id=model_id),
         "precisions": inputs.precisions.filter(pl.col("precision_id").is_in(list(precision_ids))),
         "elementwise": inputs.elementwise,
+        "precision_parts": inputs.precision_parts.filter(pl.col("precision_id").is_in(list(precision_ids))),
     }
     return _to_json({name: rows.drop("source_id", strict=False).to_dicts() for name, rows in used.items()})
 

@@ -68,10 +68,10 @@ def read_published_inputs(home: Home) -> Inputs:
     """
     with open_snapshot(home.snapshot) as connection:
         refuse_earlier_version(connection)
-        tables = ("model", "layer_group", "precision", "elementwise")
+        tables = ("model", "layer_group", "precision", "elementwise", "precision_part")
         frames = (read_frame(connection, f"from {quote_name('core', table)} order by all") for table in tables)
-        model, layer_group, precision, elementwise = frames
-    return Inputs(join_layers(model, layer_group), precision, elementwise)
+        model, layer_group, *others = frames
+    return Inputs(join_layers(model, layer_group), *others)
 
 
 def plan_sweep(home: Home, request: Request) -> Plan:

@@ -34,6 +34,11 @@ reference as (
     union all by name
     select distinct 'core.model_shard.model_id' as reference, model_id as id, 'model' as target from core.model_shard
     union all by name
+    select distinct 'core.weight_memory.model_id' as reference, model_id as id, 'model' as target from core.weight_memory
+    union all by name
+    select distinct 'core.precision_part.precision_id' as reference, precision_id as id, 'precision' as target
+    from core.precision_part
+    union all by name
     select distinct 'core.op_shape.phase' as reference, phase as id, 'phase' as target
     from core.op_shape
     where phase is not null

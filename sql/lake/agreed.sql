@@ -1,6 +1,25 @@
 -- one row per writer and device, model, file of ops or precision that it describes as the last push does
 create or replace view pushed.agreed as
 with
+apart as (
+    select
+        writer,
+        precision_id,
+        string_agg(
+            concat_ws(
+                ' ',
+                part,
+                coalesce(weight_bits, 0),
+                coalesce(activation_bits, 0),
+                coalesce(compute_dtype, '-'),
+                coalesce(row_scale_bits, -1)
+            ),
+            ', ' order by part
+        ) as parts,
+    from pushed.precision_part
+    group by all
+),
+
 thing as (
     select writer, 'device' as kind, hardware_id as id, source_id
     from pushed.hardware
@@ -30,9 +49,21 @@ described as (
         'precision' as kind,
         precision_id as id,
         pushed_at,
-        concat_ws(' ', weight_bits, activation_bits, kv_bits, compute_dtype) as description,
+        concat_ws(
+            ' ',
+            weight_bits,
+            activation_bits,
+            kv_bits,
+            compute_dtype,
+            coalesce(vector_bits, 0),
+            row_scale_bits,
+            coalesce(state_bits, 0),
+            residual_bits,
+            apart.parts
+        ) as description,
     from pushed.precision
     inner join pushed.writer using (writer)
+    left join apart using (writer, precision_id)
 )
 
 select writer, kind, id,

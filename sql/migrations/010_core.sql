@@ -418,6 +418,7 @@ create table core.model_shard (
         ),
     state_bytes double not null check (isfinite(state_bytes) and state_bytes >= 0),
     recent_elements bigint not null check (recent_elements >= 0),
+    state_elements bigint not null check (state_elements >= 0),
     primary key (model_id, tensor_parallel)
 );
 comment on table core.model_shard is 'one row per model and number of devices that share it: what one device must hold';
@@ -431,6 +432,22 @@ comment on column core.model_shard.compressed_elements_per_token is 'elements of
 comment on column core.model_shard.compressed_indexer_elements_per_token is 'elements of the compressed keys that indexers keep per token';
 comment on column core.model_shard.state_bytes is 'bytes of a sequence''s recurrent state, which does not grow with the context';
 comment on column core.model_shard.recent_elements is 'elements of the last tokens that recurrent layers keep of a sequence, in the precision of activations';
+comment on column core.model_shard.state_elements is 'elements of a sequence''s recurrent state';
+
+create table core.weight_memory (
+    model_id varchar not null,
+    precision_id varchar not null,
+    tensor_parallel bigint not null check (tensor_parallel > 0),
+    weight_bytes double not null check (isfinite(weight_bytes) and weight_bytes > 0),
+    tower_bytes double not null check (isfinite(tower_bytes) and tower_bytes >= 0),
+    primary key (model_id, precision_id, tensor_parallel)
+);
+comment on table core.weight_memory is 'one row per model, precision and number of devices that share it: bytes of the weights that one device holds, each part of the model in its own bits';
+comment on column core.weight_memory.model_id is 'the model, by the name of its config file';
+comment on column core.weight_memory.precision_id is 'the precision';
+comment on column core.weight_memory.tensor_parallel is 'devices that share the model';
+comment on column core.weight_memory.weight_bytes is 'weights with their scales, including all experts, without towers';
+comment on column core.weight_memory.tower_bytes is 'weights of vision and audio encoders, which each device holds in full';
 
 create table core.op_set (
     op_set_id varchar primary key,
@@ -449,16 +466,41 @@ create table core.precision (
     kv_bits double not null check (kv_bits > 0 and kv_bits <= 64),
     compute_dtype varchar not null,
     origin varchar not null,
-    source_id varchar not null
+    source_id varchar not null,
+    vector_bits double check (vector_bits > 0 and vector_bits <= 64),
+    row_scale_bits double not null check (row_scale_bits >= 0 and row_scale_bits <= 64),
+    state_bits double check (state_bits > 0 and state_bits <= 64),
+    residual_bits double not null check (residual_bits > 0 and residual_bits <= 64)
 );
-comment on table core.precision is 'one row per precision: bits of each operand and the dtype of the arithmetic';
+comment on table core.precision is 'one row per precision: bits of each operand and the dtype of the arithmetic, for the parts of a model that core.precision_part does not set apart';
 comment on column core.precision.precision_id is 'the precision';
-comment on column core.precision.weight_bits is 'bits of a weight';
+comment on column core.precision.weight_bits is 'bits of a weight in a matrix, with its share of the scales of blocks and groups';
 comment on column core.precision.activation_bits is 'bits of an activation';
 comment on column core.precision.kv_bits is 'bits of an element of the KV cache';
 comment on column core.precision.compute_dtype is 'dtype whose peak limits the arithmetic';
 comment on column core.precision.origin is 'document that defines the format';
 comment on column core.precision.source_id is 'file that describes it';
+comment on column core.precision.vector_bits is 'bits of a weight in no matrix: biases, norms, sinks; null: as weights';
+comment on column core.precision.row_scale_bits is 'bits of a scale that each output row of a matrix has; 0 if none';
+comment on column core.precision.state_bits is 'bits of an element of recurrent state; null: as the layer states';
+comment on column core.precision.residual_bits is 'bits of an activation in the residual stream, in norms and between devices, in the conventions engine and draft';
+
+create table core.precision_part (
+    precision_id varchar not null,
+    part varchar not null,
+    weight_bits double check (weight_bits > 0 and weight_bits <= 64),
+    activation_bits double check (activation_bits > 0 and activation_bits <= 64),
+    compute_dtype varchar,
+    row_scale_bits double check (row_scale_bits >= 0 and row_scale_bits <= 64),
+    primary key (precision_id, part)
+);
+comment on table core.precision_part is 'one row per precision and part of a model that it sets apart; null: as in core.precision';
+comment on column core.precision_part.precision_id is 'the precision';
+comment on column core.precision_part.part is 'part of the model, as in core.op_shape, or tower: vision and audio encoders';
+comment on column core.precision_part.weight_bits is 'bits of a weight in a matrix, with its share of the scales of blocks and groups';
+comment on column core.precision_part.activation_bits is 'bits of an activation';
+comment on column core.precision_part.compute_dtype is 'dtype whose peak limits the arithmetic';
+comment on column core.precision_part.row_scale_bits is 'bits of a scale that each output row of a matrix has';
 
 create table core.elementwise (
     kind varchar primary key,
@@ -549,7 +591,8 @@ create table core.op_shape (
     pipe varchar not null check (pipe in ('', 'tensor', 'vector', 'scalar')),
     state_elements double check (isfinite(state_elements) and state_elements >= 0),
     state_bits double check (state_bits > 0),
-    chunk_size bigint check (chunk_size > 0)
+    chunk_size bigint check (chunk_size > 0),
+    part varchar
 );
 comment on table core.op_shape is 'one row per op of a model at a setting, or custom op: its dimensions';
 comment on column core.op_shape.shape_id is 'stable hash of model, convention, phase, setting and op';
@@ -581,6 +624,7 @@ comment on column core.op_shape.experts is 'routed experts that the matrices are
 comment on column core.op_shape.has_bias is 'whether a bias is added to the GEMM';
 comment on column core.op_shape.level is 'what the bytes move through: dram, another memory level, or interconnect';
 comment on column core.op_shape.repeat is 'how often the op runs in one step of the model';
+comment on column core.op_shape.part is 'part of the model, which a precision can set apart: attention (projections), scores (products of queries with keys and values), recurrence, mlp, experts, shared_experts, router, lm_head, embedding, norm, elementwise or exchange; null for custom ops';
 comment on column core.op_shape.pipe is 'units that do the arithmetic: tensor (matrix units of any vendor), vector or scalar; empty if not stated';
 
 create table core.op_cost (
@@ -594,7 +638,8 @@ create table core.op_cost (
     bytes double not null check (isfinite(bytes) and bytes > 0),
     intensity_flops_per_byte double not null
         check (isfinite(intensity_flops_per_byte) and intensity_flops_per_byte >= 0),
-    state_bytes double not null check (isfinite(state_bytes) and state_bytes >= 0)
+    state_bytes double not null check (isfinite(state_bytes) and state_bytes >= 0),
+    compute_dtype varchar not null
 );
 comment on table core.op_cost is 'one row per op shape and precision: the work of one execution and the bytes that it must move';
 comment on column core.op_cost.shape_id is 'the shape';
@@ -604,6 +649,7 @@ comment on column core.op_cost.weight_bytes is 'weights read';
 comment on column core.op_cost.activation_bytes is 'activations read and written';
 comment on column core.op_cost.kv_bytes is 'KV cache read';
 comment on column core.op_cost.state_bytes is 'recurrent state read and written';
+comment on column core.op_cost.compute_dtype is 'dtype that the arithmetic runs in, whose peak limits it';
 comment on column core.op_cost.bytes is 'weights, activations, KV cache and recurrent state together';
 comment on column core.op_cost.intensity_flops_per_byte is 'operational intensity: flops / bytes';
 

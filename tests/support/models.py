@@ -44,6 +44,10 @@ FP16 = pl.DataFrame(
         "activation_bits": [16.0],
         "kv_bits": [16.0],
         "compute_dtype": "fp16",
+        "vector_bits": [None],
+        "row_scale_bits": [0.0],
+        "state_bits": [None],
+        "residual_bits": [16.0],
     }
 )
 

@@ -35,10 +35,10 @@ def read_shipped_inputs() -> Inputs:
     frames = {**read_kind("model", [*architectures, *models])}
     for kind, file in (("precision", "precisions.toml"), ("elementwise", "elementwise.toml")):
         frames |= read_kind(kind, [make_source(SHIPPED / file, kind)])
-    model, layer_group, precision, elementwise = (
-        frames[name].collect() for name in ("model", "layer_group", "precision", "elementwise")
+    model, layer_group, *others = (
+        frames[name].collect() for name in ("model", "layer_group", "precision", "elementwise", "precision_part")
     )
-    return Inputs(join_layers(model, layer_group), precision, elementwise)
+    return Inputs(join_layers(model, layer_group), *others)
 
 
 def interrupt_after(after: int) -> Callable[..., Iterator[PartFile]]:

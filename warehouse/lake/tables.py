@@ -27,6 +27,7 @@ _DESCRIBED = {
     "op_set": ("model", "op_set_id"),
     "op_shape": ("model", "model_id"),
     "precision": ("precision", "precision_id"),
+    "precision_part": ("precision", "precision_id"),
 }
 
 

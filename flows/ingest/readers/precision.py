@@ -1,4 +1,4 @@
-"""Lists of precisions (TOML) into the rows of core.precision."""
+"""Lists of precisions (TOML) into the rows of core.precision and of core.precision_part."""
 
 from collections.abc import Sequence
 from functools import lru_cache
@@ -10,16 +10,30 @@ from pydantic import Field
 from flows.ingest.document import Document, Id, Text, list_origins, merge_lists, read_documents
 from flows.ingest.published import Rule
 from flows.ingest.source_file import SourceFile
-from flows.intensity.terms import Dtype
+from flows.intensity.precisions import PART_SCHEMA
+from flows.intensity.terms import PARTS, Dtype
 from warehouse.errors import collect_refusals
 
 Bits = Annotated[float, Field(ge=1, le=64)]
 Scalar = bool | int | float | Text
 Conditions = Annotated[dict[Text, Scalar | list[Scalar]], Field(min_length=1)]
+ScaleBits = Annotated[float, Field(ge=0, le=64)]
+
+# Engines keep residuals, norms and what devices exchange in at least these bits.
+_KEPT_BITS = 16
+
+
+class OfPart(Document):
+    """What a part of a model has instead of the default."""
+
+    weight_bits: Bits | None = None
+    activation_bits: Bits | None = None
+    compute_dtype: Dtype | None = None
+    row_scale_bits: ScaleBits | None = None
 
 
 class Precision(Document):
-    """Bits of each operand, and the dtype of the arithmetic."""
+    """Bits of each operand, the dtype of the arithmetic, and the parts of a model that differ."""
 
     precision_id: Id
     weight_bits: Bits
@@ -27,6 +41,23 @@ class Precision(Document):
     kv_bits: Bits
     compute_dtype: Dtype
     origin: Text
+    vector_bits: Bits | None = None
+    row_scale_bits: ScaleBits = 0
+    state_bits: Bits | None = None
+    residual_bits: Bits | None = None
+    attention: OfPart | None = None
+    scores: OfPart | None = None
+    recurrence: OfPart | None = None
+    mlp: OfPart | None = None
+    experts: OfPart | None = None
+    shared_experts: OfPart | None = None
+    router: OfPart | None = None
+    lm_head: OfPart | None = None
+    embedding: OfPart | None = None
+    norm: OfPart | None = None
+    elementwise: OfPart | None = None
+    exchange: OfPart | None = None
+    tower: OfPart | None = None
     published_as: Conditions | list[Conditions] = Field(default_factory=list, exclude=True)
 
 
@@ -37,11 +68,27 @@ class PrecisionFile(Document):
 
 
 def read_precisions(sources: Sequence[SourceFile]) -> dict[str, pl.DataFrame]:
-    """Return the frames `precision` (one row per precision; the last file that has an id wins) and `origin`."""
+    """Return the frames `precision` (one row per precision; the last file that has an id wins), its parts, `origin`."""
     with collect_refusals() as each:
         documents = read_documents(sources, PrecisionFile, each)
-    lists = [(document.precision, source) for document, source in documents]
-    return {"precision": merge_lists("precision_id", lists), "origin": list_origins(sources)}
+    stated = merge_lists("precision_id", [(document.precision, source) for document, source in documents])
+    # the products of queries with keys and values are those of the attention around them, unless set apart
+    parts = [
+        {"precision_id": row["precision_id"], "part": part, **of_part}
+        for row in stated.iter_rows(named=True)
+        for part in PARTS
+        if (of_part := row[part] or (row["attention"] if part == "scores" else None))
+    ]
+    kept = pl.max_horizontal("activation_bits", pl.lit(_KEPT_BITS))
+    precision = stated.drop(PARTS).with_columns(
+        pl.col("vector_bits", "row_scale_bits", "state_bits").cast(pl.Float64),
+        residual_bits=pl.coalesce("residual_bits", kept).cast(pl.Float64),
+    )
+    return {
+        "precision": precision,
+        "precision_part": pl.DataFrame(parts, PART_SCHEMA),
+        "origin": list_origins(sources),
+    }
 
 
 @lru_cache(maxsize=8)

@@ -38,7 +38,7 @@ select
     'computed' as layer,
     $hardware_id as hardware_id,
     shape.model_id,
-    precision.compute_dtype as dtype,
+    cost.compute_dtype as dtype,
     shape.level,
     shape.pipe,
     '' as accumulator,
@@ -62,11 +62,10 @@ select
     mart.roof_bound(cost.intensity_flops_per_byte, roof.ridge_flops_per_byte, shape.level) as bound,
 from core.op_shape as shape
 inner join core.op_cost as cost using (shape_id)
-inner join core.precision as precision using (precision_id)
 left join mart.kernel_roof as roof
     on
         roof.hardware_id = $hardware_id
-        and precision.compute_dtype = roof.dtype
+        and cost.compute_dtype = roof.dtype
         and shape.level = roof.level
         and shape.pipe = roof.kernel_pipe
         and roof.kernel_accumulator = ''

@@ -71,8 +71,9 @@ solved as (
             )
         end as critical_rows,
     from per_row
-    inner join core.precision as precision using (precision_id)
-    inner join roof on precision.compute_dtype = roof.dtype
+    inner join roof on per_row.compute_dtype = roof.dtype
+    semi join mart.runnable_precision as runnable
+        on roof.hardware_id = runnable.hardware_id and per_row.precision_id = runnable.precision_id
 )
 
 select

@@ -11,6 +11,10 @@ shape as (
 
 roof as (
     select * from mart.kernel_roof where kernel_accumulator = ''
+),
+
+runnable as (
+    select * from mart.runnable_precision
 )
 
 select
@@ -60,12 +64,14 @@ select
 from cost
 inner join shape using (shape_id)
 left join core.phase as phase using (phase)
-inner join core.precision as precision using (precision_id)
 inner join roof
     on
-        precision.compute_dtype = roof.dtype
+        cost.compute_dtype = roof.dtype
         and shape.level = roof.level
-        and shape.pipe = roof.kernel_pipe;
+        and shape.pipe = roof.kernel_pipe
+-- a step is all of its ops, so a device that cannot run one of them has none
+semi join runnable
+    on roof.hardware_id = runnable.hardware_id and cost.precision_id = runnable.precision_id;
 
 comment on view mart.roofline_point_by_basis is 'one row per hardware, op shape, precision and basis: where the op lies on each roof of the dtype that its arithmetic runs in';
 comment on column mart.roofline_point_by_basis.series is 'label of the op''s group and phase on charts';

@@ -32,7 +32,7 @@ held as (
             when 'prefill' then step.batch_size * step.sequence_length
             else step.batch_size
         end as tokens,
-        shard.weights * precision.weight_bits / 8 as weight_memory_bytes,
+        held_weights.weight_bytes as weight_memory_bytes,
         step.batch_size * precision.kv_bits / 8 * (
             (shard.kv_elements_per_token + shard.compressed_elements_per_token)
             * step.sequence_length
@@ -43,15 +43,18 @@ held as (
         * (shard.indexer_elements_per_token + shard.compressed_indexer_elements_per_token)
             as indexer_memory_bytes,
         step.batch_size
-        * (shard.state_bytes + shard.recent_elements * precision.activation_bits / 8)
-            as state_memory_bytes,
+        * (
+            coalesce(shard.state_elements * precision.state_bits / 8, shard.state_bytes)
+            + shard.recent_elements * precision.activation_bits / 8
+        ) as state_memory_bytes,
         -- each device holds the towers in full
-        model.tower_parameters * precision.weight_bits / 8 as tower_memory_bytes,
+        held_weights.tower_bytes as tower_memory_bytes,
         step.sequence_length > model.max_positions as exceeds_max_positions,
         hardware.memory_bytes as device_memory_bytes,
     from step
     inner join core.model as model using (model_id)
     inner join core.model_shard as shard using (model_id, tensor_parallel)
+    inner join core.weight_memory as held_weights using (model_id, precision_id, tensor_parallel)
     inner join core.precision as precision using (precision_id)
     inner join core.hardware as hardware using (hardware_id)
     -- devices that share a model need a link between them
@@ -102,7 +105,7 @@ comment on column mart.step_time.model_id is 'the model, by the name of its conf
 comment on column mart.step_time.tensor_parallel is 'devices that share the layer; the shape is one device''s share';
 comment on column mart.step_time.lower_bound_s is 'lower bound of the step''s time: the sum over its ops';
 comment on column mart.step_time.tokens_per_s is 'prefill: prompt tokens; decode: one token per sequence and step; speculative: the same, before accepted candidates; for all devices that share the model together';
-comment on column mart.step_time.weight_memory_bytes is 'weights that one device holds';
+comment on column mart.step_time.weight_memory_bytes is 'weights that one device holds, each part of the model in its own bits, with scales';
 comment on column mart.step_time.kv_memory_bytes is 'KV cache that one device holds, at the end of the context';
 comment on column mart.step_time.state_memory_bytes is 'recurrent state that one device holds, which does not grow with the context';
 comment on column mart.step_time.indexer_memory_bytes is 'keys that the indexers of sparse attention keep beside the KV cache';

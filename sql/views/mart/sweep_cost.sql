@@ -24,6 +24,7 @@ described as (
         cost.bytes,
         cost.intensity_flops_per_byte,
         cost.state_bytes,
+        cost.compute_dtype,
     from core.op_shape as shape
     inner join core.op_cost as cost using (shape_id)
     cross join core.sweep as sweep

@@ -44,8 +44,11 @@ select
 from cost
 left join core.phase as phase using (phase)
 inner join core.precision as precision using (precision_id)
+-- files of earlier versions have no dtype of their own
 inner join roof
-    on precision.compute_dtype = roof.dtype and cost.level = roof.level;
+    on coalesce(cost.compute_dtype, precision.compute_dtype) = roof.dtype and cost.level = roof.level
+semi join mart.runnable_precision as runnable
+    on roof.hardware_id = runnable.hardware_id and cost.precision_id = runnable.precision_id;
 
 comment on view mart.sweep_point is 'one row per sweep, hardware, op shape and precision: where the op lies on the default roof of the dtype that its arithmetic runs in';
 comment on column mart.sweep_point.series is 'label of the op''s group and phase on charts';

@@ -1,0 +1,50 @@
+"""Bits of what an op reads and writes: those of a precision, and of the part of a model that it sets apart."""
+
+import polars as pl
+
+# What the formulas take of a precision. `vector_bits` are those of biases, norms and whatever else is no matrix.
+BITS = ["weight_bits", "activation_bits", "kv_bits", "vector_bits", "row_scale_bits"]
+PART_SCHEMA: dict[str, pl.DataType | type[pl.DataType]] = {
+    "precision_id": pl.String, "part": pl.String, "weight_bits": pl.Float64, "activation_bits": pl.Float64,
+    "compute_dtype": pl.String, "row_scale_bits": pl.Float64,
+}  # fmt: skip
+NO_PARTS = pl.DataFrame(schema=PART_SCHEMA)
+
+_OF_PART = [name for name in PART_SCHEMA if name not in ("precision_id", "part")]
+_OF_PRECISION = [*BITS, "residual_bits", "state_bits", "compute_dtype"]
+# Residual stream, norms and what devices exchange: what engines keep in more bits than the inputs of products.
+_IS_KEPT = pl.col("convention").is_in(["engine", "draft"]) & (
+    pl.col("part").is_in(["norm", "exchange"]) | (pl.col("kind") == "residual_add")
+)
+
+
+def add_bits(rows: pl.DataFrame, precisions: pl.DataFrame, parts: pl.DataFrame) -> pl.DataFrame:
+    """Add the columns BITS and `compute_dtype`, and replace `state_bits` where a precision gives its own.
+
+    Parameters
+    ----------
+    rows
+        Ops: `convention`, `kind`, `part`, `state_bits` and `precision_id`; rows of other precisions are left out.
+    precisions, parts
+        Rows of core.precision and of core.precision_part.
+    """
+    default = precisions.select("precision_id", pl.col(_OF_PRECISION).name.prefix("default_"))
+    apart = parts.select("precision_id", "part", pl.col(_OF_PART).name.prefix("part_"))
+    kept = pl.when(_IS_KEPT).then(pl.col("default_residual_bits").cast(pl.Float64))
+    chosen = {
+        "weight_bits": pl.coalesce("part_weight_bits", "default_weight_bits"),
+        "activation_bits": pl.coalesce("part_activation_bits", kept, "default_activation_bits"),
+        "kv_bits": pl.col("default_kv_bits"),
+        "row_scale_bits": pl.coalesce("part_row_scale_bits", "default_row_scale_bits"),
+        "state_bits": pl.coalesce("default_state_bits", "state_bits"),
+    }
+    return (
+        rows.join(default, on="precision_id", how="inner", maintain_order="left")
+        .join(apart, on=["precision_id", "part"], how="left", maintain_order="left")
+        .with_columns(
+            **{name: bits.cast(pl.Float64) for name, bits in chosen.items()},
+            compute_dtype=pl.coalesce("part_compute_dtype", "default_compute_dtype"),
+        )
+        .with_columns(vector_bits=pl.coalesce("default_vector_bits", "weight_bits").cast(pl.Float64))
+        .drop(pl.selectors.starts_with("default_", "part_"))
+    )
