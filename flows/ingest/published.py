@@ -1,8 +1,9 @@
 """Which precision the weights of a model are published in, by what its config says about them.
 
 How a config spells a precision is data: `published_as` of a precision is a set of conditions, or a list of sets. A
-condition is a dotted key of the config's `quantization_config`, where `*` is every key of a table, and its value, or a
-list of values that will do; "none" is what is left out, null or empty. Three keys are no keys of the config: `dtype` is
+condition is a key of the config's `quantization_config`, which may have dots, and its value, or a list of values that
+will do; "none" is what is left out, null or empty. `*` is every key of a table; `weights` and `input_activations` are
+those of every group, if there are groups. Three keys are no keys of the config: `dtype` is
 that of a config without any quantization, `kv_bits` are the bits of the KV cache, and `kept` or `quantized` are the
 parts of the model that keep their 16 bits, or do not.
 """
@@ -18,6 +19,10 @@ from flows.ingest.document import format_value
 Conditions = Mapping[str, Any]
 
 NONE = "none"
+# where a config says how the KV cache is kept
+_OF_KV_CACHE = ("kv_cache_quant_algo", "quantization.kv_cache_quant_algo", "kv_cache_scheme.num_bits")
+_BITS_OF_KV_CACHE = {"FP8": 8, "INT8": 8, "NVFP4": 4.5, "NONE": None}
+_OF_GROUPS = ("weights.", "input_activations.")
 _TABLES = ("quantization_config", "compression_config")
 _PARTS_TOLD = ("kept", "quantized")
 _ANY = "any"
@@ -40,7 +45,7 @@ _WORDS: Mapping[str, frozenset[str]] = {
         "tower": "vision visual vision_tower vision_model vision_encoder vision_embed_tokens embed_vision audio"
         " audio_tower audio_model embed_audio multi_modal_projector mm_projector projector",
         "small": "lm_head embed_tokens wte norm shared_head eh_proj output_layer router shared_expert_gate indexer"
-        " conv1d in_proj_ba in_proj_a in_proj_b dt_proj x_proj q_norm k_norm",
+        " indexers_proj weights_proj conv1d in_proj_ba in_proj_a in_proj_b dt_proj x_proj q_norm k_norm",
         "shared_experts": "shared_expert shared_experts shared_mlp",
         "experts": "experts",
         "recurrence": "linear_attn mamba mixer ssm conv1d in_proj out_proj recurrent",
@@ -65,8 +70,8 @@ class Rule:
     def from_conditions(cls, precision_id: str, conditions: Conditions) -> "Rule":
         """Return a rule with what it need not say."""
         told = {
-            key: sorted(value) if key in _PARTS_TOLD and isinstance(value, list) else value
-            for key, value in conditions.items()
+            key: _join(sorted(value)) if key in _PARTS_TOLD and isinstance(value, list) else value
+            for key, value in _flatten(conditions)
         }
         if "dtype" not in told:
             told = {**(_ASSUMED if "quantized" not in told else {**_ASSUMED, "kept": _ANY}), **told}
@@ -117,20 +122,32 @@ class _Facts:
         kept = _list_kept(table, parts, sum(layer["num_layers"] for layer in layers))
         self._derived: Mapping[str, Any] = {
             "kv_bits": _find_kv_bits(table),
-            "kept": sorted(kept),
-            "quantized": sorted(parts - kept),
+            "kept": _join(sorted(kept)),
+            "quantized": _join(sorted(parts - kept)),
         }
 
     def find(self, key: str) -> list[Any]:
         """Return the values of a key: several if a part of it is `*`."""
-        return [self._derived[key]] if key in self._derived else list(_walk(self._table, key.split(".")))
+        return [self._derived[key]] if key in self._derived else list(_walk(self._table, self._place(key).split(".")))
+
+    def _place(self, key: str) -> str:
+        is_of_groups = key.startswith(_OF_GROUPS) and self._table.get("config_groups")
+        return f"config_groups.*.{key}" if is_of_groups else key
 
     def label(self, key: str, path: str, value: Any) -> str:
         """Return a key and its value as a message quotes them."""
+        if key == "kv_bits":
+            key = next(name for name in _OF_KV_CACHE if _walk_once(self._table, name) is not None)
         if key not in _PARTS_TOLD:
-            return f"{path}.{key}: missing" if value is None else f"{path}.{key} = {format_value(value)}"
-        kept = self._derived["kept"]
-        return f"{path}: quantizes {_join(self._derived['quantized'])} and leaves out {_join(kept)}"
+            place = f"{path}.{self._place(key)}"
+            return f"{place}: missing" if value is None else f"{place} = {format_value(value)}"
+        return f"{path}: quantizes {self._derived['quantized']} and leaves out {self._derived['kept']}"
+
+
+def _flatten(conditions: Conditions) -> Iterator[tuple[str, Any]]:
+    for key, value in conditions.items():
+        inner = value if isinstance(value, Mapping) else None
+        yield from ((f"{key}.{name}", each) for name, each in inner.items()) if inner else [(key, value)]
 
 
 def _match(path: str, facts: _Facts, rules: Sequence[Rule]) -> str:
@@ -155,13 +172,16 @@ def _match(path: str, facts: _Facts, rules: Sequence[Rule]) -> str:
     return max(reversed(left), key=lambda rule: len(rule.conditions)).precision_id  # the later, of equals
 
 
+def _list_choices(condition: Any) -> list[Any]:
+    """Return the values that a condition allows; a list of nothing but numbers is one value."""
+    is_choice = isinstance(condition, list) and any(isinstance(each, bool | str) for each in condition)
+    return condition if is_choice else [condition]
+
+
 def _name_values(conditions: Iterator[Any]) -> str:
-    """Return what conditions allow, each value once; a list of numbers, or of parts, is one value."""
-    each: list[str] = []
-    for condition in conditions:
-        is_choice = isinstance(condition, list) and any(isinstance(one, bool) or one == NONE for one in condition)
-        each += (one if one == NONE else format_value(one) for one in (condition if is_choice else [condition]))
-    return " or ".join(dict.fromkeys(each))
+    """Return what conditions allow, each value once."""
+    values = [value for condition in conditions for value in _list_choices(condition)]
+    return " or ".join(dict.fromkeys(value if value == NONE else format_value(value) for value in values))
 
 
 def _join(parts: Sequence[Any]) -> str:
@@ -169,11 +189,9 @@ def _join(parts: Sequence[Any]) -> str:
 
 
 def _fits(condition: Any, value: Any) -> bool:
-    """Return whether a value is what a condition asks for, or one of what it lists."""
-    choices = condition if isinstance(condition, list) else [condition]
-    if value is None or (isinstance(value, Sequence | Mapping) and not value):
-        return NONE in choices
-    return _is_same(condition, value) or any(_is_same(each, value) for each in choices)
+    """Return whether a value is one of those that a condition allows."""
+    is_none = value is None or (isinstance(value, Sequence | Mapping) and not value)
+    return any(each == NONE if is_none else _is_same(each, value) for each in _list_choices(condition))
 
 
 def _is_same(asked: Any, value: Any) -> bool:
@@ -195,14 +213,19 @@ def _walk(table: Any, names: Sequence[str]) -> Iterator[Any]:
         yield None
 
 
+def _walk_once(table: Any, dotted: str) -> Any:
+    return next(_walk(table, dotted.split(".")))
+
+
 def _find_kv_bits(table: Mapping[str, Any]) -> Any:
     """Return the bits of the KV cache, or the word for its format; None if it keeps its own."""
-    for path in ("kv_cache_quant_algo", "quantization.kv_cache_quant_algo"):
-        for algorithm in _walk(table, path.split(".")):
-            if isinstance(algorithm, str):
-                return {"FP8": 8, "INT8": 8, "NVFP4": 4.5, "NONE": None}.get(algorithm.upper(), algorithm)
-    scheme = table.get("kv_cache_scheme")
-    return scheme.get("num_bits") if isinstance(scheme, Mapping) else scheme
+    for name in _OF_KV_CACHE:
+        told = _walk_once(table, name)
+        if isinstance(told, str):
+            return _BITS_OF_KV_CACHE.get(told.upper(), told)
+        if told is not None:
+            return told
+    return None
 
 
 def _list_parts(layers: Sequence[Mapping[str, Any]]) -> set[str]:

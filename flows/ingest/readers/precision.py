@@ -16,7 +16,8 @@ from warehouse.errors import collect_refusals
 
 Bits = Annotated[float, Field(ge=1, le=64)]
 Scalar = bool | int | float | Text
-Conditions = Annotated[dict[Text, Scalar | list[Scalar]], Field(min_length=1)]
+Asked = Scalar | list[Scalar]
+Conditions = Annotated[dict[Text, Asked | dict[Text, Asked]], Field(min_length=1)]
 ScaleBits = Annotated[float, Field(ge=0, le=64)]
 
 # Engines keep residuals, norms and what devices exchange in at least these bits.
