@@ -90,7 +90,7 @@ def find_published_precision(
     layers
         The model's kinds of layers.
     rules
-        How configs spell precisions.
+        How configs spell precisions; without any, nothing is refused.
 
     Raises
     ------
@@ -102,9 +102,8 @@ def find_published_precision(
             told = table.get(name)
             if told is not None and not isinstance(told, Mapping):
                 raise ConfigError(f"{path}{name} = {format_value(told)}: expected a table of fields")
-            if told:
-                of_quantized = [rule for rule in rules if "dtype" not in rule.conditions]
-                return _match(f"{path}{name}", _Facts(told, layers), of_quantized)
+            if told and rules:
+                return _match(f"{path}{name}", _Facts(told, layers), rules)
     for _, table in tables:
         for name in ("dtype", "torch_dtype"):
             if isinstance(dtype := table.get(name), str):
@@ -152,8 +151,8 @@ def _flatten(conditions: Conditions) -> Iterator[tuple[str, Any]]:
 
 def _match(path: str, facts: _Facts, rules: Sequence[Rule]) -> str:
     """Return the precision of the rule with the most conditions, of those whose conditions all hold."""
-    left = list(rules)
-    keys = dict.fromkeys(key for rule in rules for key in rule.conditions)
+    left = [rule for rule in rules if "dtype" not in rule.conditions]
+    keys = dict.fromkeys(key for rule in left for key in rule.conditions)
     for key in sorted(keys, key=lambda key: key in _ASSUMED or key in _PARTS_TOLD):
         values = facts.find(key)
         fitting = [
@@ -167,9 +166,10 @@ def _match(path: str, facts: _Facts, rules: Sequence[Rule]) -> str:
             what = facts.label(key, path, value)
             raise ConfigError(f"{what}: expected {allowed}, {_MORE}")
         left = fitting
-    if not left:
+    best = max(reversed(left), key=lambda rule: len(rule.conditions), default=None)  # the later, of equals
+    if best is None:
         raise ConfigError(f"{path}: expected no quantization, {_MORE}")
-    return max(reversed(left), key=lambda rule: len(rule.conditions)).precision_id  # the later, of equals
+    return best.precision_id
 
 
 def _list_choices(condition: Any) -> list[Any]:
