@@ -87,29 +87,11 @@ select
     roof_pipe as pipe,
     state_bytes,
     algorithm,
+    expert_parallel,
+    pipeline_parallel,
+    data_parallel,
 from placed
 left join core.phase as phase using (phase);
-    mart.roof_bound(cost.intensity_flops_per_byte, roof.ridge_flops_per_byte, roof.level) as bound,
-    roof.ridge_flops_per_byte,
-    roof.peak_flops_per_s,
-    roof.bandwidth_bytes_per_s,
-    shape.matrices,
-    roof.pipe,
-    cost.state_bytes,
-    shape.expert_parallel,
-    shape.pipeline_parallel,
-    shape.data_parallel,
-from cost
-inner join shape using (shape_id)
-left join core.phase as phase using (phase)
-inner join roof
-    on
-        cost.compute_dtype = roof.dtype
-        and shape.level = roof.level
-        and shape.pipe = roof.kernel_pipe
--- a step is all of its ops, so a device that cannot run one of them has none
-semi join runnable
-    on roof.hardware_id = runnable.hardware_id and cost.precision_id = runnable.precision_id;
 
 comment on view mart.roofline_point_by_basis is 'one row per hardware, op shape, precision and basis: where the op lies on each roof of the dtype that its arithmetic runs in';
 comment on column mart.roofline_point_by_basis.algorithm is 'of an all-reduce: switch if the switch of the interconnect adds, so that each byte is sent once, else ring; null for what is none';

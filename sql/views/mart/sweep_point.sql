@@ -66,23 +66,11 @@ select
     peak_flops_per_s,
     bandwidth_bytes_per_s,
     algorithm,
+    expert_parallel,
+    pipeline_parallel,
+    data_parallel,
 from placed
 left join core.phase as phase using (phase);
-    mart.roof_bound(cost.intensity_flops_per_byte, roof.ridge_flops_per_byte, roof.level) as bound,
-    roof.ridge_flops_per_byte,
-    roof.peak_flops_per_s,
-    roof.bandwidth_bytes_per_s,
-    cost.expert_parallel,
-    cost.pipeline_parallel,
-    cost.data_parallel,
-from cost
-left join core.phase as phase using (phase)
-inner join core.precision as precision using (precision_id)
--- files of earlier versions have no dtype of their own
-inner join roof
-    on coalesce(cost.compute_dtype, precision.compute_dtype) = roof.dtype and cost.level = roof.level
-semi join mart.runnable_precision as runnable
-    on roof.hardware_id = runnable.hardware_id and cost.precision_id = runnable.precision_id;
 
 comment on view mart.sweep_point is 'one row per sweep, hardware, op shape and precision: where the op lies on the default roof of the dtype that its arithmetic runs in';
 comment on column mart.sweep_point.algorithm is 'of an all-reduce: switch if the switch of the interconnect adds, so that each byte is sent once, else ring; null for what is none';
