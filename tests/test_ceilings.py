@@ -79,6 +79,10 @@ def test_a_bandwidth_may_be_of_any_level(level: str, tmp_path: Path) -> None:
     ("more", "names"),
     [
         ({"level": "l2", "gb_per_s": 900, "more": "reduces_in_switch = true"}, ["bandwidth l2", "interconnect"]),
+        (
+            {"level": "l2", "gb_per_s": 900, "more": "switch_devices = 8"},
+            ["bandwidth l2", "switch_devices", "interconnect"],
+        ),
         ({"level": "L 2", "gb_per_s": 900}, ["level", '"L 2"', "at most 64 lowercase letters"]),
         ({**FP16, "more": 'pipe = "cuda cores"'}, ["pipe", '"cuda cores"', "tensor", "vector", "scalar"]),
         ({**FP16, "more": 'accumulator = "half"'}, ["accumulator", '"half"', "fp32"]),
@@ -211,7 +215,8 @@ def kernels() -> Iterator[duckdb.DuckDBPyConnection]:
         firsts = {name: number for number, (_, name, *_) in reversed(list(enumerate(A100)))}
         for number, (kind, name, value, pipe, accumulator) in enumerate(A100):
             connection.execute(
-                "insert into core.ceiling values ('a100', ?, ?, 'datasheet', 'o', ?, ?, ?, null, 's', ?, ?, '', null)",
+                "insert into core.ceiling values"
+                " ('a100', ?, ?, 'datasheet', 'o', ?, ?, ?, null, 's', ?, ?, '', null, null)",
                 [kind, name, value, firsts[name] == number, number + 1, pipe, accumulator],
             )
         yield connection
@@ -320,7 +325,7 @@ def test_a_measured_ceiling_of_another_pipe_is_no_roof_of_mart_roof(kernels: duc
     for pipe, value in (("vector", 9.6e12), ("tensor", 18e12)):
         kernels.execute(
             "insert into core.ceiling values"
-            " ('a100', 'compute', 'fp64', 'measured', ?, ?, false, 1, null, 's', ?, '', '', null)",
+            " ('a100', 'compute', 'fp64', 'measured', ?, ?, false, 1, null, 's', ?, '', '', null, null)",
             [pipe, value, pipe],
         )
         rows = fetch_rows(kernels, "select peak_flops_per_s from mart.roof where dtype = 'fp64' and basis = 'measured'")

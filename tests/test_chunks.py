@@ -97,8 +97,8 @@ def test_a_chunk_and_a_chain_see_exact_sums(
     model: str, op: str, count_seen: Callable[[int], int], reach: int, phase: str
 ) -> None:
     """The 300 tokens that end at 8300: what each sees on average, and what all of them reach."""
-    of = {"chunk": 300} if phase == "prefill" else {"q": 300}
-    row = make_shapes(layers_of(model), phase, 1, 8300, **of).row(by_predicate=pl.col("op") == op, named=True)
+    shapes = make_shapes(layers_of(model), phase, 1, 8300, q=300, chunk=300 if phase == "prefill" else None)
+    row = shapes.row(by_predicate=pl.col("op") == op, named=True)
     assert row["attended_tokens"] == pytest.approx(sum(map(count_seen, range(8001, 8301))) / 300, rel=1e-12)
     assert row["cached_tokens"] == reach
 
@@ -145,8 +145,8 @@ def test_a_mixed_step_is_decode_beside_a_chunk(model: str) -> None:
         assert len(both) == len(apart) > 0
         for column in ("flops", "bytes", "m"):
             assert both[column].to_list() == both[f"{column}_right"].to_list()
-    rows = dict(mixed.select("op", "m").iter_rows())
-    assert (rows["attn_norm"], rows["lm_head"]) == (8 + 256, 8 + 1)
+    heights = dict(mixed.select("op", "m").iter_rows())
+    assert (heights["attn_norm"], heights["lm_head"]) == (8 + 256, 8 + 1)
     assert mixed["op"].is_unique().all()
     assert set(mixed["query_length"]) == {256}
     assert set(mixed["batch_size"]) == {8}

@@ -20,7 +20,7 @@ from flows.measure import standalone as measure
 from flows.measure.kernel_plan import plan_kernels
 from tests.support.files import ROOT, write_file
 from tests.support.inputs import PROFILE, assert_refused, make_source
-from tests.support.whole_runs import run_without_prefect
+from tests.support.whole_runs import run_without_prefect, write_small_catalog
 from warehouse.errors import InputError
 from warehouse.home import Home
 from warehouse.snapshot import open_snapshot
@@ -261,6 +261,36 @@ def test_points_above_their_roof_are_kept_and_explained(home: Home, tmp_path: Pa
     ]
 
 
+def test_a_measured_all_reduce_is_held_against_the_switch(tmp_path: Path) -> None:
+    """8 GiB over 8 GPUs, as nccl-tests print it with the bytes of a ring: NCCL took 31.3 ms on H100s."""
+    shipped = write_small_catalog(tmp_path / "shipped")
+    for name in ("h100-sxm", "a100-80gb-sxm"):
+        shutil.copyfile(SHIPPED / "hardware" / f"{name}.toml", shipped / "hardware" / f"{name}.toml")
+    size, text = 2**33, f"{HEADER},level,tensor_parallel\n"
+    for hardware_id, devices in (("h100-sxm", ""), ("h100-sxm", 2), ("a100-80gb-sxm", 8)):
+        kernel = (
+            f"{hardware_id},{devices or 'some'},communication,all_reduce,bf16,0,{2 * 7 / 8 * size},0.0313,nccl-tests"
+        )
+        text += f"{kernel},interconnect,{devices}\n"
+    home = Home(tmp_path / "home")
+    add_files(home, "measurement", [str(write_file(tmp_path, "mine.csv", text))])
+    run_without_prefect(home, shipped)
+    with open_snapshot(home.snapshot) as connection:
+        found = connection.sql(
+            "select op, algorithm, lower_bound_s, roof_fraction, bytes / bandwidth_bytes_per_s, is_above_roof"
+            " from mart.measured_point where kind = 'all_reduce' order by op"
+        ).fetchall()
+    expected = [
+        ("2", "switch", 2 * 7 / 8 * size / 450e9, True),  # a pair sends as much as in a ring
+        ("8", "ring", 2 * 7 / 8 * size / 300e9, True),
+        ("some", "switch", size / 450e9, False),  # as many as the switch joins
+    ]
+    assert found == [
+        (op, algorithm, *(pytest.approx(each) for each in (seconds, seconds / 0.0313, seconds)), above)
+        for op, algorithm, seconds, above in expected
+    ]
+
+
 @pytest.mark.parametrize(
     ("old", "new", "names"),
     [
@@ -288,7 +318,7 @@ def test_measured_ceilings_stand_after_those_of_device_files(tmp_path: Path) -> 
     sources = [make_source(write_file(tmp_path, "mine.csv", text), "measurement")]
     measured = read_measurements(sources)["measurement"]
     row = {"hardware_id": "a40", "kind": "bandwidth", "name": "dram", "basis": "measured", "origin": "o", "note": None}
-    row |= {"pipe": "", "accumulator": "", "ceiling_name": "", "reduces_in_switch": None}
+    row |= {"pipe": "", "accumulator": "", "ceiling_name": "", "reduces_in_switch": None, "switch_devices": None}
     own = pl.DataFrame([{**row, "value_per_s": 570e9, "is_default": True, "preference": 1, "source_id": "s"}])
     both = (
         add_measured_ceilings(own, measured, sources).select("name", "value_per_s", "preference", "is_default").rows()

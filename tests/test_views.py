@@ -91,13 +91,33 @@ def test_sharing_needs_an_interconnect(snapshot: duckdb.DuckDBPyConnection) -> N
     assert ("h100-sxm",) in shared
 
 
-def test_an_all_reduce_stands_on_the_interconnect(snapshot: duckdb.DuckDBPyConnection) -> None:
+@pytest.mark.parametrize(
+    ("hardware_id", "algorithm", "times_sent", "bandwidth"),
+    [("h100-sxm", "switch", 1, 450e9), ("mi300x", "ring", 2 * 3 / 4, None), ("gb200", "switch", 1, 900e9)],
+)
+def test_an_all_reduce_stands_on_the_interconnect(
+    hardware_id: str, algorithm: str, times_sent: float, bandwidth: float | None, snapshot: duckdb.DuckDBPyConnection
+) -> None:
+    """A ring sends 2 (t - 1) / t of the bytes, and a switch that adds has each sent once."""
     (found,) = rows(
         snapshot,
-        f"select level, bound, bytes, lower_bound_s from mart.roofline_point where {STEP} and op = 'mlp_all_reduce'",
+        "select level, bound, algorithm, bytes, activation_bytes, intensity_flops_per_byte * bytes / flops,"
+        " lower_bound_s, bandwidth_bytes_per_s from mart.roofline_point"
+        f" where {STEP.replace('h100-sxm', hardware_id)} and op = 'mlp_all_reduce'",
     )
-    sent = 2 * 3 / 4 * 8 * 8192 * 1
-    assert found == ("interconnect", "interconnect", sent, pytest.approx(sent / 450e9))
+    sent = times_sent * 8 * 8192 * 2  # engines exchange 16 bits
+    assert found[:3] == ("interconnect", "interconnect", algorithm)
+    assert found[3:6] == pytest.approx((sent, sent, 1))
+    assert found[6] == pytest.approx(sent / float(str(found[7])))
+    assert bandwidth is None or found[7] == bandwidth
+
+
+def test_only_an_all_reduce_has_an_algorithm(snapshot: duckdb.DuckDBPyConnection) -> None:
+    found = rows(
+        snapshot,
+        f"select distinct kind = 'all_reduce', algorithm from mart.roofline_point where {STEP} order by all",
+    )
+    assert found == [(False, None), (True, "switch")]
 
 
 @pytest.mark.parametrize(("hardware_id", "dtype"), [("a40", "fp8"), ("v100-sxm", "bf16"), ("h100-sxm", "fp4")])

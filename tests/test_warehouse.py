@@ -320,7 +320,8 @@ def test_no_point_of_the_view_lies_above_its_roof(
     for kind, name, value in (("compute", "fp16", peak), ("bandwidth", "dram", bandwidth)):
         empty.execute(
             "insert into core.ceiling"
-            f" values ('h', '{kind}', '{name}', 'datasheet', 'o', {value!r}, true, 1, null, 's', '', '', '', null)"
+            f" values ('h', '{kind}', '{name}', 'datasheet', 'o', {value!r}, true, 1, null, 's', '', '', '', null,"
+            " null)"
         )
     empty.execute("insert into core.precision values ('p', 16, 16, 16, 'fp16', 'o', 's')")
     for i, (flops, moved) in enumerate(rows):

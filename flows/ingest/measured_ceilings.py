@@ -87,6 +87,7 @@ def find_measured_ceilings(
         preference=pl.lit(None, pl.Int64),
         ceiling_name=pl.lit(""),
         reduces_in_switch=pl.lit(None, pl.Boolean),
+        switch_devices=pl.lit(None, pl.Int64),
     )
     _refuse_high_ceilings(found, ceilings, sources)
     return found

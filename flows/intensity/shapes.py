@@ -19,9 +19,7 @@ from flows.intensity.conventions import (
     Op,
     weights_held,
 )
-
-# What tells the shards of a model apart.
-SHARD = ["tensor_parallel"]
+from flows.intensity.terms import SHARING
 
 
 def join_layers(models: pl.DataFrame, layer_groups: pl.DataFrame) -> pl.DataFrame:
@@ -34,15 +32,17 @@ def join_layers(models: pl.DataFrame, layer_groups: pl.DataFrame) -> pl.DataFram
     """
     own = [name for name in layer_groups.columns if name != "model_id"]
     once = models.rename({"other_parameters": "model_other_parameters"})
-    once = once.drop(*(name for name in own if name in once.columns), "source_id")
+    once = once.drop(*(name for name in own if name in once.columns), "source_id").drop(
+        "published_precision", strict=False
+    )
     total = layer_groups.filter(~pl.col("is_draft")).group_by("model_id").agg(pl.col("num_layers").sum())
     return layer_groups.join(once, on="model_id", how="inner", maintain_order="left").join(
         total.rename({"num_layers": "model_layers"}), on="model_id", how="left", maintain_order="left"
     )
 
 
-def model_shards(layers: pl.DataFrame, degrees: Sequence[int]) -> pl.DataFrame:
-    """Return one row per model and number of devices that can share it, with the columns of core.model_shard.
+def model_shards(layers: pl.DataFrame, degrees: Sequence[int] | pl.DataFrame) -> pl.DataFrame:
+    """Return one row per model and way to share it, with the columns of core.model_shard.
 
     A device holds its share of every weight that an op of `engine` splits, and the other weights in full; of the KV
     cache, it holds that of its heads, or the whole latent. Columns are added: `active`, the weights that one token
@@ -53,7 +53,7 @@ def model_shards(layers: pl.DataFrame, degrees: Sequence[int]) -> pl.DataFrame:
     layers
         Result of `join_layers`.
     degrees
-        Numbers of devices.
+        Numbers of devices by tensor parallelism alone, or a row per way to share, with the columns of SHARING.
     """
     (held, once), (active, active_once) = weights_held(), weights_held(only_active=True)
     main = pl.col("is_main")
@@ -63,7 +63,7 @@ def model_shards(layers: pl.DataFrame, degrees: Sequence[int]) -> pl.DataFrame:
     state = state_elements * pl.col("state_bits").fill_null(0) / 8
     return (
         describe_shards(layers, degrees)
-        .group_by("model_id", *SHARD, maintain_order=True)
+        .group_by("model_id", *SHARING, maintain_order=True)
         .agg(
             weights=held.filter(main).sum() + once.first(),
             kv_elements_per_token=kv.filter(main & bounded.is_null()).sum(),
@@ -82,7 +82,7 @@ def model_shards(layers: pl.DataFrame, degrees: Sequence[int]) -> pl.DataFrame:
     )
 
 
-def describe_shards(layers: pl.DataFrame, degrees: Sequence[int]) -> pl.DataFrame:
+def describe_shards(layers: pl.DataFrame, degrees: Sequence[int] | pl.DataFrame) -> pl.DataFrame:
     """Return one row per kind of layer and number of devices that can share its model: what a shard depends on."""
     return (
         share_evenly(layers, degrees)
@@ -134,10 +134,27 @@ def add_parameters(models: pl.DataFrame, layer_groups: pl.DataFrame) -> pl.DataF
     )
 
 
-def share_evenly(layers: pl.DataFrame, degrees: Sequence[int]) -> pl.DataFrame:
-    """Return a row per layer row and number of devices that divides the heads of each layer of the model."""
-    spread = layers.with_columns(pl.lit(list(degrees), pl.List(pl.Int64)).alias("tensor_parallel"))
-    return spread.explode("tensor_parallel").filter(can_share().all().over("model_id", "tensor_parallel"))
+def share_evenly(layers: pl.DataFrame, degrees: Sequence[int] | pl.DataFrame) -> pl.DataFrame:
+    """Return a row per layer row and way to share that every layer of the model can be shared in.
+
+    Parameters
+    ----------
+    layers
+        Result of `join_layers`.
+    degrees
+        Numbers of devices by tensor parallelism alone, or a row per way to share, with the columns of SHARING.
+    """
+    ways = degrees if isinstance(degrees, pl.DataFrame) else list_ways(tensor_parallel=degrees)
+    spread = layers.join(ways.select(SHARING), how="cross", maintain_order="left_right")
+    return spread.filter(can_share().all().over("model_id", *SHARING))
+
+
+def list_ways(**lists: Sequence[int]) -> pl.DataFrame:
+    """Return a row per combination of ways to share, with the columns of SHARING; those not given are 1."""
+    ways = pl.DataFrame([{name: list(lists.get(name, [1])) for name in SHARING}])
+    for name in SHARING:
+        ways = ways.explode(name)
+    return ways.cast(pl.Int64)
 
 
 def can_share() -> pl.Expr:
@@ -196,9 +213,9 @@ def op_shapes(layers: pl.DataFrame, workloads: pl.DataFrame) -> pl.DataFrame:
     """
     model_ids = layers["model_id"].unique(maintain_order=True).to_list()
     settings = expand_settings(workloads, model_ids)
-    degrees = settings["tensor_parallel"].unique().to_list()
-    shared = share_evenly(layers, degrees).select("model_id", "tensor_parallel").unique()
-    settings = settings.join(shared, on=["model_id", "tensor_parallel"], how="semi", maintain_order="left")
+    ways = settings.select(SHARING).unique(maintain_order=True)
+    shared = share_evenly(layers, ways).select("model_id", *SHARING).unique()
+    settings = settings.join(shared, on=["model_id", *SHARING], how="semi", maintain_order="left")
     shapes = [
         _list_shapes(op, rows.join(settings.filter(convention=convention), on="model_id", maintain_order="right"))
         for convention in CONVENTIONS
@@ -252,6 +269,12 @@ def split_mixed(op: Op, rows: pl.DataFrame) -> list[pl.DataFrame]:
     ]
 
 
+def add_sharing(workloads: pl.DataFrame) -> pl.DataFrame:
+    """Add the lists of ways to share that workloads lack: one device for each."""
+    absent = [name for name in SHARING if name not in workloads.columns]
+    return workloads.with_columns(pl.lit([1], pl.List(pl.Int64)).alias(name) for name in absent)
+
+
 def expand_settings(workloads: pl.DataFrame, model_ids: list[str]) -> pl.DataFrame:
     """Return one row per setting that a workload asks for, with the precisions asked for at that setting.
 
@@ -263,7 +286,8 @@ def expand_settings(workloads: pl.DataFrame, model_ids: list[str]) -> pl.DataFra
     widths = pl.col("trees").list.eval(pl.element().list.sum())
     has_queries = pl.col("phase").is_in(["prefill", "mixed"])
     settings = (
-        workloads.select(
+        add_sharing(workloads)
+        .select(
             pl.coalesce("models", every_model).alias("model_id"),
             pl.col("conventions").alias("convention"),
             pl.col("phases").alias("phase"),
@@ -271,7 +295,7 @@ def expand_settings(workloads: pl.DataFrame, model_ids: list[str]) -> pl.DataFra
             pl.col("sequence_lengths").alias("sequence_length"),
             pl.concat_list("candidates", widths).alias("candidates"),
             pl.when(pl.col("query_lengths").list.len() > 0).then("query_lengths").alias("query_lengths"),
-            "tensor_parallel",
+            *SHARING,
             "precisions",
         )
         .explode("model_id")
@@ -280,6 +304,9 @@ def expand_settings(workloads: pl.DataFrame, model_ids: list[str]) -> pl.DataFra
         .explode("batch_size")
         .explode("sequence_length")
         .explode("tensor_parallel")
+        .explode("expert_parallel")
+        .explode("pipeline_parallel")
+        .explode("data_parallel")
         .with_columns(
             query_length=pl.when(has_queries)
             .then(pl.coalesce("query_lengths", whole))
@@ -321,6 +348,11 @@ def add_shape_id(shapes: pl.DataFrame) -> pl.DataFrame:
     identity = pl.col("shape_id")
     for number in ("batch_size", "sequence_length", "query_length", "tensor_parallel"):
         identity = _mix_hash(identity, pl.col(number).fill_null(0).cast(pl.UInt64))
+    further = identity
+    for number in SHARING[1:]:
+        further = _mix_hash(further, pl.col(number).cast(pl.UInt64))
+    # ids of shapes that only tensor parallelism shares do not depend on the others
+    identity = pl.when(pl.all_horizontal(pl.col(name) == 1 for name in SHARING[1:])).then(identity).otherwise(further)
     ordered = ["shape_id", *(name for name in shapes.columns)]
     return seeded.with_columns(shape_id=(identity // 2).cast(pl.Int64)).select(ordered)
 

@@ -41,6 +41,9 @@ class Sweep:
     query_range: str | None
     code_version: str
     created_at: datetime
+    expert_parallel_range: str = "1"
+    pipeline_parallel_range: str = "1"
+    data_parallel_range: str = "1"
 
 
 @dataclass(frozen=True)

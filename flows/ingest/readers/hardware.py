@@ -32,7 +32,7 @@ _MOST_BEYOND_CACHES = 100_000
 
 _NULLABLE = {
     "tdp_w": pl.Float64, "l2_bytes": pl.Float64, "multiprocessors": pl.Int64, "released": pl.Date,
-    "released_origin": pl.String,
+    "released_origin": pl.String, "note": pl.String, "reduces_in_switch": pl.Boolean, "switch_devices": pl.Int64,
 }  # fmt: skip
 
 _COLUMNS = {"hardware_id", "name", "short_name", "vendor", "architecture", "tdp_w", "released", "released_origin"}
@@ -76,6 +76,7 @@ class Bandwidth(Ceiling):
     level: Id
     gb_per_s: Annotated[float, Field(ge=0.1, le=1_000_000)]
     reduces_in_switch: bool | None = None
+    switch_devices: Annotated[int, Field(ge=2, le=100_000)] | None = None
 
     @field_validator("gb_per_s")
     @classmethod
@@ -148,7 +149,7 @@ def read_hardware(sources: Sequence[SourceFile]) -> dict[str, pl.DataFrame]:
         "relative": pl.DataFrame(
             relatives, schema={"hardware_id": pl.String, "relative": pl.String, "place": pl.Int64}
         ),
-        "ceiling": pl.DataFrame(ceilings, schema_overrides={"note": pl.String, "reduces_in_switch": pl.Boolean}),
+        "ceiling": pl.DataFrame(ceilings, schema_overrides=_NULLABLE),
         "origin": pl.DataFrame(origins, schema=ORIGIN_SCHEMA),
     }
 
@@ -179,10 +180,9 @@ def _make_ceilings(device: Device, source: SourceFile) -> list[dict[str, Any]]:
         apart = "pipe, accumulator or ceiling_name" if kind == "compute" else "ceiling_name"
         raise InputError(f"{source.path}: {what}; expected once per origin, {apart}")
     for link in device.bandwidth:
-        if link.reduces_in_switch is not None and link.level != "interconnect":
-            raise InputError(
-                f"{source.path}: bandwidth {link.level}: reduces_in_switch: expected at level interconnect"
-            )
+        for field in ("reduces_in_switch", "switch_devices"):
+            if getattr(link, field) is not None and link.level != "interconnect":
+                raise InputError(f"{source.path}: bandwidth {link.level}: {field}: expected at level interconnect")
     if not any(name == "dram" for _, name, _, _ in entries):
         raise InputError(f"{source.path}: bandwidth: no level dram; expected one")
     rows: list[dict[str, Any]] = [
@@ -200,6 +200,7 @@ def _make_ceilings(device: Device, source: SourceFile) -> list[dict[str, Any]]:
             "accumulator": (isinstance(entry, Compute) and entry.accumulator) or "",
             "ceiling_name": entry.ceiling_name or "",
             "reduces_in_switch": entry.reduces_in_switch if isinstance(entry, Bandwidth) else None,
+            "switch_devices": entry.switch_devices if isinstance(entry, Bandwidth) else None,
         }
         for kind, name, value, entry in entries
     ]

@@ -1,6 +1,7 @@
 """Workload files (TOML) into the rows of core.workload."""
 
 from collections.abc import Mapping, Sequence
+from math import prod
 from typing import Annotated, Self
 
 import polars as pl
@@ -18,11 +19,12 @@ from flows.ingest.document import (
 )
 from flows.ingest.source_file import SourceFile
 from flows.intensity.conventions import MASKED
-from flows.intensity.terms import Convention, Degree, Phase
+from flows.intensity.terms import SHARING, Convention, Degree, Phase
 from warehouse.errors import InputError, collect_refusals
 
 Batches = Annotated[list[Annotated[Count, Field(le=10**6)]], Field(min_length=1)]
 Lengths = Annotated[list[Annotated[Count, Field(le=10**8)]], Field(min_length=1)]
+Devices = Annotated[list[Annotated[Count, Field(le=1024)]], Field(min_length=1)]
 Candidates = list[Annotated[Count, Field(le=10**5)]]
 Tree = Annotated[Candidates, Field(min_length=1)]  # how many candidates stand at each depth
 
@@ -47,6 +49,9 @@ class Workload(Document):
     models: Annotated[list[Id], Field(min_length=1)] | None = None
     query_length: list[Annotated[Count, Field(le=10**8)]] = Field(default_factory=list)
     trees: list[Tree] = Field(default_factory=list)
+    expert_parallel: Devices = Field(default=[1])
+    pipeline_parallel: Devices = Field(default=[1])
+    data_parallel: Devices = Field(default=[1])
 
     @model_validator(mode="after")
     def _require_candidates(self) -> Self:
@@ -85,7 +90,7 @@ class Workload(Document):
     @model_validator(mode="after")
     def _limit_settings(self) -> Self:
         shapes = len(self.batch_size) * len(self.sequence_length) * self._count_queries()
-        settings = shapes * len(self.conventions) * len(self.tensor_parallel)
+        settings = shapes * len(self.conventions) * prod(len(getattr(self, name)) for name in SHARING)
         if settings > _MAX_SETTINGS:
             raise ValueError(f"at most {_MAX_SETTINGS} settings, but these lists make {settings}")
         return self
@@ -135,12 +140,10 @@ def refuse_unknown_names(
     """
     _refuse_two_masks(workloads, {source.source_id: source.path for source in sources})
     paths = {source.source_id: source.path for source in sources}
-    costs = (
-        pl.min_horizontal(pl.col("models").list.len().fill_null(len(models)), len(models))
-        * pl.sum_horizontal(pl.col(name).list.len() for name in ("phases", "candidates", "trees", "query_lengths"))
-        * pl.col("tensor_parallel").list.len()
+    costs = pl.min_horizontal(pl.col("models").list.len().fill_null(len(models)), len(models)) * pl.sum_horizontal(
+        pl.col(name).list.len() for name in ("phases", "candidates", "trees", "query_lengths")
     )
-    for name in ("batch_sizes", "sequence_lengths", "conventions", "precisions"):
+    for name in ("batch_sizes", "sequence_lengths", "conventions", "precisions", *SHARING):
         costs = costs * pl.col(name).list.len()
     with collect_refusals() as each:
         for source_id, count in workloads.filter(costs > _MAX_COSTS).select("source_id", costs).iter_rows():

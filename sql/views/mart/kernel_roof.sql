@@ -56,8 +56,10 @@ select
     roof.pipe,
     roof.accumulator,
     roof.ceiling_name,
+    roof.reduces_in_switch,
 from candidate;
 
 comment on view mart.kernel_roof is 'one row per hardware, dtype, level, basis, and pipe and accumulator that a kernel may state: the roof that such a kernel is compared with; none if the device has only ceilings of other pipes';
+comment on column mart.kernel_roof.reduces_in_switch is 'whether the switch of an interconnect adds, as the default ceiling says; null for other levels and if not stated';
 comment on column mart.kernel_roof.kernel_pipe is 'pipe that the kernel states; empty if none: it is compared with the default ceiling';
 comment on column mart.kernel_roof.kernel_accumulator is 'accumulator that the kernel states; empty if none';

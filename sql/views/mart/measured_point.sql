@@ -1,24 +1,44 @@
 -- one row per measurement
 create or replace view mart.measured_point as
 with
-measurement as (
-    select * from core.measurement
-),
-
 bandwidth as (
-    select hardware_id, name as level, value_per_s as bandwidth_bytes_per_s,
+    select
+        hardware_id,
+        name as level,
+        value_per_s as bandwidth_bytes_per_s,
+        reduces_in_switch,
+        switch_devices,
     from core.ceiling
     where kind = 'bandwidth' and is_default
 ),
 
+measurement as (
+    select
+        measurement.* exclude (bytes),
+        bandwidth.bandwidth_bytes_per_s as default_bandwidth_bytes_per_s,
+        mart.reduction(measurement.kind, bandwidth.reduces_in_switch) as algorithm,
+        -- files count the ring of an all-reduce; one that does not say how many took part has no more than the switch joins
+        if(
+            algorithm = 'switch',
+            mart.switch_bytes(
+                measurement.bytes,
+                coalesce(nullif(measurement.tensor_parallel, 1), bandwidth.switch_devices)
+            ),
+            measurement.bytes
+        ) as bytes,
+    from core.measurement as measurement
+    -- a device may lack a published bandwidth of the level
+    left join bandwidth using (hardware_id, level)
+),
+
 placed as (
     select
-        measurement.*,
+        measurement.* exclude (default_bandwidth_bytes_per_s),
         concat_ws(' ', measurement.op_group, phase.series_suffix) as series,
         roof.basis,
         roof.ridge_flops_per_byte,
         roof.peak_flops_per_s,
-        coalesce(roof.bandwidth_bytes_per_s, bandwidth.bandwidth_bytes_per_s)
+        coalesce(roof.bandwidth_bytes_per_s, measurement.default_bandwidth_bytes_per_s)
             as bandwidth_bytes_per_s,
         roof.pipe as ceiling_pipe,
         roof.accumulator as ceiling_accumulator,
@@ -34,7 +54,8 @@ placed as (
         -- a kernel without arithmetic needs no peak
         if(
             measurement.flops = 0,
-            measurement.bytes / coalesce(roof.bandwidth_bytes_per_s, bandwidth.bandwidth_bytes_per_s),
+            measurement.bytes
+            / coalesce(roof.bandwidth_bytes_per_s, measurement.default_bandwidth_bytes_per_s),
             mart.roof_time_s(
                 roof.peak_flops_per_s,
                 roof.bandwidth_bytes_per_s,
@@ -47,7 +68,7 @@ placed as (
         hardware.short_name,
         source.origin as source,
     from measurement
-    -- a device may lack the dtype or the pipe, or a published bandwidth of the level
+    -- a device may lack the dtype or the pipe
     left join (select * from mart.kernel_roof where is_default) as roof
         on
             measurement.hardware_id = roof.hardware_id
@@ -55,10 +76,6 @@ placed as (
             and measurement.level = roof.level
             and measurement.pipe = roof.kernel_pipe
             and measurement.accumulator = roof.kernel_accumulator
-    left join bandwidth
-        on
-            measurement.hardware_id = bandwidth.hardware_id
-            and measurement.level = bandwidth.level
     inner join core.hardware as hardware
         on measurement.hardware_id = hardware.hardware_id
     inner join core.source as source
@@ -192,10 +209,12 @@ select
     achieved_bytes_per_s / bandwidth_bytes_per_s as bandwidth_fraction,
     binding_level,
     is_ceiling,
+    algorithm,
 from compared
 left join faster using (measurement_id);
 
 comment on view mart.measured_point is 'one row per measurement: a measured kernel compared with the roof of its dtype, pipe, accumulator and level';
+comment on column mart.measured_point.algorithm is 'of an all-reduce: switch if the switch of the interconnect adds, so that each byte is sent once, else ring; null for what is none';
 comment on column mart.measured_point.series is 'label of the op''s group and phase on charts';
 comment on column mart.measured_point.kind is 'formula of its cost, as in core.op_shape; or copy or triad, which measure the bandwidth';
 comment on column mart.measured_point.method is 'clock and conditions: cuda-event, graph, wall clock, cold or warm caches';

@@ -1,6 +1,9 @@
 -- one row per hardware, dtype and basis
 create or replace view mart.roof as
-select * exclude (level, pipe, accumulator, ceiling_name, is_main, preference)
+select
+    * exclude (
+        level, pipe, accumulator, ceiling_name, is_main, preference, reduces_in_switch, switch_devices
+    ),
 from mart.roof_by_level
 where level = 'dram' and is_main;
 

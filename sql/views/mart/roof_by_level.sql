@@ -31,7 +31,13 @@ compute as (
 ),
 
 bandwidth as (
-    select * from core.ceiling where kind = 'bandwidth' and (preference = 1 or is_default)
+    select
+        * replace (any_value(reduces_in_switch) filter (is_default) over of_level as reduces_in_switch),
+        any_value(switch_devices) filter (is_default) over of_level as default_switch_devices,
+    from core.ceiling
+    where kind = 'bandwidth'
+    window of_level as (partition by hardware_id, name)
+    qualify preference = 1 or is_default
 ),
 
 paired as (
@@ -52,6 +58,8 @@ paired as (
         compute.ceiling_name,
         compute.is_main,
         compute.preference,
+        bandwidth.reduces_in_switch,
+        bandwidth.default_switch_devices as switch_devices,
     from compute
     inner join bandwidth using (hardware_id)
     where bandwidth.basis = compute.basis or bandwidth.is_default
@@ -83,6 +91,8 @@ select
     paired.ceiling_name,
     paired.is_main,
     paired.preference,
+    paired.reduces_in_switch,
+    paired.switch_devices,
 from paired
 inner join core.hardware as hardware using (hardware_id);
 
@@ -95,4 +105,6 @@ comment on column mart.roof_by_level.ridge_flops_per_byte is 'intensity at which
 comment on column mart.roof_by_level.bandwidth_basis is 'where the bandwidth comes from';
 comment on column mart.roof_by_level.peak_origin is 'document that states the peak';
 comment on column mart.roof_by_level.bandwidth_origin is 'document that states the bandwidth';
+comment on column mart.roof_by_level.reduces_in_switch is 'whether the switch of an interconnect adds, as the default ceiling says; null for other levels and if not stated';
+comment on column mart.roof_by_level.switch_devices is 'devices that the switch joins; null if not known';
 comment on column mart.roof_by_level.is_main is 'whether it is the one of its dtype and basis that mart.roof shows';

@@ -15,65 +15,86 @@ roof as (
 
 runnable as (
     select * from mart.runnable_precision
+),
+
+placed as (
+    select
+        shape.*,
+        roof.* exclude (level, pipe),
+        cost.* exclude (shape_id, activation_bytes, bytes, intensity_flops_per_byte),
+        roof.pipe as roof_pipe,
+        mart.reduction(shape.kind, roof.reduces_in_switch) as algorithm,
+        -- costs count the ring of an all-reduce
+        if(algorithm = 'switch', mart.switch_bytes(cost.bytes, shape.tensor_parallel), cost.bytes)
+            as sent_bytes,
+        if(algorithm = 'switch', sent_bytes, cost.activation_bytes) as moved_activation_bytes,
+        if(algorithm = 'switch', cost.flops / sent_bytes, cost.intensity_flops_per_byte)
+            as intensity,
+    from cost
+    inner join shape using (shape_id)
+    inner join roof
+        on
+            cost.compute_dtype = roof.dtype
+            and shape.level = roof.level
+            and shape.pipe = roof.kernel_pipe
+    -- a step is all of its ops, so a device that cannot run one of them has none
+    semi join runnable
+        on roof.hardware_id = runnable.hardware_id and cost.precision_id = runnable.precision_id
 )
 
 select
-    roof.hardware_id,
-    shape.model_id,
-    shape.convention,
-    cost.precision_id,
-    shape.phase,
-    shape.batch_size,
-    shape.sequence_length,
-    shape.query_length,
-    shape.tensor_parallel,
-    shape.op,
-    roof.basis,
-    roof.is_default,
-    shape.shape_id,
-    roof.dtype,
-    roof.level,
-    shape.op_group,
-    concat_ws(' ', shape.op_group, phase.series_suffix) as series,
-    shape.kind,
-    shape.m,
-    shape.k,
-    shape.n,
-    shape.heads,
-    shape.kv_heads,
-    shape.head_dim,
-    shape.repeat,
-    cost.flops,
-    cost.weight_bytes,
-    cost.activation_bytes,
-    cost.kv_bytes,
-    cost.bytes,
-    cost.intensity_flops_per_byte,
+    hardware_id,
+    model_id,
+    convention,
+    precision_id,
+    phase,
+    batch_size,
+    sequence_length,
+    query_length,
+    tensor_parallel,
+    op,
+    basis,
+    is_default,
+    shape_id,
+    dtype,
+    level,
+    op_group,
+    concat_ws(' ', op_group, phase.series_suffix) as series,
+    kind,
+    m,
+    k,
+    n,
+    heads,
+    kv_heads,
+    head_dim,
+    repeat,
+    flops,
+    weight_bytes,
+    moved_activation_bytes as activation_bytes,
+    kv_bytes,
+    sent_bytes as bytes,
+    intensity as intensity_flops_per_byte,
     mart.roof_flops_per_s(
-        roof.peak_flops_per_s, roof.bandwidth_bytes_per_s, cost.intensity_flops_per_byte
+        peak_flops_per_s, bandwidth_bytes_per_s, intensity
     ) as attainable_flops_per_s,
-    mart.roof_time_s(roof.peak_flops_per_s, roof.bandwidth_bytes_per_s, cost.flops, cost.bytes)
+    mart.roof_time_s(peak_flops_per_s, bandwidth_bytes_per_s, flops, sent_bytes)
         as lower_bound_s,
-    mart.roof_bound(cost.intensity_flops_per_byte, roof.ridge_flops_per_byte, roof.level) as bound,
-    roof.ridge_flops_per_byte,
-    roof.peak_flops_per_s,
-    roof.bandwidth_bytes_per_s,
-    shape.matrices,
-    roof.pipe,
-    cost.state_bytes,
-from cost
-inner join shape using (shape_id)
-left join core.phase as phase using (phase)
-inner join roof
-    on
-        cost.compute_dtype = roof.dtype
-        and shape.level = roof.level
-        and shape.pipe = roof.kernel_pipe
--- a step is all of its ops, so a device that cannot run one of them has none
-semi join runnable
-    on roof.hardware_id = runnable.hardware_id and cost.precision_id = runnable.precision_id;
+    mart.roof_bound(intensity, ridge_flops_per_byte, level) as bound,
+    ridge_flops_per_byte,
+    peak_flops_per_s,
+    bandwidth_bytes_per_s,
+    matrices,
+    roof_pipe as pipe,
+    state_bytes,
+    algorithm,
+    expert_parallel,
+    pipeline_parallel,
+    data_parallel,
+from placed
+left join core.phase as phase using (phase);
 
 comment on view mart.roofline_point_by_basis is 'one row per hardware, op shape, precision and basis: where the op lies on each roof of the dtype that its arithmetic runs in';
+comment on column mart.roofline_point_by_basis.algorithm is 'of an all-reduce: switch if the switch of the interconnect adds, so that each byte is sent once, else ring; null for what is none';
 comment on column mart.roofline_point_by_basis.series is 'label of the op''s group and phase on charts';
 comment on column mart.roofline_point_by_basis.attainable_flops_per_s is 'performance at the roof: min(peak, intensity * bandwidth)';
 comment on column mart.roofline_point_by_basis.lower_bound_s is 'lower bound of the time of one execution: max(flops / peak, bytes / bandwidth)';

@@ -27,6 +27,9 @@ select
     sweep.folder,
     sweep.code_version,
     sweep.query_range,
+    sweep.expert_parallel_range,
+    sweep.pipeline_parallel_range,
+    sweep.data_parallel_range,
 from core.sweep as sweep
 left join part using (sweep_id);
 
