@@ -42,8 +42,8 @@ def compute_op_tables(
     return {
         "op_shape": every_shape.drop("precisions"),
         "op_cost": pl.concat(costs),
-        "model_shard": model_shards(layers, ways).drop("active", "drafts"),
-        "weight_memory": weight_memory(layers, ways, precision, precision_part),
+        "model_shard": _keep_asked(model_shards(layers, ways).drop("active", "drafts"), shapes),
+        "weight_memory": _keep_asked(weight_memory(layers, ways, precision, precision_part), shapes),
     }
 
 
@@ -51,3 +51,12 @@ def _list_sharings(workload: pl.DataFrame) -> pl.DataFrame:
     """Return each way to share that a workload asks for, after those of tensor parallelism alone."""
     ways = [list_ways(**lists) for lists in add_sharing(workload).select(SHARING).iter_rows(named=True)]
     return pl.concat([list_ways(tensor_parallel=DEGREES), *ways]).unique(maintain_order=True)
+
+
+def _keep_asked(shards: pl.DataFrame, shapes: pl.DataFrame) -> pl.DataFrame:
+    """Return the rows of tensor parallelism alone, and those of other ways to share that have shapes of the model."""
+    keys = ["model_id", *SHARING]
+    asked = shapes.select(*keys, asked=pl.lit(value=True)).unique()
+    is_plain = pl.all_horizontal(pl.col(name) == 1 for name in SHARING[1:])
+    known = shards.join(asked, on=keys, how="left", maintain_order="left")
+    return known.filter(is_plain | pl.col("asked").is_not_null()).drop("asked")
