@@ -41,6 +41,7 @@ class Grid:
     batch_size: Sequence[int]
     sequence_length: Sequence[int]
     candidates: Sequence[int] = ()
+    queries: Sequence[int] = ()
     expert_parallel: Sequence[int] = (1,)
     pipeline_parallel: Sequence[int] = (1,)
     data_parallel: Sequence[int] = (1,)
@@ -55,9 +56,33 @@ class Grid:
         return list_ways(**{name: getattr(self, name) for name in SHARING})
 
     def axes(self, phase: str) -> dict[str, Sequence[int]]:
-        """Return the values of a phase by column; the last column changes fastest."""
+        """Return the values of a phase by column; the last column changes fastest.
+
+        In place of the lengths of prompts that come in chunks, the last column is `pair`, numbered from 0: each chunk
+        of each length that it is not longer than.
+        """
         axes = {"batch_size": self.batch_size, "sequence_length": self.sequence_length}
+        if self._has_chunks(phase):
+            return {"batch_size": self.batch_size, "pair": range(int(self._count_chunks().sum()))}
         return {"query_length": self.candidates, **axes} if phase == "speculative" else axes
+
+    def _has_chunks(self, phase: str) -> bool:
+        return phase == "mixed" or (phase == "prefill" and bool(self.queries))
+
+    def _count_chunks(self) -> pl.Series:
+        """Return how many of the chunks are not longer than each length."""
+        chunks = pl.Series(sorted(self.queries), dtype=pl.Int64)
+        return chunks.search_sorted(pl.Series(self.sequence_length, dtype=pl.Int64), "right").cast(pl.Int64)
+
+    def _find_chunks(self, pair: pl.Series) -> dict[str, pl.Series]:
+        counts = self._count_chunks()
+        ends = counts.cum_sum()
+        length = ends.search_sorted(pair, "right")
+        chunk = pair - (ends - counts).gather(length)
+        return {
+            "sequence_length": pl.Series(self.sequence_length, dtype=pl.Int64).gather(length),
+            "query_length": pl.Series(sorted(self.queries), dtype=pl.Int64).gather(chunk),
+        }
 
     def size(self, phase: str) -> int:
         """Return the number of settings of a phase, per model, convention, precision and way to share."""
@@ -70,7 +95,9 @@ class Grid:
         for name, numbers in reversed(self.axes(phase).items()):
             columns[name] = pl.Series(numbers, dtype=pl.Int64).gather(place % len(numbers))
             place //= len(numbers)
-        if phase != "speculative":
+        if self._has_chunks(phase):
+            columns |= self._find_chunks(columns.pop("pair"))
+        elif phase != "speculative":
             decoded = pl.repeat(1, stop - start, dtype=pl.Int64, eager=True)
             columns["query_length"] = columns["sequence_length"] if phase == "prefill" else decoded
         return pl.DataFrame(columns)

@@ -31,21 +31,24 @@ step as (
 held as (
     select
         step.*,
+        -- a mixed step keeps the sequence of its chunk, too
+        if(step.phase = 'mixed', step.batch_size + 1, step.batch_size) as sequences,
         case step.phase
-            when 'prefill' then step.batch_size * step.sequence_length
+            when 'prefill' then step.batch_size * step.query_length
+            when 'mixed' then step.batch_size + step.query_length
             else step.batch_size
         end as tokens,
         held_weights.weight_bytes as weight_memory_bytes,
-        step.batch_size * precision.kv_bits / 8 * (
+        sequences * precision.kv_bits / 8 * (
             (shard.kv_elements_per_token + shard.compressed_elements_per_token)
             * step.sequence_length
             + shard.local_kv_elements_per_token
             * least(step.sequence_length, coalesce(model.sliding_window, 0))
         ) as kv_memory_bytes,
-        step.batch_size * step.sequence_length * precision.kv_bits / 8
+        sequences * step.sequence_length * precision.kv_bits / 8
         * (shard.indexer_elements_per_token + shard.compressed_indexer_elements_per_token)
             as indexer_memory_bytes,
-        step.batch_size
+        sequences
         * (
             coalesce(shard.state_elements * precision.state_bits / 8, shard.state_bytes)
             + shard.recent_elements * precision.activation_bits / 8
@@ -113,7 +116,7 @@ comment on view mart.step_time is 'one row per hardware, model, convention, prec
 comment on column mart.step_time.model_id is 'the model, by the name of its config file; for custom ops, the name of their file';
 comment on column mart.step_time.tensor_parallel is 'devices that share the layer; the shape is one device''s share';
 comment on column mart.step_time.lower_bound_s is 'lower bound of the step''s time: the sum over its ops';
-comment on column mart.step_time.tokens_per_s is 'prefill: prompt tokens; decode: one token per sequence and step; speculative: the same, before accepted candidates; for all devices that share the model together';
+comment on column mart.step_time.tokens_per_s is 'prefill: prompt tokens, or those of the chunk; decode: one token per sequence and step; mixed: those of the chunk beside them, too; speculative: as decode, before accepted candidates (times mart.expected_tokens); for all devices that share the model together';
 comment on column mart.step_time.weight_memory_bytes is 'weights that one device holds, each part of the model in its own bits, with scales';
 comment on column mart.step_time.kv_memory_bytes is 'KV cache that one device holds, at the end of the context';
 comment on column mart.step_time.state_memory_bytes is 'recurrent state that one device holds, which does not grow with the context';
