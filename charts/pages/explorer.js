@@ -355,7 +355,7 @@
       value === null ? `${column} is null` : `${column} = ${typeof value === "string" ? quoted(value) : value}`;
     const terms = [`hardware_id in (${state.devices.map(quoted).join(", ")})`, is("model_id", state.model)];
     for (const column of Object.values(COLUMNS)) terms.push(is(column, setting[column]));
-    terms.push("tensor_parallel = 1");
+    for (const sharing of ["tensor", "expert", "pipeline", "data"]) terms.push(`${sharing}_parallel = 1`);
     return `select ${SELECTED} from mart.roofline_point where ${terms.join(" and ")} order by hardware_id, op`;
   }
 

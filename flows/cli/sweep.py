@@ -35,6 +35,15 @@ class Settings:
     tensor_parallel: str = "1"
     "Range of tensor-parallel degrees: some of 1,2,4,8."
 
+    expert_parallel: str = "1"
+    "Range of devices that whole experts are spread over."
+
+    pipeline_parallel: str = "1"
+    "Range of stages that the layers are spread over."
+
+    data_parallel: str = "1"
+    "Range of replicas of attention that share the batch."
+
     batch: str = "1:256:x2"
     "Range of batch sizes."
 
@@ -123,6 +132,9 @@ def _make_request(name: str, settings: Settings, machines: Machines) -> "Request
         models=settings.model or [],
         phases=settings.phase or [],
         tensor_parallel=settings.tensor_parallel,
+        expert_parallel=settings.expert_parallel,
+        pipeline_parallel=settings.pipeline_parallel,
+        data_parallel=settings.data_parallel,
         batch=settings.batch,
         sequence=settings.sequence,
         candidates=settings.candidates,

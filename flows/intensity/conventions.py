@@ -10,7 +10,7 @@ from dataclasses import dataclass, field, replace
 
 import polars as pl
 
-from flows.intensity.terms import Part
+from flows.intensity.terms import SHARING, Part
 
 _BATCH, _QUERY, _CONTEXT = pl.col("batch_size"), pl.col("query_length"), pl.col("sequence_length")
 _DEVICES, _HIDDEN = pl.col("tensor_parallel"), pl.col("hidden_size")
@@ -125,7 +125,7 @@ def _mean_keys(last: pl.Expr) -> pl.Expr:
 
 
 # What tells settings apart.
-SETTING = ["model_id", "convention", "phase", "batch_size", "sequence_length", "query_length", "tensor_parallel"]
+SETTING = ["model_id", "convention", "phase", "batch_size", "sequence_length", "query_length", *SHARING]
 
 
 @dataclass(frozen=True)

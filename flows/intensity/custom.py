@@ -5,6 +5,7 @@ import polars as pl
 from flows.intensity.conventions import SETTING
 from flows.intensity.costs import Cost
 from flows.intensity.shapes import add_shape_id
+from flows.intensity.terms import SHARING
 
 _NAME = ["op_set_id", "op", "level", "devices"]  # what tells ops apart
 _ABSENT = {
@@ -42,6 +43,7 @@ def custom_shapes(ops: pl.DataFrame, precision_ids: list[str]) -> pl.DataFrame:
             model_id="op_set_id",
             convention=pl.lit("custom"),
             tensor_parallel="devices",
+            **{name: pl.lit(1, pl.Int64) for name in SHARING[1:]},
             kind=pl.when(pl.col("m").is_null()).then(pl.lit("given")).otherwise(pl.lit("linear")),
             m=pl.col("m") * pl.col("batch"),
             matrices=pl.col("batch").cast(pl.Float64),

@@ -13,7 +13,7 @@ from flows.intensity.conventions import CONVENTIONS, SETTING
 from flows.intensity.costs import QUANTITIES, cost
 from flows.intensity.precisions import BITS, NO_PARTS, add_bits
 from flows.intensity.shapes import list_ops, share_evenly
-from flows.intensity.terms import DTYPES, PHASES
+from flows.intensity.terms import DTYPES, PHASES, SHARING
 
 # The columns of a grid. All else follows from model, convention, phase and number of devices.
 GRID = ["batch_size", "sequence_length", "query_length"]
@@ -29,7 +29,7 @@ _NAMES: dict[str, pl.DataType | type[pl.DataType]] = {
 
 
 def fixed_ops(
-    layers: pl.DataFrame, conventions: Sequence[str], phases: Sequence[str], degrees: Sequence[int]
+    layers: pl.DataFrame, conventions: Sequence[str], phases: Sequence[str], degrees: Sequence[int] | pl.DataFrame
 ) -> pl.DataFrame:
     """Return one row per op, model, phase and number of devices, with the dimensions that a grid does not change.
 
@@ -42,9 +42,9 @@ def fixed_ops(
     layers
         Result of `join_layers`.
     conventions, phases, degrees
-        Which ops, in which phases, on how many devices.
+        Which ops, in which phases, on how many devices, as `share_evenly` takes them.
     """
-    shared = share_evenly(layers, degrees).select("model_id", "tensor_parallel").unique(maintain_order=True)
+    shared = share_evenly(layers, degrees).select("model_id", *SHARING).unique(maintain_order=True)
     settings = pl.DataFrame({"phase": list(phases)}).join(shared, how="cross")
     frames = []
     for convention in conventions:
@@ -56,7 +56,7 @@ def fixed_ops(
                 of_op.select(
                     "model_id",
                     "phase",
-                    "tensor_parallel",
+                    *SHARING,
                     "op",
                     convention=pl.lit(convention),
                     place=pl.lit(place),
@@ -118,7 +118,7 @@ def grid_costs(
         )
         return pl.concat([each.alias(name) for each in given])
 
-    keys = ops.select(*_NAMES, "tensor_parallel", "repeat", "compute_dtype").join(grid, how="cross")
+    keys = ops.select(*_NAMES, *SHARING, "repeat", "compute_dtype").join(grid, how="cross")
     return keys.with_columns(stack_column(name) for name in columns[0])
 
 

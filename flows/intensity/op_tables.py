@@ -4,8 +4,8 @@ import polars as pl
 
 from flows.intensity.costs import op_costs
 from flows.intensity.custom import custom_costs, custom_shapes
-from flows.intensity.shapes import join_layers, model_shards, op_shapes
-from flows.intensity.terms import DEGREES
+from flows.intensity.shapes import add_sharing, join_layers, list_ways, model_shards, op_shapes
+from flows.intensity.terms import DEGREES, SHARING
 from flows.intensity.weights import weight_memory
 
 INPUTS = ("model", "layer_group", "workload", "precision", "precision_part", "elementwise", "op")
@@ -34,6 +34,7 @@ def compute_op_tables(
     shapes = op_shapes(layers, workload)
     own_shapes = custom_shapes(op, precision["precision_id"].to_list())
     every_shape = pl.concat([shapes.with_columns(pipe=pl.lit("")), own_shapes.select(*shapes.columns, "pipe")])
+    ways = _list_sharings(workload)
     costs = [
         op_costs(every_shape, precision, elementwise, precision_part),
         custom_costs(op, own_shapes, precision),
@@ -41,6 +42,12 @@ def compute_op_tables(
     return {
         "op_shape": every_shape.drop("precisions"),
         "op_cost": pl.concat(costs),
-        "model_shard": model_shards(layers, DEGREES).drop("active", "drafts"),
-        "weight_memory": weight_memory(layers, DEGREES, precision, precision_part),
+        "model_shard": model_shards(layers, ways).drop("active", "drafts"),
+        "weight_memory": weight_memory(layers, ways, precision, precision_part),
     }
+
+
+def _list_sharings(workload: pl.DataFrame) -> pl.DataFrame:
+    """Return each way to share that a workload asks for, after those of tensor parallelism alone."""
+    ways = [list_ways(**lists) for lists in add_sharing(workload).select(SHARING).iter_rows(named=True)]
+    return pl.concat([list_ways(tensor_parallel=DEGREES), *ways]).unique(maintain_order=True)

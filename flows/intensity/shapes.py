@@ -17,9 +17,7 @@ from flows.intensity.conventions import (
     Op,
     weights_held,
 )
-
-# What tells the shards of a model apart.
-SHARD = ["tensor_parallel"]
+from flows.intensity.terms import SHARING
 
 
 def join_layers(models: pl.DataFrame, layer_groups: pl.DataFrame) -> pl.DataFrame:
@@ -39,8 +37,8 @@ def join_layers(models: pl.DataFrame, layer_groups: pl.DataFrame) -> pl.DataFram
     )
 
 
-def model_shards(layers: pl.DataFrame, degrees: Sequence[int]) -> pl.DataFrame:
-    """Return one row per model and number of devices that can share it, with the columns of core.model_shard.
+def model_shards(layers: pl.DataFrame, degrees: Sequence[int] | pl.DataFrame) -> pl.DataFrame:
+    """Return one row per model and way to share it, with the columns of core.model_shard.
 
     A device holds its share of every weight that an op of `engine` splits, and the other weights in full; of the KV
     cache, it holds that of its heads, or the whole latent. Columns are added: `active`, the weights that one token
@@ -51,7 +49,7 @@ def model_shards(layers: pl.DataFrame, degrees: Sequence[int]) -> pl.DataFrame:
     layers
         Result of `join_layers`.
     degrees
-        Numbers of devices.
+        Numbers of devices by tensor parallelism alone, or a row per way to share, with the columns of SHARING.
     """
     (held, once), (active, active_once) = weights_held(), weights_held(only_active=True)
     main = pl.col("is_main")
@@ -61,7 +59,7 @@ def model_shards(layers: pl.DataFrame, degrees: Sequence[int]) -> pl.DataFrame:
     state = state_elements * pl.col("state_bits").fill_null(0) / 8
     return (
         describe_shards(layers, degrees)
-        .group_by("model_id", *SHARD, maintain_order=True)
+        .group_by("model_id", *SHARING, maintain_order=True)
         .agg(
             weights=held.filter(main).sum() + once.first(),
             kv_elements_per_token=kv.filter(main & bounded.is_null()).sum(),
@@ -80,7 +78,7 @@ def model_shards(layers: pl.DataFrame, degrees: Sequence[int]) -> pl.DataFrame:
     )
 
 
-def describe_shards(layers: pl.DataFrame, degrees: Sequence[int]) -> pl.DataFrame:
+def describe_shards(layers: pl.DataFrame, degrees: Sequence[int] | pl.DataFrame) -> pl.DataFrame:
     """Return one row per kind of layer and number of devices that can share its model: what a shard depends on."""
     return (
         share_evenly(layers, degrees)
@@ -132,10 +130,27 @@ def add_parameters(models: pl.DataFrame, layer_groups: pl.DataFrame) -> pl.DataF
     )
 
 
-def share_evenly(layers: pl.DataFrame, degrees: Sequence[int]) -> pl.DataFrame:
-    """Return a row per layer row and number of devices that divides the heads of each layer of the model."""
-    spread = layers.with_columns(pl.lit(list(degrees), pl.List(pl.Int64)).alias("tensor_parallel"))
-    return spread.explode("tensor_parallel").filter(can_share().all().over("model_id", "tensor_parallel"))
+def share_evenly(layers: pl.DataFrame, degrees: Sequence[int] | pl.DataFrame) -> pl.DataFrame:
+    """Return a row per layer row and way to share that every layer of the model can be shared in.
+
+    Parameters
+    ----------
+    layers
+        Result of `join_layers`.
+    degrees
+        Numbers of devices by tensor parallelism alone, or a row per way to share, with the columns of SHARING.
+    """
+    ways = degrees if isinstance(degrees, pl.DataFrame) else list_ways(tensor_parallel=degrees)
+    spread = layers.join(ways.select(SHARING), how="cross", maintain_order="left_right")
+    return spread.filter(can_share().all().over("model_id", *SHARING))
+
+
+def list_ways(**lists: Sequence[int]) -> pl.DataFrame:
+    """Return a row per combination of ways to share, with the columns of SHARING; those not given are 1."""
+    ways = pl.DataFrame([{name: list(lists.get(name, [1])) for name in SHARING}])
+    for name in SHARING:
+        ways = ways.explode(name)
+    return ways.cast(pl.Int64)
 
 
 def can_share() -> pl.Expr:
@@ -194,9 +209,9 @@ def op_shapes(layers: pl.DataFrame, workloads: pl.DataFrame) -> pl.DataFrame:
     """
     model_ids = layers["model_id"].unique(maintain_order=True).to_list()
     settings = expand_settings(workloads, model_ids)
-    degrees = settings["tensor_parallel"].unique().to_list()
-    shared = share_evenly(layers, degrees).select("model_id", "tensor_parallel").unique()
-    settings = settings.join(shared, on=["model_id", "tensor_parallel"], how="semi", maintain_order="left")
+    ways = settings.select(SHARING).unique(maintain_order=True)
+    shared = share_evenly(layers, ways).select("model_id", *SHARING).unique()
+    settings = settings.join(shared, on=["model_id", *SHARING], how="semi", maintain_order="left")
     shapes = [
         rows.join(settings.filter(convention=convention), on="model_id", how="inner", maintain_order="right")
         .filter(op.when)
@@ -207,18 +222,25 @@ def op_shapes(layers: pl.DataFrame, workloads: pl.DataFrame) -> pl.DataFrame:
     return add_shape_id(pl.concat(shapes, how="vertical_relaxed"))
 
 
+def add_sharing(workloads: pl.DataFrame) -> pl.DataFrame:
+    """Add the lists of ways to share that workloads lack: one device for each."""
+    absent = [name for name in SHARING if name not in workloads.columns]
+    return workloads.with_columns(pl.lit([1], pl.List(pl.Int64)).alias(name) for name in absent)
+
+
 def expand_settings(workloads: pl.DataFrame, model_ids: list[str]) -> pl.DataFrame:
     """Return one row per setting that a workload asks for, with the precisions asked for at that setting."""
     every_model = pl.lit(model_ids, pl.List(pl.String))
     return (
-        workloads.select(
+        add_sharing(workloads)
+        .select(
             pl.coalesce("models", every_model).alias("model_id"),
             pl.col("conventions").alias("convention"),
             pl.col("phases").alias("phase"),
             pl.col("batch_sizes").alias("batch_size"),
             pl.col("sequence_lengths").alias("sequence_length"),
             "candidates",
-            "tensor_parallel",
+            *SHARING,
             "precisions",
         )
         .explode("model_id")
@@ -227,6 +249,9 @@ def expand_settings(workloads: pl.DataFrame, model_ids: list[str]) -> pl.DataFra
         .explode("batch_size")
         .explode("sequence_length")
         .explode("tensor_parallel")
+        .explode("expert_parallel")
+        .explode("pipeline_parallel")
+        .explode("data_parallel")
         .with_columns(
             query_length=pl.when(pl.col("phase") == "prefill")
             .then(pl.concat_list("sequence_length"))
@@ -256,6 +281,11 @@ def add_shape_id(shapes: pl.DataFrame) -> pl.DataFrame:
     identity = pl.col("shape_id")
     for number in ("batch_size", "sequence_length", "query_length", "tensor_parallel"):
         identity = _mix_hash(identity, pl.col(number).fill_null(0).cast(pl.UInt64))
+    further = identity
+    for number in SHARING[1:]:
+        further = _mix_hash(further, pl.col(number).cast(pl.UInt64))
+    # ids of shapes that only tensor parallelism shares do not depend on the others
+    identity = pl.when(pl.all_horizontal(pl.col(name) == 1 for name in SHARING[1:])).then(identity).otherwise(further)
     ordered = ["shape_id", *(name for name in shapes.columns)]
     return seeded.with_columns(shape_id=(identity // 2).cast(pl.Int64)).select(ordered)
 

@@ -32,3 +32,7 @@ PIPES: tuple[Pipe, ...] = get_args(Pipe)
 # How many devices can share a model by tensor parallelism.
 Degree = Literal[1, 2, 4, 8]
 DEGREES: tuple[Degree, ...] = get_args(Degree)
+
+# How devices share a model: those of a layer, those that whole experts are spread over, stages of layers, and replicas
+# of attention that each compute a part of the batch. All are 1 on one device.
+SHARING = ("tensor_parallel", "expert_parallel", "pipeline_parallel", "data_parallel")

@@ -6,12 +6,12 @@ import polars as pl
 
 from flows.intensity.conventions import TIED_WEIGHTS, weights_of_part
 from flows.intensity.precisions import add_bits
-from flows.intensity.shapes import SHARD, describe_shards
-from flows.intensity.terms import PARTS
+from flows.intensity.shapes import describe_shards
+from flows.intensity.terms import PARTS, SHARING
 
 
 def weight_memory(
-    layers: pl.DataFrame, degrees: Sequence[int], precisions: pl.DataFrame, parts: pl.DataFrame
+    layers: pl.DataFrame, degrees: Sequence[int] | pl.DataFrame, precisions: pl.DataFrame, parts: pl.DataFrame
 ) -> pl.DataFrame:
     """Return one row per model, precision and number of devices, with the columns of core.weight_memory.
 
@@ -22,7 +22,7 @@ def weight_memory(
     layers
         Result of `join_layers`.
     degrees
-        Numbers of devices.
+        Numbers of devices, or ways to share, as `share_evenly` takes them.
     precisions, parts
         Rows of core.precision and of core.precision_part.
     """
@@ -38,13 +38,13 @@ def weight_memory(
     is_tower = pl.col("part").fill_null("") == "tower"
     embedding, lm_head = (pl.col("weight_bits").filter(part=name).first() for name in ("embedding", "lm_head"))
     shared = pl.when(embedding == lm_head).then(pl.col("tied").first() * lm_head).otherwise(0)
-    return rows.group_by("model_id", "precision_id", *SHARD, maintain_order=True).agg(
+    return rows.group_by("model_id", "precision_id", *SHARING, maintain_order=True).agg(
         weight_bytes=(bits.filter(~is_tower).sum() - shared) / 8,
         tower_bytes=bits.filter(is_tower).sum() / 8,
     )
 
 
-def weights_by_part(layers: pl.DataFrame, degrees: Sequence[int]) -> pl.DataFrame:
+def weights_by_part(layers: pl.DataFrame, degrees: Sequence[int] | pl.DataFrame) -> pl.DataFrame:
     """Return one row per model, number of devices and part: weights `in_matrices`, `in_vectors`, and output `rows`.
 
     The part of weights that no op has is null. `tied` is the size of a matrix that embedding and lm_head share; it is
@@ -65,6 +65,6 @@ def weights_by_part(layers: pl.DataFrame, degrees: Sequence[int]) -> pl.DataFram
     no_op = others + pl.col("model_other_parameters").first()
     sizes[None] = {"in_matrices": no_rows, "in_vectors": no_op, "rows": no_rows}
     sizes["tower"] = {"in_matrices": pl.col("tower_parameters").first(), "in_vectors": no_rows, "rows": no_rows}
-    grouped = shards.group_by("model_id", *SHARD, maintain_order=True)
+    grouped = shards.group_by("model_id", *SHARING, maintain_order=True)
     frames = [grouped.agg(**each, tied=tied, part=pl.lit(part, pl.String)) for part, each in sizes.items()]
     return pl.concat(frames)

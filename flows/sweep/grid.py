@@ -11,6 +11,8 @@ from typing import Any
 import polars as pl
 
 from flows.intensity.grid import fixed_ops, grid_costs
+from flows.intensity.shapes import list_ways
+from flows.intensity.terms import SHARING
 
 ROWS_PER_PART = 4_000_000
 
@@ -37,6 +39,13 @@ class Grid:
     batch_size: Sequence[int]
     sequence_length: Sequence[int]
     candidates: Sequence[int] = ()
+    expert_parallel: Sequence[int] = (1,)
+    pipeline_parallel: Sequence[int] = (1,)
+    data_parallel: Sequence[int] = (1,)
+
+    def ways(self) -> pl.DataFrame:
+        """Return every combination of ways to share."""
+        return list_ways(**{name: getattr(self, name) for name in SHARING})
 
     def axes(self, phase: str) -> dict[str, Sequence[int]]:
         """Return the values of a phase by column; the last column changes fastest."""
@@ -44,7 +53,7 @@ class Grid:
         return {"query_length": self.candidates, **axes} if phase == "speculative" else axes
 
     def size(self, phase: str) -> int:
-        """Return the number of settings of a phase, per model, convention, precision and tensor-parallel degree."""
+        """Return the number of settings of a phase, per model, convention, precision and way to share."""
         return prod(map(len, self.axes(phase).values()))
 
     def settings(self, phase: str, start: int, stop: int) -> pl.DataFrame:
@@ -62,11 +71,11 @@ class Grid:
 
 @dataclass(frozen=True)
 class Piece:
-    """A slice of the settings of one phase, at one precision and one tensor-parallel degree."""
+    """A slice of the settings of one phase, at one precision and one way to share."""
 
     precision_id: str
     phase: str
-    tensor_parallel: int
+    way: tuple[int, ...]  # as SHARING lists it
     start: int
     stop: int
 
@@ -101,13 +110,13 @@ def cut_into_parts(inputs: Inputs, grid: Grid, rows_per_part: int = ROWS_PER_PAR
 
 def _list_blocks(inputs: Inputs, grid: Grid) -> Iterator[tuple[str, str, list[tuple[Piece, int]]]]:
     """Yield each model and convention with its uncut pieces, and the number of ops of each."""
-    ops = _fixed_ops(inputs, grid).group_by("model_id", "convention", "phase", "tensor_parallel").len()
+    ops = _fixed_ops(inputs, grid).group_by("model_id", "convention", "phase", *SHARING).len()
     counts = {tuple(key): count for *key, count in ops.iter_rows()}
     for model_id, convention in product(grid.models, grid.conventions):
         blocks = [
-            (Piece(precision_id, phase, degree, 0, grid.size(phase)), counts[model_id, convention, phase, degree])
-            for precision_id, phase, degree in product(grid.precisions, grid.phases, grid.tensor_parallel)
-            if (model_id, convention, phase, degree) in counts
+            (Piece(precision_id, phase, way, 0, grid.size(phase)), counts[model_id, convention, phase, *way])
+            for precision_id, phase, way in product(grid.precisions, grid.phases, grid.ways().iter_rows())
+            if (model_id, convention, phase, *way) in counts
         ]
         yield model_id, convention, blocks
 
@@ -125,7 +134,7 @@ def _pack(model_id: str, convention: str, blocks: Iterable[tuple[Piece, int]], r
                 pieces, rows = [], 0
                 continue
             stop = min(block.stop, start + max(fits, 1))
-            pieces.append(Piece(block.precision_id, block.phase, block.tensor_parallel, start, stop))
+            pieces.append(Piece(block.precision_id, block.phase, block.way, start, stop))
             rows, start = rows + (stop - start) * ops, stop
     if pieces:
         yield Part(model_id, convention, tuple(pieces), rows)
@@ -133,18 +142,18 @@ def _pack(model_id: str, convention: str, blocks: Iterable[tuple[Piece, int]], r
 
 def _fixed_ops(inputs: Inputs, grid: Grid) -> pl.DataFrame:
     layers = inputs.layers.filter(pl.col("model_id").is_in(list(grid.models)))
-    return fixed_ops(layers, grid.conventions, grid.phases, grid.tensor_parallel)
+    return fixed_ops(layers, grid.conventions, grid.phases, grid.ways())
 
 
 def compute_rows(inputs: Inputs, grid: Grid, part: Part) -> Iterator[pl.DataFrame]:
     """Yield the rows of a part, one frame per piece."""
-    ops = _compute_fixed_ops(inputs, part.model_id, part.convention, tuple(grid.phases), tuple(grid.tensor_parallel))
+    ops = _compute_fixed_ops(inputs, part.model_id, part.convention, tuple(grid.phases), tuple(grid.ways().iter_rows()))
     precisions, counts = _index_rows(inputs.precisions, "precision_id"), _index_rows(inputs.elementwise, "kind")
     precision_ids = pl.Enum(sorted(precisions))
     for piece in part.pieces:
         settings = grid.settings(piece.phase, piece.start, piece.stop)
         yield grid_costs(
-            ops[piece.phase, piece.tensor_parallel],
+            ops[piece.phase, *piece.way],
             precisions[piece.precision_id],
             counts,
             settings.with_columns(precision_id=pl.lit(piece.precision_id, precision_ids)),
@@ -154,11 +163,13 @@ def compute_rows(inputs: Inputs, grid: Grid, part: Part) -> Iterator[pl.DataFram
 
 @lru_cache(maxsize=16)
 def _compute_fixed_ops(
-    inputs: Inputs, model_id: str, convention: str, phases: tuple[str, ...], degrees: tuple[int, ...]
+    inputs: Inputs, model_id: str, convention: str, phases: tuple[str, ...], ways: tuple[tuple[int, ...], ...]
 ) -> dict[tuple[Any, ...], pl.DataFrame]:
-    """Return the ops of a model by phase and tensor-parallel degree; consecutive parts share them."""
-    ops = fixed_ops(inputs.layers.filter(model_id=model_id), [convention], phases, degrees)
-    return ops.partition_by("phase", "tensor_parallel", as_dict=True)
+    """Return the ops of a model by phase and way to share; consecutive parts share them."""
+    ops = fixed_ops(
+        inputs.layers.filter(model_id=model_id), [convention], phases, pl.DataFrame(ways, schema=SHARING, orient="row")
+    )
+    return ops.partition_by("phase", *SHARING, as_dict=True)
 
 
 def _index_rows(frame: pl.DataFrame, key: str) -> Mapping[str, Mapping[str, Any]]:

@@ -16,7 +16,10 @@ _MOST_VALUES = 1_000_000
 _RANGE = re.compile(r"(?P<first>[0-9]{1,12})(?::(?P<last>[0-9]{1,12}):(?P<times>x?)(?P<step>[0-9]{1,12}))?")
 
 # option -> the largest value, as in workloads
-_MOST = {"--tensor-parallel": 8, "--batch": 10**6, "--sequence": 10**8, "--candidates": 10**5}
+_MOST = {
+    "--tensor-parallel": 8, "--batch": 10**6, "--sequence": 10**8, "--candidates": 10**5, "--expert-parallel": 1024,
+    "--pipeline-parallel": 1024, "--data-parallel": 1024,
+}  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -34,6 +37,9 @@ class Request:
     candidates: str | None = None
     rows_per_part: int = ROWS_PER_PART
     out: Location | None = None
+    expert_parallel: str = "1"
+    pipeline_parallel: str = "1"
+    data_parallel: str = "1"
 
 
 def parse_range(option: str, text: str) -> list[int]:
@@ -95,6 +101,9 @@ def make_grid(request: Request, inputs: Inputs) -> Grid:
         batch_size=parse_range("--batch", request.batch),
         sequence_length=parse_range("--sequence", request.sequence),
         candidates=parse_range("--candidates", request.candidates) if request.candidates else [],
+        expert_parallel=parse_range("--expert-parallel", request.expert_parallel),
+        pipeline_parallel=parse_range("--pipeline-parallel", request.pipeline_parallel),
+        data_parallel=parse_range("--data-parallel", request.data_parallel),
     )
     if "speculative" not in grid.phases and grid.candidates:
         raise InputError(f"--candidates: {request.candidates}: expected with the phase speculative")

@@ -162,6 +162,9 @@ def register_sweep(home: Home, plan: Plan, files: Sequence[PartFile]) -> Summary
         batch_range=request.batch,
         sequence_range=request.sequence,
         candidate_range=request.candidates,
+        expert_parallel_range=request.expert_parallel,
+        pipeline_parallel_range=request.pipeline_parallel,
+        data_parallel_range=request.data_parallel,
         code_version=code_version(),
         created_at=datetime.now(UTC),
     )

@@ -32,6 +32,9 @@ point as (
         and batch_size in $batch_sizes
         and sequence_length in $sequence_lengths
         and tensor_parallel = $tensor_parallel
+        and expert_parallel = 1
+        and pipeline_parallel = 1
+        and data_parallel = 1
         -- other kinds stay near 1 FLOP/byte at any batch
         and kind in ('linear', 'attention')
 ),
@@ -45,6 +48,9 @@ crossover as (
         and precision_id = $precision_id
         and convention = $convention
         and tensor_parallel = $tensor_parallel
+        and expert_parallel = 1
+        and pipeline_parallel = 1
+        and data_parallel = 1
         and op in (select op from point)
 ),
 

@@ -11,6 +11,9 @@ step as (
         and batch_size = $batch_size
         and sequence_length = $sequence_length
         and tensor_parallel = $tensor_parallel
+        and expert_parallel = 1
+        and pipeline_parallel = 1
+        and data_parallel = 1
 ),
 
 precision as (

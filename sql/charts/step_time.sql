@@ -12,6 +12,9 @@ op_group as (
         and batch_size in $batch_sizes
         and sequence_length in $sequence_lengths
         and tensor_parallel = $tensor_parallel
+        and expert_parallel = 1
+        and pipeline_parallel = 1
+        and data_parallel = 1
 ),
 
 -- the op group that takes the most time in the longest step is at the bottom
@@ -54,6 +57,9 @@ held as (
         and batch_size in $batch_sizes
         and sequence_length in $sequence_lengths
         and tensor_parallel = $tensor_parallel
+        and expert_parallel = 1
+        and pipeline_parallel = 1
+        and data_parallel = 1
 )
 
 select

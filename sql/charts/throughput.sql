@@ -43,6 +43,9 @@ step as (
         and batch_size in $batch_sizes
         and sequence_length in $sequence_lengths
         and tensor_parallel = $tensor_parallel
+        and expert_parallel = 1
+        and pipeline_parallel = 1
+        and data_parallel = 1
         and hardware_id in $devices
     qualify
         fits_in_memory

@@ -3,7 +3,8 @@ select
     'core.op_shape' as object,
     concat_ws(
         ' ', model_id, convention, phase, batch_size, sequence_length,
-        query_length, tensor_parallel, op, level
+        query_length, tensor_parallel, op, level,
+        expert_parallel, pipeline_parallel, data_parallel
     ) as key,
     count(*) as rows,
 from core.op_shape

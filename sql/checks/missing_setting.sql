@@ -11,6 +11,9 @@ asked as (
         sequence_lengths,
         candidates,
         tensor_parallel as tensor_parallels,
+        expert_parallel as expert_parallels,
+        pipeline_parallel as pipeline_parallels,
+        data_parallel as data_parallels,
     from core.workload
 ),
 
@@ -35,6 +38,9 @@ setting as (
         sequence_length,
         coalesce(query_length, sequence_length) as query_length,
         t.tensor_parallel,
+        e.expert_parallel,
+        l.pipeline_parallel,
+        d.data_parallel,
     from queried
     inner join core.model as model
         on queried.models is null or list_contains(queried.models, model.model_id)
@@ -44,15 +50,30 @@ setting as (
     cross join unnest(queried.sequence_lengths) as s (sequence_length)
     cross join unnest(coalesce(queried.query_lengths, [null])) as q (query_length)
     cross join unnest(queried.tensor_parallels) as t (tensor_parallel)
-    -- heads that cannot be split evenly are not shared
+    cross join unnest(queried.expert_parallels) as e (expert_parallel)
+    cross join unnest(queried.pipeline_parallels) as l (pipeline_parallel)
+    cross join unnest(queried.data_parallels) as d (data_parallel)
+    -- heads that cannot be split evenly are not shared, nor experts that a model lacks
     semi join core.model_shard as shard
-        on model.model_id = shard.model_id and t.tensor_parallel = shard.tensor_parallel
+        on
+            model.model_id = shard.model_id
+            and t.tensor_parallel = shard.tensor_parallel
+            and e.expert_parallel = shard.expert_parallel
+            and l.pipeline_parallel = shard.pipeline_parallel
+            and d.data_parallel = shard.data_parallel
     -- few models have layers that predict further tokens
     where convention <> 'draft' or model.mtp_parameters > 0
 ),
 
 op as (
-    select distinct model_id, convention, phase, tensor_parallel > 1 as is_shared, op,
+    select distinct
+        model_id,
+        convention,
+        phase,
+        tensor_parallel > 1 as is_shared,
+        expert_parallel > 1 as is_spread,
+        pipeline_parallel > 1 as is_staged,
+        op,
     from core.op_shape
 ),
 
@@ -67,6 +88,8 @@ left join op
     and setting.convention = op.convention
     and setting.phase = op.phase
     and (setting.tensor_parallel > 1) = op.is_shared
+    and (setting.expert_parallel > 1) = op.is_spread
+    and (setting.pipeline_parallel > 1) = op.is_staged
 anti join present
     on setting.model_id = present.model_id
     and setting.convention = present.convention
@@ -76,4 +99,7 @@ anti join present
     and setting.sequence_length = present.sequence_length
     and setting.query_length = present.query_length
     and setting.tensor_parallel = present.tensor_parallel
+    and setting.expert_parallel = present.expert_parallel
+    and setting.pipeline_parallel = present.pipeline_parallel
+    and setting.data_parallel = present.data_parallel
     and op.op = present.op

@@ -6,5 +6,8 @@ from core.op_shape as shape
 left join core.model as model using (model_id)
 where
     shape.tensor_parallel = 1
+    and shape.expert_parallel = 1
+    and shape.pipeline_parallel = 1
+    and shape.data_parallel = 1
     and shape.level = 'dram'
 order by short_name, shape.model_id

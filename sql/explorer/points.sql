@@ -16,6 +16,9 @@ from core.op_shape as shape
 inner join core.op_cost as cost using (shape_id)
 where
     shape.tensor_parallel = 1
+    and shape.expert_parallel = 1
+    and shape.pipeline_parallel = 1
+    and shape.data_parallel = 1
     and shape.level = 'dram'
     -- a setting of the explorer has one roof
     and cost.precision_id not in (

@@ -72,6 +72,7 @@ setting as (
         min(shape_id) as shape_id,
         list(distinct op_group) as op_groups,
     from core.op_shape
+    where expert_parallel = 1 and pipeline_parallel = 1 and data_parallel = 1
     group by all
 ),
 

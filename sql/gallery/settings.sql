@@ -6,5 +6,10 @@ select distinct
     shape.sequence_length,
 from core.op_shape as shape
 inner join core.op_cost as cost using (shape_id)
-where shape.model_id = $model_id and shape.convention = $convention
+where
+    shape.model_id = $model_id
+    and shape.convention = $convention
+    and shape.expert_parallel = 1
+    and shape.pipeline_parallel = 1
+    and shape.data_parallel = 1
 order by all

@@ -419,9 +419,12 @@ create table core.model_shard (
     state_bytes double not null check (isfinite(state_bytes) and state_bytes >= 0),
     recent_elements bigint not null check (recent_elements >= 0),
     state_elements bigint not null check (state_elements >= 0),
-    primary key (model_id, tensor_parallel)
+    expert_parallel bigint not null check (expert_parallel > 0),
+    pipeline_parallel bigint not null check (pipeline_parallel > 0),
+    data_parallel bigint not null check (data_parallel > 0),
+    primary key (model_id, tensor_parallel, expert_parallel, pipeline_parallel, data_parallel)
 );
-comment on table core.model_shard is 'one row per model and number of devices that share it: what one device must hold';
+comment on table core.model_shard is 'one row per model and sharing: what one device must hold';
 comment on column core.model_shard.model_id is 'the model, by the name of its config file';
 comment on column core.model_shard.tensor_parallel is 'devices that share the model';
 comment on column core.model_shard.weights is 'weights that one device holds, including all experts';
@@ -433,6 +436,9 @@ comment on column core.model_shard.compressed_indexer_elements_per_token is 'ele
 comment on column core.model_shard.state_bytes is 'bytes of a sequence''s recurrent state, which does not grow with the context';
 comment on column core.model_shard.recent_elements is 'elements of the last tokens that recurrent layers keep of a sequence, in the precision of activations';
 comment on column core.model_shard.state_elements is 'elements of a sequence''s recurrent state';
+comment on column core.model_shard.expert_parallel is 'devices that whole experts are spread over; 1: experts are shared as the other weights are';
+comment on column core.model_shard.pipeline_parallel is 'stages that the layers are spread over';
+comment on column core.model_shard.data_parallel is 'replicas of attention, each of which computes its part of the batch';
 
 create table core.weight_memory (
     model_id varchar not null,
@@ -440,14 +446,22 @@ create table core.weight_memory (
     tensor_parallel bigint not null check (tensor_parallel > 0),
     weight_bytes double not null check (isfinite(weight_bytes) and weight_bytes > 0),
     tower_bytes double not null check (isfinite(tower_bytes) and tower_bytes >= 0),
-    primary key (model_id, precision_id, tensor_parallel)
+    expert_parallel bigint not null check (expert_parallel > 0),
+    pipeline_parallel bigint not null check (pipeline_parallel > 0),
+    data_parallel bigint not null check (data_parallel > 0),
+    primary key (
+        model_id, precision_id, tensor_parallel, expert_parallel, pipeline_parallel, data_parallel
+    )
 );
-comment on table core.weight_memory is 'one row per model, precision and number of devices that share it: bytes of the weights that one device holds, each part of the model in its own bits';
+comment on table core.weight_memory is 'one row per model, precision and sharing: bytes of the weights that one device holds, each part of the model in its own bits';
 comment on column core.weight_memory.model_id is 'the model, by the name of its config file';
 comment on column core.weight_memory.precision_id is 'the precision';
 comment on column core.weight_memory.tensor_parallel is 'devices that share the model';
 comment on column core.weight_memory.weight_bytes is 'weights with their scales, including all experts, without towers';
 comment on column core.weight_memory.tower_bytes is 'weights of vision and audio encoders, which each device holds in full';
+comment on column core.weight_memory.expert_parallel is 'devices that whole experts are spread over; 1: experts are shared as the other weights are';
+comment on column core.weight_memory.pipeline_parallel is 'stages that the layers are spread over';
+comment on column core.weight_memory.data_parallel is 'replicas of attention, each of which computes its part of the batch';
 
 create table core.op_set (
     op_set_id varchar primary key,
@@ -537,7 +551,10 @@ create table core.workload (
     precisions varchar[] not null,
     tensor_parallel bigint[] not null,
     models varchar[],
-    source_id varchar not null
+    source_id varchar not null,
+    expert_parallel bigint[] not null,
+    pipeline_parallel bigint[] not null,
+    data_parallel bigint[] not null
 );
 comment on table core.workload is 'one row per workload: the settings that models are computed at';
 comment on column core.workload.workload_id is 'the workload, by the name of its file';
@@ -551,6 +568,9 @@ comment on column core.workload.precisions is 'precisions that are computed';
 comment on column core.workload.tensor_parallel is 'devices that share one layer';
 comment on column core.workload.models is 'models that it is computed for; null for all models';
 comment on column core.workload.source_id is 'file that describes it';
+comment on column core.workload.expert_parallel is 'devices that whole experts are spread over; 1: experts are shared as the other weights are';
+comment on column core.workload.pipeline_parallel is 'stages that the layers are spread over';
+comment on column core.workload.data_parallel is 'replicas of attention, each of which computes its part of the batch';
 
 create table core.phase (
     phase varchar primary key,
@@ -592,7 +612,10 @@ create table core.op_shape (
     state_elements double check (isfinite(state_elements) and state_elements >= 0),
     state_bits double check (state_bits > 0),
     chunk_size bigint check (chunk_size > 0),
-    part varchar
+    part varchar,
+    expert_parallel bigint not null check (expert_parallel > 0),
+    pipeline_parallel bigint not null check (pipeline_parallel > 0),
+    data_parallel bigint not null check (data_parallel > 0)
 );
 comment on table core.op_shape is 'one row per op of a model at a setting, or custom op: its dimensions';
 comment on column core.op_shape.shape_id is 'stable hash of model, convention, phase, setting and op';
@@ -626,6 +649,9 @@ comment on column core.op_shape.level is 'what the bytes move through: dram, ano
 comment on column core.op_shape.repeat is 'how often the op runs in one step of the model';
 comment on column core.op_shape.part is 'part of the model, which a precision can set apart: attention (projections), scores (products of queries with keys and values), recurrence, mlp, experts, shared_experts, router, lm_head, embedding, norm, elementwise or exchange; null for custom ops';
 comment on column core.op_shape.pipe is 'units that do the arithmetic: tensor (matrix units of any vendor), vector or scalar; empty if not stated';
+comment on column core.op_shape.expert_parallel is 'devices that whole experts are spread over; 1: experts are shared as the other weights are';
+comment on column core.op_shape.pipeline_parallel is 'stages that the layers are spread over';
+comment on column core.op_shape.data_parallel is 'replicas of attention, each of which computes its part of the batch';
 
 create table core.op_cost (
     shape_id bigint not null,
@@ -802,7 +828,10 @@ create table core.sweep (
     sequence_range varchar not null,
     candidate_range varchar,
     code_version varchar not null,
-    created_at timestamptz not null
+    created_at timestamptz not null,
+    expert_parallel_range varchar not null,
+    pipeline_parallel_range varchar not null,
+    data_parallel_range varchar not null
 );
 comment on table core.sweep is 'one row per sweep: its grid, and where its files are';
 comment on column core.sweep.sweep_id is 'the sweep, by its given name';
@@ -818,6 +847,9 @@ comment on column core.sweep.sequence_range is 'sequence lengths, as given';
 comment on column core.sweep.candidate_range is 'candidates of speculative steps, as given';
 comment on column core.sweep.code_version is 'version of the package and digest of the code and SQL that ran';
 comment on column core.sweep.created_at is 'when it was registered';
+comment on column core.sweep.expert_parallel_range is 'values of expert_parallel, as given';
+comment on column core.sweep.pipeline_parallel_range is 'values of pipeline_parallel, as given';
+comment on column core.sweep.data_parallel_range is 'values of data_parallel, as given';
 
 create table core.sweep_part (
     sweep_id varchar not null,

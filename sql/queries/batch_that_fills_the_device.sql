@@ -8,6 +8,9 @@ critical as (
         and convention = 'engine'
         and precision_id = 'fp8'
         and tensor_parallel = 1
+        and expert_parallel = 1
+        and pipeline_parallel = 1
+        and data_parallel = 1
         and op_group in ('qkv mlp', 'out', 'up/gate/down')
     group by model_id
 )
@@ -30,5 +33,8 @@ inner join core.precision as precision on precision.precision_id = 'fp8'
 inner join core.hardware as hardware on hardware.hardware_id = 'h200-sxm'
 where
     shard.tensor_parallel = 1
+    and shard.expert_parallel = 1
+    and shard.pipeline_parallel = 1
+    and shard.data_parallel = 1
     and model_id in ('llama-3-8b', 'llama-3-70b', 'qwen3-30b-a3b', 'gemma-3-27b', 'deepseek-v2-lite')
 order by critical.batch, critical.model_id

@@ -22,5 +22,8 @@ inner join core.model_shard as shard using (model_id)
 inner join core.hardware as hardware on hardware.hardware_id = 'a100-80gb-sxm'
 where
     shard.tensor_parallel = 1
+    and shard.expert_parallel = 1
+    and shard.pipeline_parallel = 1
+    and shard.data_parallel = 1
     and 2 * shard.weights < hardware.memory_bytes
 order by kilobytes_a_token, model.model_id

@@ -14,4 +14,7 @@ where
     and precision_id = 'fp8'
     and phase = 'decode'
     and sequence_length = 8192
+    and expert_parallel = 1
+    and pipeline_parallel = 1
+    and data_parallel = 1
 order by batch_size, devices

@@ -12,6 +12,9 @@ where
     and phase = 'decode'
     and batch_size = 8
     and sequence_length = 8192
+    and expert_parallel = 1
+    and pipeline_parallel = 1
+    and data_parallel = 1
     and fits_in_memory
 group by model_id
 having devices > 1

@@ -15,5 +15,8 @@ where
     and kind = 'linear'
     and sequence_length = 1024
     and tensor_parallel = 1
+    and expert_parallel = 1
+    and pipeline_parallel = 1
+    and data_parallel = 1
 group by batch_size
 order by batch_size

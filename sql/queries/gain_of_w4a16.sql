@@ -15,5 +15,8 @@ where
     and convention = 'engine'
     and precision_id in ('fp16', 'w4a16')
     and tensor_parallel = 1
+    and expert_parallel = 1
+    and pipeline_parallel = 1
+    and data_parallel = 1
 group by phase, batch_size, sequence_length
 order by phase, batch_size, sequence_length

@@ -14,6 +14,9 @@ where
     and batch_size = 64
     and sequence_length = 1024
     and tensor_parallel = 1
+    and expert_parallel = 1
+    and pipeline_parallel = 1
+    and data_parallel = 1
     and bound = 'memory'
     and flops > 0
 order by milliseconds_a_step desc, op

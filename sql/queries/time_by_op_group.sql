@@ -15,4 +15,7 @@ where
     and batch_size = 8
     and sequence_length = 1024
     and tensor_parallel = 1
+    and expert_parallel = 1
+    and pipeline_parallel = 1
+    and data_parallel = 1
 order by milliseconds desc

@@ -14,6 +14,9 @@ where
     and step.batch_size = 8
     and step.sequence_length = 8192
     and step.tensor_parallel = 1
+    and step.expert_parallel = 1
+    and step.pipeline_parallel = 1
+    and step.data_parallel = 1
     and step.fits_in_memory
     and hardware.tdp_w is not null
 order by tokens_per_joule desc, hardware_id

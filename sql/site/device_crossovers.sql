@@ -10,6 +10,9 @@ where
     crossover.convention = 'engine'
     and crossover.precision_id = 'bf16'
     and crossover.tensor_parallel = 1
+    and crossover.expert_parallel = 1
+    and crossover.pipeline_parallel = 1
+    and crossover.data_parallel = 1
     and crossover.model_id in ('llama-3-8b', 'llama-3-70b', 'mixtral-8x7b')
     and crossover.critical_tokens is not null
 order by crossover.hardware_id, crossover.model_id, crossover.critical_tokens, crossover.op

@@ -10,5 +10,8 @@ where
     crossover.convention = 'engine'
     and crossover.precision_id = 'bf16'
     and crossover.tensor_parallel = 1
+    and crossover.expert_parallel = 1
+    and crossover.pipeline_parallel = 1
+    and crossover.data_parallel = 1
     and crossover.hardware_id in ('a100-80gb-sxm', 'h100-sxm', 'h200-sxm', 'b200', 'mi300x')
 order by crossover.model_id, crossover.op, crossover.critical_tokens nulls last, crossover.hardware_id

@@ -20,5 +20,8 @@ where
     and step.batch_size = 8
     and step.sequence_length = 1024
     and step.tensor_parallel = 1
+    and step.expert_parallel = 1
+    and step.pipeline_parallel = 1
+    and step.data_parallel = 1
 -- rounded, because the order of a sum changes its last bits
 order by step.lower_bound_s::float, step.hardware_id, step.model_id

@@ -40,6 +40,9 @@ class Sweep:
     candidate_range: str | None
     code_version: str
     created_at: datetime
+    expert_parallel_range: str = "1"
+    pipeline_parallel_range: str = "1"
+    data_parallel_range: str = "1"
 
 
 @dataclass(frozen=True)

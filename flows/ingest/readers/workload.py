@@ -1,6 +1,7 @@
 """Workload files (TOML) into the rows of core.workload."""
 
 from collections.abc import Sequence
+from math import prod
 from typing import Annotated, Self
 
 import polars as pl
@@ -17,11 +18,12 @@ from flows.ingest.document import (
     refuse_duplicates,
 )
 from flows.ingest.source_file import SourceFile
-from flows.intensity.terms import Convention, Degree, Phase
+from flows.intensity.terms import SHARING, Convention, Degree, Phase
 from warehouse.errors import InputError, collect_refusals
 
 Batches = Annotated[list[Annotated[Count, Field(le=10**6)]], Field(min_length=1)]
 Lengths = Annotated[list[Annotated[Count, Field(le=10**8)]], Field(min_length=1)]
+Devices = Annotated[list[Annotated[Count, Field(le=1024)]], Field(min_length=1)]
 Candidates = list[Annotated[Count, Field(le=10**5)]]
 
 _MAX_SETTINGS = 100_000
@@ -43,6 +45,9 @@ class Workload(Document):
     precisions: Annotated[list[Id], Field(min_length=1)]
     tensor_parallel: Annotated[list[Degree], Field(min_length=1)] = Field(default=[1])
     models: Annotated[list[Id], Field(min_length=1)] | None = None
+    expert_parallel: Devices = Field(default=[1])
+    pipeline_parallel: Devices = Field(default=[1])
+    data_parallel: Devices = Field(default=[1])
 
     @model_validator(mode="after")
     def _require_candidates(self) -> Self:
@@ -53,7 +58,7 @@ class Workload(Document):
     @model_validator(mode="after")
     def _limit_settings(self) -> Self:
         shapes = len(self.batch_size) * len(self.sequence_length) * (2 + len(self.candidates))
-        settings = shapes * len(self.conventions) * len(self.tensor_parallel)
+        settings = shapes * len(self.conventions) * prod(len(getattr(self, name)) for name in SHARING)
         if settings > _MAX_SETTINGS:
             raise ValueError(f"at most {_MAX_SETTINGS} settings, but these lists make {settings}")
         return self
@@ -95,12 +100,10 @@ def refuse_unknown_names(
 ) -> None:
     """Raise `InputError` if a workload is too large, or names a model or a precision that no file describes."""
     paths = {source.source_id: source.path for source in sources}
-    costs = (
-        pl.min_horizontal(pl.col("models").list.len().fill_null(len(models)), len(models))
-        * (pl.col("phases").list.len() + pl.col("candidates").list.len())
-        * pl.col("tensor_parallel").list.len()
+    costs = pl.min_horizontal(pl.col("models").list.len().fill_null(len(models)), len(models)) * (
+        pl.col("phases").list.len() + pl.col("candidates").list.len()
     )
-    for name in ("batch_sizes", "sequence_lengths", "conventions", "precisions"):
+    for name in ("batch_sizes", "sequence_lengths", "conventions", "precisions", *SHARING):
         costs = costs * pl.col(name).list.len()
     with collect_refusals() as each:
         for source_id, count in workloads.filter(costs > _MAX_COSTS).select("source_id", costs).iter_rows():

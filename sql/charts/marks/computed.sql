@@ -31,6 +31,9 @@ where
     and ($batch_size is null or batch_size = $batch_size)
     and ($sequence_length is null or sequence_length = $sequence_length)
     and tensor_parallel = $tensor_parallel
+    and expert_parallel = 1
+    and pipeline_parallel = 1
+    and data_parallel = 1
     and convention <> 'custom'
 union all
 -- each op of a file is a point of its own, in its own precision, even if the device has no roof for it

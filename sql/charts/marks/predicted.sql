@@ -34,4 +34,7 @@ where
     and ($batch_size is null or batch_size = $batch_size)
     and ($sequence_length is null or sequence_length = $sequence_length)
     and tensor_parallel = $tensor_parallel
+    and expert_parallel = 1
+    and pipeline_parallel = 1
+    and data_parallel = 1
 group by all

@@ -1,4 +1,4 @@
--- one row per model, precision and number of devices
+-- one row per model, precision and sharing
 create or replace view core.weight_memory as
 with
 model as (
@@ -20,5 +20,7 @@ inner join precision using (writer, precision_id)
 inner join (select writer, pushed_at, from pushed.writer) as push using (writer)
 qualify
     row_number() over (
-        partition by model_id, precision_id, tensor_parallel order by push.pushed_at desc, writer
+        partition by
+            model_id, precision_id, tensor_parallel, expert_parallel, pipeline_parallel, data_parallel
+        order by push.pushed_at desc, writer
     ) = 1;

@@ -1,4 +1,4 @@
--- one row per hardware, model, convention, precision, tensor_parallel, op (decode) and basis
+-- one row per hardware, model, convention, precision, sharing, op (decode) and basis
 create or replace view mart.crossover_by_basis as
 with
 cost as (
@@ -23,6 +23,7 @@ decode as (
     qualify row_number() over (
         partition by
             model_id, convention, precision_id, tensor_parallel, op,
+            expert_parallel, pipeline_parallel, data_parallel,
             if(heads is null, 0, sequence_length)
         order by batch_size, sequence_length
     ) = 1
@@ -51,6 +52,9 @@ solved as (
         per_row.tensor_parallel,
         per_row.op,
         per_row.op_group,
+        per_row.expert_parallel,
+        per_row.pipeline_parallel,
+        per_row.data_parallel,
         roof.basis,
         roof.is_default,
         roof.ridge_flops_per_byte,
@@ -89,9 +93,12 @@ select
     ridge_flops_per_byte,
     min(if(critical_rows <= 1, 1, ceil(critical_rows * (1 - 1e-12))))::bigint
         as critical_tokens,
+    expert_parallel,
+    pipeline_parallel,
+    data_parallel,
 from solved
 group by all;
 
-comment on view mart.crossover_by_basis is 'one row per hardware, model, convention, precision, tensor_parallel, op and basis: the number of rows from which the op is compute-bound in decode';
+comment on view mart.crossover_by_basis is 'one row per hardware, model, convention, precision, sharing, op and basis: the number of rows from which the op is compute-bound in decode';
 comment on column mart.crossover_by_basis.critical_tokens is 'the fewest rows (tokens computed at once) at which the op is compute-bound, for attention at the most favourable context that is computed; null if it never is';
 comment on column mart.crossover_by_basis.model_id is 'the model, by the name of its config file; for custom ops, the name of their file';

@@ -1,4 +1,4 @@
--- one row per hardware, model, convention, precision, phase, setting, tensor_parallel and op group
+-- one row per hardware, model, convention, precision, phase, setting, sharing and op group
 create or replace view mart.op_group_time as
 with
 point as (
@@ -41,10 +41,13 @@ select
     coalesce(sum(seconds) filter (bound not in ('compute', 'interconnect')), 0) as memory_s,
     coalesce(sum(seconds) filter (bound = 'compute'), 0) as compute_s,
     coalesce(sum(seconds) filter (bound = 'interconnect'), 0) as interconnect_s,
+    expert_parallel,
+    pipeline_parallel,
+    data_parallel,
 from timed
 group by all;
 
-comment on view mart.op_group_time is 'one row per hardware, model, convention, precision, phase, setting, tensor_parallel and op group: work, bytes and time of the ops of a group in a whole step at the roof';
+comment on view mart.op_group_time is 'one row per hardware, model, convention, precision, phase, setting, sharing and op group: work, bytes and time of the ops of a group in a whole step at the roof';
 comment on column mart.op_group_time.ops is 'the operators of the row';
 comment on column mart.op_group_time.interconnect_bytes is 'bytes that one device sends to others';
 comment on column mart.op_group_time.lower_bound_s is 'lower bound of the step''s time: the sum over its ops';

@@ -38,6 +38,9 @@ select
     prediction.holdout_mape,
     prediction.transferred_from,
     prediction.calibration_origin,
+    point.expert_parallel,
+    point.pipeline_parallel,
+    point.data_parallel,
 from point
 -- model and convention come from the shape, so that a question about one of each predicts no others
 inner join prediction using (hardware_id, model_id, convention, shape_id, precision_id);

@@ -22,6 +22,9 @@ select
     dtype,
     level,
     pipe,
+    expert_parallel,
+    pipeline_parallel,
+    data_parallel,
 from mart.roofline_point
 group by all;
 

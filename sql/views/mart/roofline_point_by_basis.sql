@@ -87,6 +87,9 @@ select
     roof_pipe as pipe,
     state_bytes,
     algorithm,
+    expert_parallel,
+    pipeline_parallel,
+    data_parallel,
 from placed
 left join core.phase as phase using (phase);
 

@@ -1,4 +1,4 @@
--- one row per hardware, model, convention, precision, phase, setting and tensor_parallel
+-- one row per hardware, model, convention, precision, phase, setting and sharing
 create or replace view mart.step_time as
 with
 step as (
@@ -21,6 +21,9 @@ step as (
         sum(interconnect_s) as interconnect_s,
         arg_max(op_group, group_time.lower_bound_s) as dominant_op_group,
         max(group_time.lower_bound_s) / sum(group_time.lower_bound_s) as dominant_share,
+        expert_parallel,
+        pipeline_parallel,
+        data_parallel,
     from mart.op_group_time as group_time
     group by all
 ),
@@ -53,8 +56,11 @@ held as (
         hardware.memory_bytes as device_memory_bytes,
     from step
     inner join core.model as model using (model_id)
-    inner join core.model_shard as shard using (model_id, tensor_parallel)
-    inner join core.weight_memory as held_weights using (model_id, precision_id, tensor_parallel)
+    inner join core.model_shard as shard
+        using (model_id, tensor_parallel, expert_parallel, pipeline_parallel, data_parallel)
+    inner join core.weight_memory as held_weights using (
+        model_id, precision_id, tensor_parallel, expert_parallel, pipeline_parallel, data_parallel
+    )
     inner join core.precision as precision using (precision_id)
     inner join core.hardware as hardware using (hardware_id)
     -- devices that share a model need a link between them
@@ -98,9 +104,12 @@ select
     indexer_memory_bytes,
     tower_memory_bytes,
     exceeds_max_positions,
+    expert_parallel,
+    pipeline_parallel,
+    data_parallel,
 from held;
 
-comment on view mart.step_time is 'one row per hardware, model, convention, precision, phase, setting and tensor_parallel: a whole step of the model at the roof, one op after the other; the engine convention includes every op, the others only those that they count';
+comment on view mart.step_time is 'one row per hardware, model, convention, precision, phase, setting and sharing: a whole step of the model at the roof, one op after the other; the engine convention includes every op, the others only those that they count';
 comment on column mart.step_time.model_id is 'the model, by the name of its config file; for custom ops, the name of their file';
 comment on column mart.step_time.tensor_parallel is 'devices that share the layer; the shape is one device''s share';
 comment on column mart.step_time.lower_bound_s is 'lower bound of the step''s time: the sum over its ops';

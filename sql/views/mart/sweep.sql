@@ -26,6 +26,9 @@ select
     sweep.candidate_range,
     sweep.folder,
     sweep.code_version,
+    sweep.expert_parallel_range,
+    sweep.pipeline_parallel_range,
+    sweep.data_parallel_range,
 from core.sweep as sweep
 left join part using (sweep_id);
 

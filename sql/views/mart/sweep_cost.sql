@@ -25,6 +25,9 @@ described as (
         cost.intensity_flops_per_byte,
         cost.state_bytes,
         cost.compute_dtype,
+        shape.expert_parallel,
+        shape.pipeline_parallel,
+        shape.data_parallel,
     from core.op_shape as shape
     inner join core.op_cost as cost using (shape_id)
     cross join core.sweep as sweep

@@ -66,6 +66,9 @@ select
     peak_flops_per_s,
     bandwidth_bytes_per_s,
     algorithm,
+    expert_parallel,
+    pipeline_parallel,
+    data_parallel,
 from placed
 left join core.phase as phase using (phase);
 
