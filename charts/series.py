@@ -17,6 +17,7 @@ _PHASES = {
     "prefill": (VERMILION, "circle", 150),
     "decode": (GREEN, "triangle-up", 40),
     "speculative": (BLUE, "diamond", 60),
+    "mixed": (PURPLE, "square", 60),
 }
 _INKS = (PURPLE, BLUE, VERMILION, GREEN, ORANGE, SKY, INK, GREY)
 _SHAPES = ("square", "circle", "triangle-up", "diamond", "triangle-down", "cross", "triangle-right", "triangle-left")

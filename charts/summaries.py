@@ -6,7 +6,7 @@ import polars as pl
 
 from charts.levels import name_level
 
-_PHASES = ("prefill", "decode", "speculative")
+_PHASES = ("prefill", "decode", "speculative", "mixed")
 _MOST_NAMES = 3
 _TWO = 2  # bounds: of more, each exception says which it is
 _MOST_LETTERS = 30

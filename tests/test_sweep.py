@@ -83,6 +83,7 @@ grids = st.builds(
     batch_size=few,
     sequence_length=few,
     candidates=few,
+    queries=few,
 )
 
 

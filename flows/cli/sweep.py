@@ -27,10 +27,10 @@ class Settings:
     "Conventions, which say what ops a model has: engine, paper, llm-viewer, draft. Default: engine."
 
     phase: Names | None = None
-    "prefill, decode, speculative. Default: prefill and decode, and speculative if --candidates is given."
+    "prefill, decode, speculative, mixed. Default: prefill and decode, and speculative if --candidates is given."
 
     precision: Names | None = None
-    "Precisions. Default: fp16."
+    "Precisions. Default: the one that each model is published in, or fp16 if its config does not say."
 
     tensor_parallel: str = "1"
     "Range of tensor-parallel degrees: some of 1,2,4,8."
@@ -52,6 +52,10 @@ class Settings:
 
     candidates: str | None = None
     "Range of tokens that a speculative step verifies at once."
+
+    query: str | None = None
+    """Range of tokens of a chunk of a prompt, which ends at the --sequence that it is not longer than. Default: prompts
+    as a whole. The phase mixed needs it: decode of a batch beside one chunk."""
 
 
 @Parameter(name="*")
@@ -138,6 +142,7 @@ def _make_request(name: str, settings: Settings, machines: Machines) -> "Request
         batch=settings.batch,
         sequence=settings.sequence,
         candidates=settings.candidates,
+        query=settings.query,
         rows_per_part=machines.rows_per_part,
         out=None if read_folder("--out", machines.out) is None else parse_location("--out", machines.out or ""),
         **{field: names for field, names in named.items() if names},

@@ -54,7 +54,7 @@ class CatalogKind:
     recognizes
         Whether a file in HOME/incoming is of this kind.
     needs
-        The kind whose files its reader needs too; its own if the files of an entry build on those of others.
+        The kinds whose files its reader needs too; its own if the files of an entry build on those of others.
     converters
         Suffix of a file that `rooflines ingest` also takes -> returns id and content of the entries in it.
     """
@@ -65,7 +65,7 @@ class CatalogKind:
     id_field: str | None = None
     max_bytes: int | None = MAX_BYTES
     recognizes: Callable[[FileHead], bool] = lambda _: False
-    needs: str | None = None
+    needs: tuple[str, ...] = ()
     converters: Mapping[str, Callable[[SourceFile], list[tuple[str, str]]]] = field(default_factory=dict)
 
     @property
@@ -128,14 +128,14 @@ CATALOG_KINDS: Mapping[str, CatalogKind] = {
         patterns=("architectures/*.toml",),
         read=architecture.read_architecture_files,
         frames=("architecture",),
-        needs="architecture",
+        needs=("architecture",),
         recognizes=lambda head: {"classes", "origin"} <= head.keys,
     ),
     "model": CatalogKind(
         patterns=("models/*.json",),
         read=model.read_counted_models,
         frames=("model", "layer_group"),
-        needs="architecture",
+        needs=("architecture", "precision"),
         recognizes=lambda head: head.has_json_key("model_type") or head.has_json_key("architectures"),
     ),
     "workload": CatalogKind(
@@ -232,7 +232,7 @@ def recognize_kind(path: Path) -> str:
 
 def select_kind(kind: str, sources: Sequence[SourceFile]) -> list[SourceFile]:
     """Return the files that the reader of a kind needs."""
-    return [source for source in sources if source.kind in (kind, CATALOG_KINDS[kind].needs)]
+    return [source for source in sources if source.kind in (kind, *CATALOG_KINDS[kind].needs)]
 
 
 def read_kind(kind: str, sources: Sequence[SourceFile]) -> Frames:

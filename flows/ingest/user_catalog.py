@@ -254,11 +254,11 @@ def _keep_readable(
     """Return the files that can be read; `each` collects the refusals of the others."""
     taken = {(source.kind, source.entry_id) for source in sources}
     needs = CATALOG_KINDS[kind].needs
-    needed = [other for other in existing if other.kind == needs and (needs, other.entry_id) not in taken]
+    needed = [other for other in existing if other.kind in needs and (other.kind, other.entry_id) not in taken]
     try:
         _read_all_rows(kind, [*needed, *sources])
     except InputError as error:
-        if needs == kind:  # files that build on each other are read together
+        if kind in needs:  # files that build on each other are read together
             with each():
                 raise error
             return []

@@ -15,7 +15,7 @@ from flows.intensity.terms import SHARING, Part
 _BATCH, _QUERY, _CONTEXT = pl.col("batch_size"), pl.col("query_length"), pl.col("sequence_length")
 _DEVICES, _HIDDEN = pl.col("tensor_parallel"), pl.col("hidden_size")
 _WINDOW, _CHUNK = pl.col("sliding_window"), pl.col("attention_chunk")
-_IS_PREFILL = pl.col("phase") == "prefill"
+_IS_PREFILL, _IS_MIXED = pl.col("phase") == "prefill", pl.col("phase") == "mixed"
 
 _ONCE, _ZERO, _NONE = pl.lit(1), pl.lit(0), pl.lit(None, pl.Int64)
 _TRUE = pl.lit(value=True)
@@ -96,33 +96,72 @@ _WIDE = pl.when(_some("expert_latent_size")).then(pl.col("expert_latent_size")).
 _ROUTED = _EXPERTS + pl.col("zero_experts")  # a zero expert passes the token through
 _MEAN_CHOSEN = _CHOSEN * _EXPERTS / _ROUTED
 
-# Rows of activations: batch * sequence in prefill, batch in decode, batch * candidates in speculative.
-_ROWS = _BATCH * _QUERY
-# lm_head sees the last token of a prompt only.
-_LAST_ROWS = pl.when(_IS_PREFILL).then(_BATCH).otherwise(_ROWS)
+# Rows of activations: those of a prompt or its chunk, one a sequence in decode, candidates in speculative; in a mixed
+# step, one of each sequence and those of the chunk beside them.
+_ROWS = pl.when(_IS_MIXED).then(_BATCH + _QUERY).otherwise(_BATCH * _QUERY)
+# lm_head sees the last token of a prompt, or of its chunk, only.
+_LAST_ROWS = pl.when(_IS_PREFILL).then(_BATCH).when(_IS_MIXED).then(_BATCH + 1).otherwise(_ROWS)
 _ROUTED_ROWS = (_ROWS * _CHOSEN * _EXPERTS) // _ROUTED
 # Distinct experts that T tokens are expected to hit, E (1 - (1 - k/E)^T), if each chooses k of E uniformly.
 _MET_EXPERTS = _EXPERTS * (1 - (1 - _CHOSEN / _ROUTED).pow(_ROWS))
 
-_WINDOWED = pl.min_horizontal(_CONTEXT, _WINDOW)
-# The mean over i = 1 ... s of min(i, w): the tokens that a query of a causal prompt sees.
-_SEEN = (_WINDOWED * (_WINDOWED + 1) / 2 + (_CONTEXT - _WINDOWED) * _WINDOWED) / _CONTEXT
-_BEST = pl.min_horizontal(_CONTEXT, _TOP_K)
-_SEEN_BEST = (_BEST * (_BEST + 1) / 2 + (_CONTEXT - _BEST) * _BEST) / _CONTEXT
-# Chunks: a token sees those before it in its own chunk; in decode, the last chunk up to the end of the context.
-_FULL, _REST = _CONTEXT // _CHUNK, _CONTEXT % _CHUNK
-_SEEN_CHUNK = (_FULL * (_CHUNK * (_CHUNK + 1)) + _REST * (_REST + 1)) / 2 / _CONTEXT
-_LAST_CHUNK = (_CONTEXT - 1) % _CHUNK + 1
+# The queries are the last tokens of the context: a whole prompt, a chunk of it, the one token of decode, or a chain of
+# candidates. What all of the first i tokens attend to together is a sum over i; theirs is the difference of two.
+_BEFORE = pl.max_horizontal(_CONTEXT - _QUERY, 0)
+_PLACES = _CONTEXT - _BEFORE
 
-# Compressed keys are seen once all of their tokens are: floor(s / r), of which an indexer leaves the best k. In a
-# prompt, the mean over i = 1 ... s of min(floor(i / r), k).
+
+def _mean_seen(count_seen: Callable[[pl.Expr], pl.Expr]) -> pl.Expr:
+    """Return what a query attends to on average, if all of the first i tokens together attend to `count_seen(i)`."""
+    return (count_seen(_CONTEXT) - count_seen(_BEFORE)) / _PLACES
+
+
+def _sum_nearest(size: pl.Expr) -> Callable[[pl.Expr], pl.Expr]:
+    """Return the sum over the first tokens of min(i, size): of a window, or of the best that an indexer leaves."""
+
+    def count(tokens: pl.Expr) -> pl.Expr:
+        seen = pl.min_horizontal(tokens, size)
+        return seen * (seen + 1) / 2 + (tokens - seen) * seen
+
+    return count
+
+
+def _sum_chunks(tokens: pl.Expr) -> pl.Expr:
+    """Return the sum over the first tokens of those before each in its own chunk, with itself."""
+    full, rest = tokens // _CHUNK, tokens % _CHUNK
+    return (full * (_CHUNK * (_CHUNK + 1)) + rest * (rest + 1)) / 2
+
+
+# Compressed keys are seen once all of their tokens are: floor(i / r), of which an indexer leaves the best k.
 _KEYS = pl.when(_RATIO > 0).then(_CONTEXT // _RATIO).otherwise(0)
-_BEST_KEYS = pl.min_horizontal(_KEYS, _TOP_K)
 
 
-def _mean_keys(last: pl.Expr) -> pl.Expr:
-    return last * (_CONTEXT + 1 - _RATIO * (last + 1) / 2) / _CONTEXT
+def _sum_keys(*most: pl.Expr) -> Callable[[pl.Expr], pl.Expr]:
+    """Return the sum over the first tokens of min(floor(i / r), most)."""
 
+    def count(tokens: pl.Expr) -> pl.Expr:
+        last = pl.min_horizontal(tokens // _RATIO, *most)
+        return last * (tokens + 1 - _RATIO * (last + 1) / 2)
+
+    return lambda tokens: pl.when(_RATIO > 0).then(count(tokens)).otherwise(0)
+
+
+_SEEN = _CONTEXT - (_PLACES - 1) / 2
+_SEEN_LOCAL, _SEEN_BEST = _mean_seen(_sum_nearest(_WINDOW)), _mean_seen(_sum_nearest(_TOP_K))
+_SEEN_CHUNK = _mean_seen(_sum_chunks)
+# What the queries reach together: their windows, the chunk of the first of them and those after it, the best of each.
+_REACH_LOCAL = pl.min_horizontal(_CONTEXT, _WINDOW + _PLACES - 1)
+_REACH_CHUNK = _CONTEXT - _BEFORE // _CHUNK * _CHUNK
+_REACH_BEST = pl.min_horizontal(_CONTEXT, _QUERY * _TOP_K)
+_REACH_KEYS = pl.min_horizontal(_KEYS, _QUERY * _TOP_K)
+
+
+# A mixed step is a decode step of the batch beside a chunk of one prompt: what an op is called that runs apart, and the
+# setting that it sees.
+MIXED: dict[str, dict[str, str | int]] = {
+    "": {"phase": "decode", "query_length": 1},
+    "_prefill": {"phase": "prefill", "batch_size": 1},
+}
 
 # What tells settings apart.
 SETTING = ["model_id", "convention", "phase", "batch_size", "sequence_length", "query_length", *SHARING]
@@ -196,12 +235,19 @@ class Op:
         """Name of the op, which tells its reach."""
         return f"{self.op}{self.suffix}"
 
+    @property
+    def runs_apart(self) -> bool:
+        """Whether it runs once for the decoded rows of a mixed step, and again for the chunk beside them."""
+        by_phase = "phase" in self.when.meta.root_names()
+        return self.op == "softmax" or by_phase or bool(self.attention or self.state)
+
     def dimensions(self) -> dict[str, pl.Expr]:
         """Return the columns of core.op_shape besides its key, the setting and the name."""
         seen, state = self.attention, self.state
         return {
             "op_group": pl.lit(self.op_group),
             "kind": pl.lit(self.kind) if isinstance(self.kind, str) else self.kind,
+            "sequences": _BATCH if seen or state else _NONE,
             "m": self.m.cast(pl.Int64),
             "k": self.k.cast(pl.Int64),
             "n": self.n.cast(pl.Int64),
@@ -318,7 +364,15 @@ def _expert(op: str, sizes: tuple[pl.Expr, pl.Expr], of: pl.Expr = _IS_MOE) -> O
 # The projections of latent attention are the same in every convention.
 _LATENT_PROJECTIONS = [
     _linear("q_b_proj", "qkv mlp", (_Q_RANK, _HEADS * _HEAD_DIM), _IS_RANKED | _IS_COMPRESSED),
-    _linear("kv_b_proj", "qkv mlp", (_LATENT, _HEADS * (_PLAIN + _VALUE_DIM)), _IS_LATENT, when=_EXPANDS),
+    # a chunk of a prompt expands the latents of the tokens before it, too
+    _linear(
+        "kv_b_proj",
+        "qkv mlp",
+        (_LATENT, _HEADS * (_PLAIN + _VALUE_DIM)),
+        _IS_LATENT,
+        when=_EXPANDS,
+        rows=_BATCH * _CONTEXT,
+    ),
     _linear(
         "q_absorb",
         "qkv mlp",
@@ -382,16 +436,16 @@ _NARROW_EMBEDDING = [
 
 
 def _score_index(
-    of: pl.Expr, in_prompt: pl.Expr, keys: pl.Expr, *, weights: pl.Expr | None = None, suffix: str = ""
+    of: pl.Expr, attended: pl.Expr, keys: pl.Expr, *, weights: pl.Expr | None = None, suffix: str = ""
 ) -> Op:
-    """Return the scores of an indexer over its keys, of which a query of a prompt sees those of `in_prompt`."""
+    """Return the scores of an indexer over its keys, of which a query sees `attended` on average."""
     seen = Attention(
         heads=_INDEX_HEADS,
         kv_heads=_ONCE,
         head_dim=_INDEX_DIM,
         value_dim=_NONE,
         kv_dim=_INDEX_DIM,
-        attended=pl.when(_IS_PREFILL).then(in_prompt).otherwise(keys),
+        attended=attended,
         cached=keys,
     )
     sizes = (_QUERY, _INDEX_DIM, _CONTEXT)
@@ -409,7 +463,7 @@ _COMPRESSED_PRODUCTS = [
         _linear("index_compressor_proj", "qkv mlp", (_HIDDEN, 2 * _TWOFOLD * _INDEX_DIM), _INDEXES_COMPRESSED),
         weights=(2 * _HIDDEN + _RATIO) * _TWOFOLD * _INDEX_DIM + _INDEX_DIM,
     ),
-    _score_index(_INDEXES_COMPRESSED, _mean_keys(_KEYS), _KEYS, suffix="_compressed"),
+    _score_index(_INDEXES_COMPRESSED, _mean_seen(_sum_keys()), _KEYS, suffix="_compressed"),
 ]
 # Each group of heads is projected by itself, and all of them together to the hidden size.
 _COMPRESSED_OUT = [
@@ -423,9 +477,6 @@ _COMPRESSED_OUT = [
     ),
     _linear("o_b_proj", "out", (_OUT_GROUPS * _OUT_RANK, _HIDDEN), _IS_COMPRESSED),
 ]
-_COMPRESSED_CACHE = (
-    pl.when(_IS_PREFILL).then(_CONTEXT + _KEYS).otherwise(_WINDOWED + pl.min_horizontal(_KEYS, _QUERY * _TOP_K))
-)
 
 # What the indexer of sparse attention does, in every convention.
 _INDEXER = [
@@ -437,15 +488,15 @@ _INDEXER = [
         (_HIDDEN, _INDEX_HEADS),
         (_INDEXES | _INDEXES_COMPRESSED) & _is("index_is_weighted"),
     ),
-    _score_index(_INDEXES, (_CONTEXT + 1) / 2, _CONTEXT, weights=2 * _INDEX_DIM),
+    _score_index(_INDEXES, _SEEN, _CONTEXT, weights=2 * _INDEX_DIM),
 ]
 
 # Recurrent mixers are the same in every convention: their projections, the convolution before the recurrence, gates.
 _CONV_STATE = _CHANNELS * (_KERNEL - 1)
-# A prompt writes its last state; a later step reads the state, and writes the next one.
-_MOVES = pl.when(_IS_PREFILL).then(1).otherwise(2)
+# A prompt writes its last state; a later step, or chunk, reads the state, and writes the next one.
+_MOVES = pl.when(_IS_PREFILL & (_BEFORE == 0)).then(1).otherwise(2)
 _PROMPT_CHUNK = pl.when(_IS_PREFILL & _has("recurrence_chunk")).then(
-    pl.min_horizontal(_CONTEXT, pl.col("recurrence_chunk"))
+    pl.min_horizontal(_QUERY, pl.col("recurrence_chunk"))
 )
 _RECURRENT = [
     _linear(
@@ -521,12 +572,7 @@ def _list_reaches(whole: pl.Expr, local: pl.Expr, chunked: pl.Expr, best: pl.Exp
     These are layers that see the whole context, those with a sliding window, with chunks, and with an indexer; latent
     attention is expanded in prefill, and absorbed in decode: there all heads share one latent.
     """
-    cached = {
-        "": _CONTEXT,
-        "_local": pl.when(_IS_PREFILL).then(_CONTEXT).otherwise(_WINDOWED),
-        "_chunked": pl.when(_IS_PREFILL).then(_CONTEXT).otherwise(_LAST_CHUNK),
-        "_sparse": pl.when(_IS_PREFILL).then(_CONTEXT).otherwise(pl.min_horizontal(_CONTEXT, _QUERY * _TOP_K)),
-    }
+    cached = {"": _CONTEXT, "_local": _REACH_LOCAL, "_chunked": _REACH_CHUNK, "_sparse": _REACH_BEST}
     layers = {
         "": (~_has("sliding_window") & ~_has("attention_chunk") & ~_IS_INDEXED, whole),
         "_local": (_has("sliding_window") & ~_IS_INDEXED, local),
@@ -547,9 +593,18 @@ _SHARED_LATENT = Attention(kv_heads=_ONCE, head_dim=_LATENT + _ROPE, value_dim=_
 
 
 def _unfused() -> list[Op]:
-    """Return both products of attention as eager code runs them: scores in memory, the whole square of a prompt."""
+    """Return both products of attention as eager code runs them: scores in memory, with all that the queries reach.
+
+    That is the whole square of a prompt; candidates see as much as the last of them.
+    """
+    windowed, last_chunk = pl.min_horizontal(_CONTEXT, _WINDOW), (_CONTEXT - 1) % _CHUNK + 1
     local, chunked, best = (
-        pl.when(_IS_PREFILL).then(_CONTEXT).otherwise(seen) for seen in (_WINDOWED, _LAST_CHUNK, _BEST)
+        pl.when(_IS_PREFILL).then(reach).otherwise(seen)
+        for reach, seen in (
+            (_REACH_LOCAL, windowed),
+            (_REACH_CHUNK, last_chunk),
+            (_REACH_BEST, pl.min_horizontal(_CONTEXT, _TOP_K)),
+        )
     )
     ops = []
     for reach in _list_reaches(_CONTEXT, local, chunked, best, Attention()):
@@ -560,7 +615,8 @@ def _unfused() -> list[Op]:
             Op("pv", "qk/pv", "pv", _QUERY, of.attended, of.value_dim, reach.of, reach.when, attention=values),
         ]
         ops[-2:] = [replace(op, suffix=reach.suffix) for op in ops[-2:]]
-    seen = pl.when(_IS_PREFILL).then(_CONTEXT + _KEYS).otherwise(_WINDOWED + _BEST_KEYS)
+    in_decode = windowed + pl.min_horizontal(_KEYS, _TOP_K)
+    seen = pl.when(_IS_PREFILL).then(_REACH_LOCAL + _REACH_KEYS).otherwise(in_decode)
     of = Attention(kv_dim=_HEAD_DIM, attended=seen, cached=seen)
     return [
         *ops,
@@ -570,18 +626,9 @@ def _unfused() -> list[Op]:
 
 
 def _fused() -> list[Op]:
-    """Return flash attention: no scores in memory, and only the causal part of a prompt."""
-    whole, local, chunked, best = (
-        pl.when(_IS_PREFILL).then(in_prompt).otherwise(in_decode)
-        for in_prompt, in_decode in (
-            ((_CONTEXT + 1) / 2, _CONTEXT),
-            (_SEEN, _WINDOWED),
-            (_SEEN_CHUNK, _LAST_CHUNK),
-            (_SEEN_BEST, _BEST),
-        )
-    )
+    """Return flash attention: no scores in memory, and only what is causal of a prompt, a chunk or candidates."""
     ops = []
-    for reach in _list_reaches(whole, local, chunked, best, Attention()):
+    for reach in _list_reaches(_SEEN, _SEEN_LOCAL, _SEEN_CHUNK, _SEEN_BEST, Attention()):
         of = reach.attention
         if of.value_dim is _LATENT:  # values are part of the latent, which is read once
             of = replace(of, kv_dim=_LATENT + _ROPE)
@@ -605,8 +652,7 @@ def _fused() -> list[Op]:
 
 def _fused_compressed() -> Op:
     """Return attention to a window and to compressed keys: each is read once, as key and as value."""
-    in_prompt = _SEEN + pl.when(_RATIO > 0).then(_mean_keys(_BEST_KEYS)).otherwise(0)
-    seen = pl.when(_IS_PREFILL).then(in_prompt).otherwise(_WINDOWED + _BEST_KEYS)
+    seen = _SEEN_LOCAL + _mean_seen(_sum_keys(_TOP_K))
     return Op(
         "attention",
         "attention",
@@ -615,7 +661,7 @@ def _fused_compressed() -> Op:
         _HEAD_DIM,
         _CONTEXT,
         _IS_COMPRESSED,
-        attention=Attention(kv_dim=_HEAD_DIM, attended=seen, cached=_COMPRESSED_CACHE),
+        attention=Attention(kv_dim=_HEAD_DIM, attended=seen, cached=_REACH_LOCAL + _REACH_KEYS),
         weights=_HEADS,
         suffix="_compressed",
     )
@@ -818,6 +864,9 @@ CONVENTIONS: dict[str, list[Op]] = {
         *(replace(op, once=False) for op in _LAST),
     ],
 }
+
+# Those whose attention leaves out what a mask hides: of candidates, all but their own ancestors.
+MASKED = ["engine", "draft"]
 
 # Elements of KV cache that a device holds for one token in one layer, and those of the indexer's keys.
 KV_ELEMENTS = (

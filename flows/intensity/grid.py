@@ -9,14 +9,17 @@ from typing import Any
 
 import polars as pl
 
-from flows.intensity.conventions import CONVENTIONS, SETTING
+from flows.intensity.conventions import CONVENTIONS, SETTING, Op
 from flows.intensity.costs import QUANTITIES, cost
 from flows.intensity.precisions import BITS, NO_PARTS, add_bits
-from flows.intensity.shapes import list_ops, share_evenly
+from flows.intensity.shapes import list_ops, share_evenly, split_mixed
 from flows.intensity.terms import DTYPES, PHASES, SHARING
 
 # The columns of a grid. All else follows from model, convention, phase and number of devices.
 GRID = ["batch_size", "sequence_length", "query_length"]
+
+# What an op sees of a mixed step, and where `fixed_ops` keeps it.
+_SEEN = {name: f"seen_{name}" for name in ("phase", "batch_size", "query_length")}
 
 _EVERY_OP = [op for ops in CONVENTIONS.values() for op in ops]
 # Names that repeat in every row, stored as numbers.
@@ -49,15 +52,16 @@ def fixed_ops(
     frames = []
     for convention in conventions:
         for place, op, rows in list_ops(layers, convention):
-            of_op = rows.join(settings, on="model_id", how="inner", maintain_order="left").filter(op.when)
+            of_op = _list_settings(op, rows.join(settings, on="model_id", how="inner", maintain_order="left"))
             known = {name: name if name in of_op.columns else pl.lit(None) for name in _LAYER_NAMES}
             fixed = {name: pl.lit(None) if _depends_on_grid(of) else of for name, of in op.dimensions().items()}
             frames.append(
                 of_op.select(
                     "model_id",
-                    "phase",
                     *SHARING,
                     "op",
+                    *_SEEN.values(),
+                    phase="asked",
                     convention=pl.lit(convention),
                     place=pl.lit(place),
                     **{name: pl.col(of) if isinstance(of, str) else of for name, of in known.items()},
@@ -65,6 +69,15 @@ def fixed_ops(
                 )
             )
     return pl.concat(frames, how="vertical_relaxed").with_columns(pl.col(name).cast(of) for name, of in _NAMES.items())
+
+
+def _list_settings(op: Op, rows: pl.DataFrame) -> pl.DataFrame:
+    """Return the rows of an op at the phases that it runs in, with the setting that it sees of a mixed step."""
+    asked = rows.with_columns(
+        asked="phase", **{name: pl.lit(None, pl.Int64) for name in ("batch_size", "query_length")}
+    )
+    each = pl.concat(split_mixed(op, asked), how="vertical_relaxed").filter(op.when)
+    return each.with_columns(pl.col(name).alias(seen) for name, seen in _SEEN.items())
 
 
 def grid_costs(
@@ -92,9 +105,9 @@ def grid_costs(
     used = pl.DataFrame([precision])
     ops = add_bits(ops.with_columns(precision_id=pl.lit(precision["precision_id"])), used, precision_parts)
     ops = ops.drop("precision_id").with_columns(pl.col("compute_dtype").cast(pl.Enum(DTYPES)))
-    rows = ops.to_dicts()
+    rows = [_see_setting(row) for row in ops.to_dicts()]
     of_grid = [_grid_dimensions(row["convention"], row["place"]) for row in rows]
-    settings = _compute_dimensions(ops, of_grid, grid)
+    settings = _compute_dimensions(rows, ops.schema, of_grid, grid)
     columns = []
     for row, each in zip(rows, of_grid, strict=True):
         numbers = {name: _as_number(row.get(name)) for name in QUANTITIES}
@@ -122,12 +135,20 @@ def grid_costs(
     return keys.with_columns(stack_column(name) for name in columns[0])
 
 
+def _see_setting(row: Mapping[str, Any]) -> dict[str, Any]:
+    """Return a row of `fixed_ops` with what its op sees of a mixed step in place of the setting."""
+    return {**row, **{name: row[seen] for name, seen in _SEEN.items() if row[seen] is not None}}
+
+
 def _compute_dimensions(
-    ops: pl.DataFrame, of_grid: Sequence[Mapping[str, pl.Expr]], grid: pl.DataFrame
+    rows: Sequence[Mapping[str, Any]],
+    schema: pl.Schema,
+    of_grid: Sequence[Mapping[str, pl.Expr]],
+    grid: pl.DataFrame,
 ) -> pl.DataFrame:
     """Return the dimensions that the grid changes as columns; ops share most of them, so each is computed once."""
     found: dict[str, tuple[pl.Expr, Mapping[str, Any]]] = {}
-    for row, each in zip(ops.iter_rows(named=True), of_grid, strict=True):
+    for row, each in zip(rows, of_grid, strict=True):
         for of in each.values():
             found.setdefault(_name_column(of, row), (of, _known_values(of, row)))
     by_values: dict[str, list[str]] = {}
@@ -135,7 +156,7 @@ def _compute_dimensions(
         by_values.setdefault(repr(values), []).append(name)
     frames = [
         grid.with_columns(
-            pl.lit(value, ops.schema[root]).alias(root) for root, value in found[names[0]][1].items()
+            pl.lit(value, schema.get(root, pl.Int64)).alias(root) for root, value in found[names[0]][1].items()
         ).select(found[name][0].alias(name) for name in names)
         for names in by_values.values()
     ]
@@ -143,7 +164,7 @@ def _compute_dimensions(
 
 
 def _known_values(of: pl.Expr, row: Mapping[str, Any]) -> dict[str, Any]:
-    return {root: row[root] for root in sorted(set(of.meta.root_names()).difference(GRID))}
+    return {root: row[root] for root in sorted(of.meta.root_names()) if root in row}
 
 
 def _name_column(of: pl.Expr, row: Mapping[str, Any]) -> str:

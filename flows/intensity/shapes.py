@@ -11,6 +11,8 @@ from flows.intensity.conventions import (
     CONVENTIONS,
     INDEXER_ELEMENTS,
     KV_ELEMENTS,
+    MASKED,
+    MIXED,
     RECENT_ELEMENTS,
     SETTING,
     STATE_ELEMENTS,
@@ -30,7 +32,9 @@ def join_layers(models: pl.DataFrame, layer_groups: pl.DataFrame) -> pl.DataFram
     """
     own = [name for name in layer_groups.columns if name != "model_id"]
     once = models.rename({"other_parameters": "model_other_parameters"})
-    once = once.drop(*(name for name in own if name in once.columns), "source_id")
+    once = once.drop(*(name for name in own if name in once.columns), "source_id").drop(
+        "published_precision", strict=False
+    )
     total = layer_groups.filter(~pl.col("is_draft")).group_by("model_id").agg(pl.col("num_layers").sum())
     return layer_groups.join(once, on="model_id", how="inner", maintain_order="left").join(
         total.rename({"num_layers": "model_layers"}), on="model_id", how="left", maintain_order="left"
@@ -213,13 +217,56 @@ def op_shapes(layers: pl.DataFrame, workloads: pl.DataFrame) -> pl.DataFrame:
     shared = share_evenly(layers, ways).select("model_id", *SHARING).unique()
     settings = settings.join(shared, on=["model_id", *SHARING], how="semi", maintain_order="left")
     shapes = [
-        rows.join(settings.filter(convention=convention), on="model_id", how="inner", maintain_order="right")
-        .filter(op.when)
-        .select(*SETTING, "precisions", "op", **op.dimensions())
+        _list_shapes(op, rows.join(settings.filter(convention=convention), on="model_id", maintain_order="right"))
         for convention in CONVENTIONS
         for _, op, rows in list_ops(layers, convention)
     ]
     return add_shape_id(pl.concat(shapes, how="vertical_relaxed"))
+
+
+def _list_shapes(op: Op, rows: pl.DataFrame) -> pl.DataFrame:
+    """Return the shapes of an op at the settings of rows; one that runs apart in a mixed step has two."""
+    asked = rows.filter(op.when | (pl.col("phase") == "mixed")).with_columns(pl.struct(SETTING).alias("asked"))
+    shapes = []
+    for part in split_mixed(op, asked):
+        found = part.filter(op.when)
+        own = found.select(pl.col("asked").struct.unnest(), "precisions", "op", **op.dimensions())
+        shapes.append(own.with_columns(_attend_in_trees(op, found)) if found["tree"].count() else own)
+    return pl.concat(shapes, how="vertical_relaxed")
+
+
+def _attend_in_trees(op: Op, rows: pl.DataFrame) -> pl.Series:
+    """Return the tokens that a query attends to on average: a candidate of a tree to its ancestors, as decode would."""
+    attended = op.dimensions()["attended_tokens"]
+    before = pl.col("sequence_length") - pl.col("query_length")
+    in_trees = (
+        rows.with_row_index("row")
+        .filter(pl.col("tree").is_not_null())
+        .with_columns(depth=pl.int_ranges(1, pl.col("tree").list.len() + 1))
+        .explode("tree", "depth")
+        .with_columns(sequence_length=before + pl.col("depth"), query_length=1)
+        .select("row", "tree", attended=attended)
+        .group_by("row", maintain_order=True)
+        .agg(attended=(pl.col("attended") * pl.col("tree")).sum() / pl.col("tree").sum())
+    )
+    chains = rows.with_columns(attended_tokens=attended).with_row_index("row")
+    own = pl.when(pl.col("attended_tokens").is_not_null()).then(pl.coalesce("attended", "attended_tokens"))
+    return chains.join(in_trees, on="row", how="left", maintain_order="left").select(attended_tokens=own).to_series()
+
+
+def split_mixed(op: Op, rows: pl.DataFrame) -> list[pl.DataFrame]:
+    """Return rows with the settings that an op sees, and its names: those of a mixed step once for each part of it."""
+    if not op.runs_apart:
+        return [rows]
+    is_mixed = pl.col("phase") == "mixed"
+    mixed = rows.filter(is_mixed)
+    return [
+        rows.filter(~is_mixed),
+        *(
+            mixed.with_columns(pl.col("op") + suffix, **{name: pl.lit(of) for name, of in setting.items()})
+            for suffix, setting in MIXED.items()
+        ),
+    ]
 
 
 def add_sharing(workloads: pl.DataFrame) -> pl.DataFrame:
@@ -229,9 +276,16 @@ def add_sharing(workloads: pl.DataFrame) -> pl.DataFrame:
 
 
 def expand_settings(workloads: pl.DataFrame, model_ids: list[str]) -> pl.DataFrame:
-    """Return one row per setting that a workload asks for, with the precisions asked for at that setting."""
+    """Return one row per setting that a workload asks for, with the precisions asked for at that setting.
+
+    A query is no longer than its context. The column `tree` is added: how many of the candidates stand at each depth;
+    null if they are a chain.
+    """
     every_model = pl.lit(model_ids, pl.List(pl.String))
-    return (
+    whole = pl.concat_list("sequence_length")
+    widths = pl.col("trees").list.eval(pl.element().list.sum())
+    has_queries = pl.col("phase").is_in(["prefill", "mixed"])
+    settings = (
         add_sharing(workloads)
         .select(
             pl.coalesce("models", every_model).alias("model_id"),
@@ -239,7 +293,8 @@ def expand_settings(workloads: pl.DataFrame, model_ids: list[str]) -> pl.DataFra
             pl.col("phases").alias("phase"),
             pl.col("batch_sizes").alias("batch_size"),
             pl.col("sequence_lengths").alias("sequence_length"),
-            "candidates",
+            pl.concat_list("candidates", widths).alias("candidates"),
+            pl.when(pl.col("query_lengths").list.len() > 0).then("query_lengths").alias("query_lengths"),
             *SHARING,
             "precisions",
         )
@@ -253,15 +308,27 @@ def expand_settings(workloads: pl.DataFrame, model_ids: list[str]) -> pl.DataFra
         .explode("pipeline_parallel")
         .explode("data_parallel")
         .with_columns(
-            query_length=pl.when(pl.col("phase") == "prefill")
-            .then(pl.concat_list("sequence_length"))
+            query_length=pl.when(has_queries)
+            .then(pl.coalesce("query_lengths", whole))
             .when(pl.col("phase") == "decode")
             .then(pl.lit([1], pl.List(pl.Int64)))
             .otherwise("candidates")
         )
         .explode("query_length")
+        .filter(~has_queries | (pl.col("query_length") <= pl.col("sequence_length")))
         .group_by(SETTING, maintain_order=True)
         .agg(pl.col("precisions").explode().unique(maintain_order=True))
+    )
+    return settings.join(
+        _list_trees(workloads), on=["convention", "phase", "query_length"], how="left", maintain_order="left"
+    ).filter(pl.col("tree").is_null() | (pl.col("query_length") <= pl.col("sequence_length")))
+
+
+def _list_trees(workloads: pl.DataFrame) -> pl.DataFrame:
+    """Return one row per tree, by its number of candidates, and convention whose attention has a mask."""
+    trees = workloads.select(tree="trees").explode("tree").drop_nulls().unique(maintain_order=True)
+    return trees.select(pl.lit("speculative").alias("phase"), "tree", query_length=pl.col("tree").list.sum()).join(
+        pl.DataFrame({"convention": MASKED}), how="cross"
     )
 
 

@@ -6,7 +6,7 @@
 from collections.abc import Mapping
 from typing import Literal, get_args
 
-Phase = Literal["prefill", "decode", "speculative"]
+Phase = Literal["prefill", "decode", "speculative", "mixed"]
 PHASES: tuple[Phase, ...] = get_args(Phase)
 
 Convention = Literal["paper", "llm-viewer", "engine", "draft"]

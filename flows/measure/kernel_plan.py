@@ -60,6 +60,9 @@ def plan_kernels(
     asked = shapes.explode("precisions").rename({"precisions": "precision_id"})
     bits = add_bits(asked, precisions, parts).select("shape_id", "precision_id", *BITS)
     is_product = pl.col("kind") == "linear"
+    # of attention, what fused kernels run without a mask of their own
+    is_chunk = (pl.col("phase") == "prefill") & (pl.col("query_length") < pl.col("sequence_length"))
+    is_whole = ~is_chunk & (pl.col("phase") != "mixed")
     has_one_width = (pl.col("weight_bits") == pl.col("activation_bits")) & (
         is_product | (pl.col("kv_bits") == pl.col("activation_bits"))
     )
@@ -68,6 +71,7 @@ def plan_kernels(
         .join(costs, on="shape_id", how="inner", maintain_order="left")
         .join(bits, on=["shape_id", "precision_id"], how="inner", maintain_order="left")
         .filter(has_one_width, pl.col("kind").is_in(KINDS), pl.col("matrices") == 1, pl.col("flops") > 0)
+        .filter(is_product | is_whole)
         .with_columns(pl.col("matrices", "flops", "bytes").cast(pl.Int64))
         .sort("flops", *_KERNEL, "op", nulls_last=True)
         .with_columns(pl.when(is_product).then(None).otherwise(pl.col(name)).alias(f"of_{name}") for name in _SETTING)

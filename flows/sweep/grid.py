@@ -1,7 +1,7 @@
 """The rows of a grid: every combination of its settings, cut into parts that are independent of each other."""
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from fractions import Fraction
 from functools import lru_cache
 from itertools import product
@@ -15,6 +15,7 @@ from flows.intensity.shapes import list_ways
 from flows.intensity.terms import SHARING
 
 ROWS_PER_PART = 4_000_000
+PRECISION = "fp16"  # of a model whose config does not say which one it is published in
 
 
 @dataclass(frozen=True, eq=False)
@@ -25,11 +26,12 @@ class Inputs:
     precisions: pl.DataFrame
     elementwise: pl.DataFrame
     precision_parts: pl.DataFrame
+    published: Mapping[str, str] = field(default_factory=dict, kw_only=True)  # precision by model
 
 
 @dataclass(frozen=True, eq=False)
 class Grid:
-    """The settings of a sweep: every combination, in each phase."""
+    """The settings of a sweep: every combination, in each phase; without precisions, each model in its own."""
 
     models: Sequence[str]
     conventions: Sequence[str]
@@ -39,18 +41,48 @@ class Grid:
     batch_size: Sequence[int]
     sequence_length: Sequence[int]
     candidates: Sequence[int] = ()
+    queries: Sequence[int] = ()
     expert_parallel: Sequence[int] = (1,)
     pipeline_parallel: Sequence[int] = (1,)
     data_parallel: Sequence[int] = (1,)
+    published: Mapping[str, str] = field(default_factory=dict)
+
+    def list_precisions(self, model_id: str) -> Sequence[str]:
+        """Return the precisions of a model: those asked for, or else the one that it is published in."""
+        return self.precisions or [self.published.get(model_id, PRECISION)]
 
     def ways(self) -> pl.DataFrame:
         """Return every combination of ways to share."""
         return list_ways(**{name: getattr(self, name) for name in SHARING})
 
     def axes(self, phase: str) -> dict[str, Sequence[int]]:
-        """Return the values of a phase by column; the last column changes fastest."""
+        """Return the values of a phase by column; the last column changes fastest.
+
+        In place of the lengths of prompts that come in chunks, the last column is `pair`, numbered from 0: each chunk
+        of each length that it is not longer than.
+        """
         axes = {"batch_size": self.batch_size, "sequence_length": self.sequence_length}
+        if self._has_chunks(phase):
+            return {"batch_size": self.batch_size, "pair": range(int(self._count_chunks().sum()))}
         return {"query_length": self.candidates, **axes} if phase == "speculative" else axes
+
+    def _has_chunks(self, phase: str) -> bool:
+        return phase == "mixed" or (phase == "prefill" and bool(self.queries))
+
+    def _count_chunks(self) -> pl.Series:
+        """Return how many of the chunks are not longer than each length."""
+        chunks = pl.Series(sorted(self.queries), dtype=pl.Int64)
+        return chunks.search_sorted(pl.Series(self.sequence_length, dtype=pl.Int64), "right").cast(pl.Int64)
+
+    def _find_chunks(self, pair: pl.Series) -> dict[str, pl.Series]:
+        counts = self._count_chunks()
+        ends = counts.cum_sum()
+        length = ends.search_sorted(pair, "right")
+        chunk = pair - (ends - counts).gather(length)
+        return {
+            "sequence_length": pl.Series(self.sequence_length, dtype=pl.Int64).gather(length),
+            "query_length": pl.Series(sorted(self.queries), dtype=pl.Int64).gather(chunk),
+        }
 
     def size(self, phase: str) -> int:
         """Return the number of settings of a phase, per model, convention, precision and way to share."""
@@ -63,7 +95,9 @@ class Grid:
         for name, numbers in reversed(self.axes(phase).items()):
             columns[name] = pl.Series(numbers, dtype=pl.Int64).gather(place % len(numbers))
             place //= len(numbers)
-        if phase != "speculative":
+        if self._has_chunks(phase):
+            columns |= self._find_chunks(columns.pop("pair"))
+        elif phase != "speculative":
             decoded = pl.repeat(1, stop - start, dtype=pl.Int64, eager=True)
             columns["query_length"] = columns["sequence_length"] if phase == "prefill" else decoded
         return pl.DataFrame(columns)
@@ -115,7 +149,9 @@ def _list_blocks(inputs: Inputs, grid: Grid) -> Iterator[tuple[str, str, list[tu
     for model_id, convention in product(grid.models, grid.conventions):
         blocks = [
             (Piece(precision_id, phase, way, 0, grid.size(phase)), counts[model_id, convention, phase, *way])
-            for precision_id, phase, way in product(grid.precisions, grid.phases, grid.ways().iter_rows())
+            for precision_id, phase, way in product(
+                grid.list_precisions(model_id), grid.phases, grid.ways().iter_rows()
+            )
             if (model_id, convention, phase, *way) in counts
         ]
         yield model_id, convention, blocks

@@ -18,7 +18,7 @@ _RANGE = re.compile(r"(?P<first>[0-9]{1,12})(?::(?P<last>[0-9]{1,12}):(?P<times>
 # option -> the largest value, as in workloads
 _MOST = {
     "--tensor-parallel": 8, "--batch": 10**6, "--sequence": 10**8, "--candidates": 10**5, "--expert-parallel": 1024,
-    "--pipeline-parallel": 1024, "--data-parallel": 1024,
+    "--pipeline-parallel": 1024, "--data-parallel": 1024, "--query": 10**8,
 }  # fmt: skip
 
 
@@ -30,13 +30,14 @@ class Request:
     models: Sequence[str] = ()
     conventions: Sequence[str] = ("engine",)
     phases: Sequence[str] = ()
-    precisions: Sequence[str] = ("fp16",)
+    precisions: Sequence[str] = ()
     tensor_parallel: str = "1"
     batch: str = "1:256:x2"
     sequence: str = "128:32768:x2"
     candidates: str | None = None
     rows_per_part: int = ROWS_PER_PART
     out: Location | None = None
+    query: str | None = None
     expert_parallel: str = "1"
     pipeline_parallel: str = "1"
     data_parallel: str = "1"
@@ -91,22 +92,35 @@ def make_grid(request: Request, inputs: Inputs) -> Grid:
     InputError
         A name is unknown, or a range is not valid.
     """
-    phases = request.phases or [phase for phase in PHASES if phase != "speculative" or request.candidates]
+    phases = request.phases or ["prefill", "decode", *(["speculative"] if request.candidates else [])]
     grid = Grid(
         models=choose_names("--model", request.models, inputs.layers["model_id"].unique(maintain_order=True).to_list()),
         conventions=choose_names("--convention", request.conventions, list(CONVENTIONS)),
         phases=choose_names("--phase", phases, PHASES),
-        precisions=choose_names("--precision", request.precisions, inputs.precisions["precision_id"].to_list()),
+        precisions=request.precisions
+        and choose_names("--precision", request.precisions, inputs.precisions["precision_id"].to_list()),
+        published=inputs.published,
         tensor_parallel=parse_range("--tensor-parallel", request.tensor_parallel),
         batch_size=parse_range("--batch", request.batch),
         sequence_length=parse_range("--sequence", request.sequence),
         candidates=parse_range("--candidates", request.candidates) if request.candidates else [],
+        queries=parse_range("--query", request.query) if request.query else [],
         expert_parallel=parse_range("--expert-parallel", request.expert_parallel),
         pipeline_parallel=parse_range("--pipeline-parallel", request.pipeline_parallel),
         data_parallel=parse_range("--data-parallel", request.data_parallel),
     )
+    _refuse_missing_queries(grid, request)
+    return grid
+
+
+def _refuse_missing_queries(grid: Grid, request: Request) -> None:
     if "speculative" not in grid.phases and grid.candidates:
         raise InputError(f"--candidates: {request.candidates}: expected with the phase speculative")
     if "speculative" in grid.phases and not grid.candidates:
         raise InputError("--candidates: missing; expected numbers with the phase speculative")
-    return grid
+    if grid.queries and {"prefill", "mixed"}.isdisjoint(grid.phases):
+        raise InputError(f"--query: {request.query}: expected with the phase prefill or mixed")
+    if "mixed" in grid.phases and not grid.queries:
+        raise InputError("--query: missing; expected numbers with the phase mixed")
+    if grid.queries and grid.queries[0] > grid.sequence_length[-1]:
+        raise InputError(f"--query: {request.query}: expected at most the longest --sequence: {request.sequence}")

@@ -9,7 +9,9 @@ asked as (
         precisions,
         batch_sizes,
         sequence_lengths,
-        candidates,
+        list_transform(trees, lambda tree: list_sum(tree)::bigint) as tree_sizes,
+        list_concat(candidates, tree_sizes) as candidates,
+        query_lengths as chunks,
         tensor_parallel as tensor_parallels,
         expert_parallel as expert_parallels,
         pipeline_parallel as pipeline_parallels,
@@ -23,6 +25,8 @@ queried as (
         case phase
             when 'speculative' then candidates
             when 'decode' then [1]
+            when 'mixed' then chunks
+            when 'prefill' then nullif(chunks, [])
         end as query_lengths,
     from asked
 ),
@@ -62,7 +66,14 @@ setting as (
             and l.pipeline_parallel = shard.pipeline_parallel
             and d.data_parallel = shard.data_parallel
     -- few models have layers that predict further tokens
-    where convention <> 'draft' or model.mtp_parameters > 0
+    where
+        (convention <> 'draft' or model.mtp_parameters > 0)
+        -- a chunk longer than the context, and a tree of more candidates, are left out
+        and (
+            query_length <= sequence_length
+            or query_length is null
+            or (queried.phase = 'speculative' and not list_contains(queried.tree_sizes, query_length))
+        )
 ),
 
 op as (

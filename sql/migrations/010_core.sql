@@ -200,7 +200,8 @@ create table core.model (
     active_parameters bigint not null check (active_parameters > 0),
     tower_parameters bigint not null check (tower_parameters >= 0),
     mtp_parameters bigint check (mtp_parameters >= 0),
-    source_id varchar not null
+    source_id varchar not null,
+    published_precision varchar
 );
 comment on table core.model is 'one row per model';
 comment on column core.model.model_id is 'the model, by the name of its config file';
@@ -242,6 +243,7 @@ comment on column core.model.active_parameters is 'weights that one token uses: 
 comment on column core.model.tower_parameters is 'weights of vision and audio encoders and their projectors: held in memory, but not computed';
 comment on column core.model.mtp_parameters is 'weights of the layers that predict further tokens, as published; null if the architecture does not say';
 comment on column core.model.source_id is 'config file';
+comment on column core.model.published_precision is 'precision that the weights are published in, as the config says; null if it does not';
 create table core.layer_group (
     model_id varchar not null,
     layer_group bigint not null check (layer_group >= 0),
@@ -552,6 +554,8 @@ create table core.workload (
     tensor_parallel bigint[] not null,
     models varchar[],
     source_id varchar not null,
+    query_lengths bigint[] not null,
+    trees bigint[][] not null,
     expert_parallel bigint[] not null,
     pipeline_parallel bigint[] not null,
     data_parallel bigint[] not null
@@ -561,8 +565,10 @@ comment on column core.workload.workload_id is 'the workload, by the name of its
 comment on column core.workload.name is 'full name';
 comment on column core.workload.phases is 'phases that are computed';
 comment on column core.workload.batch_sizes is 'sequences in a batch';
-comment on column core.workload.sequence_lengths is 'prompt length in prefill, context length in decode';
-comment on column core.workload.candidates is 'candidate tokens that a speculative step verifies at once';
+comment on column core.workload.sequence_lengths is 'prompt length in prefill, or where its chunk ends; context length otherwise';
+comment on column core.workload.candidates is 'candidate tokens that a speculative step verifies at once, each after the one before';
+comment on column core.workload.query_lengths is 'tokens of a chunk of a prompt, in prefill and mixed; empty: the whole prompt';
+comment on column core.workload.trees is 'trees of candidates: how many stand at each depth; candidates are chains';
 comment on column core.workload.conventions is 'which ops exist and how they are fused';
 comment on column core.workload.precisions is 'precisions that are computed';
 comment on column core.workload.tensor_parallel is 'devices that share one layer';
@@ -577,9 +583,9 @@ create table core.phase (
     series_suffix varchar not null
 );
 comment on table core.phase is 'one row per phase';
-comment on column core.phase.phase is 'prefill, decode or speculative';
+comment on column core.phase.phase is 'prefill, decode, speculative or mixed';
 comment on column core.phase.series_suffix is 'what the phase is called in the name of a series';
-insert into core.phase values ('prefill', 'init'), ('decode', 'ar'), ('speculative', 'spec');
+insert into core.phase values ('prefill', 'init'), ('decode', 'ar'), ('speculative', 'spec'), ('mixed', 'mix');
 
 create table core.op_shape (
     shape_id bigint primary key,
@@ -613,6 +619,7 @@ create table core.op_shape (
     state_bits double check (state_bits > 0),
     chunk_size bigint check (chunk_size > 0),
     part varchar,
+    sequences bigint check (sequences > 0),
     expert_parallel bigint not null check (expert_parallel > 0),
     pipeline_parallel bigint not null check (pipeline_parallel > 0),
     data_parallel bigint not null check (data_parallel > 0)
@@ -621,10 +628,10 @@ comment on table core.op_shape is 'one row per op of a model at a setting, or cu
 comment on column core.op_shape.shape_id is 'stable hash of model, convention, phase, setting and op';
 comment on column core.op_shape.model_id is 'the model, by the name of its config file; for custom ops, the name of their file';
 comment on column core.op_shape.convention is 'which ops exist and how they are fused: paper (GEMMs only, unfused, not causal), llm-viewer (the same with softmax, norms and residual adds), engine (fused GEMMs, flash attention, causal, with everything else that a serving engine runs), draft (one pass of the layers that predict further tokens), or custom (ops that users describe)';
-comment on column core.op_shape.phase is 'prefill, decode or speculative; null for a kernel that belongs to no model';
-comment on column core.op_shape.batch_size is 'sequences in the batch, b';
-comment on column core.op_shape.sequence_length is 'prompt length in prefill, context length otherwise, s';
-comment on column core.op_shape.query_length is 'query tokens per sequence, q: s in prefill, 1 in decode, the candidates in speculative';
+comment on column core.op_shape.phase is 'prefill, decode, speculative or mixed; null for a kernel that belongs to no model';
+comment on column core.op_shape.batch_size is 'sequences in the batch, b; in mixed, those that decode beside the chunk';
+comment on column core.op_shape.sequence_length is 'prompt length in prefill, or where its chunk ends; context length otherwise, s';
+comment on column core.op_shape.query_length is 'query tokens per sequence, q: s in prefill or those of a chunk, 1 in decode, the candidates in speculative; in mixed, those of the chunk';
 comment on column core.op_shape.tensor_parallel is 'devices that share the layer; the shape is one device''s share';
 comment on column core.op_shape.op is 'the operator';
 comment on column core.op_shape.state_elements is 'elements of a sequence''s recurrent state that the op reads and writes';
@@ -647,6 +654,7 @@ comment on column core.op_shape.experts is 'routed experts that the matrices are
 comment on column core.op_shape.has_bias is 'whether a bias is added to the GEMM';
 comment on column core.op_shape.level is 'what the bytes move through: dram, another memory level, or interconnect';
 comment on column core.op_shape.repeat is 'how often the op runs in one step of the model';
+comment on column core.op_shape.sequences is 'sequences whose tokens attend, or whose state the op keeps: the batch, or the one chunk of a mixed step; null for other ops';
 comment on column core.op_shape.part is 'part of the model, which a precision can set apart: attention (projections), scores (products of queries with keys and values), recurrence, mlp, experts, shared_experts, router, lm_head, embedding, norm, elementwise or exchange; null for custom ops';
 comment on column core.op_shape.pipe is 'units that do the arithmetic: tensor (matrix units of any vendor), vector or scalar; empty if not stated';
 comment on column core.op_shape.expert_parallel is 'devices that whole experts are spread over; 1: experts are shared as the other weights are';
@@ -722,14 +730,14 @@ comment on column core.measurement.device_name is 'name that the device reports'
 comment on column core.measurement.model_id is 'the model, by the name of its config file; for custom ops, the name of their file';
 comment on column core.measurement.op is 'the operator';
 comment on column core.measurement.op_group is 'group that it is drawn with';
-comment on column core.measurement.phase is 'prefill, decode or speculative; null for a kernel that belongs to no model';
+comment on column core.measurement.phase is 'prefill, decode, speculative or mixed; null for a kernel that belongs to no model';
 comment on column core.measurement.kind is 'formula of its cost, as in core.op_shape; or copy or triad, which measure the bandwidth';
 comment on column core.measurement.m is 'rows of the GEMM, over all its matrices; for attention, rows of one head; for an element-wise op, rows of its output';
 comment on column core.measurement.k is 'inner dimension of the GEMM; null for an element-wise op';
 comment on column core.measurement.n is 'columns of the GEMM or of the element-wise output';
 comment on column core.measurement.batch_size is 'sequences in the batch, b';
-comment on column core.measurement.sequence_length is 'prompt length in prefill, context length otherwise, s';
-comment on column core.measurement.query_length is 'query tokens per sequence, q: s in prefill, 1 in decode, the candidates in speculative';
+comment on column core.measurement.sequence_length is 'prompt length in prefill, or where its chunk ends; context length otherwise, s';
+comment on column core.measurement.query_length is 'query tokens per sequence, q: s in prefill or those of a chunk, 1 in decode, the candidates in speculative; in mixed, those of the chunk';
 comment on column core.measurement.heads is 'query heads of an attention op';
 comment on column core.measurement.kv_heads is 'key and value heads of an attention op';
 comment on column core.measurement.head_dim is 'head size of an attention op: queries and keys';
@@ -829,6 +837,7 @@ create table core.sweep (
     candidate_range varchar,
     code_version varchar not null,
     created_at timestamptz not null,
+    query_range varchar,
     expert_parallel_range varchar not null,
     pipeline_parallel_range varchar not null,
     data_parallel_range varchar not null
@@ -845,6 +854,7 @@ comment on column core.sweep.tensor_parallel_range is 'numbers of devices, as gi
 comment on column core.sweep.batch_range is 'batch sizes, as given';
 comment on column core.sweep.sequence_range is 'sequence lengths, as given';
 comment on column core.sweep.candidate_range is 'candidates of speculative steps, as given';
+comment on column core.sweep.query_range is 'tokens of a chunk of a prompt, as given; null: whole prompts';
 comment on column core.sweep.code_version is 'version of the package and digest of the code and SQL that ran';
 comment on column core.sweep.created_at is 'when it was registered';
 comment on column core.sweep.expert_parallel_range is 'values of expert_parallel, as given';

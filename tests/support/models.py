@@ -85,17 +85,37 @@ def make_workload(**changes: object) -> pl.DataFrame:
         "precisions": ["fp16"],
         "tensor_parallel": [1],
         "models": None,
+        "query_lengths": [],
+        "trees": [],
         **changes,
     }
-    lists = {"models": pl.List(pl.String), "candidates": pl.List(pl.Int64)}
+    numbers = pl.List(pl.Int64)
+    lists = {
+        "models": pl.List(pl.String), "candidates": numbers, "query_lengths": numbers, "trees": pl.List(numbers)
+    }  # fmt: skip
     return pl.DataFrame([row], schema_overrides=lists)
 
 
 def make_shapes(
-    models: pl.DataFrame, phase: str, b: int, s: int, *, convention: str = "engine", t: int = 1, q: int = 4
+    models: pl.DataFrame,
+    phase: str,
+    b: int,
+    s: int,
+    *,
+    convention: str = "engine",
+    t: int = 1,
+    q: int = 4,
+    chunk: int | None = None,
+    tree: list[int] | None = None,
 ) -> pl.DataFrame:
-    """The shapes of a model's ops at one setting."""
-    lists: dict[str, object] = {"phases": [phase], "batch_sizes": [b], "sequence_lengths": [s], "candidates": [q]}
+    """The shapes of a model's ops at one setting: of a whole prompt or a chunk, of a chain of candidates or a tree."""
+    lists: dict[str, object] = {
+        "phases": [phase],
+        "batch_sizes": [b],
+        "sequence_lengths": [s],
+        "candidates": [] if tree else [q],
+    }
+    lists |= {"query_lengths": [chunk] if chunk else [], "trees": [tree] if tree else []}
     return op_shapes(models, make_workload(**lists, conventions=[convention], tensor_parallel=[t]))
 
 

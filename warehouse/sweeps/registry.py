@@ -38,6 +38,7 @@ class Sweep:
     batch_range: str
     sequence_range: str
     candidate_range: str | None
+    query_range: str | None
     code_version: str
     created_at: datetime
     expert_parallel_range: str = "1"

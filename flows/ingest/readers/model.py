@@ -12,6 +12,8 @@ from flows.ingest.architectures.file import Architecture, read_architectures
 from flows.ingest.document import ORIGIN_SCHEMA, TEXT_PATTERN, format_value, parse, refuse_bad_name
 from flows.ingest.foreign_configs import describe_foreign
 from flows.ingest.model_names import make_id, make_short_name
+from flows.ingest.published import Rule, find_published_precision
+from flows.ingest.readers.precision import read_published_rules
 from flows.ingest.source_file import SourceFile
 from flows.intensity.shapes import add_parameters
 from warehouse.errors import InputError, collect_refusals
@@ -23,6 +25,7 @@ _MODEL_SCHEMA: dict[str, type[pl.DataType]] = {
         ("hidden_size", "vocab_size", "max_positions", "norm_weights", "embedding_size", "learned_positions",
          "per_layer_embedding_size", "per_layer_vocab_size", "other_parameters", "tower_parameters"), pl.Int64),
     **dict.fromkeys(("tied_embeddings", "final_norm", "embedding_norm", "lm_head_bias", "states_mtp"), pl.Boolean),
+    "published_precision": pl.String,
 }  # fmt: skip
 _GROUP_SCHEMA: dict[str, type[pl.DataType]] = {
     "model_id": pl.String, "layer_group": pl.Int64, "num_layers": pl.Int64, "is_draft": pl.Boolean,
@@ -94,6 +97,11 @@ class Architectures:
             raise ConfigError(str(error) if path == "." else f"{path}.{error}") from None
         return str(name), add_towers(described, architecture, content)
 
+    def list_tables(self, content: Mapping[str, Any]) -> list[tuple[str, Mapping[str, Any]]]:
+        """Return a config, and the table of the text model that it wraps, each with the path to its keys."""
+        inner = find_table(content, [path for path in self.find(content).text_models if path != "."])
+        return [("", content)] if inner is None else [("", content), (f"{inner[0]}.", inner[1])]
+
 
 def read_models(sources: Sequence[SourceFile]) -> dict[str, pl.DataFrame]:
     """Return the frames `model` and `layer_group`, without numbers of weights, and `origin`.
@@ -101,7 +109,7 @@ def read_models(sources: Sequence[SourceFile]) -> dict[str, pl.DataFrame]:
     Parameters
     ----------
     sources
-        Configs, and the files of architectures that they may belong to.
+        Configs, the files of architectures that they may belong to, and lists of precisions.
 
     Raises
     ------
@@ -109,6 +117,7 @@ def read_models(sources: Sequence[SourceFile]) -> dict[str, pl.DataFrame]:
         Files are broken, name an unknown architecture, or lack a field.
     """
     architectures = Architectures(read_architectures(tuple(each for each in sources if each.kind == "architecture")))
+    rules = read_published_rules(tuple(each for each in sources if each.kind == "precision"))
     models: list[dict[str, Any]] = []
     groups: list[dict[str, Any]] = []
     origins: list[dict[str, Any]] = []
@@ -124,7 +133,7 @@ def read_models(sources: Sequence[SourceFile]) -> dict[str, pl.DataFrame]:
                         f"{source.path}: the name {format_value(name)}: also the name of {first[name].path}"
                     )
                 first[name] = source
-                model, layers, hub = _read_model(content, architectures, source)
+                model, layers, hub = _read_model(content, architectures, rules, source)
                 names = {"model_id": source.entry_id, "short_name": name, "source_id": source.source_id}
                 models.append({**names, **model})
                 groups += ({"model_id": source.entry_id, "layer_group": i, **row} for i, row in enumerate(layers))
@@ -153,7 +162,7 @@ def read_counted_models(sources: Sequence[SourceFile]) -> dict[str, pl.DataFrame
 
 
 def _read_model(
-    content: Any, architectures: Architectures, source: SourceFile
+    content: Any, architectures: Architectures, rules: Sequence[Rule], source: SourceFile
 ) -> tuple[dict[str, Any], list[dict[str, Any]], str | None]:
     """Return the columns of core.model, the rows of core.layer_group, and the name on the hub."""
     if foreign := describe_foreign(content, architectures.classes):
@@ -164,6 +173,7 @@ def _read_model(
         raise InputError(f"{source.path}: _name_or_path = {format_value(hub)}: expected one line of text")
     try:
         architecture, described = architectures.describe(content)
+        published = find_published_precision(architectures.list_tables(content), described.layers, rules)
     except ConfigError as error:
         raise InputError(f"{source.path}: {error}") from None
     fields = described.model.model_dump(exclude={"layers", "norm"})
@@ -177,6 +187,7 @@ def _read_model(
         "embedding_size": described.model.embedding_size or described.model.hidden_size,
         "tower_parameters": described.tower_parameters,
         "states_mtp": described.states_mtp,
+        "published_precision": published,
     }
     longest = described.model.max_positions
     for layer in described.layers:  # a window that no context exceeds is full attention

@@ -1,18 +1,23 @@
 """Lists of precisions (TOML) into the rows of core.precision and of core.precision_part."""
 
 from collections.abc import Sequence
+from functools import lru_cache
 from typing import Annotated
 
 import polars as pl
 from pydantic import Field
 
 from flows.ingest.document import Document, Id, Text, list_origins, merge_lists, read_documents
+from flows.ingest.published import Rule
 from flows.ingest.source_file import SourceFile
 from flows.intensity.precisions import PART_SCHEMA
 from flows.intensity.terms import PARTS, Dtype
 from warehouse.errors import collect_refusals
 
 Bits = Annotated[float, Field(ge=1, le=64)]
+Scalar = bool | int | float | Text
+Asked = Scalar | list[Scalar]
+Conditions = Annotated[dict[Text, Asked | dict[Text, Asked]], Field(min_length=1)]
 ScaleBits = Annotated[float, Field(ge=0, le=64)]
 
 # Engines keep residuals, norms and what devices exchange in at least these bits.
@@ -54,6 +59,7 @@ class Precision(Document):
     elementwise: OfPart | None = None
     exchange: OfPart | None = None
     tower: OfPart | None = None
+    published_as: Conditions | list[Conditions] = Field(default_factory=list, exclude=True)
 
 
 class PrecisionFile(Document):
@@ -84,3 +90,22 @@ def read_precisions(sources: Sequence[SourceFile]) -> dict[str, pl.DataFrame]:
         "precision_part": pl.DataFrame(parts, PART_SCHEMA),
         "origin": list_origins(sources),
     }
+
+
+@lru_cache(maxsize=8)
+def read_published_rules(sources: tuple[SourceFile, ...]) -> list[Rule]:
+    """Return how configs spell the precisions; of two that a config spells alike, the later one counts.
+
+    Raises
+    ------
+    InputError
+        Files are broken.
+    """
+    with collect_refusals() as each:
+        documents = read_documents(sources, PrecisionFile, each)
+    stated = {precision.precision_id: precision.published_as for of, _ in documents for precision in of.precision}
+    return [
+        Rule.from_conditions(precision_id, conditions)
+        for precision_id, published_as in stated.items()
+        for conditions in (published_as if isinstance(published_as, list) else [published_as])
+    ]

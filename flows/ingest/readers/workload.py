@@ -1,6 +1,6 @@
 """Workload files (TOML) into the rows of core.workload."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from math import prod
 from typing import Annotated, Self
 
@@ -18,6 +18,7 @@ from flows.ingest.document import (
     refuse_duplicates,
 )
 from flows.ingest.source_file import SourceFile
+from flows.intensity.conventions import MASKED
 from flows.intensity.terms import SHARING, Convention, Degree, Phase
 from warehouse.errors import InputError, collect_refusals
 
@@ -25,6 +26,7 @@ Batches = Annotated[list[Annotated[Count, Field(le=10**6)]], Field(min_length=1)
 Lengths = Annotated[list[Annotated[Count, Field(le=10**8)]], Field(min_length=1)]
 Devices = Annotated[list[Annotated[Count, Field(le=1024)]], Field(min_length=1)]
 Candidates = list[Annotated[Count, Field(le=10**5)]]
+Tree = Annotated[Candidates, Field(min_length=1)]  # how many candidates stand at each depth
 
 _MAX_SETTINGS = 100_000
 _MAX_COSTS = 1_000_000  # of a workload: settings x models x precisions, each with about 20 ops
@@ -45,19 +47,49 @@ class Workload(Document):
     precisions: Annotated[list[Id], Field(min_length=1)]
     tensor_parallel: Annotated[list[Degree], Field(min_length=1)] = Field(default=[1])
     models: Annotated[list[Id], Field(min_length=1)] | None = None
+    query_length: list[Annotated[Count, Field(le=10**8)]] = Field(default_factory=list)
+    trees: list[Tree] = Field(default_factory=list)
     expert_parallel: Devices = Field(default=[1])
     pipeline_parallel: Devices = Field(default=[1])
     data_parallel: Devices = Field(default=[1])
 
     @model_validator(mode="after")
     def _require_candidates(self) -> Self:
-        if "speculative" in self.phases and not self.candidates:
+        if "speculative" in self.phases and not (self.candidates or self.trees):
             raise ValueError("candidates with the phase speculative")
         return self
 
     @model_validator(mode="after")
+    def _check_chunks(self) -> Self:
+        has_chunks = not {"prefill", "mixed"}.isdisjoint(self.phases)
+        if self.query_length and not has_chunks:
+            raise ValueError(f"the phase prefill or mixed with query_length = {self.query_length}")
+        if "mixed" in self.phases and not self.query_length:
+            raise ValueError("query_length with the phase mixed")
+        if self.query_length and min(self.query_length) > max(self.sequence_length):
+            limits = f"at most the longest of sequence_length = {self.sequence_length}"
+            raise ValueError(f"{limits}, but query_length = {self.query_length}")
+        return self
+
+    @model_validator(mode="after")
+    def _check_trees(self) -> Self:
+        if self.trees and ("speculative" not in self.phases or set(MASKED).isdisjoint(self.conventions)):
+            raise ValueError(f"the phase speculative in {' or '.join(MASKED)} with trees = {self.trees}")
+        counts = [*self.candidates, *map(sum, self.trees)]
+        if self.trees and len(set(counts)) < len(set(self.candidates)) + len(self.trees):
+            raise ValueError(f"one mask for a number of candidates, but trees = {self.trees} and chains have {counts}")
+        if self.trees and min(map(sum, self.trees)) > max(self.sequence_length):
+            limits = f"at most the longest of sequence_length = {self.sequence_length}"
+            raise ValueError(f"{limits}, but trees = {self.trees}")
+        return self
+
+    def _count_queries(self) -> int:
+        candidates, chunks = len(self.candidates) + len(self.trees), len(self.query_length)
+        return 1 + candidates + max(chunks, 1) + chunks * ("mixed" in self.phases)
+
+    @model_validator(mode="after")
     def _limit_settings(self) -> Self:
-        shapes = len(self.batch_size) * len(self.sequence_length) * (2 + len(self.candidates))
+        shapes = len(self.batch_size) * len(self.sequence_length) * self._count_queries()
         settings = shapes * len(self.conventions) * prod(len(getattr(self, name)) for name in SHARING)
         if settings > _MAX_SETTINGS:
             raise ValueError(f"at most {_MAX_SETTINGS} settings, but these lists make {settings}")
@@ -77,9 +109,10 @@ def read_workloads(sources: Sequence[SourceFile]) -> dict[str, pl.DataFrame]:
         refuse_duplicates(((workload.workload_id, source) for workload, source in workloads), "workload_id")
     rows = [
         {
-            **workload.model_dump(exclude={"batch_size", "sequence_length", "origin", "license"}),
+            **workload.model_dump(exclude={"batch_size", "sequence_length", "query_length", "origin", "license"}),
             "batch_sizes": workload.batch_size,
             "sequence_lengths": workload.sequence_length,
+            "query_lengths": workload.query_length,
             "source_id": source.source_id,
         }
         for workload, source in workloads
@@ -88,7 +121,10 @@ def read_workloads(sources: Sequence[SourceFile]) -> dict[str, pl.DataFrame]:
         {"source_id": source.source_id, "origin": workload.origin, "license": workload.license}
         for workload, source in workloads
     ]
-    lists = {"candidates": pl.List(pl.Int64), "models": pl.List(pl.String)}
+    numbers = pl.List(pl.Int64)
+    lists = {
+        "candidates": numbers, "query_lengths": numbers, "trees": pl.List(numbers), "models": pl.List(pl.String),
+    }  # fmt: skip
     return {
         "workload": pl.DataFrame(rows, schema_overrides=lists),
         "origin": pl.DataFrame(origins, schema=ORIGIN_SCHEMA),
@@ -98,10 +134,14 @@ def read_workloads(sources: Sequence[SourceFile]) -> dict[str, pl.DataFrame]:
 def refuse_unknown_names(
     workloads: pl.DataFrame, models: pl.DataFrame, precisions: pl.DataFrame, sources: Sequence[SourceFile]
 ) -> None:
-    """Raise `InputError` if a workload is too large, or names a model or a precision that no file describes."""
+    """Raise `InputError` if a workload is too large, has another's candidates, or names what no file describes.
+
+    What it names are models and precisions.
+    """
+    _refuse_two_masks(workloads, {source.source_id: source.path for source in sources})
     paths = {source.source_id: source.path for source in sources}
-    costs = pl.min_horizontal(pl.col("models").list.len().fill_null(len(models)), len(models)) * (
-        pl.col("phases").list.len() + pl.col("candidates").list.len()
+    costs = pl.min_horizontal(pl.col("models").list.len().fill_null(len(models)), len(models)) * pl.sum_horizontal(
+        pl.col(name).list.len() for name in ("phases", "candidates", "trees", "query_lengths")
     )
     for name in ("batch_sizes", "sequence_lengths", "conventions", "precisions", *SHARING):
         costs = costs * pl.col(name).list.len()
@@ -117,3 +157,21 @@ def refuse_unknown_names(
                 with each():
                     expected = ", ".join(sorted(known))
                     raise InputError(f"{paths[source_id]}: {field} = {format_value(name)}: expected one of {expected}")
+
+
+def _refuse_two_masks(workloads: pl.DataFrame, paths: Mapping[str, object]) -> None:
+    """Raise `InputError` if as many candidates are a tree in one workload, and a chain or another tree in another."""
+    is_masked = pl.col("conventions").list.set_intersection(MASKED).list.len() > 0
+    asked = workloads.filter(is_masked & pl.col("phases").list.contains("speculative"))
+    counts = asked.select("source_id", "candidates").explode("candidates").drop_nulls()
+    chains = {count: paths[source_id] for source_id, count in counts.iter_rows()}
+    found: dict[int, tuple[list[int], object]] = {}
+    with collect_refusals() as each:
+        for source_id, trees in asked.select("source_id", "trees").iter_rows():
+            for tree in trees:
+                other, path = found.setdefault(sum(tree), (tree, paths[source_id]))
+                if other != tree or sum(tree) in chains:
+                    where = path if other != tree else chains[sum(tree)]
+                    with each():
+                        expected = f"expected the mask that {where} gives {sum(tree)} candidates"
+                        raise InputError(f"{paths[source_id]}: trees = {tree}: {expected}, or another number of them")

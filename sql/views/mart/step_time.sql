@@ -32,24 +32,31 @@ step as (
 held as (
     select
         step.*,
+        -- a mixed step keeps the sequence of its chunk, too
+        if(step.phase = 'mixed', step.batch_size + 1, step.batch_size) as sequences,
         case step.phase
-            when 'prefill' then step.batch_size * step.sequence_length
+            when 'prefill' then step.batch_size * step.query_length
+            when 'mixed' then step.batch_size + step.query_length
             else step.batch_size
         end as tokens,
+        case step.phase
+            when 'mixed' then step.batch_size + step.query_length
+            else step.batch_size * step.query_length
+        end as step_rows,
         held_weights.weight_bytes as weight_memory_bytes,
-        step.batch_size
+        sequences
         * mart.kv_memory_bytes(
             shard, model.sliding_window, step.sequence_length, precision.kv_bits
         ) as kv_memory_bytes,
-        step.batch_size
+        sequences
         * mart.indexer_memory_bytes(shard, step.sequence_length, precision.kv_bits)
             as indexer_memory_bytes,
-        step.batch_size
+        sequences
         * mart.state_memory_bytes(shard, precision.state_bits, precision.activation_bits)
             as state_memory_bytes,
         -- what the largest op reads and writes, and the residual stream beside it
         step.live_bytes
-        + step.batch_size * step.query_length * model.hidden_size * precision.residual_bits / 8
+        + step_rows * model.hidden_size * precision.residual_bits / 8
             as activation_memory_bytes,
         -- each device holds the towers in full
         held_weights.tower_bytes as tower_memory_bytes,
@@ -116,7 +123,7 @@ comment on view mart.step_time is 'one row per hardware, model, convention, prec
 comment on column mart.step_time.model_id is 'the model, by the name of its config file; for custom ops, the name of their file';
 comment on column mart.step_time.tensor_parallel is 'devices that share the layer; the shape is one device''s share';
 comment on column mart.step_time.lower_bound_s is 'lower bound of the step''s time: the sum over its ops';
-comment on column mart.step_time.tokens_per_s is 'prefill: prompt tokens; decode: one token per sequence and step; speculative: the same, before accepted candidates; for all devices that share the model together';
+comment on column mart.step_time.tokens_per_s is 'prefill: prompt tokens, or those of the chunk; decode: one token per sequence and step; mixed: those of the chunk beside them, too; speculative: as decode, before accepted candidates (times mart.expected_tokens); for all devices that share the model together';
 comment on column mart.step_time.weight_memory_bytes is 'weights that one device holds, each part of the model in its own bits, with scales';
 comment on column mart.step_time.kv_memory_bytes is 'KV cache that one device holds, at the end of the context';
 comment on column mart.step_time.state_memory_bytes is 'recurrent state that one device holds, which does not grow with the context';

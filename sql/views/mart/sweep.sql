@@ -26,6 +26,7 @@ select
     sweep.candidate_range,
     sweep.folder,
     sweep.code_version,
+    sweep.query_range,
     sweep.expert_parallel_range,
     sweep.pipeline_parallel_range,
     sweep.data_parallel_range,
