@@ -219,8 +219,9 @@ select
     device_memory_bytes,
 from held;
 
-comment on view mart.capacity is 'one row per hardware, model, precision, sharing and context: the most sequences that fit, and the fewest with which decode is compute-bound, in convention engine on the default roof';
-comment on column mart.capacity.sequence_length is 'context length, as workloads ask for in decode';
+comment on view mart.capacity is 'one row per hardware, model, precision, sharing and context: the most sequences that fit, and the fewest with which decode is compute-bound, in convention engine on the default roof, at each context for which a workload asks';
+comment on column mart.capacity.model_id is 'the model, by the name of its config file; for custom ops, the name of their file';
+comment on column mart.capacity.tensor_parallel is 'devices that share the layer; the shape is one device''s share';
 comment on column mart.capacity.largest_batch is 'the most sequences whose weights, KV cache and state fit: one more does not; 0 if none fits, null if a sequence takes no memory. mart.largest_batch(device_memory_bytes, fixed_memory_bytes, sequence_memory_bytes + sequence_activation_bytes, free_share := 0.1) counts activations and leaves a tenth free';
 comment on column mart.capacity.compute_bound_batch is 'the fewest sequences with which compute-bound ops take the most time of a step, so that its bound is compute; null if there is none';
 comment on column mart.capacity.compute_bound_batch_by_op is 'the fewest sequences with which each op is compute-bound; null if it never is';
