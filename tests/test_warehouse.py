@@ -323,13 +323,14 @@ def test_no_point_of_the_view_lies_above_its_roof(
             f" values ('h', '{kind}', '{name}', 'datasheet', 'o', {value!r}, true, 1, null, 's', '', '', '', null,"
             " null)"
         )
-    empty.execute("insert into core.precision values ('p', 16, 16, 16, 'fp16', 'o', 's')")
+    empty.execute("insert into core.precision values ('p', 16, 16, 16, 'fp16', 'o', 's', null, 0, null, 16)")
     for i, (flops, moved) in enumerate(rows):
         names = "shape_id, model_id, convention, tensor_parallel, op, op_group, kind, matrices, has_bias, level, repeat"
         shape = f"{i}, 'm', 'c', 1, 'op', 'g', 'given', 1, false, 'dram', 1"
         empty.execute(f"insert into core.op_shape ({names}, pipe) values ({shape}, '')")
         empty.execute(
-            f"insert into core.op_cost values ({i}, 'p', {flops!r}, 0, {moved!r}, 0, {moved!r}, {flops / moved!r}, 0)"
+            "insert into core.op_cost"
+            f" values ({i}, 'p', {flops!r}, 0, {moved!r}, 0, {moved!r}, {flops / moved!r}, 0, 'fp16')"
         )
     points = empty.sql(
         "select flops, bytes, attainable_flops_per_s, lower_bound_s, bound, ridge_flops_per_byte"
