@@ -150,7 +150,7 @@ def test_a_build_database_of_an_earlier_version_is_made_anew(tmp_path: Path, cap
         assert connection.sql("select run_id, status, flow_run_id from core.run").fetchall() == [("1", "running", None)]
         assert connection.sql("select count(*) from core.sweep_part").fetchall() == [(1,)]
         assert connection.sql("select count(*) from core.run_left_out").fetchall() == [(1,)]
-        assert connection.sql("select count(*) from core.phase").fetchall() == [(3,)]
+        assert connection.sql("select count(*) from core.phase").fetchall() == [(4,)]
         (change,) = load_tables(connection, started(connection, "2"), table)
         assert change.touched > 0  # although the same inputs were loaded before
     (line,) = caplog.messages
