@@ -3,7 +3,7 @@
 import itertools
 import re
 import tomllib
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence, Set
 from dataclasses import dataclass, field, replace
 from functools import cache
 from pathlib import Path
@@ -21,6 +21,7 @@ _DEFAULTS = {
     "devices": None,
     "bases": ["as_printed", "datasheet"],
     "else_fastest": False,
+    "published_first": False,
 }
 _FIELDS_OF_ENTRY = {"name", "template", "on_site", "source"}  # the other fields are parameters of the query
 _NOT_IN_A_NAME = re.compile(r"[^a-z0-9._-]+")
@@ -41,10 +42,14 @@ class Precisions:
         By precision: the dtype that its arithmetic runs in.
     drawn
         By device, convention and precision: the precision that is drawn instead, if the device lacks the dtype.
+    published
+        By model and convention: the precision that the model is published in, and the settings of decode steps that
+        were computed in it: tensor-parallel degree, batch and context.
     """
 
     dtypes: Mapping[str, str] = field(default_factory=dict)
     drawn: Mapping[tuple[str, str, str], str] = field(default_factory=dict)
+    published: Mapping[tuple[str, str], tuple[str, Set[tuple[int, int, int]]]] = field(default_factory=dict)
 
 
 _NO_PRECISIONS = Precisions()
@@ -121,7 +126,8 @@ def _expand_entry(row: Mapping[str, Any], expansions: Expansions, precisions: Pr
         values = common.copy()
         for choice in combination:
             values.update(choice)
-        if values["else_fastest"]:
+        if "precision_id" in values:
+            values["otherwise_precision_id"] = values["precision_id"]
             values["precision_id"] = choose_precision(values, precisions)
         is_shown = [values.get(name) in chosen for name, chosen in shown.items()]
         is_listed = can_be_listed or any(is_shown)
@@ -135,9 +141,25 @@ def find_default_marks(template: str) -> str:
 
 
 def choose_precision(values: Mapping[str, Any], precisions: Precisions) -> str:
-    """Return the precision that a chart of one device falls back to, by the parameters of its query."""
+    """Return the precision that a chart is drawn in if none is asked for, by the parameters of its query.
+
+    The one that the model is published in comes first, if the chart takes it, all of its settings were computed in it
+    and its device has the dtype; then that of its entry, and then what the device falls back to.
+    """
     precision: str = values["precision_id"]
-    return precisions.drawn.get((values.get("hardware_id", ""), values["convention"], precision), precision)
+    device, convention = values.get("hardware_id", ""), values.get("convention", "")
+    if values.get("published_first"):
+        first, computed = precisions.published.get((values["model_id"], convention), (precision, frozenset()))
+        if _list_shown(values) <= computed and (device, convention, first) not in precisions.drawn:
+            return first
+    return precisions.drawn.get((device, convention, precision), precision) if values["else_fastest"] else precision
+
+
+def _list_shown(values: Mapping[str, Any]) -> set[tuple[int, int, int]]:
+    """Return the settings of decode steps that a chart shows."""
+    batches = values.get("batch_sizes") or [values["batch_size"]]
+    contexts = values.get("sequence_lengths") or [values["sequence_length"]]
+    return set(itertools.product([values["tensor_parallel"]], batches, contexts))
 
 
 def _fill_name(row: Mapping[str, Any], values: Mapping[str, Any], precisions: Precisions) -> str:

@@ -114,6 +114,7 @@
     for (const name of ["model", ...CHOICES]) state[name] = address.get(name) ?? FIRST[name] ?? null;
     state.devices = (address.get("devices") ?? FIRST_DEVICES.join(",")).split(",");
     state.given = new Set(address.keys());
+    state.chosen = new Set(address.keys());
     update();
   }
 
@@ -153,7 +154,8 @@
     for (const name of CHOICES) {
       const column = COLUMNS[name];
       const values = [...new Set(left.map((setting) => setting[column]))].sort(order(name));
-      const chosen = nearest(values, state[name], FIRST[name]);
+      const isOpen = name === "precision" && !state.chosen.has(name);
+      const chosen = nearest(values, isOpen ? published() : state[name], FIRST[name]);
       if (state.given.has(name) && text(chosen) !== state[name]) {
         notes.push(`${modelName()} has no ${name} ${state[name]} at this setting; ${text(chosen)} is shown.`);
       }
@@ -163,6 +165,9 @@
     }
     return left[0];
   }
+
+  // What a model is shown in until the reader chooses a precision.
+  const published = () => byName("model").selectedOptions[0].dataset.published;
 
   function order(name) {
     const precisions = [...dtypes.keys()];
@@ -575,6 +580,7 @@
     listDevices();
     for (const name of ["model", ...CHOICES]) {
       byName(name).addEventListener("input", ({ target }) => {
+        state.chosen.add(name);
         state[name] = target.values ? target.values[target.value] : target.value;
         update();
       });

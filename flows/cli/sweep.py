@@ -30,7 +30,7 @@ class Settings:
     "prefill, decode, speculative, mixed. Default: prefill and decode, and speculative if --candidates is given."
 
     precision: Names | None = None
-    "Precisions. Default: fp16."
+    "Precisions. Default: the one that each model is published in, or fp16 if its config does not say."
 
     tensor_parallel: str = "1"
     "Range of tensor-parallel degrees: some of 1,2,4,8."

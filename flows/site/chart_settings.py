@@ -7,8 +7,8 @@ from typing import Any
 import duckdb
 import polars as pl
 
-from charts.gallery import CHOOSE_MARKS, ChartEntry
-from flows.site.snapshot_charts import list_drawable_charts
+from charts.gallery import CHOOSE_MARKS, ChartEntry, choose_precision
+from flows.site.snapshot_charts import list_drawable_charts, read_precisions
 from warehouse.chart_queries import find_template_parameters, has_choice_of_marks
 from warehouse.errors import InputError
 from warehouse.names import choose_names, find_near_names
@@ -54,6 +54,7 @@ _PARAMETERS: Mapping[str, Sequence[str]] = {
     "colour": ("colour",),
 }
 _NAME_WHO_IS_MISSING = ("throughput", "ranking")  # templates that say which devices cannot be drawn, and why
+_CHANGING_WHAT_IS_PUBLISHED = {"model", "convention", "tensor_parallel", "batch", "sequence"}
 # what a setting of the warehouse consists of, in the order in which it is looked up
 _OF_A_SETTING = ("precision", "tensor_parallel", "batch", "sequence")
 
@@ -76,7 +77,15 @@ def change_settings(connection: duckdb.DuckDBPyConnection, entry: ChartEntry, se
         values["dtype"] = known["dtype_of"].get(values["dtype"], values["dtype"])
     if "precision_id" in values:
         values["else_fastest"] = False
-    changed = replace(entry, parameters={**entry.parameters, **values})
+    parameters = {**entry.parameters, **values}
+    if (
+        parameters.get("published_first")
+        and "precision_id" not in values
+        and given.keys() & _CHANGING_WHAT_IS_PUBLISHED
+    ):
+        parameters["precision_id"] = parameters["otherwise_precision_id"]
+        parameters["precision_id"] = choose_precision(parameters, read_precisions(connection))
+    changed = replace(entry, parameters=parameters)
     if given.keys() - {"marks", "colour"}:
         _refuse_missing_setting(connection, changed, [name for name in _OF_A_SETTING if name in given])
         _refuse_missing_device(connection, changed, given.get("devices", []))

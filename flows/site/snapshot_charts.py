@@ -79,7 +79,13 @@ def read_precisions(connection: duckdb.DuckDBPyConnection) -> Precisions:
     """Return what the list of charts needs to know about precisions."""
     dtypes = read_frame(connection, load_sql("gallery/every_precision")).rows()
     drawn = read_frame(connection, load_sql("gallery/drawn_precisions")).rows()
-    return Precisions(dict(dtypes), {tuple(key): precision for *key, precision in drawn})
+    published: dict[tuple[str, str], tuple[str, set[tuple[int, int, int]]]] = {}
+    for model_id, convention, precision, *setting in read_frame(
+        connection, load_sql("gallery/published_settings")
+    ).iter_rows():
+        degree, batch, context = setting
+        published.setdefault((model_id, convention), (precision, set()))[1].add((degree, batch, context))
+    return Precisions(dict(dtypes), {tuple(key): precision for *key, precision in drawn}, published)
 
 
 def list_drawable_charts(connection: duckdb.DuckDBPyConnection, entries: Sequence[ChartEntry]) -> list[ChartEntry]:

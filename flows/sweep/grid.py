@@ -1,7 +1,7 @@
 """The rows of a grid: every combination of its settings, cut into parts that are independent of each other."""
 
 from collections.abc import Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from fractions import Fraction
 from functools import lru_cache
 from itertools import product
@@ -10,11 +10,12 @@ from typing import Any
 
 import polars as pl
 
-from flows.intensity.grid import fixed_ops, grid_costs
+from flows.intensity.grid import GRID, fixed_ops, grid_costs
 from flows.intensity.shapes import list_ways
 from flows.intensity.terms import SHARING
 
 ROWS_PER_PART = 4_000_000
+PRECISION = "fp16"  # of a model whose config does not say which one it is published in
 
 
 @dataclass(frozen=True, eq=False)
@@ -25,11 +26,12 @@ class Inputs:
     precisions: pl.DataFrame
     elementwise: pl.DataFrame
     precision_parts: pl.DataFrame
+    published: Mapping[str, str] = field(default_factory=dict, kw_only=True)  # precision by model
 
 
 @dataclass(frozen=True, eq=False)
 class Grid:
-    """The settings of a sweep: every combination, in each phase."""
+    """The settings of a sweep: every combination, in each phase; without precisions, each model in its own."""
 
     models: Sequence[str]
     conventions: Sequence[str]
@@ -43,6 +45,11 @@ class Grid:
     expert_parallel: Sequence[int] = (1,)
     pipeline_parallel: Sequence[int] = (1,)
     data_parallel: Sequence[int] = (1,)
+    published: Mapping[str, str] = field(default_factory=dict)
+
+    def list_precisions(self, model_id: str) -> Sequence[str]:
+        """Return the precisions of a model: those asked for, or else the one that it is published in."""
+        return self.precisions or [self.published.get(model_id, PRECISION)]
 
     def ways(self) -> pl.DataFrame:
         """Return every combination of ways to share."""
@@ -93,7 +100,7 @@ class Grid:
         elif phase != "speculative":
             decoded = pl.repeat(1, stop - start, dtype=pl.Int64, eager=True)
             columns["query_length"] = columns["sequence_length"] if phase == "prefill" else decoded
-        return pl.DataFrame(columns)
+        return pl.DataFrame(columns).select(GRID)
 
 
 @dataclass(frozen=True)
@@ -142,7 +149,9 @@ def _list_blocks(inputs: Inputs, grid: Grid) -> Iterator[tuple[str, str, list[tu
     for model_id, convention in product(grid.models, grid.conventions):
         blocks = [
             (Piece(precision_id, phase, way, 0, grid.size(phase)), counts[model_id, convention, phase, *way])
-            for precision_id, phase, way in product(grid.precisions, grid.phases, grid.ways().iter_rows())
+            for precision_id, phase, way in product(
+                grid.list_precisions(model_id), grid.phases, grid.ways().iter_rows()
+            )
             if (model_id, convention, phase, *way) in counts
         ]
         yield model_id, convention, blocks

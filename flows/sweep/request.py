@@ -30,7 +30,7 @@ class Request:
     models: Sequence[str] = ()
     conventions: Sequence[str] = ("engine",)
     phases: Sequence[str] = ()
-    precisions: Sequence[str] = ("fp16",)
+    precisions: Sequence[str] = ()
     tensor_parallel: str = "1"
     batch: str = "1:256:x2"
     sequence: str = "128:32768:x2"
@@ -97,7 +97,9 @@ def make_grid(request: Request, inputs: Inputs) -> Grid:
         models=choose_names("--model", request.models, inputs.layers["model_id"].unique(maintain_order=True).to_list()),
         conventions=choose_names("--convention", request.conventions, list(CONVENTIONS)),
         phases=choose_names("--phase", phases, PHASES),
-        precisions=choose_names("--precision", request.precisions, inputs.precisions["precision_id"].to_list()),
+        precisions=request.precisions
+        and choose_names("--precision", request.precisions, inputs.precisions["precision_id"].to_list()),
+        published=inputs.published,
         tensor_parallel=parse_range("--tensor-parallel", request.tensor_parallel),
         batch_size=parse_range("--batch", request.batch),
         sequence_length=parse_range("--sequence", request.sequence),

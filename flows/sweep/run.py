@@ -72,7 +72,8 @@ def read_published_inputs(home: Home) -> Inputs:
         tables = ("model", "layer_group", "precision", "elementwise", "precision_part")
         frames = (read_frame(connection, f"from {quote_name('core', table)} order by all") for table in tables)
         model, layer_group, *others = frames
-    return Inputs(join_layers(model, layer_group), *others)
+    published = model.drop_nulls("published_precision").select("model_id", "published_precision").rows()
+    return Inputs(join_layers(model, layer_group), *others, published=dict(published))
 
 
 def plan_sweep(home: Home, request: Request) -> Plan:
@@ -168,7 +169,7 @@ def register_sweep(home: Home, plan: Plan, files: Sequence[PartFile]) -> Summary
         models=grid.models,
         conventions=grid.conventions,
         phases=grid.phases,
-        precisions=grid.precisions,
+        precisions=list(dict.fromkeys(name for model_id in grid.models for name in grid.list_precisions(model_id))),
         tensor_parallel_range=request.tensor_parallel,
         batch_range=request.batch,
         sequence_range=request.sequence,

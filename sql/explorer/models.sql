@@ -2,6 +2,7 @@
 select distinct
     shape.model_id,
     coalesce(model.short_name, shape.model_id) as short_name,
+    model.published_precision,
 from core.op_shape as shape
 left join core.model as model using (model_id)
 where

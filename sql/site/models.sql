@@ -18,6 +18,7 @@ select
     model.num_experts as experts,
     model.experts_per_token,
     model.vocab_size,
+    model.published_precision as published_in,
     source.origin,
 from core.model as model
 inner join core.source as source using (source_id)

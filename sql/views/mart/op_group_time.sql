@@ -44,6 +44,7 @@ select
     expert_parallel,
     pipeline_parallel,
     data_parallel,
+    coalesce(max(activation_bytes) filter (level = 'dram'), 0) as live_bytes,
     coalesce(sum(lower_bound_s * idle_repeat) filter (is_slowest), 0) as bubble_s,
 from timed
 group by all;
@@ -52,6 +53,7 @@ comment on view mart.op_group_time is 'one row per hardware, model, convention, 
 comment on column mart.op_group_time.ops is 'the operators of the row';
 comment on column mart.op_group_time.interconnect_bytes is 'bytes that one device sends to others';
 comment on column mart.op_group_time.lower_bound_s is 'lower bound of the step''s time: the sum over its ops';
+comment on column mart.op_group_time.live_bytes is 'the most activations that one op of the group reads and writes';
 comment on column mart.op_group_time.memory_s is 'time in memory-bound ops';
 comment on column mart.op_group_time.compute_s is 'time in compute-bound ops';
 comment on column mart.op_group_time.interconnect_s is 'time in ops that wait for the interconnect';
