@@ -150,7 +150,7 @@ def test_a_build_database_of_an_earlier_version_is_made_anew(tmp_path: Path, cap
         assert connection.sql("select run_id, status, flow_run_id from core.run").fetchall() == [("1", "running", None)]
         assert connection.sql("select count(*) from core.sweep_part").fetchall() == [(1,)]
         assert connection.sql("select count(*) from core.run_left_out").fetchall() == [(1,)]
-        assert connection.sql("select count(*) from core.phase").fetchall() == [(3,)]
+        assert connection.sql("select count(*) from core.phase").fetchall() == [(4,)]
         (change,) = load_tables(connection, started(connection, "2"), table)
         assert change.touched > 0  # although the same inputs were loaded before
     (line,) = caplog.messages
@@ -323,13 +323,15 @@ def test_no_point_of_the_view_lies_above_its_roof(
             f" values ('h', '{kind}', '{name}', 'datasheet', 'o', {value!r}, true, 1, null, 's', '', '', '', null,"
             " null)"
         )
-    empty.execute("insert into core.precision values ('p', 16, 16, 16, 'fp16', 'o', 's')")
+    empty.execute("insert into core.precision values ('p', 16, 16, 16, 'fp16', 'o', 's', null, 0, null, 16)")
     for i, (flops, moved) in enumerate(rows):
         names = "shape_id, model_id, convention, tensor_parallel, op, op_group, kind, matrices, has_bias, level, repeat"
         shape = f"{i}, 'm', 'c', 1, 'op', 'g', 'given', 1, false, 'dram', 1"
-        empty.execute(f"insert into core.op_shape ({names}, pipe) values ({shape}, '')")
+        ways = "expert_parallel, pipeline_parallel, data_parallel"
+        empty.execute(f"insert into core.op_shape ({names}, pipe, {ways}) values ({shape}, '', 1, 1, 1)")
         empty.execute(
-            f"insert into core.op_cost values ({i}, 'p', {flops!r}, 0, {moved!r}, 0, {moved!r}, {flops / moved!r}, 0)"
+            "insert into core.op_cost"
+            f" values ({i}, 'p', {flops!r}, 0, {moved!r}, 0, {moved!r}, {flops / moved!r}, 0, 'fp16')"
         )
     points = empty.sql(
         "select flops, bytes, attainable_flops_per_s, lower_bound_s, bound, ridge_flops_per_byte"

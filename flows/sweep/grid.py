@@ -10,7 +10,7 @@ from typing import Any
 
 import polars as pl
 
-from flows.intensity.grid import fixed_ops, grid_costs
+from flows.intensity.grid import GRID, fixed_ops, grid_costs
 from flows.intensity.shapes import list_ways
 from flows.intensity.terms import SHARING
 
@@ -100,7 +100,7 @@ class Grid:
         elif phase != "speculative":
             decoded = pl.repeat(1, stop - start, dtype=pl.Int64, eager=True)
             columns["query_length"] = columns["sequence_length"] if phase == "prefill" else decoded
-        return pl.DataFrame(columns)
+        return pl.DataFrame(columns).select(GRID)
 
 
 @dataclass(frozen=True)

@@ -44,6 +44,7 @@ select
     expert_parallel,
     pipeline_parallel,
     data_parallel,
+    coalesce(max(activation_bytes) filter (level = 'dram'), 0) as live_bytes,
 from timed
 group by all;
 
@@ -51,6 +52,7 @@ comment on view mart.op_group_time is 'one row per hardware, model, convention, 
 comment on column mart.op_group_time.ops is 'the operators of the row';
 comment on column mart.op_group_time.interconnect_bytes is 'bytes that one device sends to others';
 comment on column mart.op_group_time.lower_bound_s is 'lower bound of the step''s time: the sum over its ops';
+comment on column mart.op_group_time.live_bytes is 'the most activations that one op of the group reads and writes';
 comment on column mart.op_group_time.memory_s is 'time in memory-bound ops';
 comment on column mart.op_group_time.compute_s is 'time in compute-bound ops';
 comment on column mart.op_group_time.interconnect_s is 'time in ops that wait for the interconnect';

@@ -21,6 +21,7 @@ step as (
         sum(interconnect_s) as interconnect_s,
         arg_max(op_group, group_time.lower_bound_s) as dominant_op_group,
         max(group_time.lower_bound_s) / sum(group_time.lower_bound_s) as dominant_share,
+        max(live_bytes) as live_bytes,
         expert_parallel,
         pipeline_parallel,
         data_parallel,
@@ -38,21 +39,25 @@ held as (
             when 'mixed' then step.batch_size + step.query_length
             else step.batch_size
         end as tokens,
+        case step.phase
+            when 'mixed' then step.batch_size + step.query_length
+            else step.batch_size * step.query_length
+        end as step_rows,
         held_weights.weight_bytes as weight_memory_bytes,
-        sequences * precision.kv_bits / 8 * (
-            (shard.kv_elements_per_token + shard.compressed_elements_per_token)
-            * step.sequence_length
-            + shard.local_kv_elements_per_token
-            * least(step.sequence_length, coalesce(model.sliding_window, 0))
+        sequences
+        * mart.kv_memory_bytes(
+            shard, model.sliding_window, step.sequence_length, precision.kv_bits
         ) as kv_memory_bytes,
-        sequences * step.sequence_length * precision.kv_bits / 8
-        * (shard.indexer_elements_per_token + shard.compressed_indexer_elements_per_token)
+        sequences
+        * mart.indexer_memory_bytes(shard, step.sequence_length, precision.kv_bits)
             as indexer_memory_bytes,
         sequences
-        * (
-            coalesce(shard.state_elements * precision.state_bits / 8, shard.state_bytes)
-            + shard.recent_elements * precision.activation_bits / 8
-        ) as state_memory_bytes,
+        * mart.state_memory_bytes(shard, precision.state_bits, precision.activation_bits)
+            as state_memory_bytes,
+        -- what the largest op reads and writes, and the residual stream beside it
+        step.live_bytes
+        + step_rows * model.hidden_size * precision.residual_bits / 8
+            as activation_memory_bytes,
         -- each device holds the towers in full
         held_weights.tower_bytes as tower_memory_bytes,
         step.sequence_length > model.max_positions as exceeds_max_positions,
@@ -92,7 +97,7 @@ select
     kv_memory_bytes,
     weight_memory_bytes + tower_memory_bytes + kv_memory_bytes + indexer_memory_bytes
     + state_memory_bytes as memory_bytes,
-    memory_bytes <= device_memory_bytes as fits_in_memory,
+    mart.fits_in_memory(memory_bytes, device_memory_bytes) as fits_in_memory,
     dominant_op_group,
     dominant_share,
     memory_s,
@@ -110,6 +115,8 @@ select
     expert_parallel,
     pipeline_parallel,
     data_parallel,
+    activation_memory_bytes,
+    device_memory_bytes,
 from held;
 
 comment on view mart.step_time is 'one row per hardware, model, convention, precision, phase, setting and sharing: a whole step of the model at the roof, one op after the other; the engine convention includes every op, the others only those that they count';
@@ -123,8 +130,10 @@ comment on column mart.step_time.state_memory_bytes is 'recurrent state that one
 comment on column mart.step_time.indexer_memory_bytes is 'keys that the indexers of sparse attention keep beside the KV cache';
 comment on column mart.step_time.tower_memory_bytes is 'weights of vision and audio encoders, which each device holds in full';
 comment on column mart.step_time.exceeds_max_positions is 'whether the context is longer than the config of the model states; null if it states nothing';
-comment on column mart.step_time.memory_bytes is 'weights, KV cache and state of one device; activations are left out';
-comment on column mart.step_time.fits_in_memory is 'whether they fit the device';
+comment on column mart.step_time.memory_bytes is 'weights with towers, KV cache, keys of indexers and state of one device: what it holds between steps, so without activations';
+comment on column mart.step_time.activation_memory_bytes is 'activations at the peak of a step: the most that one op reads and writes (a layer''s, or the logits of lm_head), and the residual stream';
+comment on column mart.step_time.device_memory_bytes is 'memory of one device';
+comment on column mart.step_time.fits_in_memory is 'whether memory_bytes fit the device, none of which is left free: mart.fits_in_memory(memory_bytes + activation_memory_bytes, device_memory_bytes, free_share := 0.1) counts activations and leaves a tenth';
 comment on column mart.step_time.dominant_op_group is 'op group that takes the most time';
 comment on column mart.step_time.dominant_share is 'its share of the time';
 comment on column mart.step_time.bound is 'what takes the most time';
