@@ -78,7 +78,7 @@ def fixed_ops(
 def _list_settings(op: Op, rows: pl.DataFrame) -> pl.DataFrame:
     """Return the rows of an op at the phases that it runs in, with the setting that it sees of a mixed step."""
     asked = rows.with_columns(
-        asked="phase", **{name: pl.lit(None, pl.Int64) for name in ("batch_size", "query_length")}
+        asked="phase", **{name: pl.lit(None, pl.Int64) for name in ("batch_share", "query_length")}
     )
     each = pl.concat(split_mixed(op, asked), how="vertical_relaxed").filter(op.when)
     return each.with_columns(pl.col(name).alias(seen) for name, seen in _SEEN.items())
