@@ -122,7 +122,7 @@ def test_a_part_holds_as_many_rows_as_it_may() -> None:
 
 def test_the_figures_are_those_of_the_warehouse(home: Home) -> None:
     """Bit by bit: the shipped workloads as sweeps give all rows that a run gave, and no others."""
-    models = ["llama-7b", "mixtral-8x7b", "deepseek-v2-lite", "gemma-2-2b", "falcon-7b", "gpt2-xl", "gpt-oss-20b"]
+    models = ["llama-7b", "mixtral-8x7b", "deepseek-v2-lite", "gemma-2-2b", "falcon-7b", "gpt2-xl", "gpt-oss-120b"]
     with open_snapshot(home.snapshot) as connection:
         workloads = read_frame(connection, "from core.workload").to_dicts()
     for workload in workloads:
@@ -131,14 +131,17 @@ def test_the_figures_are_those_of_the_warehouse(home: Home) -> None:
             [model for model in models if model in (workload["models"] or models)],
             *(workload[name] for name in ("conventions", "phases", "precisions")),
             *(listed(workload[name]) for name in ("tensor_parallel", "batch_sizes", "sequence_lengths", "candidates")),
+            expert_parallel=listed(workload["expert_parallel"]),
+            data_parallel=listed(workload["data_parallel"]),
         )
         run_sweep(home, replace(request, rows_per_part=50_000))
     names = ", ".join(f"'{name}'" for name in models)
     columns = ", ".join([*KEY, "op_group", "level", "repeat", *COST])
-    cost = f"select {columns} from core.op_cost inner join core.op_shape using (shape_id) where model_id in ({names})"
+    of_models = f"model_id in ({names}) and pipeline_parallel = 1"
+    cost = f"select {columns} from core.op_cost inner join core.op_shape using (shape_id) where {of_models}"
     swept = f"select distinct {columns} from mart.sweep_cost"
     columns = ", ".join([*KEY, "hardware_id", "series", "attainable_flops_per_s", "lower_bound_s", "bound", "level"])
-    point = f"select {columns} from mart.roofline_point where hardware_id = 'h100-sxm' and model_id in ({names})"
+    point = f"select {columns} from mart.roofline_point where hardware_id = 'h100-sxm' and {of_models}"
     swept_point = f"select distinct {columns} from mart.sweep_point where hardware_id = 'h100-sxm'"
     for one, other in ((cost, swept), (point, swept_point)):
         assert query_snapshot(home, f"select count(*) > 10_000 from ({one})") == [(True,)]
@@ -375,7 +378,7 @@ def swept(finished: Home, tmp_path_factory: pytest.TempPathFactory) -> Home:
         (["--name", "a", "--model", "nobody"], "--model: nobody: expected a name such as"),
         (["--name", "a", "--precision", "fp17"], "--precision: fp17: expected a name such as fp1"),
         (["--name", "a", "--convention", "mine"], "--convention: mine: expected a name such as"),
-        (["--name", "a", "--phase", "init"], "--phase: init: expected one of prefill, decode, speculative"),
+        (["--name", "a", "--phase", "init"], "--phase: init: expected one of prefill, decode, speculative, mixed"),
         (["--name", "a", "--phase", "speculative"], "--candidates: missing; expected numbers"),
         (["--name", "a", "--batch", "1:0:1"], "--batch: 1:0:1: expected numbers from 1 to 1000000"),
         (["--name", "a", "--sequence", "many"], "--sequence: many: expected"),

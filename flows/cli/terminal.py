@@ -49,10 +49,10 @@ class _WarningLines(logging.Handler):
 
 
 def print_warnings() -> None:
-    """Print what the warehouse warns of, e.g. that a database was rebuilt: Prefect's log settings would drop it."""
-    logger = logging.getLogger("warehouse")
-    if not any(isinstance(handler, _WarningLines) for handler in logger.handlers):
-        logger.addHandler(_WarningLines(logging.WARNING))
+    """Print what the project warns of, e.g. that a database was rebuilt: Prefect's log settings would drop it."""
+    for logger in (logging.getLogger("warehouse"), logging.getLogger("flows.ingest")):
+        if not any(isinstance(handler, _WarningLines) for handler in logger.handlers):
+            logger.addHandler(_WarningLines(logging.WARNING))
 
 
 @contextmanager

@@ -59,6 +59,10 @@ _PROJECTIONS = re.compile(r".*_proj|proj|fc[12]|w[123]|gate_up|up|down")
 _LAYER = re.compile(r"layers?|blocks|h")
 
 
+class UnmatchedError(ConfigError):
+    """No precision stands for a quantization; the message quotes the first key that differs."""
+
+
 @dataclass(frozen=True)
 class Rule:
     """How configs spell a precision."""
@@ -90,12 +94,14 @@ def find_published_precision(
     layers
         The model's kinds of layers.
     rules
-        How configs spell precisions; without any, nothing is refused.
+        How configs spell precisions; without any, no quantization is matched.
 
     Raises
     ------
     ConfigError
-        The weights are quantized in a way that no precision stands for. The message quotes the first key that differs.
+        A quantization is no table.
+    UnmatchedError
+        No precision stands for it.
     """
     for path, table in tables:
         for name in _TABLES:
@@ -164,11 +170,11 @@ def _match(path: str, facts: _Facts, rules: Sequence[Rule]) -> str:
             allowed = _name_values(rule.conditions[key] for rule in left)
             value = next(value for value in values if not any(_fits(rule.conditions[key], value) for rule in left))
             what = facts.label(key, path, value)
-            raise ConfigError(f"{what}: expected {allowed}, {_MORE}")
+            raise UnmatchedError(f"{what}: expected {allowed}, {_MORE}")
         left = fitting
     best = max(reversed(left), key=lambda rule: len(rule.conditions), default=None)  # the later, of equals
     if best is None:
-        raise ConfigError(f"{path}: expected no quantization, {_MORE}")
+        raise UnmatchedError(f"{path}: expected no quantization, {_MORE}")
     return best.precision_id
 
 

@@ -16,7 +16,7 @@ from warehouse.sweeps.registry import PartFile
 SMALL = Request("small", ["llama-7b"], batch="1,2", sequence="128,256", rows_per_part=40)
 KEY = [
     "model_id", "convention", "phase", "batch_size", "sequence_length", "query_length", "tensor_parallel", "op",
-    "precision_id",
+    "precision_id", "expert_parallel", "pipeline_parallel", "data_parallel",
 ]  # fmt: skip
 COST = ["flops", "weight_bytes", "activation_bytes", "kv_bytes", "bytes", "intensity_flops_per_byte"]
 

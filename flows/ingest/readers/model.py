@@ -1,5 +1,6 @@
 """Hugging Face `config.json` files into the rows of core.model and core.layer_group."""
 
+import logging
 import re
 from collections.abc import Collection, Mapping, Sequence
 from typing import Any
@@ -12,11 +13,13 @@ from flows.ingest.architectures.file import Architecture, read_architectures
 from flows.ingest.document import ORIGIN_SCHEMA, TEXT_PATTERN, format_value, parse, refuse_bad_name
 from flows.ingest.foreign_configs import describe_foreign
 from flows.ingest.model_names import make_id, make_short_name
-from flows.ingest.published import Rule, find_published_precision
+from flows.ingest.published import Rule, UnmatchedError, find_published_precision
 from flows.ingest.readers.precision import read_published_rules
 from flows.ingest.source_file import SourceFile
 from flows.intensity.shapes import add_parameters
 from warehouse.errors import InputError, collect_refusals
+
+_log = logging.getLogger(__name__)
 
 _MAX_WEIGHTS = 1e16
 _MAX_LETTERS = 400  # of a name on the hub
@@ -174,6 +177,9 @@ def _read_model(
     try:
         architecture, described = architectures.describe(content)
         published = find_published_precision(architectures.list_tables(content), described.layers, rules)
+    except UnmatchedError as error:  # the shapes are known all the same
+        _log.warning("%s: %s; its published_precision is null", source.path, error)
+        published = None
     except ConfigError as error:
         raise InputError(f"{source.path}: {error}") from None
     fields = described.model.model_dump(exclude={"layers", "norm"})
