@@ -131,10 +131,9 @@ def test_the_figures_are_those_of_the_warehouse(home: Home) -> None:
             [model for model in models if model in (workload["models"] or models)],
             *(workload[name] for name in ("conventions", "phases", "precisions")),
             *(listed(workload[name]) for name in ("tensor_parallel", "batch_sizes", "sequence_lengths", "candidates")),
-            expert_parallel=listed(workload["expert_parallel"]),
-            data_parallel=listed(workload["data_parallel"]),
         )
-        run_sweep(home, replace(request, rows_per_part=50_000))
+        sharing = {name: listed(workload[name]) for name in ("expert_parallel", "data_parallel")}
+        run_sweep(home, replace(request, rows_per_part=50_000, **sharing))
     names = ", ".join(f"'{name}'" for name in models)
     columns = ", ".join([*KEY, "op_group", "level", "repeat", *COST])
     of_models = f"model_id in ({names}) and pipeline_parallel = 1"
