@@ -132,8 +132,8 @@ def test_the_figures_are_those_of_the_warehouse(home: Home) -> None:
             *(workload[name] for name in ("conventions", "phases", "precisions")),
             *(listed(workload[name]) for name in ("tensor_parallel", "batch_sizes", "sequence_lengths", "candidates")),
         )
-        sharing = {name: listed(workload[name]) for name in ("expert_parallel", "data_parallel")}
-        run_sweep(home, replace(request, rows_per_part=50_000, **sharing))
+        experts, replicas = (listed(workload[name]) for name in ("expert_parallel", "data_parallel"))
+        run_sweep(home, replace(request, rows_per_part=50_000, expert_parallel=experts, data_parallel=replicas))
     names = ", ".join(f"'{name}'" for name in models)
     columns = ", ".join([*KEY, "op_group", "level", "repeat", *COST])
     of_models = f"model_id in ({names}) and pipeline_parallel = 1"
