@@ -79,3 +79,22 @@ def test_a_word_for_a_layer_is_refused_by_its_place_where_other_keys_could_choos
     with pytest.raises(InputError) as refused:
         read_counted_models([*ARCHITECTURES, make_source(path, "model")])
     assert str(refused.value).endswith(said)
+
+
+def test_a_class_with_one_kind_of_attention_has_no_other_layers(tmp_path: Path) -> None:
+    """Classes whose configs have no `layer_types` are asked for them all the same."""
+    config = {
+        "architectures": ["MixtralForCausalLM"], "hidden_size": 64, "intermediate_size": 128, "num_hidden_layers": 2,
+        "num_attention_heads": 4, "num_key_value_heads": 2, "vocab_size": 100, "num_local_experts": 4,
+        "num_experts_per_tok": 2,
+    }  # fmt: skip
+
+    def read(layer_types: list[str]) -> int:
+        text = json.dumps({**config, "layer_types": layer_types})
+        source = make_source(write_file(tmp_path, "mine.json", text), "model")
+        return int(read_counted_models([*ARCHITECTURES, source])["model"]["num_layers"][0])
+
+    assert read(["full_attention", "sliding_attention"]) == 2
+    assert_refused(
+        lambda: read(["full_attention", "mamba"]), names=["mine.json: layer_types[1]", '"mamba"', "full_att"]
+    )

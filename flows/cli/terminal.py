@@ -71,8 +71,8 @@ def show_progress(message: str) -> Iterator[Progress]:
 def exit_at_once_on_interrupt(show: Progress, ended: str) -> Iterator[None]:
     """End the process as soon as the user presses Ctrl-C: for work that may end anywhere, and leaves whole files only.
 
-    Polars takes Ctrl-C too, raises it in whatever thread it runs in, and prints a panic if that thread is between two
-    calls. The handler that is set last is the only one, so polars is imported before.
+    Polars takes Ctrl-C too, raises it in whatever thread it runs in, and prints a panic if it has called back into
+    Python there. The handler that is set last is the only one, so polars is imported before.
     """
     import polars  # noqa: F401
 

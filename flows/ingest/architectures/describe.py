@@ -60,6 +60,9 @@ class _Part:
     other_parameters: int
 
 
+_ATTENTIONS = {"attention", "latent", "indexer"}  # kinds of a mixer
+
+
 def describe_model(content: Mapping[str, Any], architecture: Architecture) -> Described:
     """Return what a config says.
 
@@ -70,6 +73,7 @@ def describe_model(content: Mapping[str, Any], architecture: Architecture) -> De
     """
     table = _find_section(content, architecture)
     scope = ConfigScope(table, architecture.keys, {"config": content})
+    _refuse_other_layers(table, architecture)
     try:
         return _describe(scope, content, architecture)
     except ConfigError as error:
@@ -92,6 +96,29 @@ def _describe(scope: ConfigScope, content: Mapping[str, Any], architecture: Arch
         layers += _group_layers(scope, architecture, architecture.mtp, place, is_draft=True)
     towers = _count_towers(architecture.towers, content, model)
     return Described(model, layers, towers, bool(architecture.mtp))
+
+
+def _refuse_other_layers(table: Mapping[str, Any], architecture: Architecture) -> None:
+    """Raise `ConfigError` if a config says of a layer that it is another kind than the only one that its class has."""
+    keys, mixers = architecture.keys, list(architecture.mixers.values())
+    fields = [
+        architecture.model,
+        architecture.mtp,
+        keys.terms,
+        keys.require,
+        *(kind for each in mixers for kind in each.kinds.values()),
+    ]
+    if "layer_types" in keys.expect or any("layer_types" in of.names for each in fields for of in each.values()):
+        return
+    kinds = {kind for mixer in mixers for kind in mixer.kinds}
+    words = table.get("layer_types")
+    if not isinstance(words, list) or not kinds or not kinds <= _ATTENTIONS:
+        return
+    has_window = any("window" in kind for mixer in mixers for kind in mixer.kinds.values())
+    known = ["full_attention", *(["sliding_attention"] if has_window else [])]
+    for place, word in enumerate(words):
+        if word not in known:
+            raise ConfigError(f"layer_types[{place}] = {format_value(word)}: expected one of {', '.join(known)}")
 
 
 def add_towers(inner: Described, outer: Architecture, content: Mapping[str, Any]) -> Described:
