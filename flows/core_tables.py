@@ -10,7 +10,7 @@ import polars as pl
 
 from flows.ingest.kinds import CATALOG_KINDS, Frames, read_kind, refuse_unknown_names, select_kind
 from flows.ingest.measured_ceilings import add_measured_ceilings
-from flows.ingest.readers.calibration import transfer_to_relatives
+from flows.ingest.readers.calibration import add_stand_ins, transfer_to_relatives
 from flows.ingest.readers.gallery import mark_unknown_ids
 from flows.ingest.readers.measurement import refuse_unknown_devices
 from flows.ingest.source_file import SourceFile, digest_of_sources
@@ -61,7 +61,7 @@ def stage_tables(home: Home, inputs: Mapping[str, StagedFile], sources: Sequence
         A file names something that no file describes.
     """
     computed = _stage_ops(home, inputs, sources) | _stage_ceilings(home, inputs, sources)
-    return computed | _stage_calibrations(home, inputs) | _stage_own_charts(home, inputs)
+    return computed | _stage_calibrations(home, inputs | computed) | _stage_own_charts(home, inputs)
 
 
 def stage_sources(
@@ -165,9 +165,18 @@ def _stage_calibrations(home: Home, inputs: Mapping[str, StagedFile]) -> dict[st
     """Stage core.calibration: what is fitted, and what devices without measurements inherit from their relatives."""
 
     def build() -> dict[str, pl.DataFrame]:
-        return {"calibration": transfer_to_relatives(_read(inputs["fitted"]), _read(inputs["relative"]))}
+        fitted, relatives, ceilings, kinds = (_read(inputs[name]) for name in names)
+        peaks = ceilings.filter(pl.col("kind") == "compute", "is_default").group_by("hardware_id", dtype="name")
+        return {
+            "calibration": add_stand_ins(
+                transfer_to_relatives(fitted, relatives),
+                kinds["kind"].to_list(),
+                peaks.agg(peak_flops_per_s=pl.col("value_per_s").max()),
+            )
+        }
 
-    made_from = [inputs[name].inputs_sha256 for name in ("fitted", "relative")]
+    names = ("fitted", "relative", "ceiling", "elementwise")
+    made_from = [inputs[name].inputs_sha256 for name in names]
     return stage_frames(home.stage, ["calibration"], [*made_from, step_code(transfer_to_relatives.__module__)], build)
 
 
