@@ -29,6 +29,14 @@ BYTES: Mapping[Dtype, float] = {  # of an element in memory
 Pipe = Literal["tensor", "vector", "scalar"]
 PIPES: tuple[Pipe, ...] = get_args(Pipe)
 
+# How the kernels of a step are started: each by the program, or all of them replayed from a recorded graph.
+Launch = Literal["eager", "graph"]
+LAUNCHES: tuple[Launch, ...] = get_args(Launch)
+
+# What is one kernel: what an engine fuses (add and norm, activation and gate, RoPE), or each op of plain PyTorch.
+Fusion = Literal["engine", "none"]
+FUSIONS: tuple[Fusion, ...] = get_args(Fusion)
+
 # How many devices can share a model by tensor parallelism.
 Degree = Literal[1, 2, 4, 8]
 DEGREES: tuple[Degree, ...] = get_args(Degree)
