@@ -13,6 +13,7 @@ from flows.ingest.measured_ceilings import add_measured_ceilings
 from flows.ingest.readers.calibration import add_stand_ins, transfer_to_relatives
 from flows.ingest.readers.gallery import mark_unknown_ids
 from flows.ingest.readers.measurement import refuse_unknown_devices
+from flows.ingest.readers.step import refuse_unknown_names as refuse_unknown_names_of_steps
 from flows.ingest.source_file import SourceFile, digest_of_sources
 from flows.intensity.op_tables import INPUTS, TABLES, compute_op_tables
 from warehouse.errors import collect_refusals
@@ -25,7 +26,7 @@ from warehouse.version import step_code
 _NAMED_BY_CHARTS = {"hardware": "hardware_id", "model": "model_id", "op_set": "op_set_id", "precision": "precision_id"}
 
 # staged frames that are not tables of core
-NOT_TABLES = {"op", "relative", "fitted", "architecture", *(f"origin_{kind}" for kind in CATALOG_KINDS)}
+NOT_TABLES = {"op", "relative", "fitted", "architecture", "timed_step", *(f"origin_{kind}" for kind in CATALOG_KINDS)}
 
 
 def stage_inputs(home: Home, sources: Sequence[SourceFile]) -> dict[str, StagedFile]:
@@ -61,7 +62,9 @@ def stage_tables(home: Home, inputs: Mapping[str, StagedFile], sources: Sequence
         A file names something that no file describes.
     """
     computed = _stage_ops(home, inputs, sources) | _stage_ceilings(home, inputs, sources)
-    return computed | _stage_calibrations(home, inputs | computed) | _stage_own_charts(home, inputs)
+    computed = _stage_ops(home, inputs, sources) | _stage_ceilings(home, inputs, sources)
+    computed |= _stage_steps(home, inputs, sources) | _stage_own_charts(home, inputs)
+    return computed | _stage_calibrations(home, inputs | computed)
 
 
 def stage_sources(
@@ -159,6 +162,19 @@ def _stage_ceilings(
         step_code(add_measured_ceilings.__module__),
     ]
     return stage_frames(home.stage, ["ceiling"], made_from, build)
+
+
+def _stage_steps(home: Home, inputs: Mapping[str, StagedFile], sources: Sequence[SourceFile]) -> dict[str, StagedFile]:
+    """Stage core.step_measurement: measured steps of devices, models and precisions of the catalog."""
+    names = ("timed_step", "hardware", "model", "precision")
+
+    def build() -> dict[str, pl.DataFrame]:
+        refuse_unknown_names_of_steps({name: _scan(inputs[name]) for name in names}, sources)
+        return {"step_measurement": _read(inputs["timed_step"])}
+
+    made_from = [inputs[name].inputs_sha256 for name in names]
+    code = step_code(refuse_unknown_names_of_steps.__module__)
+    return stage_frames(home.stage, ["step_measurement"], [*made_from, code], build)
 
 
 def _stage_calibrations(home: Home, inputs: Mapping[str, StagedFile]) -> dict[str, StagedFile]:

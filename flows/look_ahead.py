@@ -8,6 +8,7 @@ import polars as pl
 from flows.core_tables import find_chart_faults, scan_kind
 from flows.ingest.catalog import list_sources
 from flows.ingest.kinds import CATALOG_KINDS, refuse_unknown_names
+from flows.ingest.readers import step
 from flows.ingest.source_file import SourceFile
 from flows.run import Summary, create_run, is_copy_due, is_published, record, record_unchanged
 from warehouse.errors import collect_refusals
@@ -64,5 +65,6 @@ def _refuse_bad_files(home: Home, sources: list[SourceFile], warn: Callable[[str
             with each():
                 frames |= scan_kind(home, name, sources)
     refuse_unknown_names(frames, sources)
+    step.refuse_unknown_names(frames, sources)
     for name, fault in find_chart_faults(frames).select("name", "fault").drop_nulls().iter_rows():
         warn(f"gallery.toml: {name}: {fault}; the chart is left out")

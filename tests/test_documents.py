@@ -23,7 +23,7 @@ from flows.ingest.architectures.file import read_architectures
 from flows.ingest.catalog import list_sources
 from flows.ingest.kinds import CATALOG_KINDS, INGESTED_KINDS, read_kind, recognize_kind
 from flows.ingest.profiles import aiconfigurator, nsight, torch_profiler, vidur
-from flows.ingest.readers import device_table, measurement, ops
+from flows.ingest.readers import device_table, measurement, ops, step
 from flows.ingest.readers.calibration import Calibration
 from flows.ingest.readers.elementwise import Elementwise
 from flows.ingest.readers.gallery import OwnChart
@@ -430,6 +430,7 @@ def test_every_kind_of_file_is_described() -> None:
 
 TABLES: Mapping[str, tuple[str, str, set[str]]] = {
     "measurement": ("warehouse/README.md", "Measurement", set(measurement.COLUMNS)),
+    "step": ("warehouse/README.md", "Measured step", set(step.COLUMNS)),
     "ops": ("warehouse/README.md", "Kernels", {*ops._COLUMNS, *ops._OTHER_NAMES}),
     "devices": (
         "warehouse/README.md",
@@ -475,6 +476,8 @@ def test_every_column_of_a_table_is_described(kind: str) -> None:
 def test_required_columns_of_measurements_are_said_to_be() -> None:
     said = read_requirements(read_section("warehouse/README.md", "Measurement"))
     assert {name for name, when in said.items() if when == "required"} == set(measurement._NEEDED)
+    said = read_requirements(read_section("warehouse/README.md", "Measured step"))
+    assert {name for name, when in said.items() if when == "required"} == set(step.NEEDED)
 
 
 def test_metrics_of_nsight_are_collected_as_the_message_says() -> None:

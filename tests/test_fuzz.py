@@ -53,6 +53,10 @@ hardware_id,op,op_group,kind,m,k,n,dtype,flops,bytes,latency_s,method,measured_a
 mine,gemm,products,linear,16,32,64,fp16,65536,7168,1e-5,by hand,2026-01-31T12:00:00Z
 mine,copy,products,copy,,,,fp16,0,1e8,1e-3,by hand,
 """
+STEPS = """\
+hardware_id,model_id,precision_id,phase,batch_size,sequence_length,launch,fusion,latency_s,method,measured_at
+a40,llama-3-8b,fp16,decode,8,1024,graph,none,1e-2,by hand,2026-01-31T12:00:00Z
+"""
 NSIGHT = """\
 ==PROF== Connected
 "ID","Process ID","Kernel Name","Block Size","Grid Size","CC","Metric Name","Metric Unit","Metric Value"
@@ -181,6 +185,7 @@ READERS = {
     "ops.parquet": Reader("ops", "mine.parquet", to_parquet(pl.read_csv(to_bytes(KERNELS)))),
     "measurement.csv": Reader("measurement", "mine.csv", to_bytes(MEASUREMENT)),
     "measurement.parquet": Reader("measurement", "mine.parquet", to_parquet(pl.read_csv(to_bytes(MEASUREMENT)))),
+    "step": Reader("step", "mine.csv", to_bytes(STEPS)),
     "vidur.mlp": Reader("vidur", "mlp.csv", MLP),
     "vidur.attention": Reader("vidur", "attention.csv", CHUNKS),
     "aiconfigurator.gemm": Reader("aiconfigurator", "gemm_perf.parquet", to_parquet([PRODUCT] * 2)),

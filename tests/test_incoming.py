@@ -34,6 +34,7 @@ CONFIG = '{"model_type": "llama", "architectures": ["LlamaForCausalLM"]}'
         ("a.csv", "\ufeffname,group,flops,bytes,precision\n", "ops"),
         ("a.csv", "hardware_id,short_name,fp16_tflops\n", "hardware"),
         ("a.csv", "hardware_id,kind,latency_s\n", "measurement"),
+        ("a.csv", "hardware_id,model_id,precision_id,latency_s\n", "step"),
         ("a.csv", "time_stats.attn_prefill.min,num_tokens\n", "vidur"),
         ("a.csv", '==PROF== Connected\n"ID","Kernel Name","Metric Name"\n', "nsight"),
     ],

@@ -232,6 +232,7 @@ def read_rows(source: SourceFile) -> pl.DataFrame:
         ("fp64,dram,2", "fp63,dram,2", ["row 1", "dtype: expected one of"]),
         ("method\n", "method,pipe\n", ["row 1", "pipe: expected one of tensor, vector, scalar"]),
         ("method\n", "method,accumulator\n", ["row 1", "accumulator: expected one of"]),
+        ("method\n", "method,launch\n", ["row 1", "launch: expected one of eager, graph", 'not "x"']),
         ("method\n", "method,is_ceiling\n", ["row 1", 'is_ceiling = "x"', "true or false"]),
     ],
 )

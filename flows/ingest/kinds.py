@@ -24,6 +24,7 @@ from flows.ingest.readers import (
     model,
     ops,
     precision,
+    step,
     workload,
 )
 from flows.ingest.source_file import SourceFile
@@ -71,7 +72,7 @@ class CatalogKind:
     @property
     def folder(self) -> str:
         """Folder of a catalog that holds the files; "" if they lie in the catalog itself."""
-        return PurePosixPath(self.patterns[0]).parent.name
+        return self.patterns[0].rpartition("/")[0]
 
     @property
     def suffixes(self) -> tuple[str, ...]:
@@ -167,7 +168,13 @@ CATALOG_KINDS: Mapping[str, CatalogKind] = {
         read=measurement.read_measurements,
         frames=("measurement",),
         max_bytes=None,
-        recognizes=lambda head: "latency_s" in head.columns,
+        recognizes=lambda head: "latency_s" in head.columns and "precision_id" not in head.columns,
+    ),
+    "step": CatalogKind(
+        patterns=("measurements/steps/*.csv",),
+        read=step.read_steps,
+        frames=("timed_step",),
+        recognizes=lambda head: {"latency_s", "precision_id"} <= head.columns,
     ),
     "calibration": CatalogKind(
         patterns=("calibrations.toml",),

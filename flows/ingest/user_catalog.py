@@ -19,6 +19,7 @@ from flows.ingest.given_files import expand_path, read_entries
 from flows.ingest.kinds import CATALOG_KINDS, PROFILE_KINDS, read_every_kind, read_kind, refuse_unknown_names
 from flows.ingest.measured_ceilings import describe_ceiling, find_measured_ceilings, format_rate
 from flows.ingest.profile_conversion import convert_profile, find_profiles
+from flows.ingest.readers import step
 from flows.ingest.readers.measurement import refuse_unknown_devices
 from flows.ingest.source_file import SourceFile
 from warehouse.errors import Each, InputError, collect_refusals, explain_write_error, one_line
@@ -287,6 +288,7 @@ def _refuse_misfits(kind: str, new: Sequence[SourceFile], existing: Sequence[Sou
     sources = [*(source for source in existing if source.kind != kind or source.entry_id not in taken), *new]
     frames = read_every_kind(sources)
     refuse_unknown_names(frames, sources)
+    step.refuse_unknown_names(frames, sources)
     ceilings: dict[str, list[str]] = {}
     if kind == "measurement":
         measurements = read_kind(kind, new)["measurement"]

@@ -24,6 +24,18 @@ reference as (
         'core.measurement.hardware_id' as reference, hardware_id as id, 'hardware' as target
     from core.measurement
     union all by name
+    select 'core.step_measurement.source_id' as reference, source_id as id, 'source' as target from core.step_measurement
+    union all by name
+    select
+        'core.step_measurement.hardware_id' as reference, hardware_id as id, 'hardware' as target
+    from core.step_measurement
+    union all by name
+    select 'core.step_measurement.model_id' as reference, model_id as id, 'model' as target from core.step_measurement
+    union all by name
+    select
+        'core.step_measurement.precision_id' as reference, precision_id as id, 'precision' as target
+    from core.step_measurement
+    union all by name
     select 'core.calibration.source_id' as reference, source_id as id, 'source' as target from core.calibration
     union all by name
     select 'core.ceiling.hardware_id' as reference, hardware_id as id, 'hardware' as target from core.ceiling

@@ -77,7 +77,7 @@ create table core.source (
     kind varchar not null check (
         kind in (
             'hardware', 'architecture', 'model', 'workload', 'precision', 'elementwise', 'ops', 'measurement',
-            'calibration', 'gallery'
+            'step', 'calibration', 'gallery'
         )
     ),
     path varchar not null,
@@ -727,7 +727,8 @@ create table core.measurement (
     level varchar not null default 'dram',
     pipe varchar not null check (pipe in ('', 'tensor', 'vector', 'scalar')),
     accumulator varchar not null,
-    is_ceiling boolean not null
+    is_ceiling boolean not null,
+    launch varchar not null check (launch in ('eager', 'graph'))
 );
 comment on table core.measurement is 'one row per measured kernel: its shape and its time';
 comment on column core.measurement.measurement_id is 'the measurement, by its file and row';
@@ -764,6 +765,59 @@ comment on column core.measurement.level is 'what the bytes move through: dram, 
 comment on column core.measurement.pipe is 'units that do the arithmetic: tensor (matrix units of any vendor), vector or scalar; empty if not stated';
 comment on column core.measurement.accumulator is 'dtype that products were added up in; empty if not stated';
 comment on column core.measurement.is_ceiling is 'whether it was measured to find a ceiling: the fastest of these are the measured ceilings of the device';
+comment on column core.measurement.launch is 'how the kernel was started: eager, by the program each time, or graph, replayed from a recorded graph';
+
+create table core.step_measurement (
+    step_measurement_id varchar primary key,
+    hardware_id varchar not null,
+    device_name varchar,
+    model_id varchar not null,
+    precision_id varchar not null,
+    phase varchar not null,
+    batch_size bigint not null check (batch_size > 0),
+    sequence_length bigint not null check (sequence_length > 0),
+    query_length bigint not null check (query_length > 0),
+    tensor_parallel bigint not null check (tensor_parallel > 0),
+    expert_parallel bigint not null check (expert_parallel > 0),
+    pipeline_parallel bigint not null check (pipeline_parallel > 0),
+    data_parallel bigint not null check (data_parallel > 0),
+    launch varchar not null check (launch in ('eager', 'graph')),
+    fusion varchar not null check (fusion in ('engine', 'none')),
+    latency_s double not null check (isfinite(latency_s) and latency_s > 0),
+    latency_min_s double check (isfinite(latency_min_s) and latency_min_s > 0),
+    latency_std_s double check (isfinite(latency_std_s) and latency_std_s >= 0),
+    layers_timed bigint check (layers_timed > 0),
+    repeats bigint check (repeats > 0),
+    method varchar not null,
+    software varchar,
+    measured_at timestamptz,
+    source_id varchar not null
+);
+comment on table core.step_measurement is 'one row per measured step of a whole model: its setting and its time';
+comment on column core.step_measurement.step_measurement_id is 'the measurement, by its file and row';
+comment on column core.step_measurement.hardware_id is 'the device, by the name of its file';
+comment on column core.step_measurement.device_name is 'name that the device reports';
+comment on column core.step_measurement.model_id is 'the model, by the name of its config file';
+comment on column core.step_measurement.precision_id is 'the precision that it ran in';
+comment on column core.step_measurement.phase is 'prefill, decode, speculative or mixed';
+comment on column core.step_measurement.batch_size is 'sequences in the batch, b';
+comment on column core.step_measurement.sequence_length is 'prompt length in prefill, or where its chunk ends; context length otherwise, s';
+comment on column core.step_measurement.query_length is 'query tokens per sequence, q: s in prefill or those of a chunk, 1 in decode, the candidates in speculative; in mixed, those of the chunk';
+comment on column core.step_measurement.tensor_parallel is 'devices that share a layer';
+comment on column core.step_measurement.expert_parallel is 'devices that whole experts are spread over; 1: experts are shared as the other weights are';
+comment on column core.step_measurement.pipeline_parallel is 'stages that the layers are spread over';
+comment on column core.step_measurement.data_parallel is 'replicas of attention, each of which computes its part of the batch';
+comment on column core.step_measurement.launch is 'how its kernels were started: eager, by the program each time, or graph, replayed from a recorded graph';
+comment on column core.step_measurement.fusion is 'engine: add and norm, activation and gate, and RoPE are one kernel each; none: each element-wise op of plain PyTorch is a kernel of its own';
+comment on column core.step_measurement.latency_s is 'median time of one step of the whole model, with embedding and lm_head, without sampling; on several devices, of the slowest';
+comment on column core.step_measurement.latency_min_s is 'least time of one step';
+comment on column core.step_measurement.latency_std_s is 'standard deviation of the times';
+comment on column core.step_measurement.layers_timed is 'most layers that were timed; if the model has more, the time is extrapolated; null if not stated';
+comment on column core.step_measurement.repeats is 'executions that were timed';
+comment on column core.step_measurement.method is 'clock and conditions';
+comment on column core.step_measurement.software is 'driver and library versions';
+comment on column core.step_measurement.measured_at is 'when it was measured';
+comment on column core.step_measurement.source_id is 'file that states it';
 
 create table core.calibration (
     hardware_id varchar not null,

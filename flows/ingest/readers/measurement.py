@@ -9,13 +9,13 @@ import polars as pl
 from flows.ingest.document import ID_IN_WORDS, ID_PATTERN, ORIGIN_SCHEMA, format_value, refuse_bad_name
 from flows.ingest.source_file import SourceFile
 from flows.ingest.table import Rule, read_batches, refuse_bad_rows, text_rules, type_columns
-from flows.intensity.terms import DTYPES, PHASES, PIPES
+from flows.intensity.terms import DTYPES, LAUNCHES, PHASES, PIPES
 from warehouse.errors import InputError, collect_refusals
 from warehouse.polars_frames import scan_frames
 
 _TEXTS = (
     "hardware_id", "device_name", "model_id", "op", "op_group", "phase", "kind", "dtype", "level", "method",
-    "software", "origin", "license", "pipe", "accumulator",
+    "software", "origin", "license", "pipe", "accumulator", "launch",
 )  # fmt: skip
 _COUNTS = (
     "m", "k", "n", "batch_size", "sequence_length", "query_length", "heads", "kv_heads", "head_dim", "tensor_parallel",
@@ -30,7 +30,8 @@ COLUMNS: dict[str, Any] = {
     "is_ceiling": pl.Boolean,
 }
 _NEEDED = ("hardware_id", "op", "op_group", "kind", "dtype", "flops", "bytes", "latency_s", "method")
-_DEFAULTS = {"tensor_parallel": 1, "matrices": 1.0, "level": "dram"}
+# files of earlier versions time what the program starts itself
+_DEFAULTS = {"tensor_parallel": 1, "matrices": 1.0, "level": "dram", "launch": "eager"}
 _MAX_LENGTH = 400
 
 # Methods of the backends of `rooflines measure`, in flows/measure/standalone.py. Files of earlier versions do not state
@@ -134,6 +135,7 @@ def _check_rows(rows: pl.DataFrame, path: Path, first_row: int) -> pl.DataFrame:
         (pl.col("level").str.contains(ID_PATTERN), f"level: expected a name such as dram, l2 or l1: {ID_IN_WORDS}"),
         (pl.col("pipe").is_in(["", *PIPES]), f"pipe: expected one of {', '.join(PIPES)}, or none"),
         (pl.col("accumulator").is_in(["", *DTYPES]), f"accumulator: expected one of {', '.join(DTYPES)}, or none"),
+        (pl.col("launch").is_in(LAUNCHES), f"launch: expected one of {', '.join(LAUNCHES)}"),
         (pl.col("phase").is_null() | pl.col("phase").is_in(PHASES), f"phase: expected one of {', '.join(PHASES)}"),
         (pl.col("flops") >= 0, "flops: expected 0 or more"),
         (pl.col("bytes") > 0, "bytes: expected more than 0"),

@@ -211,6 +211,7 @@ select
     binding_level,
     is_ceiling,
     algorithm,
+    launch,
 from compared
 left join faster using (measurement_id);
 
