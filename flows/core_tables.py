@@ -16,6 +16,7 @@ from flows.ingest.readers.measurement import refuse_unknown_devices
 from flows.ingest.readers.step import refuse_unknown_names as refuse_unknown_names_of_steps
 from flows.ingest.source_file import SourceFile, digest_of_sources
 from flows.intensity.op_tables import INPUTS, TABLES, compute_op_tables
+from flows.intensity.shapes import add_sharing, list_measured_settings
 from warehouse.errors import collect_refusals
 from warehouse.home import Home
 from warehouse.load import StagedFile
@@ -61,10 +62,14 @@ def stage_tables(home: Home, inputs: Mapping[str, StagedFile], sources: Sequence
     InputError
         A file names something that no file describes.
     """
-    computed = _stage_ops(home, inputs, sources) | _stage_ceilings(home, inputs, sources)
-    computed = _stage_ops(home, inputs, sources) | _stage_ceilings(home, inputs, sources)
-    computed |= _stage_steps(home, inputs, sources) | _stage_own_charts(home, inputs)
-    return computed | _stage_calibrations(home, inputs | computed)
+    ceilings = _stage_ceilings(home, inputs, sources)
+    return {
+        **_stage_ops(home, inputs, sources),
+        **ceilings,
+        **_stage_steps(home, inputs, sources),
+        **_stage_calibrations(home, {**inputs, **ceilings}),
+        **_stage_own_charts(home, inputs),
+    }
 
 
 def stage_sources(
@@ -129,9 +134,11 @@ def _stage_ops(home: Home, inputs: Mapping[str, StagedFile], sources: Sequence[S
     def build() -> dict[str, pl.DataFrame]:
         frames = {name: _read(inputs[name]) for name in (*INPUTS, "op_set")}
         refuse_unknown_names({name: frame.lazy() for name, frame in frames.items()}, sources)
+        measured = list_measured_settings(_read(inputs["timed_step"]), frames["workload"])
+        frames["workload"] = pl.concat([add_sharing(frames["workload"]), measured], how="diagonal_relaxed")
         return compute_op_tables(**{name: frames[name] for name in INPUTS})
 
-    made_from = [inputs[name].inputs_sha256 for name in (*INPUTS, "op_set")]
+    made_from = [inputs[name].inputs_sha256 for name in (*INPUTS, "op_set", "timed_step")]
     return stage_frames(home.stage, TABLES, [*made_from, step_code("flows.intensity.op_tables")], build)
 
 

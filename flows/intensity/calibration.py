@@ -5,8 +5,8 @@ With the times at the two ceilings, tc = FLOP / peak and tm = bytes / bandwidth,
     t = t0 + ((C tc / ec)^p + (R tm / em)^p + ts^p)^(1/p)
 
 where ec and em are the shares of peak and bandwidth that are reached, t0 is the launch time, and p blends the times
-smoothly. In the plain form, C and R are 1, and ts is 0. In the form with tiles, the m x n outputs of a GEMM are cut into tiles of several
-sizes T, of which the fast ones count most:
+smoothly. In the plain form, C and R are 1, and ts is 0. In the form with tiles, the m x n outputs of a GEMM are cut
+into tiles of several sizes T, of which the fast ones count most:
 
     C = (mean over T of C_T^-b)^(-1/b),   C_T = padding_T * waves_T * (1 + l / size_T) / (1 + l / largest)
 
@@ -79,8 +79,8 @@ class Kernels:
     columns: Vector
     matrices: Vector
     multiprocessors: float  # NaN if unknown
-    moved_bytes: Vector | float = float("nan")
-    steps: Vector | float = 0.0  # serial ones: elements of a row, or further devices
+    moved_bytes: Vector = float("nan")
+    steps: Vector = 0.0  # serial ones: elements of a row, or further devices
 
     def select(self, kept: Vector) -> "Kernels":
         """Return some of the kernels."""
@@ -233,7 +233,7 @@ def calibrate_measurements(measured: pl.DataFrame) -> pl.DataFrame:
         matrices, is_elementwise, flops, bytes, serial_steps, latency_s, peak_flops_per_s,
         bandwidth_bytes_per_s, multiprocessors and source_id.
     """
-    together = measured.filter("is_elementwise").with_columns(kind=pl.lit(GENERIC))
+    together = measured.filter(pl.col("is_elementwise")).with_columns(kind=pl.lit(GENERIC))
     key = ["hardware_id", "kind", "dtype", "launch"]
     rows = []
     for names, each in pl.concat([measured, together]).sort(key).group_by(key, maintain_order=True):

@@ -56,7 +56,7 @@ class CalibrationFile(Document):
     """A list of calibrations, and one of the errors of steps."""
 
     calibration: list[Calibration]
-    step: list[StepCalibration] = []
+    step: list[StepCalibration] = Field(default_factory=list)
 
 
 _KEY = ["hardware_id", "op_kind", "dtype", "launch"]

@@ -34,7 +34,7 @@ class OpKernel(Document):
 
     fusion: Fusion
     kind: Id
-    phases: list[Phase] = list(PHASES)
+    phases: list[Phase] = Field(default_factory=lambda: list(PHASES))
     is_op: bool
     kernels: Annotated[float, Field(ge=0, le=1000)]
     bytes_factor: PerElement = 0
@@ -47,8 +47,8 @@ class OpKernel(Document):
 class ElementwiseFile(Document):
     """A list of element-wise costs, and one of kernels."""
 
-    elementwise: list[Elementwise] = []
-    op_kernel: list[OpKernel] = []
+    elementwise: list[Elementwise] = Field(default_factory=list)
+    op_kernel: list[OpKernel] = Field(default_factory=list)
 
 
 _KERNEL_KEY = ["fusion", "kind", "phase"]

@@ -12,17 +12,19 @@ kernel as (
     select
         op.*,
         fusion.fusion,
-        coalesce(of_op.is_op, of_kind.is_op, true) as is_op,
-        coalesce(of_op.kernels, of_kind.kernels, 0) as kernels,
+        coalesce(of_op.is_op, of_kind.is_op, true) as runs_op,
+        coalesce(of_op.kernels, of_kind.kernels, 0) as extra_kernels,
         coalesce(of_op.bytes_factor, of_kind.bytes_factor, 0) * op.bytes
         + coalesce(of_op.activation_factor, of_kind.activation_factor, 0) * op.activation_bytes
         + coalesce(of_op.token_factor, of_kind.token_factor, 0)
         * op.kv_bytes * op.query_length / op.sequence_length as moved_bytes,
-        generic.overhead_s as kernel_overhead_s,
+        generic.overhead_s is not null as has_generic,
+        -- without a calibration at the roof
+        coalesce(generic.overhead_s, 0) as kernel_overhead_s,
         mart.reached_memory_s(
             moved_bytes / op.bandwidth_bytes_per_s,
-            generic.bandwidth_efficiency,
-            moved_bytes / greatest(kernels, 1),
+            coalesce(generic.bandwidth_efficiency, 1),
+            moved_bytes / greatest(extra_kernels, 1),
             generic.cached_bytes
         ) as moved_s,
     from op
@@ -43,8 +45,8 @@ timed as (
     select
         *,
         repeat + idle_repeat as times,
-        if(is_op, predicted_s, 0)
-        + if(moved_bytes + kernels = 0, 0, kernels * kernel_overhead_s + moved_s) as expected_s,
+        case when runs_op then predicted_s when has_generic then 0 end
+        + if(moved_bytes = 0, 0, moved_s) + extra_kernels * kernel_overhead_s as expected_s,
         coalesce(expected_s, lower_bound_s) as seconds,
     from kernel
 ),
@@ -79,7 +81,7 @@ group_time as (
         coalesce(list(distinct transferred_from) filter (transferred_from is not null), [])
             as relatives,
         bool_or(level = 'interconnect') as is_exchange,
-        coalesce(sum((is_op::int + kernels) * times * host.start_s), 0) as start_s,
+        coalesce(sum((runs_op::int + extra_kernels) * times * host.start_s), 0) as start_s,
     from timed
     left join host using (hardware_id, dtype)
     group by all
