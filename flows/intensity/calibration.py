@@ -2,10 +2,10 @@
 
 With the times at the two ceilings, tc = FLOP / peak and tm = bytes / bandwidth, a kernel takes
 
-    t = t0 + ((C tc / ec)^p + (R tm / em)^p + ts^p)^(1/p)
+    t = t0 + ((C tc / ec)^p + (R F tm / em)^p + ts^p)^(1/p)
 
 where ec and em are the shares of peak and bandwidth that are reached, t0 is the launch time, and p blends the times
-smoothly. In the plain form, C and R are 1, and ts is 0. In the form with tiles, the m x n outputs of a GEMM are cut
+smoothly. In the plain form, C, R and F are 1, and ts is 0. In the form with tiles, the m x n outputs of a GEMM are cut
 into tiles of several sizes T, of which the fast ones count most:
 
     C = (mean over T of C_T^-b)^(-1/b),   C_T = padding_T * waves_T * (1 + l / size_T) / (1 + l / largest)
@@ -14,6 +14,8 @@ padding_T is the number of outputs in whole tiles divided by m n. waves_T, with 
 (ceil(w) / w)^g if w >= 1, else w^-u. size_T = (T_m T_n) / (T_m + T_n) is the intensity that a tile allows, and
 `largest` is that of the largest tile.
 In the form with sustained load, C is also multiplied by (1 + tc / 1 ms)^s: long GEMMs reach the power limit.
+In the form with streams, each tile also takes a fixed time o, C_T = ... + o * waves_T * w / (tc / ec), and
+F = 1 + v (multiprocessors / T)^h with T tiles of 128 x 64: few blocks do not reach the bandwidth.
 In the form of rows, of what is no product, R = B / (B + L) for B bytes: what a cache takes up does not wait for DRAM.
 ts is serial time: s for each element of a row, which one block works through (norms, softmax).
 In the form of rings, ts is s for each further device that a collective passes.
@@ -41,19 +43,27 @@ _LARGEST = max(height * width / (height + width) for height, width in TILES)
 
 _SHARED = ("compute_efficiency", "bandwidth_efficiency", "overhead_s", "blend")
 _TILED = ("tile_limit", "wave_exponent", "partial_wave_exponent", "tile_blend")
-PARAMETERS = (*_SHARED, *_TILED, "sustained_exponent", "serial_s", "cached_bytes")
+_STREAMED = ("tile_overhead_s", "stream_limit", "stream_exponent")
+PARAMETERS = (*_SHARED, *_TILED, "sustained_exponent", *_STREAMED, "serial_s", "cached_bytes")
 _STARTS = {
     "compute_efficiency": 0.8, "bandwidth_efficiency": 0.8, "overhead_s": 3e-6, "blend": 1.5, "tile_limit": 8.0,
     "wave_exponent": 0.4, "partial_wave_exponent": 0.2, "tile_blend": 8.0, "sustained_exponent": 0.05,
-    "serial_s": 1e-9, "cached_bytes": 1e7,
+    "tile_overhead_s": 5e-7, "stream_limit": 0.1, "stream_exponent": 0.5, "serial_s": 1e-9, "cached_bytes": 1e7,
 }  # fmt: skip
 _LOWEST, _HIGHEST, _LOWEST_BLEND = 1e-9, 1e3, 0.5
-_HIGHEST_EXPONENTS = dict.fromkeys(("wave_exponent", "partial_wave_exponent", "sustained_exponent"), 4.0)
+_HIGHEST_OF = {
+    **dict.fromkeys(("wave_exponent", "partial_wave_exponent", "sustained_exponent", "stream_exponent"), 4.0),
+    "cached_bytes": 1e12,
+    # with few blocks still less is reached
+    "bandwidth_efficiency": 1.0,
+}
+_STREAM_TILE = (128, 64)
 _TILED_STARTS = {"compute_efficiency": 0.85, "bandwidth_efficiency": 0.85, "overhead_s": 4e-6, "blend": 2.0}
 _FORMS: Mapping[str, tuple[str, ...]] = {
     "plain": _SHARED,
     "tiles": (*_SHARED, *_TILED),
     "sustained": (*_SHARED, *_TILED, "sustained_exponent"),
+    "streams": (*_SHARED, *_TILED, "sustained_exponent", *_STREAMED),
     "cached": ("bandwidth_efficiency", "overhead_s", "cached_bytes"),
     "rows": ("bandwidth_efficiency", "overhead_s", "blend", "cached_bytes", "serial_s"),
     "ring": ("bandwidth_efficiency", "overhead_s", "blend", "serial_s"),
@@ -102,10 +112,14 @@ def predict_s(kernels: Kernels, parameters: Mapping[str, float | None]) -> Vecto
     p = parameters
     compute = kernels.compute_s / _parameter(p, "compute_efficiency")
     if p.get("tile_limit") is not None:
-        compute = compute * _tile_cost(kernels, p)
+        compute = compute * _tile_cost(kernels, p, compute)
     if p.get("sustained_exponent") is not None:
         compute = compute * (1 + kernels.compute_s / SUSTAINED_S) ** _parameter(p, "sustained_exponent")
     memory = kernels.memory_s / _parameter(p, "bandwidth_efficiency")
+    if p.get("stream_limit") is not None:
+        blocks = _count_tiles(kernels, *_STREAM_TILE) * kernels.matrices
+        reach = (kernels.multiprocessors / blocks) ** _parameter(p, "stream_exponent")
+        memory = memory * (1 + _parameter(p, "stream_limit") * reach)
     if p.get("cached_bytes") is not None:
         memory = memory * kernels.moved_bytes / (kernels.moved_bytes + _parameter(p, "cached_bytes"))
     parts = [compute, memory]
@@ -121,22 +135,31 @@ def _parameter(parameters: Mapping[str, float | None], name: str) -> float:
     return float("nan") if value is None else value
 
 
-def _tile_cost(kernels: Kernels, parameters: Mapping[str, float | None]) -> Vector:
+def _count_tiles(kernels: Kernels, height: int, width: int) -> Vector:
+    return np.ceil(kernels.rows / height) * np.ceil(kernels.columns / width)
+
+
+def _tile_cost(kernels: Kernels, parameters: Mapping[str, float | None], reached_s: Vector) -> Vector:
     blend = min(_parameter(parameters, "tile_blend"), _STEEPEST)
-    costs = np.stack([_cost_of_tile(kernels, parameters, *tile) for tile in TILES])
+    costs = np.stack([_cost_of_tile(kernels, parameters, reached_s, *tile) for tile in TILES])
     least = costs.min(axis=0)
     return least * np.mean((costs / least) ** -blend, axis=0) ** (-1 / blend)
 
 
-def _cost_of_tile(kernels: Kernels, parameters: Mapping[str, float | None], height: int, width: int) -> Vector:
-    tiles = np.ceil(kernels.rows / height) * np.ceil(kernels.columns / width)
+def _cost_of_tile(
+    kernels: Kernels, parameters: Mapping[str, float | None], reached_s: Vector, height: int, width: int
+) -> Vector:
+    tiles = _count_tiles(kernels, height, width)
     padding = tiles * height * width / (kernels.rows * kernels.columns)
     waves = tiles * kernels.matrices / kernels.multiprocessors
     full = (np.ceil(waves) / waves) ** _parameter(parameters, "wave_exponent")
     partial = waves ** -_parameter(parameters, "partial_wave_exponent")
     size = height * width / (height + width)
     limit = _parameter(parameters, "tile_limit")
-    return padding * np.where(waves >= 1, full, partial) * (1 + limit / size) / (1 + limit / _LARGEST)
+    quantized = np.where(waves >= 1, full, partial)
+    cost = padding * quantized * (1 + limit / size) / (1 + limit / _LARGEST)
+    overhead_s = parameters.get("tile_overhead_s")
+    return cost if overhead_s is None else cost + overhead_s * waves * quantized / reached_s
 
 
 def fit_form(kernels: Kernels, latency_s: Vector, form: str) -> dict[str, float]:
@@ -158,7 +181,7 @@ def fit_form(kernels: Kernels, latency_s: Vector, form: str) -> dict[str, float]
         parameters = fixed | dict(zip(names, np.exp(logarithms), strict=True))
         return np.log(predict_s(kernels, parameters)) - measured
 
-    highest = [_HIGHEST_EXPONENTS.get(name, 1e12 if name == "cached_bytes" else _HIGHEST) for name in names]
+    highest = [_HIGHEST_OF.get(name, _HIGHEST) for name in names]
     lowest = [_LOWEST_BLEND if name.endswith("blend") else 1e-13 if name == "serial_s" else _LOWEST for name in names]
     bounds = (np.log(lowest), np.log(highest))
     found = _least_squares()(find_errors, begin, bounds=bounds, loss="soft_l1", f_scale=_LOSS_SCALE, max_nfev=400)
@@ -194,7 +217,7 @@ def calibrate_kernels(
         The forms to choose among; by default those of products if the kernels are some.
     """
     if forms is None:
-        forms = ["plain", "tiles", "sustained"] if kernels.has_tiles else ["plain"]
+        forms = ["plain", "tiles", "sustained", "streams"] if kernels.has_tiles else ["plain"]
     labels = np.asarray(groups)
     names = sorted(set(groups))
     held_out: dict[str, float] = {}

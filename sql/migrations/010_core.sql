@@ -844,6 +844,9 @@ create table core.calibration (
     source_id varchar not null,
     pipe varchar not null check (pipe in ('', 'tensor', 'vector', 'scalar')),
     launch varchar not null check (launch in ('eager', 'graph')),
+    tile_overhead_s double check (isfinite(tile_overhead_s) and tile_overhead_s >= 0),
+    stream_limit double check (isfinite(stream_limit) and stream_limit >= 0),
+    stream_exponent double check (isfinite(stream_exponent) and stream_exponent >= 0),
     serial_s double check (isfinite(serial_s) and serial_s >= 0),
     cached_bytes double check (isfinite(cached_bytes) and cached_bytes >= 0),
     fitted_kind varchar not null,
@@ -872,6 +875,9 @@ comment on column core.calibration.origin is 'measurements that it was fitted to
 comment on column core.calibration.source_id is 'file that states it';
 comment on column core.calibration.pipe is 'units that do the arithmetic: tensor (matrix units of any vendor), vector or scalar; empty if not stated';
 comment on column core.calibration.launch is 'how kernels are started: eager, by the program each time, or graph, replayed from a recorded graph';
+comment on column core.calibration.tile_overhead_s is 'time that each tile takes beside its arithmetic; null without streams';
+comment on column core.calibration.stream_limit is 'by how much the bytes of a GEMM take longer if there is one tile of 128 x 64 for each multiprocessor; null without streams';
+comment on column core.calibration.stream_exponent is 'how that grows with fewer tiles; null without streams';
 comment on column core.calibration.serial_s is 'time of one serial step: an element of a row in norms and softmax, which one block works through, or the way to one more device in a collective; null if there is none';
 comment on column core.calibration.cached_bytes is 'bytes that a cache takes up: a kernel that moves as many takes half of the time that DRAM needs for them; null if all come from DRAM';
 comment on column core.calibration.fitted_kind is 'kind of op that was measured; another one if it stands in, e.g. elementwise for all element-wise ops';

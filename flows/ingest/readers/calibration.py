@@ -36,6 +36,9 @@ class Calibration(Document):
     origin: Text
     pipe: Literal["", Pipe] = ""
     launch: Launch = "eager"
+    tile_overhead_s: Annotated[float, Field(ge=0, le=1)] | None = None
+    stream_limit: Exponent | None = None
+    stream_exponent: Exponent | None = None
     serial_s: Annotated[float, Field(ge=0, le=1)] | None = None
     cached_bytes: Annotated[float, Field(ge=0, le=1e12)] | None = None
 

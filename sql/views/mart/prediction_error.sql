@@ -36,11 +36,21 @@ costed as (
     select
         *,
         mart.tile_costs(
-            rows, n, matrices, multiprocessors, tile_limit, wave_exponent, partial_wave_exponent
+            rows,
+            n,
+            matrices,
+            multiprocessors,
+            compute_s / compute_efficiency,
+            tile_limit,
+            wave_exponent,
+            partial_wave_exponent,
+            tile_overhead_s
         ) as tile_costs,
         compute_s / compute_efficiency * mart.least_cost(tile_costs, tile_blend)
         * pow(1 + compute_s / 1e-3, coalesce(sustained_exponent, 0)) as reached_compute_s,
-        mart.reached_memory_s(memory_s, bandwidth_efficiency, bytes, cached_bytes) as reached_memory_s,
+        mart.reached_memory_s(memory_s, bandwidth_efficiency, bytes, cached_bytes)
+        * mart.stream_cost(rows, n, matrices, multiprocessors, stream_limit, stream_exponent)
+            as reached_memory_s,
         serial_steps * coalesce(serial_s, 0) as reached_serial_s,
         overhead_s
         + mart.blended_s(reached_compute_s, reached_memory_s, reached_serial_s, blend) as predicted_s,
