@@ -10,12 +10,13 @@ import polars as pl
 
 from flows.ingest.kinds import CATALOG_KINDS, Frames, read_kind, refuse_unknown_names, select_kind
 from flows.ingest.measured_ceilings import add_measured_ceilings
-from flows.ingest.readers.calibration import transfer_to_relatives
+from flows.ingest.readers.calibration import add_stand_ins, transfer_to_relatives
 from flows.ingest.readers.gallery import mark_unknown_ids
 from flows.ingest.readers.measurement import refuse_unknown_devices
 from flows.ingest.readers.step import refuse_unknown_names as refuse_unknown_names_of_steps
 from flows.ingest.source_file import SourceFile, digest_of_sources
 from flows.intensity.op_tables import INPUTS, TABLES, compute_op_tables
+from flows.intensity.shapes import add_sharing, list_measured_settings
 from warehouse.errors import collect_refusals
 from warehouse.home import Home
 from warehouse.load import StagedFile
@@ -61,9 +62,14 @@ def stage_tables(home: Home, inputs: Mapping[str, StagedFile], sources: Sequence
     InputError
         A file names something that no file describes.
     """
-    computed = _stage_ops(home, inputs, sources) | _stage_ceilings(home, inputs, sources)
-    computed |= _stage_steps(home, inputs, sources)
-    return computed | _stage_calibrations(home, inputs) | _stage_own_charts(home, inputs)
+    ceilings = _stage_ceilings(home, inputs, sources)
+    return {
+        **_stage_ops(home, inputs, sources),
+        **ceilings,
+        **_stage_steps(home, inputs, sources),
+        **_stage_calibrations(home, {**inputs, **ceilings}),
+        **_stage_own_charts(home, inputs),
+    }
 
 
 def stage_sources(
@@ -128,9 +134,11 @@ def _stage_ops(home: Home, inputs: Mapping[str, StagedFile], sources: Sequence[S
     def build() -> dict[str, pl.DataFrame]:
         frames = {name: _read(inputs[name]) for name in (*INPUTS, "op_set")}
         refuse_unknown_names({name: frame.lazy() for name, frame in frames.items()}, sources)
+        measured = list_measured_settings(_read(inputs["timed_step"]), frames["workload"])
+        frames["workload"] = pl.concat([add_sharing(frames["workload"]), measured], how="diagonal_relaxed")
         return compute_op_tables(**{name: frames[name] for name in INPUTS})
 
-    made_from = [inputs[name].inputs_sha256 for name in (*INPUTS, "op_set")]
+    made_from = [inputs[name].inputs_sha256 for name in (*INPUTS, "op_set", "timed_step")]
     return stage_frames(home.stage, TABLES, [*made_from, step_code("flows.intensity.op_tables")], build)
 
 
@@ -180,9 +188,18 @@ def _stage_calibrations(home: Home, inputs: Mapping[str, StagedFile]) -> dict[st
     """Stage core.calibration: what is fitted, and what devices without measurements inherit from their relatives."""
 
     def build() -> dict[str, pl.DataFrame]:
-        return {"calibration": transfer_to_relatives(_read(inputs["fitted"]), _read(inputs["relative"]))}
+        fitted, relatives, ceilings, kinds = (_read(inputs[name]) for name in names)
+        peaks = ceilings.filter(pl.col("kind") == "compute", "is_default").group_by("hardware_id", dtype="name")
+        return {
+            "calibration": add_stand_ins(
+                transfer_to_relatives(fitted, relatives),
+                kinds["kind"].to_list(),
+                peaks.agg(peak_flops_per_s=pl.col("value_per_s").max()),
+            )
+        }
 
-    made_from = [inputs[name].inputs_sha256 for name in ("fitted", "relative")]
+    names = ("fitted", "relative", "ceiling", "elementwise")
+    made_from = [inputs[name].inputs_sha256 for name in names]
     return stage_frames(home.stage, ["calibration"], [*made_from, step_code(transfer_to_relatives.__module__)], build)
 
 

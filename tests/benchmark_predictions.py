@@ -23,7 +23,7 @@ from warehouse.snapshot import open_snapshot
 
 PROFILES = Path(__file__).resolve().parents[2] / "shared" / "data" / "vidur"
 _DEVICES = {"a40": "a40", "a100": "a100-80gb-sxm", "h100": "h100-sxm"}  # by Vidur's names
-_KEY = ["hardware_id", "op_kind", "dtype"]
+_KEY = ["hardware_id", "op_kind", "dtype", "launch"]
 
 
 class _Profile(NamedTuple):

@@ -71,7 +71,8 @@ def make_frame(times: np.ndarray, models: list[str]) -> pl.DataFrame:
     m, k, n = (list(column) for column in zip(*GRID, strict=True))
     return pl.DataFrame(
         {
-            "hardware_id": "d", "kind": "linear", "dtype": "fp16", "pipe": "tensor", "model_id": models, "op": "gemm",
+            "hardware_id": "d", "kind": "linear", "dtype": "fp16", "launch": "eager", "pipe": "tensor",
+            "model_id": models, "op": "gemm", "is_elementwise": False, "serial_steps": 0,
             "rows": m, "k": k, "n": n, "matrices": 1.0, "flops": [2.0 * a * b * c for a, b, c in GRID],
             "bytes": [2.0 * (a * b + b * c + a * c) for a, b, c in GRID], "latency_s": times,
             "peak_flops_per_s": PEAK, "bandwidth_bytes_per_s": BANDWIDTH, "multiprocessors": 84, "source_id": "s",
@@ -137,7 +138,8 @@ def test_sql_predicts_what_python_does(hardware_id: str, snapshot: duckdb.DuckDB
     )
     (parameters,) = read_frame(
         snapshot,
-        f"select * from core.calibration where hardware_id = '{hardware_id}' and op_kind = 'linear' and dtype = 'fp16'",
+        f"select * from core.calibration where hardware_id = '{hardware_id}' and op_kind = 'linear' and dtype = 'fp16'"
+        " and launch = 'eager'",
     ).to_dicts()
     given = Kernels(
         (points["flops"] / points["peak_flops_per_s"]).to_numpy(),
@@ -156,7 +158,8 @@ def test_errors_of_predictions_are_those_of_the_fit(snapshot: duckdb.DuckDBPyCon
         "select error.hardware_id, kind, error.dtype, avg(abs(relative_error)), any_value(fit_mape)"
         " from mart.prediction_error as error inner join core.calibration as calibration"
         " on error.hardware_id = calibration.hardware_id and error.kind = calibration.op_kind"
-        " and error.dtype = calibration.dtype where error.op_group <> 'ceiling' group by all"
+        " and error.dtype = calibration.dtype and error.launch = calibration.launch"
+        " where error.op_group <> 'ceiling' group by all"
     ).fetchall()
     assert len(rows) >= 16
     for *_, found, fitted in rows:
@@ -192,6 +195,7 @@ def test_the_benchmark_of_predictions_prints_how_far_they_are_off(
 def test_shipped_calibrations(snapshot: duckdb.DuckDBPyConnection) -> None:
     rows = snapshot.sql(
         "select hardware_id, op_kind, dtype, fit_mape, holdout_mape, transferred_from from core.calibration"
+        " where launch = 'eager'"
     ).fetchall()
     found = {row[:3]: row[3:] for row in rows}
     assert found["a40", "linear", "fp16"][0] < 0.08
@@ -219,7 +223,9 @@ def test_shipped_calibrations_are_those_of_the_shipped_measurements(snapshot: du
     measured = read_frame(snapshot, load_sql("calibration/measured"))
     again = calibrate_measurements(measured.filter(hardware_id="h100-sxm", kind="attention")).row(0, named=True)
     shipped = read_frame(
-        snapshot, "select * from core.calibration where hardware_id = 'h100-sxm' and op_kind = 'attention'"
+        snapshot,
+        "select * from core.calibration where hardware_id = 'h100-sxm' and op_kind = 'attention'"
+        " and launch = 'eager' and dtype = 'bf16'",
     ).row(0, named=True)
     for name in ("compute_efficiency", "bandwidth_efficiency", "overhead_s", "blend", "fit_mape", "holdout_mape"):
         assert again[name] == pytest.approx(shipped[name], rel=1e-3), name

@@ -24,8 +24,8 @@ from flows.ingest.catalog import list_sources
 from flows.ingest.kinds import CATALOG_KINDS, INGESTED_KINDS, read_kind, recognize_kind
 from flows.ingest.profiles import aiconfigurator, nsight, torch_profiler, vidur
 from flows.ingest.readers import device_table, measurement, ops, step
-from flows.ingest.readers.calibration import Calibration
-from flows.ingest.readers.elementwise import Elementwise
+from flows.ingest.readers.calibration import Calibration, StepCalibration
+from flows.ingest.readers.elementwise import Elementwise, OpKernel
 from flows.ingest.readers.gallery import OwnChart
 from flows.ingest.readers.hardware import Bandwidth, Compute, Device
 from flows.ingest.readers.precision import Precision
@@ -60,6 +60,8 @@ WRITING = {"ingest", "sweep", "calibrate", "publish", "run"}
 LISTS = {
     "precision": ("precision", "precisions.toml"),
     "elementwise": ("elementwise", "elementwise.toml"),
+    "op_kernel": ("elementwise", "elementwise.toml"),
+    "step": ("calibration", "calibrations.toml"),
     "calibration": ("calibration", "calibrations.toml"),
     "chart": ("gallery", "gallery.toml"),
 }
@@ -394,8 +396,9 @@ def read_requirements(text: str) -> dict[str, str]:
         ("warehouse/README.md", "Device", [Device, Compute, Bandwidth]),
         ("warehouse/README.md", "Workload", [Workload]),
         ("warehouse/README.md", "Precision", [Precision]),
-        ("warehouse/README.md", "Element-wise op", [Elementwise]),
+        ("warehouse/README.md", "Element-wise op", [Elementwise, OpKernel]),
         ("warehouse/README.md", "Calibration", [Calibration]),
+        ("warehouse/README.md", "Errors of steps", [StepCalibration]),
         ("charts/README.md", "Your own charts", [OwnChart]),
     ],
 )

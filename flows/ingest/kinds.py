@@ -154,7 +154,7 @@ CATALOG_KINDS: Mapping[str, CatalogKind] = {
     "elementwise": CatalogKind(
         patterns=("elementwise.toml",),
         read=elementwise.read_elementwise,
-        frames=("elementwise",),
+        frames=("elementwise", "op_kernel"),
     ),
     "ops": CatalogKind(
         patterns=("ops/*.csv", "ops/*.json", "ops/*.parquet"),
@@ -179,7 +179,7 @@ CATALOG_KINDS: Mapping[str, CatalogKind] = {
     "calibration": CatalogKind(
         patterns=("calibrations.toml",),
         read=calibration.read_calibrations,
-        frames=("fitted",),
+        frames=("fitted", "step_calibration"),
     ),
     "gallery": CatalogKind(
         patterns=("gallery.toml",),

@@ -2,11 +2,11 @@
 
 With the times at the two ceilings, tc = FLOP / peak and tm = bytes / bandwidth, a kernel takes
 
-    t = t0 + ((C tc / ec)^p + (tm / em)^p)^(1/p)
+    t = t0 + ((C tc / ec)^p + (R tm / em)^p + ts^p)^(1/p)
 
-where ec and em are the shares of peak and bandwidth that are reached, t0 is the launch time, and p blends the two
-smoothly. In the plain form, C is 1. In the form with tiles, the m x n outputs of a GEMM are cut into tiles of several
-sizes T, of which the fast ones count most:
+where ec and em are the shares of peak and bandwidth that are reached, t0 is the launch time, and p blends the times
+smoothly. In the plain form, C and R are 1, and ts is 0. In the form with tiles, the m x n outputs of a GEMM are cut
+into tiles of several sizes T, of which the fast ones count most:
 
     C = (mean over T of C_T^-b)^(-1/b),   C_T = padding_T * waves_T * (1 + l / size_T) / (1 + l / largest)
 
@@ -14,6 +14,9 @@ padding_T is the number of outputs in whole tiles divided by m n. waves_T, with 
 (ceil(w) / w)^g if w >= 1, else w^-u. size_T = (T_m T_n) / (T_m + T_n) is the intensity that a tile allows, and
 `largest` is that of the largest tile.
 In the form with sustained load, C is also multiplied by (1 + tc / 1 ms)^s: long GEMMs reach the power limit.
+In the form of rows, of what is no product, R = B / (B + L) for B bytes: what a cache takes up does not wait for DRAM.
+ts is serial time: s for each element of a row, which one block works through (norms, softmax).
+In the form of rings, ts is s for each further device that a collective passes.
 Cross-validation decides which form a device takes.
 
 The fit minimizes a robust loss of the logarithm of time.
@@ -38,10 +41,11 @@ _LARGEST = max(height * width / (height + width) for height, width in TILES)
 
 _SHARED = ("compute_efficiency", "bandwidth_efficiency", "overhead_s", "blend")
 _TILED = ("tile_limit", "wave_exponent", "partial_wave_exponent", "tile_blend")
-PARAMETERS = (*_SHARED, *_TILED, "sustained_exponent")
+PARAMETERS = (*_SHARED, *_TILED, "sustained_exponent", "serial_s", "cached_bytes")
 _STARTS = {
     "compute_efficiency": 0.8, "bandwidth_efficiency": 0.8, "overhead_s": 3e-6, "blend": 1.5, "tile_limit": 8.0,
     "wave_exponent": 0.4, "partial_wave_exponent": 0.2, "tile_blend": 8.0, "sustained_exponent": 0.05,
+    "serial_s": 1e-9, "cached_bytes": 1e7,
 }  # fmt: skip
 _LOWEST, _HIGHEST, _LOWEST_BLEND = 1e-9, 1e3, 0.5
 _HIGHEST_EXPONENTS = dict.fromkeys(("wave_exponent", "partial_wave_exponent", "sustained_exponent"), 4.0)
@@ -50,7 +54,16 @@ _FORMS: Mapping[str, tuple[str, ...]] = {
     "plain": _SHARED,
     "tiles": (*_SHARED, *_TILED),
     "sustained": (*_SHARED, *_TILED, "sustained_exponent"),
+    "cached": ("bandwidth_efficiency", "overhead_s", "cached_bytes"),
+    "rows": ("bandwidth_efficiency", "overhead_s", "blend", "cached_bytes", "serial_s"),
+    "ring": ("bandwidth_efficiency", "overhead_s", "blend", "serial_s"),
 }
+# what a form does not fit: no product reaches its peak, and times that do not overlap add up
+_FIXED = {"compute_efficiency": 1.0, "blend": 1.0}
+# kinds whose blocks work through a row, and those that devices take part in
+SERIAL_KINDS = ("norm", "rms_norm", "layer_norm", "softmax")
+COLLECTIVES = ("all_reduce", "all_gather", "all_to_all", "send")
+GENERIC = "elementwise"  # one calibration of all element-wise kinds, for those that lack their own
 _LOSS_SCALE = 0.03  # errors beyond this share of the time count linearly
 _MIN_POINTS = 20
 _STEEPEST = 64.0  # exponent above which a blend is the largest of its parts
@@ -66,12 +79,15 @@ class Kernels:
     columns: Vector
     matrices: Vector
     multiprocessors: float  # NaN if unknown
+    moved_bytes: Vector = float("nan")
+    steps: Vector = 0.0  # serial ones: elements of a row, or further devices
 
     def select(self, kept: Vector) -> "Kernels":
         """Return some of the kernels."""
         fields = (self.compute_s, self.memory_s, self.rows, self.columns, self.matrices)
         compute, memory, rows, columns, matrices = (each[kept] for each in fields)
-        return Kernels(compute, memory, rows, columns, matrices, self.multiprocessors)
+        moved, steps = (each if np.ndim(each) == 0 else each[kept] for each in (self.moved_bytes, self.steps))
+        return Kernels(compute, memory, rows, columns, matrices, self.multiprocessors, moved, steps)
 
     @property
     def has_tiles(self) -> bool:
@@ -90,11 +106,14 @@ def predict_s(kernels: Kernels, parameters: Mapping[str, float | None]) -> Vecto
     if p.get("sustained_exponent") is not None:
         compute = compute * (1 + kernels.compute_s / SUSTAINED_S) ** _parameter(p, "sustained_exponent")
     memory = kernels.memory_s / _parameter(p, "bandwidth_efficiency")
-    longer = np.maximum(np.maximum(compute, memory), 1e-30)  # keeps the powers in range
+    if p.get("cached_bytes") is not None:
+        memory = memory * kernels.moved_bytes / (kernels.moved_bytes + _parameter(p, "cached_bytes"))
+    parts = [compute, memory]
+    if p.get("serial_s") is not None:
+        parts.append(kernels.steps * _parameter(p, "serial_s") + 0 * memory)
+    longer = np.maximum(np.max(parts, axis=0), 1e-30)  # keeps the powers in range
     blend = min(_parameter(p, "blend"), _STEEPEST)
-    return _parameter(p, "overhead_s") + longer * ((compute / longer) ** blend + (memory / longer) ** blend) ** (
-        1 / blend
-    )
+    return _parameter(p, "overhead_s") + longer * sum((part / longer) ** blend for part in parts) ** (1 / blend)
 
 
 def _parameter(parameters: Mapping[str, float | None], name: str) -> float:
@@ -133,15 +152,17 @@ def fit_form(kernels: Kernels, latency_s: Vector, form: str) -> dict[str, float]
     begin = np.log([starts[name] for name in names])
     measured = np.log(latency_s)
 
+    fixed = {name: value for name, value in _FIXED.items() if name not in names}
+
     def find_errors(logarithms: Vector) -> Vector:
-        parameters = dict(zip(names, np.exp(logarithms), strict=True))
+        parameters = fixed | dict(zip(names, np.exp(logarithms), strict=True))
         return np.log(predict_s(kernels, parameters)) - measured
 
-    highest = [_HIGHEST_EXPONENTS.get(name, _HIGHEST) for name in names]
-    lowest = [_LOWEST_BLEND if name.endswith("blend") else _LOWEST for name in names]
+    highest = [_HIGHEST_EXPONENTS.get(name, 1e12 if name == "cached_bytes" else _HIGHEST) for name in names]
+    lowest = [_LOWEST_BLEND if name.endswith("blend") else 1e-13 if name == "serial_s" else _LOWEST for name in names]
     bounds = (np.log(lowest), np.log(highest))
     found = _least_squares()(find_errors, begin, bounds=bounds, loss="soft_l1", f_scale=_LOSS_SCALE, max_nfev=400)
-    return dict(zip(names, map(float, np.exp(found.x)), strict=True))
+    return fixed | dict(zip(names, map(float, np.exp(found.x)), strict=True))
 
 
 def _least_squares() -> Any:
@@ -157,7 +178,9 @@ def mean_error(kernels: Kernels, latency_s: Vector, parameters: Mapping[str, flo
     return float(np.mean(np.abs(predict_s(kernels, parameters) / latency_s - 1)))
 
 
-def calibrate_kernels(kernels: Kernels, latency_s: Vector, groups: Sequence[str]) -> dict[str, Any]:
+def calibrate_kernels(
+    kernels: Kernels, latency_s: Vector, groups: Sequence[str], forms: Sequence[str] | None = None
+) -> dict[str, Any]:
     """Return the parameters of the form that best predicts held-out kernels, and its errors.
 
     Parameters
@@ -165,16 +188,19 @@ def calibrate_kernels(kernels: Kernels, latency_s: Vector, groups: Sequence[str]
     kernels, latency_s
         The measured kernels and their times.
     groups
-        The group of each kernel; each group is held out once. With only one group, nothing is held out, and the plain
+        The group of each kernel; each group is held out once. With only one group, nothing is held out, and the first
         form is taken.
+    forms
+        The forms to choose among; by default those of products if the kernels are some.
     """
-    forms = ["plain", "tiles", "sustained"] if kernels.has_tiles else ["plain"]
+    if forms is None:
+        forms = ["plain", "tiles", "sustained"] if kernels.has_tiles else ["plain"]
     labels = np.asarray(groups)
     names = sorted(set(groups))
     held_out: dict[str, float] = {}
     if len(names) > 1:
         held_out = {form: _cross_validate(form, kernels, latency_s, labels) for form in forms}
-    chosen = min(held_out, key=lambda form: held_out[form]) if held_out else "plain"
+    chosen = min(held_out, key=lambda form: held_out[form]) if held_out else forms[0]
     parameters = fit_form(kernels, latency_s, chosen)
     return {
         **dict.fromkeys(PARAMETERS),
@@ -196,28 +222,40 @@ def _cross_validate(form: str, kernels: Kernels, latency_s: Vector, labels: Vect
 
 
 def calibrate_measurements(measured: pl.DataFrame) -> pl.DataFrame:
-    """Return one row per device, kind of op and dtype, with the columns of core.calibration.
+    """Return one row per device, kind of op, dtype and launch, with the columns of core.calibration.
+
+    All element-wise kinds together have a row, too.
 
     Parameters
     ----------
     measured
-        One row per measurement: hardware_id, kind, dtype, pipe, model_id, op, k, n, rows (of one matrix), matrices,
-        flops, bytes, latency_s, peak_flops_per_s, bandwidth_bytes_per_s, multiprocessors and source_id.
+        One row per measurement: hardware_id, kind, dtype, launch, pipe, model_id, op, k, n, rows (of one matrix),
+        matrices, is_elementwise, flops, bytes, serial_steps, latency_s, peak_flops_per_s,
+        bandwidth_bytes_per_s, multiprocessors and source_id.
     """
+    together = measured.filter(pl.col("is_elementwise")).with_columns(kind=pl.lit(GENERIC))
+    key = ["hardware_id", "kind", "dtype", "launch"]
     rows = []
-    for (hardware_id, kind, dtype), each in measured.sort("hardware_id", "kind", "dtype").group_by(
-        "hardware_id", "kind", "dtype", maintain_order=True
-    ):
+    for names, each in pl.concat([measured, together]).sort(key).group_by(key, maintain_order=True):
         if len(each) < _MIN_POINTS:
             continue
         ordered = each.sort("flops", "bytes", "latency_s")
-        kernels = make_kernels(ordered, is_product=kind == "linear")
-        found = calibrate_kernels(kernels, ordered["latency_s"].to_numpy(), _group_labels(ordered))
+        kernels = make_kernels(ordered, is_product=names[1] == "linear")
+        forms = _list_forms(str(names[1]), is_elementwise=bool(ordered["is_elementwise"].all()))
+        found = calibrate_kernels(kernels, ordered["latency_s"].to_numpy(), _group_labels(ordered), forms)
         pipes = ordered["pipe"].unique()
-        pipe = pipes.item() if len(pipes) == 1 else ""
-        names = {"hardware_id": hardware_id, "op_kind": kind, "dtype": dtype, "pipe": pipe}
-        rows.append({**names, **found, "source_id": ordered["source_id"].unique().sort().str.join(", ").item()})
+        named = dict(zip(("hardware_id", "op_kind", "dtype", "launch"), names, strict=True))
+        named["pipe"] = pipes.item() if len(pipes) == 1 else ""
+        rows.append({**named, **found, "source_id": ordered["source_id"].unique().sort().str.join(", ").item()})
     return pl.DataFrame(rows, infer_schema_length=None)
+
+
+def _list_forms(kind: str, *, is_elementwise: bool) -> list[str] | None:
+    if kind in COLLECTIVES:
+        return ["ring"]
+    if kind in SERIAL_KINDS:
+        return ["rows", "cached"]
+    return ["cached"] if is_elementwise else None
 
 
 def make_kernels(frame: pl.DataFrame, *, is_product: bool) -> Kernels:
@@ -231,6 +269,8 @@ def make_kernels(frame: pl.DataFrame, *, is_product: bool) -> Kernels:
         columns=frame["n"].cast(pl.Float64).to_numpy() if is_product else nothing,
         matrices=frame["matrices"].to_numpy(),
         multiprocessors=float("nan") if units is None else float(units),
+        moved_bytes=frame["bytes"].to_numpy().astype(float),
+        steps=frame["serial_steps"].to_numpy().astype(float),
     )
 
 

@@ -292,6 +292,45 @@ def add_sharing(workloads: pl.DataFrame) -> pl.DataFrame:
     return workloads.with_columns(value.alias(name) for name, value in absent.items() if name not in workloads.columns)
 
 
+def list_measured_settings(steps: pl.DataFrame, workloads: pl.DataFrame) -> pl.DataFrame:
+    """Return workloads that ask for the settings of measured steps: what was measured is predicted, too.
+
+    Parameters
+    ----------
+    steps
+        Rows of core.step_measurement.
+    workloads
+        Rows of core.workload, whose columns are returned.
+    """
+    setting = ["model_id", "phase", "batch_size", "sequence_length", "query_length", *SHARING]
+    query = pl.concat_list("query_length")
+    is_chunk = (pl.col("phase") == "mixed") | (
+        (pl.col("phase") == "prefill") & (pl.col("query_length") < pl.col("sequence_length"))
+    )
+    none = pl.lit([], pl.List(pl.Int64))
+    settings = (
+        steps.group_by(setting, maintain_order=True)
+        .agg(precisions=pl.col("precision_id").unique(maintain_order=True))
+        .with_columns(
+            workload_id=pl.lit("measured"),
+            phases=pl.concat_list("phase"),
+            models=pl.concat_list("model_id"),
+            batch_sizes=pl.concat_list("batch_size"),
+            sequence_lengths=pl.concat_list("sequence_length"),
+            candidates=pl.when(pl.col("phase") == "speculative").then(query).otherwise(none),
+            query_lengths=pl.when(is_chunk).then(query).otherwise(none),
+            trees=pl.lit([], pl.List(pl.List(pl.Int64))),
+            conventions=pl.lit(["engine"]),
+            **{name: pl.concat_list(name) for name in SHARING},
+        )
+    )
+    asked = add_sharing(workloads)
+    known = settings.select(column for column in asked.columns if column in settings.columns)
+    return pl.concat([asked.clear(), known], how="diagonal_relaxed").with_columns(
+        pl.col("micro_batches").fill_null(1), pl.col("expert_load").fill_null(1.0)
+    )
+
+
 def expand_settings(workloads: pl.DataFrame, model_ids: list[str]) -> pl.DataFrame:
     """Return one row per setting that a workload asks for, with the precisions asked for at that setting.
 

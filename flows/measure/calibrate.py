@@ -14,11 +14,11 @@ from warehouse.snapshot import open_snapshot, refuse_earlier_version
 from warehouse.sql_files import load_sql
 
 _DIGITS = 6  # significant ones of a parameter
-_KEY = ("hardware_id", "op_kind", "dtype")
+_KEY = ("hardware_id", "op_kind", "dtype", "launch")
 
 
 def calibrate_home(home: Home) -> tuple[Path, pl.DataFrame]:
-    """Fit a calibrated roof to the measurements of each device, kind of op and dtype, and write the roofs.
+    """Fit a calibrated roof to the measurements of each device, kind of op, dtype and launch, and write the roofs.
 
     Return the file and its rows.
 

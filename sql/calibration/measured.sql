@@ -3,6 +3,7 @@ select
     point.hardware_id,
     point.kind,
     point.dtype,
+    point.launch,
     point.pipe,
     point.model_id,
     point.op,
@@ -11,15 +12,22 @@ select
     point.n,
     point.matrices,
     point.flops,
-    point.bytes,
+    mart.ring_bytes(point.algorithm, point.bytes, point.tensor_parallel) as bytes,
+    mart.serial_steps(point.kind, point.n, point.tensor_parallel) as serial_steps,
+    point.kind in (
+        select kind
+        from core.elementwise
+        where kind not in ('norm', 'rms_norm', 'layer_norm', 'softmax', 'embedding')
+    ) as is_elementwise,
     point.latency_s,
     roof.peak_flops_per_s,
-    roof.bandwidth_bytes_per_s,
+    if(point.level = 'dram', roof.bandwidth_bytes_per_s, point.bandwidth_bytes_per_s)
+        as bandwidth_bytes_per_s,
     hardware.multiprocessors,
     point.source_id,
     point.source,
 from mart.measured_point as point
 inner join mart.roof as roof using (hardware_id, dtype, basis)
 inner join core.hardware as hardware using (hardware_id)
-where point.flops > 0 and point.level = 'dram'
+where point.kind not in ('copy', 'triad') and point.level in ('dram', 'interconnect')
 order by all

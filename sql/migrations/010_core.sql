@@ -843,9 +843,15 @@ create table core.calibration (
     origin varchar not null check (length(trim(origin)) > 0),
     source_id varchar not null,
     pipe varchar not null check (pipe in ('', 'tensor', 'vector', 'scalar')),
-    primary key (hardware_id, op_kind, dtype)
+    launch varchar not null check (launch in ('eager', 'graph')),
+    serial_s double check (isfinite(serial_s) and serial_s >= 0),
+    cached_bytes double check (isfinite(cached_bytes) and cached_bytes >= 0),
+    fitted_kind varchar not null,
+    fitted_dtype varchar not null,
+    fitted_launch varchar not null check (fitted_launch in ('eager', 'graph')),
+    primary key (hardware_id, op_kind, dtype, launch)
 );
-comment on table core.calibration is 'one row per device, kind of op and dtype: a roof fitted to measurements';
+comment on table core.calibration is 'one row per device, kind of op, dtype and launch: a roof fitted to measurements, of these or of what stands in for them';
 comment on column core.calibration.hardware_id is 'the device, by the name of its file';
 comment on column core.calibration.op_kind is 'kind of op, as in core.op_shape';
 comment on column core.calibration.dtype is 'dtype of the arithmetic';
@@ -865,6 +871,61 @@ comment on column core.calibration.transferred_from is 'the device that was meas
 comment on column core.calibration.origin is 'measurements that it was fitted to';
 comment on column core.calibration.source_id is 'file that states it';
 comment on column core.calibration.pipe is 'units that do the arithmetic: tensor (matrix units of any vendor), vector or scalar; empty if not stated';
+comment on column core.calibration.launch is 'how kernels are started: eager, by the program each time, or graph, replayed from a recorded graph';
+comment on column core.calibration.serial_s is 'time of one serial step: an element of a row in norms and softmax, which one block works through, or the way to one more device in a collective; null if there is none';
+comment on column core.calibration.cached_bytes is 'bytes that a cache takes up: a kernel that moves as many takes half of the time that DRAM needs for them; null if all come from DRAM';
+comment on column core.calibration.fitted_kind is 'kind of op that was measured; another one if it stands in, e.g. elementwise for all element-wise ops';
+comment on column core.calibration.fitted_dtype is 'dtype that was measured; another one if it stands in';
+comment on column core.calibration.fitted_launch is 'launch that was measured; the other one if it stands in';
+
+create table core.step_calibration (
+    hardware_id varchar not null,
+    phase varchar not null,
+    tensor_parallel bigint not null check (tensor_parallel > 0),
+    launch varchar not null check (launch in ('eager', 'graph')),
+    fusion varchar not null check (fusion in ('engine', 'none')),
+    n_steps bigint not null check (n_steps > 0),
+    holdout_mape double not null check (isfinite(holdout_mape) and holdout_mape >= 0),
+    source_id varchar not null,
+    primary key (hardware_id, phase, tensor_parallel, launch, fusion)
+);
+comment on table core.step_calibration is 'one row per device, phase, number of devices, launch and fusion of measured steps: how far predicted steps are off; none of them was fitted to';
+comment on column core.step_calibration.hardware_id is 'the device, by the name of its file';
+comment on column core.step_calibration.phase is 'prefill, decode, speculative or mixed';
+comment on column core.step_calibration.tensor_parallel is 'devices that share a layer';
+comment on column core.step_calibration.launch is 'how kernels are started: eager, by the program each time, or graph, replayed from a recorded graph';
+comment on column core.step_calibration.fusion is 'engine: add and norm, activation and gate, and RoPE are one kernel each; none: each element-wise op of plain PyTorch is a kernel of its own';
+comment on column core.step_calibration.n_steps is 'measured steps';
+comment on column core.step_calibration.holdout_mape is 'mean absolute error of their expected times, as a share of the measured ones';
+comment on column core.step_calibration.source_id is 'file that states it';
+
+create table core.op_kernel (
+    fusion varchar not null check (fusion in ('engine', 'none')),
+    kind varchar not null,
+    phase varchar not null,
+    is_op boolean not null,
+    kernels double not null check (isfinite(kernels) and kernels >= 0),
+    bytes_factor double not null check (isfinite(bytes_factor) and bytes_factor >= 0),
+    activation_factor double not null
+        check (isfinite(activation_factor) and activation_factor >= 0),
+    token_factor double not null check (isfinite(token_factor) and token_factor >= 0),
+    origin varchar not null check (length(trim(origin)) > 0),
+    note varchar,
+    source_id varchar not null,
+    primary key (fusion, kind, phase)
+);
+comment on table core.op_kernel is 'one row per fusion and kind of op whose kernels are not one of that kind: the element-wise kernels that run for it in a step';
+comment on column core.op_kernel.fusion is 'engine: add and norm, activation and gate, and RoPE are one kernel each; none: each element-wise op of plain PyTorch is a kernel of its own';
+comment on column core.op_kernel.kind is 'kind of op, or the op, as in core.op_shape; the op counts';
+comment on column core.op_kernel.phase is 'prefill, decode, speculative or mixed';
+comment on column core.op_kernel.is_op is 'whether a kernel of the kind itself runs too';
+comment on column core.op_kernel.kernels is 'element-wise kernels of one execution of the op';
+comment on column core.op_kernel.bytes_factor is 'bytes that they move together, beside those of the op';
+comment on column core.op_kernel.activation_factor is 'bytes that they move together, beside the activations of the op';
+comment on column core.op_kernel.token_factor is 'bytes that they move together, beside the keys and values of one token of each sequence';
+comment on column core.op_kernel.origin is 'where the kernels were counted';
+comment on column core.op_kernel.note is 'remark on the count';
+comment on column core.op_kernel.source_id is 'file that states it';
 
 create table core.own_chart (
     source_id varchar not null,

@@ -1,4 +1,4 @@
-"""Lists of calibrations (TOML) into the rows of core.calibration, and their transfer to related devices."""
+"""Lists of calibrations (TOML) into the rows of core.calibration, and their transfer to what was not measured."""
 
 from collections.abc import Sequence
 from typing import Annotated, Literal
@@ -8,7 +8,7 @@ from pydantic import Field
 
 from flows.ingest.document import Count, Document, Id, Text, list_origins, read_document, refuse_duplicates
 from flows.ingest.source_file import SourceFile
-from flows.intensity.terms import Dtype, Pipe
+from flows.intensity.terms import Dtype, Fusion, Launch, Phase, Pipe
 from warehouse.errors import collect_refusals
 
 Positive = Annotated[float, Field(gt=0, le=1e3)]
@@ -16,7 +16,7 @@ Exponent = Annotated[float, Field(ge=0, le=1e3)]
 
 
 class Calibration(Document):
-    """A roof fitted to measurements of one device, kind of op and dtype."""
+    """A roof fitted to measurements of one device, kind of op, dtype and launch."""
 
     hardware_id: Id
     op_kind: Id
@@ -35,38 +35,73 @@ class Calibration(Document):
     holdout_mape: Exponent | None = None
     origin: Text
     pipe: Literal["", Pipe] = ""
+    launch: Launch = "eager"
+    serial_s: Annotated[float, Field(ge=0, le=1)] | None = None
+    cached_bytes: Annotated[float, Field(ge=0, le=1e12)] | None = None
+
+
+class StepCalibration(Document):
+    """How far predicted steps of one kind are off."""
+
+    hardware_id: Id
+    phase: Phase
+    tensor_parallel: Count
+    launch: Launch
+    fusion: Fusion
+    n_steps: Count
+    holdout_mape: Exponent
 
 
 class CalibrationFile(Document):
-    """A list of calibrations."""
+    """A list of calibrations, and one of the errors of steps."""
 
     calibration: list[Calibration]
+    step: list[StepCalibration] = Field(default_factory=list)
 
 
-_KEY = ["hardware_id", "op_kind", "dtype"]
+_KEY = ["hardware_id", "op_kind", "dtype", "launch"]
+_STEP_KEY = ["hardware_id", "phase", "tensor_parallel", "launch", "fusion"]
 _SCHEMA = {
     **dict.fromkeys(Calibration.model_fields, pl.Float64),
     **dict.fromkeys((*_KEY, "origin", "pipe", "source_id"), pl.String),
     "n_points": pl.Int64,
 }
+_STEP_SCHEMA = {
+    **dict.fromkeys(_STEP_KEY, pl.String),
+    "tensor_parallel": pl.Int64,
+    "n_steps": pl.Int64,
+    "holdout_mape": pl.Float64,
+    "source_id": pl.String,
+}
+# Short dtypes of 16 bits move as many bytes, and what is no product runs in 16 bits beside shorter products.
+_STAND_IN_DTYPES = [("fp16", "bf16"), ("bf16", "fp16"), *((dtype, "bf16") for dtype in ("fp8", "int8", "fp4", "fp6"))]
+_PRODUCTS = ["linear", "qk", "pv"]
+_GENERIC = "elementwise"  # fitted to all element-wise kinds together
 
 
 def read_calibrations(sources: Sequence[SourceFile]) -> dict[str, pl.DataFrame]:
-    """Return the frames `fitted` (one row per calibration; the last file that has a key wins) and `origin`."""
-    rows = []
+    """Return the frames `fitted`, `step_calibration` and `origin`; the last file that has a key wins."""
+    rows: list[dict[str, object]] = []
+    steps: list[dict[str, object]] = []
     with collect_refusals() as each:
         for source in sources:
             with each():
-                entries = read_document(source, CalibrationFile).calibration
-                keys = [(f"{entry.hardware_id} {entry.op_kind} {entry.dtype}", source) for entry in entries]
-                refuse_duplicates(keys, "calibration of")
-                rows += [{**entry.model_dump(), "source_id": source.source_id} for entry in entries]
-    fitted = pl.DataFrame(rows, schema=_SCHEMA).unique(_KEY, keep="last", maintain_order=True)
-    return {"fitted": fitted, "origin": list_origins(sources)}
+                file = read_document(source, CalibrationFile)
+                for entries, key, into in ((file.calibration, _KEY, rows), (file.step, _STEP_KEY, steps)):
+                    keys = [(" ".join(str(getattr(entry, name)) for name in key), source) for entry in entries]
+                    refuse_duplicates(keys, "calibration of")
+                    into += [{**entry.model_dump(), "source_id": source.source_id} for entry in entries]
+    return {
+        "fitted": pl.DataFrame(rows, schema=_SCHEMA).unique(_KEY, keep="last", maintain_order=True),
+        "step_calibration": pl.DataFrame(steps, schema=_STEP_SCHEMA).unique(
+            _STEP_KEY, keep="last", maintain_order=True
+        ),
+        "origin": list_origins(sources),
+    }
 
 
 def transfer_to_relatives(fitted: pl.DataFrame, relatives: pl.DataFrame) -> pl.DataFrame:
-    """Return the rows of core.calibration: a device without its own calibration takes that of its nearest relative.
+    """Return calibrations with `transferred_from`: a device without its own takes that of its nearest relative.
 
     Parameters
     ----------
@@ -84,4 +119,54 @@ def transfer_to_relatives(fitted: pl.DataFrame, relatives: pl.DataFrame) -> pl.D
         .unique(_KEY, keep="first", maintain_order=True)
         .with_columns(transferred_from="relative")
     )
-    return pl.concat([own, transferred.select(own.columns)])
+    return pl.concat([_keep_own_shares(transferred.select(own.columns), own), own])[:, own.columns].unique(
+        _KEY, keep="last", maintain_order=True
+    )
+
+
+def _keep_own_shares(transferred: pl.DataFrame, own: pl.DataFrame) -> pl.DataFrame:
+    """Return transferred rows; of a device that was measured in the other launch only the launch time is another's."""
+    of_kind = [name for name in _KEY if name != "launch"]
+    moved = transferred.select(*_KEY, "overhead_s", "transferred_from").rename({"launch": "to"})
+    kept = (
+        own.drop("overhead_s", "transferred_from")
+        .join(moved, on=of_kind, how="inner", maintain_order="left")
+        .with_columns(launch="to")
+    )
+    return pl.concat([transferred, kept.select(transferred.columns)])
+
+
+def add_stand_ins(calibrations: pl.DataFrame, kinds: Sequence[str], peaks: pl.DataFrame) -> pl.DataFrame:
+    """Return the rows of core.calibration: what was not measured takes what comes nearest of the same device.
+
+    The other launch stands in for one that was not measured, bf16 for shorter dtypes of what is no product, and
+    what was fitted to all element-wise kinds for each of them.
+
+    Parameters
+    ----------
+    calibrations
+        The frame of `transfer_to_relatives`.
+    kinds
+        The element-wise kinds.
+    peaks
+        hardware_id, dtype and peak_flops_per_s: a share of another dtype's peak is one of the own.
+    """
+    named = calibrations.with_columns(fitted_kind="op_kind", fitted_dtype="dtype", fitted_launch="launch")
+    generic = named.filter(op_kind=_GENERIC).with_columns(op_kind=pl.lit(list(kinds))).explode("op_kind")
+    every_kind = _complete(named, generic)
+    pairs = pl.DataFrame(_STAND_IN_DTYPES, schema=["to", "dtype"], orient="row")
+    found = every_kind.filter(~pl.col("op_kind").is_in(_PRODUCTS)).join(pairs, on="dtype", maintain_order="left_right")
+    to, of = (peaks.rename({"dtype": name, "peak_flops_per_s": f"peak_{name}"}) for name in ("to", "dtype"))
+    ratio = (pl.col("peak_dtype") / pl.col("peak_to")).fill_null(1.0)
+    of_dtypes = (
+        found.join(to, on=["hardware_id", "to"], how="left", maintain_order="left")
+        .join(of, on=["hardware_id", "dtype"], how="left", maintain_order="left")
+        .with_columns(compute_efficiency=pl.col("compute_efficiency") * ratio, dtype="to")
+    )
+    every_dtype = _complete(every_kind, of_dtypes)
+    other = pl.when(pl.col("launch") == "eager").then(pl.lit("graph")).otherwise(pl.lit("eager"))
+    return _complete(every_dtype, every_dtype.with_columns(launch=other)).sort(_KEY)
+
+
+def _complete(rows: pl.DataFrame, stand_ins: pl.DataFrame) -> pl.DataFrame:
+    return pl.concat([rows, stand_ins.select(rows.columns)]).unique(_KEY, keep="first", maintain_order=True)

@@ -1,4 +1,4 @@
-"""Lists of element-wise costs (TOML) into the rows of core.elementwise."""
+"""Lists of element-wise costs and kernels (TOML) into the rows of core.elementwise and core.op_kernel."""
 
 from collections.abc import Sequence
 from typing import Annotated, Literal
@@ -6,8 +6,9 @@ from typing import Annotated, Literal
 import polars as pl
 from pydantic import Field
 
-from flows.ingest.document import Document, Text, list_origins, merge_lists, read_documents
+from flows.ingest.document import Document, Id, Text, list_origins, merge_lists, read_documents
 from flows.ingest.source_file import SourceFile
+from flows.intensity.terms import PHASES, Fusion, Phase
 from warehouse.errors import collect_refusals
 
 PerElement = Annotated[float, Field(ge=0, le=10_000)]
@@ -28,15 +29,53 @@ class Elementwise(Document):
     note: Text | None = None
 
 
-class ElementwiseFile(Document):
-    """A list of element-wise costs."""
+class OpKernel(Document):
+    """The element-wise kernels that run for an op in a step, where they are not one kernel of its kind."""
 
-    elementwise: list[Elementwise]
+    fusion: Fusion
+    kind: Id
+    phases: list[Phase] = Field(default_factory=lambda: list(PHASES))
+    is_op: bool
+    kernels: Annotated[float, Field(ge=0, le=1000)]
+    bytes_factor: PerElement = 0
+    activation_factor: PerElement = 0
+    token_factor: PerElement = 0
+    origin: Text
+    note: Text | None = None
+
+
+class ElementwiseFile(Document):
+    """A list of element-wise costs, and one of kernels."""
+
+    elementwise: list[Elementwise] = Field(default_factory=list)
+    op_kernel: list[OpKernel] = Field(default_factory=list)
+
+
+_KERNEL_KEY = ["fusion", "kind", "phase"]
+_KERNEL_SCHEMA = {
+    **dict.fromkeys(_KERNEL_KEY, pl.String),
+    "is_op": pl.Boolean,
+    **dict.fromkeys(("kernels", "bytes_factor", "activation_factor", "token_factor"), pl.Float64),
+    **dict.fromkeys(("origin", "note", "source_id"), pl.String),
+}
 
 
 def read_elementwise(sources: Sequence[SourceFile]) -> dict[str, pl.DataFrame]:
-    """Return the frames `elementwise` (one row per kind of op; the last file that has a kind wins) and `origin`."""
+    """Return the frames `elementwise` (a row per kind of op), `op_kernel` (a row per fusion, kind and phase), `origin`.
+
+    The last file that has a key wins.
+    """
     with collect_refusals() as each:
         documents = read_documents(sources, ElementwiseFile, each)
     lists = [(document.elementwise, source) for document, source in documents]
-    return {"elementwise": merge_lists("kind", lists), "origin": list_origins(sources)}
+    kernels = [
+        {**kernel.model_dump(exclude={"phases"}), "phase": phase, "source_id": source.source_id}
+        for document, source in documents
+        for kernel in document.op_kernel
+        for phase in kernel.phases
+    ]
+    return {
+        "elementwise": merge_lists("kind", lists),
+        "op_kernel": pl.DataFrame(kernels, schema=_KERNEL_SCHEMA).unique(_KERNEL_KEY, keep="last", maintain_order=True),
+        "origin": list_origins(sources),
+    }

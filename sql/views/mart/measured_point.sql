@@ -86,6 +86,7 @@ placed as (
             measurement.hardware_id = calibration.hardware_id
             and measurement.kind = calibration.op_kind
             and measurement.dtype = calibration.dtype
+            and measurement.launch = calibration.launch
 ),
 
 -- the slowest level of a kernel whose bytes were counted at several, if the bandwidth of each is known

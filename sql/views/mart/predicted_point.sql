@@ -1,48 +1,40 @@
 -- one row per hardware, op shape and precision with a calibration
 create or replace view mart.predicted_point as
-with
-point as (
-    select * from mart.roofline_point where level = 'dram'
-),
-
-prediction as (
-    select * from mart.prediction where measurement_id is null
-)
-
 select
-    point.hardware_id,
-    point.model_id,
-    point.convention,
-    point.precision_id,
-    point.phase,
-    point.batch_size,
-    point.sequence_length,
-    point.query_length,
-    point.tensor_parallel,
-    point.op,
-    point.op_group,
-    point.series,
-    point.kind,
-    point.dtype,
-    point.shape_id,
-    point.repeat,
-    point.flops,
-    point.bytes,
-    point.intensity_flops_per_byte,
-    point.attainable_flops_per_s,
-    point.lower_bound_s,
-    prediction.predicted_s,
-    prediction.predicted_flops_per_s,
-    prediction.roof_fraction,
-    prediction.bound,
-    prediction.holdout_mape,
-    prediction.transferred_from,
-    prediction.calibration_origin,
-    point.expert_parallel,
-    point.pipeline_parallel,
-    point.data_parallel,
-from point
--- model and convention come from the shape, so that a question about one of each predicts no others
-inner join prediction using (hardware_id, model_id, convention, shape_id, precision_id);
+    hardware_id,
+    model_id,
+    convention,
+    precision_id,
+    phase,
+    batch_size,
+    sequence_length,
+    query_length,
+    tensor_parallel,
+    op,
+    op_group,
+    series,
+    kind,
+    dtype,
+    shape_id,
+    repeat,
+    flops,
+    bytes,
+    intensity_flops_per_byte,
+    attainable_flops_per_s,
+    lower_bound_s,
+    predicted_s,
+    predicted_flops_per_s,
+    roof_fraction,
+    bound,
+    holdout_mape,
+    transferred_from,
+    calibration_origin,
+    expert_parallel,
+    pipeline_parallel,
+    data_parallel,
+    launch,
+from mart.op_prediction
+where predicted_s is not null and launch = mart.default_launch(phase);
 
-comment on view mart.predicted_point is 'one row per hardware, op shape and precision with a calibration: the expected time of a kernel';
+comment on view mart.predicted_point is 'one row per hardware, op shape and precision with a calibration: the expected time of a kernel, in decode as replayed from a graph';
+comment on column mart.predicted_point.launch is 'how the kernel is started: graph in decode, eager otherwise; mart.op_prediction has both';

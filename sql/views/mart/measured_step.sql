@@ -1,0 +1,63 @@
+-- one row per measured step
+create or replace view mart.measured_step as
+with
+expected as (
+    select * from mart.predicted_step where convention = 'engine'
+)
+
+select
+    step.step_measurement_id,
+    step.hardware_id,
+    step.model_id,
+    step.precision_id,
+    step.phase,
+    step.batch_size,
+    step.sequence_length,
+    step.query_length,
+    step.tensor_parallel,
+    step.expert_parallel,
+    step.pipeline_parallel,
+    step.data_parallel,
+    step.launch,
+    step.fusion,
+    step.latency_s,
+    step.latency_min_s,
+    step.latency_std_s,
+    step.layers_timed,
+    step.repeats,
+    expected.tokens_per_s * expected.predicted_s / step.latency_s as tokens_per_s,
+    expected.lower_bound_s,
+    expected.lower_bound_s / step.latency_s as roof_fraction,
+    expected.predicted_s,
+    expected.predicted_s / step.latency_s - 1 as relative_error,
+    expected.op_group_s,
+    expected.host_wait_s,
+    expected.covered_share,
+    expected.uncovered_ops,
+    expected.transferred_from,
+    step.method,
+    step.software,
+    step.device_name,
+    step.measured_at,
+    step.source_id,
+    source.origin as source,
+from core.step_measurement as step
+inner join core.source as source using (source_id)
+-- a device may lack a roof of a dtype
+left join expected using (
+    hardware_id, model_id, precision_id, phase, batch_size, sequence_length, query_length,
+    tensor_parallel, expert_parallel, pipeline_parallel, data_parallel, launch, fusion
+);
+
+comment on view mart.measured_step is 'one row per measured step: the time of a whole step beside its lower bound and its expected time';
+comment on column mart.measured_step.tokens_per_s is 'tokens of mart.step_time per second of the measured time';
+comment on column mart.measured_step.lower_bound_s is 'lower bound of the step''s time: the sum over its ops, and the time that a device waits for other stages';
+comment on column mart.measured_step.roof_fraction is 'share of the roof that is reached: lower bound / latency';
+comment on column mart.measured_step.predicted_s is 'expected time of the step';
+comment on column mart.measured_step.relative_error is 'predicted time / measured time - 1';
+comment on column mart.measured_step.op_group_s is 'op group -> its part of the expected time, in seconds';
+comment on column mart.measured_step.host_wait_s is 'part of the expected time that the device waits for the host to start kernels; 0 in a graph';
+comment on column mart.measured_step.covered_share is 'share of the least time of the ops that calibrations cover';
+comment on column mart.measured_step.uncovered_ops is 'ops that no calibration covers; they count with the time at the roof; null if there are none';
+comment on column mart.measured_step.transferred_from is 'the devices that were measured, if it is another one';
+comment on column mart.measured_step.source is 'who measured it, and how';

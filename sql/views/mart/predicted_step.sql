@@ -1,0 +1,183 @@
+-- one row per hardware, model, convention, precision, phase, setting, sharing, launch and fusion
+create or replace view mart.predicted_step as
+with
+-- one kernel after the other takes as long in a stream as in a graph, if the host is fast enough
+op as (
+    select * from mart.op_prediction
+    where launch = 'graph' and convention <> 'custom'
+),
+
+-- the element-wise kernels that run for an op, where they are not one kernel of its kind
+kernel as (
+    select
+        op.*,
+        fusion.fusion,
+        coalesce(of_op.is_op, of_kind.is_op, true) as runs_op,
+        coalesce(of_op.kernels, of_kind.kernels, 0) as extra_kernels,
+        coalesce(of_op.bytes_factor, of_kind.bytes_factor, 0) * op.bytes
+        + coalesce(of_op.activation_factor, of_kind.activation_factor, 0) * op.activation_bytes
+        + coalesce(of_op.token_factor, of_kind.token_factor, 0)
+        * op.kv_bytes * op.query_length / op.sequence_length as moved_bytes,
+        generic.overhead_s is not null as has_generic,
+        -- without a calibration at the roof
+        coalesce(generic.overhead_s, 0) as kernel_overhead_s,
+        mart.reached_memory_s(
+            moved_bytes / op.bandwidth_bytes_per_s,
+            coalesce(generic.bandwidth_efficiency, 1),
+            moved_bytes / greatest(extra_kernels, 1),
+            generic.cached_bytes
+        ) as moved_s,
+    from op
+    cross join (values ('engine'), ('none')) as fusion (fusion)
+    left join core.op_kernel as of_op
+        on fusion.fusion = of_op.fusion and op.op = of_op.kind and op.phase = of_op.phase
+    left join core.op_kernel as of_kind
+        on fusion.fusion = of_kind.fusion and op.kind = of_kind.kind and op.phase = of_kind.phase
+    left join core.calibration as generic
+        on
+            op.hardware_id = generic.hardware_id
+            and op.dtype = generic.dtype
+            and op.launch = generic.launch
+            and generic.op_kind = 'elementwise'
+),
+
+timed as (
+    select
+        *,
+        repeat + idle_repeat as times,
+        case when runs_op then predicted_s when has_generic then 0 end
+        + if(moved_bytes = 0, 0, moved_s) + extra_kernels * kernel_overhead_s as expected_s,
+        coalesce(expected_s, lower_bound_s) as seconds,
+    from kernel
+),
+
+-- what the host needs to start a kernel
+host as (
+    select hardware_id, dtype, overhead_s as start_s,
+    from core.calibration
+    where op_kind = 'dispatch' and launch = 'eager'
+),
+
+group_time as (
+    select
+        timed.hardware_id,
+        model_id,
+        convention,
+        precision_id,
+        phase,
+        batch_size,
+        sequence_length,
+        query_length,
+        tensor_parallel,
+        expert_parallel,
+        pipeline_parallel,
+        data_parallel,
+        fusion,
+        op_group,
+        sum(seconds * times) as seconds,
+        sum(lower_bound_s * times) as lower_bound_s,
+        coalesce(sum(lower_bound_s * times) filter (expected_s is not null), 0) as covered_s,
+        coalesce(list(distinct op) filter (expected_s is null), []) as uncovered_ops,
+        coalesce(list(distinct transferred_from) filter (transferred_from is not null), [])
+            as relatives,
+        bool_or(level = 'interconnect') as is_exchange,
+        coalesce(sum((runs_op::int + extra_kernels) * times * host.start_s), 0) as start_s,
+    from timed
+    left join host using (hardware_id, dtype)
+    group by all
+),
+
+step as (
+    select
+        hardware_id,
+        model_id,
+        convention,
+        precision_id,
+        phase,
+        batch_size,
+        sequence_length,
+        query_length,
+        tensor_parallel,
+        expert_parallel,
+        pipeline_parallel,
+        data_parallel,
+        fusion,
+        sum(seconds) as seconds,
+        sum(group_time.lower_bound_s) as lower_bound_s,
+        sum(covered_s) / sum(group_time.lower_bound_s) as covered_share,
+        nullif(
+            array_to_string(list_sort(list_distinct(flatten(list(uncovered_ops)))), ', '), ''
+        ) as uncovered_ops,
+        nullif(
+            array_to_string(list_sort(list_distinct(flatten(list(relatives)))), ', '), ''
+        ) as transferred_from,
+        arg_max(op_group, seconds) as dominant_op_group,
+        max(seconds) / sum(seconds) as dominant_share,
+        map_from_entries(list((op_group, seconds) order by seconds desc)) as op_group_s,
+        bool_or(is_exchange) as has_link,
+        sum(start_s) as start_s,
+    from group_time
+    group by all
+)
+
+select
+    step.hardware_id,
+    step.model_id,
+    step.convention,
+    step.precision_id,
+    step.phase,
+    step.batch_size,
+    step.sequence_length,
+    step.query_length,
+    step.tensor_parallel,
+    step.expert_parallel,
+    step.pipeline_parallel,
+    step.data_parallel,
+    launch.launch,
+    step.fusion,
+    if(launch.launch = 'graph', step.seconds, greatest(step.seconds, step.start_s)) as predicted_s,
+    case step.phase
+        when 'prefill' then step.batch_size * step.query_length
+        when 'mixed' then step.batch_size + step.query_length
+        else step.batch_size
+    end / predicted_s as tokens_per_s,
+    step.lower_bound_s,
+    step.op_group_s,
+    predicted_s - step.seconds as host_wait_s,
+    step.dominant_op_group,
+    step.dominant_share,
+    step.covered_share,
+    step.uncovered_ops,
+    error.holdout_mape,
+    step.transferred_from,
+    launch.launch = mart.default_launch(step.phase) as is_default_launch,
+from step
+cross join (values ('eager'), ('graph')) as launch (launch)
+left join core.step_calibration as error
+    on
+        step.hardware_id = error.hardware_id
+        and step.phase = error.phase
+        and step.tensor_parallel = error.tensor_parallel
+        and launch.launch = error.launch
+        and step.fusion = error.fusion
+-- devices that share a model need a link between them
+where
+    step.tensor_parallel * step.expert_parallel * step.pipeline_parallel = 1
+    or step.has_link
+    or step.convention <> 'engine';
+
+comment on view mart.predicted_step is 'one row per hardware, model, convention, precision, phase, setting, sharing, launch and fusion: the time that a step is expected to take, one kernel after the other; what no calibration covers counts at the roof';
+comment on column mart.predicted_step.launch is 'how kernels are started: eager, by the program each time, or graph, replayed from a recorded graph';
+comment on column mart.predicted_step.fusion is 'engine: add and norm, activation and gate, and RoPE are one kernel each; none: each element-wise op of plain PyTorch is a kernel of its own';
+comment on column mart.predicted_step.predicted_s is 'expected time of the step';
+comment on column mart.predicted_step.tokens_per_s is 'tokens of mart.step_time per second of the expected time';
+comment on column mart.predicted_step.lower_bound_s is 'lower bound of the step''s time: the sum over its ops, and the time that a device waits for other stages';
+comment on column mart.predicted_step.op_group_s is 'op group -> its part of the expected time, in seconds';
+comment on column mart.predicted_step.host_wait_s is 'part of the expected time that the device waits for the host to start kernels; 0 in a graph';
+comment on column mart.predicted_step.dominant_op_group is 'op group that takes the most time';
+comment on column mart.predicted_step.dominant_share is 'its share of the time';
+comment on column mart.predicted_step.covered_share is 'share of the least time of the ops that calibrations cover';
+comment on column mart.predicted_step.uncovered_ops is 'ops that no calibration covers; they count with the time at the roof; null if there are none';
+comment on column mart.predicted_step.holdout_mape is 'mean absolute error on measured steps of the device, phase, number of devices, launch and fusion, as a share of the time; null if none were measured';
+comment on column mart.predicted_step.transferred_from is 'the devices that were measured, if it is another one';
+comment on column mart.predicted_step.is_default_launch is 'whether steps of the phase are started so unless somebody says otherwise: graph in decode, else eager';
