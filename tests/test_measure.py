@@ -98,12 +98,12 @@ def test_caches_of_files_count_as_free(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_what_does_not_fit_or_cannot_run_is_left_out_and_named(tmp_path: Path) -> None:
     backend, told = measure.Numpy(), list[str]()
     row = next(iter(measure.plan_ceilings(backend)))
-    rows = [{**row, "bytes": "1e15"}, {**row, "kind": "attention"}, {**row, "kind": "rope"}, row]
+    rows = [{**row, "bytes": "1e15"}, {**row, "kind": "attention"}, {**row, "kind": "sort"}, row]
     counts = measure.measure(rows, tmp_path / "x.csv", backend, "x", seconds=0.001, progress=told.append)
     assert (counts["too large"], counts["failed"], counts["measured"]) == (1, 2, 1)
     assert "left out, needs 1020000.3 GB of memory" in told[0]
     assert "left out, NotImplementedError" in told[1]
-    assert "left out, kind = rope: expected linear, " in told[2]
+    assert "left out, kind = sort: expected linear, " in told[2]
 
 
 def test_a_kernel_is_never_timed_in_another_dtype(tmp_path: Path) -> None:
@@ -112,7 +112,7 @@ def test_a_kernel_is_never_timed_in_another_dtype(tmp_path: Path) -> None:
     rows = [{**row, "dtype": dtype} for dtype in ("bf16", "fp16", "tf32", "fp64")]
     counts = measure.measure(rows, out, backend, "x", seconds=0.001, progress=told.append)
     assert (counts["failed"], counts["measured"]) == (3, 1)
-    assert "bf16 m=4194304: left out, dtype = bf16: expected fp32, fp64 with the backend numpy" in told[0]
+    assert "bf16 m=4194304 eager: left out, dtype = bf16: expected fp32, fp64 with the backend numpy" in told[0]
     with out.open(newline="") as file:
         assert [row["dtype"] for row in csv.DictReader(file)] == ["fp64"]
 
