@@ -16,7 +16,7 @@ from flows.ingest.readers.measurement import refuse_unknown_devices
 from flows.ingest.readers.step import refuse_unknown_names as refuse_unknown_names_of_steps
 from flows.ingest.source_file import SourceFile, digest_of_sources
 from flows.intensity.op_tables import INPUTS, TABLES, compute_op_tables
-from flows.intensity.shapes import add_sharing, list_measured_settings
+from flows.intensity.shapes import add_sharing, list_measured_settings, mark_measured
 from warehouse.errors import collect_refusals
 from warehouse.home import Home
 from warehouse.load import StagedFile
@@ -134,9 +134,11 @@ def _stage_ops(home: Home, inputs: Mapping[str, StagedFile], sources: Sequence[S
     def build() -> dict[str, pl.DataFrame]:
         frames = {name: _read(inputs[name]) for name in (*INPUTS, "op_set")}
         refuse_unknown_names({name: frame.lazy() for name, frame in frames.items()}, sources)
-        measured = list_measured_settings(_read(inputs["timed_step"]), frames["workload"])
+        steps = _read(inputs["timed_step"])
+        measured = list_measured_settings(steps, frames["workload"])
         frames["workload"] = pl.concat([add_sharing(frames["workload"]), measured], how="diagonal_relaxed")
-        return compute_op_tables(**{name: frames[name] for name in INPUTS})
+        tables = compute_op_tables(**{name: frames[name] for name in INPUTS})
+        return {**tables, "op_shape": mark_measured(tables["op_shape"], steps)}
 
     made_from = [inputs[name].inputs_sha256 for name in (*INPUTS, "op_set", "timed_step")]
     return stage_frames(home.stage, TABLES, [*made_from, step_code("flows.intensity.op_tables")], build)

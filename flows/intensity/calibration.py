@@ -71,7 +71,7 @@ _FORMS: Mapping[str, tuple[str, ...]] = {
 # what a form does not fit: no product reaches its peak, and times that do not overlap add up
 _FIXED = {"compute_efficiency": 1.0, "blend": 1.0}
 # kinds whose blocks work through a row, and those that devices take part in
-SERIAL_KINDS = ("norm", "rms_norm", "layer_norm", "softmax")
+SERIAL_KINDS = ("norm", "rms_norm", "layer_norm", "softmax", "add_rms_norm")
 COLLECTIVES = ("all_reduce", "all_gather", "all_to_all", "send")
 GENERIC = "elementwise"  # one calibration of all element-wise kinds, for those that lack their own
 _LOSS_SCALE = 0.03  # errors beyond this share of the time count linearly
@@ -263,7 +263,7 @@ def calibrate_measurements(measured: pl.DataFrame) -> pl.DataFrame:
         if len(each) < _MIN_POINTS:
             continue
         ordered = each.sort("flops", "bytes", "latency_s")
-        kernels = make_kernels(ordered, is_product=names[1] == "linear")
+        kernels = make_kernels(ordered, is_product=names[1] in ("linear", "grouped_linear"))
         forms = _list_forms(str(names[1]), is_elementwise=bool(ordered["is_elementwise"].all()))
         found = calibrate_kernels(kernels, ordered["latency_s"].to_numpy(), _group_labels(ordered), forms)
         pipes = ordered["pipe"].unique()

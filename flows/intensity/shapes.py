@@ -292,6 +292,20 @@ def add_sharing(workloads: pl.DataFrame) -> pl.DataFrame:
     return workloads.with_columns(value.alias(name) for name, value in absent.items() if name not in workloads.columns)
 
 
+_SETTING_OF_STEP = ["model_id", "phase", "batch_size", "sequence_length", "query_length", *SHARING]
+
+
+def mark_measured(shapes: pl.DataFrame, steps: pl.DataFrame) -> pl.DataFrame:
+    """Add `is_measured` to the rows of core.op_shape: whether a step was measured at the setting."""
+    found = (
+        steps.select(_SETTING_OF_STEP)
+        .unique()
+        .with_columns(convention=pl.lit("engine"), is_measured=pl.lit(value=True))
+    )
+    joined = shapes.join(found, on=[*_SETTING_OF_STEP, "convention"], how="left", maintain_order="left")
+    return joined.with_columns(pl.col("is_measured").fill_null(value=False))
+
+
 def list_measured_settings(steps: pl.DataFrame, workloads: pl.DataFrame) -> pl.DataFrame:
     """Return workloads that ask for the settings of measured steps: what was measured is predicted, too.
 
@@ -302,14 +316,13 @@ def list_measured_settings(steps: pl.DataFrame, workloads: pl.DataFrame) -> pl.D
     workloads
         Rows of core.workload, whose columns are returned.
     """
-    setting = ["model_id", "phase", "batch_size", "sequence_length", "query_length", *SHARING]
     query = pl.concat_list("query_length")
     is_chunk = (pl.col("phase") == "mixed") | (
         (pl.col("phase") == "prefill") & (pl.col("query_length") < pl.col("sequence_length"))
     )
     none = pl.lit([], pl.List(pl.Int64))
     settings = (
-        steps.group_by(setting, maintain_order=True)
+        steps.group_by(_SETTING_OF_STEP, maintain_order=True)
         .agg(precisions=pl.col("precision_id").unique(maintain_order=True))
         .with_columns(
             workload_id=pl.lit("measured"),

@@ -14,10 +14,10 @@ select
     point.flops,
     mart.ring_bytes(point.algorithm, point.bytes, point.tensor_parallel) as bytes,
     mart.serial_steps(point.kind, point.n, point.tensor_parallel) as serial_steps,
-    point.kind in (
-        select kind
-        from core.elementwise
-        where kind not in ('norm', 'rms_norm', 'layer_norm', 'softmax', 'embedding')
+    -- one pass over a tensor; RoPE of plain PyTorch is many
+    point.op_group = 'elementwise'
+    and point.kind not in (
+        'norm', 'rms_norm', 'layer_norm', 'softmax', 'add_rms_norm', 'expert_sum', 'gather', 'rope_unfused'
     ) as is_elementwise,
     point.latency_s,
     roof.peak_flops_per_s,

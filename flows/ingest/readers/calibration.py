@@ -78,7 +78,8 @@ _STEP_SCHEMA = {
 }
 # Short dtypes of 16 bits move as many bytes, and what is no product runs in 16 bits beside shorter products.
 _STAND_IN_DTYPES = [("fp16", "bf16"), ("bf16", "fp16"), *((dtype, "bf16") for dtype in ("fp8", "int8", "fp4", "fp6"))]
-_PRODUCTS = ["linear", "qk", "pv"]
+_PRODUCTS = ["linear", "grouped_linear", "qk", "pv"]
+_STAND_IN_KINDS = [("grouped_linear", "linear"), ("latent_attention", "attention"), ("layer_norm", "rms_norm")]
 _GENERIC = "elementwise"  # fitted to all element-wise kinds together
 
 
@@ -142,8 +143,8 @@ def _keep_own_shares(transferred: pl.DataFrame, own: pl.DataFrame) -> pl.DataFra
 def add_stand_ins(calibrations: pl.DataFrame, kinds: Sequence[str], peaks: pl.DataFrame) -> pl.DataFrame:
     """Return the rows of core.calibration: what was not measured takes what comes nearest of the same device.
 
-    The other launch stands in for one that was not measured, bf16 for shorter dtypes of what is no product, and
-    what was fitted to all element-wise kinds for each of them.
+    The other launch stands in for one that was not measured, bf16 for shorter dtypes of what is no product, what was
+    fitted to all element-wise kinds for each of them, and e.g. products for those of experts.
 
     Parameters
     ----------
@@ -156,7 +157,9 @@ def add_stand_ins(calibrations: pl.DataFrame, kinds: Sequence[str], peaks: pl.Da
     """
     named = calibrations.with_columns(fitted_kind="op_kind", fitted_dtype="dtype", fitted_launch="launch")
     generic = named.filter(op_kind=_GENERIC).with_columns(op_kind=pl.lit(list(kinds))).explode("op_kind")
-    every_kind = _complete(named, generic)
+    kin = pl.DataFrame(_STAND_IN_KINDS, schema=["to", "op_kind"], orient="row")
+    relatives = named.join(kin, on="op_kind", maintain_order="left_right").with_columns(op_kind="to")
+    every_kind = _complete(_complete(named, relatives), generic)
     pairs = pl.DataFrame(_STAND_IN_DTYPES, schema=["to", "dtype"], orient="row")
     found = every_kind.filter(~pl.col("op_kind").is_in(_PRODUCTS)).join(pairs, on="dtype", maintain_order="left_right")
     to, of = (peaks.rename({"dtype": name, "peak_flops_per_s": f"peak_{name}"}) for name in ("to", "dtype"))

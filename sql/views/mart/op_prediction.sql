@@ -27,7 +27,8 @@ calibrated as (
     left join core.calibration as calibration
         on
             point.hardware_id = calibration.hardware_id
-            and point.kind = calibration.op_kind
+            and mart.calibrated_kind(point.kind, point.op, point.matrices, point.kv_heads, point.head_dim)
+            = calibration.op_kind
             and point.dtype = calibration.dtype
             and launch.launch = calibration.launch
 ),
@@ -95,6 +96,7 @@ select
     activation_bytes,
     kv_bytes,
     bandwidth_bytes_per_s,
+    is_measured,
 from costed;
 
 comment on view mart.op_prediction is 'one row per hardware, op shape, precision and launch: the expected time of a kernel; null if no calibration covers it';

@@ -1,66 +1,9 @@
 -- one row per hardware, model, convention, precision, phase, setting, sharing, launch and fusion
 create or replace view mart.predicted_step as
 with
--- one kernel after the other takes as long in a stream as in a graph, if the host is fast enough
-op as (
-    select * from mart.op_prediction
-    where launch = 'graph' and convention <> 'custom'
-),
-
--- the element-wise kernels that run for an op, where they are not one kernel of its kind
-kernel as (
-    select
-        op.*,
-        fusion.fusion,
-        coalesce(of_op.is_op, of_kind.is_op, true) as runs_op,
-        coalesce(of_op.kernels, of_kind.kernels, 0) as extra_kernels,
-        coalesce(of_op.bytes_factor, of_kind.bytes_factor, 0) * op.bytes
-        + coalesce(of_op.activation_factor, of_kind.activation_factor, 0) * op.activation_bytes
-        + coalesce(of_op.token_factor, of_kind.token_factor, 0)
-        * op.kv_bytes * op.query_length / op.sequence_length as moved_bytes,
-        generic.overhead_s is not null as has_generic,
-        -- without a calibration at the roof
-        coalesce(generic.overhead_s, 0) as kernel_overhead_s,
-        mart.reached_memory_s(
-            moved_bytes / op.bandwidth_bytes_per_s,
-            coalesce(generic.bandwidth_efficiency, 1),
-            moved_bytes / greatest(extra_kernels, 1),
-            generic.cached_bytes
-        ) as moved_s,
-    from op
-    cross join (values ('engine'), ('none')) as fusion (fusion)
-    left join core.op_kernel as of_op
-        on fusion.fusion = of_op.fusion and op.op = of_op.kind and op.phase = of_op.phase
-    left join core.op_kernel as of_kind
-        on fusion.fusion = of_kind.fusion and op.kind = of_kind.kind and op.phase = of_kind.phase
-    left join core.calibration as generic
-        on
-            op.hardware_id = generic.hardware_id
-            and op.dtype = generic.dtype
-            and op.launch = generic.launch
-            and generic.op_kind = 'elementwise'
-),
-
-timed as (
-    select
-        *,
-        repeat + idle_repeat as times,
-        case when runs_op then predicted_s when has_generic then 0 end
-        + if(moved_bytes = 0, 0, moved_s) + extra_kernels * kernel_overhead_s as expected_s,
-        coalesce(expected_s, lower_bound_s) as seconds,
-    from kernel
-),
-
--- what the host needs to start a kernel
-host as (
-    select hardware_id, dtype, overhead_s as start_s,
-    from core.calibration
-    where op_kind = 'dispatch' and launch = 'eager'
-),
-
 group_time as (
     select
-        timed.hardware_id,
+        hardware_id,
         model_id,
         convention,
         precision_id,
@@ -74,16 +17,16 @@ group_time as (
         data_parallel,
         fusion,
         op_group,
-        sum(seconds * times) as seconds,
-        sum(lower_bound_s * times) as lower_bound_s,
-        coalesce(sum(lower_bound_s * times) filter (expected_s is not null), 0) as covered_s,
-        coalesce(list(distinct op) filter (expected_s is null), []) as uncovered_ops,
+        sum(predicted_s) as seconds,
+        sum(op.lower_bound_s) as lower_bound_s,
+        coalesce(sum(op.lower_bound_s) filter (is_covered), 0) as covered_s,
+        coalesce(list(distinct op.op) filter (not is_covered), []) as uncovered_ops,
         coalesce(list(distinct transferred_from) filter (transferred_from is not null), [])
             as relatives,
         bool_or(level = 'interconnect') as is_exchange,
-        coalesce(sum((runs_op::int + extra_kernels) * times * host.start_s), 0) as start_s,
-    from timed
-    left join host using (hardware_id, dtype)
+        sum(op.start_s) as start_s,
+    from mart.step_op as op
+    where convention <> 'custom'
     group by all
 ),
 

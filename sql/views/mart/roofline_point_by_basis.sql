@@ -91,6 +91,7 @@ select
     pipeline_parallel,
     data_parallel,
     idle_repeat,
+    is_measured,
 from placed
 left join core.phase as phase using (phase);
 
