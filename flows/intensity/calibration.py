@@ -16,8 +16,9 @@ padding_T is the number of outputs in whole tiles divided by m n. waves_T, with 
 In the form with sustained load, C is also multiplied by (1 + tc / 1 ms)^s: long GEMMs reach the power limit.
 In the form with streams, each tile also takes a fixed time o, C_T = ... + o * waves_T * w / (tc / ec), and
 F = 1 + v (multiprocessors / T)^h with T tiles of 128 x 64: few blocks do not reach the bandwidth.
-In the form of rows, of what is no product, R = B / (B + L) for B bytes: what a cache takes up does not wait for DRAM.
-ts is serial time: s for each element of a row, which one block works through (norms, softmax).
+In the forms of what is no product, R = r + (1 - r) / (1 + (L / B)^8) for B bytes: what a cache of L bytes holds takes
+r of the time of DRAM. In the form of rows, ts is serial time, s for each element of a row, which one block works
+through (norms, softmax), and rows / multiprocessors times o stands for C tc / ec.
 In the form of rings, ts is s for each further device that a collective passes.
 Cross-validation decides which form a device takes.
 
@@ -44,38 +45,51 @@ _LARGEST = max(height * width / (height + width) for height, width in TILES)
 _SHARED = ("compute_efficiency", "bandwidth_efficiency", "overhead_s", "blend")
 _TILED = ("tile_limit", "wave_exponent", "partial_wave_exponent", "tile_blend")
 _STREAMED = ("tile_overhead_s", "stream_limit", "stream_exponent")
-PARAMETERS = (*_SHARED, *_TILED, "sustained_exponent", *_STREAMED, "serial_s", "cached_bytes")
+PARAMETERS = (*_SHARED, *_TILED, "sustained_exponent", *_STREAMED, "serial_s", "cached_bytes", "cached_cost")
 _STARTS = {
     "compute_efficiency": 0.8, "bandwidth_efficiency": 0.8, "overhead_s": 3e-6, "blend": 1.5, "tile_limit": 8.0,
     "wave_exponent": 0.4, "partial_wave_exponent": 0.2, "tile_blend": 8.0, "sustained_exponent": 0.05,
-    "tile_overhead_s": 5e-7, "stream_limit": 0.1, "stream_exponent": 0.5, "serial_s": 1e-9, "cached_bytes": 1e7,
+    "tile_overhead_s": 5e-7, "stream_limit": 0.1, "stream_exponent": 0.5, "serial_s": 1e-9, "cached_bytes": 4e7,
+    "cached_cost": 0.7,
 }  # fmt: skip
 _LOWEST, _HIGHEST, _LOWEST_BLEND = 1e-9, 1e3, 0.5
 _HIGHEST_OF = {
     **dict.fromkeys(("wave_exponent", "partial_wave_exponent", "sustained_exponent", "stream_exponent"), 4.0),
-    "cached_bytes": 1e12,
+    "cached_bytes": 2e8,
+    "cached_cost": 1.0,
     # with few blocks still less is reached
     "bandwidth_efficiency": 1.0,
 }
 _STREAM_TILE = (128, 64)
+_CACHE_EDGE = 8.0  # how sharply a cache that overflows helps no more
 _TILED_STARTS = {"compute_efficiency": 0.85, "bandwidth_efficiency": 0.85, "overhead_s": 4e-6, "blend": 2.0}
 _FORMS: Mapping[str, tuple[str, ...]] = {
     "plain": _SHARED,
     "tiles": (*_SHARED, *_TILED),
     "sustained": (*_SHARED, *_TILED, "sustained_exponent"),
     "streams": (*_SHARED, *_TILED, "sustained_exponent", *_STREAMED),
-    "cached": ("bandwidth_efficiency", "overhead_s", "cached_bytes"),
-    "rows": ("bandwidth_efficiency", "overhead_s", "blend", "cached_bytes", "serial_s"),
+    "uncached": ("bandwidth_efficiency", "overhead_s", "blend"),
+    "cached": ("bandwidth_efficiency", "overhead_s", "blend", "cached_bytes", "cached_cost"),
+    "rows": (
+        "bandwidth_efficiency",
+        "overhead_s",
+        "blend",
+        "cached_bytes",
+        "cached_cost",
+        "serial_s",
+        "tile_overhead_s",
+    ),
     "ring": ("bandwidth_efficiency", "overhead_s", "blend", "serial_s"),
 }
 # what a form does not fit: no product reaches its peak, and times that do not overlap add up
 _FIXED = {"compute_efficiency": 1.0, "blend": 1.0}
 # kinds whose blocks work through a row, and those that devices take part in
 SERIAL_KINDS = ("norm", "rms_norm", "layer_norm", "softmax", "add_rms_norm")
+_MOVES = ("embedding", "expert_sum", "gather", "rope_unfused", "top_k", "convolution")
 COLLECTIVES = ("all_reduce", "all_gather", "all_to_all", "send")
 GENERIC = "elementwise"  # one calibration of all element-wise kinds, for those that lack their own
 _LOSS_SCALE = 0.03  # errors beyond this share of the time count linearly
-_MIN_POINTS = 20
+_MIN_POINTS = 10
 _STEEPEST = 64.0  # exponent above which a blend is the largest of its parts
 
 
@@ -121,10 +135,13 @@ def predict_s(kernels: Kernels, parameters: Mapping[str, float | None]) -> Vecto
         reach = (kernels.multiprocessors / blocks) ** _parameter(p, "stream_exponent")
         memory = memory * (1 + _parameter(p, "stream_limit") * reach)
     if p.get("cached_bytes") is not None:
-        memory = memory * kernels.moved_bytes / (kernels.moved_bytes + _parameter(p, "cached_bytes"))
+        from_memory = 1 / (1 + (_parameter(p, "cached_bytes") / kernels.moved_bytes) ** _CACHE_EDGE)
+        memory = memory * (from_memory + (1 - from_memory) * _parameter(p, "cached_cost"))
     parts = [compute, memory]
     if p.get("serial_s") is not None:
         parts.append(kernels.steps * _parameter(p, "serial_s") + 0 * memory)
+    if p.get("tile_overhead_s") is not None and p.get("tile_limit") is None:
+        parts[0] = kernels.rows / kernels.multiprocessors * _parameter(p, "tile_overhead_s")
     longer = np.maximum(np.max(parts, axis=0), 1e-30)  # keeps the powers in range
     blend = min(_parameter(p, "blend"), _STEEPEST)
     return _parameter(p, "overhead_s") + longer * sum((part / longer) ** blend for part in parts) ** (1 / blend)
@@ -278,7 +295,7 @@ def _list_forms(kind: str, *, is_elementwise: bool) -> list[str] | None:
         return ["ring"]
     if kind in SERIAL_KINDS:
         return ["rows", "cached"]
-    return ["cached"] if is_elementwise else None
+    return ["uncached", "cached"] if is_elementwise or kind in _MOVES else None
 
 
 def make_kernels(frame: pl.DataFrame, *, is_product: bool) -> Kernels:
@@ -288,7 +305,7 @@ def make_kernels(frame: pl.DataFrame, *, is_product: bool) -> Kernels:
     return Kernels(
         compute_s=(frame["flops"] / frame["peak_flops_per_s"]).to_numpy(),
         memory_s=(frame["bytes"] / frame["bandwidth_bytes_per_s"]).to_numpy(),
-        rows=frame["rows"].cast(pl.Float64).to_numpy() if is_product else nothing,
+        rows=frame["rows"].cast(pl.Float64).to_numpy(),
         columns=frame["n"].cast(pl.Float64).to_numpy() if is_product else nothing,
         matrices=frame["matrices"].to_numpy(),
         multiprocessors=float("nan") if units is None else float(units),

@@ -35,7 +35,9 @@ def calibrate_home(home: Home) -> tuple[Path, pl.DataFrame]:
         raise InputError("calibrate: no measurements; expected some, from `rooflines ingest measurement` and a run")
     fitted = calibrate_measurements(measured)
     if fitted.is_empty():
-        raise InputError("calibrate: too few measurements; expected at least 20 of one device, kind of op and dtype")
+        raise InputError(
+            "calibrate: too few measurements; expected at least 10 of one device, kind of op, dtype and launch"
+        )
     origins = measured.group_by("source_id").agg(pl.col("source").first())
     rows = fitted.join(origins, on="source_id", how="left", maintain_order="left").with_columns(
         origin=pl.col("source").fill_null(pl.col("source_id")).str.slice(0, 300)

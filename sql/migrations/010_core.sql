@@ -851,6 +851,7 @@ create table core.calibration (
     stream_exponent double check (isfinite(stream_exponent) and stream_exponent >= 0),
     serial_s double check (isfinite(serial_s) and serial_s >= 0),
     cached_bytes double check (isfinite(cached_bytes) and cached_bytes >= 0),
+    cached_cost double check (isfinite(cached_cost) and cached_cost >= 0),
     fitted_kind varchar not null,
     fitted_dtype varchar not null,
     fitted_launch varchar not null check (fitted_launch in ('eager', 'graph')),
@@ -877,11 +878,12 @@ comment on column core.calibration.origin is 'measurements that it was fitted to
 comment on column core.calibration.source_id is 'file that states it';
 comment on column core.calibration.pipe is 'units that do the arithmetic: tensor (matrix units of any vendor), vector or scalar; empty if not stated';
 comment on column core.calibration.launch is 'how kernels are started: eager, by the program each time, or graph, replayed from a recorded graph';
-comment on column core.calibration.tile_overhead_s is 'time that each tile takes beside its arithmetic; null without streams';
+comment on column core.calibration.tile_overhead_s is 'time that each tile of a GEMM takes beside its arithmetic, or each row of a norm; null if none is counted';
 comment on column core.calibration.stream_limit is 'by how much the bytes of a GEMM take longer if there is one tile of 128 x 64 for each multiprocessor; null without streams';
 comment on column core.calibration.stream_exponent is 'how that grows with fewer tiles; null without streams';
 comment on column core.calibration.serial_s is 'time of one serial step: an element of a row in norms and softmax, which one block works through, or the way to one more device in a collective; null if there is none';
-comment on column core.calibration.cached_bytes is 'bytes that a cache takes up: a kernel that moves as many takes half of the time that DRAM needs for them; null if all come from DRAM';
+comment on column core.calibration.cached_bytes is 'bytes that a cache holds, from what an op leaves in it for the next; null if all come from DRAM';
+comment on column core.calibration.cached_cost is 'time that bytes take which the cache holds, beside those from DRAM; null if all come from there';
 comment on column core.calibration.fitted_kind is 'kind of op that was measured; another one if it stands in, e.g. elementwise for all element-wise ops';
 comment on column core.calibration.fitted_dtype is 'dtype that was measured; another one if it stands in';
 comment on column core.calibration.fitted_launch is 'launch that was measured; the other one if it stands in';
@@ -911,26 +913,36 @@ create table core.op_kernel (
     fusion varchar not null check (fusion in ('engine', 'none')),
     kind varchar not null,
     phase varchar not null,
+    dtype varchar not null,
+    place integer not null check (place in (1, 2)),
     is_op boolean not null,
+    runs varchar not null,
+    times double not null check (isfinite(times) and times >= 0),
     kernels double not null check (isfinite(kernels) and kernels >= 0),
     bytes_factor double not null check (isfinite(bytes_factor) and bytes_factor >= 0),
     activation_factor double not null
         check (isfinite(activation_factor) and activation_factor >= 0),
     token_factor double not null check (isfinite(token_factor) and token_factor >= 0),
+    input_factor double not null check (isfinite(input_factor) and input_factor >= 0),
     origin varchar not null check (length(trim(origin)) > 0),
     note varchar,
     source_id varchar not null,
-    primary key (fusion, kind, phase)
+    primary key (fusion, kind, phase, dtype, place)
 );
-comment on table core.op_kernel is 'one row per fusion and kind of op whose kernels are not one of that kind: the element-wise kernels that run for it in a step';
+comment on table core.op_kernel is 'one row per fusion, kind of op, phase, dtype and place whose kernels in a step are not one of that kind: what runs beside it or in its place';
 comment on column core.op_kernel.fusion is 'engine: add and norm, activation and gate, and RoPE are one kernel each; none: each element-wise op of plain PyTorch is a kernel of its own';
 comment on column core.op_kernel.kind is 'kind of op, or the op, as in core.op_shape; the op counts';
 comment on column core.op_kernel.phase is 'prefill, decode, speculative or mixed';
+comment on column core.op_kernel.dtype is 'dtype of the arithmetic';
+comment on column core.op_kernel.place is 'first or second of what runs for the op';
 comment on column core.op_kernel.is_op is 'whether a kernel of the kind itself runs too';
-comment on column core.op_kernel.kernels is 'element-wise kernels of one execution of the op';
+comment on column core.op_kernel.runs is 'kind of op whose calibration says how long it takes';
+comment on column core.op_kernel.times is 'how often that runs for one execution of the op';
+comment on column core.op_kernel.kernels is 'kernels that one of them starts';
 comment on column core.op_kernel.bytes_factor is 'bytes that they move together, beside those of the op';
 comment on column core.op_kernel.activation_factor is 'bytes that they move together, beside the activations of the op';
-comment on column core.op_kernel.token_factor is 'bytes that they move together, beside the keys and values of one token of each sequence';
+comment on column core.op_kernel.token_factor is 'bytes that they move together, beside the keys and values of the tokens of the step';
+comment on column core.op_kernel.input_factor is 'bytes that they move together for each element of the inputs of a GEMM';
 comment on column core.op_kernel.origin is 'where the kernels were counted';
 comment on column core.op_kernel.note is 'remark on the count';
 comment on column core.op_kernel.source_id is 'file that states it';

@@ -41,6 +41,7 @@ class Calibration(Document):
     stream_exponent: Exponent | None = None
     serial_s: Annotated[float, Field(ge=0, le=1)] | None = None
     cached_bytes: Annotated[float, Field(ge=0, le=1e12)] | None = None
+    cached_cost: Exponent | None = None
 
 
 class StepCalibration(Document):

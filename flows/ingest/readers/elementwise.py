@@ -8,7 +8,7 @@ from pydantic import Field
 
 from flows.ingest.document import Document, Id, Text, list_origins, merge_lists, read_documents
 from flows.ingest.source_file import SourceFile
-from flows.intensity.terms import PHASES, Fusion, Phase
+from flows.intensity.terms import DTYPES, PHASES, Dtype, Fusion, Phase
 from warehouse.errors import collect_refusals
 
 PerElement = Annotated[float, Field(ge=0, le=10_000)]
@@ -30,16 +30,21 @@ class Elementwise(Document):
 
 
 class OpKernel(Document):
-    """The element-wise kernels that run for an op in a step, where they are not one kernel of its kind."""
+    """What runs for an op in a step, where that is not one kernel of its kind."""
 
     fusion: Fusion
     kind: Id
     phases: list[Phase] = Field(default_factory=lambda: list(PHASES))
+    dtypes: list[Dtype] = Field(default_factory=lambda: list(DTYPES))
+    place: Literal[1, 2] = 1
     is_op: bool
-    kernels: Annotated[float, Field(ge=0, le=1000)]
+    runs: Id
+    times: Annotated[float, Field(ge=0, le=1000)]
+    kernels: Annotated[float, Field(ge=0, le=1000)] = 1
     bytes_factor: PerElement = 0
     activation_factor: PerElement = 0
     token_factor: PerElement = 0
+    input_factor: PerElement = 0
     origin: Text
     note: Text | None = None
 
@@ -51,17 +56,20 @@ class ElementwiseFile(Document):
     op_kernel: list[OpKernel] = Field(default_factory=list)
 
 
-_KERNEL_KEY = ["fusion", "kind", "phase"]
+_KERNEL_KEY = ["fusion", "kind", "phase", "dtype", "place"]
 _KERNEL_SCHEMA = {
     **dict.fromkeys(_KERNEL_KEY, pl.String),
+    "place": pl.Int64,
     "is_op": pl.Boolean,
-    **dict.fromkeys(("kernels", "bytes_factor", "activation_factor", "token_factor"), pl.Float64),
+    "runs": pl.String,
+    **dict.fromkeys(("times", "kernels"), pl.Float64),
+    **dict.fromkeys(("bytes_factor", "activation_factor", "token_factor", "input_factor"), pl.Float64),
     **dict.fromkeys(("origin", "note", "source_id"), pl.String),
 }
 
 
 def read_elementwise(sources: Sequence[SourceFile]) -> dict[str, pl.DataFrame]:
-    """Return the frames `elementwise` (a row per kind of op), `op_kernel` (a row per fusion, kind and phase), `origin`.
+    """Return the frames `elementwise` (a row per kind of op), `op_kernel` (a row per key) and `origin`.
 
     The last file that has a key wins.
     """
@@ -69,10 +77,16 @@ def read_elementwise(sources: Sequence[SourceFile]) -> dict[str, pl.DataFrame]:
         documents = read_documents(sources, ElementwiseFile, each)
     lists = [(document.elementwise, source) for document, source in documents]
     kernels = [
-        {**kernel.model_dump(exclude={"phases"}), "phase": phase, "source_id": source.source_id}
+        {
+            **kernel.model_dump(exclude={"phases", "dtypes"}),
+            "phase": phase,
+            "dtype": dtype,
+            "source_id": source.source_id,
+        }
         for document, source in documents
         for kernel in document.op_kernel
         for phase in kernel.phases
+        for dtype in kernel.dtypes
     ]
     return {
         "elementwise": merge_lists("kind", lists),

@@ -1,3 +1,4 @@
--- time that bytes take at the share of the bandwidth that is reached; what a cache takes up does not wait
-create or replace macro mart.reached_memory_s(memory_s, bandwidth_efficiency, bytes, cached_bytes) as
-    memory_s / bandwidth_efficiency * bytes / (bytes + coalesce(cached_bytes, 0));
+-- time that bytes take at the share of the bandwidth that is reached; those that a cache holds take a part of it
+create or replace macro mart.reached_memory_s(memory_s, bandwidth_efficiency, bytes, cached_bytes, cached_cost) as
+    memory_s / bandwidth_efficiency
+    * (coalesce(cached_cost, 1) + (1 - coalesce(cached_cost, 1)) / (1 + pow(coalesce(cached_bytes, 0) / bytes, 8)));

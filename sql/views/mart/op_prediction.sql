@@ -47,9 +47,14 @@ costed as (
             partial_wave_exponent,
             tile_overhead_s
         ) as tile_costs,
-        compute_s / compute_efficiency * mart.least_cost(tile_costs, tile_blend)
-        * pow(1 + compute_s / 1e-3, coalesce(sustained_exponent, 0)) as reached_compute_s,
-        mart.reached_memory_s(memory_s, bandwidth_efficiency, bytes, cached_bytes)
+        -- of what has no tiles, the rows that multiprocessors work through take the place of arithmetic
+        if(
+            tile_limit is null and tile_overhead_s is not null,
+            rows / multiprocessors * tile_overhead_s,
+            compute_s / compute_efficiency * mart.least_cost(tile_costs, tile_blend)
+            * pow(1 + compute_s / 1e-3, coalesce(sustained_exponent, 0))
+        ) as reached_compute_s,
+        mart.reached_memory_s(memory_s, bandwidth_efficiency, bytes, cached_bytes, cached_cost)
         * mart.stream_cost(rows, n, matrices, multiprocessors, stream_limit, stream_exponent)
             as reached_memory_s,
         serial_steps * coalesce(serial_s, 0) as reached_serial_s,
@@ -97,6 +102,7 @@ select
     kv_bytes,
     bandwidth_bytes_per_s,
     is_measured,
+    m * k as input_elements,
 from costed;
 
 comment on view mart.op_prediction is 'one row per hardware, op shape, precision and launch: the expected time of a kernel; null if no calibration covers it';

@@ -46,9 +46,14 @@ costed as (
             partial_wave_exponent,
             tile_overhead_s
         ) as tile_costs,
-        compute_s / compute_efficiency * mart.least_cost(tile_costs, tile_blend)
-        * pow(1 + compute_s / 1e-3, coalesce(sustained_exponent, 0)) as reached_compute_s,
-        mart.reached_memory_s(memory_s, bandwidth_efficiency, bytes, cached_bytes)
+        -- of what has no tiles, the rows that multiprocessors work through take the place of arithmetic
+        if(
+            tile_limit is null and tile_overhead_s is not null,
+            rows / multiprocessors * tile_overhead_s,
+            compute_s / compute_efficiency * mart.least_cost(tile_costs, tile_blend)
+            * pow(1 + compute_s / 1e-3, coalesce(sustained_exponent, 0))
+        ) as reached_compute_s,
+        mart.reached_memory_s(memory_s, bandwidth_efficiency, bytes, cached_bytes, cached_cost)
         * mart.stream_cost(rows, n, matrices, multiprocessors, stream_limit, stream_exponent)
             as reached_memory_s,
         serial_steps * coalesce(serial_s, 0) as reached_serial_s,

@@ -7,46 +7,64 @@ op as (
     where launch = 'graph' and convention <> 'custom'
 ),
 
--- the element-wise kernels that run for an op, where they are not one kernel of its kind
+-- what runs for an op besides, or in its place: up to two kinds of kernels, of 16 bits even if products are shorter
+asked as (
+    select
+        *,
+        if(op in (select distinct kind from core.op_kernel), op, kind) as asked_kind,
+        case when dtype in ('fp8', 'int8') then 2 when dtype in ('fp4', 'fp6') then 4 else 1 end as widening,
+    from op
+),
+
+piece as (
+    select
+        kernel.* exclude (origin, note, source_id),
+        calibration.hardware_id,
+        calibration.overhead_s,
+        calibration.bandwidth_efficiency,
+        calibration.cached_bytes,
+        calibration.cached_cost,
+        calibration.blend,
+    from core.op_kernel as kernel
+    inner join core.calibration as calibration
+        on
+            kernel.runs = calibration.op_kind
+            and kernel.dtype = calibration.dtype
+            and calibration.launch = 'graph'
+),
+
 kernel as (
     select
-        op.*,
+        asked.*,
         fusion.fusion,
-        coalesce(of_op.is_op, of_kind.is_op, true) as runs_op,
-        coalesce(of_op.kernels, of_kind.kernels, 0) as extra_kernels,
-        coalesce(of_op.bytes_factor, of_kind.bytes_factor, 0) * op.bytes
-        + coalesce(of_op.activation_factor, of_kind.activation_factor, 0) * op.activation_bytes
-        + coalesce(of_op.token_factor, of_kind.token_factor, 0)
-        * op.kv_bytes * op.query_length / op.sequence_length as moved_bytes,
-        generic.overhead_s is not null as has_generic,
-        -- without a calibration at the roof
-        coalesce(generic.overhead_s, 0) as kernel_overhead_s,
-        mart.reached_memory_s(
-            moved_bytes / op.bandwidth_bytes_per_s,
-            coalesce(generic.bandwidth_efficiency, 1),
-            moved_bytes / greatest(extra_kernels, 1),
-            generic.cached_bytes
-        ) as moved_s,
-    from op
+        coalesce(one.is_op, true) as runs_op,
+        coalesce(one.times * one.kernels, 0) + coalesce(two.times * two.kernels, 0) as extra_kernels,
+        mart.kernels_s(asked, one) + mart.kernels_s(asked, two) as extra_s,
+    from asked
     cross join (values ('engine'), ('none')) as fusion (fusion)
-    left join core.op_kernel as of_op
-        on fusion.fusion = of_op.fusion and op.op = of_op.kind and op.phase = of_op.phase
-    left join core.op_kernel as of_kind
-        on fusion.fusion = of_kind.fusion and op.kind = of_kind.kind and op.phase = of_kind.phase
-    left join core.calibration as generic
+    left join piece as one
         on
-            op.hardware_id = generic.hardware_id
-            and op.dtype = generic.dtype
-            and op.launch = generic.launch
-            and generic.op_kind = 'elementwise'
+            asked.hardware_id = one.hardware_id
+            and fusion.fusion = one.fusion
+            and asked.asked_kind = one.kind
+            and asked.phase = one.phase
+            and asked.dtype = one.dtype
+            and one.place = 1
+    left join piece as two
+        on
+            asked.hardware_id = two.hardware_id
+            and fusion.fusion = two.fusion
+            and asked.asked_kind = two.kind
+            and asked.phase = two.phase
+            and asked.dtype = two.dtype
+            and two.place = 2
 ),
 
 timed as (
     select
         *,
         repeat + idle_repeat as times,
-        case when runs_op then predicted_s when has_generic then 0 end
-        + if(moved_bytes = 0, 0, moved_s) + extra_kernels * kernel_overhead_s as expected_s,
+        if(runs_op, predicted_s, 0) + extra_s as expected_s,
         coalesce(expected_s, lower_bound_s) as seconds,
     from kernel
 ),
