@@ -67,6 +67,7 @@ MAX_SECONDS = 3600.0  # for one kernel
 _WARM_UPS = 3
 _MIN_RUNS, _MAX_RUNS = 5, 50  # timed executions
 _MOST_IN_GRAPH = 512  # kernels
+_MOST_FLUSHES = 100  # before an execution
 _GRAPH_S = 1e-3  # a graph is so long that its own launch does not count
 _MEMORY_SHARE = 0.9  # of free memory that a kernel may take
 
@@ -111,7 +112,7 @@ class TorchCuda:
 
     name = "torch-cuda"
     method = "cuda-event, cold L2 (flushed before each execution), median, random data"
-    graph_method = "cuda-event around a CUDA graph of many executions, weights and KV cache cold, median, random data"
+    graph_method = "cuda-graph of many executions, weights and KV cache cold, median, random data"
     dtypes: tuple[str, ...] = ("fp16", "bf16", "fp32", "tf32", "fp8", "int8")
     launches: tuple[str, ...] = LAUNCHES
 
@@ -162,25 +163,35 @@ class TorchCuda:
             for kernel in kernels:
                 kernel()
         self._torch.cuda.synchronize()
+        flushes = self._count_flushes(kernels[0])
         if launch == "graph":
-            return self._time_graph(kernels, seconds)
-        first = self._time_runs(kernels[0], 2)
-        return first + self._time_runs(kernels[0], _count_runs(statistics.median(first), seconds))
+            return self._time_graph(kernels, seconds, min(self._time_runs(kernels[0], 3, flushes)))
+        first = self._time_runs(kernels[0], 2, flushes)
+        return first + self._time_runs(kernels[0], _count_runs(statistics.median(first), seconds), flushes)
 
-    def _time_runs(self, kernel: Kernel, count: int) -> list[float]:
+    def _count_flushes(self, kernel: Kernel) -> int:
+        """Return how often the cache is overwritten before an execution: until all of it has been queued."""
+        start = time.perf_counter()
+        kernel()
+        queued_s = time.perf_counter() - start
+        self._torch.cuda.synchronize()
+        (flush_s,) = time_replays(self._torch, self._flush.zero_, 1)
+        return 1 + min(_MOST_FLUSHES, int(2 * queued_s / flush_s))
+
+    def _time_runs(self, kernel: Kernel, count: int, flushes: int = 1) -> list[float]:
         torch = self._torch
         pairs = [[torch.cuda.Event(enable_timing=True) for _ in range(2)] for _ in range(count)]
         for start, end in pairs:
-            self._flush.zero_()  # also keeps the device busy until the kernel is queued
+            for _ in range(flushes):
+                self._flush.zero_()
             start.record()
             kernel()
             end.record()
         torch.cuda.synchronize()
         return [start.elapsed_time(end) / 1e3 for start, end in pairs]
 
-    def _time_graph(self, kernels: Sequence[Kernel], seconds: float) -> list[float]:
+    def _time_graph(self, kernels: Sequence[Kernel], seconds: float, once: float) -> list[float]:
         """Return times per execution: those of replays of a graph, divided by the kernels in it."""
-        once = statistics.median(self._time_runs(kernels[0], 2))
         turns = math.ceil(_GRAPH_S / once / len(kernels))
         count = len(kernels) * max(1, min(turns, _MOST_IN_GRAPH // len(kernels)))
         with record_graph(self._torch, lambda: [kernels[i % len(kernels)]() for i in range(count)]) as replay:
