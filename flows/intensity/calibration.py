@@ -87,6 +87,8 @@ _FIXED = {"compute_efficiency": 1.0, "blend": 1.0}
 SERIAL_KINDS = ("norm", "rms_norm", "layer_norm", "softmax", "add_rms_norm")
 _MOVES = ("embedding", "expert_sum", "gather", "rope_unfused", "top_k", "convolution")
 COLLECTIVES = ("all_reduce", "all_gather", "all_to_all", "send")
+DISPATCH = "dispatch"  # what the host needs to start a kernel
+_WAITING = 1.5
 GENERIC = "elementwise"  # one calibration of all element-wise kinds, for those that lack their own
 _LOSS_SCALE = 0.03  # errors beyond this share of the time count linearly
 _MIN_POINTS = 10
@@ -296,6 +298,33 @@ def _list_forms(kind: str, *, is_elementwise: bool) -> list[str] | None:
     if kind in SERIAL_KINDS:
         return ["rows", "cached"]
     return ["uncached", "cached"] if is_elementwise or kind in _MOVES else None
+
+
+def calibrate_dispatch(steps: pl.DataFrame) -> pl.DataFrame:
+    """Return one row per device whose eager steps waited for the host: how long it takes to start a kernel.
+
+    A step waited if its device had finished long before: then each of its kernels took as long as the host needed.
+
+    Parameters
+    ----------
+    steps
+        Measured steps: hardware_id, launch, latency_min_s, device_s, kernels and source_id.
+    """
+    waited = steps.filter(pl.col("launch") == "eager", pl.col("latency_min_s") > _WAITING * pl.col("device_s"))
+    start_s = pl.col("latency_min_s") / pl.col("kernels")
+    return (
+        waited.group_by("hardware_id", maintain_order=True)
+        .agg(
+            n_points=pl.len(),
+            overhead_s=start_s.median(),
+            fit_mape=(start_s.median() / start_s - 1).abs().mean(),
+            source_id=pl.col("source_id").first(),
+        )
+        .with_columns(
+            op_kind=pl.lit(DISPATCH), dtype=pl.lit("bf16"), launch=pl.lit("eager"), pipe=pl.lit(""),
+            compute_efficiency=1.0, bandwidth_efficiency=1.0, blend=1.0,
+        )
+    )  # fmt: skip
 
 
 def make_kernels(frame: pl.DataFrame, *, is_product: bool) -> Kernels:

@@ -25,6 +25,7 @@ expected as (
         if(any_value(shape.launch) = 'graph', device_s, greatest(device_s, sum(op.start_s)))
             as expected_s,
         expected_s - device_s as host_wait_s,
+        sum(op.kernels) as kernels,
         coalesce(sum(op.lower_bound_s) filter (op.is_covered), 0) / sum(op.lower_bound_s)
             as covered_share,
         string_agg(distinct op.op, ', ' order by op.op) filter (not op.is_covered) as uncovered_ops,
@@ -75,6 +76,7 @@ select
     step.measured_at,
     step.source_id,
     source.origin as source,
+    expected.kernels,
 from core.step_measurement as step
 inner join core.source as source using (source_id)
 -- a device may lack a roof of a dtype
@@ -90,4 +92,5 @@ comment on column mart.measured_step.host_wait_s is 'part of the expected time t
 comment on column mart.measured_step.covered_share is 'share of the least time of the ops that calibrations cover';
 comment on column mart.measured_step.uncovered_ops is 'ops that no calibration covers; they count with the time at the roof; null if there are none';
 comment on column mart.measured_step.transferred_from is 'the devices that were measured, if it is another one';
+comment on column mart.measured_step.kernels is 'kernels of the step, as they are expected';
 comment on column mart.measured_step.source is 'who measured it, and how';
