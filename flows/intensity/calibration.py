@@ -88,10 +88,11 @@ SERIAL_KINDS = ("norm", "rms_norm", "layer_norm", "softmax", "add_rms_norm")
 _MOVES = ("embedding", "expert_sum", "gather", "rope_unfused", "top_k", "convolution")
 COLLECTIVES = ("all_reduce", "all_gather", "all_to_all", "send")
 DISPATCH = "dispatch"  # what the host needs to start a kernel
-_WAITING = 1.5
+_WAITING = 1.2
 GENERIC = "elementwise"  # one calibration of all element-wise kinds, for those that lack their own
 _LOSS_SCALE = 0.03  # errors beyond this share of the time count linearly
 _MIN_POINTS = 10
+_FOLDS = 5
 _STEEPEST = 64.0  # exponent above which a blend is the largest of its parts
 
 
@@ -203,7 +204,7 @@ def fit_form(kernels: Kernels, latency_s: Vector, form: str) -> dict[str, float]
     highest = [_HIGHEST_OF.get(name, _HIGHEST) for name in names]
     lowest = [_LOWEST_BLEND if name.endswith("blend") else 1e-13 if name == "serial_s" else _LOWEST for name in names]
     bounds = (np.log(lowest), np.log(highest))
-    found = _least_squares()(find_errors, begin, bounds=bounds, loss="soft_l1", f_scale=_LOSS_SCALE, max_nfev=400)
+    found = _least_squares()(find_errors, begin, bounds=bounds, loss="soft_l1", f_scale=_LOSS_SCALE, max_nfev=120)
     return fixed | dict(zip(names, map(float, np.exp(found.x)), strict=True))
 
 
@@ -230,15 +231,15 @@ def calibrate_kernels(
     kernels, latency_s
         The measured kernels and their times.
     groups
-        The group of each kernel; each group is held out once. With only one group, nothing is held out, and the first
-        form is taken.
+        The group of each kernel; each group is held out once, several of many together. With only one group, nothing is
+        held out, and the first form is taken.
     forms
         The forms to choose among; by default those of products if the kernels are some.
     """
     if forms is None:
         forms = ["plain", "tiles", "sustained", "streams"] if kernels.has_tiles else ["plain"]
-    labels = np.asarray(groups)
     names = sorted(set(groups))
+    labels = np.asarray([names.index(group) % _FOLDS for group in groups])
     held_out: dict[str, float] = {}
     if len(names) > 1:
         held_out = {form: _cross_validate(form, kernels, latency_s, labels) for form in forms}
@@ -303,21 +304,22 @@ def _list_forms(kind: str, *, is_elementwise: bool) -> list[str] | None:
 def calibrate_dispatch(steps: pl.DataFrame) -> pl.DataFrame:
     """Return one row per device whose eager steps waited for the host: how long it takes to start a kernel.
 
-    A step waited if its device had finished long before: then each of its kernels took as long as the host needed.
+    A step waited if it took much longer than its kernels: then each of them took as long as the host needed. The time
+    of the quickest such step counts, since a host that does something else takes longer.
 
     Parameters
     ----------
     steps
-        Measured steps: hardware_id, launch, latency_min_s, device_s, kernels and source_id.
+        Measured steps: hardware_id, launch, latency_s, device_s, kernels and source_id.
     """
-    waited = steps.filter(pl.col("launch") == "eager", pl.col("latency_min_s") > _WAITING * pl.col("device_s"))
-    start_s = pl.col("latency_min_s") / pl.col("kernels")
+    waited = steps.filter(pl.col("launch") == "eager", pl.col("latency_s") > _WAITING * pl.col("device_s"))
+    start_s = pl.col("latency_s") / pl.col("kernels")
     return (
         waited.group_by("hardware_id", maintain_order=True)
         .agg(
             n_points=pl.len(),
-            overhead_s=start_s.median(),
-            fit_mape=(start_s.median() / start_s - 1).abs().mean(),
+            overhead_s=start_s.min(),
+            fit_mape=(start_s.min() / start_s - 1).abs().mean(),
             source_id=pl.col("source_id").first(),
         )
         .with_columns(

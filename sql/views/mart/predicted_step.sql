@@ -25,6 +25,7 @@ group_time as (
             as relatives,
         bool_or(level = 'interconnect') as is_exchange,
         sum(op.start_s) as start_s,
+        sum(op.gap_s) as gap_s,
     from mart.step_op as op
     where convention <> 'custom'
     group by all
@@ -59,6 +60,7 @@ step as (
         map_from_entries(list((op_group, seconds) order by seconds desc)) as op_group_s,
         bool_or(is_exchange) as has_link,
         sum(start_s) as start_s,
+        sum(gap_s) as gap_s,
     from group_time
     group by all
 )
@@ -78,7 +80,9 @@ select
     step.data_parallel,
     launch.launch,
     step.fusion,
-    if(launch.launch = 'graph', step.seconds, greatest(step.seconds, step.start_s)) as predicted_s,
+    if(
+        launch.launch = 'graph', step.seconds, greatest(step.seconds + step.gap_s, step.start_s)
+    ) as predicted_s,
     case step.phase
         when 'prefill' then step.batch_size * step.query_length
         when 'mixed' then step.batch_size + step.query_length
@@ -116,7 +120,7 @@ comment on column mart.predicted_step.predicted_s is 'expected time of the step'
 comment on column mart.predicted_step.tokens_per_s is 'tokens of mart.step_time per second of the expected time';
 comment on column mart.predicted_step.lower_bound_s is 'lower bound of the step''s time: the sum over its ops, and the time that a device waits for other stages';
 comment on column mart.predicted_step.op_group_s is 'op group -> its part of the expected time, in seconds';
-comment on column mart.predicted_step.host_wait_s is 'part of the expected time that the device waits for the host to start kernels; 0 in a graph';
+comment on column mart.predicted_step.host_wait_s is 'part of the expected time that the device waits for the host to start kernels, and between them; 0 in a graph';
 comment on column mart.predicted_step.dominant_op_group is 'op group that takes the most time';
 comment on column mart.predicted_step.dominant_share is 'its share of the time';
 comment on column mart.predicted_step.covered_share is 'share of the least time of the ops that calibrations cover';

@@ -69,11 +69,21 @@ timed as (
     from kernel
 ),
 
--- what the host needs to start a kernel
+-- what the host needs to start a kernel, and how much longer the device waits between two than in a graph
 host as (
-    select hardware_id, dtype, overhead_s as start_s,
+    select
+        hardware_id,
+        dtype,
+        coalesce(any_value(overhead_s) filter (op_kind = 'dispatch' and launch = 'eager'), 0)
+            as start_s,
+        greatest(
+            any_value(overhead_s) filter (op_kind = 'residual_add' and launch = 'eager')
+            - any_value(overhead_s) filter (op_kind = 'residual_add' and launch = 'graph'),
+            0
+        ) as gap_s,
     from core.calibration
-    where op_kind = 'dispatch' and launch = 'eager'
+    where op_kind in ('dispatch', 'residual_add')
+    group by all
 )
 
 select
@@ -98,6 +108,7 @@ select
     lower_bound_s * times as lower_bound_s,
     (runs_op::int + extra_kernels) * times as kernels,
     kernels * coalesce(host.start_s, 0) as start_s,
+    kernels * coalesce(host.gap_s, 0) as gap_s,
     expected_s is not null as is_covered,
     transferred_from,
     is_measured,
@@ -110,4 +121,5 @@ comment on column mart.step_op.predicted_s is 'expected time of all its executio
 comment on column mart.step_op.lower_bound_s is 'lower bound of the step''s time: the sum over its ops, and the time that a device waits for other stages';
 comment on column mart.step_op.kernels is 'kernels that run for it in a step';
 comment on column mart.step_op.start_s is 'time that the host needs to start them; 0 if it is not known';
+comment on column mart.step_op.gap_s is 'time that the device waits between them if each is started by the program, beyond that in a graph; 0 if it is not known';
 comment on column mart.step_op.is_covered is 'whether a calibration covers it';
