@@ -30,7 +30,7 @@ from flows.ingest.readers.gallery import OwnChart
 from flows.ingest.readers.hardware import Bandwidth, Compute, Device
 from flows.ingest.readers.precision import Precision
 from flows.ingest.readers.workload import Workload
-from flows.measure import standalone
+from flows.measure import standalone, standalone_steps
 from flows.site.snapshot_charts import list_snapshot_charts
 from tests.support.documents import (
     README,
@@ -440,7 +440,10 @@ TABLES: Mapping[str, tuple[str, str, set[str]]] = {
         "Device",
         {*device_table._TEXTS, *device_table._NUMBERS, "bandwidth_gb_per_s"},
     ),
-    "plan": ("flows/measure/README.md", "On a bare machine", {*standalone.PLANNED, *standalone.KINDS}),
+    "plan": ("flows/measure/README.md", "On a bare machine", set(standalone.PLANNED)),
+    "kinds": ("flows/measure/README.md", "Kinds of kernels", set(standalone.KINDS)),
+    "launches": ("flows/measure/README.md", "Measure", set(standalone.LAUNCHES)),
+    "steps": ("flows/measure/README.md", "Whole steps", set(standalone_steps.PLANNED)),
     "vidur": (
         "flows/measure/README.md",
         "Vidur",

@@ -207,11 +207,12 @@ def test_an_unknown_or_empty_name_of_a_model_gets_the_nearest_ones(tmp_path: Pat
 
 def test_shipped_measurements(snapshot: duckdb.DuckDBPyConnection) -> None:
     counts = snapshot.sql(
-        "select hardware_id, count(*), count(*) filter (is_above_roof), min(roof_fraction) > 0,"
+        "select hardware_id, count(*), count(*) filter (is_above_roof and launch = 'eager'), min(roof_fraction) > 0,"
         " count(distinct device_name) from mart.measured_point group by 1 order by 1"
     ).fetchall()
     assert [row[0] for row in counts] == ["h100-sxm", "h200-sxm"]
-    assert all(row[1] > 2000 and row[2:] == (0, True, 1) for row in counts)
+    # activations that a graph finds in the cache may take less than DRAM would
+    assert all(row[1] > 4000 and row[2:] == (0, True, 1) for row in counts)
     ceilings = dict(
         snapshot.sql(
             "select hardware_id || ' ' || name, value_per_s / 1e12 from core.ceiling where basis = 'measured'"
@@ -221,7 +222,7 @@ def test_shipped_measurements(snapshot: duckdb.DuckDBPyConnection) -> None:
     assert 3.0 < ceilings["h100-sxm dram"] < 3.35
     assert 4.2 < ceilings["h200-sxm dram"] < 4.8
     assert 750 < ceilings["h100-sxm bf16"] < 989.4
-    assert sum(path.stat().st_size for path in (SHIPPED / "measurements").iterdir()) < 2 * 2**20
+    assert sum(path.stat().st_size for path in (SHIPPED / "measurements").iterdir()) < 5 * 2**20
 
 
 def test_the_papers_grid_is_measured_on_todays_hardware(snapshot: duckdb.DuckDBPyConnection) -> None:

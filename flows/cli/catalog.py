@@ -41,9 +41,9 @@ def ingest(
         or a name on the hub, e.g. meta-llama/Llama-3.1-8B (needs the extra hub). workload: a grid of settings (.toml).
         ops: kernels of any kind (.csv, .json, .parquet) with a name, a group, and either m, k and n or flops, bytes
         and precision_id; also repeat, level, devices and pipe. measurement: kernel times, as `rooflines measure`
-        writes them (.csv, .parquet). step: times of whole steps of models (.csv). vidur: profiles by Vidur (mlp.csv,
-        attention.csv).
-        aiconfigurator: tables of GEMMs and attention from aiconfigurator-core (.parquet, or a folder of them).
+        writes them (.csv, .parquet). step: times of whole steps, as `rooflines measure --steps`
+        writes them (.csv). vidur: profiles by Vidur (mlp.csv, attention.csv). aiconfigurator: tables of GEMMs and
+        attention from aiconfigurator-core (.parquet, or a folder of them).
         nsight: output of `ncu --csv` with roofline metrics. torch-profiler: a PyTorch profiler trace with shapes
         (.json, .json.gz).
     paths

@@ -1,6 +1,8 @@
 """`rooflines measure` and `rooflines calibrate`: kernels timed on this machine, and roofs fitted to their times."""
 
 import re
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Literal
 
@@ -18,14 +20,18 @@ def measure(
     workload: Names | None = None,
     model: Names | None = None,
     precision: Names | None = None,
-    seconds: float = 0.2,
+    launch: Literal["eager", "graph", "both"] | None = None,
+    seconds: float | None = None,
+    steps: Flag = False,
     plan_only: Flag = False,
     common: Common = Common(),
 ) -> int:
-    """Time the ops of workloads on this machine, and write a measurement file.
+    """Time the ops of workloads on this machine, and write a measurement file; or whole steps, with --steps.
 
     The ceilings (largest copies, triads and GEMMs) are measured first. If the file exists, the measurement is resumed:
-    kernels that it holds are not timed again. `rooflines ingest measurement FILE` adds it to the catalog.
+    kernels that it holds are not timed again. `rooflines ingest measurement FILE` adds it to the catalog, and
+    `rooflines ingest step FILE` one of steps. Started by torchrun on several devices, the command times what they send
+    each other, or the steps that they share.
 
     Parameters
     ----------
@@ -41,30 +47,40 @@ def measure(
         Only these of their models.
     precision
         Only these of their precisions.
+    launch
+        eager (one by one), graph (replayed from a CUDA graph) or both. Default: both, where the backend has graphs.
     seconds
-        Time limit per kernel.
+        Time limit per kernel, by default 0.2, or per step, by default 1.
+    steps
+        Time whole steps of plain PyTorch decoders, dense or MoE, with random weights: decode and prefill at the
+        settings of the workloads, in bf16, fp16 and fp8.
     plan_only
         Write the plan of what would be timed, for `python standalone.py --plan FILE` on a machine that has PyTorch and
-        nothing of this project but the file flows/measure/standalone.py.
+        nothing of this project but the files flows/measure/standalone*.py.
     """
-    from flows.measure.standalone import refuse_bad_seconds
-
     refuse_no_path("--out", out)
     if not re.fullmatch("[a-z0-9][a-z0-9._-]{0,63}", hardware_id):
         raise InputError(f"--hardware-id: {hardware_id[:64]}; expected an id such as h100-sxm")
-    try:
-        refuse_bad_seconds(seconds)
-    except ValueError as error:
-        raise InputError(str(error)) from None
-    for option, is_given in (("--plan-only", plan_only), ("--model", model), ("--precision", precision)):
+    limit = _check_seconds(seconds, default=1.0 if steps else 0.2)
+    what = "steps" if steps else "kernels"
+    given = (("--plan-only", plan_only), ("--model", model), ("--precision", precision), ("--steps", steps))
+    for option, is_given in given:
         if is_given and not workload:
-            raise InputError(f"{option}: expected --workload, whose kernels are planned")
-    rows = _plan_kernels(common.place, workload or [], model or [], precision or [])
-    counts = _write_plan(out, rows) if plan_only else _time_kernels(out, rows, backend, hardware_id, seconds)
-    print(", ".join(f"{count} {what}" for what, count in counts.items()))
+            raise InputError(f"{option}: expected --workload, whose {what} are planned")
+    for name, value, most in (("--backend", backend, "torch-cuda"), ("--launch", launch, None)):
+        if steps and value != most:
+            raise InputError(f"{name}: {value}: not with --steps; expected none")
+    rows = _plan(common.place, workload or [], model or [], precision or [], steps=steps)
+    if plan_only:
+        counts = _write_plan(out, rows, steps=steps)
+    elif steps:
+        counts = _time_steps(out, rows, hardware_id, limit)
+    else:
+        counts = _time_kernels(out, rows, backend, hardware_id, limit, launch)
+    print(", ".join(f"{count} {each}" for each, count in counts.items()))
     print(f"  {'plan' if plan_only else 'measurements'}  {out}")
     if not plan_only:
-        print(f"next: rooflines ingest measurement {out}")
+        print(f"next: rooflines ingest {'step' if steps else 'measurement'} {out}")
     return 0
 
 
@@ -87,39 +103,73 @@ def calibrate(*, common: Common = Common()) -> int:
     return 0
 
 
-def _plan_kernels(home: Home, workloads: list[str], models: list[str], precisions: list[str]) -> list[dict[str, str]]:
+def _check_seconds(given: float | None, *, default: float) -> float:
+    from flows.measure.standalone import refuse_bad_seconds
+
+    seconds = default if given is None else given
+    try:
+        refuse_bad_seconds(seconds)
+    except ValueError as error:
+        raise InputError(str(error)) from None
+    return seconds
+
+
+def _plan(
+    home: Home, workloads: list[str], models: list[str], precisions: list[str], *, steps: bool
+) -> list[dict[str, str]]:
     if not workloads:
         return []
     from flows.ingest.catalog import list_sources
     from flows.measure.kernel_plan import plan_kernels
+    from flows.measure.step_plan import plan_steps
 
-    plan = plan_kernels(list_sources(home), workloads, models, precisions)
+    plan = (plan_steps if steps else plan_kernels)(list_sources(home), workloads, models, precisions)
     return [{name: "" if value is None else str(value) for name, value in row.items()} for row in plan.to_dicts()]
 
 
-def _write_plan(out: Path, rows: list[dict[str, str]]) -> dict[str, int]:
-    from flows.measure import standalone
+def _write_plan(out: Path, rows: list[dict[str, str]], *, steps: bool) -> dict[str, int]:
+    from flows.measure import standalone, standalone_steps
 
     try:
-        standalone.write_plan(rows, out)
+        (standalone_steps if steps else standalone).write_plan(rows, out)
     except OSError as error:
         raise explain_write_error(f"--out: {out}", error, "a file") from None
-    return {"kernels planned": len(rows)}
+    return {f"{'steps' if steps else 'kernels'} planned": len(rows)}
 
 
 def _time_kernels(
-    out: Path, rows: list[dict[str, str]], backend: str, hardware_id: str, seconds: float
+    out: Path, rows: list[dict[str, str]], backend: str, hardware_id: str, seconds: float, launch: str | None
 ) -> dict[str, int]:
-    from flows.measure import standalone
+    from flows.measure import standalone, standalone_collectives
+
+    with _explain_errors(out, f"--backend {backend}"), show_progress("measuring") as show:
+        if standalone_collectives.count_processes() > 1:
+            return standalone_collectives.measure_collectives(out, hardware_id, launch, seconds, show.tell)
+        device = standalone.start_backend(backend)
+        launches = standalone.choose_launches(device, launch, out)
+        every = [*standalone.plan_ceilings(device), *rows]
+        return standalone.measure(
+            every, out, device, hardware_id, seconds=seconds, launches=launches, progress=show.tell
+        )
+
+
+def _time_steps(out: Path, rows: list[dict[str, str]], hardware_id: str, seconds: float) -> dict[str, int]:
+    from flows.measure.standalone_steps import measure_steps
+
+    with _explain_errors(out, "--steps"), show_progress("measuring") as show:
+        return measure_steps(rows, out, hardware_id, seconds=seconds, progress=show.tell)
+
+
+@contextmanager
+def _explain_errors(out: Path, option: str) -> Iterator[None]:
+    from flows.measure.standalone import NoBackendError
 
     try:
-        with show_progress("measuring") as show:
-            device = standalone.start_backend(backend)
-            every = [*standalone.plan_ceilings(device), *rows]
-            return standalone.measure(every, out, device, hardware_id, seconds=seconds, progress=show.tell)
+        yield
     except OSError as error:
         raise explain_write_error(f"--out: {out}", error, "a file") from None
     except ValueError as error:
-        raise InputError(f"--out: {out}: {error}") from None
-    except standalone.NoBackendError as error:
-        raise InputError(f"--backend {backend}: {error}") from None
+        told = str(error)
+        raise InputError(told if told.startswith("--") else f"--out: {out}: {told}") from None
+    except NoBackendError as error:
+        raise InputError(f"{option}: {error}") from None

@@ -29,7 +29,7 @@ _PIECES = {
     "silu_mul": (("activation", "silu", 2), ("gate", "multiply", 3)),
     "gelu_mul": (("activation", "gelu", 2), ("gate", "multiply", 3)),
     "residual_add": (("add_norm", "add_rms_norm", 4),),
-    "expert_sum": (("expert_gather", "gather", 2),),
+    "expert_sum": (("expert_gather", "gather", 1),),
     "router": (("expert_choice", "top_k", 1),),
     "attention": (("cache_write", "cache_write", 2),),
     "fp8": (("quantize", "quantize", 1.5),),  # bf16 is read, fp8 written: 3 bytes for 2
@@ -151,7 +151,9 @@ def _add_pieces(kernels: pl.DataFrame) -> pl.DataFrame:
         rows = rows.with_columns(heads=None, kv_heads=None, head_dim=None)
         elements = pl.col("m") * pl.col("n")
         for op, kind, moved in pieces:
-            size = moved * elements * pl.col("activation_bits") / 8 * (pl.col("k") if kind == "gather" else 1)
+            # k rows are written for each that is read
+            times = 1 + pl.col("k") if kind == "gather" else 1
+            size = moved * times * elements * pl.col("activation_bits") / 8
             found.append(rows.with_columns(op=pl.lit(op), kind=pl.lit(kind), flops=elements * 1.0, bytes=size))
     return pl.concat(found, how="vertical_relaxed")
 

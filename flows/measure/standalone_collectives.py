@@ -23,9 +23,6 @@ _RUNS = 20  # collectives between two events, or in a graph
 _BYTES = 2  # of an element: bf16
 
 
-_OF_TORCHRUN = (("RANK", "0"), ("WORLD_SIZE", "1"))
-
-
 class Peers:
     """The processes that torchrun started, one per device; alone, there is one.
 
@@ -33,11 +30,13 @@ class Peers:
     ----------
     rank, count
         The number of this process from 0, and how many there are.
+    device
+        Where tensors are: cuda, or cpu.
     """
 
     def __init__(self, torch: Any, backend: str = "nccl") -> None:
         self._torch, self._distributed = torch, torch.distributed
-        self.rank, self.count = (int(os.environ.get(name, default)) for name, default in _OF_TORCHRUN)
+        self.rank, self.count = int(os.environ.get("RANK", "0")), count_processes()
         self.device = "cuda" if backend == "nccl" else "cpu"
         if self.device == "cuda":
             torch.cuda.set_device(int(os.environ.get("LOCAL_RANK", "0")))
@@ -62,6 +61,11 @@ class Peers:
         """Leave the group."""
         if self.count > 1:
             self._distributed.destroy_process_group()
+
+
+def count_processes() -> int:
+    """Return how many processes torchrun started; 1 if it did not start this one."""
+    return int(os.environ.get("WORLD_SIZE", "1"))
 
 
 class TorchPeers(standalone.TorchCuda):

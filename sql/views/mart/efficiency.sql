@@ -1,4 +1,4 @@
--- one row per hardware, op group, dtype and source
+-- one row per hardware, op group, dtype, source and launch
 create or replace view mart.efficiency as
 with
 point as (
@@ -16,11 +16,12 @@ select
     quantile_cont(roof_fraction, 0.1) as p10,
     quantile_cont(roof_fraction, 0.9) as p90,
     count(*) filter (is_above_roof) as measurements_above_roof,
+    launch,
 from point
 where op_group <> 'ceiling' and level = 'dram' and roof_fraction is not null
-group by hardware_id, op_group, dtype, source_id;
+group by hardware_id, op_group, dtype, source_id, launch;
 
-comment on view mart.efficiency is 'one row per hardware, op group, dtype and source: the share of the roof that measured kernels reach';
+comment on view mart.efficiency is 'one row per hardware, op group, dtype, source and launch: the share of the roof that measured kernels reach';
 comment on column mart.efficiency.n is 'kernels that were measured';
 comment on column mart.efficiency.median is 'median share of the roof';
 comment on column mart.efficiency.p10 is 'share of the roof that nine in ten kernels exceed';
