@@ -36,6 +36,7 @@ _LOOKS = {
     "norm": (SKY, "triangle-right"),
     "embedding": (YELLOW, "stroke"),
 }
+EXPECTED = "expected"  # what calibrated roofs predict, beside the least time
 _OTHER = ("#888", "circle")
 _LONGEST_LINE = 120  # characters of a subtitle
 _WIDEST_ORIGIN, _SIZE = 560, 12  # pixels
@@ -135,6 +136,13 @@ def describe_setting(frame: pl.DataFrame) -> str:
     convention, devices = frame.select("convention", "tensor_parallel").row(0)
     sharing = "one device" if devices == 1 else f"shared by {devices} devices (tensor parallel)"
     return f"Decode, {convention} convention, {sharing}"
+
+
+def name_expected(field: str, shape: str) -> tuple[alt.Shape, alt.Tooltip]:
+    """Return the shape of expected times, which a legend names, and their tooltip."""
+    scale = alt.Scale(domain=[EXPECTED], range=[shape])
+    legend = alt.Legend(title="calibrated", orient="bottom", symbolStrokeColor=INK, symbolFillColor="white")
+    return alt.Shape(datum=EXPECTED, scale=scale, legend=legend), alt.Tooltip(field, title=EXPECTED, format=",.4~r")
 
 
 def describe_roof(frame: pl.DataFrame, subject: str = "At the roof, a lower bound of time") -> list[str]:

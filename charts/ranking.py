@@ -6,7 +6,7 @@ import altair as alt
 import polars as pl
 
 from charts.axes import Layer
-from charts.decode_steps import describe_roof, describe_setting, name_model
+from charts.decode_steps import describe_roof, describe_setting, name_expected, name_model
 from charts.findings import join_names, keep_best, shorten_names
 from charts.style import BLUE, GREY, INK, LABEL, VERMILION, WIDTH, assemble_chart
 
@@ -18,6 +18,9 @@ _TOOLTIP = [
     alt.Tooltip("status:N", title="in memory"),
     alt.Tooltip("tokens_per_s:Q", title="tokens/s at most", format=",.4~r"),
     alt.Tooltip("token_ms:Q", title="least time of a step, ms", format=".4~g"),
+    alt.Tooltip("expected_tokens_per_s:Q", title="tokens/s expected", format=",.4~r"),
+    alt.Tooltip("expected_ms:Q", title="expected time of a step, ms", format=".4~g"),
+    alt.Tooltip("transferred_from:N", title="measured on"),
     alt.Tooltip("tokens_per_joule:Q", title="tokens per joule at TDP", format=".3~g"),
     alt.Tooltip("tdp_w:Q", title="TDP, W"),
     alt.Tooltip("memory_bytes:Q", title="memory, bytes", format=".4~s"),
@@ -40,7 +43,7 @@ def draw_ranking(frame: pl.DataFrame) -> alt.LayerChart:
         scale=alt.Scale(domain=devices),
         axis=alt.Axis(title=None, ticks=False, labelLimit=0),
     )
-    base = Layer()
+    base, shape = Layer(), name_expected("expected_tokens_per_s:Q", "diamond")[0]
     fits, lacks_room = (base.transform_filter(f"datum.status == '{status}'") for status in ("fits", "does not fit"))
     others = base.transform_filter("datum.status != 'fits' && datum.status != 'does not fit'")
     number: dict[str, Any] = {"align": "left", "dx": 5, "fontSize": 10}
@@ -51,6 +54,9 @@ def draw_ranking(frame: pl.DataFrame) -> alt.LayerChart:
             x, y, tooltip=_TOOLTIP
         ),
         fits.mark_text(color=INK, **number).encode(x, y, text=LABEL),
+        base.transform_filter("isValid(datum.expected_tokens_per_s) && datum.status == 'fits'")
+        .mark_point(size=34, fill="white", stroke=INK, strokeWidth=1.25, opacity=1)
+        .encode(y, x=alt.X("expected_tokens_per_s:Q"), shape=shape, tooltip=_TOOLTIP),
         lacks_room.mark_text(color=INK, **number).encode(x, y, text=LABEL),
         others.mark_text(color=GREY, fontStyle="italic", **number).encode(y, x=alt.XValue(0), text=LABEL),
         fits.transform_filter("isValid(datum.tokens_per_joule)")
@@ -60,6 +66,8 @@ def draw_ranking(frame: pl.DataFrame) -> alt.LayerChart:
         .mark_text(color=INK, text=["tokens", "per joule"], dy=-28, **beside)
         .encode(y, x=alt.XValue(WIDTH)),
     ]
+    if frame["expected_tokens_per_s"].is_null().all():
+        layers.pop(3)
     title, subtitle = _compose_title(frame), _compose_subtitle(frame)
     return assemble_chart(layers, frame, "Ranked bars", title, subtitle, height=_ROW_HEIGHT * len(devices))
 

@@ -12,6 +12,7 @@ from charts.decode_steps import (
     describe_roof,
     describe_setting,
     list_looks,
+    name_expected,
     name_model,
     select_context,
 )
@@ -54,6 +55,7 @@ def draw_step_time(frame: pl.DataFrame) -> alt.LayerChart:
     left, right = (alt.X("batch_size:O", bandPosition=position, **place) for position in (0, 1))
     axis = alt.Axis(title="Least time of a decode step (ms)", tickCount=6)
     start, middle, end = (alt.Y(f"{place}_ms:Q", axis=axis) for place in ("start", "label", "end"))
+    shape, expected = name_expected("expected_ms:Q", "stroke")
     layers = [
         select_context("datum.is_top", "!datum.fits_in_memory")
         .mark_rect(color=PALE, opacity=0.6, width=alt.RelativeBandSize(1 / (1 - _GAP)))
@@ -79,10 +81,14 @@ def draw_step_time(frame: pl.DataFrame) -> alt.LayerChart:
         select_context("datum.is_shown", "datum.is_top", f"indexof({_choose_numbered(batches)}, datum.batch_size) >= 0")
         .mark_text(baseline="bottom", dy=-3, fontSize=11, color=INK)
         .encode(x, end, text=alt.Text("step_ms:Q", format=",.3~r")),
+        select_context("datum.is_shown", "datum.is_top", "isValid(datum.expected_ms)")
+        .mark_point(size=300, stroke=INK, strokeWidth=2, opacity=1)
+        .encode(x, alt.Y("expected_ms:Q", axis=axis), shape=shape, tooltip=[expected, *_TOOLTIP[2:4]]),
         select_context("isValid(datum.label_ms)")
         .mark_text(align="left", dx=4, fontSize=11, color=INK)
         .encode(right, middle, text=LABEL),
     ]
+    layers = layers if frame["expected_ms"].is_not_null().any() else [*layers[:-2], layers[-1]]
     frame = _place_labels(frame)
     kind = "Stacked bars: least time of a decode step by op group over batch"
     subtitle = [f"{describe_setting(frame)}; above each bar: milliseconds", *describe_roof(frame)]
@@ -100,7 +106,8 @@ def _place_labels(frame: pl.DataFrame) -> pl.DataFrame:
     keys = ["sequence_length", "batch_size", "op_group"]
     placed = [parts.clear().select(*keys, label_ms="middle_ms")]
     for labels in parts.partition_by("sequence_length"):
-        places = spread(labels["middle_ms"].to_list(), _LABEL_GAP * labels["step_ms"][0])
+        highest = max(labels["step_ms"][0], labels["expected_ms"][0] or 0)
+        places = spread(labels["middle_ms"].to_list(), _LABEL_GAP * highest)
         placed.append(labels.select(*keys, label_ms=pl.Series(places)))
     return frame.join(pl.concat(placed), on=keys, how="left", maintain_order="left")
 

@@ -7,6 +7,7 @@ import polars as pl
 
 from charts.axes import Domain, log_axis
 from charts.decode_steps import (
+    EXPECTED,
     NUMBER,
     Finding,
     assemble_step_chart,
@@ -30,6 +31,8 @@ _TOOLTIP = [
     alt.Tooltip("sequence_length:Q", title="context", format=","),
     alt.Tooltip("token_ms:Q", title="least time of a step, ms", format=".4~g"),
     alt.Tooltip("tokens_per_s:Q", title="tokens/s at most", format=",.4~r"),
+    alt.Tooltip("expected_ms:Q", title="expected time of a step, ms", format=".4~g"),
+    alt.Tooltip("expected_tokens_per_s:Q", title="tokens/s expected", format=",.4~r"),
     alt.Tooltip("memory_bytes:Q", title="memory, bytes", format=".4~s"),
     alt.Tooltip("device_memory_bytes:Q", title="device memory, bytes", format=".4~s"),
     alt.Tooltip("fits_in_memory:N", title="fits in memory"),
@@ -47,10 +50,14 @@ def draw_throughput(frame: pl.DataFrame) -> alt.LayerChart:
     devices = order["hardware"].to_list()
     looks = [(COLOURS[i % len(COLOURS)], _SHAPES[(i + i // len(COLOURS)) % len(_SHAPES)]) for i in range(len(devices))]
     colours, shapes = (list(each) for each in zip(*looks, strict=True))
-    times, rates = drawn["token_ms"].to_list(), drawn["tokens_per_s"].to_list()
+    times, rates = (
+        drawn.select(pl.concat([pl.col(least), pl.col(f"expected_{most}")]).drop_nulls()).to_series().to_list()
+        for least, most in (("token_ms", "ms"), ("tokens_per_s", "tokens_per_s"))
+    )
     x_domain, y_domain = (min(times) / 1.5, max(times) * 1.15), (min(rates) / 1.3, max(rates) * 1.5)
-    x = alt.X("token_ms:Q", **log_axis(x_domain, "Least time per token of a sequence (ms)", _TICKS, format=NUMBER))
-    y = alt.Y("tokens_per_s:Q", **log_axis(y_domain, "Tokens/s of all sequences, at most", _TICKS, format=NUMBER))
+    x_axis = log_axis(x_domain, "Least time per token of a sequence (ms)", _TICKS, format=NUMBER)
+    y_axis = log_axis(y_domain, "Tokens/s of all sequences, at most", _TICKS, format=NUMBER)
+    x, y = alt.X("token_ms:Q", **x_axis), alt.Y("tokens_per_s:Q", **y_axis)
     chosen = alt.selection_point(fields=["hardware"], bind="legend", name="device")
     faded = alt.condition(chosen, alt.value(1), alt.value(0.12))
     colour = alt.Color(
@@ -61,6 +68,13 @@ def draw_throughput(frame: pl.DataFrame) -> alt.LayerChart:
     shape = alt.Shape("hardware:N", scale=alt.Scale(domain=devices, range=shapes))
     width = alt.StrokeWidth("line_width:O", scale=None, legend=None)
     points = select_context()
+    dash = alt.StrokeDash(
+        datum=EXPECTED,
+        scale=alt.Scale(domain=[EXPECTED], range=[[6, 3]]),
+        legend=alt.Legend(title="calibrated", orient="bottom", symbolType="stroke", symbolStrokeColor=INK),
+    )
+    expected = select_context("isValid(datum.expected_ms)").mark_line(strokeWidth=1.5)
+    expected_x, expected_y = alt.X("expected_ms:Q", **x_axis), alt.Y("expected_tokens_per_s:Q", **y_axis)
     layers = [
         points.mark_line(color=GREY, strokeWidth=0.75, strokeDash=[2, 2]).encode(
             x, y, detail=alt.Detail("batch_size:N")
@@ -68,6 +82,14 @@ def draw_throughput(frame: pl.DataFrame) -> alt.LayerChart:
         points.mark_line()
         .encode(x, y, color=colour, strokeWidth=width, order=alt.Order("batch_size:Q"), strokeOpacity=faded)
         .add_params(chosen),
+        expected.encode(
+            expected_x,
+            expected_y,
+            color=colour,
+            strokeDash=dash,
+            order=alt.Order("batch_size:Q"),
+            strokeOpacity=faded,
+        ),
         select_context("!datum.fits_in_memory")
         .mark_point(fill="white", size=110, strokeWidth=1.75, opacity=1)
         .encode(x, y, color=colour, shape=shape, strokeOpacity=faded, fillOpacity=faded, tooltip=_TOOLTIP),
@@ -78,6 +100,8 @@ def draw_throughput(frame: pl.DataFrame) -> alt.LayerChart:
         .mark_text(align="right", baseline="bottom", dx=-_ASIDE, dy=-_ABOVE, fontSize=_NUMBER, color=INK)
         .encode(x, y, text=LABEL),
     ]
+    if drawn["expected_ms"].is_null().all():
+        layers.pop(2)
     kind = "Tokens per second over time per token"
     frame = _choose_numbers(frame, x_domain, y_domain)
     return assemble_step_chart(layers, frame, kind, _compose_subtitle(frame), _find)

@@ -88,7 +88,6 @@ SERIAL_KINDS = ("norm", "rms_norm", "layer_norm", "softmax", "add_rms_norm")
 _MOVES = ("embedding", "expert_sum", "gather", "rope_unfused", "top_k", "convolution")
 COLLECTIVES = ("all_reduce", "all_gather", "all_to_all", "send")
 DISPATCH = "dispatch"  # what the host needs to start a kernel
-_WAITING = 1.2
 GENERIC = "elementwise"  # one calibration of all element-wise kinds, for those that lack their own
 _LOSS_SCALE = 0.03  # errors beyond this share of the time count linearly
 _MIN_POINTS = 10
@@ -302,31 +301,27 @@ def _list_forms(kind: str, *, is_elementwise: bool) -> list[str] | None:
 
 
 def calibrate_dispatch(steps: pl.DataFrame) -> pl.DataFrame:
-    """Return one row per device whose eager steps waited for the host: how long it takes to start a kernel.
+    """Return one row per device with eager steps: how long the host takes to start a kernel.
 
-    A step waited if it took much longer than its kernels: then each of them took as long as the host needed. The time
-    of the quickest such step counts, since a host that does something else takes longer.
+    A step takes as long as its device, or as the host takes to start its kernels. The time of a kernel is the one that
+    predicts most steps best; hosts that do something else take longer.
 
     Parameters
     ----------
     steps
-        Measured steps: hardware_id, launch, latency_s, device_s, kernels and source_id.
+        Measured steps: hardware_id, tensor_parallel, launch, latency_s, device_s, kernels and source_id.
     """
-    waited = steps.filter(pl.col("launch") == "eager", pl.col("latency_s") > _WAITING * pl.col("device_s"))
-    start_s = pl.col("latency_s") / pl.col("kernels")
-    return (
-        waited.group_by("hardware_id", maintain_order=True)
-        .agg(
-            n_points=pl.len(),
-            overhead_s=start_s.min(),
-            fit_mape=(start_s.min() / start_s - 1).abs().mean(),
-            source_id=pl.col("source_id").first(),
-        )
-        .with_columns(
-            op_kind=pl.lit(DISPATCH), dtype=pl.lit("bf16"), launch=pl.lit("eager"), pipe=pl.lit(""),
-            compute_efficiency=1.0, bandwidth_efficiency=1.0, blend=1.0,
-        )
-    )  # fmt: skip
+    rows = []
+    eager = steps.filter(pl.col("launch") == "eager", pl.col("tensor_parallel") == 1)
+    for (hardware_id,), each in eager.sort("hardware_id").group_by("hardware_id", maintain_order=True):
+        latency, device, kernels = (each[name].to_numpy() for name in ("latency_s", "device_s", "kernels"))
+        errors = {float(x): np.abs(np.maximum(device, x * kernels) / latency - 1).mean() for x in latency / kernels}
+        start_s = min(errors, key=lambda x: errors[x])
+        shared = {"compute_efficiency": 1.0, "bandwidth_efficiency": 1.0, "blend": 1.0, "overhead_s": start_s}
+        named = {"hardware_id": hardware_id, "op_kind": DISPATCH, "dtype": "bf16", "launch": "eager", "pipe": ""}
+        known = {"n_points": len(each), "fit_mape": float(errors[start_s]), "source_id": each["source_id"][0]}
+        rows.append({**named, **shared, **known})
+    return pl.DataFrame(rows)
 
 
 def make_kernels(frame: pl.DataFrame, *, is_product: bool) -> Kernels:

@@ -16,6 +16,31 @@ step as (
         and data_parallel = 1
 ),
 
+-- what no calibration covers would count at the roof: a step that is hardly covered is not expected to take so long
+expected as (
+    select
+        hardware_id,
+        round(tokens_per_s, 6) as expected_tokens_per_s,
+        round(predicted_s * 1e3, 9) as expected_ms,
+        transferred_from,
+    from mart.predicted_step
+    where
+        model_id = $model_id
+        and precision_id = $precision_id
+        and convention = $convention
+        and convention = 'engine'
+        and phase = 'decode'
+        and batch_size = $batch_size
+        and sequence_length = $sequence_length
+        and tensor_parallel = $tensor_parallel
+        and expert_parallel = 1
+        and pipeline_parallel = 1
+        and data_parallel = 1
+        and is_default_launch
+        and fusion = 'engine'
+        and covered_share >= 0.9
+),
+
 precision as (
     select * from core.precision where precision_id = $precision_id
 ),
@@ -38,6 +63,9 @@ device as (
         round(step.tokens_per_s / hardware.tdp_w / $tensor_parallel, 9) as tokens_per_joule,
         step.memory_bytes,
         step.bound,
+        expected.expected_tokens_per_s,
+        expected.expected_ms,
+        expected.transferred_from,
         roof.dtype,
         roof.basis,
         case
@@ -51,6 +79,7 @@ device as (
     cross join precision
     left join core.hardware as hardware using (hardware_id)
     left join step using (hardware_id)
+    left join expected using (hardware_id)
     left join mart.roof as roof
         on
             asked.hardware_id = roof.hardware_id

@@ -60,6 +60,32 @@ held as (
         and expert_parallel = 1
         and pipeline_parallel = 1
         and data_parallel = 1
+),
+
+-- what no calibration covers would count at the roof: a step that is hardly covered is not expected to take so long
+expected as (
+    select
+        batch_size,
+        sequence_length,
+        round(predicted_s * 1e3, 9) as expected_ms,
+        transferred_from,
+    from mart.predicted_step
+    where
+        model_id = $model_id
+        and precision_id = $precision_id
+        and convention = $convention
+        and convention = 'engine'
+        and phase = 'decode'
+        and hardware_id = $hardware_id
+        and batch_size in $batch_sizes
+        and sequence_length in $sequence_lengths
+        and tensor_parallel = $tensor_parallel
+        and expert_parallel = 1
+        and pipeline_parallel = 1
+        and data_parallel = 1
+        and is_default_launch
+        and fusion = 'engine'
+        and covered_share >= 0.9
 )
 
 select
@@ -101,8 +127,11 @@ select
     roof.dtype,
     roof.basis,
     roof.peak_origin as origin,
+    expected.expected_ms,
+    expected.transferred_from,
 from stacked
 inner join held using (batch_size, sequence_length)
+left join expected using (batch_size, sequence_length)
 cross join (select * from core.hardware where hardware_id = $hardware_id) as hardware
 cross join (select * from core.model where model_id = $model_id) as model
 cross join (

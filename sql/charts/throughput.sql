@@ -50,6 +50,33 @@ step as (
     qualify
         fits_in_memory
         or batch_size = min(batch_size) filter (not fits_in_memory) over (partition by hardware_id, sequence_length)
+),
+
+-- what no calibration covers would count at the roof: a step that is hardly covered is not expected to take so long
+expected as (
+    select
+        hardware_id,
+        batch_size,
+        sequence_length,
+        round(predicted_s * 1e3, 9) as expected_ms,
+        round(tokens_per_s, 6) as expected_tokens_per_s,
+    from mart.predicted_step
+    where
+        model_id = $model_id
+        and precision_id = $precision_id
+        and convention = $convention
+        and convention = 'engine'
+        and phase = 'decode'
+        and hardware_id in $devices
+        and batch_size in $batch_sizes
+        and sequence_length in $sequence_lengths
+        and tensor_parallel = $tensor_parallel
+        and expert_parallel = 1
+        and pipeline_parallel = 1
+        and data_parallel = 1
+        and is_default_launch
+        and fusion = 'engine'
+        and covered_share >= 0.9
 )
 
 select
@@ -79,9 +106,16 @@ select
     $tensor_parallel as tensor_parallel,
     precision.compute_dtype as dtype,
     device.basis,
+    expected.expected_ms,
+    expected.expected_tokens_per_s,
 from device
 cross join precision
 cross join (select * from core.model where model_id = $model_id) as model
 left join step using (hardware_id)
+left join expected
+    on
+        step.hardware_id = expected.hardware_id
+        and step.batch_size = expected.batch_size
+        and step.sequence_length = expected.sequence_length
 where exists (from step)
 order by step.sequence_length, device.hardware_id, step.batch_size

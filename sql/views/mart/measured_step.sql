@@ -29,6 +29,7 @@ expected as (
         ) as expected_s,
         expected_s - device_s as host_wait_s,
         sum(op.kernels) as kernels,
+        if(any_value(shape.launch) = 'graph', 0, sum(op.gap_s)) as gap_s,
         coalesce(sum(op.lower_bound_s) filter (op.is_covered), 0) / sum(op.lower_bound_s)
             as covered_share,
         string_agg(distinct op.op, ', ' order by op.op) filter (not op.is_covered) as uncovered_ops,
@@ -80,6 +81,7 @@ select
     step.source_id,
     source.origin as source,
     expected.kernels,
+    expected.gap_s,
 from core.step_measurement as step
 inner join core.source as source using (source_id)
 -- a device may lack a roof of a dtype
@@ -96,4 +98,5 @@ comment on column mart.measured_step.covered_share is 'share of the least time o
 comment on column mart.measured_step.uncovered_ops is 'ops that no calibration covers; they count with the time at the roof; null if there are none';
 comment on column mart.measured_step.transferred_from is 'the devices that were measured, if it is another one';
 comment on column mart.measured_step.kernels is 'kernels of the step, as they are expected';
+comment on column mart.measured_step.gap_s is 'part of the expected time that the device waits between kernels which the program starts; 0 in a graph';
 comment on column mart.measured_step.source is 'who measured it, and how';

@@ -76,13 +76,16 @@ host as (
         dtype,
         coalesce(any_value(overhead_s) filter (op_kind = 'dispatch' and launch = 'eager'), 0)
             as start_s,
+        -- small collectives that the program starts take as long as the host needs
+        coalesce(any_value(overhead_s) filter (op_kind = 'all_reduce' and launch = 'eager'), 0)
+            as start_collective_s,
         greatest(
             any_value(overhead_s) filter (op_kind = 'residual_add' and launch = 'eager')
             - any_value(overhead_s) filter (op_kind = 'residual_add' and launch = 'graph'),
             0
         ) as gap_s,
     from core.calibration
-    where op_kind in ('dispatch', 'residual_add')
+    where op_kind in ('dispatch', 'residual_add', 'all_reduce')
     group by all
 )
 
@@ -107,7 +110,8 @@ select
     seconds * times as predicted_s,
     lower_bound_s * times as lower_bound_s,
     (runs_op::int + extra_kernels) * times as kernels,
-    kernels * coalesce(host.start_s, 0) as start_s,
+    kernels
+    * coalesce(if(level = 'interconnect', host.start_collective_s, host.start_s), 0) as start_s,
     kernels * coalesce(host.gap_s, 0) as gap_s,
     expected_s is not null as is_covered,
     transferred_from,
