@@ -15,6 +15,7 @@ from warehouse.snapshot import open_snapshot, refuse_earlier_version
 from warehouse.sql_files import load_sql
 
 _DIGITS = 6  # significant ones of a parameter
+_LONGEST_ORIGIN = 400
 _STEP_KEY = ["hardware_id", "phase", "tensor_parallel", "launch", "fusion"]
 _KEY = ("hardware_id", "op_kind", "dtype", "launch")
 
@@ -43,8 +44,12 @@ def calibrate_home(home: Home) -> tuple[Path, pl.DataFrame]:
         )
     sources = pl.concat([measured.select("source_id", "source"), steps.select("source_id", "source")])
     origins = sources.group_by("source_id").agg(pl.col("source").first())
-    rows = fitted.join(origins, on="source_id", how="left", maintain_order="left").with_columns(
-        origin=pl.col("source").fill_null(pl.col("source_id")).str.slice(0, 300)
+    named = dict(origins.iter_rows())
+    rows = fitted.with_columns(
+        origin=pl.col("source_id").map_elements(
+            lambda ids: "; ".join(named.get(each) or each for each in ids.split(", "))[:_LONGEST_ORIGIN],
+            return_dtype=pl.String,
+        )
     )
     path = home.catalog / "calibrations.toml"
     with home.lock_for_writing():
