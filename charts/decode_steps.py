@@ -138,13 +138,13 @@ def describe_setting(frame: pl.DataFrame) -> str:
     return f"Decode, {convention} convention, {sharing}"
 
 
-def name_expected(field: str, shape: str) -> tuple[alt.ShapeDatum, alt.Tooltip]:
+def name_expected(field: str, shape: str) -> tuple[alt.Shape, alt.Tooltip]:
     """Return the shape of expected times, which a legend names, and their tooltip."""
     scale = alt.Scale(domain=[EXPECTED], range=[shape])
     legend = alt.Legend(
         title="calibrated", orient="bottom", symbolStrokeColor=INK, symbolSize=80, symbolStrokeWidth=1.5
     )
-    return alt.ShapeDatum(EXPECTED, scale=scale, legend=legend), alt.Tooltip(field, title=EXPECTED, format=",.4~r")
+    return alt.Shape("estimate:N", scale=scale, legend=legend), alt.Tooltip(field, title=EXPECTED, format=",.4~r")
 
 
 def describe_roof(frame: pl.DataFrame, subject: str = "At the roof, a lower bound of time") -> list[str]:

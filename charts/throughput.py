@@ -68,8 +68,8 @@ def draw_throughput(frame: pl.DataFrame) -> alt.LayerChart:
     shape = alt.Shape("hardware:N", scale=alt.Scale(domain=devices, range=shapes))
     width = alt.StrokeWidth("line_width:O", scale=None, legend=None)
     points = select_context()
-    dash = alt.StrokeDashDatum(
-        EXPECTED,
+    dash = alt.StrokeDash(
+        "estimate:N",
         scale=alt.Scale(domain=[EXPECTED], range=[[6, 3]]),
         legend=alt.Legend(title="calibrated", orient="bottom", symbolType="stroke", symbolStrokeColor=INK),
     )

@@ -1,7 +1,8 @@
 -- one row per measurement that a calibration is fitted to
 select
     point.hardware_id,
-    point.kind,
+    mart.calibrated_kind(point.kind, point.op, point.matrices, point.kv_heads, point.head_dim)
+        as kind,
     point.dtype,
     point.launch,
     point.pipe,

@@ -65,6 +65,7 @@ device as (
         step.bound,
         expected.expected_tokens_per_s,
         expected.expected_ms,
+        if(expected.expected_ms is null, null, 'expected') as estimate,
         expected.transferred_from,
         roof.dtype,
         roof.basis,

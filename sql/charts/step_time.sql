@@ -129,6 +129,7 @@ select
     roof.peak_origin as origin,
     expected.expected_ms,
     expected.transferred_from,
+    if(expected.expected_ms is null, null, 'expected') as estimate,
 from stacked
 inner join held using (batch_size, sequence_length)
 left join expected using (batch_size, sequence_length)

@@ -108,6 +108,7 @@ select
     device.basis,
     expected.expected_ms,
     expected.expected_tokens_per_s,
+    if(expected.expected_ms is null, null, 'expected') as estimate,
 from device
 cross join precision
 cross join (select * from core.model where model_id = $model_id) as model

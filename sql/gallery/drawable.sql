@@ -196,7 +196,8 @@ from shown
 inner join core.measurement as kernel on shown.device = kernel.hardware_id
 semi join core.calibration as calibration
     on kernel.hardware_id = calibration.hardware_id
-    and kernel.kind = calibration.op_kind
+    and mart.calibrated_kind(kernel.kind, kernel.op, kernel.matrices, kernel.kv_heads, kernel.head_dim)
+    = calibration.op_kind
     and kernel.dtype = calibration.dtype
 where
     kernel.level = 'dram'

@@ -80,7 +80,10 @@ _STEP_SCHEMA = {
 # Short dtypes of 16 bits move as many bytes, and what is no product runs in 16 bits beside shorter products.
 _STAND_IN_DTYPES = [("fp16", "bf16"), ("bf16", "fp16"), *((dtype, "bf16") for dtype in ("fp8", "int8", "fp4", "fp6"))]
 _PRODUCTS = ["linear", "grouped_linear", "qk", "pv"]
-_STAND_IN_KINDS = [("grouped_linear", "linear"), ("latent_attention", "attention"), ("layer_norm", "rms_norm")]
+_STAND_IN_KINDS = [
+    ("grouped_linear", "linear"), ("latent_attention", "attention"), ("attention_64", "attention"),
+    ("attention_256", "attention"), ("layer_norm", "rms_norm"),
+]  # fmt: skip
 _GENERIC = "elementwise"  # fitted to all element-wise kinds together
 
 

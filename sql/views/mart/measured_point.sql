@@ -84,7 +84,14 @@ placed as (
     left join core.calibration as calibration
         on
             measurement.hardware_id = calibration.hardware_id
-            and measurement.kind = calibration.op_kind
+            and mart.calibrated_kind(
+                measurement.kind,
+                measurement.op,
+                measurement.matrices,
+                measurement.kv_heads,
+                measurement.head_dim
+            )
+            = calibration.op_kind
             and measurement.dtype = calibration.dtype
             and measurement.launch = calibration.launch
 ),

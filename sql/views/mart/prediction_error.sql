@@ -27,7 +27,8 @@ calibrated as (
     inner join core.calibration as calibration
         on
             kernel.hardware_id = calibration.hardware_id
-            and kernel.kind = calibration.op_kind
+            and mart.calibrated_kind(kernel.kind, kernel.op, kernel.matrices, kernel.kv_heads, kernel.head_dim)
+            = calibration.op_kind
             and kernel.dtype = calibration.dtype
             and kernel.launch = calibration.launch
 ),
