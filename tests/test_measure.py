@@ -222,7 +222,7 @@ def test_shipped_measurements(snapshot: duckdb.DuckDBPyConnection) -> None:
     assert 3.0 < ceilings["h100-sxm dram"] < 3.35
     assert 4.2 < ceilings["h200-sxm dram"] < 4.8
     assert 750 < ceilings["h100-sxm bf16"] < 989.4
-    assert sum(path.stat().st_size for path in (SHIPPED / "measurements").iterdir()) < 5 * 2**20
+    assert sum(path.stat().st_size for path in (SHIPPED / "measurements").iterdir()) < 8 * 2**20
 
 
 def test_the_papers_grid_is_measured_on_todays_hardware(snapshot: duckdb.DuckDBPyConnection) -> None:

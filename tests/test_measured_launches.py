@@ -269,6 +269,30 @@ def test_steps_are_resumed_and_those_of_other_devices_left(tmp_path: Path, monke
         standalone_steps.measure_steps(plan, tmp_path / "other.csv", "a40")
 
 
+def test_without_pytorch_the_command_says_so(
+    home: Home, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setitem(sys.modules, "torch", None)
+    out = tmp_path / "x.csv"
+    arguments = ["measure", "--out", str(out), "--hardware-id", "x", "--home", str(home.path), "--workload", "small"]
+    for options, option in ((["--steps"], "--steps"), ([], "--backend torch-cuda")):
+        assert run_command([*arguments, "--model", "llama-3-8b", *options]) == 2
+        said = capsys.readouterr().err
+        assert said.startswith(f"rooflines: {option}: ")
+        assert "expected it to be installed" in said
+        assert len(said.splitlines()) == 1
+    assert not out.exists()
+
+
+def test_only_the_first_process_reports(
+    home: Home, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    monkeypatch.setenv("RANK", "1")
+    arguments = ["measure", "--out", str(tmp_path / "x.csv"), "--hardware-id", "x", "--home", str(home.path)]
+    assert run_command([*arguments, "--steps", "--plan-only", "--workload", "small", "--model", "llama-3-8b"]) == 0
+    assert capsys.readouterr().out == ""
+
+
 @pytest.mark.parametrize(
     ("text", "expected"),
     [

@@ -1,7 +1,7 @@
 """`rooflines measure` and `rooflines calibrate`: kernels timed on this machine, and roofs fitted to their times."""
 
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Literal
@@ -58,18 +58,14 @@ def measure(
         Write the plan of what would be timed, for `python standalone.py --plan FILE` on a machine that has PyTorch and
         nothing of this project but the files flows/measure/standalone*.py.
     """
+    from flows.measure.standalone_collectives import is_first_process
+
     refuse_no_path("--out", out)
     if not re.fullmatch("[a-z0-9][a-z0-9._-]{0,63}", hardware_id):
         raise InputError(f"--hardware-id: {hardware_id[:64]}; expected an id such as h100-sxm")
     limit = _check_seconds(seconds, default=1.0 if steps else 0.2)
-    what = "steps" if steps else "kernels"
-    given = (("--plan-only", plan_only), ("--model", model), ("--precision", precision), ("--steps", steps))
-    for option, is_given in given:
-        if is_given and not workload:
-            raise InputError(f"{option}: expected --workload, whose {what} are planned")
-    for name, value, most in (("--backend", backend, "torch-cuda"), ("--launch", launch, None)):
-        if steps and value != most:
-            raise InputError(f"{name}: {value}: not with --steps; expected none")
+    planned = {"--plan-only": plan_only, "--model": model, "--precision": precision, "--steps": steps}
+    _refuse_misfits(planned, backend, launch, has_workload=bool(workload), steps=steps)
     rows = _plan(common.place, workload or [], model or [], precision or [], steps=steps)
     if plan_only:
         counts = _write_plan(out, rows, steps=steps)
@@ -77,10 +73,8 @@ def measure(
         counts = _time_steps(out, rows, hardware_id, limit)
     else:
         counts = _time_kernels(out, rows, backend, hardware_id, limit, launch)
-    print(", ".join(f"{count} {each}" for each, count in counts.items()))
-    print(f"  {'plan' if plan_only else 'measurements'}  {out}")
-    if not plan_only:
-        print(f"next: rooflines ingest {'step' if steps else 'measurement'} {out}")
+    if is_first_process():
+        _report(out, counts, steps=steps, plan_only=plan_only)
     return 0
 
 
@@ -101,6 +95,26 @@ def calibrate(*, common: Common = Common()) -> int:
     print(f"added  {path}")
     print("next: rooflines run")
     return 0
+
+
+def _report(out: Path, counts: Mapping[str, int], *, steps: bool, plan_only: bool) -> None:
+    print(", ".join(f"{count} {what}" for what, count in counts.items()))
+    print(f"  {'plan' if plan_only else 'measurements'}  {out}")
+    if not plan_only:
+        print(f"next: rooflines ingest {'step' if steps else 'measurement'} {out}")
+
+
+def _refuse_misfits(
+    planned: Mapping[str, object], backend: str, launch: str | None, *, has_workload: bool, steps: bool
+) -> None:
+    """Raise `InputError` for an option that needs another, or does not go with one."""
+    what = "steps" if steps else "kernels"
+    for option, is_given in planned.items():
+        if is_given and not has_workload:
+            raise InputError(f"{option}: expected --workload, whose {what} are planned")
+    for option, value, usual in (("--backend", backend, "torch-cuda"), ("--launch", launch, None)):
+        if steps and value != usual:
+            raise InputError(f"{option}: {value}: not with --steps; expected none")
 
 
 def _check_seconds(given: float | None, *, default: float) -> float:

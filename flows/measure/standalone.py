@@ -20,7 +20,7 @@ import subprocess
 import sys
 import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from contextlib import contextmanager, nullcontext
+from contextlib import contextmanager
 from datetime import UTC, datetime
 from itertools import pairwise
 from pathlib import Path
@@ -680,19 +680,10 @@ def measure(
         The file exists and is not a measurement file; it is left unchanged.
     """
     tasks = [(row, launch) for row in plan for launch in _list_launches(row, launches)]
-    done = _read_keys(out) if out.exists() else set()
-    header = (_read_header(out) if out.exists() else []) or COLUMNS
-    if "graph" in launches and "launch" not in header:
-        raise ValueError("an earlier version wrote it; expected another file, or --launch eager to resume it")
+    done, header = _read_before(out, launches)
     counts = dict.fromkeys(("measured", "before", "too large", "failed"), 0)
     meet()
-    if writes:
-        _cut_unfinished_line(out)
-    with out.open("a", encoding="utf-8", newline="") if writes else nullcontext() as file:
-        # a file of an earlier version keeps its columns
-        writer = csv.DictWriter(file, header, extrasaction="ignore", lineterminator="\n") if file else None
-        if writer and file and file.tell() == 0:
-            writer.writeheader()
+    with append_rows(out, header, writes=writes) as append:
         for number, (row, launch) in enumerate(tasks, start=1):
             if (*_key(row), launch) in done:
                 counts["before"] += 1
@@ -700,13 +691,53 @@ def measure(
             outcome, message, times = _time_row(row, backend, seconds, launch)
             counts[outcome] += 1
             done.add((*_key(row), launch))
-            if times and writer and file:
+            if times:
                 planned = {name: row[name] for name in PLANNED}
                 described = _describe_conditions(row, backend, launch)
-                writer.writerow({**planned, **_format_times(times, backend, hardware_id), **described})
-                file.flush()
+                append({**planned, **_format_times(times, backend, hardware_id), **described})
             progress(f"{number}/{len(tasks)} {_describe_kernel(row)} {launch}: {message}")
     return counts
+
+
+def _read_before(out: Path, launches: Sequence[str]) -> tuple[set[tuple[str, ...]], Sequence[str]]:
+    """Return what a file holds already, and its columns."""
+    if not out.exists():
+        return set(), COLUMNS
+    done, header = _read_keys(out), _read_header(out) or COLUMNS
+    if "graph" in launches and "launch" not in header:
+        raise ValueError("an earlier version wrote it; expected another file, or --launch eager to resume it")
+    return done, header
+
+
+@contextmanager
+def append_rows(path: Path, columns: Sequence[str], *, writes: bool = True) -> Iterator[Callable[[Row], None]]:
+    """Open a CSV file to append to, and yield what appends a row to it at once.
+
+    A file of an earlier version keeps its columns, and a line that an interruption left unfinished is cut off.
+
+    Parameters
+    ----------
+    path
+        The file.
+    columns
+        Its columns; other values of a row are left out.
+    writes
+        Whether anything is written at all.
+    """
+    if not writes:
+        yield lambda _: None
+        return
+    _cut_unfinished_line(path)
+    with path.open("a", encoding="utf-8", newline="") as file:
+        writer = csv.DictWriter(file, columns, extrasaction="ignore", lineterminator="\n")
+        if file.tell() == 0:
+            writer.writeheader()
+
+        def append(row: Row) -> None:
+            writer.writerow(row)
+            file.flush()
+
+        yield append
 
 
 def choose_launches(backend: Backend, asked: str | None, out: Path) -> tuple[str, ...]:

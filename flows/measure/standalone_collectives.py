@@ -68,6 +68,11 @@ def count_processes() -> int:
     return int(os.environ.get("WORLD_SIZE", "1"))
 
 
+def is_first_process() -> bool:
+    """Return whether this process is the only one, or the first of those that torchrun started: it reports."""
+    return int(os.environ.get("RANK", "0")) == 0
+
+
 class TorchPeers(standalone.TorchCuda):
     """Collectives of NCCL; every process times them, and the slowest counts."""
 
@@ -162,7 +167,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except (OSError, ValueError, standalone.NoBackendError) as error:
         print(f"{parser.prog}: {error}", file=sys.stderr)
         return 2
-    print(", ".join(f"{count} {what}" for what, count in counts.items()))
+    if is_first_process():
+        print(", ".join(f"{count} {what}" for what, count in counts.items()))
     return 0
 
 

@@ -17,14 +17,13 @@ import importlib
 import statistics
 import sys
 from collections.abc import Callable, Iterable, Mapping, Sequence
-from contextlib import nullcontext
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 from typing import Any
 
 from flows.measure import standalone
-from flows.measure.standalone_collectives import Peers
+from flows.measure.standalone_collectives import Peers, is_first_process
 
 KEY = (
     "model_id", "precision_id", "phase", "batch_size", "sequence_length", "query_length", "tensor_parallel", "launch",
@@ -378,10 +377,7 @@ def measure_steps(
     counts = dict.fromkeys(("measured", "before", "other devices", "too large", "failed"), 0)
     peers.wait()
     stepper = Stepper(torch, peers, seconds)
-    with out.open("a", encoding="utf-8", newline="") if peers.rank == 0 else nullcontext() as file:
-        writer = csv.DictWriter(file, COLUMNS, extrasaction="ignore", lineterminator="\n") if file else None
-        if writer and file and file.tell() == 0:
-            writer.writeheader()
+    with standalone.append_rows(out, COLUMNS, writes=peers.rank == 0) as append:
         for number, row in enumerate(rows, start=1):
             if int(row["tensor_parallel"]) != peers.count:
                 counts["other devices"] += 1
@@ -391,9 +387,8 @@ def measure_steps(
                 continue
             outcome, message, found = stepper.time_row(row)
             counts[outcome] += 1
-            if writer and file and found:
-                writer.writerow({**row, **found, "hardware_id": hardware_id})
-                file.flush()
+            if found:
+                append({**row, **found, "hardware_id": hardware_id})
             if peers.rank == 0:
                 progress(f"{number}/{len(rows)} {' '.join(row[name] for name in KEY)}: {message}")
     peers.end()
@@ -527,7 +522,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except (OSError, ValueError, standalone.NoBackendError) as error:
         print(f"{parser.prog}: {error}", file=sys.stderr)
         return 2
-    print(", ".join(f"{count} {what}" for what, count in counts.items()))
+    if is_first_process():
+        print(", ".join(f"{count} {what}" for what, count in counts.items()))
     return 0
 
 
