@@ -51,6 +51,7 @@ def write_pages(
     )  # fmt: skip
     _write_devices(out, rows, cards)
     _write_models(out, rows, cards)
+    _write_predictions(out, rows)
     _write_data(out, connection, rows, run, files)
 
 
@@ -116,6 +117,11 @@ def _write_data(
     write_page(
         out / "data" / "index.html", "data.html.j2", "../", "data/index.html", objects=objects, run=run, sources=sources
     )
+
+
+def _write_predictions(out: Path, rows: SiteRows) -> None:
+    tables = {name: rows.frames[f"{name.removesuffix('s')}_errors"].to_dicts() for name in ("steps", "kernels")}
+    write_page(out / "predictions" / "index.html", "predictions.html.j2", "../", "predictions/index.html", **tables)
 
 
 def _list_options(things: Mapping[str, Row], used: Iterable[str | None]) -> list[tuple[str, str]]:
