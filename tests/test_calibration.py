@@ -72,7 +72,7 @@ def make_frame(times: np.ndarray, models: list[str]) -> pl.DataFrame:
     return pl.DataFrame(
         {
             "hardware_id": "d", "kind": "linear", "dtype": "fp16", "launch": "eager", "pipe": "tensor",
-            "model_id": models, "op": "gemm", "is_elementwise": False, "serial_steps": 0,
+            "model_id": models, "op": "gemm", "is_elementwise": False, "serial_steps": 0, "blocks": None,
             "rows": m, "k": k, "n": n, "matrices": 1.0, "flops": [2.0 * a * b * c for a, b, c in GRID],
             "bytes": [2.0 * (a * b + b * c + a * c) for a, b, c in GRID], "latency_s": times,
             "peak_flops_per_s": PEAK, "bandwidth_bytes_per_s": BANDWIDTH, "multiprocessors": 84, "source_id": "s",
@@ -155,11 +155,14 @@ def test_sql_predicts_what_python_does(hardware_id: str, snapshot: duckdb.DuckDB
 
 def test_errors_of_predictions_are_those_of_the_fit(snapshot: duckdb.DuckDBPyConnection) -> None:
     rows = snapshot.sql(
-        "select error.hardware_id, kind, error.dtype, avg(abs(relative_error)), any_value(fit_mape)"
-        " from mart.prediction_error as error inner join core.calibration as calibration"
-        " on error.hardware_id = calibration.hardware_id and error.kind = calibration.op_kind"
-        " and error.dtype = calibration.dtype and error.launch = calibration.launch"
-        " where error.op_group <> 'ceiling' group by all"
+        "select error.hardware_id, calibration.op_kind, error.dtype, avg(abs(relative_error)), any_value(fit_mape)"
+        " from mart.prediction_error as error inner join core.measurement as kernel using (measurement_id)"
+        " inner join core.calibration as calibration on error.hardware_id = calibration.hardware_id"
+        " and error.dtype = calibration.dtype and error.launch = calibration.launch and calibration.op_kind ="
+        " mart.calibrated_kind(kernel.kind, kernel.op, kernel.matrices, kernel.kv_heads, kernel.head_dim)"
+        " where error.op_group <> 'ceiling' and calibration.fitted_kind = calibration.op_kind"
+        " and calibration.fitted_dtype = calibration.dtype and calibration.fitted_launch = calibration.launch"
+        " and calibration.transferred_from is null group by all, error.launch"
     ).fetchall()
     assert len(rows) >= 16
     for *_, found, fitted in rows:

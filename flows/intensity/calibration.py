@@ -19,6 +19,7 @@ F = 1 + v (multiprocessors / T)^h with T tiles of 128 x 64: few blocks do not re
 In the forms of what is no product, R = r + (1 - r) / (1 + (L / B)^8) for B bytes: what a cache of L bytes holds takes
 r of the time of DRAM. In the form of rows, ts is serial time, s for each element of a row, which one block works
 through (norms, softmax), and rows / multiprocessors times o stands for C tc / ec.
+In the form of blocks, C is waves_T of attention's blocks of 128 queries.
 In the form of rings, ts is s for each further device that a collective passes.
 Cross-validation decides which form a device takes.
 
@@ -69,6 +70,7 @@ _FORMS: Mapping[str, tuple[str, ...]] = {
     "sustained": (*_SHARED, *_TILED, "sustained_exponent"),
     "streams": (*_SHARED, *_TILED, "sustained_exponent", *_STREAMED),
     "uncached": ("bandwidth_efficiency", "overhead_s", "blend"),
+    "blocks": (*_SHARED, "wave_exponent", "partial_wave_exponent"),
     "cached": ("bandwidth_efficiency", "overhead_s", "blend", "cached_bytes", "cached_cost"),
     "rows": (
         "bandwidth_efficiency",
@@ -107,13 +109,15 @@ class Kernels:
     multiprocessors: float  # NaN if unknown
     moved_bytes: Vector = float("nan")
     steps: Vector = 0.0  # serial ones: elements of a row, or further devices
+    blocks: Vector = float("nan")  # of queries of attention, 128 each; NaN in decode, which cuts the context instead
 
     def select(self, kept: Vector) -> "Kernels":
         """Return some of the kernels."""
         fields = (self.compute_s, self.memory_s, self.rows, self.columns, self.matrices)
         compute, memory, rows, columns, matrices = (each[kept] for each in fields)
-        moved, steps = (each if np.ndim(each) == 0 else each[kept] for each in (self.moved_bytes, self.steps))
-        return Kernels(compute, memory, rows, columns, matrices, self.multiprocessors, moved, steps)
+        others = (self.moved_bytes, self.steps, self.blocks)
+        moved, steps, blocks = (each if np.ndim(each) == 0 else each[kept] for each in others)
+        return Kernels(compute, memory, rows, columns, matrices, self.multiprocessors, moved, steps, blocks)
 
     @property
     def has_tiles(self) -> bool:
@@ -129,6 +133,8 @@ def predict_s(kernels: Kernels, parameters: Mapping[str, float | None]) -> Vecto
     compute = kernels.compute_s / _parameter(p, "compute_efficiency")
     if p.get("tile_limit") is not None:
         compute = compute * _tile_cost(kernels, p, compute)
+    elif p.get("wave_exponent") is not None:
+        compute = compute * _quantize(kernels.blocks / kernels.multiprocessors, p)
     if p.get("sustained_exponent") is not None:
         compute = compute * (1 + kernels.compute_s / SUSTAINED_S) ** _parameter(p, "sustained_exponent")
     memory = kernels.memory_s / _parameter(p, "bandwidth_efficiency")
@@ -165,17 +171,21 @@ def _tile_cost(kernels: Kernels, parameters: Mapping[str, float | None], reached
     return least * np.mean((costs / least) ** -blend, axis=0) ** (-1 / blend)
 
 
+def _quantize(waves: Vector, parameters: Mapping[str, float | None]) -> Vector:
+    full = (np.ceil(waves) / waves) ** _parameter(parameters, "wave_exponent")
+    partial = waves ** -_parameter(parameters, "partial_wave_exponent")
+    return np.where(np.isnan(waves), 1.0, np.where(waves >= 1, full, partial))
+
+
 def _cost_of_tile(
     kernels: Kernels, parameters: Mapping[str, float | None], reached_s: Vector, height: int, width: int
 ) -> Vector:
     tiles = _count_tiles(kernels, height, width)
     padding = tiles * height * width / (kernels.rows * kernels.columns)
     waves = tiles * kernels.matrices / kernels.multiprocessors
-    full = (np.ceil(waves) / waves) ** _parameter(parameters, "wave_exponent")
-    partial = waves ** -_parameter(parameters, "partial_wave_exponent")
+    quantized = _quantize(waves, parameters)
     size = height * width / (height + width)
     limit = _parameter(parameters, "tile_limit")
-    quantized = np.where(waves >= 1, full, partial)
     cost = padding * quantized * (1 + limit / size) / (1 + limit / _LARGEST)
     overhead_s = parameters.get("tile_overhead_s")
     return cost if overhead_s is None else cost + overhead_s * waves * quantized / reached_s
@@ -272,7 +282,7 @@ def calibrate_measurements(measured: pl.DataFrame) -> pl.DataFrame:
     ----------
     measured
         One row per measurement: hardware_id, kind, dtype, launch, pipe, model_id, op, k, n, rows (of one matrix),
-        matrices, is_elementwise, flops, bytes, serial_steps, latency_s, peak_flops_per_s,
+        matrices, is_elementwise, flops, bytes, serial_steps, blocks, latency_s, peak_flops_per_s,
         bandwidth_bytes_per_s, multiprocessors and source_id.
     """
     together = measured.filter(pl.col("is_elementwise")).with_columns(kind=pl.lit(GENERIC))
@@ -297,6 +307,8 @@ def _list_forms(kind: str, *, is_elementwise: bool) -> list[str] | None:
         return ["ring"]
     if kind in SERIAL_KINDS:
         return ["rows", "cached"]
+    if kind.startswith("attention"):
+        return ["plain", "blocks"]
     return ["uncached", "cached"] if is_elementwise or kind in _MOVES else None
 
 
@@ -337,6 +349,7 @@ def make_kernels(frame: pl.DataFrame, *, is_product: bool) -> Kernels:
         multiprocessors=float("nan") if units is None else float(units),
         moved_bytes=frame["bytes"].to_numpy().astype(float),
         steps=frame["serial_steps"].to_numpy().astype(float),
+        blocks=frame["blocks"].cast(pl.Float64).to_numpy(),
     )
 
 

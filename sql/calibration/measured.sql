@@ -14,6 +14,7 @@ select
     point.matrices,
     point.flops,
     mart.ring_bytes(point.algorithm, point.bytes, point.tensor_parallel) as bytes,
+    mart.query_blocks(point.kind, point.batch_size, point.heads, point.query_length) as blocks,
     mart.serial_steps(point.kind, point.n, point.tensor_parallel) as serial_steps,
     -- one pass over a tensor; RoPE of plain PyTorch is many
     point.op_group = 'elementwise'

@@ -899,7 +899,7 @@ create table core.step_calibration (
     source_id varchar not null,
     primary key (hardware_id, phase, tensor_parallel, launch, fusion)
 );
-comment on table core.step_calibration is 'one row per device, phase, number of devices, launch and fusion of measured steps: how far predicted steps are off; none of them was fitted to';
+comment on table core.step_calibration is 'one row per device, phase, number of devices, launch and fusion of measured steps: how far predicted steps are off; only the time that a host needs to start a kernel was fitted to them';
 comment on column core.step_calibration.hardware_id is 'the device, by the name of its file';
 comment on column core.step_calibration.phase is 'prefill, decode, speculative or mixed';
 comment on column core.step_calibration.tensor_parallel is 'devices that share a layer';
