@@ -28,10 +28,9 @@ def measure(
 ) -> int:
     """Time the ops of workloads on this machine, and write a measurement file; or whole steps, with --steps.
 
-    The ceilings (largest copies, triads and GEMMs) are measured first. If the file exists, the measurement is resumed:
-    kernels that it holds are not timed again. `rooflines ingest measurement FILE` adds it to the catalog, and
-    `rooflines ingest step FILE` one of steps. Started by torchrun on several devices, the command times what they send
-    each other, or the steps that they share.
+    The ceilings (largest copies, triads and GEMMs) are measured first. A file that exists is resumed. `rooflines ingest
+    measurement FILE` adds it to the catalog, and `rooflines ingest step FILE` one of steps. Started by torchrun on
+    several devices, the command times what they send each other, or the steps that they share.
 
     Parameters
     ----------
@@ -60,9 +59,7 @@ def measure(
     """
     from flows.measure.standalone_collectives import is_first_process
 
-    refuse_no_path("--out", out)
-    if not re.fullmatch("[a-z0-9][a-z0-9._-]{0,63}", hardware_id):
-        raise InputError(f"--hardware-id: {hardware_id[:64]}; expected an id such as h100-sxm")
+    _refuse_names(out, hardware_id)
     limit = _check_seconds(seconds, default=1.0 if steps else 0.2)
     planned = {"--plan-only": plan_only, "--model": model, "--precision": precision, "--steps": steps}
     _refuse_misfits(planned, backend, launch, has_workload=bool(workload), steps=steps)
@@ -95,6 +92,12 @@ def calibrate(*, common: Common = Common()) -> int:
     print(f"added  {path}")
     print("next: rooflines run")
     return 0
+
+
+def _refuse_names(out: Path, hardware_id: str) -> None:
+    refuse_no_path("--out", out)
+    if not re.fullmatch("[a-z0-9][a-z0-9._-]{0,63}", hardware_id):
+        raise InputError(f"--hardware-id: {hardware_id[:64]}; expected an id such as h100-sxm")
 
 
 def _report(out: Path, counts: Mapping[str, int], *, steps: bool, plan_only: bool) -> None:

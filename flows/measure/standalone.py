@@ -692,9 +692,8 @@ def measure(
             counts[outcome] += 1
             done.add((*_key(row), launch))
             if times:
-                planned = {name: row[name] for name in PLANNED}
-                described = _describe_conditions(row, backend, launch)
-                append({**planned, **_format_times(times, backend, hardware_id), **described})
+                timed = _format_times(times, backend, hardware_id)
+                append({**{name: row[name] for name in PLANNED}, **timed, **_describe_conditions(row, backend, launch)})
             progress(f"{number}/{len(tasks)} {_describe_kernel(row)} {launch}: {message}")
     return counts
 
