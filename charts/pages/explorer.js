@@ -516,7 +516,7 @@
     const used = new Set(roofs.map(({ roof }) => roof.dtype));
     const domain = dtypes.get(precision).filter((dtype) => used.has(dtype));
     const scale = { domain, range: DASHES.slice(0, domain.length) };
-    const legend = { title: null, orient: "bottom", direction: "horizontal", symbolSize: 400 };
+    const legend = { title: null, orient: "top", direction: "horizontal", symbolType: "stroke", symbolSize: 500 };
     return { field: "dtype", type: "nominal", scale, legend: domain.length > 1 ? legend : null };
   }
 
@@ -544,7 +544,7 @@
       font: "system-ui, Helvetica Neue, Arial, Liberation Sans, sans-serif",
       view: { stroke: null },
       axis: { ...font, titleFontWeight: "normal", titlePadding: 8, domainColor: grey, tickColor: grey },
-      legend: font,
+      legend: { ...font, symbolStrokeColor: ink },
     };
   }
 
@@ -565,7 +565,7 @@
     const inks = readInks();
     // Vega-Lite omits the outline of legend symbols if marks are filled
     const patch = (vega) => {
-      for (const { encode } of vega.legends ?? []) encode.symbols.update.stroke = { value: inks.ink };
+      for (const { encode } of vega.legends ?? []) if (encode) encode.symbols.update.stroke = { value: inks.ink };
       return vega;
     };
     const tooltip = { theme: "custom" }; // the style sheet has it
