@@ -80,7 +80,9 @@ def build_own_roofline(
     """
     precisions = read_frame(connection, load_sql("gallery/every_precision"))["precision_id"].to_list()
     if precision_id not in precisions:
-        raise InputError(f"{source}: precision = {precision_id}: expected a name such as {find_near_names(precision_id, precisions)}")
+        raise InputError(
+            f"{source}: precision = {precision_id}: expected a name such as {find_near_names(precision_id, precisions)}"
+        )
     rows = _run_query(connection, sql, source, colour)
     points = _select_points(rows, source, colour)
     parameters = {"hardware_id": points["hardware_id"][0], "precision_id": precision_id, "marks": "own"}
