@@ -27,6 +27,7 @@ _OF_GROUPS = ("weights.", "input_activations.")
 _OF_PARTS = "layers."
 _LM_HEAD = "lm_head"
 _TABLES = ("quantization_config", "compression_config")
+_FIRST = ("quant_method", "quant_algo")
 _PARTS_TOLD = ("kept", "quantized")
 _ANY = "any"
 # what a rule expects that does not say otherwise: nothing keeps its bits, the KV cache does, experts and lm_head are as
@@ -164,7 +165,7 @@ def _match(path: str, facts: _Facts, rules: Sequence[Rule]) -> str:
     left = [rule for rule in rules if "dtype" not in rule.conditions]
     keys = dict.fromkeys(key for rule in left for key in rule.conditions)
     told = ""  # the last value of the config that no rule has, of those that have its key
-    for key in sorted(keys, key=lambda key: (key in _ASSUMED or key in _PARTS_TOLD, key == "kept")):
+    for key in sorted(keys, key=_rank):
         values = facts.find(key)
         asking = [rule for rule in left if key in rule.conditions]
         agreeing = [rule for rule in asking if all(_fits(rule.conditions[key], value) for value in values)]
@@ -182,6 +183,14 @@ def _match(path: str, facts: _Facts, rules: Sequence[Rule]) -> str:
     if best is None:
         raise UnmatchedError(f"{path}: expected no quantization, {_MORE}")
     return best.precision_id
+
+
+def _rank(key: str) -> int:
+    """Return how late a key is asked for: what names a format first, what most formats share last."""
+    if key in _FIRST:
+        return _FIRST.index(key)
+    is_shared = key in _ASSUMED or key in _PARTS_TOLD
+    return len(_FIRST) + (2 if key == "kept" else is_shared)
 
 
 def _list_choices(condition: Any) -> list[Any]:

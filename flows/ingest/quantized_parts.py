@@ -158,15 +158,15 @@ def _read_pattern(pattern: str) -> tuple[str, tuple[str, ...], frozenset[int]]:
             is_place = bool(_LAYER.fullmatch(word))
             rest.append(word)
     ways = tuple(way for way, of in (("in", _INTO), ("out", _OUT_OF)) if any(of.fullmatch(word) for word in rest))
-    return _find_kind(rest, ways, is_numbered=bool(numbers)), ways or ("in", "out"), frozenset(numbers)
+    return _find_kind(rest, ways), ways or ("in", "out"), frozenset(numbers)
 
 
-def _find_kind(words: Sequence[str], ways: Sequence[str], *, is_numbered: bool) -> str:
+def _find_kind(words: Sequence[str], ways: Sequence[str]) -> str:
     if any(_IS_SMALL.fullmatch(word) for word in words):
         return ""
     kind = next((kind for kind, known in _WORDS.items() if known.intersection(words)), None)
     if kind is None:
-        return "layer" if is_numbered and set(words) <= _OF_LAYERS else ""
+        return "layer" if set(words) <= _OF_LAYERS and any(map(_LAYER.fullmatch, words)) else ""
     if kind in ("mlp", "mixer") and not ways:
         is_router = {"gate", "router"} & set(words)
         return "" if is_router else "feed forward" if kind == "mlp" else "recurrence"
