@@ -10,9 +10,11 @@ from flows.ingest.readers.workload import read_workloads, refuse_unshared
 from flows.intensity.costs import op_costs
 from flows.intensity.grid import fixed_ops
 from flows.intensity.shapes import list_ways, model_shards, op_shapes
+from flows.sweep.request import Request, make_grid
 from tests.support.files import write_file
 from tests.support.inputs import WORKLOAD, make_source
 from tests.support.models import DENSE, ELEMENTWISE, FP16, LATENT, make_model, make_workload
+from tests.support.sweeps import read_shipped_inputs
 from warehouse.errors import InputError
 
 MIXTURE = make_model({**LATENT, "vocab_size": 1024}, "DeepseekV3ForCausalLM")
@@ -97,6 +99,20 @@ def test_a_sweep_says_how_long_a_stage_waits() -> None:
         for ops in (fixed, compute(pipeline_parallel=4))
     )
     assert swept == asked
+
+
+def test_a_sweep_of_too_many_ways_is_refused_before_they_are_listed() -> None:
+    with pytest.raises(InputError, match=r"--expert-parallel 1:1024:1, .*: 1073741824 ways to share; expected at most"):
+        make_grid(
+            Request(
+                "s",
+                expert_parallel="1:1024:1",
+                pipeline_parallel="1:1024:1",
+                data_parallel="1:1024:1",
+                models=["llama-7b"],
+            ),
+            read_shipped_inputs(),
+        )
 
 
 @pytest.mark.parametrize(("phase", "idle"), [("prefill", 2), ("decode", 0)])

@@ -3,15 +3,17 @@
 import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from math import prod
 
 from flows.intensity.conventions import CONVENTIONS
-from flows.intensity.terms import DEGREES, PHASES
+from flows.intensity.terms import DEGREES, PHASES, SHARING
 from flows.sweep.grid import ROWS_PER_PART, Grid, Inputs
 from warehouse.errors import InputError
 from warehouse.files.bucket import Location
 from warehouse.names import choose_names
 
 _MOST_VALUES = 1_000_000
+_MOST_WAYS = 1_024  # to share; their ops are listed before the sweep is cut into parts
 
 _RANGE = re.compile(r"(?P<first>[0-9]{1,12})(?::(?P<last>[0-9]{1,12}):(?P<times>x?)(?P<step>[0-9]{1,12}))?")
 
@@ -110,6 +112,10 @@ def make_grid(request: Request, inputs: Inputs) -> Grid:
         data_parallel=parse_range("--data-parallel", request.data_parallel),
     )
     _refuse_missing_queries(grid, request)
+    ways = prod(len(getattr(grid, name)) for name in SHARING)
+    if ways > _MOST_WAYS:
+        given = ", ".join(f"--{name.replace('_', '-')} {getattr(request, name)}" for name in SHARING)
+        raise InputError(f"{given}: {ways} ways to share; expected at most {_MOST_WAYS}")
     return grid
 
 

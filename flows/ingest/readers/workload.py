@@ -166,12 +166,20 @@ def refuse_unshared(workloads: pl.DataFrame, layers: pl.DataFrame, sources: Sequ
         for row in workloads.iter_rows(named=True):
             spread = {name: row[name] for name in ("expert_parallel", "pipeline_parallel") if max(row[name]) > 1}
             named = layers.filter(pl.col("model_id").is_in(row["models"])) if row["models"] else layers
-            ways = list_ways(**{name: row[name] for name in SHARING})
+            ways = _list_easiest(list_ways(**{name: row[name] for name in SHARING}))
             if spread and not named.is_empty() and share_evenly(named, ways).is_empty():
                 with each():
                     given = ", ".join(f"{name} = {value}" for name, value in spread.items())
                     expected = "expected at most as many as a model of the workload has experts, or layers"
                     raise InputError(f"{paths[row['source_id']]}: {given}: no model can be shared so; {expected}")
+
+
+def _list_easiest(ways: pl.DataFrame) -> pl.DataFrame:
+    """Return, for each degree of tensor parallelism, the way that asks for the fewest experts and layers."""
+    spread, devices = pl.col("expert_parallel"), pl.col("tensor_parallel")
+    is_group = (spread % devices == 0) & (devices * pl.col("data_parallel") % spread == 0)
+    fitting = ways.filter((spread == 1) | is_group)
+    return fitting.sort(SHARING[1:]).unique("tensor_parallel", keep="first", maintain_order=True)
 
 
 def refuse_unknown_names(
