@@ -8,6 +8,8 @@ import polars as pl
 import pytest
 
 from flows.ingest.catalog import SHIPPED
+from flows.ingest.kinds import CATALOG_KINDS
+from flows.ingest.limits import MAX_BYTES
 from flows.ingest.readers.model import read_models
 from flows.ingest.readers.precision import read_precisions
 from flows.ingest.source_file import SourceFile
@@ -418,6 +420,16 @@ TWO_GROUPS = {
         ({**NVFP4, "group_size": 32}, ["group_size = 32: expected 16"]),
         ({**NVFP4, "quant_algo": "W4A8_AWQ"}, ['quant_algo = "W4A8_AWQ": expected']),
         ({**QUARK, "layer_quant_config": {"*.mlp.*": {}}}, ["layer_quant_config", "expected none"]),
+        (
+            in_groups(floats(8, "channel"), {**BY_TOKEN, "type": "int"}),
+            ['input_activations.type = "int": expected "float"'],
+        ),
+        (in_groups(integers(8, "channel"), BY_TOKEN), ['input_activations.type = "float": expected "int"']),
+        ({**BNB, "load_in_4bit": True, "load_in_8bit": True}, ["load_in_8bit = true: expected false or none"]),
+        (
+            {**GPTQ, "modules_in_block_to_quantize": [["mlp.up_proj", "mlp.gate_proj"], ["mlp.down_proj"]]},
+            ["quantizes mlp and leaves out attention: expected none"],
+        ),
         ({"quant_method": "hqq", "quant_config": {}}, ['quant_method = "hqq"']),
         ({"quant_method": "torchao", "quant_type": "int4_weight_only"}, ['quant_method = "torchao"']),
         (in_groups(integers(4, "group", 128), {**BY_TOKEN}), ["input_activations.num_bits = 8: expected none"]),
@@ -516,3 +528,10 @@ def test_each_part_of_a_published_precision_has_its_bits_and_dtype(
 
     assert {part: find(part, "weight_bits") for part in weights} == weights
     assert {part: find(part, "compute_dtype") for part in dtypes} == dtypes
+
+
+def test_a_config_that_names_every_module_is_not_too_large() -> None:
+    quantization = in_layers(NVFP4=by_layer(90, *(f"mlp.experts.{i}.{name}" for i in range(128) for name in FFN)))
+    size = len(json.dumps(quantization))
+    assert size > MAX_BYTES
+    assert (CATALOG_KINDS["model"].max_bytes or 0) > size
