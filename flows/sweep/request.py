@@ -92,7 +92,7 @@ def make_grid(request: Request, inputs: Inputs) -> Grid:
     InputError
         A name is unknown, or a range is not valid.
     """
-    phases = request.phases or ["prefill", "decode", *(["speculative"] if request.candidates else [])]
+    phases = request.phases or ["prefill", "decode", *(["speculative"] if request.candidates is not None else [])]
     grid = Grid(
         models=choose_names("--model", request.models, inputs.layers["model_id"].unique(maintain_order=True).to_list()),
         conventions=choose_names("--convention", request.conventions, list(CONVENTIONS)),
@@ -103,8 +103,8 @@ def make_grid(request: Request, inputs: Inputs) -> Grid:
         tensor_parallel=parse_range("--tensor-parallel", request.tensor_parallel),
         batch_size=parse_range("--batch", request.batch),
         sequence_length=parse_range("--sequence", request.sequence),
-        candidates=parse_range("--candidates", request.candidates) if request.candidates else [],
-        queries=parse_range("--query", request.query) if request.query else [],
+        candidates=parse_range("--candidates", request.candidates) if request.candidates is not None else [],
+        queries=parse_range("--query", request.query) if request.query is not None else [],
         expert_parallel=parse_range("--expert-parallel", request.expert_parallel),
         pipeline_parallel=parse_range("--pipeline-parallel", request.pipeline_parallel),
         data_parallel=parse_range("--data-parallel", request.data_parallel),
