@@ -8,7 +8,10 @@ import polars as pl
 import pytest
 
 from flows.ingest.catalog import SHIPPED
+from flows.ingest.kinds import CATALOG_KINDS
+from flows.ingest.limits import MAX_BYTES
 from flows.ingest.readers.model import read_models
+from flows.ingest.readers.precision import read_precisions
 from flows.ingest.source_file import SourceFile
 from tests.support.inputs import assert_refused, make_source
 from tests.support.models import ARCHITECTURES, DENSE
@@ -417,6 +420,16 @@ TWO_GROUPS = {
         ({**NVFP4, "group_size": 32}, ["group_size = 32: expected 16"]),
         ({**NVFP4, "quant_algo": "W4A8_AWQ"}, ['quant_algo = "W4A8_AWQ": expected']),
         ({**QUARK, "layer_quant_config": {"*.mlp.*": {}}}, ["layer_quant_config", "expected none"]),
+        (
+            in_groups(floats(8, "channel"), {**BY_TOKEN, "type": "int"}),
+            ['input_activations.type = "int": expected "float"'],
+        ),
+        (in_groups(integers(8, "channel"), BY_TOKEN), ['input_activations.type = "float": expected "int"']),
+        ({**BNB, "load_in_4bit": True, "load_in_8bit": True}, ["load_in_8bit = true: expected false or none"]),
+        (
+            {**GPTQ, "modules_in_block_to_quantize": [["mlp.up_proj", "mlp.gate_proj"], ["mlp.down_proj"]]},
+            ["quantizes mlp and leaves out attention: expected none"],
+        ),
         ({"quant_method": "hqq", "quant_config": {}}, ['quant_method = "hqq"']),
         ({"quant_method": "torchao", "quant_type": "int4_weight_only"}, ['quant_method = "torchao"']),
         (in_groups(integers(4, "group", 128), {**BY_TOKEN}), ["input_activations.num_bits = 8: expected none"]),
@@ -472,3 +485,53 @@ def test_a_precision_of_the_users_is_found(lists: list[SourceFile], tmp_path: Pa
 def test_a_config_of_the_hub_says_it(file: str, expected: str, lists: list[SourceFile]) -> None:
     models = read_models([*ARCHITECTURES, *lists, make_source(CASES / file, "model")])["model"]
     assert models.select("published_precision").equals(pl.DataFrame({"published_precision": [expected]}))
+
+
+@pytest.mark.parametrize(
+    ("precision", "weights", "dtypes"),
+    [
+        ("nvfp4-experts", {"attention": 16, "mlp": 16, "shared_experts": 16, "experts": 4.5}, {"experts": "fp4"}),
+        ("mxfp4-experts", {"attention": 16, "mlp": 16, "shared_experts": 16, "experts": 4.25}, {"experts": "bf16"}),
+        (
+            "fp8-block-mxfp4-experts",
+            {"attention": 8 + 32 / 128**2, "shared_experts": 8 + 32 / 128**2, "experts": 4.25, "lm_head": 16},
+            {"attention": "fp8", "experts": "fp8", "scores": "bf16"},
+        ),
+        (
+            "fp8-block-nvfp4-experts",
+            {"attention": 8 + 32 / 128**2, "experts": 4.5, "router": 16},
+            {"attention": "fp8", "experts": "fp4", "scores": "bf16"},
+        ),
+        (
+            "mxfp8-nvfp4-experts",
+            {"attention": 8.25, "mlp": 8.25, "shared_experts": 8.25, "experts": 4.5},
+            {"attention": "fp8", "experts": "fp4"},
+        ),
+        (
+            "fp8-tensor-nvfp4-a16",
+            {"attention": 8, "mlp": 4.5, "experts": 4.5, "lm_head": 4.5, "embedding": 16, "tower": 16},
+            {"attention": "fp8", "mlp": "bf16", "lm_head": "bf16", "scores": "bf16"},
+        ),
+        ("mxfp4-a4-ffn", {"attention": 16, "experts": 4.25}, {"attention": "bf16", "experts": "fp4"}),
+    ],
+)
+def test_each_part_of_a_published_precision_has_its_bits_and_dtype(
+    precision: str, weights: dict[str, float], dtypes: dict[str, str], lists: list[SourceFile]
+) -> None:
+    frames = read_precisions(lists)
+    default = frames["precision"].row(by_predicate=pl.col("precision_id") == precision, named=True)
+    parts = {row["part"]: row for row in frames["precision_part"].filter(precision_id=precision).to_dicts()}
+
+    def find(part: str, column: str) -> Any:
+        of_part = parts.get(part, {}).get(column)
+        return default[column] if of_part is None else of_part
+
+    assert {part: find(part, "weight_bits") for part in weights} == weights
+    assert {part: find(part, "compute_dtype") for part in dtypes} == dtypes
+
+
+def test_a_config_that_names_every_module_is_not_too_large() -> None:
+    quantization = in_layers(NVFP4=by_layer(90, *(f"mlp.experts.{i}.{name}" for i in range(128) for name in FFN)))
+    size = len(json.dumps(quantization))
+    assert size > MAX_BYTES
+    assert (CATALOG_KINDS["model"].max_bytes or 0) > size

@@ -138,6 +138,7 @@ CATALOG_KINDS: Mapping[str, CatalogKind] = {
         frames=("model", "layer_group"),
         needs=("architecture", "precision"),
         recognizes=lambda head: head.has_json_key("model_type") or head.has_json_key("architectures"),
+        max_bytes=5_000_000,  # some configs give every module its quantization
     ),
     "workload": CatalogKind(
         patterns=("workloads/*.toml",),

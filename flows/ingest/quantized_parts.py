@@ -119,7 +119,8 @@ def list_targets(table: Mapping[str, Any]) -> Iterator[str]:
     for group in _get_table(table, "config_groups").values():
         if isinstance(group, Mapping):
             yield from _list_texts(group.get("targets"))
-    for names in table.get("modules_in_block_to_quantize") or ():
+    blocks = table.get("modules_in_block_to_quantize")  # of GPTQ
+    for names in blocks if isinstance(blocks, list) else ():
         yield from _list_texts(names)
 
 
