@@ -376,7 +376,7 @@ def swept(finished: Home, tmp_path_factory: pytest.TempPathFactory) -> Home:
         (["--remove", "nobody"], "--remove: nobody: no such sweep; expected one of small"),
         (["--name", "a", "--model", "nobody"], "--model: nobody: expected a name such as"),
         (["--name", "a", "--precision", "fp17"], "--precision: fp17: expected a name such as fp1"),
-        (["--name", "a", "--convention", "mine"], "--convention: mine: expected a name such as"),
+        (["--name", "a", "--convention", "mine"], "--convention: mine: expected one of "),
         (["--name", "a", "--phase", "init"], "--phase: init: expected one of prefill, decode, speculative, mixed"),
         (["--name", "a", "--phase", "speculative"], "--candidates: missing; expected numbers"),
         (["--name", "a", "--batch", "1:0:1"], "--batch: 1:0:1: expected numbers from 1 to 1000000"),

@@ -28,6 +28,7 @@ described as (
         shape.expert_parallel,
         shape.pipeline_parallel,
         shape.data_parallel,
+        shape.idle_repeat,
     from core.op_shape as shape
     inner join core.op_cost as cost using (shape_id)
     cross join core.sweep as sweep

@@ -69,6 +69,7 @@ select
     expert_parallel,
     pipeline_parallel,
     data_parallel,
+    idle_repeat,
 from placed
 left join core.phase as phase using (phase);
 
