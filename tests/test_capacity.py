@@ -148,6 +148,22 @@ def test_compute_bound_batches_are_those_of_a_search(
         assert {op: batch if batch and batch <= most else None for op, batch in batches} == firsts, row
 
 
+def test_crossovers_of_busy_experts_agree_with_capacity(capacity: duckdb.DuckDBPyConnection) -> None:
+    """They count rows before those of each device and micro-batch are rounded."""
+    keys = [name for name in STEP if name != "sequence_length"]
+    rows = ask(
+        capacity,
+        [*keys, "critical_tokens", "compute_bound_batch_by_op['expert_down_proj']"],
+        f"from mart.crossover inner join mart.capacity using ({', '.join(keys)})"
+        " where op = 'expert_down_proj' and convention = 'engine' and sequence_length = 1024",
+    )
+    assert sum(row["critical_tokens"] is not None and row["expert_parallel"] > 1 for row in rows) > 100
+    for row in rows:
+        tokens, batch = row["critical_tokens"], row["compute_bound_batch_by_op['expert_down_proj']"]
+        assert (tokens is None) == (batch is None), row
+        assert tokens is None or abs(tokens - batch) <= 2 * count_others(row), row
+
+
 def test_one_sequence_more_than_the_largest_batch_does_not_fit(
     shared: tuple[Home, Path], capacity: duckdb.DuckDBPyConnection
 ) -> None:
