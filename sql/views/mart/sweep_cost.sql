@@ -40,4 +40,4 @@ select * from described
 
 comment on view mart.sweep_cost is 'one row per sweep, op shape and precision: the work of one execution and the bytes that it must move, read from the sweep''s files';
 comment on column mart.sweep_cost.level is 'what the bytes move through: dram, another memory level, or interconnect';
-comment on column mart.sweep_cost.phase is 'prefill, decode or speculative';
+comment on column mart.sweep_cost.phase is 'prefill, decode, speculative or mixed';
