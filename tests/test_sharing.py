@@ -115,6 +115,13 @@ def test_a_sweep_of_too_many_ways_is_refused_before_they_are_listed() -> None:
         )
 
 
+def test_lm_head_of_few_micro_batches_runs_while_the_next_is_on_its_way() -> None:
+    dense = make_model({**DENSE, "vocab_size": 1024})
+    staged = compute(model=dense, pipeline_parallel=4, micro_batches=3)
+    head = staged.filter(op="lm_head").select("repeat", "idle_repeat").row(0)
+    assert head == (3, -2)  # 4 layers take 3 turns and wait for 1; a token takes 4 layers and lm_head
+
+
 @pytest.mark.parametrize(("phase", "idle"), [("prefill", 2), ("decode", 0)])
 def test_micro_batches_fill_a_pipeline(phase: str, idle: int) -> None:
     dense = make_model({**DENSE, "vocab_size": 1024})

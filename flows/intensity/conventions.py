@@ -312,11 +312,15 @@ class Op:
         return _TURNS * (_ONCE if self.once else self._in_stage())
 
     def idle_repeat(self) -> pl.Expr:
-        """Return how often other stages run the op while the device has nothing to do."""
+        """Return how often other stages run the op while the device has nothing to do.
+
+        Negative for an op of one stage that runs while the device would wait: with fewer micro-batches than stages, the
+        next one is still on its way.
+        """
         if isinstance(self.kind, str) and self.kind == "send":
             return pl.max_horizontal(pl.when(_IS_PREFILL).then(_STAGES - 2).otherwise(_STAGES - 1 - _TURNS), 0)
         if self.once:
-            return _ZERO
+            return pl.when(_IS_PREFILL | (_TURNS >= _STAGES)).then(0).otherwise(1 - _TURNS)
         passed = self._in_stage() * pl.when(_IS_PREFILL).then(1).otherwise(_TURNS)
         return pl.max_horizontal(pl.col("num_layers") * self.times - passed, 0)
 

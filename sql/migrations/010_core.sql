@@ -627,7 +627,7 @@ create table core.op_shape (
     expert_parallel bigint not null check (expert_parallel > 0),
     pipeline_parallel bigint not null check (pipeline_parallel > 0),
     data_parallel bigint not null check (data_parallel > 0),
-    idle_repeat bigint not null check (idle_repeat >= 0),
+    idle_repeat bigint not null,
     row_share double check (isfinite(row_share) and row_share > 0)
 );
 comment on table core.op_shape is 'one row per op of a model at a setting, or custom op: its dimensions';
@@ -667,7 +667,7 @@ comment on column core.op_shape.pipe is 'units that do the arithmetic: tensor (m
 comment on column core.op_shape.expert_parallel is 'devices that whole experts are spread over; 1: experts are shared as the other weights are';
 comment on column core.op_shape.pipeline_parallel is 'stages that the layers are spread over';
 comment on column core.op_shape.data_parallel is 'replicas of attention, each of which computes its part of the batch';
-comment on column core.op_shape.idle_repeat is 'how often other stages of a pipeline run the op while this device waits; 0 without a pipeline';
+comment on column core.op_shape.idle_repeat is 'how often other stages of a pipeline run the op while this device waits; negative if it runs while the device would wait; 0 without a pipeline';
 
 create table core.op_cost (
     shape_id bigint not null,

@@ -15,7 +15,8 @@ step as (
         sum(flops) as flops,
         sum(bytes) as bytes,
         sum(interconnect_bytes) as interconnect_bytes,
-        sum(group_time.lower_bound_s) + sum(group_time.bubble_s) as lower_bound_s,
+        greatest(sum(group_time.bubble_s), 0) as bubble_s,
+        sum(group_time.lower_bound_s) + bubble_s as lower_bound_s,
         sum(memory_s) as memory_s,
         sum(compute_s) as compute_s,
         sum(interconnect_s) as interconnect_s,
@@ -25,7 +26,6 @@ step as (
         expert_parallel,
         pipeline_parallel,
         data_parallel,
-        sum(group_time.bubble_s) as bubble_s,
         (batch_size + data_parallel - 1) // data_parallel as batch_share,
     from mart.op_group_time as group_time
     group by all
