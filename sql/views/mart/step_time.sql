@@ -16,7 +16,7 @@ step as (
         sum(bytes) as bytes,
         sum(interconnect_bytes) as interconnect_bytes,
         greatest(sum(group_time.bubble_s), 0) as bubble_s,
-        sum(group_time.lower_bound_s) + bubble_s as lower_bound_s,
+        sum(group_time.lower_bound_s) + greatest(sum(group_time.bubble_s), 0) as lower_bound_s,
         sum(memory_s) as memory_s,
         sum(compute_s) as compute_s,
         sum(interconnect_s) as interconnect_s,
