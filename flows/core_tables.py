@@ -15,6 +15,7 @@ from flows.ingest.readers.gallery import mark_unknown_ids
 from flows.ingest.readers.measurement import refuse_unknown_devices
 from flows.ingest.source_file import SourceFile, digest_of_sources
 from flows.intensity.op_tables import INPUTS, TABLES, compute_op_tables
+from flows.intensity.precisions import runnable_precisions
 from warehouse.errors import collect_refusals
 from warehouse.home import Home
 from warehouse.load import StagedFile
@@ -60,7 +61,8 @@ def stage_tables(home: Home, inputs: Mapping[str, StagedFile], sources: Sequence
     InputError
         A file names something that no file describes.
     """
-    computed = _stage_ops(home, inputs, sources) | _stage_ceilings(home, inputs, sources)
+    ceilings = _stage_ceilings(home, inputs, sources)
+    computed = _stage_ops(home, inputs, sources) | ceilings | _stage_runnable(home, {**inputs, **ceilings})
     return computed | _stage_calibrations(home, inputs) | _stage_own_charts(home, inputs)
 
 
@@ -159,6 +161,17 @@ def _stage_ceilings(
         step_code(add_measured_ceilings.__module__),
     ]
     return stage_frames(home.stage, ["ceiling"], made_from, build)
+
+
+def _stage_runnable(home: Home, tables: Mapping[str, StagedFile]) -> dict[str, StagedFile]:
+    """Stage core.runnable_precision. A view would say the same, but DuckDB 1.5 fails to plan some queries with it."""
+    names = ("ceiling", "precision", "precision_part")
+
+    def build() -> dict[str, pl.DataFrame]:
+        return {"runnable_precision": runnable_precisions(*(_read(tables[name]) for name in names))}
+
+    made_from = [*(tables[name].inputs_sha256 for name in names), step_code(runnable_precisions.__module__)]
+    return stage_frames(home.stage, ["runnable_precision"], made_from, build)
 
 
 def _stage_calibrations(home: Home, inputs: Mapping[str, StagedFile]) -> dict[str, StagedFile]:

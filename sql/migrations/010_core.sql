@@ -442,6 +442,15 @@ comment on column core.model_shard.expert_parallel is 'devices that whole expert
 comment on column core.model_shard.pipeline_parallel is 'stages that the layers are spread over';
 comment on column core.model_shard.data_parallel is 'replicas of attention, each of which computes its part of the batch';
 
+create table core.runnable_precision (
+    hardware_id varchar not null,
+    precision_id varchar not null,
+    primary key (hardware_id, precision_id)
+);
+comment on table core.runnable_precision is 'one row per hardware and precision that it can run: the device has a peak for every dtype that parts of a model compute in';
+comment on column core.runnable_precision.hardware_id is 'the device, by the name of its file';
+comment on column core.runnable_precision.precision_id is 'the precision';
+
 create table core.weight_memory (
     model_id varchar not null,
     precision_id varchar not null,

@@ -105,7 +105,7 @@ roof as (
             as link_bytes_per_s,
     from mart.kernel_roof as kernel_roof
     inner join needed using (dtype)
-    semi join mart.runnable_precision as runnable
+    semi join core.runnable_precision as runnable
         on
             kernel_roof.hardware_id = runnable.hardware_id
             and needed.precision_id = runnable.precision_id

@@ -13,7 +13,7 @@ shape as (
 roof as (
     select roof.*, runnable.precision_id,
     from mart.roof as roof
-    inner join mart.runnable_precision as runnable using (hardware_id)
+    inner join core.runnable_precision as runnable using (hardware_id)
 ),
 
 -- rows only scale the costs; the context only matters to attention

@@ -13,7 +13,7 @@ shape as (
 roof as (
     select kernel_roof.*, runnable.precision_id,
     from mart.kernel_roof as kernel_roof
-    inner join mart.runnable_precision as runnable using (hardware_id)
+    inner join core.runnable_precision as runnable using (hardware_id)
     where kernel_roof.kernel_accumulator = ''
 ),
 

@@ -140,4 +140,4 @@ comment on column mart.step_time.fits_in_memory is 'whether memory_bytes fit the
 comment on column mart.step_time.dominant_op_group is 'op group that takes the most time';
 comment on column mart.step_time.dominant_share is 'its share of the time';
 comment on column mart.step_time.bound is 'what takes the most time';
-comment on column mart.step_time.bubble_s is 'time that a device waits for the other stages of a pipeline; 0 without one';
+comment on column mart.step_time.bubble_s is 'time that a device waits for the other stages of a pipeline, less that of ops that run meanwhile; 0 without one';
