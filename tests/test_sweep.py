@@ -130,7 +130,8 @@ def test_the_figures_are_those_of_the_warehouse(home: Home) -> None:
             workload["workload_id"],
             [model for model in models if model in (workload["models"] or models)],
             *(workload[name] for name in ("conventions", "phases", "precisions")),
-            *(listed(workload[name]) for name in ("tensor_parallel", "batch_sizes", "sequence_lengths", "candidates")),
+            *(listed(workload[name]) for name in ("tensor_parallel", "batch_sizes", "sequence_lengths")),
+            candidates=listed(workload["candidates"]) or None,
         )
         experts, replicas = (listed(workload[name]) for name in ("expert_parallel", "data_parallel"))
         run_sweep(home, replace(request, rows_per_part=50_000, expert_parallel=experts, data_parallel=replicas))

@@ -323,8 +323,7 @@ def test_kernels_stand_beside_the_ops_of_models(home: Home, tmp_path: Path) -> N
             " where hardware_id = 'a40' and model_id = 'kernels' and op = 'everywhere' order by all"
         ).fetchall()
         known = connection.sql(
-            "select precision_id from core.precision as precision inner join mart.roof as roof"
-            " on precision.compute_dtype = roof.dtype where roof.hardware_id = 'a40' and roof.is_default"
+            "select precision_id from mart.runnable_precision where hardware_id = 'a40'"
         ).fetchall()
     batch = 32 * (128 * 64 + 64 * 128 + 128 * 128) * 2
     assert rows == [
