@@ -322,9 +322,7 @@ def test_kernels_stand_beside_the_ops_of_models(home: Home, tmp_path: Path) -> N
             "select precision_id, bytes from mart.roofline_point"
             " where hardware_id = 'a40' and model_id = 'kernels' and op = 'everywhere' order by all"
         ).fetchall()
-        known = connection.sql(
-            "select precision_id from mart.runnable_precision where hardware_id = 'a40'"
-        ).fetchall()
+        known = connection.sql("select precision_id from mart.runnable_precision where hardware_id = 'a40'").fetchall()
     batch = 32 * (128 * 64 + 64 * 128 + 128 * 128) * 2
     assert rows == [
         ("attention heads", "attention", "attention", "fp16", 32 * 2 * 128 * 64 * 128, batch, 2, "memory", None),
