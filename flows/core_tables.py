@@ -16,6 +16,7 @@ from flows.ingest.readers.measurement import refuse_unknown_devices
 from flows.ingest.readers.step import refuse_unknown_names as refuse_unknown_names_of_steps
 from flows.ingest.source_file import SourceFile, digest_of_sources
 from flows.intensity.op_tables import INPUTS, TABLES, compute_op_tables
+from flows.intensity.precisions import runnable_precisions
 from flows.intensity.shapes import add_sharing, list_measured_settings, mark_measured
 from warehouse.errors import collect_refusals
 from warehouse.home import Home
@@ -66,6 +67,7 @@ def stage_tables(home: Home, inputs: Mapping[str, StagedFile], sources: Sequence
     return {
         **_stage_ops(home, inputs, sources),
         **ceilings,
+        **_stage_runnable(home, {**inputs, **ceilings}),
         **_stage_steps(home, inputs, sources),
         **_stage_calibrations(home, {**inputs, **ceilings}),
         **_stage_own_charts(home, inputs),
@@ -184,6 +186,17 @@ def _stage_steps(home: Home, inputs: Mapping[str, StagedFile], sources: Sequence
     made_from = [inputs[name].inputs_sha256 for name in names]
     code = step_code(refuse_unknown_names_of_steps.__module__)
     return stage_frames(home.stage, ["step_measurement"], [*made_from, code], build)
+
+
+def _stage_runnable(home: Home, tables: Mapping[str, StagedFile]) -> dict[str, StagedFile]:
+    """Stage core.runnable_precision. A view would say the same, but DuckDB 1.5 fails to plan some queries with it."""
+    names = ("ceiling", "precision", "precision_part")
+
+    def build() -> dict[str, pl.DataFrame]:
+        return {"runnable_precision": runnable_precisions(*(_read(tables[name]) for name in names))}
+
+    made_from = [*(tables[name].inputs_sha256 for name in names), step_code(runnable_precisions.__module__)]
+    return stage_frames(home.stage, ["runnable_precision"], made_from, build)
 
 
 def _stage_calibrations(home: Home, inputs: Mapping[str, StagedFile]) -> dict[str, StagedFile]:

@@ -229,6 +229,8 @@ def test_a_sweep_of_chunks_spans_those_that_fit() -> None:
         ({"phases": ["mixed"]}, ["--query: missing", "mixed"]),
         ({"query": "512", "sequence": "128,256"}, ["--query: 512", "at most", "128,256"]),
         ({"query": "x"}, ["--query: x"]),
+        ({"query": ""}, ["--query: "]),
+        ({"candidates": ""}, ["--candidates: "]),
     ],
 )
 def test_bad_queries_of_a_sweep(changes: dict[str, Any], names: list[str]) -> None:
@@ -240,13 +242,21 @@ def test_bad_queries_of_a_sweep(changes: dict[str, Any], names: list[str]) -> No
 @pytest.mark.parametrize(
     ("phases", "lines", "names"),
     [
-        ('"decode"', "query_length = [8]", ["query_length", "[8]", "prefill or mixed"]),
-        ('"mixed"', "", ["query_length", "mixed"]),
-        ('"prefill"', "query_length = [512, 600]", ["[512, 600]", "at most", "[128]"]),
+        ('"decode"', "query_length = [8]", [": query_length = [8]: expected none without the phase prefill or mixed"]),
+        ('"mixed"', "", [": query_length = []: expected some with the phase mixed"]),
+        ('"prefill"', "query_length = [512, 600]", [": query_length = [512, 600]: expected at most", "[128]"]),
         ('"prefill"', "query_length = [0]", ["query_length[0]", "0"]),
-        ('"speculative"', "trees = [[1, 2]]", ["[[1, 2]]", "engine"]),
-        ('"speculative"', 'trees = [[1, 2]]\nconventions = ["engine"]\ncandidates = [3]', ["[[1, 2]]", "one mask"]),
-        ('"speculative"', 'trees = [[100, 200]]\nconventions = ["engine"]', ["[[100, 200]]", "[128]"]),
+        ('"speculative"', "trees = [[1, 2]]", [": trees = [[1, 2]]: expected none without", "engine"]),
+        (
+            '"speculative"',
+            'trees = [[1, 2]]\nconventions = ["engine"]\ncandidates = [3]',
+            [": trees = [[1, 2]]: expected one mask"],
+        ),
+        (
+            '"speculative"',
+            'trees = [[100, 200]]\nconventions = ["engine"]',
+            [": trees = [[100, 200]]: expected at most", "[128]"],
+        ),
         ('"speculative"', 'trees = [[]]\nconventions = ["engine"]', ["trees[0]"]),
     ],
 )
@@ -308,6 +318,10 @@ def test_a_run_of_every_phase(tmp_path: Path) -> None:
             "select mart.expected_tokens(0.8, 1), mart.expected_tokens(0.8, 5), mart.expected_tokens(1, 5),"
             " mart.expected_tokens(0, 5)",
         )
+        nothing = fetch_rows(
+            snapshot,
+            "select mart.expected_tokens(1.5, 5), mart.expected_tokens(-0.2, 5), mart.largest_batch(80e9, 16e9, 0)",
+        )
     a_sequence = 2 * 2 * 32 * 4096 * 1024
     assert found == [
         ("decode", 1, pytest.approx(4), 4 * a_sequence),
@@ -319,3 +333,4 @@ def test_a_run_of_every_phase(tmp_path: Path) -> None:
     assert series == (["attention mix"], 2)
     # Leviathan et al. 2023 (arXiv 2211.17192), equation 1: 1 + 0.8 + 0.8² + 0.8³ + 0.8⁴
     assert expected == [pytest.approx((1, 3.3616, 5, 1))]
+    assert nothing == [(None, None, None)]

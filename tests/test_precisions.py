@@ -1,6 +1,5 @@
 """A precision has a default, parts of a model that it sets apart, and weights with their scales."""
 
-import json
 from pathlib import Path
 from typing import Any
 
@@ -158,8 +157,9 @@ def test_products_of_queries_with_keys_are_as_the_attention_around_them_unless_s
 @pytest.mark.parametrize(
     ("changes", "named"),
     [
-        ("[precision.expert]\nweight_bits = 8\n", "expert"),
-        ("[precision.experts]\nweights = 8\n", "weights"),
+        ("[precision.expert]\nweight_bits = 8\n", "expert: unknown field; expected .*, experts, "),
+        ("[precision.experts]\nweights = 8\n", "experts.weights: unknown field; expected weight_bits, "),
+        ("experts = 4\n", "experts = 4: expected a table of fields"),
         ("[precision.experts]\nweight_bits = 0\n", "0"),
         ('[precision.experts]\ncompute_dtype = "fp7"\n', "fp7"),
     ],
@@ -168,7 +168,21 @@ def test_an_unknown_part_or_field_is_refused_by_name(tmp_path: Path, changes: st
     with pytest.raises(InputError, match=named) as refused:
         read_own(tmp_path, changes)
     assert "\n" not in str(refused.value)
-    assert json.dumps(named).strip('"') in str(refused.value)
+
+
+@pytest.mark.parametrize(
+    ("spelling", "named"),
+    [
+        ("{}", r"published_as\[0\] = \{\}"),
+        ("{ bits = nan }", r"published_as\[0\]: bits = NaN: expected a word, a number"),
+        ('[{ bits = 4 }, { kept = ["expert"] }]', r'published_as\[1\]: kept = \["expert"\]: expected .*experts'),
+        ('{ kept = ["mlp"], quantized = ["mlp"] }', "kept = .*: expected either kept or quantized"),
+        ('{ dtype = "float16", bits = 4 }', 'dtype = "float16": expected no other condition'),
+    ],
+)
+def test_a_spelling_that_no_config_can_have_is_refused(tmp_path: Path, spelling: str, named: str) -> None:
+    with pytest.raises(InputError, match=named):
+        read_own(tmp_path, f"published_as = {spelling}\n")
 
 
 @pytest.mark.parametrize("precision_id", ["nvfp4", "int8-channel", "mxfp4", "fp8"])

@@ -109,7 +109,7 @@ def test_fused_attention_never_moves_more_nor_works_more(heads: int, phase: str,
     fused = sum_costs(make_shapes(one, phase, b, s, convention="engine").filter(op_group="attention"), "flops", "bytes")
     assert fused[0] <= unfused[0] * (1 + 1e-12)
     assert fused[1] <= unfused[1]
-    if phase != "prefill":
+    if phase == "decode":  # a prompt and candidates are causal
         assert fused[0] == unfused[0]
 
 

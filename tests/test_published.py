@@ -8,7 +8,10 @@ import polars as pl
 import pytest
 
 from flows.ingest.catalog import SHIPPED
+from flows.ingest.kinds import CATALOG_KINDS
+from flows.ingest.limits import MAX_BYTES
 from flows.ingest.readers.model import read_models
+from flows.ingest.readers.precision import read_precisions
 from flows.ingest.source_file import SourceFile
 from tests.support.inputs import assert_refused, make_source
 from tests.support.models import ARCHITECTURES, DENSE
@@ -72,6 +75,33 @@ GPTQ = {
 BNB = {"quant_method": "bitsandbytes", "bnb_4bit_quant_type": "nf4", "bnb_4bit_compute_dtype": "bfloat16"}
 FP8 = {"quant_method": "fp8", "activation_scheme": "dynamic", "fmt": "e4m3"}
 NVFP4 = {"quant_method": "modelopt", "quant_algo": "NVFP4", "producer": {"name": "modelopt"}, "ignore": ["lm_head"]}
+AUTO = {
+    "quant_method": "auto-round",
+    "bits": 4,
+    "group_size": 128,
+    "sym": True,
+    "data_type": "int",
+    "packing_format": "auto_round:auto_gptq",
+}
+NO_METHOD = {  # as Qwen3 32B is published with a scale a matrix
+    "config_groups": {"group_0": {"weights": {"num_bits": 8, "type": "float"}, "input_activations": {"num_bits": 8}}},
+    "ignore": ["lm_head"],
+    "quant_algo": "FP8",
+    "kv_cache_scheme": "FP8",
+    "producer": {"name": "modelopt", "version": "0.31.0"},
+}
+OF_TENSORRT = {"quantization": {"quant_algo": "FP8", "kv_cache_quant_algo": "FP8", "exclude_modules": ["lm_head"]}}
+QUARK_FP8 = {"dtype": "fp8_e4m3", "qscheme": "per_tensor", "is_dynamic": False}
+QUARK_KV8 = {"output_tensors": QUARK_FP8, "weight": QUARK_FP8}
+QUARK: dict[str, Any] = {
+    "quant_method": "quark",
+    "global_quant_config": {"weight": QUARK_FP8, "input_tensors": QUARK_FP8, "output_tensors": None},
+    "exclude": ["lm_head"],
+    "layer_quant_config": {},
+    "layer_type_quant_config": {},
+}
+MX = {"dtype": "fp4", "qscheme": "per_group", "group_size": 32, "scale_format": "e8m0", "is_dynamic": True}
+QUARK_MX = {**QUARK, "global_quant_config": {"weight": MX, "input_tensors": MX}, "kv_cache_quant_config": {}}
 NO_ROUTERS = [f"model.layers.{layer}.{name}" for layer in range(4) for name in ("mlp.gate", "input_layernorm")]
 
 SPELLED: list[tuple[str, dict[str, Any]]] = [
@@ -111,6 +141,27 @@ SPELLED: list[tuple[str, dict[str, Any]]] = [
     ("int4-channel", in_groups(integers(4, "channel"))),
     ("int8-channel-a16", in_groups(integers(8, "channel"))),
     ("int8-channel", in_groups(integers(8, "channel"), {**BY_TOKEN, "type": "int"}, format="int-quantized")),
+    ("fp8-block", {**FP8, "fmt": "float8_e4m3fn", "weight_block_size": [128, 128], "scale_fmt": "ue8m0"}),
+    ("fp8-tensor-kv8", {**FP8, "activation_scheme": "static", "kv_cache_scheme": "static"}),  # AutoFP8
+    ("fp8-tensor-kv8", NO_METHOD),
+    ("fp8-tensor-kv8", {"quant_method": "modelopt", **OF_TENSORRT}),
+    ("fp8-tensor", {**QUARK, "kv_cache_quant_config": {}}),
+    ("fp8-tensor-kv8", {**QUARK, "kv_cache_quant_config": dict.fromkeys(("*k_proj", "*v_proj"), QUARK_KV8)}),
+    ("mxfp8", {"quant_method": "mxfp8", "activation_scheme": "dynamic"}),
+    ("nvfp4", {**NVFP4, "group_size": 16, "kv_cache_quant_algo": "none"}),
+    ("nvfp4-a16", {**NVFP4, "quant_algo": "W4A16_NVFP4"}),
+    ("int4-g128", {**NVFP4, "quant_algo": "W4A16_AWQ", "group_size": 128, "has_zero_point": False}),
+    ("awq", {"quant_method": "awq", "w_bit": 4, "q_group_size": 128, "zero_point": True, "version": "GEMM"}),
+    ("awq-g32", in_groups(integers(4, "group", 32, symmetric=False), format="pack-quantized")),
+    ("gptq-int8-channel", {**GPTQ, "bits": 8, "group_size": -1}),
+    ("gptq", {**GPTQ, "lm_head": False, "dynamic": None, "meta": {"quantizer": ["gptqmodel:4.0.0"]}}),
+    ("gptq", AUTO),
+    ("gptq-g32", {**AUTO, "quant_method": "intel/auto-round", "group_size": 32}),
+    ("gptq", {**AUTO, "extra_config": {"lm_head": {"bits": 16, "data_type": "float"}}}),
+    ("mxfp4-a16", in_groups(floats(4, "group", 32, scale_dtype="torch.uint8"), format="mxfp4-pack-quantized")),
+    ("mxfp4-a4", in_groups(floats(4, "group", 32), floats(4, "group", 32), format="mxfp4-pack-quantized")),
+    ("mxfp4-a4", QUARK_MX),
+    ("mxfp4-a16", {**QUARK_MX, "global_quant_config": {"weight": MX, "input_tensors": None}}),
 ]
 
 
@@ -168,15 +219,163 @@ def test_a_text_model_says_it_for_the_whole(lists: list[SourceFile], tmp_path: P
     [
         ("nvfp4", MIXTURE, ["lm_head", "model.layers.*.mlp.gate"]),
         ("nvfp4-ffn", MIXTURE, ["lm_head", "model.layers.*.self_attn*"]),
-        ("nvfp4-ffn", LATENT, [f"model.layers.{layer}.self_attn.kv_b_proj" for layer in range(4)]),
+        ("nvfp4-ffn", LATENT, [f"model.layers.{layer}.self_attn.{name}_proj" for layer in range(4) for name in "qkvo"]),
+        ("nvfp4-ffn", MIXTURE, [r"re:.*self_attn\.(q|k|v|o)_proj$"]),
+        ("nvfp4", LATENT, ["re:.*layernorm.*", "re:.*self_attn.indexer.*", r"re:.*mlp\.gate$"]),
+        (None, LATENT, [f"model.layers.{layer}.self_attn.kv_b_proj" for layer in range(4)]),  # o_proj has 4 bits
+        (None, MIXTURE, ["re:.*o_proj"]),
+        (None, MIXTURE, ["re:.*down_proj"]),
+        (None, MIXTURE, ["model.layers.*"]),
         ("nvfp4", LATENT, ["lm_head", "model.layers.3*", "model.layers.0.self_attn*"]),  # in few layers
         ("nvfp4", DENSE, ["re:.*experts.*", "re:.*visual.*"]),  # which the model does not have
     ],
 )
 def test_modules_that_keep_their_bits_choose_the_precision(
-    expected: str, config: dict[str, Any], kept: list[str], lists: list[SourceFile], tmp_path: Path
+    expected: str | None, config: dict[str, Any], kept: list[str], lists: list[SourceFile], tmp_path: Path
 ) -> None:
     assert read(tmp_path, {**config, "quantization_config": {**NVFP4, "ignore": kept}}, lists) == expected
+
+
+def by_layer(count: int, *names: str, first: int = 0, of: str = "model.layers") -> list[str]:
+    return [f"{of}.{layer}.{name}" for layer in range(first, count) for name in names]
+
+
+def in_layers(**names: list[str]) -> dict[str, Any]:
+    layers = {name: {"quant_algo": algorithm} for algorithm, each in names.items() for name in each}
+    return {"quant_method": "modelopt", "quant_algo": "MIXED_PRECISION", "quantized_layers": layers}
+
+
+FP8_BLOCK = {**FP8, "weight_block_size": [128, 128]}
+NVFP4_KV8 = {**NVFP4, "kv_cache_scheme": KV8}
+NORMS = ("input_layernorm", "self_attn.q_a_layernorm", "self_attn.indexer.k_norm.bias", "self_attn.indexers_proj")
+QWEN = "model.language_model.layers"
+OF_QWEN = [
+    *by_layer(40, "linear_attn*", "mlp.shared_expert*", "mlp.shared_expert_gate", of=QWEN),
+    *(f"{QWEN}.{layer}.self_attn*" for layer in range(3, 40, 4)),
+    "model.visual*",
+    "mtp.layers.0*",
+]
+MIXERS = ("linear_attn.in_proj_qkv", "linear_attn.in_proj_z", "linear_attn.out_proj")
+PROJECTIONS = tuple(f"self_attn.{name}_proj" for name in "qkvo")
+FFN = tuple(f"mlp.{name}_proj" for name in ("gate", "up", "down"))
+OF_MINIMAX = "language_model.model.layers"
+BY_LAYER = {
+    "qwen3.6-27b": in_layers(
+        FP8=[*by_layer(64, *MIXERS, of=QWEN), *by_layer(64, *PROJECTIONS, of=QWEN)],
+        W4A16_NVFP4=["lm_head", *by_layer(64, *FFN, of=QWEN)],
+    ),
+    "minimax-m3": in_layers(
+        MXFP8=[
+            *by_layer(60, *PROJECTIONS, "self_attn.index_q_proj", of=OF_MINIMAX),
+            *by_layer(3, *FFN, of=OF_MINIMAX),
+            *by_layer(60, "block_sparse_moe.shared_experts.gate_proj", first=3, of=OF_MINIMAX),
+            *by_layer(60, "block_sparse_moe.shared_experts.down_proj", first=3, of=OF_MINIMAX),
+        ],
+        NVFP4=by_layer(60, *(f"block_sparse_moe.experts.0.w{i}" for i in (1, 2, 3)), first=3, of=OF_MINIMAX),
+    ),
+}
+
+
+@pytest.mark.parametrize(
+    ("expected", "model", "spelled"),
+    [
+        ("fp8-block", "glm-5", {**FP8_BLOCK, "modules_to_not_convert": ["lm_head", *by_layer(79, *NORMS, "mlp.gate")]}),
+        (
+            "nvfp4-experts-kv8",
+            "glm-5",
+            {
+                **NVFP4_KV8,
+                "ignore": [
+                    "lm_head",
+                    *("model.layers.0*", "model.layers.1.*", "model.layers.2.*", "model.layers.78*"),
+                    *by_layer(78, "self_attn*", "mlp.shared_experts*", first=3),
+                ],
+            },
+        ),
+        (
+            "nvfp4-experts-kv8",
+            "kimi-k2.5",
+            {**NVFP4_KV8, "ignore": ["model.layers.0*", *by_layer(61, "self_attn*", "mlp.shared_experts*", first=1)]},
+        ),
+        ("nvfp4-ffn-kv8", "kimi-k2.5", {**NVFP4_KV8, "ignore": ["vision_tower*", *by_layer(61, "self_attn*")]}),
+        (
+            "nvfp4-experts-kv8",
+            "gemma-4-26b-a4b",
+            {**NVFP4_KV8, "ignore": ["lm_head", *by_layer(30, "mlp*", "router*", "self_attn*", of=QWEN)]},
+        ),
+        ("nvfp4-experts-kv8", "qwen3.5-35b-a3b", {**NVFP4_KV8, "ignore": OF_QWEN}),
+        # linear attention in 16 bits, other attention in 4
+        (None, "qwen3-next-80b-a3b", in_groups(floats(4, "tensor_group", 16), ignore=["re:.*linear_attn.*"])),
+        (
+            "fp8-block",
+            "qwen3-next-80b-a3b",
+            {**FP8_BLOCK, "modules_to_not_convert": by_layer(48, "linear_attn.in_proj_ba", "linear_attn.conv1d")},
+        ),
+        ("fp8-tensor-nvfp4-a16", "qwen3.6-27b", BY_LAYER["qwen3.6-27b"]),
+        ("fp8-tensor-nvfp4-a16-kv8", "qwen3.6-27b", {**BY_LAYER["qwen3.6-27b"], "kv_cache_scheme": KV8}),
+        ("mxfp8-nvfp4-experts", "minimax-m3", BY_LAYER["minimax-m3"]),
+        (None, "qwen3-8b", in_layers(FP8=by_layer(36, *PROJECTIONS))),
+        (None, "qwen3-8b", in_layers(FP8=by_layer(36, *PROJECTIONS[:2]), W4A16_NVFP4=by_layer(36, *FFN))),
+        # FP8 in Mamba layers alone
+        (
+            None,
+            "nemotron-3-nano-30b-a3b",
+            in_layers(FP8=by_layer(52, "mixer.in_proj", "mixer.out_proj", of="b.layers")),
+        ),
+        (
+            "fp8-channel-ffn",
+            "llama-4-scout",
+            in_groups(floats(8, "channel"), BY_TOKEN, ignore=["re:.*self_attn", "re:.*router", "re:vision_model.*"]),
+        ),
+        # o_proj alone in 16 bits
+        (None, "mimo-v2-flash", {**FP8_BLOCK, "ignored_layers": by_layer(48, "self_attn.o_proj")}),
+        ("mxfp4", "gpt-oss-20b", {"quant_method": "mxfp4", "modules_to_not_convert": ["model.layers.*.self_attn"]}),
+        (None, "gpt-oss-20b", {"quant_method": "mxfp4", "modules_to_not_convert": ["model.layers.*.mlp.experts"]}),
+        (
+            "mxfp4-a4-ffn",
+            "deepseek-r1",
+            {**QUARK_MX, "exclude": ["lm_head", *by_layer(61, *PROJECTIONS)]},
+        ),
+    ],
+)
+def test_published_models_keep_what_they_say(
+    expected: str | None, model: str, spelled: dict[str, Any], lists: list[SourceFile], tmp_path: Path
+) -> None:
+    config = json.loads((SHIPPED / "models" / f"{model}.json").read_text("utf-8"))
+    config.pop("_name_or_path", None)
+    config.get("text_config", {}).pop("quantization_config", None)
+    path = tmp_path / f"{model}.json"
+    path.write_text(json.dumps({**config, "quantization_config": spelled}), "utf-8")
+    models = read_models([*ARCHITECTURES, *lists, make_source(path, "model")])["model"]
+    assert models["published_precision"].to_list() == [expected]
+
+
+@pytest.mark.parametrize(
+    ("expected", "dtype", "more"),
+    [
+        ("fp8-block-mxfp4-experts", "fp4", {}),
+        ("fp8-block", "fp8", {}),
+        ("fp8-block", None, {}),
+        (None, "int4", {}),
+        (
+            "fp8-block-nvfp4-experts",
+            "fp4",
+            {
+                "quant_algo": "MIXED_PRECISION",
+                "moe_quant_algo": "NVFP4",
+                "ignore": ["*.attn.*", "*.ffn.shared_experts.*", "head", "mtp.*"],
+                "quantized_layers": {
+                    f"layers.{layer}.ffn.experts": {"quant_algo": "NVFP4", "group_size": 16} for layer in range(4)
+                },
+            },
+        ),
+    ],
+)
+def test_experts_can_have_a_dtype_beside_the_quantization(
+    expected: str | None, dtype: str | None, more: dict[str, Any], lists: list[SourceFile], tmp_path: Path
+) -> None:
+    quantization = {**FP8_BLOCK, "scale_fmt": "ue8m0", **more}
+    assert read(tmp_path, {**LATENT, "expert_dtype": dtype, "quantization_config": quantization}, lists) == expected
 
 
 def test_experts_alone_are_a_precision(
@@ -187,6 +386,12 @@ def test_experts_alone_are_a_precision(
     assert read(tmp_path, config, lists) == "int4-experts"
     assert read(tmp_path, {**config, "quantization_config": {**AWQ, "modules_to_not_convert": kept}}, lists) is None
     assert "quantization_config: quantizes experts and leaves out attention, mlp, shared_experts: exp" in caplog.text
+
+
+TWO_GROUPS = {
+    "group_0": {"weights": integers(4, "group", 128), "targets": ["re:.*mlp.*"]},
+    "group_1": {"weights": integers(8, "channel"), "targets": ["re:.*self_attn.*"]},
+}
 
 
 @pytest.mark.parametrize(
@@ -200,11 +405,45 @@ def test_experts_alone_are_a_precision(
         ({**AWQ, "bits": "4"}, ['quantization_config.bits = "4": expected 4']),
         ({**FP8, "weight_block_size": [64, 64]}, ["weight_block_size = [64, 64]: expected", "[128, 128]"]),
         ({**FP8, "weight_block_size": 128}, ["weight_block_size = 128: expected", "[128, 128]"]),
-        ({**NVFP4, "quant_algo": "MIXED_PRECISION"}, ['quant_algo = "MIXED_PRECISION": expected "NVFP4"']),
+        ({**NVFP4, "quant_algo": "MIXED_PRECISION"}, ["quantized_layers: nothing of attention: expected"]),
         ({**NVFP4, "kv_cache_quant_algo": "INT3"}, ['kv_cache_quant_algo = "INT3": expected none or 8']),
         (
             {**GPTQ, "dynamic": {"+:.*mlp.*": {"bits": 8}}},
             ["quantization_config.dynamic.*.bits = 8: expected none or 4"],
+        ),
+        ({**GPTQ, "lm_head": True}, ["quantization_config: quantizes lm_head: expected none"]),
+        ({**GPTQ, "dynamic": {"+:.*mlp.*": {"group_size": 32}}}, ["dynamic.*.group_size = 32: expected none or 128"]),
+        ({**AUTO, "extra_config": {"model.layers.0.mlp.up_proj": {"bits": 8}}}, ["extra_config.*.bits = 8: expected"]),
+        ({**AUTO, "data_type": "mx_fp", "group_size": 32}, ['data_type = "mx_fp": expected "int"']),
+        ({**FP8, "weight_block_size": [128, 128], "fmt": "e5m2"}, ['fmt = "e5m2": expected "e4m3"']),
+        ({**FP8, "weight_block_size": [128, 128], "quant_algo": "NVFP4"}, ['quant_algo = "NVFP4": expected']),
+        ({**NVFP4, "group_size": 32}, ["group_size = 32: expected 16"]),
+        ({**NVFP4, "quant_algo": "W4A8_AWQ"}, ['quant_algo = "W4A8_AWQ": expected']),
+        ({**QUARK, "layer_quant_config": {"*.mlp.*": {}}}, ["layer_quant_config", "expected none"]),
+        (
+            in_groups(floats(8, "channel"), {**BY_TOKEN, "type": "int"}),
+            ['input_activations.type = "int": expected "float"'],
+        ),
+        (in_groups(integers(8, "channel"), BY_TOKEN), ['input_activations.type = "float": expected "int"']),
+        ({**BNB, "load_in_4bit": True, "load_in_8bit": True}, ["load_in_8bit = true: expected false or none"]),
+        (
+            {**GPTQ, "modules_in_block_to_quantize": [["mlp.up_proj", "mlp.gate_proj"], ["mlp.down_proj"]]},
+            ["quantizes mlp and leaves out attention: expected none"],
+        ),
+        ({"quant_method": "hqq", "quant_config": {}}, ['quant_method = "hqq"']),
+        ({"quant_method": "torchao", "quant_type": "int4_weight_only"}, ['quant_method = "torchao"']),
+        (in_groups(integers(4, "group", 128), {**BY_TOKEN}), ["input_activations.num_bits = 8: expected none"]),
+        (
+            in_groups(floats(8, "channel"), BY_TOKEN, kv_cache_scheme=KV8),
+            ["kv_cache_scheme.num_bits = 8: expected none"],
+        ),
+        (
+            in_groups(integers(4, "group", 128), sparsity_config={"format": "sparse-24-bitmask"}),
+            ["sparsity_config.form"],
+        ),
+        (
+            {"quant_method": "compressed-tensors", "config_groups": TWO_GROUPS, "ignore": ["lm_head"]},
+            ["config_groups.*.weights."],
         ),
         (in_groups(integers(3, "group", 128)), ["config_groups.*.weights.num_bits = 3: expected 4 or 8"]),
     ],
@@ -246,3 +485,53 @@ def test_a_precision_of_the_users_is_found(lists: list[SourceFile], tmp_path: Pa
 def test_a_config_of_the_hub_says_it(file: str, expected: str, lists: list[SourceFile]) -> None:
     models = read_models([*ARCHITECTURES, *lists, make_source(CASES / file, "model")])["model"]
     assert models.select("published_precision").equals(pl.DataFrame({"published_precision": [expected]}))
+
+
+@pytest.mark.parametrize(
+    ("precision", "weights", "dtypes"),
+    [
+        ("nvfp4-experts", {"attention": 16, "mlp": 16, "shared_experts": 16, "experts": 4.5}, {"experts": "fp4"}),
+        ("mxfp4-experts", {"attention": 16, "mlp": 16, "shared_experts": 16, "experts": 4.25}, {"experts": "bf16"}),
+        (
+            "fp8-block-mxfp4-experts",
+            {"attention": 8 + 32 / 128**2, "shared_experts": 8 + 32 / 128**2, "experts": 4.25, "lm_head": 16},
+            {"attention": "fp8", "experts": "fp8", "scores": "bf16"},
+        ),
+        (
+            "fp8-block-nvfp4-experts",
+            {"attention": 8 + 32 / 128**2, "experts": 4.5, "router": 16},
+            {"attention": "fp8", "experts": "fp4", "scores": "bf16"},
+        ),
+        (
+            "mxfp8-nvfp4-experts",
+            {"attention": 8.25, "mlp": 8.25, "shared_experts": 8.25, "experts": 4.5},
+            {"attention": "fp8", "experts": "fp4"},
+        ),
+        (
+            "fp8-tensor-nvfp4-a16",
+            {"attention": 8, "mlp": 4.5, "experts": 4.5, "lm_head": 4.5, "embedding": 16, "tower": 16},
+            {"attention": "fp8", "mlp": "bf16", "lm_head": "bf16", "scores": "bf16"},
+        ),
+        ("mxfp4-a4-ffn", {"attention": 16, "experts": 4.25}, {"attention": "bf16", "experts": "fp4"}),
+    ],
+)
+def test_each_part_of_a_published_precision_has_its_bits_and_dtype(
+    precision: str, weights: dict[str, float], dtypes: dict[str, str], lists: list[SourceFile]
+) -> None:
+    frames = read_precisions(lists)
+    default = frames["precision"].row(by_predicate=pl.col("precision_id") == precision, named=True)
+    parts = {row["part"]: row for row in frames["precision_part"].filter(precision_id=precision).to_dicts()}
+
+    def find(part: str, column: str) -> Any:
+        of_part = parts.get(part, {}).get(column)
+        return default[column] if of_part is None else of_part
+
+    assert {part: find(part, "weight_bits") for part in weights} == weights
+    assert {part: find(part, "compute_dtype") for part in dtypes} == dtypes
+
+
+def test_a_config_that_names_every_module_is_not_too_large() -> None:
+    quantization = in_layers(NVFP4=by_layer(90, *(f"mlp.experts.{i}.{name}" for i in range(128) for name in FFN)))
+    size = len(json.dumps(quantization))
+    assert size > MAX_BYTES
+    assert (CATALOG_KINDS["model"].max_bytes or 0) > size

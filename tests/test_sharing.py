@@ -1,13 +1,21 @@
 """How experts, stages and replicas share a model: the shares of all devices are the whole, and what is sent."""
 
+from pathlib import Path
 from typing import Any
 
 import polars as pl
 import pytest
 
+from flows.ingest.readers.workload import read_workloads, refuse_unshared
 from flows.intensity.costs import op_costs
+from flows.intensity.grid import fixed_ops
 from flows.intensity.shapes import list_ways, model_shards, op_shapes
+from flows.sweep.request import Request, make_grid
+from tests.support.files import write_file
+from tests.support.inputs import WORKLOAD, make_source
 from tests.support.models import DENSE, ELEMENTWISE, FP16, LATENT, make_model, make_workload
+from tests.support.sweeps import read_shipped_inputs
+from warehouse.errors import InputError
 
 MIXTURE = make_model({**LATENT, "vocab_size": 1024}, "DeepseekV3ForCausalLM")
 SINGLE = ("micro_batches", "expert_load")
@@ -84,6 +92,36 @@ def test_stages_of_one_batch_take_as_long_as_one_device_and_send_between_them() 
     assert send.select("repeat", "idle_repeat", "bytes").row(0) == (1, 2, 2 * 256 * 64)
 
 
+def test_a_sweep_says_how_long_a_stage_waits() -> None:
+    fixed = fixed_ops(MIXTURE, ["engine"], ["decode"], list_ways(pipeline_parallel=[4]))
+    swept, asked = (
+        ops.select(pl.col("op").cast(pl.String), "repeat", "idle_repeat").sort("op").rows()
+        for ops in (fixed, compute(pipeline_parallel=4))
+    )
+    assert swept == asked
+
+
+def test_a_sweep_of_too_many_ways_is_refused_before_they_are_listed() -> None:
+    with pytest.raises(InputError, match=r"--expert-parallel 1:1024:1, .*: 1073741824 ways to share; expected at most"):
+        make_grid(
+            Request(
+                "s",
+                expert_parallel="1:1024:1",
+                pipeline_parallel="1:1024:1",
+                data_parallel="1:1024:1",
+                models=["llama-7b"],
+            ),
+            read_shipped_inputs(),
+        )
+
+
+def test_lm_head_of_few_micro_batches_runs_while_the_next_is_on_its_way() -> None:
+    dense = make_model({**DENSE, "vocab_size": 1024})
+    staged = compute(model=dense, pipeline_parallel=4, micro_batches=3)
+    head = staged.filter(op="lm_head").select("repeat", "idle_repeat").row(0)
+    assert head == (3, -2)  # 4 layers take 3 turns and wait for 1; a token takes 4 layers and lm_head
+
+
 @pytest.mark.parametrize(("phase", "idle"), [("prefill", 2), ("decode", 0)])
 def test_micro_batches_fill_a_pipeline(phase: str, idle: int) -> None:
     dense = make_model({**DENSE, "vocab_size": 1024})
@@ -129,3 +167,23 @@ def test_ways_that_a_model_cannot_be_shared_in_have_no_rows(ways: dict[str, Any]
     assert compute(**ways).is_empty()
     assert model_shards(MIXTURE, list_ways(**{name: [value] for name, value in ways.items()})).is_empty()
     assert compute(model=make_model(DENSE), data_parallel=4, expert_parallel=4).is_empty()
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        "pipeline_parallel = [5]",
+        "expert_parallel = [32]\ndata_parallel = [32]",
+        'models = ["m"]\npipeline_parallel = [9]',
+    ],
+)
+def test_a_workload_that_no_model_can_be_shared_for_is_refused(line: str, tmp_path: Path) -> None:
+    source = make_source(write_file(tmp_path, "mine.toml", f"{WORKLOAD}{line}\n"), "workload")
+    workloads = read_workloads([source])["workload"]
+    with pytest.raises(InputError, match=r"mine.toml: \w+_parallel = \[\d+\]: no model can be shared so; expected"):
+        refuse_unshared(workloads, MIXTURE, [source])
+
+
+def test_a_workload_of_which_some_rows_remain_is_not_refused(tmp_path: Path) -> None:
+    source = make_source(write_file(tmp_path, "mine.toml", f"{WORKLOAD}pipeline_parallel = [2, 5]\n"), "workload")
+    refuse_unshared(read_workloads([source])["workload"], MIXTURE, [source])

@@ -130,7 +130,8 @@ def test_the_figures_are_those_of_the_warehouse(home: Home) -> None:
             workload["workload_id"],
             [model for model in models if model in (workload["models"] or models)],
             *(workload[name] for name in ("conventions", "phases", "precisions")),
-            *(listed(workload[name]) for name in ("tensor_parallel", "batch_sizes", "sequence_lengths", "candidates")),
+            *(listed(workload[name]) for name in ("tensor_parallel", "batch_sizes", "sequence_lengths")),
+            candidates=listed(workload["candidates"]) or None,
         )
         experts, replicas = (listed(workload[name]) for name in ("expert_parallel", "data_parallel"))
         run_sweep(home, replace(request, rows_per_part=50_000, expert_parallel=experts, data_parallel=replicas))
@@ -376,7 +377,7 @@ def swept(finished: Home, tmp_path_factory: pytest.TempPathFactory) -> Home:
         (["--remove", "nobody"], "--remove: nobody: no such sweep; expected one of small"),
         (["--name", "a", "--model", "nobody"], "--model: nobody: expected a name such as"),
         (["--name", "a", "--precision", "fp17"], "--precision: fp17: expected a name such as fp1"),
-        (["--name", "a", "--convention", "mine"], "--convention: mine: expected a name such as"),
+        (["--name", "a", "--convention", "mine"], "--convention: mine: expected one of "),
         (["--name", "a", "--phase", "init"], "--phase: init: expected one of prefill, decode, speculative, mixed"),
         (["--name", "a", "--phase", "speculative"], "--candidates: missing; expected numbers"),
         (["--name", "a", "--batch", "1:0:1"], "--batch: 1:0:1: expected numbers from 1 to 1000000"),

@@ -322,10 +322,7 @@ def test_kernels_stand_beside_the_ops_of_models(home: Home, tmp_path: Path) -> N
             "select precision_id, bytes from mart.roofline_point"
             " where hardware_id = 'a40' and model_id = 'kernels' and op = 'everywhere' order by all"
         ).fetchall()
-        known = connection.sql(
-            "select precision_id from core.precision as precision inner join mart.roof as roof"
-            " on precision.compute_dtype = roof.dtype where roof.hardware_id = 'a40' and roof.is_default"
-        ).fetchall()
+        known = connection.sql("select precision_id from mart.runnable_precision where hardware_id = 'a40'").fetchall()
     batch = 32 * (128 * 64 + 64 * 128 + 128 * 128) * 2
     assert rows == [
         ("attention heads", "attention", "attention", "fp16", 32 * 2 * 128 * 64 * 128, batch, 2, "memory", None),

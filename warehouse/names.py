@@ -6,6 +6,7 @@ from difflib import get_close_matches
 from warehouse.errors import InputError
 
 _MOST_SHOWN = 3
+_FEW = 4  # names of a list that is said whole
 
 
 def find_near_names(name: str, known: Iterable[str]) -> str:
@@ -34,7 +35,7 @@ def choose_names(option: str, names: Sequence[str], known: Sequence[str]) -> lis
     given = [name.strip() for text in names for name in text.split(",")]
     for name in given:
         if name not in known:
-            are_few = len(known) <= _MOST_SHOWN
+            are_few = len(known) <= _FEW
             expected = f"one of {', '.join(known)}" if are_few else f"a name such as {find_near_names(name, known)}"
             raise InputError(f"{option}: {f'{name}:' if name else 'empty name;'} expected {expected}")
     return [name for name in known if name in given or not given]

@@ -24,19 +24,20 @@
     "circle", "square", "triangle-up", "diamond", "triangle-up", "triangle-down", "cross", "triangle-right",
     "triangle-left", "M-.9,-.3L-.9,.3L.9,.3L.9,-.3Z",
   ];
+  const DASHES = [[1, 0], [7, 4], [2, 3], [10, 3, 2, 3]];
   const SELECTED = [
     "hardware_id", "op", "op_group", "repeat", "flops", "bytes", "intensity_flops_per_byte", "attainable_flops_per_s",
     "lower_bound_s", "bound",
   ].join(", ");
   const TOOLTIP = [
-    ["device", "device"], ["op", "op"], ["op_group", "group"], ["repeat", "times a step", ""], ["flops", "FLOP", "FLOP"],
-    ["bytes", "bytes", "B"], ["intensity", "FLOP/byte", ""], ["attainable", "attainable", "FLOP/s"],
-    ["seconds", "least time", "s"], ["bound", "bound"],
+    ["device", "device"], ["op", "op"], ["op_group", "group"], ["dtype", "arithmetic"], ["repeat", "times a step", ""],
+    ["flops", "FLOP", "FLOP"], ["bytes", "bytes", "B"], ["intensity", "FLOP/byte", ""],
+    ["attainable", "attainable", "FLOP/s"], ["seconds", "least time", "s"], ["bound", "bound"],
   ];
 
   const byId = (id) => document.getElementById(id);
   const devices = new Map(); // by id: name, vendor, and a roof per dtype
-  const dtypes = new Map(); // by precision, in the order of the list
+  const dtypes = new Map(); // by precision, in the order of the list: those of its arithmetic, the main one first
   const files = new Map(); // by model id: the name of its script, if it differs from the id
   const models = new Map(); // by id: a promise of its data, and then its settings
   const state = { devices: [] };
@@ -47,7 +48,10 @@
   window.explorer = {
     know({ roofs, precisions, files: named }) {
       for (const [id, file] of Object.entries(named)) files.set(id, file);
-      for (const row of decode(precisions)) dtypes.set(row.precision_id, row.dtype);
+      for (const { precision_id: id, dtype } of decode(precisions)) {
+        if (!dtypes.has(id)) dtypes.set(id, []);
+        dtypes.get(id).push(dtype);
+      }
       for (const row of decode(roofs)) {
         const { hardware_id: id, short_name: name, vendor } = row;
         if (!devices.has(id)) devices.set(id, { id, name, vendor, roofs: new Map() });
@@ -55,12 +59,13 @@
       }
     },
     add(model, { settings, lists }) {
-      models.get(model).settings = decode(settings).map(({ ops, flops, bytes, ...setting }) => {
+      models.get(model).settings = decode(settings).map(({ ops, dtypes: kinds, flops, bytes, ...setting }) => {
         const [names, groups, repeats] = lists.ops[ops];
         return {
           ...setting,
           ops: names.map((op, i) => ({
-            op, op_group: groups[i], repeat: repeats[i], flops: lists.flops[flops][i], bytes: lists.bytes[bytes][i],
+            op, op_group: groups[i], repeat: repeats[i], dtype: lists.dtypes[kinds][i], flops: lists.flops[flops][i],
+            bytes: lists.bytes[bytes][i],
           })),
         };
       });
@@ -223,35 +228,44 @@
   }
 
   async function show(setting, notes, turn) {
-    const dtype = dtypes.get(setting.precision_id);
+    const needed = dtypes.get(setting.precision_id);
     const chosen = state.devices.map((id, i) => {
       const device = devices.get(id);
-      return { ...device, colour: COLOURS[i], roof: device.roofs.get(dtype) };
+      return { ...device, colour: COLOURS[i], lacking: needed.filter((dtype) => !device.roofs.has(dtype)) };
     });
-    const roofed = chosen.filter((device) => device.roof).map((device) => withStep(device, setting.ops));
-    const without = chosen.filter((device) => !device.roof).map((device) => device.name);
+    const roofed = chosen.filter(hasRoofs).map((device) => withStep(device, setting));
+    const without = chosen.filter((device) => !hasRoofs(device));
     const idle = setting.ops.filter((op) => op.flops === 0).map((op) => op.op);
-    if (without.length) notes.push(`Not on the chart, because no ${dtype} roof is known: ${without.join(", ")}.`);
+    for (const dtype of needed) {
+      const names = without.filter(({ lacking }) => lacking[0] === dtype).map(({ name }) => name);
+      if (names.length) notes.push(`Not on the chart, because no ${dtype} roof is known: ${names.join(", ")}.`);
+    }
     if (idle.length) notes.push(`Only in the table, because they have no FLOP: ${idle.join(", ")}.`);
     showNotes(notes);
-    showChips(chosen, dtype);
-    byId("finding").textContent = finding(roofed, setting, dtype);
-    byId("setting").textContent = describe(setting, dtype);
+    showChips(chosen);
+    byId("finding").textContent = finding(roofed, setting, needed);
+    byId("setting").textContent = describe(setting, needed);
     showSteps(roofed);
     showOps(roofed, setting);
     byId("sql").textContent = sql(setting);
     await draw(roofed, setting, turn);
   }
 
-  function withStep(device, ops) {
-    const points = ops.map((op) => place(op, device.roof));
+  // A step is all of its ops: a device that lacks the roof of one of them is not drawn.
+  const hasRoofs = ({ lacking }) => !lacking.length;
+
+  // Each op lies under the roof of the dtype that its arithmetic runs in.
+  function withStep(device, { precision_id: precision, ops }) {
+    const points = ops.map((op) => place(op, device.roofs.get(op.dtype)));
+    const used = new Set(ops.filter(({ flops }) => flops).map(({ dtype }) => dtype));
+    const roofs = dtypes.get(precision).filter((dtype) => used.has(dtype)).map((dtype) => device.roofs.get(dtype));
     const sum = (some) => some.reduce((seconds, point) => seconds + point.repeat * point.seconds, 0);
     const of = (bound) => sum(points.filter((point) => point.bound === bound));
-    return { ...device, points, seconds: sum(points), memory: of("memory"), compute: of("compute") };
+    return { ...device, points, drawn: roofs, seconds: sum(points), memory: of("memory"), compute: of("compute") };
   }
 
-  function finding(roofed, setting, dtype) {
-    if (!roofed.length) return `None of the chosen devices has a roof for ${dtype}`;
+  function finding(roofed, setting, needed) {
+    if (!roofed.length) return `None of the chosen devices has a roof for ${needed.join(" and ")}`;
     const sorted = [...roofed].sort((a, b) => a.seconds - b.seconds);
     const [fastest, slowest] = [sorted[0], sorted.at(-1)];
     const what = setting.phase ? `a ${setting.phase} step of ${modelName()}` : modelName();
@@ -267,9 +281,9 @@
   const mostBound = ({ memory, compute }) => (memory >= compute ? "memory" : "compute");
   const shareBound = (device) => `${mostBound(device)} ${percent(device[mostBound(device)] / device.seconds)}`;
 
-  function describe(setting, dtype) {
+  function describe(setting, needed) {
     const { convention, precision_id, batch_size, sequence_length, query_length } = setting;
-    const parts = [`${precision_id}, arithmetic in ${dtype}`, `${convention} convention`];
+    const parts = [`${precision_id}, arithmetic in ${needed.join(" and ")}`, `${convention} convention`];
     const sizes = { batch: batch_size, sequence: sequence_length, "query tokens": query_length };
     for (const [name, size] of Object.entries(sizes)) if (size !== null) parts.push(`${name} ${legible(size)}`);
     return `${parts.join(" · ")} · one device, whether or not it fits in memory · times at the roof, without overhead`;
@@ -288,11 +302,11 @@
     }
   }
 
-  function showChips(chosen, dtype) {
-    const chip = ({ id, name, roof, colour }) => {
-      const label = roof ? name : `${name}: no ${dtype} roof`;
+  function showChips(chosen) {
+    const chip = ({ id, name, lacking, colour }) => {
+      const label = lacking.length ? `${name}: no ${lacking[0]} roof` : name;
       const isLast = chosen.length === 1;
-      const properties = { type: "button", className: roof ? "" : "without", disabled: isLast };
+      const properties = { type: "button", className: lacking.length ? "without" : "", disabled: isLast };
       const button = element("button", properties, swatch(colour), label);
       if (!isLast) button.append(element("span", { ariaHidden: "true" }, "×"));
       button.setAttribute("aria-label", isLast ? label : `Remove ${label}`);
@@ -315,20 +329,30 @@
   function showSteps(roofed) {
     const longest = Math.max(...roofed.map((device) => device.seconds));
     const rows = [...roofed].sort((a, b) => a.seconds - b.seconds).map((device) => {
-      const { roof, seconds, memory } = device;
+      const { drawn: roofs, seconds, memory } = device;
       const bar = element("span", { className: "bar" }, element("i", {}));
       bar.style.setProperty("--of", device.colour);
       bar.firstChild.style.width = `${(100 * seconds) / longest}%`;
       return element(
         "tr", {}, heading(swatch(device.colour), " ", device.name), number(legible(seconds, "s")), element("td", {}, bar),
-        number(percent(memory / seconds)), number(legible(roof.peak_flops_per_s, "FLOP/s")),
-        number(legible(roof.bandwidth_bytes_per_s, "B/s")), number(legible(roof.ridge_flops_per_byte)),
-        element("td", { title: `${roof.peak_origin}\n${roof.bandwidth_origin}` }, roof.basis),
+        number(percent(memory / seconds)), ofRoofs(roofs, ({ peak_flops_per_s: peak }) => legible(peak, "FLOP/s")),
+        number(legible(roofs[0].bandwidth_bytes_per_s, "B/s")),
+        ofRoofs(roofs, ({ ridge_flops_per_byte: ridge }) => legible(ridge)),
+        element("td", { title: origins(roofs) }, roofs[0].basis),
       );
     });
     const names = ["device", "#least time", "relative to the longest", "#memory-bound", "#peak", "#bandwidth", "#ridge, FLOP/byte", "basis"];
     byId("steps").replaceChildren(head(names), element("tbody", {}, ...rows));
   }
+
+  // A number per dtype, each named if there are several.
+  function ofRoofs(roofs, say) {
+    const lines = roofs.map((roof) => [say(roof), roofs.length > 1 ? ` ${roof.dtype}` : ""].join(""));
+    return element("td", { className: "number" }, ...lines.map((line) => element("div", {}, line)));
+  }
+
+  const origins = (roofs) =>
+    [...new Set(roofs.flatMap((roof) => [roof.peak_origin, roof.bandwidth_origin]))].join("\n");
 
   function showOps(roofed, { ops }) {
     const first = roofed[0]?.points ?? ops;
@@ -398,13 +422,14 @@
   function ranges(roofed, setting) {
     const same = ({ convention, phase, precision_id }) =>
       convention === setting.convention && phase === setting.phase && precision_id === setting.precision_id;
+    const roofs = roofed.flatMap((device) => device.drawn);
     const ops = models.get(state.model).settings.filter(same).flatMap(({ ops }) => ops);
     const at = [
-      ...new Set(ops.map(({ flops, bytes }) => flops / bytes)), ...roofed.map(({ roof }) => roof.ridge_flops_per_byte),
+      ...new Set(ops.map(({ flops, bytes }) => flops / bytes)), ...roofs.map((roof) => roof.ridge_flops_per_byte),
     ].filter((intensity) => intensity > 0);
     const across = [Math.min(0.6, at.reduce((a, b) => Math.min(a, b)) / 1.6), 3 * at.reduce((a, b) => Math.max(a, b))];
-    const lowest = Math.min(...roofed.map(({ roof }) => attainable(roof, across[0])));
-    return [across, [0.8 * lowest, 2 * Math.max(...roofed.map(({ roof }) => roof.peak_flops_per_s))]];
+    const lowest = Math.min(...roofs.map((roof) => attainable(roof, across[0])));
+    return [across, [0.8 * lowest, 2 * Math.max(...roofs.map((roof) => roof.peak_flops_per_s))]];
   }
 
   function axis(field, domain, title, inks, most) {
@@ -412,21 +437,25 @@
     for (let i = Math.ceil(Math.log10(domain[0])); i <= Math.log10(domain[1]); i++) decades.push(Number(`1e${i}`));
     const every = Math.ceil(decades.length / most);
     const labelled = JSON.stringify(decades.filter((_, i) => i % every === 0));
-    const label = "format(datum.value, datum.value < 1 ? '~g' : '~s')";
+    const format = "format(datum.value, datum.value < 1 ? '~g' : '~s')";
     return {
       field,
       type: "quantitative",
       scale: { type: "log", domain, nice: false },
       axis: {
         title, values: decades, gridColor: inks.line, labelOverlap: false,
-        labelExpr: `indexof(${labelled}, datum.value) < 0 ? '' : ${label}`,
+        labelExpr: `indexof(${labelled}, datum.value) < 0 ? '' : ${format}`,
       },
     };
   }
 
+  const label = ({ name, drawn: roofs }, { dtype }) => (roofs.length > 1 ? `${name}, ${dtype}` : name);
+
   // Labels at the right end of roofs, moved apart if they would collide.
   function endLabels(roofed, right, gap) {
-    const labels = roofed.map(({ name, roof }) => ({ device: name, y: Math.log10(attainable(roof, right)) }));
+    const labels = roofed.flatMap((device) =>
+      device.drawn.map((roof) => ({ device: label(device, roof), y: Math.log10(attainable(roof, right)) })),
+    );
     labels.sort((a, b) => a.y - b.y);
     for (let moved = true, tries = 50; moved && tries; tries--) {
       moved = false;
@@ -444,7 +473,8 @@
   function specification(roofed, setting, across, inks) {
     const isWide = across >= 560;
     const names = roofed.map(({ name }) => name);
-    const longest = Math.max(...names.map((name) => name.length));
+    const roofs = roofed.flatMap((device) => device.drawn.map((roof) => ({ device, roof })));
+    const longest = Math.max(...roofs.map(({ device, roof }) => label(device, roof).length));
     const width = Math.max(180, across - 78 - (isWide ? Math.min(170, 7.2 * longest + 8) : 6));
     const height = isWide ? 400 : 300;
     const [xs, ys] = ranges(roofed, setting);
@@ -453,13 +483,18 @@
     const y = axis("attainable", ys, "Performance (FLOP/s)", inks, height / 30);
     const range = roofed.map((device) => inks.of(device.colour));
     const color = { field: "device", type: "nominal", legend: null, scale: { domain: names, range } };
-    const onRoof = (device) => (intensity) => ({
-      device: device.name, intensity, attainable: attainable(device.roof, intensity),
-    });
-    const lines = roofed.flatMap((device) => [xs[0], device.roof.ridge_flops_per_byte, xs[1]].map(onRoof(device)));
+    const lines = roofs.flatMap(({ device, roof }) =>
+      [xs[0], roof.ridge_flops_per_byte, xs[1]].map((intensity) => ({
+        device: device.name, dtype: roof.dtype, intensity, attainable: attainable(roof, intensity),
+      })),
+    );
     const points = roofed.flatMap((device) => device.points.map((point) => ({ ...point, device: device.name })));
     const layer = [
-      { data: { values: lines }, mark: { type: "line", strokeWidth: 2.5 }, encoding: { x, y, color } },
+      {
+        data: { values: lines },
+        mark: { type: "line", strokeWidth: 2.5 },
+        encoding: { x, y, color, strokeDash: dash(setting, roofs) },
+      },
       {
         data: { values: points.filter(({ flops }) => flops) },
         mark: { type: "point", fill: inks.ground, strokeWidth: 2, opacity: 1, size: 75 },
@@ -474,6 +509,15 @@
       });
     }
     return { width, height, background: null, padding: 4, config: look(inks), layer };
+  }
+
+  // The roof of the main dtype is a whole line, those of others are dashed.
+  function dash({ precision_id: precision }, roofs) {
+    const used = new Set(roofs.map(({ roof }) => roof.dtype));
+    const domain = dtypes.get(precision).filter((dtype) => used.has(dtype));
+    const scale = { domain, range: DASHES.slice(0, domain.length) };
+    const legend = { title: null, orient: "top", direction: "horizontal", symbolType: "stroke", symbolSize: 500 };
+    return { field: "dtype", type: "nominal", scale, legend: domain.length > 1 ? legend : null };
   }
 
   function shape(setting, width) {
@@ -500,7 +544,7 @@
       font: "system-ui, Helvetica Neue, Arial, Liberation Sans, sans-serif",
       view: { stroke: null },
       axis: { ...font, titleFontWeight: "normal", titlePadding: 8, domainColor: grey, tickColor: grey },
-      legend: font,
+      legend: { ...font, symbolStrokeColor: ink },
     };
   }
 
@@ -521,7 +565,7 @@
     const inks = readInks();
     // Vega-Lite omits the outline of legend symbols if marks are filled
     const patch = (vega) => {
-      for (const { encode } of vega.legends ?? []) encode.symbols.update.stroke = { value: inks.ink };
+      for (const { encode } of vega.legends ?? []) if (encode) encode.symbols.update.stroke = { value: inks.ink };
       return vega;
     };
     const tooltip = { theme: "custom" }; // the style sheet has it

@@ -3,9 +3,9 @@
 import json
 import re
 import tomllib
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Annotated, Any, TypeVar
+from typing import Annotated, Any, TypeVar, get_args
 
 import polars as pl
 from pydantic import BaseModel, ConfigDict, Field, StringConstraints, ValidationError
@@ -36,6 +36,13 @@ class Document(BaseModel):
     """A document in which unknown fields are errors and numbers are finite."""
 
     model_config = ConfigDict(extra="forbid", strict=True, allow_inf_nan=False)
+
+
+class MisfitError(ValueError):
+    """Fields of a document do not fit each other; the message names one, its value and what was expected."""
+
+    def __init__(self, field: str, value: object, expected: str) -> None:
+        super().__init__(f"{field} = {format_value(value)}: expected {expected}")
 
 
 def read_document(source: SourceFile, shape: type[D]) -> D:
@@ -222,10 +229,33 @@ def describe_first_mistake(
         return f"{field}: missing; expected this field"
     if first["type"] == "extra_forbidden":
         missing = [str(m["loc"][-1]) for m in mistakes if m["type"] == "missing" and m["loc"][:-1] == place]
-        known = missing or ([] if place else list(shape.model_fields))
+        known = missing or _list_fields(shape, place)
         return f"{field}: unknown field; expected {', '.join(known) or 'no such field'}"
+    if isinstance(misfit := first.get("ctx", {}).get("error"), MisfitError):
+        return f"{field}: {misfit}" if first["loc"] else str(misfit)
+    if first["type"] == "model_type":
+        return f"{field} = {format_value(first['input'])}: expected a table of fields"
     expected = in_words.get(first.get("ctx", {}).get("pattern", "")) or _word_expectation(first["msg"])
     return f"{field} = {format_value(first['input'])}: expected {expected}"
+
+
+def _list_fields(shape: type[BaseModel], place: Sequence[int | str]) -> list[str]:
+    """Return the fields of a document, or of the part of it that stands at a place."""
+    for part in place:
+        if isinstance(part, str):
+            field = shape.model_fields.get(part)
+            inner = next(_find_shapes(field.annotation), None) if field else None
+            if inner is None:
+                return []
+            shape = inner
+    return list(shape.model_fields)
+
+
+def _find_shapes(annotation: Any) -> Iterator[type[BaseModel]]:
+    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
+        yield annotation
+    for argument in get_args(annotation):
+        yield from _find_shapes(argument)
 
 
 def _word_expectation(message: str) -> str:

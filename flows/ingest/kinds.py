@@ -28,6 +28,7 @@ from flows.ingest.readers import (
     workload,
 )
 from flows.ingest.source_file import SourceFile
+from flows.intensity.shapes import join_layers
 from warehouse.errors import InputError, collect_refusals
 
 Frames = Mapping[str, pl.LazyFrame]
@@ -138,6 +139,7 @@ CATALOG_KINDS: Mapping[str, CatalogKind] = {
         frames=("model", "layer_group"),
         needs=("architecture", "precision"),
         recognizes=lambda head: head.has_json_key("model_type") or head.has_json_key("architectures"),
+        max_bytes=5_000_000,  # some configs give every module its quantization
     ),
     "workload": CatalogKind(
         patterns=("workloads/*.toml",),
@@ -271,6 +273,8 @@ def refuse_unknown_names(frames: Frames, sources: Sequence[SourceFile]) -> None:
     with collect_refusals() as each:
         with each():
             workload.refuse_unknown_names(workloads, models, precisions, sources)
+        with each():
+            workload.refuse_unshared(workloads, join_layers(models, frames["layer_group"].collect()), sources)
         with each():
             ops.refuse_unknown_precisions(own, precisions, sources)
         with each():

@@ -3,60 +3,46 @@
 How a config spells a precision is data: `published_as` of a precision is a set of conditions, or a list of sets. A
 condition is a key of the config's `quantization_config`, which may have dots, and its value, or a list of values that
 will do; "none" is what is left out, null or empty. `*` is every key of a table; `weights` and `input_activations` are
-those of every group, if there are groups. Three keys are no keys of the config: `dtype` is
-that of a config without any quantization, `kv_bits` are the bits of the KV cache, and `kept` or `quantized` are the
-parts of the model that keep their 16 bits, or do not.
+those of every group, if there are groups. Some keys are no keys of the table: `dtype` is that of a config without any
+quantization, `expert_dtype` stands beside the table, `kv_bits` are the bits of the KV cache, `kept` or `quantized` are
+the parts of the model that keep their 16 bits, or do not, and `layers.PART` is the algorithm of a part where
+`quantized_layers` gives one to each module. A part that is covered in part is named so, and fits no condition.
 """
 
-import re
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 from flows.ingest.architectures.expression import ConfigError
 from flows.ingest.document import format_value
+from flows.ingest.quantized_parts import Cover, Parts, list_algorithms, list_kept, list_targets
 
 Conditions = Mapping[str, Any]
 
 NONE = "none"
 # where a config says how the KV cache is kept
-_OF_KV_CACHE = ("kv_cache_quant_algo", "quantization.kv_cache_quant_algo", "kv_cache_scheme.num_bits")
-_BITS_OF_KV_CACHE = {"FP8": 8, "INT8": 8, "NVFP4": 4.5, "NONE": None}
+_OF_KV_CACHE = ("kv_cache_quant_algo", "kv_cache_scheme.num_bits", "kv_cache_scheme")
+_BITS_OF_KV_CACHE = {"FP8": 8, "INT8": 8, "NVFP4": 4.5, "STATIC": 8, "DYNAMIC": 8, "NONE": None}
 _OF_GROUPS = ("weights.", "input_activations.")
+_OF_PARTS = "layers."
+_LM_HEAD = "lm_head"
 _TABLES = ("quantization_config", "compression_config")
+_FIRST = ("quant_method", "quant_algo")
 _PARTS_TOLD = ("kept", "quantized")
 _ANY = "any"
-# what a rule expects that does not say otherwise: nothing keeps its bits, the KV cache does, no weight is left out as 0
-_ASSUMED: Conditions = {"kept": NONE, "kv_bits": NONE, "sparsity_config.format": [NONE, "dense"]}
-_MORE = "or add a precision with such a published_as to catalog/precisions.toml"
-# keys of lists of modules that keep their bits, of every library
-_LISTS_OF_KEPT = (
-    "modules_to_not_convert",
-    "ignore",
-    "ignored_layers",
-    "exclude_modules",
-    "llm_int8_skip_modules",
-    "quantization.exclude_modules",
-)
-# words in the names of modules, by the part that they belong to; the first part that has one counts
-_WORDS: Mapping[str, frozenset[str]] = {
-    part: frozenset(words.split())
-    for part, words in {
-        "tower": "vision visual vision_tower vision_model vision_encoder vision_embed_tokens embed_vision audio"
-        " audio_tower audio_model embed_audio multi_modal_projector mm_projector projector",
-        "small": "lm_head embed_tokens wte norm shared_head eh_proj output_layer router shared_expert_gate indexer"
-        " indexers_proj weights_proj conv1d in_proj_ba in_proj_a in_proj_b dt_proj x_proj q_norm k_norm",
-        "shared_experts": "shared_expert shared_experts shared_mlp",
-        "experts": "experts",
-        "recurrence": "linear_attn mamba mixer ssm conv1d in_proj out_proj recurrent",
-        "attention": "self_attn attn attention self_attention q_proj k_proj v_proj o_proj qkv_proj kv_b_proj q_a_proj"
-        " q_b_proj kv_a_proj_with_mqa",
-        "mlp": "mlp feed_forward ffn block_sparse_moe moe gate_proj up_proj down_proj gate_up_proj fc1 fc2",
-    }.items()
+# what a rule expects that does not say otherwise: nothing keeps its bits, the KV cache does, experts and lm_head are as
+# usual, no weight is left out as 0
+_ASSUMED: Conditions = {
+    "kept": NONE,
+    "kv_bits": NONE,
+    "quant_algo": NONE,
+    "moe_quant_algo": NONE,
+    "expert_dtype": NONE,
+    "quantized_layers": NONE,
+    _LM_HEAD: NONE,
+    "sparsity_config.format": [NONE, "dense"],
 }
-_FEED_FORWARDS = ("mlp", "experts", "shared_experts")
-_PROJECTIONS = re.compile(r".*_proj|proj|fc[12]|w[123]|gate_up|up|down")
-_LAYER = re.compile(r"layers?|blocks|h")
+_MORE = "or add a precision with such a published_as to catalog/precisions.toml"
 
 
 class UnmatchedError(ConfigError):
@@ -77,8 +63,13 @@ class Rule:
             key: _join(sorted(value)) if key in _PARTS_TOLD and isinstance(value, list) else value
             for key, value in _flatten(conditions)
         }
+        is_of_parts = any(key.startswith(_OF_PARTS) for key in told)
+        if is_of_parts:
+            told = {"quantized_layers": _ANY, "kept": _ANY, _LM_HEAD: _ANY, **told}
+        elif "quantized" in told:
+            told = {"kept": _ANY, **told}
         if "dtype" not in told:
-            told = {**(_ASSUMED if "quantized" not in told else {**_ASSUMED, "kept": _ANY}), **told}
+            told = {**_ASSUMED, **told}
         return cls(precision_id, {key: value for key, value in told.items() if value != _ANY})
 
 
@@ -109,7 +100,9 @@ def find_published_precision(
             if told is not None and not isinstance(told, Mapping):
                 raise ConfigError(f"{path}{name} = {format_value(told)}: expected a table of fields")
             if told and rules:
-                return _match(f"{path}{name}", _Facts(told, layers), rules)
+                dtypes = (each.get("expert_dtype") for each in (told, *(table for _, table in tables)))
+                expert_dtype = next((dtype for dtype in dtypes if dtype is not None), None)
+                return _match(f"{path}{name}", _Facts(told, Parts(layers), expert_dtype), rules)
     for _, table in tables:
         for name in ("dtype", "torch_dtype"):
             if isinstance(dtype := table.get(name), str):
@@ -121,18 +114,24 @@ def find_published_precision(
 class _Facts:
     """What a quantization says, by the keys of conditions."""
 
-    def __init__(self, table: Mapping[str, Any], layers: Sequence[Mapping[str, Any]]) -> None:
-        self._table = table
-        parts = _list_parts(layers)
-        kept = _list_kept(table, parts, sum(layer["num_layers"] for layer in layers))
+    def __init__(self, table: Mapping[str, Any], parts: Parts, expert_dtype: Any) -> None:
+        nested = table.get("quantization")
+        self._table = {**nested, **table} if isinstance(nested, Mapping) else table
+        kept, quantized = _divide(self._table, parts)
         self._derived: Mapping[str, Any] = {
-            "kv_bits": _find_kv_bits(table),
-            "kept": _join(sorted(kept)),
-            "quantized": _join(sorted(parts - kept)),
+            "kv_bits": _find_kv_bits(self._table),
+            "expert_dtype": expert_dtype,
+            "kept": _join(kept),
+            "quantized": _join(quantized),
+            _LM_HEAD: _has_quantized_head(self._table) or None,
         }
+        self._algorithms = _list_algorithms(self._table, parts)
 
     def find(self, key: str) -> list[Any]:
-        """Return the values of a key: several if a part of it is `*`."""
+        """Return the values of a key: several if a part of it is `*`, none of a part that the model does not have."""
+        if key.startswith(_OF_PARTS):
+            part = key.removeprefix(_OF_PARTS)
+            return [self._algorithms[part]] if part in self._algorithms else []
         return [self._derived[key]] if key in self._derived else list(_walk(self._table, self._place(key).split(".")))
 
     def _place(self, key: str) -> str:
@@ -143,6 +142,12 @@ class _Facts:
         """Return a key and its value as a message quotes them."""
         if key == "kv_bits":
             key = next(name for name in _OF_KV_CACHE if _walk_once(self._table, name) is not None)
+        if key.startswith(_OF_PARTS):
+            return f"{path}.quantized_layers: {value or 'nothing'} of {key.removeprefix(_OF_PARTS)}"
+        if key == "expert_dtype":
+            return f"expert_dtype = {format_value(value)}"
+        if key == _LM_HEAD and value:
+            return f"{path}: quantizes lm_head"
         if key not in _PARTS_TOLD:
             place = f"{path}.{self._place(key)}"
             return f"{place}: missing" if value is None else f"{place} = {format_value(value)}"
@@ -159,23 +164,33 @@ def _match(path: str, facts: _Facts, rules: Sequence[Rule]) -> str:
     """Return the precision of the rule with the most conditions, of those whose conditions all hold."""
     left = [rule for rule in rules if "dtype" not in rule.conditions]
     keys = dict.fromkeys(key for rule in left for key in rule.conditions)
-    for key in sorted(keys, key=lambda key: key in _ASSUMED or key in _PARTS_TOLD):
+    told = ""  # the last value of the config that no rule has, of those that have its key
+    for key in sorted(keys, key=_rank):
         values = facts.find(key)
-        fitting = [
-            rule
-            for rule in left
-            if key not in rule.conditions or all(_fits(rule.conditions[key], value) for value in values)
-        ]
+        asking = [rule for rule in left if key in rule.conditions]
+        agreeing = [rule for rule in asking if all(_fits(rule.conditions[key], value) for value in values)]
+        fitting = [rule for rule in left if rule in agreeing or rule not in asking]
+        if asking and not agreeing:
+            strange = [value for value in values if not any(_fits(rule.conditions[key], value) for rule in asking)]
+            value = (strange or values)[0]
+            if value is not None or not told:
+                allowed = _name_values(rule.conditions[key] for rule in asking)
+                told = f"{facts.label(key, path, value)}: expected {allowed}"
         if not fitting:
-            allowed = _name_values(rule.conditions[key] for rule in left)
-            value = next(value for value in values if not any(_fits(rule.conditions[key], value) for rule in left))
-            what = facts.label(key, path, value)
-            raise UnmatchedError(f"{what}: expected {allowed}, {_MORE}")
+            raise UnmatchedError(f"{told}, {_MORE}")
         left = fitting
     best = max(reversed(left), key=lambda rule: len(rule.conditions), default=None)  # the later, of equals
     if best is None:
         raise UnmatchedError(f"{path}: expected no quantization, {_MORE}")
     return best.precision_id
+
+
+def _rank(key: str) -> int:
+    """Return how late a key is asked for: what names a format first, what most formats share last."""
+    if key in _FIRST:
+        return _FIRST.index(key)
+    is_shared = key in _ASSUMED or key in _PARTS_TOLD
+    return len(_FIRST) + (2 if key == "kept" else is_shared)
 
 
 def _list_choices(condition: Any) -> list[Any]:
@@ -229,72 +244,36 @@ def _find_kv_bits(table: Mapping[str, Any]) -> Any:
         told = _walk_once(table, name)
         if isinstance(told, str):
             return _BITS_OF_KV_CACHE.get(told.upper(), told)
-        if told is not None:
+        if told:
             return told
     return None
 
 
-def _list_parts(layers: Sequence[Mapping[str, Any]]) -> set[str]:
-    """Return the parts of a model whose weights are quantized, if any are."""
-    columns = {
-        "attention": "num_heads",
-        "recurrence": "recurrence",
-        "mlp": "intermediate_size",
-        "experts": "num_experts",
-        "shared_experts": "shared_intermediate_size",
-    }
-    return {part for part, column in columns.items() for layer in layers if layer[column] and not layer["is_draft"]}
+def _divide(table: Mapping[str, Any], parts: Parts) -> tuple[list[str], list[str]]:
+    """Return the parts of a model that keep their bits, and the others; what is kept in part is told as such."""
+    covers = [parts.measure(list_kept(table))]
+    targets = list(list_targets(table))
+    if targets and all(parts.is_named(each) for each in targets):
+        opposite: Mapping[Cover, Cover] = {"all": "none", "some": "some", "none": "all"}
+        covers.append({part: opposite[cover] for part, cover in parts.measure(targets).items()})
+    kept = {part for part in parts.names if any(cover[part] == "all" for cover in covers)}
+    halves = {part for part in parts.names if part not in kept and any(cover[part] == "some" for cover in covers)}
+    told = sorted(kept | {f"a part of {part}" for part in halves})
+    return told, [part for part in parts.names if part not in kept]
 
 
-def _list_kept(table: Mapping[str, Any], parts: set[str], layers: int) -> set[str]:
-    """Return the parts of a model that keep their bits in most layers."""
-    everywhere: set[str] = set()
-    places: dict[str, set[int]] = {}
-    for pattern in _list_kept_patterns(table):
-        named, numbers = _read_pattern(pattern)
-        if not numbers:
-            everywhere |= named
-        for part in named:
-            places.setdefault(part, set()).update(numbers)
-    most = {part for part, numbers in places.items() if 2 * len(numbers) > layers}
-    targets = [_read_pattern(each)[0] for each in _list_targets(table)]
-    untargeted = parts.difference(*targets) if targets and all(targets) else set()
-    return parts & (everywhere | most | untargeted)
+def _list_algorithms(table: Mapping[str, Any], parts: Parts) -> dict[str, str | None]:
+    """Return the algorithm of each part by `quantized_layers`; None if its weights keep their bits."""
+    found: dict[str, list[str]] = {part: [] for part in (*parts.names, _LM_HEAD)}
+    for algorithm, names in list_algorithms(table).items():
+        if any(_LM_HEAD in name for name in names):
+            found[_LM_HEAD].append(algorithm)
+        for part, cover in parts.measure(names).items():
+            if cover != "none":
+                found[part].append(algorithm if cover == "all" else f"{algorithm} in a part")
+    return {part: " and ".join(algorithms) or None for part, algorithms in found.items()}
 
 
-def _list_kept_patterns(table: Mapping[str, Any]) -> Iterator[str]:
-    for path in _LISTS_OF_KEPT:
-        for given in _walk(table, path.split(".")):
-            yield from (each for each in (given if isinstance(given, list) else [given]) if isinstance(each, str))
-    dynamic = table.get("dynamic")  # of GPTQModel: a pattern that begins with a minus is left out
-    yield from (each for each in (dynamic if isinstance(dynamic, Mapping) else ()) if each.startswith("-"))
-
-
-def _list_targets(table: Mapping[str, Any]) -> Iterator[str]:
-    """Yield the patterns of the modules that are quantized; a class of modules is none."""
-    for given in _walk(table, ["config_groups", "*", "targets"]):
-        yield from (each for each in (given if isinstance(given, list) else []) if isinstance(each, str))
-
-
-def _read_pattern(pattern: str) -> tuple[set[str], set[int]]:
-    """Return the parts that a name of modules, or a pattern of names, belongs to, and the layers that it numbers."""
-    plain = re.sub(r"^[-+:re]*:|\\.|\[[^]]*\]", ".", pattern[:400].lower())
-    words = re.findall(r"[a-z_][a-z0-9_]*|\d+", plain)
-    numbers: set[int] = set()
-    rest: list[str] = []
-    is_place = False
-    for word in words:
-        if word.isdecimal() and is_place:
-            numbers.add(int(word))
-        else:
-            is_place = bool(_LAYER.fullmatch(word))
-            rest.append(word)
-    part = next((part for part, known in _WORDS.items() if known.intersection(rest)), None)
-    if part == "mlp":
-        after = [word for word in rest if word not in ("model", "language_model", "layers", "mlp", "moe")]
-        if any(_PROJECTIONS.fullmatch(word) for word in after):
-            return {"mlp"}, numbers
-        return (set() if {"gate", "router"} & set(after) else set(_FEED_FORWARDS)), numbers
-    if part is None and numbers and not set(rest) - {"model", "language_model", "layers", "layer", "h", "blocks"}:
-        return {"attention", "recurrence", *_FEED_FORWARDS}, numbers  # whole layers
-    return ({part} if part not in (None, "tower", "small") else set()), numbers
+def _has_quantized_head(table: Mapping[str, Any]) -> bool:
+    """Return whether a config quantizes lm_head; where `quantized_layers` says it, conditions can ask for it."""
+    return bool(table.get(_LM_HEAD)) or any(_LM_HEAD in each for each in list_targets(table))

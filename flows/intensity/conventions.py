@@ -115,6 +115,9 @@ _ROUTED_ROWS = (
     .then((_SERVED_ROWS * _CHOSEN * _LOCAL * _LOAD / _ROUTED).ceil())
     .otherwise((_ROWS * _CHOSEN * _EXPERTS) // _ROUTED)
 )
+_ROUTED_SHARE = (
+    pl.when(_IS_SPREAD).then(_SPREAD // _DEVICES * _CHOSEN * _LOCAL * _LOAD).otherwise(_CHOSEN * _EXPERTS) / _ROUTED
+)
 # Distinct experts that T tokens are expected to hit, E (1 - (1 - k/E)^T), if each chooses k of E uniformly; the device
 # that waits longest computes one at least, and has more rows by the load factor.
 _MET_EXPERTS = (
@@ -287,6 +290,7 @@ class Op:
             "cached_tokens": seen.cached if seen else _NONE,
             "matrices": self.matrices.cast(pl.Float64),
             "experts": _LOCAL if self.is_mixture else _NONE,
+            "row_share": self._row_share().cast(pl.Float64),
             "has_bias": self.bias,
             "level": pl.lit(self.level),
             "state_elements": (state.elements if state else _NONE).cast(pl.Float64),
@@ -297,16 +301,26 @@ class Op:
             "idle_repeat": self.idle_repeat().cast(pl.Int64),
         }
 
+    def _row_share(self) -> pl.Expr:
+        """Return the rows of the op for each row of a replica, before they are rounded; null: that row."""
+        if self.m is _ROUTED_ROWS:
+            return _ROUTED_SHARE
+        return pl.when(_IS_SPREAD).then(1 / _DEVICES) if self.m is _OWN_ROWS else _NONE
+
     def repeat(self) -> pl.Expr:
         """Return how often the op runs on a device in a step: in how many layers, as many times as each has it."""
         return _TURNS * (_ONCE if self.once else self._in_stage())
 
     def idle_repeat(self) -> pl.Expr:
-        """Return how often other stages run the op while the device has nothing to do."""
+        """Return how often other stages run the op while the device has nothing to do.
+
+        Negative for an op of one stage that runs while the device would wait: with fewer micro-batches than stages, the
+        next one is still on its way.
+        """
         if isinstance(self.kind, str) and self.kind == "send":
             return pl.max_horizontal(pl.when(_IS_PREFILL).then(_STAGES - 2).otherwise(_STAGES - 1 - _TURNS), 0)
         if self.once:
-            return _ZERO
+            return pl.when(_IS_PREFILL | (_TURNS >= _STAGES)).then(0).otherwise(1 - _TURNS)
         passed = self._in_stage() * pl.when(_IS_PREFILL).then(1).otherwise(_TURNS)
         return pl.max_horizontal(pl.col("num_layers") * self.times - passed, 0)
 

@@ -12,7 +12,7 @@ _ABSENT = {
     "heads": pl.Int64, "kv_heads": pl.Int64, "head_dim": pl.Int64, "value_dim": pl.Int64, "kv_dim": pl.Int64,
     "attended_tokens": pl.Float64, "cached_tokens": pl.Int64, "experts": pl.Int64,
     "state_elements": pl.Float64, "state_bits": pl.Float64, "chunk_size": pl.Int64,
-    "sequences": pl.Int64,
+    "sequences": pl.Int64, "row_share": pl.Float64,
 }  # fmt: skip
 _NO_SETTING = {"phase": pl.String, "batch_size": pl.Int64, "sequence_length": pl.Int64, "query_length": pl.Int64}
 

@@ -137,7 +137,7 @@ def grid_costs(
         )
         return pl.concat([each.alias(name) for each in given])
 
-    keys = ops.select(*_NAMES, *SHARING, "repeat", "compute_dtype").join(grid, how="cross")
+    keys = ops.select(*_NAMES, *SHARING, "repeat", "idle_repeat", "compute_dtype").join(grid, how="cross")
     return keys.with_columns(stack_column(name) for name in columns[0])
 
 

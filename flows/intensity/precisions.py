@@ -18,6 +18,23 @@ _IS_KEPT = pl.col("convention").is_in(["engine", "draft"]) & (
 )
 
 
+def runnable_precisions(ceilings: pl.DataFrame, precisions: pl.DataFrame, parts: pl.DataFrame) -> pl.DataFrame:
+    """Return the rows of core.runnable_precision: a device has a peak for every dtype that a precision computes in.
+
+    Parameters
+    ----------
+    ceilings, precisions, parts
+        Rows of core.ceiling, core.precision and core.precision_part.
+    """
+    columns = ["precision_id", "compute_dtype"]
+    needed = pl.concat([precisions.select(columns), parts.select(columns).drop_nulls()]).unique()
+    peaks = ceilings.filter(kind="compute").select("hardware_id", compute_dtype="name").unique()
+    dtypes = needed.group_by("precision_id").agg(dtypes=pl.len())
+    reached = needed.join(peaks, on="compute_dtype").group_by("hardware_id", "precision_id").agg(dtypes=pl.len())
+    runnable = reached.join(dtypes, on=["precision_id", "dtypes"], how="semi")
+    return runnable.select("hardware_id", "precision_id").sort("hardware_id", "precision_id")
+
+
 def add_bits(rows: pl.DataFrame, precisions: pl.DataFrame, parts: pl.DataFrame) -> pl.DataFrame:
     """Add the columns BITS and `compute_dtype`, and replace `state_bits` where a precision gives its own.
 

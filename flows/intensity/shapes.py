@@ -151,8 +151,13 @@ def share_evenly(layers: pl.DataFrame, degrees: Sequence[int] | pl.DataFrame) ->
         Numbers of devices by tensor parallelism alone, or a row per way to share, with the columns of SHARING.
     """
     ways = degrees if isinstance(degrees, pl.DataFrame) else list_ways(tensor_parallel=degrees)
-    spread = layers.join(ways.select(SHARING), how="cross", maintain_order="left_right")
-    return spread.filter(can_share().all().over("model_id", *SHARING) & _can_spread())
+    # few columns: a sweep has thousands of ways
+    sizes = layers.select("model_id", "num_heads", "state_heads", "num_experts", "model_layers").unique(
+        maintain_order=True
+    )
+    spread = sizes.join(ways.select(SHARING), how="cross", maintain_order="left_right")
+    shared = spread.filter(can_share().all().over("model_id", *SHARING) & _can_spread()).select("model_id", *SHARING)
+    return layers.join(shared.unique(maintain_order=True), on="model_id", how="inner", maintain_order="left_right")
 
 
 def list_ways(**lists: Sequence[int]) -> pl.DataFrame:

@@ -8,6 +8,7 @@ import polars as pl
 from charts.gallery import ChartEntry
 from flows.site.snapshot_charts import compose_sql
 from warehouse.errors import InputError
+from warehouse.names import find_near_names
 from warehouse.polars_frames import read_frame
 from warehouse.rows import fetch_value
 from warehouse.sandbox.question import Question, answer
@@ -79,7 +80,9 @@ def build_own_roofline(
     """
     precisions = read_frame(connection, load_sql("gallery/every_precision"))["precision_id"].to_list()
     if precision_id not in precisions:
-        raise InputError(f"{source}: precision = {precision_id}: expected one of {', '.join(precisions)}")
+        raise InputError(
+            f"{source}: precision = {precision_id}: expected a name such as {find_near_names(precision_id, precisions)}"
+        )
     rows = _run_query(connection, sql, source, colour)
     points = _select_points(rows, source, colour)
     parameters = {"hardware_id": points["hardware_id"][0], "precision_id": precision_id, "marks": "own"}

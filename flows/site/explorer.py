@@ -17,7 +17,9 @@ PAGE = "explorer/index.html"
 _SCRIPT = "explorer.js"
 _SETTING = ["convention", "phase", "precision_id", "batch_size", "sequence_length", "query_length"]
 _OPS = ["op", "op_group", "repeat"]
+_NAMES = ["op", "op_group", "dtype"]
 _COSTS = ["flops", "bytes"]
+_LISTS = {"ops": "ops", "dtypes": "dtype", "flops": "flops", "bytes": "bytes"}  # each with its column
 _EXACT = 2.0**53  # JavaScript holds integers up to here exactly
 
 
@@ -49,22 +51,23 @@ def write_explorer(out: Path, connection: duckdb.DuckDBPyConnection) -> None:
 def _encode_points(points: pl.DataFrame) -> Iterator[tuple[str, str]]:
     """Yield each model with its ops as JSON: its settings as columns, and the lists of ops that these refer to.
 
-    The settings of a phase share their ops, and the precisions of a setting share their FLOP: each list occurs once.
+    The settings of a phase share their ops, those of a precision the dtypes of these, and the precisions of a setting
+    their FLOP: each list occurs once.
     """
     settings = (
         points.with_columns(
-            *(pl.col(name).replace_strict(_quote_names(points[name])) for name in ("op", "op_group")),
+            *(pl.col(name).replace_strict(_quote_names(points[name])) for name in _NAMES),
             pl.col("repeat").cast(pl.String),
             *(_format_number(name) for name in _COSTS),
         )
         .group_by(pl.struct("model_id", *_SETTING).rle_id().alias("setting"), maintain_order=True)
-        .agg(pl.col("model_id", *_SETTING).first(), pl.col(*_OPS, *_COSTS))
-        .with_columns(pl.format("[{}]", pl.col(name).list.join(",")).alias(name) for name in (*_OPS, *_COSTS))
+        .agg(pl.col("model_id", *_SETTING).first(), pl.col(*_OPS, "dtype", *_COSTS))
+        .with_columns(pl.format("[{}]", pl.col(name).list.join(",")).alias(name) for name in (*_OPS, "dtype", *_COSTS))
         .with_columns(ops=pl.format("[{},{},{}]", *_OPS))
     )
     for (model_id,), part in settings.partition_by("model_id", as_dict=True, maintain_order=True).items():
-        lists = {name: list(dict.fromkeys(part[name])) for name in ("ops", *_COSTS)}
-        codes = {name: _encode_values(part[name], values) for name, values in lists.items()}
+        lists = {name: list(dict.fromkeys(part[column])) for name, column in _LISTS.items()}
+        codes = {name: _encode_values(part[_LISTS[name]], values) for name, values in lists.items()}
         columns = {**_encode_columns(part.select(_SETTING)), **{name: {"codes": codes[name]} for name in lists}}
         texts = (f'"{name}":[{",".join(values)}]' for name, values in lists.items())
         yield str(model_id), f'{{"settings":{script_json(columns)},"lists":{{{",".join(texts)}}}}}'

@@ -3,15 +3,17 @@
 import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from math import prod
 
 from flows.intensity.conventions import CONVENTIONS
-from flows.intensity.terms import DEGREES, PHASES
+from flows.intensity.terms import DEGREES, PHASES, SHARING
 from flows.sweep.grid import ROWS_PER_PART, Grid, Inputs
 from warehouse.errors import InputError
 from warehouse.files.bucket import Location
 from warehouse.names import choose_names
 
 _MOST_VALUES = 1_000_000
+_MOST_WAYS = 1_024  # to share; their ops are listed before the sweep is cut into parts
 
 _RANGE = re.compile(r"(?P<first>[0-9]{1,12})(?::(?P<last>[0-9]{1,12}):(?P<times>x?)(?P<step>[0-9]{1,12}))?")
 
@@ -92,7 +94,7 @@ def make_grid(request: Request, inputs: Inputs) -> Grid:
     InputError
         A name is unknown, or a range is not valid.
     """
-    phases = request.phases or ["prefill", "decode", *(["speculative"] if request.candidates else [])]
+    phases = request.phases or ["prefill", "decode", *(["speculative"] if request.candidates is not None else [])]
     grid = Grid(
         models=choose_names("--model", request.models, inputs.layers["model_id"].unique(maintain_order=True).to_list()),
         conventions=choose_names("--convention", request.conventions, list(CONVENTIONS)),
@@ -103,13 +105,17 @@ def make_grid(request: Request, inputs: Inputs) -> Grid:
         tensor_parallel=parse_range("--tensor-parallel", request.tensor_parallel),
         batch_size=parse_range("--batch", request.batch),
         sequence_length=parse_range("--sequence", request.sequence),
-        candidates=parse_range("--candidates", request.candidates) if request.candidates else [],
-        queries=parse_range("--query", request.query) if request.query else [],
+        candidates=parse_range("--candidates", request.candidates) if request.candidates is not None else [],
+        queries=parse_range("--query", request.query) if request.query is not None else [],
         expert_parallel=parse_range("--expert-parallel", request.expert_parallel),
         pipeline_parallel=parse_range("--pipeline-parallel", request.pipeline_parallel),
         data_parallel=parse_range("--data-parallel", request.data_parallel),
     )
     _refuse_missing_queries(grid, request)
+    ways = prod(len(getattr(grid, name)) for name in SHARING)
+    if ways > _MOST_WAYS:
+        given = ", ".join(f"--{name.replace('_', '-')} {getattr(request, name)}" for name in SHARING)
+        raise InputError(f"{given}: {ways} ways to share; expected at most {_MOST_WAYS}")
     return grid
 
 

@@ -51,6 +51,12 @@ reference as (
     select distinct 'core.precision_part.precision_id' as reference, precision_id as id, 'precision' as target
     from core.precision_part
     union all by name
+    select distinct 'core.runnable_precision.precision_id' as reference, precision_id as id, 'precision' as target
+    from core.runnable_precision
+    union all by name
+    select distinct 'core.runnable_precision.hardware_id' as reference, hardware_id as id, 'hardware' as target
+    from core.runnable_precision
+    union all by name
     select distinct 'core.op_shape.phase' as reference, phase as id, 'phase' as target
     from core.op_shape
     where phase is not null

@@ -10,6 +10,7 @@ select
     shape.op,
     shape.op_group,
     shape.repeat,
+    cost.compute_dtype as dtype,
     cost.flops,
     cost.bytes,
 from core.op_shape as shape
@@ -20,13 +21,6 @@ where
     and shape.pipeline_parallel = 1
     and shape.data_parallel = 1
     and shape.level = 'dram'
-    -- a setting of the explorer has one roof
-    and cost.precision_id not in (
-        select precision.precision_id
-        from core.precision as precision
-        inner join core.precision_part as apart using (precision_id)
-        where apart.compute_dtype <> precision.compute_dtype
-    )
 order by
     shape.model_id,
     shape.convention,

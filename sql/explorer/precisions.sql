@@ -1,10 +1,20 @@
--- one row per precision whose arithmetic runs in one dtype: a setting of the explorer has one roof
+-- one row per precision and dtype that its arithmetic runs in, that of most parts of a model first
 select
-    precision_id,
-    compute_dtype as dtype,
+    precision.precision_id,
+    needed.dtype,
 from core.precision as precision
-where not exists (
-    select * from core.precision_part as apart
-    where apart.precision_id = precision.precision_id and apart.compute_dtype <> precision.compute_dtype
-)
-order by weight_bits desc, activation_bits desc, kv_bits desc, precision_id
+inner join (
+    select precision_id, compute_dtype as dtype,
+    from core.precision
+    union
+    select precision_id, compute_dtype as dtype,
+    from core.precision_part
+    where compute_dtype is not null
+) as needed using (precision_id)
+order by
+    precision.weight_bits desc,
+    precision.activation_bits desc,
+    precision.kv_bits desc,
+    precision.precision_id,
+    needed.dtype <> precision.compute_dtype,
+    needed.dtype

@@ -442,6 +442,15 @@ comment on column core.model_shard.expert_parallel is 'devices that whole expert
 comment on column core.model_shard.pipeline_parallel is 'stages that the layers are spread over';
 comment on column core.model_shard.data_parallel is 'replicas of attention, each of which computes its part of the batch';
 
+create table core.runnable_precision (
+    hardware_id varchar not null,
+    precision_id varchar not null,
+    primary key (hardware_id, precision_id)
+);
+comment on table core.runnable_precision is 'one row per hardware and precision that it can run: the device has a peak for every dtype that parts of a model compute in';
+comment on column core.runnable_precision.hardware_id is 'the device, by the name of its file';
+comment on column core.runnable_precision.precision_id is 'the precision';
+
 create table core.weight_memory (
     model_id varchar not null,
     precision_id varchar not null,
@@ -627,7 +636,8 @@ create table core.op_shape (
     expert_parallel bigint not null check (expert_parallel > 0),
     pipeline_parallel bigint not null check (pipeline_parallel > 0),
     data_parallel bigint not null check (data_parallel > 0),
-    idle_repeat bigint not null check (idle_repeat >= 0),
+    idle_repeat bigint not null,
+    row_share double check (isfinite(row_share) and row_share > 0),
     is_measured boolean not null
 );
 comment on table core.op_shape is 'one row per op of a model at a setting, or custom op: its dimensions';
@@ -657,6 +667,7 @@ comment on column core.op_shape.attended_tokens is 'tokens that a query token at
 comment on column core.op_shape.cached_tokens is 'tokens per sequence whose keys or values an attention op reads';
 comment on column core.op_shape.matrices is 'weight matrices that a GEMM reads: 1; for MoE, the expected number of distinct experts under uniform routing; for a GEMM per head, the heads; for an all-to-all, the devices that a row is sent to';
 comment on column core.op_shape.experts is 'routed experts of the device that the matrices are chosen from; null for other ops';
+comment on column core.op_shape.row_share is 'rows of the op for each row of a replica, before they are rounded: those that are routed to experts of the device, with the load factor, or its part of rows that devices share; null: that row';
 comment on column core.op_shape.has_bias is 'whether a bias is added to the GEMM';
 comment on column core.op_shape.level is 'what the bytes move through: dram, another memory level, or interconnect';
 comment on column core.op_shape.repeat is 'how often the op runs on a device in one step of the model: in each layer of its stage, for each micro-batch';
@@ -667,7 +678,7 @@ comment on column core.op_shape.expert_parallel is 'devices that whole experts a
 comment on column core.op_shape.pipeline_parallel is 'stages that the layers are spread over';
 comment on column core.op_shape.data_parallel is 'replicas of attention, each of which computes its part of the batch';
 comment on column core.op_shape.is_measured is 'whether a whole step was measured at the setting';
-comment on column core.op_shape.idle_repeat is 'how often other stages of a pipeline run the op while this device waits; 0 without a pipeline';
+comment on column core.op_shape.idle_repeat is 'how often other stages of a pipeline run the op while this device waits; negative if it runs while the device would wait; 0 without a pipeline';
 
 create table core.op_cost (
     shape_id bigint not null,
@@ -744,13 +755,13 @@ comment on column core.measurement.kind is 'formula of its cost, as in core.op_s
 comment on column core.measurement.m is 'rows of the GEMM, over all its matrices; for attention, rows of one head; for an element-wise op, rows of its output';
 comment on column core.measurement.k is 'inner dimension of the GEMM; null for an element-wise op';
 comment on column core.measurement.n is 'columns of the GEMM or of the element-wise output';
-comment on column core.measurement.batch_size is 'sequences in the batch, b';
+comment on column core.measurement.batch_size is 'sequences in the batch, b; in mixed, those that decode beside the chunk';
 comment on column core.measurement.sequence_length is 'prompt length in prefill, or where its chunk ends; context length otherwise, s';
 comment on column core.measurement.query_length is 'query tokens per sequence, q: s in prefill or those of a chunk, 1 in decode, the candidates in speculative; in mixed, those of the chunk';
 comment on column core.measurement.heads is 'query heads of an attention op';
 comment on column core.measurement.kv_heads is 'key and value heads of an attention op';
 comment on column core.measurement.head_dim is 'head size of an attention op: queries and keys';
-comment on column core.measurement.matrices is 'weight matrices that a GEMM reads: 1; for MoE, the expected number of distinct experts under uniform routing; for a GEMM per head, the heads';
+comment on column core.measurement.matrices is 'weight matrices that a GEMM reads: 1; for MoE, the expected number of distinct experts under uniform routing; for a GEMM per head, the heads; for an all-to-all, the devices that a row is sent to';
 comment on column core.measurement.tensor_parallel is 'devices that share the layer; the shape is one device''s share';
 comment on column core.measurement.dtype is 'dtype of the arithmetic';
 comment on column core.measurement.flops is 'FLOP of one execution; 2 per multiply-add';

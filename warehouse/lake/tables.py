@@ -21,6 +21,7 @@ _COLUMN_COMMENTS = re.compile(r"^comment on column .*;\n?", re.MULTILINE)  # Duc
 _DESCRIBED = {
     "hardware": ("device", "hardware_id"),
     "calibration": ("device", "hardware_id"),
+    "runnable_precision": ("device", "hardware_id"),
     "model": ("model", "model_id"),
     "layer_group": ("model", "model_id"),
     "model_shard": ("model", "model_id"),

@@ -1,13 +1,14 @@
 """Lists of precisions (TOML) into the rows of core.precision and of core.precision_part."""
 
-from collections.abc import Sequence
+import math
+from collections.abc import Mapping, Sequence
 from functools import lru_cache
-from typing import Annotated
+from typing import Annotated, Any
 
 import polars as pl
-from pydantic import Field
+from pydantic import AfterValidator, BeforeValidator, Field
 
-from flows.ingest.document import Document, Id, Text, list_origins, merge_lists, read_documents
+from flows.ingest.document import Document, Id, MisfitError, Text, list_origins, merge_lists, read_documents
 from flows.ingest.published import Rule
 from flows.ingest.source_file import SourceFile
 from flows.intensity.precisions import PART_SCHEMA
@@ -15,10 +16,40 @@ from flows.intensity.terms import PARTS, Dtype
 from warehouse.errors import collect_refusals
 
 Bits = Annotated[float, Field(ge=1, le=64)]
-Scalar = bool | int | float | Text
-Asked = Scalar | list[Scalar]
-Conditions = Annotated[dict[Text, Asked | dict[Text, Asked]], Field(min_length=1)]
 ScaleBits = Annotated[float, Field(ge=0, le=64)]
+
+# Keys of conditions that are no keys of a config, of which a config has one at most.
+_OF_PARTS = ("kept", "quantized")
+
+
+def _check_conditions(conditions: dict[str, Any]) -> dict[str, Any]:
+    for key, value in conditions.items():
+        inner = value if isinstance(value, Mapping) else {"": value}
+        for each in inner.values():
+            if not all(map(_is_scalar, each if isinstance(each, list) else [each])):
+                raise MisfitError(key, value, "a word, a number, true or false, a list of them, or a table of these")
+    for key in _OF_PARTS:
+        parts = conditions.get(key, [])
+        if not (parts in ("none", "any") if isinstance(parts, str) else set(parts) <= set(PARTS)):
+            raise MisfitError(key, parts, f'"none", "any", or a list of some of {", ".join(PARTS)}')
+    if {*_OF_PARTS} <= {*conditions}:
+        raise MisfitError("kept", conditions["kept"], "either kept or quantized")
+    if "dtype" in conditions and len(conditions) > 1:
+        raise MisfitError("dtype", conditions["dtype"], "no other condition beside it: it is of configs without any")
+    return conditions
+
+
+def _is_scalar(value: object) -> bool:
+    return isinstance(value, str | bool | int) or (isinstance(value, float) and math.isfinite(value))
+
+
+def _make_list(published_as: object) -> object:
+    return [published_as] if isinstance(published_as, Mapping) else published_as
+
+
+# How configs spell a precision: a set of conditions, or a list of sets.
+Conditions = Annotated[dict[Text, Any], Field(min_length=1), AfterValidator(_check_conditions)]
+Spellings = Annotated[list[Conditions], BeforeValidator(_make_list)]
 
 # Engines keep residuals, norms and what devices exchange in at least these bits.
 _KEPT_BITS = 16
@@ -59,7 +90,7 @@ class Precision(Document):
     elementwise: OfPart | None = None
     exchange: OfPart | None = None
     tower: OfPart | None = None
-    published_as: Conditions | list[Conditions] = Field(default_factory=list, exclude=True)
+    published_as: Spellings = Field(default_factory=list, exclude=True)
 
 
 class PrecisionFile(Document):
@@ -107,5 +138,5 @@ def read_published_rules(sources: tuple[SourceFile, ...]) -> list[Rule]:
     return [
         Rule.from_conditions(precision_id, conditions)
         for precision_id, published_as in stated.items()
-        for conditions in (published_as if isinstance(published_as, list) else [published_as])
+        for conditions in published_as
     ]

@@ -13,6 +13,7 @@ from flows.ingest.document import (
     Count,
     Document,
     Id,
+    MisfitError,
     Text,
     format_value,
     read_documents,
@@ -20,6 +21,7 @@ from flows.ingest.document import (
 )
 from flows.ingest.source_file import SourceFile
 from flows.intensity.conventions import MASKED
+from flows.intensity.shapes import list_ways, share_evenly
 from flows.intensity.terms import SHARING, Convention, Degree, Phase
 from warehouse.errors import InputError, collect_refusals
 
@@ -59,42 +61,44 @@ class Workload(Document):
     @model_validator(mode="after")
     def _require_candidates(self) -> Self:
         if "speculative" in self.phases and not (self.candidates or self.trees):
-            raise ValueError("candidates with the phase speculative")
+            raise MisfitError("candidates", self.candidates, "some, or trees, with the phase speculative")
         return self
 
     @model_validator(mode="after")
     def _require_whole_groups(self) -> Self:
         groups = product(self.expert_parallel, self.tensor_parallel, self.data_parallel)
         if not any(experts == 1 or (experts % t == 0 and t * d % experts == 0) for experts, t, d in groups):
-            raise ValueError(
-                f"expert_parallel = {self.expert_parallel}: expected 1, or a multiple of tensor_parallel that divides"
-                " tensor_parallel × data_parallel"
-            )
+            expected = "1, or a multiple of tensor_parallel that divides tensor_parallel × data_parallel"
+            given = f"{self.tensor_parallel} and {self.data_parallel}"
+            raise MisfitError("expert_parallel", self.expert_parallel, f"{expected}, which are {given}")
         return self
 
     @model_validator(mode="after")
     def _check_chunks(self) -> Self:
         has_chunks = not {"prefill", "mixed"}.isdisjoint(self.phases)
         if self.query_length and not has_chunks:
-            raise ValueError(f"the phase prefill or mixed with query_length = {self.query_length}")
+            raise MisfitError("query_length", self.query_length, "none without the phase prefill or mixed")
         if "mixed" in self.phases and not self.query_length:
-            raise ValueError("query_length with the phase mixed")
+            raise MisfitError("query_length", self.query_length, "some with the phase mixed")
         if self.query_length and min(self.query_length) > max(self.sequence_length):
-            limits = f"at most the longest of sequence_length = {self.sequence_length}"
-            raise ValueError(f"{limits}, but query_length = {self.query_length}")
+            raise MisfitError("query_length", self.query_length, self._limit_queries())
         return self
 
     @model_validator(mode="after")
     def _check_trees(self) -> Self:
         if self.trees and ("speculative" not in self.phases or set(MASKED).isdisjoint(self.conventions)):
-            raise ValueError(f"the phase speculative in {' or '.join(MASKED)} with trees = {self.trees}")
+            raise MisfitError("trees", self.trees, f"none without the phase speculative in {' or '.join(MASKED)}")
         counts = [*self.candidates, *map(sum, self.trees)]
         if self.trees and len(set(counts)) < len(set(self.candidates)) + len(self.trees):
-            raise ValueError(f"one mask for a number of candidates, but trees = {self.trees} and chains have {counts}")
+            raise MisfitError(
+                "trees", self.trees, f"one mask for a number of candidates, but chains and trees have {counts}"
+            )
         if self.trees and min(map(sum, self.trees)) > max(self.sequence_length):
-            limits = f"at most the longest of sequence_length = {self.sequence_length}"
-            raise ValueError(f"{limits}, but trees = {self.trees}")
+            raise MisfitError("trees", self.trees, self._limit_queries())
         return self
+
+    def _limit_queries(self) -> str:
+        return f"at most the longest of sequence_length = {self.sequence_length}"
 
     def _count_queries(self) -> int:
         candidates, chunks = len(self.candidates) + len(self.trees), len(self.query_length)
@@ -105,7 +109,8 @@ class Workload(Document):
         shapes = len(self.batch_size) * len(self.sequence_length) * self._count_queries()
         settings = shapes * len(self.conventions) * prod(len(getattr(self, name)) for name in SHARING)
         if settings > _MAX_SETTINGS:
-            raise ValueError(f"at most {_MAX_SETTINGS} settings, but these lists make {settings}")
+            what = "batch_size × sequence_length × query_length × conventions × sharing"
+            raise MisfitError(what, settings, f"at most {_MAX_SETTINGS} settings")
         return self
 
 
@@ -142,6 +147,39 @@ def read_workloads(sources: Sequence[SourceFile]) -> dict[str, pl.DataFrame]:
         "workload": pl.DataFrame(rows, schema_overrides=lists),
         "origin": pl.DataFrame(origins, schema=ORIGIN_SCHEMA),
     }
+
+
+def refuse_unshared(workloads: pl.DataFrame, layers: pl.DataFrame, sources: Sequence[SourceFile]) -> None:
+    """Raise `InputError` if a workload spreads experts or layers, and no model of it can be shared so.
+
+    Parameters
+    ----------
+    workloads
+        Rows of core.workload.
+    layers
+        Result of `join_layers`.
+    sources
+        The files of the workloads.
+    """
+    paths = {source.source_id: source.path for source in sources}
+    with collect_refusals() as each:
+        for row in workloads.iter_rows(named=True):
+            spread = {name: row[name] for name in ("expert_parallel", "pipeline_parallel") if max(row[name]) > 1}
+            named = layers.filter(pl.col("model_id").is_in(row["models"])) if row["models"] else layers
+            ways = _list_easiest(list_ways(**{name: row[name] for name in SHARING}))
+            if spread and not named.is_empty() and share_evenly(named, ways).is_empty():
+                with each():
+                    given = ", ".join(f"{name} = {value}" for name, value in spread.items())
+                    expected = "expected at most as many as a model of the workload has experts, or layers"
+                    raise InputError(f"{paths[row['source_id']]}: {given}: no model can be shared so; {expected}")
+
+
+def _list_easiest(ways: pl.DataFrame) -> pl.DataFrame:
+    """Return, for each degree of tensor parallelism, the way that asks for the fewest experts and layers."""
+    spread, devices = pl.col("expert_parallel"), pl.col("tensor_parallel")
+    is_group = (spread % devices == 0) & (devices * pl.col("data_parallel") % spread == 0)
+    fitting = ways.filter((spread == 1) | is_group)
+    return fitting.sort(SHARING[1:]).unique("tensor_parallel", keep="first", maintain_order=True)
 
 
 def refuse_unknown_names(

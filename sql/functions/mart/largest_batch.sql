@@ -2,6 +2,10 @@
 create or replace macro mart.largest_batch(
     device_memory_bytes, fixed_bytes, sequence_bytes, free_share := 0
 ) as
-    greatest(
-        floor((device_memory_bytes * (1 - free_share) - fixed_bytes) / nullif(sequence_bytes, 0)), 0
-    )::bigint;
+    case
+        when sequence_bytes > 0
+            then
+                greatest(
+                    floor((device_memory_bytes * (1 - free_share) - fixed_bytes) / sequence_bytes), 0
+                )::bigint
+    end;

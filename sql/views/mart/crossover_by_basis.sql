@@ -9,8 +9,11 @@ shape as (
     select * from core.op_shape where phase = 'decode' and level = 'dram'
 ),
 
+-- a device has roofs only for the precisions that it can run
 roof as (
-    select * from mart.roof
+    select roof.*, runnable.precision_id,
+    from mart.roof as roof
+    inner join core.runnable_precision as runnable using (hardware_id)
 ),
 
 -- rows only scale the costs; the context only matters to attention
@@ -18,6 +21,8 @@ decode as (
     select
         shape.*,
         cost.* exclude (shape_id),
+        -- experts that are spread serve all replicas whose devices they are on
+        if(shape.expert_parallel = 1, 1, shape.expert_parallel / shape.tensor_parallel) as rows_served,
     from cost
     inner join shape using (shape_id)
     qualify row_number() over (
@@ -40,18 +45,12 @@ per_row as (
         decode.weight_bytes / decode.matrices as matrix_bytes,
         decode.flops / decode.batch_size as flops_per_row,
         (decode.activation_bytes + decode.kv_bytes + decode.state_bytes) / decode.batch_size as bytes_per_row,
-        -- the share of experts that one token does not choose
+        -- the share of experts that one token of the group does not choose
         pow(
-            greatest(
-                1 - model.experts_per_token
-                / if(decode.expert_parallel = 1, decode.experts, model.num_experts),
-                1e-300
-            ),
-            if(decode.expert_parallel = 1, 1, decode.expert_parallel / decode.tensor_parallel)
-            / decode.data_parallel
+            greatest(1 - decode.row_share / decode.experts / decode.rows_served, 1e-300),
+            decode.rows_served / decode.data_parallel
         ) as missed,
     from decode
-    inner join core.model as model using (model_id)
 ),
 
 -- rows * flops_per_row >= ridge * (weight_bytes + rows * bytes_per_row), for rows
@@ -87,9 +86,8 @@ solved as (
             )
         end as critical_rows,
     from per_row
-    inner join roof on per_row.compute_dtype = roof.dtype
-    semi join mart.runnable_precision as runnable
-        on roof.hardware_id = runnable.hardware_id and per_row.precision_id = runnable.precision_id
+    inner join roof
+        on per_row.precision_id = roof.precision_id and per_row.compute_dtype = roof.dtype
 )
 
 select

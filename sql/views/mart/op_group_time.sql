@@ -57,4 +57,4 @@ comment on column mart.op_group_time.live_bytes is 'the most activations that on
 comment on column mart.op_group_time.memory_s is 'time in memory-bound ops';
 comment on column mart.op_group_time.compute_s is 'time in compute-bound ops';
 comment on column mart.op_group_time.interconnect_s is 'time in ops that wait for the interconnect';
-comment on column mart.op_group_time.bubble_s is 'time that the device waits while other stages run such ops; not part of the bound; 0 without a pipeline';
+comment on column mart.op_group_time.bubble_s is 'time that a device waits for the other stages of a pipeline, less that of ops that run meanwhile; 0 without one';

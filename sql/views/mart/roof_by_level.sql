@@ -34,10 +34,12 @@ bandwidth as (
     select
         * replace (any_value(reduces_in_switch) filter (is_default) over of_level as reduces_in_switch),
         any_value(switch_devices) filter (is_default) over of_level as default_switch_devices,
-    from core.ceiling
-    where kind = 'bandwidth'
+    from (
+        select *
+        from core.ceiling
+        where kind = 'bandwidth' and (preference = 1 or is_default)
+    )
     window of_level as (partition by hardware_id, name)
-    qualify preference = 1 or is_default
 ),
 
 paired as (

@@ -9,18 +9,18 @@ shape as (
     select * from core.op_shape
 ),
 
+-- a step is all of its ops: only a device that can run each of them has roofs for a precision
 roof as (
-    select * from mart.kernel_roof where kernel_accumulator = ''
-),
-
-runnable as (
-    select * from mart.runnable_precision
+    select kernel_roof.*, runnable.precision_id,
+    from mart.kernel_roof as kernel_roof
+    inner join core.runnable_precision as runnable using (hardware_id)
+    where kernel_roof.kernel_accumulator = ''
 ),
 
 placed as (
     select
         shape.*,
-        roof.* exclude (level, pipe),
+        roof.* exclude (precision_id, level, pipe),
         cost.* exclude (shape_id, activation_bytes, bytes, intensity_flops_per_byte),
         roof.pipe as roof_pipe,
         mart.reduction(shape.kind, roof.reduces_in_switch) as algorithm,
@@ -34,12 +34,10 @@ placed as (
     inner join shape using (shape_id)
     inner join roof
         on
-            cost.compute_dtype = roof.dtype
+            cost.precision_id = roof.precision_id
+            and cost.compute_dtype = roof.dtype
             and shape.level = roof.level
             and shape.pipe = roof.kernel_pipe
-    -- a step is all of its ops, so a device that cannot run one of them has none
-    semi join runnable
-        on roof.hardware_id = runnable.hardware_id and cost.precision_id = runnable.precision_id
 )
 
 select
@@ -59,7 +57,7 @@ select
     dtype,
     level,
     op_group,
-    concat_ws(' ', op_group, phase.series_suffix) as series,
+    concat_ws(' ', op_group, suffixes[phase]) as series,
     kind,
     m,
     k,
@@ -93,7 +91,8 @@ select
     idle_repeat,
     is_measured,
 from placed
-left join core.phase as phase using (phase);
+-- a join by phase would read every row, even where nobody asks for the series
+cross join (select map(list(phase), list(series_suffix)) as suffixes from core.phase);
 
 comment on view mart.roofline_point_by_basis is 'one row per hardware, op shape, precision and basis: where the op lies on each roof of the dtype that its arithmetic runs in';
 comment on column mart.roofline_point_by_basis.algorithm is 'of an all-reduce: switch if the switch of the interconnect adds, so that each byte is sent once, else ring; null for what is none';

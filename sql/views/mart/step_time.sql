@@ -15,7 +15,8 @@ step as (
         sum(flops) as flops,
         sum(bytes) as bytes,
         sum(interconnect_bytes) as interconnect_bytes,
-        sum(group_time.lower_bound_s) + sum(group_time.bubble_s) as lower_bound_s,
+        greatest(sum(group_time.bubble_s), 0) as bubble_s,
+        sum(group_time.lower_bound_s) + greatest(sum(group_time.bubble_s), 0) as lower_bound_s,
         sum(memory_s) as memory_s,
         sum(compute_s) as compute_s,
         sum(interconnect_s) as interconnect_s,
@@ -25,7 +26,6 @@ step as (
         expert_parallel,
         pipeline_parallel,
         data_parallel,
-        sum(group_time.bubble_s) as bubble_s,
         (batch_size + data_parallel - 1) // data_parallel as batch_share,
     from mart.op_group_time as group_time
     group by all
@@ -42,8 +42,8 @@ held as (
             else step.batch_size
         end as tokens,
         case step.phase
-            when 'mixed' then step.batch_size + step.query_length
-            else step.batch_size * step.query_length
+            when 'mixed' then step.batch_share + step.query_length
+            else step.batch_share * step.query_length
         end as step_rows,
         held_weights.weight_bytes as weight_memory_bytes,
         sequences
@@ -128,16 +128,16 @@ comment on column mart.step_time.tensor_parallel is 'devices that share the laye
 comment on column mart.step_time.lower_bound_s is 'lower bound of the step''s time: the sum over its ops, and the time that a device waits for other stages';
 comment on column mart.step_time.tokens_per_s is 'prefill: prompt tokens, or those of the chunk; decode: one token per sequence and step; mixed: those of the chunk beside them, too; speculative: as decode, before accepted candidates (times mart.expected_tokens); for all devices that share the model together';
 comment on column mart.step_time.weight_memory_bytes is 'weights that one device holds, each part of the model in its own bits, with scales';
-comment on column mart.step_time.kv_memory_bytes is 'KV cache that one device holds, at the end of the context';
-comment on column mart.step_time.state_memory_bytes is 'recurrent state that one device holds, which does not grow with the context';
-comment on column mart.step_time.indexer_memory_bytes is 'keys that the indexers of sparse attention keep beside the KV cache';
+comment on column mart.step_time.kv_memory_bytes is 'KV cache that one device holds, at the end of the context: that of its replica''s part of the batch, batch_size / data_parallel rounded up';
+comment on column mart.step_time.state_memory_bytes is 'recurrent state that one device holds, of as many sequences, which does not grow with the context';
+comment on column mart.step_time.indexer_memory_bytes is 'keys that the indexers of sparse attention keep beside the KV cache, of as many sequences';
 comment on column mart.step_time.tower_memory_bytes is 'weights of vision and audio encoders, which each device holds in full';
 comment on column mart.step_time.exceeds_max_positions is 'whether the context is longer than the config of the model states; null if it states nothing';
 comment on column mart.step_time.memory_bytes is 'weights with towers, KV cache, keys of indexers and state of one device: what it holds between steps, so without activations';
-comment on column mart.step_time.activation_memory_bytes is 'activations at the peak of a step: the most that one op reads and writes (a layer''s, or the logits of lm_head), and the residual stream';
+comment on column mart.step_time.activation_memory_bytes is 'activations of one device at the peak of a step: the most that one op reads and writes (a layer''s, or the logits of lm_head), and the residual stream of as many sequences as have their KV cache there';
 comment on column mart.step_time.device_memory_bytes is 'memory of one device';
 comment on column mart.step_time.fits_in_memory is 'whether memory_bytes fit the device, none of which is left free: mart.fits_in_memory(memory_bytes + activation_memory_bytes, device_memory_bytes, free_share := 0.1) counts activations and leaves a tenth';
 comment on column mart.step_time.dominant_op_group is 'op group that takes the most time';
 comment on column mart.step_time.dominant_share is 'its share of the time';
 comment on column mart.step_time.bound is 'what takes the most time';
-comment on column mart.step_time.bubble_s is 'time that a device waits for the other stages of a pipeline; 0 without one';
+comment on column mart.step_time.bubble_s is 'time that a device waits for the other stages of a pipeline, less that of ops that run meanwhile; 0 without one';

@@ -28,6 +28,7 @@ described as (
         shape.expert_parallel,
         shape.pipeline_parallel,
         shape.data_parallel,
+        shape.idle_repeat,
     from core.op_shape as shape
     inner join core.op_cost as cost using (shape_id)
     cross join core.sweep as sweep
@@ -39,4 +40,4 @@ select * from described
 
 comment on view mart.sweep_cost is 'one row per sweep, op shape and precision: the work of one execution and the bytes that it must move, read from the sweep''s files';
 comment on column mart.sweep_cost.level is 'what the bytes move through: dram, another memory level, or interconnect';
-comment on column mart.sweep_cost.phase is 'prefill, decode or speculative';
+comment on column mart.sweep_cost.phase is 'prefill, decode, speculative or mixed';

@@ -29,7 +29,7 @@ placed as (
         on
             coalesce(cost.compute_dtype, precision.compute_dtype) = roof.dtype
             and cost.level = roof.level
-    semi join mart.runnable_precision as runnable
+    semi join core.runnable_precision as runnable
         on roof.hardware_id = runnable.hardware_id and cost.precision_id = runnable.precision_id
 )
 
@@ -69,6 +69,7 @@ select
     expert_parallel,
     pipeline_parallel,
     data_parallel,
+    idle_repeat,
 from placed
 left join core.phase as phase using (phase);
 
