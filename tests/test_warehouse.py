@@ -328,8 +328,8 @@ def test_no_point_of_the_view_lies_above_its_roof(
     for i, (flops, moved) in enumerate(rows):
         names = "shape_id, model_id, convention, tensor_parallel, op, op_group, kind, matrices, has_bias, level, repeat"
         shape = f"{i}, 'm', 'c', 1, 'op', 'g', 'given', 1, false, 'dram', 1"
-        ways = "expert_parallel, pipeline_parallel, data_parallel, idle_repeat"
-        empty.execute(f"insert into core.op_shape ({names}, pipe, {ways}) values ({shape}, '', 1, 1, 1, 0)")
+        ways = "expert_parallel, pipeline_parallel, data_parallel, idle_repeat, is_measured"
+        empty.execute(f"insert into core.op_shape ({names}, pipe, {ways}) values ({shape}, '', 1, 1, 1, 0, false)")
         empty.execute(
             "insert into core.op_cost"
             f" values ({i}, 'p', {flops!r}, 0, {moved!r}, 0, {moved!r}, {flops / moved!r}, 0, 'fp16')"
