@@ -131,10 +131,11 @@ def test_the_figures_are_those_of_the_warehouse(home: Home) -> None:
             [model for model in models if model in (workload["models"] or models)],
             *(workload[name] for name in ("conventions", "phases", "precisions")),
             *(listed(workload[name]) for name in ("tensor_parallel", "batch_sizes", "sequence_lengths")),
-            candidates=listed(workload["candidates"]) or None,
         )
+        candidates = listed(workload["candidates"]) or None
         experts, replicas = (listed(workload[name]) for name in ("expert_parallel", "data_parallel"))
-        run_sweep(home, replace(request, rows_per_part=50_000, expert_parallel=experts, data_parallel=replicas))
+        shared = replace(request, candidates=candidates, expert_parallel=experts, data_parallel=replicas)
+        run_sweep(home, replace(shared, rows_per_part=50_000))
     names = ", ".join(f"'{name}'" for name in models)
     columns = ", ".join([*KEY, "op_group", "level", "repeat", *COST])
     of_models = f"model_id in ({names}) and pipeline_parallel = 1"
