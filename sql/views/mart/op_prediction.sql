@@ -121,3 +121,4 @@ comment on column mart.op_prediction.predicted_flops_per_s is 'flops / expected 
 comment on column mart.op_prediction.roof_fraction is 'share of the roof that is reached: lower bound / latency';
 comment on column mart.op_prediction.bound is 'overhead if the launch takes at least half of the time, by the calibration of the device; else compute at or right of the ridge, memory left of it';
 comment on column mart.op_prediction.calibration_origin is 'measurements that the calibration was fitted to';
+comment on column mart.op_prediction.input_elements is 'elements of the inputs of a GEMM; null for what is none';
