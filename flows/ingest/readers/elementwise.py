@@ -52,7 +52,7 @@ class OpKernel(Document):
 class ElementwiseFile(Document):
     """A list of element-wise costs, and one of kernels."""
 
-    elementwise: list[Elementwise] = Field(default_factory=list)
+    elementwise: list[Elementwise]
     op_kernel: list[OpKernel] = Field(default_factory=list)
 
 

@@ -112,12 +112,13 @@ select
 from costed;
 
 comment on view mart.op_prediction is 'one row per hardware, op shape, precision and launch: the expected time of a kernel; null if no calibration covers it';
-comment on column mart.op_prediction.launch is 'how the kernel is started: eager, by the program each time, or graph, replayed from a recorded graph';
+comment on column mart.op_prediction.launch is 'how kernels are started: eager, by the program each time, or graph, replayed from a recorded graph';
 comment on column mart.op_prediction.series is 'label of the op''s group and phase on charts';
 comment on column mart.op_prediction.attainable_flops_per_s is 'performance at the roof: min(peak, intensity * bandwidth)';
 comment on column mart.op_prediction.lower_bound_s is 'lower bound of the time of one execution: max(flops / peak, bytes / bandwidth)';
 comment on column mart.op_prediction.predicted_s is 'expected time of one execution, by the calibrated roof';
 comment on column mart.op_prediction.predicted_flops_per_s is 'flops / expected time';
-comment on column mart.op_prediction.roof_fraction is 'share of the roof that is reached: lower bound / expected time';
+comment on column mart.op_prediction.roof_fraction is 'share of the roof that is reached: lower bound / latency';
 comment on column mart.op_prediction.bound is 'overhead if the launch takes at least half of the time, by the calibration of the device; else compute at or right of the ridge, memory left of it';
 comment on column mart.op_prediction.calibration_origin is 'measurements that the calibration was fitted to';
+comment on column mart.op_prediction.input_elements is 'elements of the inputs of a GEMM; null for what is none';

@@ -37,4 +37,4 @@ from mart.op_prediction
 where predicted_s is not null and launch = mart.default_launch(phase);
 
 comment on view mart.predicted_point is 'one row per hardware, op shape and precision with a calibration: the expected time of a kernel, in decode as replayed from a graph';
-comment on column mart.predicted_point.launch is 'how the kernel is started: graph in decode, eager otherwise; mart.op_prediction has both';
+comment on column mart.predicted_point.launch is 'how kernels are started: eager, by the program each time, or graph, replayed from a recorded graph';
