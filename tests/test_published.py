@@ -7,6 +7,7 @@ from typing import Any
 import polars as pl
 import pytest
 
+from flows.cli.app import run_command
 from flows.ingest.catalog import SHIPPED
 from flows.ingest.kinds import CATALOG_KINDS
 from flows.ingest.limits import MAX_BYTES
@@ -399,7 +400,8 @@ TWO_GROUPS = {
     [
         ({"quant_method": "aqlm"}, ['quantization_config.quant_method = "aqlm": expected', '"awq"', "published_as"]),
         ({}, []),
-        ({"bits": 4}, ["quantization_config."]),
+        ({"bits": 4}, ["quantization_config.quant_method: missing: expected the name of a method"]),
+        ({"quant_method": "", "bits": 4}, ["quantization_config.quant_method: missing: expected the name of a"]),
         ({**AWQ, "group_size": 96}, ["quantization_config.group_size = 96: expected 128 or 64 or 32"]),
         ({**AWQ, "bits": 3}, ["quantization_config.bits = 3: expected 4"]),
         ({**AWQ, "bits": "4"}, ['quantization_config.bits = "4": expected 4']),
@@ -428,7 +430,7 @@ TWO_GROUPS = {
         ({**BNB, "load_in_4bit": True, "load_in_8bit": True}, ["load_in_8bit = true: expected false or none"]),
         (
             {**GPTQ, "modules_in_block_to_quantize": [["mlp.up_proj", "mlp.gate_proj"], ["mlp.down_proj"]]},
-            ["quantizes mlp and leaves out attention: expected none"],
+            ["quantizes mlp and leaves out attention: expected to leave out none"],
         ),
         ({"quant_method": "hqq", "quant_config": {}}, ['quant_method = "hqq"']),
         ({"quant_method": "torchao", "quant_type": "int4_weight_only"}, ['quant_method = "torchao"']),
@@ -454,6 +456,16 @@ def test_what_no_precision_stands_for_is_null_and_told(
     assert read(tmp_path, {"quantization_config": spelled}, lists) is None
     assert len(caplog.messages) == bool(names)
     assert all(name in caplog.text for name in names)
+
+
+def test_only_the_given_file_is_warned_of_and_once(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    said = []
+    for name in ("first", "second"):
+        path = tmp_path / f"{name}.json"
+        path.write_text(json.dumps({**MIXTURE, "quantization_config": {"quant_method": "aqlm"}}), "utf-8")
+        assert run_command(["ingest", "model", str(path), "--home", str(tmp_path / "home")]) == 0
+        said.append(capsys.readouterr().err)
+    assert [(text.count("first.json: quant"), text.count("second.json: quant")) for text in said] == [(1, 0), (0, 1)]
 
 
 def test_a_quantization_is_a_table(lists: list[SourceFile], tmp_path: Path) -> None:

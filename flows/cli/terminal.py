@@ -41,11 +41,19 @@ class Progress(logging.Handler):
 
 
 class _WarningLines(logging.Handler):
-    """Prints each warning as a line on standard error."""
+    """Prints each warning as a line on standard error, once: files are read more than once."""
+
+    def __init__(self, level: int) -> None:
+        super().__init__(level)
+        self._told: set[str] = set()
 
     def emit(self, record: logging.LogRecord) -> None:
+        message = record.getMessage()
+        if message in self._told:
+            return
+        self._told.add(message)
         with suppress(OSError, ValueError, AttributeError):  # closed, or nobody reads it
-            print(f"rooflines: {record.getMessage()}", file=sys.stderr, flush=True)
+            print(f"rooflines: {message}", file=sys.stderr, flush=True)
 
 
 def print_warnings() -> None:

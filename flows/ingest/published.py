@@ -165,6 +165,7 @@ def _match(path: str, facts: _Facts, rules: Sequence[Rule]) -> str:
     left = [rule for rule in rules if "dtype" not in rule.conditions]
     keys = dict.fromkeys(key for rule in left for key in rule.conditions)
     told = ""  # the last value of the config that no rule has, of those that have its key
+    is_unnamed = all(_fits(NONE, value) for key in _FIRST for value in facts.find(key))
     for key in sorted(keys, key=_rank):
         values = facts.find(key)
         asking = [rule for rule in left if key in rule.conditions]
@@ -174,8 +175,9 @@ def _match(path: str, facts: _Facts, rules: Sequence[Rule]) -> str:
             strange = [value for value in values if not any(_fits(rule.conditions[key], value) for rule in asking)]
             value = (strange or values)[0]
             if value is not None or not told:
-                allowed = _name_values(rule.conditions[key] for rule in asking)
-                told = f"{facts.label(key, path, value)}: expected {allowed}"
+                told = f"{facts.label(key, path, value)}: expected {_name_expected(key, asking)}"
+            if value is None and is_unnamed:
+                told = f"{path}.{_FIRST[0]}: missing: expected the name of a method"
         if not fitting:
             raise UnmatchedError(f"{told}, {_MORE}")
         left = fitting
@@ -203,6 +205,12 @@ def _name_values(conditions: Iterator[Any]) -> str:
     """Return what conditions allow, each value once."""
     values = [value for condition in conditions for value in _list_choices(condition)]
     return " or ".join(dict.fromkeys(value if value == NONE else format_value(value) for value in values))
+
+
+def _name_expected(key: str, rules: Sequence[Rule]) -> str:
+    """Return what rules expect of a key, in words."""
+    allowed = _name_values(rule.conditions[key] for rule in rules)
+    return {"kept": "to leave out ", "quantized": "to quantize "}.get(key, "") + allowed
 
 
 def _join(parts: Sequence[Any]) -> str:

@@ -1,5 +1,6 @@
 """The user's own catalog: given files become entries of it, all of them or none."""
 
+import logging
 import re
 import shutil
 import tempfile
@@ -249,6 +250,16 @@ def _refuse_unusable(home: Home, kind: str, entries: Sequence[Entry], shipped: P
     return ceilings
 
 
+@contextmanager
+def _warn_of_nothing() -> Iterator[None]:
+    """Suppress warnings about files of the catalog: the new ones were read before, and the others are not at hand."""
+    logging.disable(logging.WARNING)
+    try:
+        yield
+    finally:
+        logging.disable(logging.NOTSET)
+
+
 def _keep_readable(
     kind: str, sources: list[SourceFile], existing: Sequence[SourceFile], each: Each
 ) -> list[SourceFile]:
@@ -286,7 +297,8 @@ def _refuse_misfits(kind: str, new: Sequence[SourceFile], existing: Sequence[Sou
     """
     taken = {source.entry_id for source in new}
     sources = [*(source for source in existing if source.kind != kind or source.entry_id not in taken), *new]
-    frames = read_every_kind(sources)
+    with _warn_of_nothing():
+        frames = read_every_kind(sources)
     refuse_unknown_names(frames, sources)
     step.refuse_unknown_names(frames, sources)
     ceilings: dict[str, list[str]] = {}

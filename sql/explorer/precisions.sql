@@ -3,14 +3,7 @@ select
     precision.precision_id,
     needed.dtype,
 from core.precision as precision
-inner join (
-    select precision_id, compute_dtype as dtype,
-    from core.precision
-    union
-    select precision_id, compute_dtype as dtype,
-    from core.precision_part
-    where compute_dtype is not null
-) as needed using (precision_id)
+inner join mart.precision_dtype as needed using (precision_id)
 order by
     precision.weight_bits desc,
     precision.activation_bits desc,

@@ -7,14 +7,7 @@ needed as not materialized (
         precision_id,
         dtype,
         row_number() over (partition by precision_id order by dtype) as roof_number,
-    from (
-        select precision_id, compute_dtype as dtype,
-        from core.precision
-        union
-        select precision_id, compute_dtype as dtype,
-        from core.precision_part
-        where compute_dtype is not null
-    )
+    from mart.precision_dtype
 ),
 
 -- all rows of a step follow from the sequences that are computed at once: a micro-batch of a replica
@@ -23,7 +16,7 @@ shape as (
         *,
         max(sequences) over of_step as sequences_at_once,
         (batch_size + data_parallel - 1) // data_parallel as of_replica,
-        if(expert_parallel = 1, 1, expert_parallel / tensor_parallel) as rows_served,
+        mart.replicas_served(expert_parallel, tensor_parallel) as replicas_served,
     from core.op_shape
     where phase = 'decode' and convention = 'engine'
     window of_step as (
@@ -67,8 +60,8 @@ setting as (
                 null,
                 greatest(
                     pow(
-                        greatest(1 - shape.row_share / shape.experts / shape.rows_served, 0),
-                        shape.rows_served
+                        greatest(1 - shape.row_share / shape.experts / shape.replicas_served, 0),
+                        shape.replicas_served
                     ),
                     1e-300
                 )

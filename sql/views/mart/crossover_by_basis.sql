@@ -21,8 +21,7 @@ decode as (
     select
         shape.*,
         cost.* exclude (shape_id),
-        -- experts that are spread serve all replicas whose devices they are on
-        if(shape.expert_parallel = 1, 1, shape.expert_parallel / shape.tensor_parallel) as rows_served,
+        mart.replicas_served(shape.expert_parallel, shape.tensor_parallel) as replicas_served,
     from cost
     inner join shape using (shape_id)
     qualify row_number() over (
@@ -46,9 +45,13 @@ per_row as (
         decode.flops / decode.batch_size as flops_per_row,
         (decode.activation_bytes + decode.kv_bytes + decode.state_bytes) / decode.batch_size as bytes_per_row,
         -- the share of experts that one token of the group does not choose
-        pow(
-            greatest(1 - decode.row_share / decode.experts / decode.rows_served, 1e-300),
-            decode.rows_served / decode.data_parallel
+        if(
+            decode.experts is null,
+            null,
+            pow(
+                greatest(1 - decode.row_share / decode.experts / decode.replicas_served, 1e-300),
+                decode.replicas_served / decode.data_parallel
+            )
         ) as missed,
     from decode
 ),
@@ -73,18 +76,7 @@ solved as (
             as surplus,
         roof.ridge_flops_per_byte * per_row.matrix_bytes
         * coalesce(per_row.experts, per_row.matrices) as demand,
-        -- Newton's method from above: rows * surplus = demand * (1 - missed ^ rows)
-        case
-            when surplus <= 0 then null
-            when per_row.experts is null then demand / surplus
-            else list_reduce(
-                range(30)::double[],
-                lambda rows, turn: rows - (
-                    surplus * rows - demand * (1 - pow(per_row.missed, rows))
-                ) / (surplus + demand * pow(per_row.missed, rows) * ln(per_row.missed)),
-                demand / surplus
-            )
-        end as critical_rows,
+        mart.critical_rows(surplus, demand, per_row.missed) as critical_rows,
     from per_row
     inner join roof
         on per_row.precision_id = roof.precision_id and per_row.compute_dtype = roof.dtype
