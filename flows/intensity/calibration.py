@@ -19,8 +19,10 @@ F = 1 + v (multiprocessors / T)^h with T tiles of 128 x 64: few blocks do not re
 In the forms of what is no product, R = r + (1 - r) / (1 + (L / B)^8) for B bytes: what a cache of L bytes holds takes
 r of the time of DRAM. In the form of rows, ts is serial time, s for each element of a row, which one block works
 through (norms, softmax), and rows / multiprocessors times o stands for C tc / ec.
-In the form of blocks, C is waves_T of attention's blocks of 128 queries.
+In the forms of attention, ts is s for each token of the context that the last block of queries works through.
 In the form of rings, ts is s for each further device that a collective passes.
+In the flushed forms of kernels that the program starts, R = r + (1 - r) / (1 + L / B) with r > 1: they find a cache of
+L bytes full of others' results, which must be written back first.
 Cross-validation decides which form a device takes.
 
 The fit minimizes a robust loss of the logarithm of time.
@@ -70,7 +72,7 @@ _FORMS: Mapping[str, tuple[str, ...]] = {
     "sustained": (*_SHARED, *_TILED, "sustained_exponent"),
     "streams": (*_SHARED, *_TILED, "sustained_exponent", *_STREAMED),
     "uncached": ("bandwidth_efficiency", "overhead_s", "blend"),
-    "blocks": (*_SHARED, "wave_exponent", "partial_wave_exponent"),
+    "serial": (*_SHARED, "serial_s"),
     "cached": ("bandwidth_efficiency", "overhead_s", "blend", "cached_bytes", "cached_cost"),
     "rows": (
         "bandwidth_efficiency",
@@ -83,6 +85,13 @@ _FORMS: Mapping[str, tuple[str, ...]] = {
     ),
     "ring": ("bandwidth_efficiency", "overhead_s", "blend", "serial_s"),
 }
+# for kernels that the program starts; the others find a cache as a step leaves it
+_FLUSHED = {
+    "streams, flushed": (*_FORMS["streams"], "cached_bytes", "cached_cost"),
+    "serial, flushed": (*_FORMS["serial"], "cached_bytes", "cached_cost"),
+    "uncached, flushed": _FORMS["cached"],
+}
+_FLUSHED_START, _FLUSHED_HIGHEST = 1.4, 3.0
 # what a form does not fit: no product reaches its peak, and times that do not overlap add up
 _FIXED = {"compute_efficiency": 1.0, "blend": 1.0}
 # kinds whose blocks work through a row, and those that devices take part in
@@ -90,10 +99,13 @@ SERIAL_KINDS = ("norm", "rms_norm", "layer_norm", "softmax", "add_rms_norm")
 _MOVES = ("embedding", "expert_sum", "gather", "rope_unfused", "top_k", "convolution")
 COLLECTIVES = ("all_reduce", "all_gather", "all_to_all", "send")
 DISPATCH = "dispatch"  # what the host needs to start a kernel
+DISPATCH_SHARED = "dispatch_shared"  # the same of each of several processes
+GAP = "gap"  # what the device needs between two kernels of a step
 GENERIC = "elementwise"  # one calibration of all element-wise kinds, for those that lack their own
 _LOSS_SCALE = 0.03  # errors beyond this share of the time count linearly
 _MIN_POINTS = 10
 _FOLDS = 5
+_ROUNDS = 4  # of a fit of two times, one after the other
 _STEEPEST = 64.0  # exponent above which a blend is the largest of its parts
 
 
@@ -108,16 +120,14 @@ class Kernels:
     matrices: Vector
     multiprocessors: float  # NaN if unknown
     moved_bytes: Vector = float("nan")
-    steps: Vector = 0.0  # serial ones: elements of a row, or further devices
-    blocks: Vector = float("nan")  # of queries of attention, 128 each; NaN in decode, which cuts the context instead
+    steps: Vector = 0.0  # serial ones: elements of a row, tokens of a context, or further devices
 
     def select(self, kept: Vector) -> "Kernels":
         """Return some of the kernels."""
         fields = (self.compute_s, self.memory_s, self.rows, self.columns, self.matrices)
         compute, memory, rows, columns, matrices = (each[kept] for each in fields)
-        others = (self.moved_bytes, self.steps, self.blocks)
-        moved, steps, blocks = (each if np.ndim(each) == 0 else each[kept] for each in others)
-        return Kernels(compute, memory, rows, columns, matrices, self.multiprocessors, moved, steps, blocks)
+        moved, steps = (each if np.ndim(each) == 0 else each[kept] for each in (self.moved_bytes, self.steps))
+        return Kernels(compute, memory, rows, columns, matrices, self.multiprocessors, moved, steps)
 
     @property
     def has_tiles(self) -> bool:
@@ -133,8 +143,6 @@ def predict_s(kernels: Kernels, parameters: Mapping[str, float | None]) -> Vecto
     compute = kernels.compute_s / _parameter(p, "compute_efficiency")
     if p.get("tile_limit") is not None:
         compute = compute * _tile_cost(kernels, p, compute)
-    elif p.get("wave_exponent") is not None:
-        compute = compute * _quantize(kernels.blocks / kernels.multiprocessors, p)
     if p.get("sustained_exponent") is not None:
         compute = compute * (1 + kernels.compute_s / SUSTAINED_S) ** _parameter(p, "sustained_exponent")
     memory = kernels.memory_s / _parameter(p, "bandwidth_efficiency")
@@ -143,8 +151,10 @@ def predict_s(kernels: Kernels, parameters: Mapping[str, float | None]) -> Vecto
         reach = (kernels.multiprocessors / blocks) ** _parameter(p, "stream_exponent")
         memory = memory * (1 + _parameter(p, "stream_limit") * reach)
     if p.get("cached_bytes") is not None:
-        from_memory = 1 / (1 + (_parameter(p, "cached_bytes") / kernels.moved_bytes) ** _CACHE_EDGE)
-        memory = memory * (from_memory + (1 - from_memory) * _parameter(p, "cached_cost"))
+        cost = _parameter(p, "cached_cost")
+        edge = 1.0 if cost > 1 else _CACHE_EDGE
+        from_memory = 1 / (1 + (_parameter(p, "cached_bytes") / kernels.moved_bytes) ** edge)
+        memory = memory * (from_memory + (1 - from_memory) * cost)
     parts = [compute, memory]
     if p.get("serial_s") is not None:
         parts.append(kernels.steps * _parameter(p, "serial_s") + 0 * memory)
@@ -171,19 +181,15 @@ def _tile_cost(kernels: Kernels, parameters: Mapping[str, float | None], reached
     return least * np.mean((costs / least) ** -blend, axis=0) ** (-1 / blend)
 
 
-def _quantize(waves: Vector, parameters: Mapping[str, float | None]) -> Vector:
-    full = (np.ceil(waves) / waves) ** _parameter(parameters, "wave_exponent")
-    partial = waves ** -_parameter(parameters, "partial_wave_exponent")
-    return np.where(np.isnan(waves), 1.0, np.where(waves >= 1, full, partial))
-
-
 def _cost_of_tile(
     kernels: Kernels, parameters: Mapping[str, float | None], reached_s: Vector, height: int, width: int
 ) -> Vector:
     tiles = _count_tiles(kernels, height, width)
     padding = tiles * height * width / (kernels.rows * kernels.columns)
     waves = tiles * kernels.matrices / kernels.multiprocessors
-    quantized = _quantize(waves, parameters)
+    full = (np.ceil(waves) / waves) ** _parameter(parameters, "wave_exponent")
+    partial = waves ** -_parameter(parameters, "partial_wave_exponent")
+    quantized = np.where(waves >= 1, full, partial)
     size = height * width / (height + width)
     limit = _parameter(parameters, "tile_limit")
     cost = padding * quantized * (1 + limit / size) / (1 + limit / _LARGEST)
@@ -199,7 +205,7 @@ def fit_form(kernels: Kernels, latency_s: Vector, form: str) -> dict[str, float]
     InputError
         The extra `calibrate` is not installed.
     """
-    names = _FORMS[form]
+    names = _FORMS.get(form) or _FLUSHED[form]
     starts = {**_STARTS, **(_TILED_STARTS if form != "plain" else {})}
     begin = np.log([starts[name] for name in names])
     measured = np.log(latency_s)
@@ -212,6 +218,9 @@ def fit_form(kernels: Kernels, latency_s: Vector, form: str) -> dict[str, float]
 
     highest = [_HIGHEST_OF.get(name, _HIGHEST) for name in names]
     lowest = [_LOWEST_BLEND if name.endswith("blend") else 1e-13 if name == "serial_s" else _LOWEST for name in names]
+    if form in _FLUSHED:
+        at = names.index("cached_cost")
+        begin[at], lowest[at], highest[at] = np.log(_FLUSHED_START), 1.0, _FLUSHED_HIGHEST
     bounds = (np.log(lowest), np.log(highest))
     found = _least_squares()(find_errors, begin, bounds=bounds, loss="soft_l1", f_scale=_LOSS_SCALE, max_nfev=120)
     return fixed | dict(zip(names, map(float, np.exp(found.x)), strict=True))
@@ -246,7 +255,9 @@ def calibrate_kernels(
         The forms to choose among; by default those of products if the kernels are some.
     """
     if forms is None:
-        forms = ["plain", "tiles", "sustained", "streams"] if kernels.has_tiles else ["plain"]
+        forms = ["plain", "tiles", "sustained", "streams"]
+    if not kernels.has_tiles:
+        forms = [form for form in forms if "tile_limit" not in (_FORMS.get(form) or _FLUSHED[form])] or ["plain"]
     names = sorted(set(groups))
     labels = np.asarray([names.index(group) % _FOLDS for group in groups])
     held_out: dict[str, float] = {}
@@ -282,8 +293,8 @@ def calibrate_measurements(measured: pl.DataFrame) -> pl.DataFrame:
     ----------
     measured
         One row per measurement: hardware_id, kind, dtype, launch, pipe, model_id, op, k, n, rows (of one matrix),
-        matrices, is_elementwise, flops, bytes, serial_steps, blocks, latency_s, peak_flops_per_s,
-        bandwidth_bytes_per_s, multiprocessors and source_id.
+        matrices, is_elementwise, flops, bytes, serial_steps, latency_s, peak_flops_per_s, bandwidth_bytes_per_s,
+        multiprocessors and source_id.
     """
     together = measured.filter(pl.col("is_elementwise")).with_columns(kind=pl.lit(GENERIC))
     key = ["hardware_id", "kind", "dtype", "launch"]
@@ -293,7 +304,7 @@ def calibrate_measurements(measured: pl.DataFrame) -> pl.DataFrame:
             continue
         ordered = each.sort("flops", "bytes", "latency_s")
         kernels = make_kernels(ordered, is_product=names[1] in ("linear", "grouped_linear"))
-        forms = _list_forms(str(names[1]), is_elementwise=bool(ordered["is_elementwise"].all()))
+        forms = _list_forms(str(names[1]), str(names[3]), is_elementwise=bool(ordered["is_elementwise"].all()))
         found = calibrate_kernels(kernels, ordered["latency_s"].to_numpy(), _group_labels(ordered), forms)
         pipes = ordered["pipe"].unique()
         named = dict(zip(("hardware_id", "op_kind", "dtype", "launch"), names, strict=True))
@@ -302,38 +313,81 @@ def calibrate_measurements(measured: pl.DataFrame) -> pl.DataFrame:
     return pl.DataFrame(rows, infer_schema_length=None)
 
 
-def _list_forms(kind: str, *, is_elementwise: bool) -> list[str] | None:
+def _list_forms(kind: str, launch: str, *, is_elementwise: bool) -> list[str]:
+    """Return the forms to choose among."""
     if kind in COLLECTIVES:
         return ["ring"]
     if kind in SERIAL_KINDS:
         return ["rows", "cached"]
     if kind.startswith("attention"):
-        return ["plain", "blocks"]
-    return ["uncached", "cached"] if is_elementwise or kind in _MOVES else None
+        forms = ["plain", "serial"]
+    elif is_elementwise or kind in _MOVES:
+        forms = ["uncached", "cached"]
+    else:
+        forms = ["plain", "tiles", "sustained", "streams"]
+    flushed = f"{forms[-1] if forms[-1] != 'cached' else 'uncached'}, flushed"
+    return [*forms, flushed] if launch == "eager" else forms
 
 
 def calibrate_dispatch(steps: pl.DataFrame) -> pl.DataFrame:
-    """Return one row per device with eager steps: how long the host takes to start a kernel.
+    """Return the rows of core.calibration for what steps take beside their kernels, of each device with measured steps.
 
-    A step takes as long as its device, or as the host takes to start its kernels. The time of a kernel is the one that
-    predicts most steps best; hosts that do something else take longer.
+    In a graph, the device needs the time `gap` between two kernels. If the program starts them, it needs another one,
+    and a step takes at least as long as the host needs to start its kernels: `dispatch`, or `dispatch_shared` if
+    several processes share the host. Each is the time that predicts most steps best; busy hosts take longer.
 
     Parameters
     ----------
     steps
-        Measured steps: hardware_id, tensor_parallel, launch, latency_s, device_s, kernels and source_id.
+        Measured steps: hardware_id, is_dense, tensor_parallel, launch, latency_s, device_s, kernels and source_id.
+        Mixtures of experts are left out: their tokens are spread less evenly than was timed.
     """
     rows = []
-    eager = steps.filter(pl.col("launch") == "eager", pl.col("tensor_parallel") == 1)
-    for (hardware_id,), each in eager.sort("hardware_id").group_by("hardware_id", maintain_order=True):
-        latency, device, kernels = (each[name].to_numpy() for name in ("latency_s", "device_s", "kernels"))
-        errors = {float(x): np.abs(np.maximum(device, x * kernels) / latency - 1).mean() for x in latency / kernels}
-        start_s = min(errors, key=lambda x: errors[x])
-        shared = {"compute_efficiency": 1.0, "bandwidth_efficiency": 1.0, "blend": 1.0, "overhead_s": start_s}
-        named = {"hardware_id": hardware_id, "op_kind": DISPATCH, "dtype": "bf16", "launch": "eager", "pipe": ""}
-        known = {"n_points": len(each), "fit_mape": float(errors[start_s]), "source_id": each["source_id"][0]}
-        rows.append({**named, **shared, **known})
+    for (hardware_id,), each in (
+        steps.filter("is_dense").sort("hardware_id").group_by("hardware_id", maintain_order=True)
+    ):
+        alone = each.filter(pl.col("tensor_parallel") == 1)
+        graph, eager = (alone.filter(pl.col("launch") == name) for name in ("graph", "eager"))
+        shared = each.filter(pl.col("launch") == "eager", pl.col("tensor_parallel") > 1)
+        gap_s, start_s = _fit_gap_and_start(eager)
+        found = [
+            (GAP, "graph", graph, _fit_gap(graph, 0.0), 0.0),
+            (GAP, "eager", eager, gap_s, start_s),
+            (DISPATCH, "eager", eager, start_s, gap_s),
+            (DISPATCH_SHARED, "eager", shared, _fit_start(shared, gap_s), gap_s),
+        ]
+        for kind, launch, fitted, time_s, other_s in found:
+            if len(fitted):
+                gap, start = (time_s, other_s) if kind == GAP else (other_s, time_s)
+                named = {"hardware_id": hardware_id, "op_kind": kind, "dtype": "bf16", "launch": launch, "pipe": ""}
+                one = {"compute_efficiency": 1.0, "bandwidth_efficiency": 1.0, "blend": 1.0, "overhead_s": time_s}
+                known = {"n_points": len(fitted), "fit_mape": _step_error(fitted, gap, start)}
+                rows.append({**named, **one, **known, "source_id": fitted["source_id"][0]})
     return pl.DataFrame(rows)
+
+
+def _step_error(steps: pl.DataFrame, gap_s: float, start_s: float) -> float:
+    """Return the mean error of steps whose kernels need these times between each other, and to be started."""
+    latency, device, kernels = (steps[name].to_numpy() for name in ("latency_s", "device_s", "kernels"))
+    return float(np.abs(np.maximum(device + gap_s * kernels, start_s * kernels) / latency - 1).mean())
+
+
+def _fit_gap(steps: pl.DataFrame, start_s: float) -> float:
+    tried = [0.0, *((steps["latency_s"] - steps["device_s"]) / steps["kernels"]).clip(lower_bound=0.0)]
+    return min(tried, key=lambda gap_s: _step_error(steps, gap_s, start_s)) if len(steps) else 0.0
+
+
+def _fit_start(steps: pl.DataFrame, gap_s: float) -> float:
+    tried = steps["latency_s"] / steps["kernels"]
+    return min(tried, key=lambda start_s: _step_error(steps, gap_s, start_s), default=0.0)
+
+
+def _fit_gap_and_start(steps: pl.DataFrame) -> tuple[float, float]:
+    gap_s = start_s = 0.0
+    for _ in range(_ROUNDS):
+        start_s = _fit_start(steps, gap_s)
+        gap_s = _fit_gap(steps, start_s)
+    return gap_s, start_s
 
 
 def make_kernels(frame: pl.DataFrame, *, is_product: bool) -> Kernels:
@@ -349,7 +403,6 @@ def make_kernels(frame: pl.DataFrame, *, is_product: bool) -> Kernels:
         multiprocessors=float("nan") if units is None else float(units),
         moved_bytes=frame["bytes"].to_numpy().astype(float),
         steps=frame["serial_steps"].to_numpy().astype(float),
-        blocks=frame["blocks"].cast(pl.Float64).to_numpy(),
     )
 
 

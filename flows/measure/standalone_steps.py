@@ -45,6 +45,7 @@ METHODS = {
     "graph": "cuda-event around replays of a CUDA graph of one step, one behind the other, median, random weights",
     "eager": "cuda-event around one step of an idle device, median, random weights",
 }
+_IDLE_GRAPHS = 3  # a process's first graphs run without gaps between small kernels, the later ones do not
 _RUNS = {"graph": (10, 30), "eager": (5, 20)}  # fewest and most
 _SHARE = 0.92  # of free memory that weights and caches may take
 _FEWEST_LAYERS = 2  # from whose times a whole model can follow
@@ -299,6 +300,7 @@ class Clock:
 
     def __init__(self, torch: Any, peers: Peers) -> None:
         self._torch, self._peers = torch, peers
+        self._has_idled = False
 
     def time_step(self, step: Callable[[], object], launch: str, seconds: float) -> list[float]:
         """Return the times of several executions, in seconds; of several processes, those of the slowest."""
@@ -307,6 +309,7 @@ class Clock:
             step()
             self._synchronize()
             if launch == "graph":
+                self._record_idle_graphs()
                 with standalone.record_graph(torch, step) as replay:
                     first = self._peers.find_slowest(standalone.time_replays(torch, replay, 3))
                     count = max(least, min(most, int(seconds / statistics.median(first))))
@@ -314,6 +317,14 @@ class Clock:
             first = self._time_apart(step, 2)
             count = max(least, min(most, int(seconds / statistics.median(first))))
             return first + self._time_apart(step, count - len(first))
+
+    def _record_idle_graphs(self) -> None:
+        if not self._has_idled:
+            one = self._torch.ones(1, device="cuda")
+            for _ in range(_IDLE_GRAPHS):
+                with standalone.record_graph(self._torch, lambda: one + 1) as replay:
+                    replay()
+            self._has_idled = True
 
     def _synchronize(self) -> None:
         self._torch.cuda.synchronize()

@@ -14,8 +14,9 @@ select
     point.matrices,
     point.flops,
     mart.ring_bytes(point.algorithm, point.bytes, point.tensor_parallel) as bytes,
-    mart.query_blocks(point.kind, point.batch_size, point.heads, point.query_length) as blocks,
-    mart.serial_steps(point.kind, point.n, point.tensor_parallel) as serial_steps,
+    mart.serial_steps(
+        point.kind, point.n, point.tensor_parallel, point.query_length, point.sequence_length
+    ) as serial_steps,
     -- one pass over a tensor; RoPE of plain PyTorch is many
     point.op_group = 'elementwise'
     and point.kind not in (

@@ -1,6 +1,7 @@
 -- one row per measured step of a device that is predicted
 select
     hardware_id,
+    model.num_experts is null as is_dense,
     precision_id,
     phase,
     tensor_parallel,
@@ -8,10 +9,11 @@ select
     fusion,
     latency_s,
     predicted_s,
-    predicted_s - host_wait_s + gap_s as device_s,
+    predicted_s - host_wait_s as device_s,
     kernels,
-    source_id,
+    measured_step.source_id,
     source,
-from mart.measured_step
+from mart.measured_step as measured_step
+inner join core.model as model using (model_id)
 where hardware_id = ? and predicted_s is not null
 order by all

@@ -892,9 +892,9 @@ comment on column core.calibration.launch is 'how kernels are started: eager, by
 comment on column core.calibration.tile_overhead_s is 'time that each tile of a GEMM takes beside its arithmetic, or each row of a norm; null if none is counted';
 comment on column core.calibration.stream_limit is 'by how much the bytes of a GEMM take longer if there is one tile of 128 x 64 for each multiprocessor; null without streams';
 comment on column core.calibration.stream_exponent is 'how that grows with fewer tiles; null without streams';
-comment on column core.calibration.serial_s is 'time of one serial step: an element of a row in norms and softmax, which one block works through, or the way to one more device in a collective; null if there is none';
-comment on column core.calibration.cached_bytes is 'bytes that a cache holds, from what an op leaves in it for the next; null if all come from DRAM';
-comment on column core.calibration.cached_cost is 'time that bytes take which the cache holds, beside those from DRAM; null if all come from there';
+comment on column core.calibration.serial_s is 'time of one serial step: an element of a row in norms and softmax, or a token of the context in attention, which one block works through, or the way to one more device in a collective; null if there is none';
+comment on column core.calibration.cached_bytes is 'bytes that a cache holds, from what an op leaves in it for the next, or of others if their cost is above 1; null if all come from DRAM';
+comment on column core.calibration.cached_cost is 'time that bytes take which the cache holds, beside those from DRAM; above 1 if others'' results must be written back first; null if all come from DRAM';
 comment on column core.calibration.fitted_kind is 'kind of op that was measured; another one if it stands in, e.g. elementwise for all element-wise ops';
 comment on column core.calibration.fitted_dtype is 'dtype that was measured; another one if it stands in';
 comment on column core.calibration.fitted_launch is 'launch that was measured; the other one if it stands in';
@@ -910,7 +910,7 @@ create table core.step_calibration (
     source_id varchar not null,
     primary key (hardware_id, phase, tensor_parallel, launch, fusion)
 );
-comment on table core.step_calibration is 'one row per device, phase, number of devices, launch and fusion of measured steps: how far predicted steps are off; only the time that a host needs to start a kernel was fitted to them';
+comment on table core.step_calibration is 'one row per device, phase, number of devices, launch and fusion of measured steps: how far predicted steps are off; only the times between kernels, and that a host needs to start one, were fitted to them';
 comment on column core.step_calibration.hardware_id is 'the device, by the name of its file';
 comment on column core.step_calibration.phase is 'prefill, decode, speculative or mixed';
 comment on column core.step_calibration.tensor_parallel is 'devices that share a layer';

@@ -24,12 +24,12 @@ expected as (
         sum(op.predicted_s) as device_s,
         if(
             any_value(shape.launch) = 'graph',
-            device_s,
+            device_s + sum(op.graph_gap_s),
             greatest(device_s + sum(op.gap_s), sum(op.start_s))
         ) as expected_s,
         expected_s - device_s as host_wait_s,
         sum(op.kernels) as kernels,
-        if(any_value(shape.launch) = 'graph', 0, sum(op.gap_s)) as gap_s,
+        if(any_value(shape.launch) = 'graph', sum(op.graph_gap_s), sum(op.gap_s)) as gap_s,
         coalesce(sum(op.lower_bound_s) filter (op.is_covered), 0) / sum(op.lower_bound_s)
             as covered_share,
         string_agg(distinct op.op, ', ' order by op.op) filter (not op.is_covered) as uncovered_ops,
@@ -93,10 +93,10 @@ comment on column mart.measured_step.lower_bound_s is 'lower bound of the step''
 comment on column mart.measured_step.roof_fraction is 'share of the roof that is reached: lower bound / latency';
 comment on column mart.measured_step.predicted_s is 'expected time of the step';
 comment on column mart.measured_step.relative_error is 'predicted time / measured time - 1';
-comment on column mart.measured_step.host_wait_s is 'part of the expected time that the device waits for the host to start kernels, and between them; 0 in a graph';
+comment on column mart.measured_step.host_wait_s is 'part of the expected time that the device waits: between kernels, and if the program starts them, for the host';
 comment on column mart.measured_step.covered_share is 'share of the least time of the ops that calibrations cover';
 comment on column mart.measured_step.uncovered_ops is 'ops that no calibration covers; they count with the time at the roof; null if there are none';
 comment on column mart.measured_step.transferred_from is 'the devices that were measured, if it is another one';
 comment on column mart.measured_step.kernels is 'kernels of the step, as they are expected';
-comment on column mart.measured_step.gap_s is 'part of the expected time that the device waits between kernels which the program starts; 0 in a graph';
+comment on column mart.measured_step.gap_s is 'part of the expected time that the device needs between kernels';
 comment on column mart.measured_step.source is 'who measured it, and how';

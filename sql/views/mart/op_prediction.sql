@@ -5,8 +5,8 @@ point as (
     select
         *,
         m / matrices as rows,
-        mart.query_blocks(kind, batch_size, heads, query_length) as blocks,
-        mart.serial_steps(kind, n, tensor_parallel) as serial_steps,
+        mart.serial_steps(kind, n, tensor_parallel, query_length, sequence_length)
+            as serial_steps,
         flops / peak_flops_per_s as compute_s,
         mart.ring_bytes(algorithm, bytes, tensor_parallel) / bandwidth_bytes_per_s as memory_s,
     from mart.roofline_point
@@ -53,11 +53,6 @@ costed as (
             tile_limit is null and tile_overhead_s is not null,
             rows / multiprocessors * tile_overhead_s,
             compute_s / compute_efficiency * mart.least_cost(tile_costs, tile_blend)
-            * if(
-                tile_limit is null,
-                mart.quantized(blocks / multiprocessors, wave_exponent, partial_wave_exponent),
-                1
-            )
             * pow(1 + compute_s / 1e-3, coalesce(sustained_exponent, 0))
         ) as reached_compute_s,
         mart.reached_memory_s(memory_s, bandwidth_efficiency, bytes, cached_bytes, cached_cost)

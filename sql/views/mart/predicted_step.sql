@@ -26,6 +26,7 @@ group_time as (
         bool_or(level = 'interconnect') as is_exchange,
         sum(op.start_s) as start_s,
         sum(op.gap_s) as gap_s,
+        sum(op.graph_gap_s) as graph_gap_s,
     from mart.step_op as op
     where convention <> 'custom'
     group by all
@@ -61,6 +62,7 @@ step as (
         bool_or(is_exchange) as has_link,
         sum(start_s) as start_s,
         sum(gap_s) as gap_s,
+        sum(graph_gap_s) as graph_gap_s,
     from group_time
     group by all
 )
@@ -81,7 +83,9 @@ select
     launch.launch,
     step.fusion,
     if(
-        launch.launch = 'graph', step.seconds, greatest(step.seconds + step.gap_s, step.start_s)
+        launch.launch = 'graph',
+        step.seconds + step.graph_gap_s,
+        greatest(step.seconds + step.gap_s, step.start_s)
     ) as predicted_s,
     case step.phase
         when 'prefill' then step.batch_size * step.query_length
@@ -120,7 +124,7 @@ comment on column mart.predicted_step.predicted_s is 'expected time of the step'
 comment on column mart.predicted_step.tokens_per_s is 'tokens of mart.step_time per second of the expected time';
 comment on column mart.predicted_step.lower_bound_s is 'lower bound of the step''s time: the sum over its ops, and the time that a device waits for other stages';
 comment on column mart.predicted_step.op_group_s is 'op group -> its part of the expected time, in seconds';
-comment on column mart.predicted_step.host_wait_s is 'part of the expected time that the device waits for the host to start kernels, and between them; 0 in a graph';
+comment on column mart.predicted_step.host_wait_s is 'part of the expected time that the device waits: between kernels, and if the program starts them, for the host';
 comment on column mart.predicted_step.dominant_op_group is 'op group that takes the most time';
 comment on column mart.predicted_step.dominant_share is 'its share of the time';
 comment on column mart.predicted_step.covered_share is 'share of the least time of the ops that calibrations cover';

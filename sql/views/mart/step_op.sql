@@ -69,23 +69,21 @@ timed as (
     from kernel
 ),
 
--- what the host needs to start a kernel, and how much longer the device waits between two than in a graph
+-- what the host needs to start a kernel, alone or as one of several processes, and what the device needs between two
 host as (
     select
         hardware_id,
         dtype,
         coalesce(any_value(overhead_s) filter (op_kind = 'dispatch' and launch = 'eager'), 0)
             as start_s,
-        -- small collectives that the program starts take as long as the host needs
-        coalesce(any_value(overhead_s) filter (op_kind = 'all_reduce' and launch = 'eager'), 0)
-            as start_collective_s,
-        greatest(
-            any_value(overhead_s) filter (op_kind = 'residual_add' and launch = 'eager')
-            - any_value(overhead_s) filter (op_kind = 'residual_add' and launch = 'graph'),
-            0
-        ) as gap_s,
+        coalesce(
+            any_value(overhead_s) filter (op_kind = 'dispatch_shared' and launch = 'eager'), start_s
+        ) as shared_start_s,
+        coalesce(any_value(overhead_s) filter (op_kind = 'gap' and launch = 'eager'), 0) as gap_s,
+        coalesce(any_value(overhead_s) filter (op_kind = 'gap' and launch = 'graph'), 0)
+            as graph_gap_s,
     from core.calibration
-    where op_kind in ('dispatch', 'residual_add', 'all_reduce')
+    where op_kind in ('dispatch', 'dispatch_shared', 'gap')
     group by all
 )
 
@@ -111,19 +109,23 @@ select
     lower_bound_s * times as lower_bound_s,
     (runs_op::int + extra_kernels) * times as kernels,
     kernels
-    * coalesce(if(level = 'interconnect', host.start_collective_s, host.start_s), 0) as start_s,
+    * coalesce(
+        if(tensor_parallel * expert_parallel * pipeline_parallel > 1, host.shared_start_s, host.start_s), 0
+    ) as start_s,
     kernels * coalesce(host.gap_s, 0) as gap_s,
     expected_s is not null as is_covered,
     transferred_from,
     is_measured,
+    kernels * coalesce(host.graph_gap_s, 0) as graph_gap_s,
 from timed
 left join host using (hardware_id, dtype);
 
 comment on view mart.step_op is 'one row per hardware, op shape, precision and fusion: the time that an op is expected to take of a step, with the element-wise kernels that run for it';
 comment on column mart.step_op.fusion is 'engine: add and norm, activation and gate, and RoPE are one kernel each; none: each element-wise op of plain PyTorch is a kernel of its own';
-comment on column mart.step_op.predicted_s is 'expected time of all its executions in a step; at the roof if no calibration covers it';
+comment on column mart.step_op.predicted_s is 'expected time of all its executions in a step, without what the device needs between kernels; at the roof if no calibration covers it';
 comment on column mart.step_op.lower_bound_s is 'lower bound of the step''s time: the sum over its ops, and the time that a device waits for other stages';
 comment on column mart.step_op.kernels is 'kernels that run for it in a step';
 comment on column mart.step_op.start_s is 'time that the host needs to start them; 0 if it is not known';
-comment on column mart.step_op.gap_s is 'time that the device waits between them if each is started by the program, beyond that in a graph; 0 if it is not known';
+comment on column mart.step_op.gap_s is 'time that the device needs between them if each is started by the program; 0 if it is not known';
+comment on column mart.step_op.graph_gap_s is 'time that the device needs between them in a graph; 0 if it is not known';
 comment on column mart.step_op.is_covered is 'whether a calibration covers it';
