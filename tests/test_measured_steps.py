@@ -2,6 +2,7 @@
 
 from pathlib import Path
 
+import duckdb
 import pytest
 
 from flows.cli.app import run_command
@@ -70,3 +71,33 @@ def test_a_step_says_where_it_comes_from(tmp_path: Path) -> None:
     text = f"{HEADER},software,measured_at\n{DECODE},torch 2,2026-11-27T09:00:00Z\n"
     origin = read_steps([make_source(write_file(tmp_path, "mine.csv", text), "step")])["origin"]
     assert origin["origin"].to_list() == ["torch 2, clock, 2026-11-27"]
+
+
+def test_measured_steps_are_predicted(snapshot: duckdb.DuckDBPyConnection) -> None:
+    """The bars of dense models in bf16, on one H100 and on several: decode in a graph, prefill started by the program."""
+    rows = snapshot.sql(
+        "select phase, tensor_parallel > 1, avg(abs(relative_error)), max(abs(relative_error))"
+        " from mart.measured_step inner join core.model as model using (model_id)"
+        " where hardware_id = 'h100-sxm' and precision_id = 'bf16' and model.num_experts is null group by all"
+    ).fetchall()
+    found = {row[:2]: row[2:] for row in rows}
+    assert found["decode", False][0] < 0.03
+    assert found["decode", False][1] < 0.10
+    assert found["decode", True][0] < 0.05
+    assert found["prefill", False][0] < 0.07
+    assert found["prefill", True][0] < 0.05
+
+
+def test_a_step_waits_between_kernels(snapshot: duckdb.DuckDBPyConnection) -> None:
+    """In a graph less than a microsecond each; what the program starts takes longer, at least as long as the host."""
+    rows = snapshot.sql(
+        "select launch, predicted_s - host_wait_s, list_sum(map_values(op_group_s)), host_wait_s"
+        " from mart.predicted_step where hardware_id = 'h100-sxm' and model_id = 'llama-3-8b' and precision_id = 'bf16'"
+        " and convention = 'engine' and phase = 'decode' and batch_size = 1 and sequence_length = 1024"
+        " and tensor_parallel = 1 and fusion = 'none' order by launch"
+    ).fetchall()
+    (eager, graph) = rows
+    assert [row[1] for row in rows] == pytest.approx([row[2] for row in rows])
+    kernels = 32 * (8 + 14 + 2 + 2) + 3
+    assert 0.1e-6 * kernels < graph[3] < 1e-6 * kernels
+    assert eager[1] + eager[3] > 10e-6 * kernels

@@ -21,8 +21,8 @@ r of the time of DRAM. In the form of rows, ts is serial time, s for each elemen
 through (norms, softmax), and rows / multiprocessors times o stands for C tc / ec.
 In the forms of attention, ts is s for each token of the context that the last block of queries works through.
 In the form of rings, ts is s for each further device that a collective passes.
-In the flushed forms of kernels that the program starts, R = r + (1 - r) / (1 + L / B) with r > 1: they find a cache of
-L bytes full of others' results, which must be written back first.
+In the flushed forms of kernels that the program starts, R = r + (1 - r) / (1 + L / B) with r from 1 to 2: they find a
+cache of L bytes full of others' results, which must be written back first.
 Cross-validation decides which form a device takes.
 
 The fit minimizes a robust loss of the logarithm of time.
@@ -91,7 +91,7 @@ _FLUSHED = {
     "serial, flushed": (*_FORMS["serial"], "cached_bytes", "cached_cost"),
     "uncached, flushed": _FORMS["cached"],
 }
-_FLUSHED_START, _FLUSHED_HIGHEST = 1.4, 3.0
+_FLUSHED_START, _FLUSHED_HIGHEST = 1.4, 2.0  # for each byte read, at most one is written back
 # what a form does not fit: no product reaches its peak, and times that do not overlap add up
 _FIXED = {"compute_efficiency": 1.0, "blend": 1.0}
 # kinds whose blocks work through a row, and those that devices take part in
