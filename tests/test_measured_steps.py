@@ -74,7 +74,7 @@ def test_a_step_says_where_it_comes_from(tmp_path: Path) -> None:
 
 
 def test_measured_steps_are_predicted(snapshot: duckdb.DuckDBPyConnection) -> None:
-    """The bars of dense models in bf16, on one H100 and on several: decode in a graph, prefill started by the program."""
+    """The bars of dense models in bf16, on one H100 and on several: decode in a graph, and prefill."""
     rows = snapshot.sql(
         "select phase, tensor_parallel > 1, avg(abs(relative_error)), max(abs(relative_error))"
         " from mart.measured_step inner join core.model as model using (model_id)"
