@@ -126,8 +126,9 @@ def test_expected_times_stand_beside_the_least_told_apart(
     assert (legend["title"], legend["labelExpr"]) == ("expected", "'by calibrated roofs'")
     assert says in json.dumps(spec)
     shown = frame.filter(pl.col("expected_ms").is_not_null())
-    devices = ", ".join(f"'{each}'" for each in shown["hardware_id"].unique()) if "hardware_id" in shown.columns else ""
-    where = f"hardware_id in ({devices or "'h100-sxm'"}) and {OF_LLAMA} and phase = 'decode' and covered_share >= 0.9"
+    devices = shown["hardware_id"].unique().to_list() if "hardware_id" in shown.columns else ["h100-sxm"]
+    named = ", ".join(f"'{each}'" for each in devices)
+    where = f"hardware_id in ({named}) and {OF_LLAMA} and phase = 'decode' and covered_share >= 0.9"
     sql = f"select round(predicted_s * 1e3, 9) as ms from mart.predicted_step where {where} and is_default_launch"
     assert set(shown["expected_ms"]) <= set(read_frame(snapshot, f"{sql} and fusion = 'engine'")["ms"])
     assert (shown["expected_ms"] >= shown["step_ms" if name == STEP_TIME else "token_ms"]).all()
