@@ -235,6 +235,25 @@ def test_shipped_calibrations_are_those_of_the_shipped_measurements(snapshot: du
         assert again[name] == pytest.approx(shipped[name], rel=1e-3), name
 
 
+@pytest.mark.parametrize(("hardware_id", "decode_end"), [("a6000", 700e9), ("a40", 700e9 * 696 / 768)])
+def test_attention_of_the_published_charts_begins_and_ends_where_they_do(
+    hardware_id: str, decode_end: float, snapshot: duckdb.DuckDBPyConnection
+) -> None:
+    """The seeds' prose on the A6000: qk/pv ar from 40 to 700 GFLOP/s, qk/pv init from 4 to 60 TFLOP/s."""
+    rows = snapshot.sql(
+        "select phase, min(predicted_flops_per_s), max(predicted_flops_per_s), list(distinct launch),"
+        " any_value(transferred_from) from mart.predicted_point"
+        f" where hardware_id = '{hardware_id}' and model_id = 'llama-7b' and convention = 'paper'"
+        " and precision_id = 'fp16' and tensor_parallel = 1 and op_group = 'qk/pv'"
+        " and phase in ('decode', 'prefill') group by phase order by phase"
+    ).fetchall()
+    transferred = None if hardware_id == "a6000" else "a6000"
+    assert [row[3:] for row in rows] == [(["eager"], transferred)] * 2
+    (_, *decode, _, _), (_, *prefill, _, _) = rows
+    assert decode == pytest.approx([40e9, decode_end], rel=0.1)
+    assert prefill == pytest.approx([4e12, 60e12], rel=0.1)
+
+
 def test_calibrating_a_home(home: Home) -> None:
     path, rows = calibrate_home(home)
     assert path == home.catalog / "calibrations.toml"
