@@ -1,7 +1,7 @@
 """What charts of decode steps share: the looks of op groups, the choice of a context, and what they say."""
 
 from collections.abc import Callable, Sequence
-from typing import NamedTuple
+from typing import Any, NamedTuple
 
 import altair as alt
 import polars as pl
@@ -141,10 +141,14 @@ def describe_setting(frame: pl.DataFrame) -> str:
 def name_expected(field: str, shape: str) -> tuple[alt.Shape, alt.Tooltip]:
     """Return the shape of expected times, which a legend names, and their tooltip."""
     scale = alt.Scale(domain=[EXPECTED], range=[shape])
-    legend = alt.Legend(
-        title="calibrated", orient="bottom", symbolStrokeColor=INK, symbolSize=80, symbolStrokeWidth=1.5
-    )
+    legend = name_estimate(symbolSize=80, symbolStrokeWidth=1.5)
     return alt.Shape("estimate:N", scale=scale, legend=legend), alt.Tooltip(field, title=EXPECTED, format=",.4~r")
+
+
+def name_estimate(**symbol: Any) -> alt.Legend:
+    """Return the legend of marks that show what calibrated roofs predict."""
+    said: dict[str, Any] = {"title": EXPECTED, "labelExpr": "'by calibrated roofs'", "labelLimit": 0}
+    return alt.Legend(**said, orient="bottom", symbolStrokeColor=INK, symbolOpacity=1, **symbol)
 
 
 def describe_roof(frame: pl.DataFrame, subject: str = "At the roof, a lower bound of time") -> list[str]:

@@ -43,7 +43,7 @@ def draw_ranking(frame: pl.DataFrame) -> alt.LayerChart:
         scale=alt.Scale(domain=devices),
         axis=alt.Axis(title=None, ticks=False, labelLimit=0),
     )
-    base, shape = Layer(), name_expected("expected_tokens_per_s:Q", "diamond")[0]
+    base = Layer()
     fits, lacks_room = (base.transform_filter(f"datum.status == '{status}'") for status in ("fits", "does not fit"))
     others = base.transform_filter("datum.status != 'fits' && datum.status != 'does not fit'")
     number: dict[str, Any] = {"align": "left", "dx": 5, "fontSize": 10}
@@ -54,9 +54,7 @@ def draw_ranking(frame: pl.DataFrame) -> alt.LayerChart:
             x, y, tooltip=_TOOLTIP
         ),
         fits.mark_text(color=INK, **number).encode(x, y, text=LABEL),
-        base.transform_filter("isValid(datum.expected_tokens_per_s) && datum.status == 'fits'")
-        .mark_point(size=34, fill="white", stroke=INK, strokeWidth=1.25, opacity=1)
-        .encode(y, x=alt.X("expected_tokens_per_s:Q"), shape=shape, tooltip=_TOOLTIP),
+        *_draw_expected(frame, fits, y),
         lacks_room.mark_text(color=INK, **number).encode(x, y, text=LABEL),
         others.mark_text(color=GREY, fontStyle="italic", **number).encode(y, x=alt.XValue(0), text=LABEL),
         fits.transform_filter("isValid(datum.tokens_per_joule)")
@@ -66,10 +64,23 @@ def draw_ranking(frame: pl.DataFrame) -> alt.LayerChart:
         .mark_text(color=INK, text=["tokens", "per joule"], dy=-28, **beside)
         .encode(y, x=alt.XValue(WIDTH)),
     ]
-    if frame["expected_tokens_per_s"].is_null().all():
-        layers.pop(3)
     title, subtitle = _compose_title(frame), _compose_subtitle(frame)
     return assemble_chart(layers, frame, "Ranked bars", title, subtitle, height=_ROW_HEIGHT * len(devices))
+
+
+def _draw_expected(frame: pl.DataFrame, fits: alt.Chart, y: alt.Y) -> list[alt.Chart]:
+    """Return the diamonds of expected tokens per second, in bars."""
+    if frame["expected_tokens_per_s"].is_null().all():
+        return []
+    shape, _ = name_expected("expected_tokens_per_s:Q", "diamond")
+    expected, x = fits.transform_filter("isValid(datum.expected_tokens_per_s)"), alt.X("expected_tokens_per_s:Q")
+    # a legend of marks with a fill shows no outline
+    return [
+        expected.mark_point(shape="diamond", size=50, fill="white", opacity=1).encode(x, y),
+        expected.mark_point(size=50, stroke=INK, strokeWidth=1.25, opacity=1).encode(
+            x, y, shape=shape, tooltip=_TOOLTIP
+        ),
+    ]
 
 
 def _compose_title(frame: pl.DataFrame) -> str:
@@ -100,4 +111,7 @@ def _compose_subtitle(frame: pl.DataFrame) -> list[str]:
     ]
     setting = f"{describe_setting(frame)}, batch {row['batch_size']:,}, context {row['sequence_length']:,}"
     fit = f"{counts.get('fits', 0)} fit{'s' if counts.get('fits') == 1 else ''}"
-    return [f"{setting}: {', '.join([fit, *left])}", *describe_roof(frame)]
+    roof = describe_roof(frame)
+    if frame.filter(status="fits")["expected_tokens_per_s"].is_not_null().any():
+        roof[-1] += "; diamonds: expected"
+    return [f"{setting}: {', '.join([fit, *left])}", *roof]

@@ -53,7 +53,9 @@ def draw_step_time(frame: pl.DataFrame) -> alt.LayerChart:
     }
     x = alt.X("batch_size:O", **place)
     left, right = (alt.X("batch_size:O", bandPosition=position, **place) for position in (0, 1))
-    axis = alt.Axis(title="Least time of a decode step (ms)", tickCount=6)
+    has_expected = frame["expected_ms"].is_not_null().any()
+    title = "Time of a decode step (ms): least and expected" if has_expected else "Least time of a decode step (ms)"
+    axis = alt.Axis(title=title, tickCount=6)
     start, middle, end = (alt.Y(f"{place}_ms:Q", axis=axis) for place in ("start", "label", "end"))
     shape, expected = name_expected("expected_ms:Q", "stroke")
     layers = [
@@ -88,7 +90,7 @@ def draw_step_time(frame: pl.DataFrame) -> alt.LayerChart:
         .mark_text(align="left", dx=4, fontSize=11, color=INK)
         .encode(right, middle, text=LABEL),
     ]
-    layers = layers if frame["expected_ms"].is_not_null().any() else [*layers[:-2], layers[-1]]
+    layers = layers if has_expected else [*layers[:-2], layers[-1]]
     frame = _place_labels(frame)
     kind = "Stacked bars: least time of a decode step by op group over batch"
     subtitle = [f"{describe_setting(frame)}; above each bar: milliseconds", *describe_roof(frame)]

@@ -13,6 +13,7 @@ from charts.decode_steps import (
     assemble_step_chart,
     describe_roof,
     describe_setting,
+    name_estimate,
     name_model,
     select_context,
 )
@@ -55,8 +56,10 @@ def draw_throughput(frame: pl.DataFrame) -> alt.LayerChart:
         for least, most in (("token_ms", "ms"), ("tokens_per_s", "tokens_per_s"))
     )
     x_domain, y_domain = (min(times) / 1.5, max(times) * 1.15), (min(rates) / 1.3, max(rates) * 1.5)
-    x_axis = log_axis(x_domain, "Least time per token of a sequence (ms)", _TICKS, format=NUMBER)
-    y_axis = log_axis(y_domain, "Tokens/s of all sequences, at most", _TICKS, format=NUMBER)
+    has_expected = drawn["expected_ms"].is_not_null().any()
+    least, most = ("Time", "at most and expected") if has_expected else ("Least time", "at most")
+    x_axis = log_axis(x_domain, f"{least} per token of a sequence (ms)", _TICKS, format=NUMBER)
+    y_axis = log_axis(y_domain, f"Tokens/s of all sequences, {most}", _TICKS, format=NUMBER)
     x, y = alt.X("token_ms:Q", **x_axis), alt.Y("tokens_per_s:Q", **y_axis)
     chosen = alt.selection_point(fields=["hardware"], bind="legend", name="device")
     faded = alt.condition(chosen, alt.value(1), alt.value(0.12))
@@ -71,7 +74,7 @@ def draw_throughput(frame: pl.DataFrame) -> alt.LayerChart:
     dash = alt.StrokeDash(
         "estimate:N",
         scale=alt.Scale(domain=[EXPECTED], range=[[6, 3]]),
-        legend=alt.Legend(title="calibrated", orient="bottom", symbolType="stroke", symbolStrokeColor=INK),
+        legend=name_estimate(symbolType="stroke", symbolSize=600, symbolStrokeWidth=1.5),
     )
     expected = select_context("isValid(datum.expected_ms)").mark_line(strokeWidth=1.5)
     expected_x, expected_y = alt.X("expected_ms:Q", **x_axis), alt.Y("expected_tokens_per_s:Q", **y_axis)
@@ -100,7 +103,7 @@ def draw_throughput(frame: pl.DataFrame) -> alt.LayerChart:
         .mark_text(align="right", baseline="bottom", dx=-_ASIDE, dy=-_ABOVE, fontSize=_NUMBER, color=INK)
         .encode(x, y, text=LABEL),
     ]
-    if drawn["expected_ms"].is_null().all():
+    if not has_expected:
         layers.pop(2)
     kind = "Tokens per second over time per token"
     frame = _choose_numbers(frame, x_domain, y_domain)

@@ -41,7 +41,7 @@ def main(folder: Path = PROFILES) -> None:
     errors = _errors(profiles)
     print(f"{'device':14} {'model':24} {'op':10} {'kernels':>8} {'mean error':>10}  roof fitted to")
     for row in errors.iter_rows(named=True):
-        own = f"this profile; {row['holdout_mape']:.1%} on ops that were held out"
+        own = f"this profile; {row['holdout_mape']:.1%} on weights that were held out"
         said = f"{row['hardware_id']:14} {row['model_id']:24} {row['op_kind']:10} {row['kernels']:8,}"
         print(f"{said} {row['mape']:10.1%}  {own if row['is_own'] else ', '.join(row['origin'].split(', ')[:2])}")
 

@@ -227,7 +227,7 @@ def measure(connection: duckdb.DuckDBPyConnection, name: str, **kernel: Any) -> 
         "measurement_id": name, "hardware_id": "a100", "op": "kernel", "op_group": "custom", "kind": "given",
         "matrices": 1, "tensor_parallel": 1, "dtype": "fp16", "flops": 1e12, "bytes": 1e9, "latency_s": 1.0,
         "method": "by hand", "source_id": "s", "level": "dram", "pipe": "", "accumulator": "", "is_ceiling": False,
-        **kernel,
+        "launch": "eager", **kernel,
     }  # fmt: skip
     places = ", ".join("?" for _ in fields)
     connection.execute(f"insert into core.measurement ({', '.join(fields)}) values ({places})", list(fields.values()))

@@ -443,7 +443,7 @@ def test_torch_runs_products_of_short_dtypes_on_tensor_cores(
 
 def test_shipped_calibrations_name_their_pipe() -> None:
     fitted = read_calibrations([make_source(SHIPPED / "calibrations.toml", "calibration")])["fitted"]
-    assert set(fitted.select("op_kind", "pipe").rows()) == {
-        *((kind, "tensor") for kind in ("linear", "attention", "qk", "pv")),
-        *((kind, "vector") for kind in ("norm", "rms_norm", "softmax")),
-    }
+    products = {"linear", "grouped_linear", "qk", "pv"} | {kind for kind in fitted["op_kind"] if "attention" in kind}
+    # the host's time to start a kernel is of no pipe
+    for kind, pipe in fitted.select("op_kind", "pipe").unique().rows():
+        assert pipe == ("" if kind == "dispatch" else "tensor" if kind in products else "vector"), kind

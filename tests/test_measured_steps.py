@@ -52,6 +52,11 @@ def test_a_measured_step_becomes_a_row(tmp_path: Path, capsys: pytest.CaptureFix
         ("0.021", "0", ["row 1", "latency_s: expected 1e-9 to 1e5 seconds", "not 0.0"]),
         ("0.021", "", ["row 1", "latency_s: missing"]),
         ("decode,8", "decode,0", ["row 1", "batch_size: expected 1 or more"]),
+        (
+            "latency_s,method\n",
+            "latency_s,method,query_length\n",
+            ["row 1", "query_length: expected 1 in decode, not 4"],
+        ),
         ("a40", "a41", ['hardware_id = "a41"', "expected a device of the catalog"]),
         ("llama-7b", "llama-7c", ['model_id = "llama-7c"', "expected a model of the catalog"]),
         ("fp16", "fp17", ['precision_id = "fp17"', "expected a precision of the catalog"]),
@@ -62,6 +67,7 @@ def test_a_bad_step_is_refused_in_one_line(tmp_path: Path, old: str, new: str, n
     shipped, home = write_small_catalog(tmp_path / "shipped"), Home(tmp_path / "home")
     text = GOOD.replace(old, new, 1)
     text = text.replace(",clock", "") if new == "" and old == ",method" else text
+    text = text.replace(",clock", ",clock,4") if "query_length" in new else text
     path = write_file(tmp_path, "mine.csv", text)
     assert_refused(lambda: add_files(home, "step", [str(path)], shipped=shipped), names=["mine.csv", *names])
     assert not home.catalog.exists()

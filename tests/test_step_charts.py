@@ -104,6 +104,43 @@ def test_bars_add_up_to_the_steps(snapshot: duckdb.DuckDBPyConnection) -> None:
         assert bar["share"].sum() == pytest.approx(1)
 
 
+@pytest.mark.parametrize(
+    ("name", "mark", "times", "says"),
+    [
+        (STEP_TIME, "point", {"y": "expected_ms"}, "least and expected"),
+        (THROUGHPUT, "line", {"x": "expected_ms", "y": "expected_tokens_per_s"}, "at most and expected"),
+        (RANKING, "point", {"x": "expected_tokens_per_s"}, "diamonds: expected"),
+    ],
+)
+def test_expected_times_stand_beside_the_least_told_apart(
+    name: str, mark: str, times: dict[str, str], says: str, snapshot: duckdb.DuckDBPyConnection
+) -> None:
+    """They are those of the view, a legend names their marks, and no step is expected below its least time."""
+    spec, frame = draw(snapshot, name)
+    (layer,) = (
+        layer for layer in spec["layer"] if any(each.get("field") == "estimate" for each in layer["encoding"].values())
+    )
+    assert layer["mark"]["type"] == mark
+    assert {channel: layer["encoding"][channel]["field"] for channel in times} == times
+    (legend,) = (each["legend"] for each in layer["encoding"].values() if each.get("field") == "estimate")
+    assert (legend["title"], legend["labelExpr"]) == ("expected", "'by calibrated roofs'")
+    assert says in json.dumps(spec)
+    shown = frame.filter(pl.col("expected_ms").is_not_null())
+    devices = shown["hardware_id"].unique().to_list() if "hardware_id" in shown.columns else ["h100-sxm"]
+    named = ", ".join(f"'{each}'" for each in devices)
+    where = f"hardware_id in ({named}) and {OF_LLAMA} and phase = 'decode' and covered_share >= 0.9"
+    sql = f"select round(predicted_s * 1e3, 9) as ms from mart.predicted_step where {where} and is_default_launch"
+    assert set(shown["expected_ms"]) <= set(read_frame(snapshot, f"{sql} and fusion = 'engine'")["ms"])
+    assert (shown["expected_ms"] >= shown["step_ms" if name == STEP_TIME else "token_ms"]).all()
+
+
+def test_charts_of_devices_without_calibrations_name_nothing_expected(snapshot: duckdb.DuckDBPyConnection) -> None:
+    spec, frame = draw(snapshot, "step-time-mixtral-8x7b-mi300x")
+    assert frame["expected_ms"].is_null().all()
+    assert "calibrated" not in json.dumps(spec["layer"])
+    assert '"Least time of a decode step (ms)"' in json.dumps(spec)
+
+
 def test_the_op_group_that_takes_the_most_time_is_named(snapshot: duckdb.DuckDBPyConnection) -> None:
     spec, frame = draw(snapshot, STEP_TIME)
     steps = read_frame(snapshot, f"{STEPS} and hardware_id = 'h100-sxm' and sequence_length = 1024 and fits_in_memory")

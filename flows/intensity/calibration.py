@@ -14,8 +14,9 @@ padding_T is the number of outputs in whole tiles divided by m n. waves_T, with 
 (ceil(w) / w)^g if w >= 1, else w^-u. size_T = (T_m T_n) / (T_m + T_n) is the intensity that a tile allows, and
 `largest` is that of the largest tile.
 In the form with sustained load, C is also multiplied by (1 + tc / 1 ms)^s: long GEMMs reach the power limit.
-In the form with streams, each tile also takes a fixed time o, C_T = ... + o * waves_T * w / (tc / ec), and
-F = 1 + v (multiprocessors / T)^h with T tiles of 128 x 64: few blocks do not reach the bandwidth.
+In the form with times of tiles, each tile also takes a fixed time o, C_T = ... + o * waves_T * w / (tc / ec).
+In the form with streams, F also is 1 + v (multiprocessors / T)^h with T tiles of 128 x 64: few blocks do not reach the
+bandwidth.
 In the forms of what is no product, R = r + (1 - r) / (1 + (L / B)^8) for B bytes: what a cache of L bytes holds takes
 r of the time of DRAM. In the form of rows, ts is serial time, s for each element of a row, which one block works
 through (norms, softmax), and rows / multiprocessors times o stands for C tc / ec.
@@ -70,6 +71,7 @@ _FORMS: Mapping[str, tuple[str, ...]] = {
     "plain": _SHARED,
     "tiles": (*_SHARED, *_TILED),
     "sustained": (*_SHARED, *_TILED, "sustained_exponent"),
+    "tile_times": (*_SHARED, *_TILED, "sustained_exponent", "tile_overhead_s"),
     "streams": (*_SHARED, *_TILED, "sustained_exponent", *_STREAMED),
     "uncached": ("bandwidth_efficiency", "overhead_s", "blend"),
     "serial": (*_SHARED, "serial_s"),
@@ -255,7 +257,7 @@ def calibrate_kernels(
         The forms to choose among; by default those of products if the kernels are some.
     """
     if forms is None:
-        forms = ["plain", "tiles", "sustained", "streams"]
+        forms = ["plain", "tiles", "sustained", "tile_times", "streams"]
     if not kernels.has_tiles:
         forms = [form for form in forms if "tile_limit" not in (_FORMS.get(form) or _FLUSHED[form])] or ["plain"]
     names = sorted(set(groups))
@@ -324,7 +326,7 @@ def _list_forms(kind: str, launch: str, *, is_elementwise: bool) -> list[str]:
     elif is_elementwise or kind in _MOVES:
         forms = ["uncached", "cached"]
     else:
-        forms = ["plain", "tiles", "sustained", "streams"]
+        forms = ["plain", "tiles", "sustained", "tile_times", "streams"]
     flushed = f"{forms[-1] if forms[-1] != 'cached' else 'uncached'}, flushed"
     return [*forms, flushed] if launch == "eager" else forms
 
@@ -407,8 +409,8 @@ def make_kernels(frame: pl.DataFrame, *, is_product: bool) -> Kernels:
 
 
 def _group_labels(frame: pl.DataFrame) -> list[str]:
-    """Return labels of what is held out together: models, or else ops, or else shapes of weights."""
-    for column in (pl.col("model_id"), pl.col("op"), pl.format("{} {}", "k", "n")):
+    """Return labels of what is held out together: models, or else shapes of weights, or else ops."""
+    for column in (pl.col("model_id"), pl.format("{} {}", "k", "n"), pl.col("op")):
         labels = frame.select(column.fill_null("").alias("group"))["group"]
         if labels.n_unique() > 1:
             return labels.to_list()

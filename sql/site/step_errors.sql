@@ -11,7 +11,7 @@ select
     round(100 * error.mean_absolute_error, 1) as mean_percent,
     round(100 * error.median_absolute_error, 1) as median_percent,
     round(100 * error.greatest_absolute_error, 1) as greatest_percent,
-    round(100 * error.mean_error, 1) as mean_of_signed_percent,
+    round(100 * error.mean_error, 1) as mean_signed_percent,
 from mart.step_error as error
 inner join core.hardware as hardware using (hardware_id)
 order by all

@@ -89,6 +89,7 @@ def _read_rows(source: SourceFile) -> pl.DataFrame:
         *((pl.col(name).is_in(words), f"{name}: expected one of {', '.join(words)}") for name, words in _WORDS.items()),
         *text_rules(dict.fromkeys(_TEXTS, _MAX_LENGTH)),
         (pl.col("query_length") <= pl.col("sequence_length"), "query_length: expected at most sequence_length"),
+        ((pl.col("query_length") == 1) | (pl.col("phase") != "decode"), "query_length: expected 1 in decode"),
         (pl.col("latency_s").is_between(1e-9, 1e5), "latency_s: expected 1e-9 to 1e5 seconds"),
         (
             pl.col("latency_min_s").is_null() | pl.col("latency_min_s").is_between(1e-9, 1e5),

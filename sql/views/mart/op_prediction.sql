@@ -1,67 +1,11 @@
 -- one row per hardware, op shape, precision and launch
 create or replace view mart.op_prediction as
 with
-point as (
-    select
-        *,
-        m / matrices as rows,
-        mart.serial_steps(kind, n, tensor_parallel, query_length, sequence_length)
-            as serial_steps,
-        flops / peak_flops_per_s as compute_s,
-        mart.ring_bytes(algorithm, bytes, tensor_parallel) / bandwidth_bytes_per_s as memory_s,
-    from mart.roofline_point
-    where level in ('dram', 'interconnect')
-),
-
--- formulas and names are those of flows/intensity/calibration.py
-calibrated as (
-    select
-        point.*,
-        launch.launch,
-        calibration.* exclude (hardware_id, op_kind, dtype, launch, origin, source_id, pipe),
-        calibration.origin as calibration_origin,
-        hardware.multiprocessors,
-    from point
+launched as (
+    select point.*, launch.launch,
+    from mart.roofline_point as point
     cross join (values ('eager'), ('graph')) as launch (launch)
-    inner join core.hardware as hardware
-        on point.hardware_id = hardware.hardware_id
-    left join core.calibration as calibration
-        on
-            point.hardware_id = calibration.hardware_id
-            and mart.calibrated_kind(point.kind, point.op, point.matrices, point.kv_heads, point.head_dim)
-            = calibration.op_kind
-            and point.dtype = calibration.dtype
-            and launch.launch = calibration.launch
-),
-
-costed as (
-    select
-        *,
-        mart.tile_costs(
-            rows,
-            n,
-            matrices,
-            multiprocessors,
-            compute_s / compute_efficiency,
-            tile_limit,
-            wave_exponent,
-            partial_wave_exponent,
-            tile_overhead_s
-        ) as tile_costs,
-        -- of what has no tiles, the rows that multiprocessors work through take the place of arithmetic
-        if(
-            tile_limit is null and tile_overhead_s is not null,
-            rows / multiprocessors * tile_overhead_s,
-            compute_s / compute_efficiency * mart.least_cost(tile_costs, tile_blend)
-            * pow(1 + compute_s / 1e-3, coalesce(sustained_exponent, 0))
-        ) as reached_compute_s,
-        mart.reached_memory_s(memory_s, bandwidth_efficiency, bytes, cached_bytes, cached_cost)
-        * mart.stream_cost(rows, n, matrices, multiprocessors, stream_limit, stream_exponent)
-            as reached_memory_s,
-        serial_steps * coalesce(serial_s, 0) as reached_serial_s,
-        overhead_s
-        + mart.blended_s(reached_compute_s, reached_memory_s, reached_serial_s, blend) as predicted_s,
-    from calibrated
+    where point.level in ('dram', 'interconnect')
 )
 
 select
@@ -104,7 +48,7 @@ select
     bandwidth_bytes_per_s,
     is_measured,
     m * k as input_elements,
-from costed;
+from mart.kernel_times('launched');
 
 comment on view mart.op_prediction is 'one row per hardware, op shape, precision and launch: the expected time of a kernel; null if no calibration covers it';
 comment on column mart.op_prediction.launch is 'how kernels are started: eager, by the program each time, or graph, replayed from a recorded graph';

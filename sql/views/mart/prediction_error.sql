@@ -1,67 +1,16 @@
 -- one row per measurement that a calibration predicts
 create or replace view mart.prediction_error as
 with
-kernel as (
+measured as (
     select
-        point.*,
-        point.m / point.matrices as rows,
-        mart.serial_steps(point.kind, point.n, point.tensor_parallel, point.query_length, point.sequence_length)
-            as serial_steps,
-        point.flops / roof.peak_flops_per_s as compute_s,
-        mart.ring_bytes(point.algorithm, point.bytes, point.tensor_parallel)
-        / if(point.level = 'dram', roof.bandwidth_bytes_per_s, point.bandwidth_bytes_per_s) as memory_s,
+        point.* replace (
+            roof.peak_flops_per_s as peak_flops_per_s,
+            if(point.level = 'dram', roof.bandwidth_bytes_per_s, point.bandwidth_bytes_per_s)
+                as bandwidth_bytes_per_s
+        ),
     from mart.measured_point as point
     inner join mart.roof as roof using (hardware_id, dtype, basis)
     where point.level in ('dram', 'interconnect')
-),
-
--- formulas and names are those of flows/intensity/calibration.py
-calibrated as (
-    select
-        kernel.*,
-        calibration.* exclude (hardware_id, op_kind, dtype, launch, origin, source_id, pipe),
-        calibration.origin as calibration_origin,
-        hardware.multiprocessors,
-    from kernel
-    inner join core.hardware as hardware
-        on kernel.hardware_id = hardware.hardware_id
-    inner join core.calibration as calibration
-        on
-            kernel.hardware_id = calibration.hardware_id
-            and mart.calibrated_kind(kernel.kind, kernel.op, kernel.matrices, kernel.kv_heads, kernel.head_dim)
-            = calibration.op_kind
-            and kernel.dtype = calibration.dtype
-            and kernel.launch = calibration.launch
-),
-
-costed as (
-    select
-        *,
-        mart.tile_costs(
-            rows,
-            n,
-            matrices,
-            multiprocessors,
-            compute_s / compute_efficiency,
-            tile_limit,
-            wave_exponent,
-            partial_wave_exponent,
-            tile_overhead_s
-        ) as tile_costs,
-        -- of what has no tiles, the rows that multiprocessors work through take the place of arithmetic
-        if(
-            tile_limit is null and tile_overhead_s is not null,
-            rows / multiprocessors * tile_overhead_s,
-            compute_s / compute_efficiency * mart.least_cost(tile_costs, tile_blend)
-            * pow(1 + compute_s / 1e-3, coalesce(sustained_exponent, 0))
-        ) as reached_compute_s,
-        mart.reached_memory_s(memory_s, bandwidth_efficiency, bytes, cached_bytes, cached_cost)
-        * mart.stream_cost(rows, n, matrices, multiprocessors, stream_limit, stream_exponent)
-            as reached_memory_s,
-        serial_steps * coalesce(serial_s, 0) as reached_serial_s,
-        overhead_s
-        + mart.blended_s(reached_compute_s, reached_memory_s, reached_serial_s, blend) as predicted_s,
-    from calibrated
 )
 
 select
@@ -97,7 +46,8 @@ select
     ) as predicted_bound,
     holdout_mape,
     calibration_origin,
-from costed;
+from mart.kernel_times('measured')
+where predicted_s is not null;
 
 comment on view mart.prediction_error is 'one row per measurement that a calibration predicts: how far the prediction is off';
 comment on column mart.prediction_error.predicted_s is 'expected time of one execution, by the calibrated roof';
