@@ -98,7 +98,9 @@ def test_no_step_is_expected_below_its_least_time(steps: duckdb.DuckDBPyConnecti
 def test_op_groups_and_the_wait_for_the_host_add_up_to_the_step(steps: duckdb.DuckDBPyConnection) -> None:
     parts = "list_sum(map_values(op_group_s)) + host_wait_s"
     assert not list_wrong(steps, f"abs({parts} - predicted_s) > 1e-9 * predicted_s")
-    assert not list_wrong(steps, "launch = 'graph' and host_wait_s <> 0")
+    assert not list_wrong(
+        steps, "launch = 'graph' and not host_wait_s between 0 and 0.2 * predicted_s"
+    )  # between kernels
     assert not list_wrong(steps, "op_group_s[dominant_op_group] < list_max(map_values(op_group_s))")
 
 
