@@ -117,12 +117,10 @@ def test_expected_times_stand_beside_the_least_told_apart(
 ) -> None:
     """They are those of the view, a legend names their marks, and no step is expected below its least time."""
     spec, frame = draw(snapshot, name)
-    (layer,) = (
-        layer for layer in spec["layer"] if any(each.get("field") == "estimate" for each in layer["encoding"].values())
-    )
+    ((layer, encoding),) = ((layer, each) for layer, _, each in list_encodings(spec) if each.get("field") == "estimate")
     assert layer["mark"]["type"] == mark
     assert {channel: layer["encoding"][channel]["field"] for channel in times} == times
-    (legend,) = (each["legend"] for each in layer["encoding"].values() if each.get("field") == "estimate")
+    legend = encoding["legend"]
     assert (legend["title"], legend["labelExpr"]) == ("expected", "'by calibrated roofs'")
     assert says in json.dumps(spec)
     shown = frame.filter(pl.col("expected_ms").is_not_null())

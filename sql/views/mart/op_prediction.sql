@@ -61,3 +61,5 @@ comment on column mart.op_prediction.roof_fraction is 'share of the roof that is
 comment on column mart.op_prediction.bound is 'overhead if the launch takes at least half of the time, by the calibration of the device; else compute at or right of the ridge, memory left of it';
 comment on column mart.op_prediction.calibration_origin is 'measurements that the calibration was fitted to';
 comment on column mart.op_prediction.input_elements is 'elements of the inputs of a GEMM; null for what is none';
+comment on column mart.op_prediction.holdout_mape is 'mean absolute error on measurements that were held out, as a share of the time; null if there are too few';
+comment on column mart.op_prediction.transferred_from is 'the device that was measured, if it is another one';

@@ -20,9 +20,8 @@ group_time as (
         sum(predicted_s) as seconds,
         sum(op.lower_bound_s) as lower_bound_s,
         coalesce(sum(op.lower_bound_s) filter (is_covered), 0) as covered_s,
-        coalesce(list(distinct op.op) filter (not is_covered), []) as uncovered_ops,
-        coalesce(list(distinct transferred_from) filter (transferred_from is not null), [])
-            as relatives,
+        coalesce(list(op.op) filter (not is_covered), []) as uncovered_ops,
+        coalesce(list(transferred_from) filter (transferred_from is not null), []) as relatives,
         bool_or(level = 'interconnect') as is_exchange,
         sum(op.start_s) as start_s,
         sum(op.gap_s) as gap_s,

@@ -54,3 +54,5 @@ comment on column mart.prediction_error.predicted_s is 'expected time of one exe
 comment on column mart.prediction_error.relative_error is 'predicted time / measured time - 1';
 comment on column mart.prediction_error.predicted_bound is 'overhead if the launch takes at least half of the expected time; else compute at or right of the ridge, memory left of it';
 comment on column mart.prediction_error.calibration_origin is 'measurements that the calibration was fitted to';
+comment on column mart.prediction_error.transferred_from is 'the device that was measured, if it is another one';
+comment on column mart.prediction_error.holdout_mape is 'mean absolute error on measurements that were held out, as a share of the time; null if there are too few';

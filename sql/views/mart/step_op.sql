@@ -42,3 +42,4 @@ comment on column mart.step_op.kernels is 'kernels that run for it in a step';
 comment on column mart.step_op.start_s is 'time that the host needs to start them; 0 if it is not known';
 comment on column mart.step_op.gap_s is 'time that the device waits between them if each is started by the program, beyond that in a graph; 0 if it is not known';
 comment on column mart.step_op.is_covered is 'whether a calibration covers it';
+comment on column mart.step_op.transferred_from is 'the device that was measured, if it is another one';
