@@ -22,6 +22,7 @@ from flows.intensity.calibration import (
     calibrate_kernels,
     calibrate_measurements,
     fit_form,
+    predict_held_out_steps,
     predict_s,
 )
 from flows.measure.calibrate import calibrate_home, format_calibrations
@@ -103,6 +104,20 @@ def test_steps_say_what_they_take_beside_their_kernels() -> None:
         ("dispatch_shared", "eager"): 38e-6,
     }  # fmt: skip
     assert [row[3] for row in found] == [2, 4, 4, 2]
+
+
+def test_a_held_out_step_takes_what_steps_of_other_models_take() -> None:
+    steps = STEPS.with_columns(latency_s=pl.col("device_s") + pl.col("kernels") * 1e-6)
+    slower = STEPS.with_columns(latency_s=pl.col("device_s") + pl.col("kernels") * 3e-6)
+    two = pl.concat([steps.with_columns(model_id=pl.lit("a")), slower.with_columns(model_id=pl.lit("b"))])
+    graph = predict_held_out_steps(two).filter(launch="graph")
+    per_kernel = (graph["held_out_s"] - graph["device_s"]) / graph["kernels"]
+    assert per_kernel.to_list() == pytest.approx([3e-6, 3e-6, 1e-6, 1e-6])
+    with_mixture = pl.concat(
+        [two, two.filter(model_id="b").with_columns(is_dense=pl.lit(value=False), model_id=pl.lit("c"))]
+    )
+    of_a = predict_held_out_steps(with_mixture).filter(model_id="a")
+    assert of_a["held_out_s"].to_list() == predict_held_out_steps(two).filter(model_id="a")["held_out_s"].to_list()
 
 
 def test_outliers_disturb_a_fit_little() -> None:

@@ -345,27 +345,56 @@ def calibrate_dispatch(steps: pl.DataFrame) -> pl.DataFrame:
         Mixtures of experts are left out: their tokens are spread less evenly than was timed.
     """
     rows = []
-    for (hardware_id,), each in (
-        steps.filter("is_dense").sort("hardware_id").group_by("hardware_id", maintain_order=True)
-    ):
-        alone = each.filter(pl.col("tensor_parallel") == 1)
-        graph, eager = (alone.filter(pl.col("launch") == name) for name in ("graph", "eager"))
-        shared = each.filter(pl.col("launch") == "eager", pl.col("tensor_parallel") > 1)
-        gap_s, start_s = _fit_gap_and_start(eager)
-        found = [
-            (GAP, "graph", graph, _fit_gap(graph, 0.0), 0.0),
-            (GAP, "eager", eager, gap_s, start_s),
-            (DISPATCH, "eager", eager, start_s, gap_s),
-            (DISPATCH_SHARED, "eager", shared, _fit_start(shared, gap_s), gap_s),
-        ]
-        for kind, launch, fitted, time_s, other_s in found:
+    dense = steps.filter("is_dense").sort("hardware_id")
+    for (hardware_id,), each in dense.group_by("hardware_id", maintain_order=True):
+        times = _fit_times(each)
+        for (kind, launch), time_s in times.items():
+            fitted = _select_steps(each, kind, launch)
             if len(fitted):
-                gap, start = (time_s, other_s) if kind == GAP else (other_s, time_s)
+                start_s = 0.0 if launch == "graph" else times[DISPATCH if kind == GAP else kind, launch]
                 named = {"hardware_id": hardware_id, "op_kind": kind, "dtype": "bf16", "launch": launch, "pipe": ""}
                 one = {"compute_efficiency": 1.0, "bandwidth_efficiency": 1.0, "blend": 1.0, "overhead_s": time_s}
-                known = {"n_points": len(fitted), "fit_mape": _step_error(fitted, gap, start)}
-                rows.append({**named, **one, **known, "source_id": fitted["source_id"][0]})
+                error = _step_error(fitted, times[GAP, launch], start_s)
+                known = {"n_points": len(fitted), "fit_mape": error, "source_id": fitted["source_id"][0]}
+                rows.append({**named, **one, **known})
     return pl.DataFrame(rows)
+
+
+def predict_held_out_steps(steps: pl.DataFrame) -> pl.DataFrame:
+    """Add `held_out_s` to measured steps: what is expected if the steps of their own model were not fitted to.
+
+    Parameters
+    ----------
+    steps
+        As `calibrate_dispatch` takes, with model_id.
+    """
+    parts = []
+    for (hardware_id, model_id), each in steps.group_by("hardware_id", "model_id", maintain_order=True):
+        others = steps.filter("is_dense", pl.col("hardware_id") == hardware_id, pl.col("model_id") != model_id)
+        times = _fit_times(others)
+        is_graph, is_alone = pl.col("launch") == "graph", pl.col("tensor_parallel") == 1
+        shared_s = times[DISPATCH_SHARED, "eager"] or times[DISPATCH, "eager"]
+        gap_s = pl.when(is_graph).then(times[GAP, "graph"]).otherwise(times[GAP, "eager"])
+        start_s = pl.when(is_graph).then(0.0).when(is_alone).then(times[DISPATCH, "eager"]).otherwise(shared_s)
+        device_s = pl.col("device_s") + gap_s * pl.col("kernels")
+        parts.append(each.with_columns(held_out_s=pl.max_horizontal(device_s, start_s * pl.col("kernels"))))
+    return pl.concat(parts) if parts else steps.with_columns(held_out_s=pl.lit(None, pl.Float64))
+
+
+def _fit_times(steps: pl.DataFrame) -> dict[tuple[str, str], float]:
+    """Return the time of each kind and launch, fitted to the steps of one device; 0 if there are none."""
+    gap_s, start_s = _fit_gap_and_start(_select_steps(steps, GAP, "eager"))
+    return {
+        (GAP, "graph"): _fit_gap(_select_steps(steps, GAP, "graph"), 0.0),
+        (GAP, "eager"): gap_s,
+        (DISPATCH, "eager"): start_s,
+        (DISPATCH_SHARED, "eager"): _fit_start(_select_steps(steps, DISPATCH_SHARED, "eager"), gap_s),
+    }
+
+
+def _select_steps(steps: pl.DataFrame, kind: str, launch: str) -> pl.DataFrame:
+    is_alone = pl.col("tensor_parallel") == 1
+    return steps.filter(pl.col("launch") == launch, ~is_alone if kind == DISPATCH_SHARED else is_alone)
 
 
 def _step_error(steps: pl.DataFrame, gap_s: float, start_s: float) -> float:

@@ -1,6 +1,7 @@
 -- one row per measured step of a device that is predicted
 select
     hardware_id,
+    measured_step.model_id,
     model.num_experts is null as is_dense,
     precision_id,
     phase,
@@ -8,7 +9,6 @@ select
     launch,
     fusion,
     latency_s,
-    predicted_s,
     predicted_s - host_wait_s as device_s,
     kernels,
     measured_step.source_id,

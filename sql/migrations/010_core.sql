@@ -917,7 +917,7 @@ comment on column core.step_calibration.tensor_parallel is 'devices that share a
 comment on column core.step_calibration.launch is 'how kernels are started: eager, by the program each time, or graph, replayed from a recorded graph';
 comment on column core.step_calibration.fusion is 'engine: add and norm, activation and gate, and RoPE are one kernel each; none: each element-wise op of plain PyTorch is a kernel of its own';
 comment on column core.step_calibration.n_steps is 'measured steps';
-comment on column core.step_calibration.holdout_mape is 'mean absolute error of their expected times, as a share of the measured ones';
+comment on column core.step_calibration.holdout_mape is 'mean absolute error of their expected times, as a share of the measured ones; what is fitted to steps is fitted to those of other models';
 comment on column core.step_calibration.source_id is 'file that states it';
 
 create table core.op_kernel (

@@ -128,6 +128,6 @@ comment on column mart.predicted_step.dominant_op_group is 'op group that takes 
 comment on column mart.predicted_step.dominant_share is 'its share of the time';
 comment on column mart.predicted_step.covered_share is 'share of the least time of the ops that calibrations cover';
 comment on column mart.predicted_step.uncovered_ops is 'ops that no calibration covers; they count with the time at the roof; null if there are none';
-comment on column mart.predicted_step.holdout_mape is 'mean absolute error on measured steps of the device, phase, number of devices, launch and fusion, as a share of the time; null if none were measured';
+comment on column mart.predicted_step.holdout_mape is 'mean absolute error on measured steps of the device, phase, number of devices, launch and fusion, as a share of the time, if what is fitted to steps is fitted to those of other models; null if none were measured';
 comment on column mart.predicted_step.transferred_from is 'the devices that were measured, if it is another one';
 comment on column mart.predicted_step.is_default_launch is 'whether steps of the phase are started so unless somebody says otherwise: graph in decode, else eager';
