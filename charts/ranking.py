@@ -76,7 +76,7 @@ def _draw_expected(frame: pl.DataFrame, fits: alt.Chart, y: alt.Y) -> list[alt.C
     expected, x = fits.transform_filter("isValid(datum.expected_tokens_per_s)"), alt.X("expected_tokens_per_s:Q")
     # a legend of marks with a fill shows no outline
     return [
-        expected.mark_point(shape="diamond", size=50, fill="white", opacity=1).encode(x, y),
+        expected.mark_point(shape="diamond", size=50, filled=True, color="white", opacity=1).encode(x, y),
         expected.mark_point(size=50, stroke=INK, strokeWidth=1.25, opacity=1).encode(
             x, y, shape=shape, tooltip=_TOOLTIP
         ),

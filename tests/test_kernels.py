@@ -446,4 +446,6 @@ def test_shipped_calibrations_name_their_pipe() -> None:
     products = {"linear", "grouped_linear", "qk", "pv"} | {kind for kind in fitted["op_kind"] if "attention" in kind}
     # the host's time to start a kernel is of no pipe
     for kind, pipe in fitted.select("op_kind", "pipe").unique().rows():
-        assert pipe == ("" if kind == "dispatch" else "tensor" if kind in products else "vector"), kind
+        assert pipe == (
+            "" if kind in ("dispatch", "dispatch_shared", "gap") else "tensor" if kind in products else "vector"
+        ), kind
