@@ -28,7 +28,7 @@ MEASURED = "measured-llama-7b-h100-sxm"
 CHART = f"charts/{MEASURED}/index.html"
 STEP = "charts/step-time-llama-3-8b-h100-sxm/index.html"
 EXPLORER = "explorer/index.html"
-KINDS_OF_PAGES = [INDEX, CHART, STEP, DEVICE, DATA, EXPLORER]
+KINDS_OF_PAGES = [INDEX, CHART, STEP, DEVICE, DATA, EXPLORER, "models/index.html"]
 OTHERS = [f"devices/{name}/index.html" for name in ("a40", "trainium1")]
 OTHERS += [f"models/{name}/index.html" for name in ("gpt2", "mixtral-8x7b")]
 
@@ -156,7 +156,7 @@ def test_every_kind_of_page_loads_below_a_folder_of_a_server(server: Visitor) ->
     page = server.open("")
     assert find_broken_pictures(page) == []
     page.get_by_role("link", name="Devices", exact=True).click()
-    page.get_by_role("link", name="NVIDIA H100 SXM5 80GB").click()
+    page.get_by_role("link", name="H100 SXM", exact=True).click()
     expect(page).to_have_url(server.root + DEVICE)
     page.locator(f"a[href$='{CHART}']").click()
     page.locator("#chart svg").wait_for()
@@ -196,6 +196,68 @@ def test_a_search_finds_what_is_named_and_can_be_shared(disk: Visitor, finished:
     expect(count).to_have_text(f"{len(everything)} of {len(everything)} charts")
     assert list_shown_cards(page) == everything
     expect(page).to_have_url(disk.root + INDEX)
+
+
+def test_every_page_finds_charts_devices_models_and_views(disk: Visitor) -> None:
+    page = disk.open(DEVICE)
+    field, found = page.get_by_label("Find a chart"), page.locator("#found")
+    field.press_sequentially("deepseek v3.2")
+    expect(found.locator("a").first).to_have_text("DeepSeek V3.2")
+    field.fill("step_time")
+    expect(found.get_by_role("link", name="mart.step_time", exact=True)).to_be_visible()
+    field.fill("no such thing")
+    expect(found).to_have_text("Nothing found.")
+    page.keyboard.press("Escape")
+    expect(found).to_be_hidden()
+    field.fill("mi300x")
+    page.keyboard.press("ArrowDown")
+    expect(find_focus(page)).to_have_text("AMD Instinct MI300X")
+    page.keyboard.press("ArrowUp")
+    page.keyboard.press("Enter")
+    expect(page).to_have_url(disk.root + "devices/mi300x/index.html")
+
+    index = disk.open(INDEX + "#text=deepseek%20v3.2")
+    expect(index.locator("#others a")).to_have_text(["DeepSeek V3.2"])
+    assert disk.troubles == []
+
+
+def test_a_list_is_sorted_searched_and_filtered_and_can_be_shared(disk: Visitor, finished: Home) -> None:
+    page = disk.open("devices/index.html")
+    rows = page.locator("#list tbody tr:visible")
+    everything = rows.count()
+    assert everything == len(list((finished.site / "devices").glob("*/index.html")))
+    page.get_by_label("Vendor").select_option("AMD")
+    amd = rows.count()
+    assert 0 < amd < everything
+    page.get_by_label("Search").fill("cdna 3")
+    assert 0 < rows.count() < amd
+    page.get_by_role("button", name="Clear").click()
+    expect(rows).to_have_count(everything)
+
+    page.get_by_role("button", name="bandwidth").click()
+    cells = page.locator("#list tbody td[data-name=dram_bytes_per_s]")
+    values = [float(value) for value in cells.evaluate_all("cells => cells.map((cell) => cell.dataset.value)")]
+    assert values == sorted(values, reverse=True)
+    heading = page.locator("th", has=page.get_by_role("button", name="bandwidth"))
+    expect(heading).to_have_attribute("aria-sort", "descending")
+    page.get_by_role("button", name="fp8").click()
+    missing = page.locator("#list tbody td[data-name=fp8_flops_per_s]").evaluate_all(
+        "cells => cells.map((c) => !c.textContent)"
+    )
+    assert missing == sorted(missing), "devices without a peak come last"
+    page.get_by_label("Search").fill("h100")
+    shared = page.url
+
+    other = disk.open("models/index.html")
+    other.get_by_label("Search").fill("deepseek")
+    assert 5 < other.locator("#list tbody tr:visible").count() < 30
+    other.goto(shared)
+    expect(other.locator("th[aria-sort=descending]")).to_have_text("fp8")
+    first = other.locator("#list tbody tr:visible a").first
+    expect(first).to_contain_text("H100")
+    first.click()
+    expect(other.locator("h1")).to_contain_text("H100")
+    assert disk.troubles == []
 
 
 def test_the_explorer_draws_what_is_chosen_and_what_an_address_says(disk: Visitor) -> None:

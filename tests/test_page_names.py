@@ -4,6 +4,7 @@ import json
 import re
 from html.parser import HTMLParser
 from pathlib import Path
+from typing import Any
 from xml.etree import ElementTree as ET
 
 import duckdb
@@ -17,6 +18,7 @@ from flows.ingest.document import ID_PATTERN, TEXT_PATTERN
 from flows.ingest.readers.hardware import read_hardware
 from flows.site.chart_rows import query_chart
 from flows.site.explorer import write_explorer
+from flows.site.list_pages import sketch_roof
 from flows.site.page_paths import page_folder
 from flows.site.page_templates import render_page, script_json
 from flows.site.pages import write_pages
@@ -98,7 +100,14 @@ def test_a_page_has_the_same_parts_whatever_the_name(name: str) -> None:
 @given(names, names)
 def test_two_devices_of_one_name_have_pages_of_their_own(name: str, other: str) -> None:
     rows = [{"name": name, "vendor": other}, {"name": name, "vendor": "b"}]
-    shown = {"title": "Devices", "rows": rows, "link": "name", "pages": ["a/index.html", "b/index.html"]}
+    shown: dict[str, Any] = {
+        "title": "Devices",
+        "rows": rows,
+        "link": "name",
+        "pages": ["a/index.html", "b/index.html"],
+    }
+    shown |= {"headings": {"name": "device", "vendor": "vendor"}, "choices": {"vendor": ("vendor", [other, "b"])}}
+    shown["sketches"] = [sketch_roof(2e12, 3e14), None]
     text = render_page("list.html.j2", root="../", here=None, **shown)
     assert re.findall(r'href="(\w/index\.html)"', text) == ["a/index.html", "b/index.html"]
 

@@ -8,6 +8,9 @@ _LEAST, _GROUPED, _MOST = 1e-4, 1e3, 1e15  # numbers below the first or from the
 _UNITS = {  # by the end of a column's name
     "flops_per_s": "FLOP/s",
     "bytes_per_s": "B/s",
+    "flops_per_joule": "FLOP/J",
+    "bytes_per_token": "B",
+    "w": "W",
     "flops": "FLOP",
     "bytes": "B",
     "fraction": "%",

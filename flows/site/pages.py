@@ -6,15 +6,14 @@ from pathlib import Path
 import duckdb
 
 from flows.site.chart_pages import Card
-from flows.site.page_paths import device_page, model_page, page_folder
-from flows.site.page_templates import write_asset, write_page
+from flows.site.list_pages import write_lists
+from flows.site.page_paths import device_page, model_page
+from flows.site.page_templates import script_json, write_asset, write_page
 from flows.site.site_rows import Row, SiteRows
 from warehouse.rows import fetch_value
 from warehouse.sql_values import quote_name
 
-_ASSETS = {"site.css": ["site.css"], "site.js": ["site.js"], "chart.js": ["numbers.js", "chart.js"]}
-# fields that the lists of devices and models leave to the pages
-_NOT_LISTED = {"hardware_id", "model_id", "origin", "encoder_parameters", "mtp_parameters"}
+_ASSETS = {name: [name] for name in ("site.css", "site.js", "search.js")} | {"chart.js": ["numbers.js", "chart.js"]}
 
 
 def write_pages(
@@ -51,8 +50,10 @@ def write_pages(
     )  # fmt: skip
     _write_devices(out, rows, cards)
     _write_models(out, rows, cards)
+    write_lists(out, rows)
     _write_predictions(out, rows)
     _write_data(out, connection, rows, run, files)
+    _write_index(out, rows, cards)
 
 
 def write_assets(out: Path) -> None:
@@ -73,7 +74,6 @@ def _write_devices(out: Path, rows: SiteRows, cards: Sequence[Card]) -> None:
             charts=[card for card in cards if hardware_id in card["hardware"]],
             **{name: parts.get(hardware_id, []) for name, parts in tables.items()},
         )  # fmt: skip
-    _write_list(out, "devices", rows.devices, link="name")
 
 
 def _write_models(out: Path, rows: SiteRows, cards: Sequence[Card]) -> None:
@@ -87,16 +87,6 @@ def _write_models(out: Path, rows: SiteRows, cards: Sequence[Card]) -> None:
             charts=[card for card in cards if card["model_id"] == model_id],
             layers=layers.get(model_id, []), steps=steps.get(model_id, []), crossovers=crossovers.get(model_id, []),
         )  # fmt: skip
-    _write_list(out, "models", rows.models, link="short_name")
-
-
-def _write_list(out: Path, folder: str, things: Mapping[str, Row], link: str) -> None:
-    """Write the page that lists all devices or all models; the column `link` leads to the page of each."""
-    listed = [{name: value for name, value in row.items() if name not in _NOT_LISTED} for row in things.values()]
-    write_page(
-        out / folder / "index.html", "list.html.j2", "../", f"{folder}/index.html", title=folder.capitalize(),
-        rows=listed, link=link, pages=[f"{page_folder(id_)}/index.html" for id_ in things],
-    )  # fmt: skip
 
 
 def _write_data(
@@ -122,6 +112,22 @@ def _write_data(
 def _write_predictions(out: Path, rows: SiteRows) -> None:
     tables = {name: rows.frames[f"{name.removesuffix('s')}_errors"].to_dicts() for name in ("steps", "kernels")}
     write_page(out / "predictions" / "index.html", "predictions.html.j2", "../", "predictions/index.html", **tables)
+
+
+def _write_index(out: Path, rows: SiteRows, cards: Sequence[Card]) -> None:
+    """Write the list of pages that the search of every page reads: kind, name, path, and other words to find it by."""
+    pages = [
+        (kind, row[name], page(id_), f"{id_} {row['architecture']}")
+        for kind, things, name, page in (
+            ("device", rows.devices, "name", device_page),
+            ("model", rows.models, "short_name", model_page),
+        )
+        for id_, row in things.items()
+    ]
+    pages += [("chart", card["title"], f"charts/{card['name']}/index.html", card["text"]) for card in cards]
+    objects = rows.frames["objects"]
+    pages += [(kind, name, f"data/index.html#{name}", "") for kind, name in objects.select("kind", "name").iter_rows()]
+    (out / "assets" / "pages.js").write_text(f"knowPages({script_json(pages)});\n", "utf-8")
 
 
 def _list_options(things: Mapping[str, Row], used: Iterable[str | None]) -> list[tuple[str, str]]:
