@@ -50,6 +50,46 @@ def test_no_two_charts_of_the_gallery_have_one_title(finished: Home) -> None:
         assert len(set(titles)) == len(titles), page
 
 
+def read_lead(home: Home, model_id: str) -> str:
+    """Return the first sentences of the page of a model."""
+    text = unescape((home.site / "models" / model_id / "index.html").read_text("utf-8"))
+    lead = text[text.index('<p class="lead">') :].split("</p>")[0]
+    return " ".join(re.sub("<[^>]*>", "", lead).split())
+
+
+def test_a_page_of_a_model_leads_with_its_answer(finished: Home, snapshot: duckdb.DuckDBPyConnection) -> None:
+    # 8,030,261,248 weights of 2 bytes, and 2 x 32 layers x 8 heads x 128 values of 2 bytes a token
+    small = read_lead(finished, "llama-3.1-8b")
+    assert "In bf16, as published, the weights take 16.06 GB, and a token of context takes 131.1 kB" in small
+    assert "decodes one sequence fastest" in small
+    assert "on none of them" in small
+    # an attention whose cache is small lets the batch grow until a step as a whole is compute-bound
+    sql = (
+        "select max(compute_bound_batch) from mart.capacity where model_id = 'llama-3.1-70b' and sequence_length = 1024"
+    )
+    assert snapshot.execute(sql).fetchone() != (None,)
+    assert "is compute-bound from a batch of" in read_lead(finished, "llama-3.1-70b")
+    assert "does not fit on eight" in read_lead(finished, "kimi-k2") or "× 8 decodes" in read_lead(finished, "kimi-k2")
+
+
+def test_a_list_has_the_figures_of_its_views(finished: Home, snapshot: duckdb.DuckDBPyConnection) -> None:
+    text = (finished.site / "devices" / "index.html").read_text("utf-8")
+    row = text[: text.index('href="h100-sxm/index.html"')].rpartition("<tr>")[2]
+    row += text[text.index('href="h100-sxm/index.html"') :].split("</tr>")[0]
+    shown = dict(re.findall(r'data-name="(\w+)"[^>]*data-value="([^"]*)"', row))
+    peak, bandwidth = 989.4e12, 3.35e12  # NVIDIA H100 datasheet
+    assert float(shown["half_flops_per_s"]) == peak
+    assert float(shown["dram_bytes_per_s"]) == bandwidth
+    assert float(shown["ridge_flops_per_byte"]) == pytest.approx(peak / bandwidth)
+    assert float(shown["flops_per_joule"]) == pytest.approx(peak / 700)
+    assert "<polyline" in row
+    for folder, table in (("devices", "hardware"), ("models", "model")):
+        ids = [id_ for (id_,) in snapshot.execute(f"select {table}_id from core.{table}").fetchall()]
+        listed = (finished.site / folder / "index.html").read_text("utf-8")
+        assert listed.count('<a href="') >= len(ids)
+        assert [id_ for id_ in ids if f'href="{id_}/index.html"' not in listed] == []
+
+
 def test_a_page_of_a_model_shows_its_kinds_of_layers(finished: Home) -> None:
     text = unescape((finished.site / "models" / "qwen3.5-35b-a3b" / "index.html").read_text("utf-8"))
     table = text[text.index("<h2>Layers</h2>") :].split("</table>")[0]

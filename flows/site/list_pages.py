@@ -19,7 +19,8 @@ _DEVICE_HEADINGS = {
 }  # fmt: skip
 _MODEL_HEADINGS = {
     "model": "model", "architecture": "architecture", "parameters_billion": "parameters, billion",
-    "active_parameters_billion": "active, billion", "kv_bytes_per_token": "KV cache a token",
+    "active_parameters_billion": "active, billion", "weight_bytes": "weights, as published",
+    "kv_bytes_per_token": "KV cache a token",
     "max_positions": "longest context", "num_layers": "layers", "hidden_size": "hidden size",
     "num_experts": "experts", "experts_per_token": "experts a token", "vocab_size": "vocabulary",
     "published_precision": "published in",

@@ -14,6 +14,8 @@ from warehouse.rows import fetch_value
 from warehouse.sql_values import quote_name
 
 _ASSETS = {name: [name] for name in ("site.css", "site.js", "search.js")} | {"chart.js": ["numbers.js", "chart.js"]}
+# columns of sql/site/model_answers.sql that the first sentences of a page use
+_OF_THE_LEAD = {"precision_id", "tensor_parallel", "largest_batch", "compute_bound_batch", "tokens_per_s"}
 
 
 def write_pages(
@@ -80,11 +82,18 @@ def _write_models(out: Path, rows: SiteRows, cards: Sequence[Card]) -> None:
     crossovers = rows.group("model_crossovers", "model_id")
     layers = rows.group("model_layers", "model_id")
     steps = rows.group("steps", "model_id", "hardware_id", "model")
+    answers = rows.group("model_answers", "model_id")
+    summaries = {row["model_id"]: row for row in rows.frames["model_list"].to_dicts()}
     links = {row["short_name"]: f"../../{device_page(id_)}" for id_, row in rows.devices.items()}
     for model_id, model in rows.models.items():
         write_page(
             out / model_page(model_id), "model.html.j2", "../../", None, model=model, links=links,
             charts=[card for card in cards if card["model_id"] == model_id],
+            summary=summaries[model_id], answers=answers.get(model_id, []),
+            shown_answers=[
+                {name: value for name, value in row.items() if name not in _OF_THE_LEAD}
+                for row in answers.get(model_id, [])
+            ],
             layers=layers.get(model_id, []), steps=steps.get(model_id, []), crossovers=crossovers.get(model_id, []),
         )  # fmt: skip
 

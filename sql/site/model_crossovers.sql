@@ -14,4 +14,4 @@ where
     and crossover.pipeline_parallel = 1
     and crossover.data_parallel = 1
     and crossover.hardware_id in ('a100-80gb-sxm', 'h100-sxm', 'h200-sxm', 'b200', 'mi300x')
-order by crossover.model_id, crossover.op, crossover.critical_tokens nulls last, crossover.hardware_id
+order by crossover.model_id, crossover.critical_tokens is null, crossover.op, crossover.critical_tokens, crossover.hardware_id

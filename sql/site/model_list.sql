@@ -9,6 +9,7 @@ select
     2 * (
         shard.kv_elements_per_token + shard.local_kv_elements_per_token + shard.compressed_elements_per_token
     ) as kv_bytes_per_token,
+    held.weight_bytes,
     model.max_positions,
     model.num_layers,
     model.hidden_size,
@@ -22,4 +23,10 @@ left join (
     from core.model_shard
     where tensor_parallel = 1 and expert_parallel = 1 and pipeline_parallel = 1 and data_parallel = 1
 ) as shard using (model_id)
+left join (
+    select *
+    from core.weight_memory
+    where tensor_parallel = 1 and expert_parallel = 1 and pipeline_parallel = 1 and data_parallel = 1
+) as held
+    on model.model_id = held.model_id and coalesce(model.published_precision, 'bf16') = held.precision_id
 order by model.short_name, model.model_id
