@@ -57,17 +57,13 @@ def read_lead(home: Home, model_id: str) -> str:
     return " ".join(re.sub("<[^>]*>", "", lead).split())
 
 
-def test_a_page_of_a_model_leads_with_its_answer(finished: Home, snapshot: duckdb.DuckDBPyConnection) -> None:
+def test_a_page_of_a_model_leads_with_its_answer(finished: Home) -> None:
     # 8,030,261,248 weights of 2 bytes, and 2 x 32 layers x 8 heads x 128 values of 2 bytes a token
     small = read_lead(finished, "llama-3.1-8b")
     assert "In bf16, as published, the weights take 16.06 GB, and a token of context takes 131.1 kB" in small
     assert "decodes one sequence fastest" in small
     assert "on none of them" in small
     # an attention whose cache is small lets the batch grow until a step as a whole is compute-bound
-    sql = (
-        "select max(compute_bound_batch) from mart.capacity where model_id = 'llama-3.1-70b' and sequence_length = 1024"
-    )
-    assert snapshot.execute(sql).fetchone() != (None,)
     assert "is compute-bound from a batch of" in read_lead(finished, "llama-3.1-70b")
     assert "does not fit on eight" in read_lead(finished, "kimi-k2") or "× 8 decodes" in read_lead(finished, "kimi-k2")
 

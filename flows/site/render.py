@@ -17,6 +17,7 @@ from charts.about import explain_marks
 from charts.gallery import ChartEntry
 from charts.inks import write_dark_inks
 from charts.templates import TEMPLATES
+from flows.site.thumbnails import draw_thumbnail
 from warehouse.files.spreadsheet import guard_text_cells
 
 _NUMBERED_IDS = re.compile(r"(?<=[\"#])(clip|gradient_)(\d+)(?=[\")])")
@@ -62,12 +63,13 @@ def render(spec: dict[str, Any], suffix: str) -> bytes:
 
 
 def write_chart(entry: ChartEntry, frame: pl.DataFrame, files: Mapping[str, Path]) -> None:
-    """Write the files of a chart that are drawn, by suffix: vl.json, svg, png and csv."""
+    """Write the files of a chart that are drawn, by suffix (vl.json, svg, png and csv) and its thumbnail."""
     spec = build_spec(entry, frame)
     svg = render(spec, "svg")
     contents = {
         "vl.json": render(spec, "json"),
         "svg": svg,
+        "thumbnail": draw_thumbnail(svg.decode()),
         "png": _render_png(svg.decode()),
         "csv": guard_text_cells(frame).write_csv().encode(),
     }

@@ -98,6 +98,7 @@ class SiteCharts:
             return
         self._charts.append(ShownChart(entry, frame))
         files = {suffix: f"charts/{entry.name}/{entry.name}.{suffix}" for suffix in SUFFIXES}
+        files["thumbnail"] = f"assets/thumbnails/{entry.name}.svg"
         sql = compose_sql(entry)
         digest = digest_of([sql, frame.write_csv(), step_code("flows.site.render")])
         if not self._files.reuse(entry.name, digest, files.values()):

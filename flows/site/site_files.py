@@ -42,6 +42,7 @@ class SiteFiles:
         """Remove a chart that turned out not to be publishable."""
         self._made_from.pop(name, None)
         shutil.rmtree(self.new / "charts" / name, ignore_errors=True)
+        (self.new / "assets" / "thumbnails" / f"{name}.svg").unlink(missing_ok=True)
 
     def write_manifest(self, **facts: Any) -> None:
         """Write the manifest, last of all: these facts, the digests of all parts, and the sizes of all files."""
