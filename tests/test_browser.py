@@ -97,7 +97,7 @@ def find_missing_targets(page: Page) -> list[str]:
 
 def list_shown_cards(page: Page) -> set[str]:
     """Return the names of the charts whose cards are shown."""
-    links = page.locator("#cards > li:visible a").evaluate_all("links => links.map((link) => link.href)")
+    links = page.locator("#cards li:visible a").evaluate_all("links => links.map((link) => link.href)")
     return {link.split("/")[-2] for link in links}
 
 
@@ -167,7 +167,7 @@ def test_every_kind_of_page_loads_below_a_folder_of_a_server(server: Visitor) ->
 
 def test_a_search_finds_what_is_named_and_can_be_shared(disk: Visitor, finished: Home) -> None:
     page = disk.open(INDEX)
-    cards, count = page.locator("#cards > li"), page.locator("#count")
+    cards, count = page.locator("#cards li"), page.locator("#count")
     everything = list_shown_cards(page)
     moved = {f"predicted-llama-7b-{device}" for device in ("a40", "a6000")}  # charts that others took in
     assert everything == {path.name for path in (finished.site / "charts").iterdir()} - moved
@@ -183,7 +183,7 @@ def test_a_search_finds_what_is_named_and_can_be_shared(disk: Visitor, finished:
     expect(other.get_by_label("Search")).to_have_value("H200")
     assert list_shown_cards(other) == found
     other.get_by_label("Phase").select_option("decode")
-    other.locator("#cards > li:visible a").first.click()
+    other.locator("#cards li:visible a").first.click()
     other.locator("#chart svg").wait_for()
     other.go_back()
     expect(other.get_by_label("Phase")).to_have_value("decode")
@@ -391,7 +391,7 @@ def test_the_index_is_operable_by_keyboard(disk: Visitor) -> None:
     for name in ("device", "model", "phase", "kind"):
         press_tab_until(page, f"#filters [name={name}]", 1)
     press_tab_until(page, "#filters button", 1)
-    press_tab_until(page, "#cards > li:visible a", 1)
+    press_tab_until(page, "#cards li:visible a", 1)
     page.keyboard.press("Enter")
     page.locator("#chart svg").wait_for()
 

@@ -7,6 +7,7 @@ import sys
 from html import unescape
 from pathlib import Path
 from urllib.parse import unquote
+from xml.etree import ElementTree as ET
 
 import duckdb
 import polars as pl
@@ -15,6 +16,7 @@ import pytest
 from charts.axes import INTENSITY
 from flows.ingest.catalog import SHIPPED
 from flows.site.build import build_site
+from flows.site.chart_pages import GROUPS
 from tests.support.charts import (
     DEVICE_CHARTS,
     OTHER_CHARTS,
@@ -48,6 +50,24 @@ def test_no_two_charts_of_the_gallery_have_one_title(finished: Home) -> None:
         titles = re.findall(r'class="title">([^<]*)<', (finished.site / page).read_text("utf-8"))
         assert len(titles) > 3
         assert len(set(titles)) == len(titles), page
+
+
+def test_the_index_has_groups_and_thumbnails_without_text(finished: Home) -> None:
+    text = (finished.site / "index.html").read_text("utf-8")
+    groups = re.findall(r"<h2>([^<]*)</h2>", text)
+    assert groups == [group for group in GROUPS if group in groups]
+    measured = text[text.index("<h2>Measured</h2>") :].split("</section>")[0]
+    assert "measured-llama-7b-h100-sxm" in measured
+    assert "device-h100-sxm" not in measured, "it is computed"
+    kinds = re.findall(r'data-kind="([^"]*)"', measured)
+    assert len(set(kinds[:3])) == 3, "the first three differ in kind"
+    charts = {path.parent.name for path in finished.site.glob("charts/*/*.svg")}
+    pictures = {path.stem: path for path in finished.site.glob("assets/thumbnails/*.svg")}
+    assert set(pictures) == charts
+    for name, path in pictures.items():
+        picture = ET.fromstring(path.read_text("utf-8"))
+        assert not list(picture.iter("{http://www.w3.org/2000/svg}text")), name
+        assert path.stat().st_size < 80_000, name
 
 
 def read_lead(home: Home, model_id: str) -> str:

@@ -4,7 +4,7 @@
 (() => {
 // The index: show the cards that match the filters, and keep the filters in the address, so that it can be shared.
 function filterCards(form) {
-  const cards = [...document.querySelectorAll("#cards > li")];
+  const cards = [...document.querySelectorAll("#cards li")];
   const names = ["text", "device", "model", "phase", "kind"];
   const show = () => {
     const chosen = Object.fromEntries(names.map((name) => [name, form.elements[name].value.trim()]));
@@ -21,6 +21,7 @@ function filterCards(form) {
       card.hidden = !fits;
       shown += fits;
     }
+    for (const group of document.querySelectorAll("#cards > section")) group.hidden = !group.querySelector("li:not([hidden])");
     document.getElementById("count").textContent = `${shown} of ${cards.length} charts`;
     document.getElementById("none").hidden = shown > 0;
     const others = document.getElementById("others");

@@ -38,6 +38,21 @@ _KINDS = {
     "ranking": "Devices ranked",
     "history": "Runs",
 }
+# the groups of the index, in its order, and the templates whose charts belong to one; those of others depend on marks
+GROUPS = ("Measured", "Predicted", "What is possible", "Devices compared", "Serving", "This warehouse")
+_GROUPS = {
+    "copies": "Measured",
+    "heat": "Measured",
+    "accuracy": "Predicted",
+    "residuals": "Predicted",
+    "crossover": "What is possible",
+    "speculative": "What is possible",
+    "comparison": "Devices compared",
+    "ranking": "Devices compared",
+    "step_time": "Serving",
+    "throughput": "Serving",
+    "history": "This warehouse",
+}
 _SIZE = re.compile(r'width="([\d.]+)" height="([\d.]+)"')
 
 
@@ -95,6 +110,7 @@ def _make_card(folder: Path, chart: ShownChart, rows: SiteRows, spec: Mapping[st
         "finding": finding,
         "description": description,
         "kind": kind,
+        "group": _find_group(chart),
         "hardware": hardware,
         "model_id": model_id if model_id in rows.models else None,
         "phases": frame["phase"].drop_nulls().unique().sort().to_list() if "phase" in frame.columns else [],
@@ -102,6 +118,13 @@ def _make_card(folder: Path, chart: ShownChart, rows: SiteRows, spec: Mapping[st
         "width": size[1] if size else None,
         "height": size[2] if size else None,
     }
+
+
+def _find_group(chart: ShownChart) -> str:
+    """Return the group of the index that a chart belongs to."""
+    layers = set(chart.frame["layer"]) if "layer" in chart.frame.columns else set()
+    marks = "Measured" if "measured" in layers else "Predicted" if "predicted" in layers else "What is possible"
+    return _GROUPS.get(chart.entry.template, marks)
 
 
 def _list_devices(chart: ShownChart, rows: SiteRows) -> list[str]:

@@ -1,11 +1,12 @@
 """The pages of a site other than those of its charts: the gallery, devices, models, data."""
 
+from collections import Counter
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
 import duckdb
 
-from flows.site.chart_pages import Card
+from flows.site.chart_pages import GROUPS, Card
 from flows.site.list_pages import write_lists
 from flows.site.page_paths import device_page, model_page
 from flows.site.page_templates import script_json, write_asset, write_page
@@ -44,7 +45,8 @@ def write_pages(
         The Parquet file of each table and view that has one.
     """
     write_page(
-        out / "index.html", "index.html.j2", "", "index.html", charts=cards, run_id=run["run"],
+        out / "index.html", "index.html.j2", "", "index.html", run_id=run["run"],
+        groups=_group_cards(cards), count=len(cards),
         devices=_list_options(rows.devices, (id_ for card in cards for id_ in card["hardware"])),
         models=_list_options(rows.models, (card["model_id"] for card in cards)),
         phases=sorted({phase for card in cards for phase in card["phases"]}),
@@ -137,6 +139,21 @@ def _write_index(out: Path, rows: SiteRows, cards: Sequence[Card]) -> None:
     objects = rows.frames["objects"]
     pages += [(kind, name, f"data/index.html#{name}", "") for kind, name in objects.select("kind", "name").iter_rows()]
     (out / "assets" / "pages.js").write_text(f"knowPages({script_json(pages)});\n", "utf-8")
+
+
+def _group_cards(cards: Sequence[Card]) -> dict[str, list[Card]]:
+    """Return the cards of each group of the index; in a group, the first of each kind come first."""
+    grouped: dict[str, list[Card]] = {group: [] for group in GROUPS}
+    for card in cards:
+        grouped[card["group"]].append(card)
+    for group, members in grouped.items():
+        kinds: Counter[str] = Counter()
+        ranked = []
+        for place, card in enumerate(sorted(members, key=lambda card: str(card["kind"]))):
+            ranked.append((kinds[card["kind"]], place, card))
+            kinds[card["kind"]] += 1
+        grouped[group] = [card for _, _, card in sorted(ranked, key=lambda each: each[:2])]
+    return {group: members for group, members in grouped.items() if members}
 
 
 def _list_options(things: Mapping[str, Row], used: Iterable[str | None]) -> list[tuple[str, str]]:
