@@ -10,6 +10,7 @@ from urllib.parse import unquote
 from xml.etree import ElementTree as ET
 
 import duckdb
+import numpy as np
 import polars as pl
 import pytest
 
@@ -68,6 +69,26 @@ def test_the_index_has_groups_and_thumbnails_without_text(finished: Home) -> Non
         picture = ET.fromstring(path.read_text("utf-8"))
         assert not list(picture.iter("{http://www.w3.org/2000/svg}text")), name
         assert path.stat().st_size < 80_000, name
+
+
+def test_the_parquet_files_and_one_file_of_sql_make_the_warehouse(
+    finished: Home, snapshot: duckdb.DuckDBPyConnection
+) -> None:
+    views = snapshot.execute("select view_name from duckdb_views() where schema_name = 'mart'").fetchall()
+    with duckdb.connect(config={"file_search_path": str(finished.site / "data")}) as connection:
+        connection.execute((finished.site / "data" / "rooflines.sql").read_text("utf-8"))
+        made = "select view_name from duckdb_views() where schema_name = 'mart'"
+        assert sorted(connection.execute(made).fetchall()) == sorted(views)
+        sql = (
+            "select lower_bound_s from mart.step_time where hardware_id = 'a40' and model_id = 'llama-7b' order by all"
+        )
+        rows = np.ravel(connection.execute(sql).fetchall())
+        assert len(rows) > 10
+        assert rows == pytest.approx(np.ravel(snapshot.execute(sql).fetchall()))
+        crossovers = (
+            "select critical_tokens from mart.crossover where hardware_id = 'h100-sxm' and model_id = 'llama-7b'"
+        )
+        assert sorted(connection.execute(crossovers).fetchall()) == sorted(snapshot.execute(crossovers).fetchall())
 
 
 def read_lead(home: Home, model_id: str) -> str:

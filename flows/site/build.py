@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
-from flows.site.data_files import write_data_files
+from flows.site.data_files import write_data_files, write_views
 from flows.site.drawing_processes import RENDERER, Drawings, submit_bundle
 from flows.site.explorer import write_explorer
 from flows.site.pages import write_assets, write_pages
@@ -80,6 +80,7 @@ def build_site(
         progress("writing pages")
         run = {"run": run_id, "code": code_version(), "digest of the inputs": inputs_sha256}
         parquet = {name: f"{name}.parquet" for name in objects}
+        write_views(out, parquet)
         write_pages(out, connection, rows, list(charts.cards.values()), run, parquet)
     files.write_manifest(
         run_id=run_id, inputs_sha256=inputs_sha256, charts=list(charts.cards), left_out=charts.left_out

@@ -1,6 +1,7 @@
 """The published tables and views as Parquet files."""
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
+from pathlib import Path
 
 import duckdb
 
@@ -11,7 +12,8 @@ from warehouse.load import read_input_digests
 from warehouse.migrations import read_table_version
 from warehouse.polars_frames import scan_object
 from warehouse.rows import fetch_column
-from warehouse.sql_files import find_sources, load_all_sql, load_sql
+from warehouse.sql_files import fill_sql, find_sources, load_all_sql, load_sql, sort_views
+from warehouse.sql_values import quote_name, quote_value
 from warehouse.version import strip_comments
 
 _TABLES_OF_RUNS = ("core.run", "core.run_change", "core.run_left_out")  # a run still writes them while it draws
@@ -29,6 +31,26 @@ def write_data_files(connection: duckdb.DuckDBPyConnection, files: SiteFiles, *,
             scan_object(connection, name).sink_parquet(files.new / file)
         names.append(name)
     return names
+
+
+def write_views(out: Path, tables: Iterable[str]) -> None:
+    """Write data/rooflines.sql, which makes the whole warehouse, without sweeps, from the Parquet files beside it.
+
+    Parameters
+    ----------
+    out
+        Folder of the site.
+    tables
+        Names of the objects that have a Parquet file.
+    """
+    tables = sorted(name for name in tables if name.startswith("core."))
+    parts = [
+        load_sql("published/begin"),
+        *(f"create table {quote_name(*name.split('.'))} as from {quote_value(f'{name}.parquet')};" for name in tables),
+        *load_all_sql("functions").values(),
+        *(fill_sql(sql, parts="") for _, sql in sort_views()),
+    ]
+    (out / "data" / "rooflines.sql").write_text("\n\n".join(part.strip() for part in parts) + "\n", "utf-8")
 
 
 def _list_published_objects(connection: duckdb.DuckDBPyConnection) -> Iterator[tuple[str, str]]:
