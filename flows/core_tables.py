@@ -28,7 +28,15 @@ from warehouse.version import step_code
 _NAMED_BY_CHARTS = {"hardware": "hardware_id", "model": "model_id", "op_set": "op_set_id", "precision": "precision_id"}
 
 # staged frames that are not tables of core
-NOT_TABLES = {"op", "relative", "fitted", "architecture", "timed_step", *(f"origin_{kind}" for kind in CATALOG_KINDS)}
+NOT_TABLES = {
+    "op",
+    "relative",
+    "trace_op",
+    "fitted",
+    "architecture",
+    "timed_step",
+    *(f"origin_{kind}" for kind in CATALOG_KINDS),
+}
 
 
 def stage_inputs(home: Home, sources: Sequence[SourceFile]) -> dict[str, StagedFile]:

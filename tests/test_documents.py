@@ -22,13 +22,15 @@ from flows.cli.app import app, run_command
 from flows.ingest.architectures.file import read_architectures
 from flows.ingest.catalog import list_sources
 from flows.ingest.kinds import CATALOG_KINDS, INGESTED_KINDS, read_kind, recognize_kind
-from flows.ingest.profiles import aiconfigurator, nsight, torch_profiler, vidur
+from flows.ingest.profiles import aiconfigurator, nsight, vidur
+from flows.ingest.profiles.torch_profiler import shipped_trace_ops
 from flows.ingest.readers import device_table, measurement, ops, step
 from flows.ingest.readers.calibration import Calibration, StepCalibration
 from flows.ingest.readers.elementwise import Elementwise, OpKernel
 from flows.ingest.readers.gallery import OwnChart
 from flows.ingest.readers.hardware import Bandwidth, Compute, Device
 from flows.ingest.readers.precision import Precision
+from flows.ingest.readers.trace_ops import TraceOp
 from flows.ingest.readers.workload import Workload
 from flows.measure import standalone, standalone_steps
 from flows.site.snapshot_charts import list_snapshot_charts
@@ -397,6 +399,7 @@ def read_requirements(text: str) -> dict[str, str]:
         ("warehouse/README.md", "Workload", [Workload]),
         ("warehouse/README.md", "Precision", [Precision]),
         ("warehouse/README.md", "Element-wise op", [Elementwise, OpKernel]),
+        ("warehouse/README.md", "Op of a trace", [TraceOp]),
         ("warehouse/README.md", "Calibration", [Calibration]),
         ("warehouse/README.md", "Errors of steps", [StepCalibration]),
         ("charts/README.md", "Your own charts", [OwnChart]),
@@ -468,7 +471,7 @@ TABLES: Mapping[str, tuple[str, str, set[str]]] = {
     "torch-profiler": (
         "flows/measure/README.md",
         "PyTorch's profiler",
-        {*torch_profiler._PRODUCTS, *torch_profiler._FUSED},
+        set(shipped_trace_ops().names),
     ),
 }  # fmt: skip
 

@@ -70,6 +70,8 @@ def ingest(
         )  # fmt: skip
     for added in entries:
         print(f"added  {added.path}{' (replaces the shipped one)' if added.replaces_shipped else ''}")
+        if added.note:
+            print(f"  {added.note}")
         for ceiling in added.ceilings:
             print(f"measured ceiling  {ceiling}")
     if as_ceiling and not any(added.ceilings for added in entries):

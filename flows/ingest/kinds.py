@@ -25,6 +25,7 @@ from flows.ingest.readers import (
     ops,
     precision,
     step,
+    trace_ops,
     workload,
 )
 from flows.ingest.source_file import SourceFile
@@ -104,6 +105,8 @@ class ProfileKind:
         Whether its rows name a model.
     find_device
         Returns the hardware_id that a file names, if it names one.
+    prepare
+        Returns the converter that knows what a catalog says of the format; by default `read`.
     name_parts
         Returns what distinguishes a file from others of its device; by default the names of folder and file.
     """
@@ -114,6 +117,7 @@ class ProfileKind:
     file_names: tuple[str, ...] = ()
     takes_model: bool = True
     find_device: Callable[[SourceFile], str | None] = lambda _: None
+    prepare: Callable[[Sequence[SourceFile]], ProfileReader] | None = None
     name_parts: Callable[[SourceFile], tuple[str, ...]] = lambda source: (source.path.parent.name, source.path.stem)
 
 
@@ -157,6 +161,11 @@ CATALOG_KINDS: Mapping[str, CatalogKind] = {
         patterns=("elementwise.toml",),
         read=elementwise.read_elementwise,
         frames=("elementwise", "op_kernel"),
+    ),
+    "trace_ops": CatalogKind(
+        patterns=("trace_ops.toml",),
+        read=trace_ops.read_trace_ops,
+        frames=("trace_op",),
     ),
     "ops": CatalogKind(
         patterns=("ops/*.csv", "ops/*.json", "ops/*.parquet"),
@@ -210,7 +219,8 @@ PROFILE_KINDS: Mapping[str, ProfileKind] = {
     ),
     "torch-profiler": ProfileKind(
         read=torch_profiler.read_torch_profiler,
-        recognizes=lambda head: head.has_json_key("traceEvents"),
+        recognizes=torch_profiler.is_trace,
+        prepare=torch_profiler.prepare,
     ),
 }
 

@@ -32,11 +32,12 @@ _MEASURED = ("measurement", *PROFILE_KINDS)  # kinds that become measurements
 
 @dataclass(frozen=True)
 class AddedFile:
-    """A file that entered the catalog, whether it replaces a shipped one, and the ceilings that it measures."""
+    """A file that entered the catalog, whether it replaces a shipped one, its ceilings, and what else to know of it."""
 
     path: Path
     replaces_shipped: bool
     ceilings: Sequence[str] = ()
+    note: str = ""
 
 
 def add_files(
@@ -97,7 +98,9 @@ def add_files(
         paths = _write_entries(home.catalog / folder, entries, suffixes)
     ids = [entry.entry_id for entry in entries]
     replaced = [any(map(Path.exists, _paths_of_entry(shipped / folder, each, suffixes))) for each in ids]
-    return [AddedFile(*each) for each in zip(paths, replaced, (ceilings.get(each, ()) for each in ids), strict=True)]
+    found = [ceilings.get(each, ()) for each in ids]
+    notes = [entry.note for entry in entries]
+    return [AddedFile(*each) for each in zip(paths, replaced, found, notes, strict=True)]
 
 
 def find_catalog_fault(home: Home) -> str | None:

@@ -77,7 +77,7 @@ create table core.source (
     kind varchar not null check (
         kind in (
             'hardware', 'architecture', 'model', 'workload', 'precision', 'elementwise', 'ops', 'measurement',
-            'step', 'calibration', 'gallery'
+            'step', 'calibration', 'gallery', 'trace_ops'
         )
     ),
     path varchar not null,
@@ -741,7 +741,10 @@ create table core.measurement (
     pipe varchar not null check (pipe in ('', 'tensor', 'vector', 'scalar')),
     accumulator varchar not null,
     is_ceiling boolean not null,
-    launch varchar not null check (launch in ('eager', 'graph'))
+    launch varchar not null check (launch in ('eager', 'graph')),
+    rank bigint check (rank >= 0),
+    covered_share double check (covered_share between 0 and 1),
+    coverage varchar
 );
 comment on table core.measurement is 'one row per measured kernel: its shape and its time';
 comment on column core.measurement.measurement_id is 'the measurement, by its file and row';
@@ -779,6 +782,9 @@ comment on column core.measurement.pipe is 'units that do the arithmetic: tensor
 comment on column core.measurement.accumulator is 'dtype that products were added up in; empty if not stated';
 comment on column core.measurement.is_ceiling is 'whether it was measured to find a ceiling: the fastest of these are the measured ceilings of the device';
 comment on column core.measurement.launch is 'how the kernel was started: eager, by the program each time, or graph, replayed from a recorded graph';
+comment on column core.measurement.rank is 'rank of the process that ran it, if the profile tells several apart or names its own';
+comment on column core.measurement.covered_share is 'of the profile that it comes from: share of the time of everything that ran on the device which the rows of its file cover; null if not stated';
+comment on column core.measurement.coverage is 'the same in words: kernels that are covered, what took the rest of the time, and what of the file could not be read';
 
 create table core.step_measurement (
     step_measurement_id varchar primary key,

@@ -219,6 +219,9 @@ select
     is_ceiling,
     algorithm,
     launch,
+    rank,
+    covered_share,
+    coverage,
 from compared
 left join faster using (measurement_id);
 
