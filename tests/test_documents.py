@@ -66,6 +66,7 @@ LISTS = {
     "step": ("calibration", "calibrations.toml"),
     "calibration": ("calibration", "calibrations.toml"),
     "chart": ("gallery", "gallery.toml"),
+    "op": ("trace_ops", "trace_ops.toml"),
 }
 # what queries of charts ask for
 PARAMETERS = {"hardware_id": "'h100-sxm'", "model_id": "'llama-7b'", "precision_id": "'fp16'", "convention": "'paper'"}

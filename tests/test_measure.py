@@ -407,9 +407,9 @@ def test_a_public_profile_of_vidur() -> None:
 
 def test_results_of_products_count_with_their_own_width(monkeypatch: pytest.MonkeyPatch) -> None:
     """fp8 products write bf16, int8 ones int32."""
-    backend = standalone.Numpy()
+    backend = measure.Numpy()
     monkeypatch.setattr(backend, "dtypes", ("bf16", "fp8", "int8"))
-    products = [row for row in standalone.plan_ceilings(backend) if row["kind"] == "linear" and row["m"] == "512"]
+    products = [row for row in measure.plan_ceilings(backend) if row["kind"] == "linear" and row["m"] == "512"]
     assert {row["dtype"]: int(row["bytes"]) for row in products} == {
         "bf16": 6 * 512**2,
         "fp8": 4 * 512**2,
