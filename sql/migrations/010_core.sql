@@ -110,7 +110,10 @@ create table core.hardware (
     multiprocessors bigint,
     released date,
     released_origin varchar check (length(trim(released_origin)) > 0),
-    check ((released is null) = (released_origin is null))
+    dollars_per_hour double check (isfinite(dollars_per_hour) and dollars_per_hour > 0),
+    dollars_origin varchar check (length(trim(dollars_origin)) > 0),
+    check ((released is null) = (released_origin is null)),
+    check ((dollars_per_hour is null) = (dollars_origin is null))
 );
 comment on table core.hardware is 'one row per device';
 comment on column core.hardware.hardware_id is 'the device, by the name of its file';
@@ -124,6 +127,8 @@ comment on column core.hardware.source_id is 'file that describes it';
 comment on column core.hardware.l2_bytes is 'size of the L2 cache; null if not published';
 comment on column core.hardware.multiprocessors is 'units that a kernel''s tiles are distributed to; null if not published';
 comment on column core.hardware.released is 'day of its launch or announcement; null if not known';
+comment on column core.hardware.dollars_per_hour is 'what an hour of one device costs its user, in US dollars; null if its file does not say';
+comment on column core.hardware.dollars_origin is 'who states the price: a price list with its day, or the user';
 comment on column core.hardware.released_origin is 'document that states the day, and whether it is the launch or the announcement';
 
 create table core.ceiling (
