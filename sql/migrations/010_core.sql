@@ -746,7 +746,8 @@ create table core.measurement (
     pipe varchar not null check (pipe in ('', 'tensor', 'vector', 'scalar')),
     accumulator varchar not null,
     is_ceiling boolean not null,
-    launch varchar not null check (launch in ('eager', 'graph'))
+    launch varchar not null check (launch in ('eager', 'graph')),
+    shape_mismatch varchar
 );
 comment on table core.measurement is 'one row per measured kernel: its shape and its time';
 comment on column core.measurement.measurement_id is 'the measurement, by its file and row';
@@ -784,6 +785,7 @@ comment on column core.measurement.pipe is 'units that do the arithmetic: tensor
 comment on column core.measurement.accumulator is 'dtype that products were added up in; empty if not stated';
 comment on column core.measurement.is_ceiling is 'whether it was measured to find a ceiling: the fastest of these are the measured ceilings of the device';
 comment on column core.measurement.launch is 'how the kernel was started: eager, by the program each time, or graph, replayed from a recorded graph';
+comment on column core.measurement.shape_mismatch is 'how given FLOP, bytes or FLOP/s of a product disagree by more than 1 % with what m, k, n and dtype give, or with the time; null if they do not';
 
 create table core.step_measurement (
     step_measurement_id varchar primary key,
