@@ -183,8 +183,8 @@ def test_a_plan_holds_its_limits_and_its_query_gives_the_same_rows(finished: Hom
 
 def test_a_tighter_limit_leaves_smaller_batches(finished: Home) -> None:
     loose, tight = (plan(finished, make_request(tpot=tpot, roles=["prefill", "mixed"])).rows for tpot in (0.03, 0.008))
-    assert loose["batch_size"].max() > tight["batch_size"].max()
-    assert loose["device_tokens_per_s"].max() > tight["device_tokens_per_s"].max()
+    for column in ("batch_size", "device_tokens_per_s"):
+        assert max(loose[column].to_list()) > max(tight[column].to_list())
 
 
 def test_devices_without_a_price_come_last_and_are_named(finished: Home) -> None:
