@@ -219,6 +219,7 @@ select
     is_ceiling,
     algorithm,
     launch,
+    shape_mismatch,
     rank,
     covered_share,
     coverage,
