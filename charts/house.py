@@ -105,8 +105,8 @@ def _place_labels(axes: RooflineAxes, lines: pl.DataFrame, points: pl.DataFrame,
     labels = RoofLabels(axes)
     labels.add_lines(lines)
     if is_profile(points):
-        for row in points.head(10 * _MOST_LABELS).iter_slices(1):
-            labels.add_points(row, radius=math.sqrt(_find_area(row["time_share"][0], points) / math.pi))
+        for point in points.head(10 * _MOST_LABELS).iter_slices(1):
+            labels.add_points(point, radius=math.sqrt(_find_area(point["time_share"][0], points) / math.pi))
     else:
         labels.add_points(points.head(10 * _MOST_LABELS))
     named_points = _list_named(points)
@@ -210,14 +210,18 @@ def _draw_points(axes: RooflineAxes, points: pl.DataFrame, series: Series) -> li
 
 def _find_area(share: float, points: pl.DataFrame) -> float:
     """Return the area of the mark of a kernel, in square pixels, by its share of the time."""
-    most: Any = points["time_share"].max()
-    return _SMALLEST + (_LARGEST - _SMALLEST) * share / most
+    return _SMALLEST + (_LARGEST - _SMALLEST) * share / _find_largest_share(points)
 
 
 def _scale_areas(points: pl.DataFrame) -> alt.Size:
     """Return the channel that gives a kernel of a profile an area by its share of the time."""
-    scale = alt.Scale(type="linear", domain=[0, points["time_share"].max()], range=[_SMALLEST, _LARGEST])
+    domain = [0, _find_largest_share(points)]
+    scale = alt.Scale(type="linear", domain=domain, range=[_SMALLEST, _LARGEST])
     return alt.Size("time_share:Q", scale=scale, legend=None)
+
+
+def _find_largest_share(points: pl.DataFrame) -> float:
+    return max(points["time_share"].to_list())
 
 
 def _draw_keys(axes: RooflineAxes, keys: list[str]) -> list[alt.Chart]:

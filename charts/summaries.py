@@ -70,11 +70,11 @@ def summarize_profile(kernels: pl.DataFrame) -> str:
     """
     known = kernels.drop_nulls("headroom_s")
     number = f"{len(kernels):,} kernel{'s' if len(kernels) != 1 else ''}"
-    takes = f"{number} take{'s' if len(kernels) == 1 else ''} {format_time(kernels['total_s'].sum())}"
+    takes = f"{number} take{'s' if len(kernels) == 1 else ''} {format_time(sum(kernels['total_s']))}"
     if known.is_empty():
         return f"{takes}; no roof of them is known"
     of = "" if len(known) == len(kernels) else f" of the {len(known):,} with a roof"
-    return f"{takes}; headroom{of} {format_time(known['headroom_s'].sum())}"
+    return f"{takes}; headroom{of} {format_time(sum(known['headroom_s']))}"
 
 
 def format_time(seconds: float) -> str:
