@@ -221,7 +221,8 @@ def _scale_areas(points: pl.DataFrame) -> alt.Size:
 
 
 def _find_largest_share(points: pl.DataFrame) -> float:
-    return max(points["time_share"].to_list())
+    shares: list[float] = points["time_share"].to_list()
+    return max(shares)
 
 
 def _draw_keys(axes: RooflineAxes, keys: list[str]) -> list[alt.Chart]:
