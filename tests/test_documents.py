@@ -23,9 +23,10 @@ from flows.ingest.architectures.file import read_architectures
 from flows.ingest.catalog import list_sources
 from flows.ingest.kinds import CATALOG_KINDS, INGESTED_KINDS, read_kind, recognize_kind
 from flows.ingest.profiles import aiconfigurator, nsight, torch_profiler, vidur
-from flows.ingest.readers import device_table, measurement, ops, step
+from flows.ingest.readers import device_table, engine, measurement, ops, step
 from flows.ingest.readers.calibration import Calibration, StepCalibration
 from flows.ingest.readers.elementwise import Elementwise, OpKernel
+from flows.ingest.readers.engine_setting import Engine, HostTime
 from flows.ingest.readers.gallery import OwnChart
 from flows.ingest.readers.hardware import Bandwidth, Compute, Device
 from flows.ingest.readers.precision import Precision
@@ -62,6 +63,7 @@ LISTS = {
     "elementwise": ("elementwise", "elementwise.toml"),
     "op_kernel": ("elementwise", "elementwise.toml"),
     "step": ("calibration", "calibrations.toml"),
+    "engine": ("engine_setting", "engines.toml"),
     "calibration": ("calibration", "calibrations.toml"),
     "chart": ("gallery", "gallery.toml"),
 }
@@ -397,6 +399,7 @@ def read_requirements(text: str) -> dict[str, str]:
         ("warehouse/README.md", "Workload", [Workload]),
         ("warehouse/README.md", "Precision", [Precision]),
         ("warehouse/README.md", "Element-wise op", [Elementwise, OpKernel]),
+        ("warehouse/README.md", "Engine", [Engine, HostTime]),
         ("warehouse/README.md", "Calibration", [Calibration]),
         ("warehouse/README.md", "Errors of steps", [StepCalibration]),
         ("charts/README.md", "Your own charts", [OwnChart]),
@@ -434,6 +437,7 @@ def test_every_kind_of_file_is_described() -> None:
 TABLES: Mapping[str, tuple[str, str, set[str]]] = {
     "measurement": ("warehouse/README.md", "Measurement", set(measurement.COLUMNS)),
     "step": ("warehouse/README.md", "Measured step", set(step.COLUMNS)),
+    "engine": ("warehouse/README.md", "Serving results", set(engine.COLUMNS)),
     "ops": ("warehouse/README.md", "Kernels", {*ops._COLUMNS, *ops._OTHER_NAMES}),
     "devices": (
         "warehouse/README.md",
@@ -482,6 +486,8 @@ def test_every_column_of_a_table_is_described(kind: str) -> None:
 def test_required_columns_of_measurements_are_said_to_be() -> None:
     said = read_requirements(read_section("warehouse/README.md", "Measurement"))
     assert {name for name, when in said.items() if when == "required"} == set(measurement._NEEDED)
+    said = read_requirements(read_section("warehouse/README.md", "Serving results"))
+    assert {name for name, when in said.items() if when == "required"} == set(engine.NEEDED)
     said = read_requirements(read_section("warehouse/README.md", "Measured step"))
     assert {name for name, when in said.items() if when == "required"} == set(step.NEEDED)
 
