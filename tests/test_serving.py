@@ -78,10 +78,8 @@ def find(home: Home, name: str, columns: str) -> tuple[Any, ...]:
 
 def find_step(home: Home, phase: str, batch: int, sequence: int) -> float:
     """Return the lower bound of a step that a workload asks for."""
-    setting = f"phase = '{phase}' and batch_size = {batch} and sequence_length = {sequence}"
-    return float(
-        read(home, f"select lower_bound_s from mart.step_time where convention = 'engine' and {setting}")[0][0]
-    )
+    setting = f"phase = '{phase}' and batch_size = {batch} and sequence_length = {sequence} and convention = 'engine'"
+    return float(read(home, f"select lower_bound_s from mart.step_time where {setting}")[0][0])
 
 
 def test_a_batch_takes_a_prefill_and_steps_at_its_mean_context(runs: Home) -> None:
