@@ -61,6 +61,12 @@ def ingest(
     latency_s, method; also query_length, tensor_parallel, expert_parallel, pipeline_parallel, data_parallel,
     layers_timed, repeats, latency_min_s, latency_std_s, device_name, software, measured_at, origin, license.
 
+    Columns of results of engines: engine, hardware_id, model, mode, concurrency, prompt_tokens, output_tokens, and
+    ttft_s, tpot_s or request_s; also engine_version, model_id, precision, precision_id, speculative, tensor_parallel,
+    expert_parallel, pipeline_parallel, data_parallel, prefill_tensor_parallel, prefill_expert_parallel,
+    prefill_pipeline_parallel, prefill_data_parallel, prefill_workers, decode_workers, has_mean_lengths, method,
+    measured_at, origin, license.
+
     Parameters
     ----------
     kind
