@@ -12,15 +12,20 @@ from dataclasses import replace as replace_field
 from functools import partial
 from pathlib import Path
 
+import polars as pl
+
 from flows.ingest.catalog import SHIPPED, list_sources
 from flows.ingest.document import TEXT_PATTERN, format_value
-from flows.ingest.entry import Entry, NewSource
+from flows.ingest.engines.convert import SUFFIXES, convert_results
+from flows.ingest.engines.settings import NO_OPTIONS, EngineOptions, name_option
+from flows.ingest.entry import Entry, NewSource, inspect_file
 from flows.ingest.filled_measurements import write_filled
 from flows.ingest.given_files import expand_path, read_entries
 from flows.ingest.kinds import CATALOG_KINDS, PROFILE_KINDS, read_every_kind, read_kind, refuse_unknown_names
 from flows.ingest.measured_ceilings import describe_ceiling, find_measured_ceilings, format_rate
+from flows.ingest.model_names import make_id
 from flows.ingest.profile_conversion import convert_profile, find_profiles
-from flows.ingest.readers import step
+from flows.ingest.readers import engine, step
 from flows.ingest.readers.measurement import refuse_unknown_devices
 from flows.ingest.source_file import SourceFile
 from warehouse.errors import Each, InputError, collect_refusals, explain_write_error, one_line
@@ -32,11 +37,17 @@ _MEASURED = ("measurement", *PROFILE_KINDS)  # kinds that become measurements
 
 @dataclass(frozen=True)
 class AddedFile:
-    """A file that entered the catalog, whether it replaces a shipped one, and the ceilings that it measures."""
+    """A file that entered the catalog, whether it replaces a shipped one, and the ceilings that it measures.
+
+    `mismatch` says how many of its rows disagree with their own shape, and how the first of them does; `note` what else
+    to know of it.
+    """
 
     path: Path
     replaces_shipped: bool
     ceilings: Sequence[str] = ()
+    mismatch: str | None = None
+    note: str = ""
 
 
 def add_files(
@@ -48,6 +59,7 @@ def add_files(
     hardware_id: str | None = None,
     model_id: str | None = None,
     as_ceiling: bool = False,
+    engine_options: EngineOptions = NO_OPTIONS,
     shipped: Path = SHIPPED,
     progress: Callable[[str], None] = lambda _: None,
 ) -> list[AddedFile]:
@@ -64,9 +76,12 @@ def add_files(
     replace
         Whether a file may replace an existing one.
     hardware_id, model_id
-        Device of measurements and profiles, and model of profiles, if files do not name them.
+        Device of measurements, profiles and results of engines, and model of profiles and results, if files do not
+        name them.
     as_ceiling
         Whether the fastest kernels of measurements or profiles become ceilings of their device.
+    engine_options
+        What else to say of results of engines whose files do not.
     shipped
         The catalog that ships with rooflines.
     progress
@@ -80,6 +95,7 @@ def add_files(
         Another run holds the home, or the disk is full.
     """
     given = _check_options(kind, hardware_id, model_id, as_ceiling=as_ceiling)
+    _refuse_engine_options(kind, engine_options)
     stored_kind = "measurement" if kind in PROFILE_KINDS else kind
     folder, suffixes = CATALOG_KINDS[stored_kind].folder, CATALOG_KINDS[stored_kind].suffixes
     with home.lock_for_writing(), _make_scratch_folder(home) as scratch:
@@ -88,16 +104,24 @@ def add_files(
                 sources = list_sources(home, shipped=shipped)
                 convert = partial(convert_profile, sources=sources, hardware_id=hardware_id, model_id=model_id)
                 entries = _convert_all_profiles(kind, names, each, scratch, convert, progress)
+            elif kind == "engine":
+                known = list_sources(home, shipped=shipped)
+                options = replace_field(engine_options, hardware_id=hardware_id, model_id=model_id)
+                entries = _convert_all_results(names, each, known, options, progress)
             else:
                 entries = _read_all_entries(kind, names, each)
             progress("checking")
             entries = _fill_columns(entries, given, scratch, each)
             _refuse_existing(home.catalog / folder, entries, suffixes, each, replace=replace)
-            ceilings = _refuse_unusable(home, stored_kind, entries, shipped)
+            ceilings, mismatches = _refuse_unusable(home, stored_kind, entries, shipped)
         paths = _write_entries(home.catalog / folder, entries, suffixes)
     ids = [entry.entry_id for entry in entries]
     replaced = [any(map(Path.exists, _paths_of_entry(shipped / folder, each, suffixes))) for each in ids]
-    return [AddedFile(*each) for each in zip(paths, replaced, (ceilings.get(each, ()) for each in ids), strict=True)]
+    notes = {entry.entry_id: entry.note for entry in entries}
+    return [
+        AddedFile(path, is_shipped, ceilings.get(each, ()), mismatches.get(each), notes[each])
+        for path, is_shipped, each in zip(paths, replaced, ids, strict=True)
+    ]
 
 
 def find_catalog_fault(home: Home) -> str | None:
@@ -140,10 +164,42 @@ def _convert_all_profiles(
     return entries
 
 
+def _convert_all_results(
+    names: Sequence[str],
+    each: Each,
+    sources: Sequence[SourceFile],
+    options: EngineOptions,
+    progress: Callable[[str], None],
+) -> list[Entry]:
+    """Return the entries of files of results; `each` collects the refusals."""
+    hardware = read_kind("hardware", sources)["hardware"].select("hardware_id", "name").collect()
+    devices = {name.lower(): hardware_id for hardware_id, name in hardware.iter_rows()}
+    devices |= {hardware_id: hardware_id for hardware_id in hardware["hardware_id"]}
+    entries: list[Entry] = []
+    for name in names:
+        progress(f"reading {name}")
+        with each():
+            path = expand_path(name)
+            if path.suffix not in SUFFIXES:
+                raise InputError(f"{path}: expected a file that ends in {', '.join(SUFFIXES)}")
+            content = convert_results(inspect_file(path, "engine"), options, devices)
+            entries.append(Entry(make_id(path.stem) or "results", ".csv", path, content))
+    return entries
+
+
+def _refuse_engine_options(kind: str, options: EngineOptions) -> None:
+    """Raise `InputError` if an option is given that only results of engines take, or a number is below 1."""
+    for name, value in options.given.items():
+        option = name_option(name)
+        _refuse_option(option, str(value), kind, ("engine",))
+    options.refuse_bad_counts()
+
+
 def _check_options(kind: str, hardware_id: str | None, model_id: str | None, *, as_ceiling: bool) -> dict[str, str]:
     """Return what options say of all rows of a measurement file; raise `InputError` if a kind does not take one."""
-    _refuse_option("--hardware-id", hardware_id, kind, _MEASURED)
-    _refuse_option("--model-id", model_id, kind, [name for name, each in PROFILE_KINDS.items() if each.takes_model])
+    _refuse_option("--hardware-id", hardware_id, kind, (*_MEASURED, "engine"))
+    with_models = [name for name, each in PROFILE_KINDS.items() if each.takes_model]
+    _refuse_option("--model-id", model_id, kind, (*with_models, "engine"))
     if as_ceiling and kind not in _MEASURED:
         raise InputError(f"--as-ceiling: not for {kind}; expected one of {', '.join(_MEASURED)}")
     given = {"is_ceiling": "true"} if as_ceiling else {}
@@ -228,14 +284,17 @@ def _write_all_or_none(folder: Path, entries: Sequence[Entry], suffixes: Iterabl
     return paths
 
 
-def _refuse_unusable(home: Home, kind: str, entries: Sequence[Entry], shipped: Path) -> dict[str, list[str]]:
+def _refuse_unusable(
+    home: Home, kind: str, entries: Sequence[Entry], shipped: Path
+) -> tuple[dict[str, list[str]], dict[str, str]]:
     """Read the catalog with the new entries, and raise `InputError` if a run could not use it.
 
-    Return the ceilings that each new entry measures, in words.
+    Return the ceilings that each new entry measures, and how its rows disagree with their shapes, in words.
     """
     new = [NewSource.from_entry(entry, kind) for entry in entries]
     times = Counter(entry.entry_id for entry in entries)
     ceilings: dict[str, list[str]] = {}
+    mismatches: dict[str, str] = {}
     with collect_refusals() as each:
         good: list[SourceFile] = []
         for source in new:
@@ -247,7 +306,20 @@ def _refuse_unusable(home: Home, kind: str, entries: Sequence[Entry], shipped: P
         good = good and _keep_readable(kind, good, existing, each)
         if good:
             ceilings = _refuse_misfits(kind, good, existing)
-    return ceilings
+        if good and kind == "measurement":
+            mismatches = _describe_mismatches(good)
+    return ceilings, mismatches
+
+
+def _describe_mismatches(sources: Sequence[SourceFile]) -> dict[str, str]:
+    """Return how many rows of each file disagree with their own shape, and how the first of them does."""
+    rows = read_kind("measurement", sources)["measurement"].filter(pl.col("shape_mismatch").is_not_null())
+    found = rows.group_by("source_id").agg(pl.len(), pl.col("op", "shape_mismatch").first()).collect()
+    names = {source.source_id: source.entry_id for source in sources}
+    return {
+        names[source_id]: f"{count} row{'s' * (count > 1)}, e.g. {op}: {mismatch}"
+        for source_id, count, op, mismatch in found.iter_rows()
+    }
 
 
 @contextmanager
@@ -301,6 +373,7 @@ def _refuse_misfits(kind: str, new: Sequence[SourceFile], existing: Sequence[Sou
         frames = read_every_kind(sources)
     refuse_unknown_names(frames, sources)
     step.refuse_unknown_names(frames, sources)
+    engine.refuse_unknown_names(frames, sources)
     ceilings: dict[str, list[str]] = {}
     if kind == "measurement":
         measurements = read_kind(kind, new)["measurement"]

@@ -219,6 +219,10 @@ select
     is_ceiling,
     algorithm,
     launch,
+    shape_mismatch,
+    rank,
+    covered_share,
+    coverage,
 from compared
 left join faster using (measurement_id);
 
