@@ -11,21 +11,18 @@ from filelock import FileLock
 
 from flows.ingest.catalog import SHIPPED
 from flows.orchestrate.settings import quiet_terminal
-from warehouse.home import Home
-from warehouse.load import Fingerprints
-from warehouse.snapshot import open_snapshot
-
-quiet_terminal()  # before Prefect is imported
-
-from prefect.testing.utilities import prefect_test_harness  # noqa: E402
-
-from tests.support.whole_runs import (  # noqa: E402
+from tests.support.whole_runs import (
     ask_for,
     copy_home,
     fingerprint_snapshot,
     run_without_prefect,
     write_small_catalog,
 )
+from warehouse.home import Home
+from warehouse.load import Fingerprints
+from warehouse.snapshot import open_snapshot
+
+quiet_terminal()  # before Prefect is imported
 
 _LONGEST = ["test_schedules", "test_refresh", "test_cli", "test_charts", "test_browser", "test_snapshots"]
 _LONGEST += ["test_sandbox", "test_faults", "test_damage", "test_lake", "test_fuzz"]
@@ -49,6 +46,8 @@ def _no_home_of_the_user() -> None:
 @pytest.fixture(scope="session")
 def prefect_server() -> Iterator[None]:
     """One server per worker for the whole session; harnesses must not be nested."""
+    from prefect.testing.utilities import prefect_test_harness  # noqa: PLC0415  # three seconds, for few workers
+
     with prefect_test_harness(server_startup_timeout=120):
         yield
 

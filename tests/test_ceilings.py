@@ -199,8 +199,8 @@ A100 = [
 ]
 
 
-@pytest.fixture
-def kernels() -> Iterator[duckdb.DuckDBPyConnection]:
+@pytest.fixture(scope="module")
+def ceilings() -> Iterator[duckdb.DuckDBPyConnection]:
     """A warehouse in memory with one device that has several ceilings of a dtype."""
     with duckdb.connect() as connection:
         create_tables(connection)
@@ -220,6 +220,14 @@ def kernels() -> Iterator[duckdb.DuckDBPyConnection]:
                 [kind, name, value, firsts[name] == number, number + 1, pipe, accumulator],
             )
         yield connection
+
+
+@pytest.fixture
+def kernels(ceilings: duckdb.DuckDBPyConnection) -> Iterator[duckdb.DuckDBPyConnection]:
+    """That warehouse, which forgets what a test writes."""
+    ceilings.begin()
+    yield ceilings
+    ceilings.rollback()
 
 
 def measure(connection: duckdb.DuckDBPyConnection, name: str, **kernel: Any) -> None:

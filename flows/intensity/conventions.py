@@ -7,6 +7,7 @@ routers and latent projections are run by each device in full.
 
 from collections.abc import Callable
 from dataclasses import dataclass, field, replace
+from functools import cache, cached_property
 
 import polars as pl
 
@@ -271,8 +272,9 @@ class Op:
         by_phase = "phase" in self.when.meta.root_names()
         return self.op == "softmax" or by_phase or bool(self.attention or self.state)
 
+    @cached_property
     def dimensions(self) -> dict[str, pl.Expr]:
-        """Return the columns of core.op_shape besides its key, the setting and the name."""
+        """The columns of core.op_shape besides its key, the setting and the name."""
         seen, state = self.attention, self.state
         return {
             "op_group": pl.lit(self.op_group),
@@ -327,9 +329,10 @@ class Op:
     def _in_stage(self) -> pl.Expr:
         return (pl.col("num_layers") + _STAGES - 1) // _STAGES * self.times
 
+    @cached_property
     def columns(self) -> list[str]:
-        """Return the columns of a layer that the op depends on, but for the number of layers."""
-        expressions = [*self.dimensions().values(), self.when, self.held()]
+        """The columns of a layer that the op depends on, but for the number of layers."""
+        expressions = [*self.dimensions.values(), self.when, self.held()]
         names = {name for of in expressions for name in of.meta.root_names()}
         return sorted(names.difference(SETTING, OF_SETTING, ("num_layers",)))
 
@@ -966,6 +969,7 @@ ONE_EMBEDDING = _if(pl.col("tied_embeddings") | (_STAGES > 1), _VOCABULARY * pl.
 IN_STAGE = ((pl.col("model_layers") + _STAGES - 1) // _STAGES) / pl.col("model_layers")
 
 
+@cache
 def weights_held(*, only_active: bool = False) -> tuple[pl.Expr, pl.Expr]:
     """Return the weights that a device holds, or those of them that one token passes through.
 

@@ -56,8 +56,10 @@ def fixed_ops(
     for convention in conventions:
         for place, op, rows in list_ops(layers, convention):
             of_op = _list_settings(op, rows.join(settings, on="model_id", how="inner", maintain_order="left"))
-            known = {name: name if name in of_op.columns else pl.lit(None) for name in _LAYER_NAMES}
-            fixed = {name: pl.lit(None) if _depends_on_grid(of) else of for name, of in op.dimensions().items()}
+            known = {
+                name: name if name in of_op.columns else pl.lit(None, layers.schema.get(name)) for name in _LAYER_NAMES
+            }
+            fixed = {name: pl.lit(None) if _depends_on_grid(of) else of for name, of in op.dimensions.items()}
             frames.append(
                 of_op.select(
                     "model_id",
@@ -180,7 +182,7 @@ def _name_column(of: pl.Expr, row: Mapping[str, Any]) -> str:
 @cache
 def _grid_dimensions(convention: str, place: int) -> dict[str, pl.Expr]:
     """Return the dimensions of an op that a grid changes."""
-    dimensions = CONVENTIONS[convention][place].dimensions() | {name: pl.col(name) for name in _OF_GRID}
+    dimensions = CONVENTIONS[convention][place].dimensions | {name: pl.col(name) for name in _OF_GRID}
     return {name: of.cast(pl.Float64) for name, of in dimensions.items() if name in QUANTITIES and _depends_on_grid(of)}
 
 
@@ -193,7 +195,7 @@ _LAYER_NAMES = sorted(
     {
         root
         for op in _EVERY_OP
-        for of in op.dimensions().values()
+        for of in op.dimensions.values()
         if _depends_on_grid(of)
         for root in of.meta.root_names()
     }.difference(SETTING, OF_SETTING)

@@ -185,10 +185,11 @@ def _can_spread() -> pl.Expr:
 
 
 def list_ops(layers: pl.DataFrame, convention: str) -> list[tuple[int, Op, pl.DataFrame]]:
-    """Return each op of a convention with its place, and a row per model and kind of layer that it differs in.
+    """Return the ops of a convention with their places, and a row per model and kind of layer that an op differs in.
 
-    The rows have the columns that the op depends on, the number of layers, and its name `op`: layers that do not
-    differ in an op are one row; if a model has several, all but the first have the name of their mixer added.
+    Ops that no layer has are left out, except for the first: its empty frame has the columns. The rows have the columns
+    that the op depends on, the number of layers, and its name `op`: layers that do not differ in an op are one row; if
+    a model has several, all but the first have the name of their mixer added.
 
     Parameters
     ----------
@@ -198,12 +199,16 @@ def list_ops(layers: pl.DataFrame, convention: str) -> list[tuple[int, Op, pl.Da
         Name of the convention.
     """
     layers = layers.filter(pl.col("is_draft") == (convention == "draft"))
+    ops = CONVENTIONS[convention]
+    is_used = layers.select(op.of.any().alias(str(place)) for place, op in enumerate(ops)).row(0)
     found = []
-    for place, op in enumerate(CONVENTIONS[convention]):
+    for place, op in enumerate(ops):
+        if place and not is_used[place]:
+            continue  # of hundreds of ops, a model has some twenty
         of_op = layers.filter(op.of.fill_null(value=False))
         if op.once:
             of_op = of_op.unique("model_id", keep="first", maintain_order=True)
-        keys = ["model_id", *op.columns()]
+        keys = ["model_id", *op.columns]
         rows = of_op.group_by(keys, maintain_order=True).agg(
             pl.col("num_layers").sum(), pl.col("mixer").first(), pl.col("feed_forward").first()
         )
@@ -237,9 +242,10 @@ def op_shapes(layers: pl.DataFrame, workloads: pl.DataFrame) -> pl.DataFrame:
     ways = settings.select(SHARING).unique(maintain_order=True)
     shared = share_evenly(layers, ways).select("model_id", *SHARING).unique()
     settings = settings.join(shared, on=["model_id", *SHARING], how="semi", maintain_order="left")
+    conventions = settings["convention"].unique()
     shapes = [
         _list_shapes(op, rows.join(settings.filter(convention=convention), on="model_id", maintain_order="right"))
-        for convention in CONVENTIONS
+        for convention in ([name for name in CONVENTIONS if name in conventions] or list(CONVENTIONS)[:1])
         for _, op, rows in list_ops(layers, convention)
     ]
     return add_shape_id(pl.concat(shapes, how="vertical_relaxed"))
@@ -251,14 +257,14 @@ def _list_shapes(op: Op, rows: pl.DataFrame) -> pl.DataFrame:
     shapes = []
     for part in split_mixed(op, asked):
         found = part.filter(op.when)
-        own = found.select(pl.col("asked").struct.unnest(), "precisions", "op", **op.dimensions())
+        own = found.select(pl.col("asked").struct.unnest(), "precisions", "op", **op.dimensions)
         shapes.append(own.with_columns(_attend_in_trees(op, found)) if found["tree"].count() else own)
     return pl.concat(shapes, how="vertical_relaxed")
 
 
 def _attend_in_trees(op: Op, rows: pl.DataFrame) -> pl.Series:
     """Return the tokens that a query attends to on average: a candidate of a tree to its ancestors, as decode would."""
-    attended = op.dimensions()["attended_tokens"]
+    attended = op.dimensions["attended_tokens"]
     before = pl.col("sequence_length") - pl.col("query_length")
     in_trees = (
         rows.with_row_index("row")
@@ -281,6 +287,8 @@ def split_mixed(op: Op, rows: pl.DataFrame) -> list[pl.DataFrame]:
         return [rows]
     is_mixed = pl.col("phase") == "mixed"
     mixed = rows.filter(is_mixed)
+    if mixed.is_empty():
+        return [rows]
     return [
         rows.filter(~is_mixed),
         *(
