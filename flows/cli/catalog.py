@@ -42,8 +42,8 @@ def ingest(
         ops: kernels of any kind (.csv, .json, .parquet) with a name, a group, and either m, k and n or flops, bytes
         and precision_id; also repeat, level, devices and pipe. measurement: kernel times, as `rooflines measure`
         writes them (.csv, .parquet). step: times of whole steps, as `rooflines measure --steps`
-        writes them (.csv). vidur: profiles by Vidur (mlp.csv, attention.csv). aiconfigurator: tables of GEMMs and
-        attention from aiconfigurator-core (.parquet, or a folder of them).
+        writes them (.csv). vidur: profiles by Vidur (mlp.csv, attention.csv). aiconfigurator: tables of GEMMs,
+        attention, experts and collectives from aiconfigurator-core (.parquet, or a folder of them).
         nsight: output of `ncu --csv` with roofline metrics. torch-profiler: a PyTorch profiler trace with shapes
         (.json, .json.gz).
     paths

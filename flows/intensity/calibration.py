@@ -178,15 +178,15 @@ def _count_tiles(kernels: Kernels, height: int, width: int) -> Vector:
 
 def _tile_cost(kernels: Kernels, parameters: Mapping[str, float | None], reached_s: Vector) -> Vector:
     blend = min(_parameter(parameters, "tile_blend"), _STEEPEST)
-    costs = np.stack([_cost_of_tile(kernels, parameters, reached_s, *tile) for tile in TILES])
+    costs = _cost_of_tiles(kernels, parameters, reached_s)
     least = costs.min(axis=0)
     return least * np.mean((costs / least) ** -blend, axis=0) ** (-1 / blend)
 
 
-def _cost_of_tile(
-    kernels: Kernels, parameters: Mapping[str, float | None], reached_s: Vector, height: int, width: int
-) -> Vector:
-    tiles = _count_tiles(kernels, height, width)
+def _cost_of_tiles(kernels: Kernels, parameters: Mapping[str, float | None], reached_s: Vector) -> Vector:
+    """Return an array with one row per size of a tile, and one column per kernel."""
+    height, width = np.array(TILES, dtype=float).T[:, :, None]
+    tiles = np.ceil(kernels.rows / height) * np.ceil(kernels.columns / width)
     padding = tiles * height * width / (kernels.rows * kernels.columns)
     waves = tiles * kernels.matrices / kernels.multiprocessors
     full = (np.ceil(waves) / waves) ** _parameter(parameters, "wave_exponent")
@@ -286,7 +286,7 @@ def _cross_validate(form: str, kernels: Kernels, latency_s: Vector, labels: Vect
     return float(np.mean(np.concatenate(errors)))
 
 
-def calibrate_measurements(measured: pl.DataFrame) -> pl.DataFrame:
+def calibrate_measurements(measured: pl.DataFrame, product_forms: Sequence[str] = ()) -> pl.DataFrame:
     """Return one row per device, kind of op, dtype and launch, with the columns of core.calibration.
 
     All element-wise kinds together have a row, too.
@@ -297,6 +297,8 @@ def calibrate_measurements(measured: pl.DataFrame) -> pl.DataFrame:
         One row per measurement: hardware_id, kind, dtype, launch, pipe, model_id, op, k, n, rows (of one matrix),
         matrices, is_elementwise, flops, bytes, serial_steps, latency_s, peak_flops_per_s, bandwidth_bytes_per_s,
         multiprocessors and source_id.
+    product_forms
+        The forms that products may take; by default all of them.
     """
     together = measured.filter(pl.col("is_elementwise")).with_columns(kind=pl.lit(GENERIC))
     key = ["hardware_id", "kind", "dtype", "launch"]
@@ -305,8 +307,10 @@ def calibrate_measurements(measured: pl.DataFrame) -> pl.DataFrame:
         if len(each) < _MIN_POINTS:
             continue
         ordered = each.sort("flops", "bytes", "latency_s")
-        kernels = make_kernels(ordered, is_product=names[1] in ("linear", "grouped_linear"))
+        is_product = names[1] in ("linear", "grouped_linear")
         forms = _list_forms(str(names[1]), str(names[3]), is_elementwise=bool(ordered["is_elementwise"].all()))
+        forms = list(product_forms) if is_product and product_forms else forms
+        kernels = make_kernels(ordered, is_product=is_product)
         found = calibrate_kernels(kernels, ordered["latency_s"].to_numpy(), _group_labels(ordered), forms)
         pipes = ordered["pipe"].unique()
         named = dict(zip(("hardware_id", "op_kind", "dtype", "launch"), names, strict=True))
