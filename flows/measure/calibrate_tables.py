@@ -122,7 +122,7 @@ def calibrate_tables(home: Home, folder: Path, hardware_ids: Sequence[str] = (),
         with register_frame(connection, "table_kernel", rows.drop("rank", "variant")):
             kernels = read_frame(connection, load_sql("calibration/table_kernels"))
     sampled = _sample(_drop_warm(_drop_own(kernels, own)))
-    fitted = calibrate_measurements(sampled, _PRODUCT_FORMS)
+    fitted = calibrate_measurements(sampled, _PRODUCT_FORMS, most_of_peak=1.0)
     if fitted.is_empty():
         raise InputError(f"{folder}: too few kernels; expected at least 10 of a device, kind of op and dtype")
     fitted = fitted.with_columns(
