@@ -81,10 +81,8 @@ select
     step.data_parallel,
     launch.launch,
     step.fusion,
-    if(
-        launch.launch = 'graph',
-        step.seconds + step.graph_gap_s,
-        greatest(step.seconds + step.gap_s, step.start_s)
+    mart.launched_s(
+        launch.launch, step.seconds, step.start_s, step.gap_s, step.graph_gap_s
     ) as predicted_s,
     case step.phase
         when 'prefill' then step.batch_size * step.query_length
