@@ -1,10 +1,10 @@
 """Calibrated roofs, fitted to the tables of measured kernels in the package `aiconfigurator-core`.
 
 A kind of kernel, dtype and launch of a device is fitted to what one framework measured, in its latest version: the
-first of TensorRT-LLM, vLLM and SGLang that has it; of attention vLLM comes first, whose kernels do nothing else. NCCL
-and oneCCL stand for the collectives that no framework has of its own. Left out are kernels that a cache served
-(`_drop_warm`), and what differs from the roof's op: weights of another dtype than activations, sliding windows, and
-experts whose tokens are spread unevenly.
+first of TensorRT-LLM, vLLM and SGLang that has it; of attention vLLM comes first, and of products SGLang, whose kernels
+do nothing else. NCCL and oneCCL stand for the collectives that no framework has of its own. Left out are kernels that a
+cache served (`_drop_warm`), and what differs from the roof's op: weights of another dtype than activations, sliding
+windows, and experts whose tokens are spread unevenly.
 
 An engine runs both products of its experts in one kernel, with what moves tokens there and back. They count as two
 equal ones, each with half of the work and of the time, so that the launch is not counted twice in a step.
@@ -37,7 +37,13 @@ _PRODUCT_FORMS = ("plain", "sustained", "streams")  # the others take long and a
 _MOST_ROWS = 400  # that a fit looks at, spread evenly over the sorted ones
 _FEWEST_ROWS = 50  # of a table that is preferred to others
 _FRAMEWORKS = ("trtllm", "vllm", "sglang")
-_FRAMEWORKS_OF_ATTENTION = ("vllm", "trtllm", "sglang")
+# kernels that do nothing else: TensorRT-LLM's products of 8 and 4 bits contain the conversion of their inputs, which is
+# an op of its own, and its attention the rotation of queries and the write to the cache
+_FRAMEWORKS_OF = {
+    "gemm_perf.parquet": ("sglang", "trtllm", "vllm"),
+    "context_attention_perf.parquet": ("vllm", "trtllm", "sglang"),
+    "generation_attention_perf.parquet": ("vllm", "trtllm", "sglang"),
+}
 _COPIES = 6  # of a weight that the collector takes turns with, so that smaller ones alone stay in a cache
 _SHORTEST_S = 5e-7  # the time of a kernel that moves less does not show where its bytes come from
 _DRAM_SHARE = 0.95  # of its bandwidth, which no DRAM reaches
@@ -183,7 +189,7 @@ def _read_device(hardware_id: str, paths: Sequence[Path]) -> pl.DataFrame:
                     f"{path}: not a table of AIConfigurator: {one_line(error)[:200]}; expected one of {PACKAGE}"
                 ) from None
             framework, version = path.parts[-3], path.parts[-2]
-            order = _FRAMEWORKS_OF_ATTENTION if "attention" in path.name else _FRAMEWORKS
+            order = _FRAMEWORKS_OF.get(path.name, _FRAMEWORKS)
             place = order.index(framework) if framework in order else len(order)
             newest = [-int(number) for number in re.findall(r"\d{1,9}", version)]
             given = [*rows.columns, "source_id", "rank"]
@@ -245,7 +251,9 @@ def _name_roofs(rows: pl.DataFrame) -> pl.DataFrame:
         op=pl.when(is_mixture).then(pl.lit("expert_products")).otherwise("op"),
         kind=pl.when(is_mixture).then(pl.lit("linear")).otherwise("kind"),
         # what is held out together
-        setting=pl.when(pl.col("kind") == "attention")
+        setting=pl.when(is_latent & (pl.col("kv_heads") == 1))
+        .then(pl.col("batch_size").cast(pl.String))
+        .when(pl.col("kind") == "attention")
         .then(pl.format("{} {} {}", "heads", "kv_heads", "head_dim"))
         .when(is_exchange)
         .then(pl.col("n").cast(pl.String)),
