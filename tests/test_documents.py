@@ -23,7 +23,7 @@ from flows.ingest.architectures.file import read_architectures
 from flows.ingest.catalog import list_sources
 from flows.ingest.kinds import CATALOG_KINDS, INGESTED_KINDS, read_kind, recognize_kind
 from flows.ingest.profiles import aiconfigurator, nsight, torch_profiler, vidur
-from flows.ingest.readers import device_table, measurement, ops, step
+from flows.ingest.readers import device_table, measurement, ops, own_times, step
 from flows.ingest.readers.calibration import Calibration, StepCalibration
 from flows.ingest.readers.elementwise import Elementwise, OpKernel
 from flows.ingest.readers.gallery import OwnChart
@@ -432,7 +432,11 @@ def test_every_kind_of_file_is_described() -> None:
 
 
 TABLES: Mapping[str, tuple[str, str, set[str]]] = {
-    "measurement": ("warehouse/README.md", "Measurement", set(measurement.COLUMNS)),
+    "measurement": (
+        "warehouse/README.md",
+        "Measurement",
+        {*measurement.COLUMNS, *own_times.TIMES, *own_times.RATES, *own_times.OTHER_DTYPES},
+    ),
     "step": ("warehouse/README.md", "Measured step", set(step.COLUMNS)),
     "ops": ("warehouse/README.md", "Kernels", {*ops._COLUMNS, *ops._OTHER_NAMES}),
     "devices": (
@@ -481,7 +485,9 @@ def test_every_column_of_a_table_is_described(kind: str) -> None:
 
 def test_required_columns_of_measurements_are_said_to_be() -> None:
     said = read_requirements(read_section("warehouse/README.md", "Measurement"))
-    assert {name for name, when in said.items() if when == "required"} == set(measurement._NEEDED)
+    always = {name for name, when in said.items() if when == "required"}
+    assert always == {*measurement._NEEDED} - {*own_times.FILLED, "latency_s"}
+    assert {name for name, when in said.items() if when == "or a shape"} == {*own_times.FILLED}
     said = read_requirements(read_section("warehouse/README.md", "Measured step"))
     assert {name for name, when in said.items() if when == "required"} == set(step.NEEDED)
 

@@ -185,6 +185,7 @@ READERS = {
     "ops.parquet": Reader("ops", "mine.parquet", to_parquet(pl.read_csv(to_bytes(KERNELS)))),
     "measurement.csv": Reader("measurement", "mine.csv", to_bytes(MEASUREMENT)),
     "measurement.parquet": Reader("measurement", "mine.parquet", to_parquet(pl.read_csv(to_bytes(MEASUREMENT)))),
+    "measurement.own": Reader("measurement", "own.csv", b"hardware_id,m,k,n,dtype,time_us\na40,64,64,64,half,1.5\n"),
     "step": Reader("step", "mine.csv", to_bytes(STEPS)),
     "vidur.mlp": Reader("vidur", "mlp.csv", MLP),
     "vidur.attention": Reader("vidur", "attention.csv", CHUNKS),

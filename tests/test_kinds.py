@@ -1,6 +1,7 @@
 """The tables of what rooflines knows: kinds of files, and the fixed terms of the cost model."""
 
 import inspect
+import re
 import tomllib
 from collections.abc import Sequence
 from pathlib import Path
@@ -16,6 +17,7 @@ from flows.ingest.catalog import list_sources
 from flows.ingest.document import Document, Id, list_origins, merge_lists, read_documents
 from flows.ingest.kinds import CATALOG_KINDS, INGESTED_KINDS, CatalogKind, read_every_kind, recognize_kind
 from flows.ingest.profiles import aiconfigurator, nsight, torch_profiler
+from flows.ingest.readers import device_table, measurement, ops, own_times, step
 from flows.ingest.source_file import SourceFile
 from flows.ingest.toml_writer import format_toml
 from flows.ingest.user_catalog import add_files
@@ -36,6 +38,20 @@ def test_the_command_takes_the_kinds_of_the_table() -> None:
 
 def test_every_kind_of_the_command_is_explained() -> None:
     assert [kind for kind in INGESTED_KINDS if f"{kind}: " not in (command.ingest.__doc__ or "")] == []
+
+
+def test_help_names_every_column_of_the_formats_of_this_project() -> None:
+    *_, of_devices, of_ops, of_kernels, of_steps = (
+        (command.ingest.__doc__ or "").partition("Parameters")[0].split("Columns of ")
+    )
+    columns = {
+        of_devices: [*device_table._TEXTS, *device_table._NUMBERS],
+        of_ops: [*ops._COLUMNS, *ops._OTHER_NAMES],
+        of_kernels: [*measurement.COLUMNS, *own_times.TIMES, *own_times.RATES],
+        of_steps: list(step.COLUMNS),
+    }
+    for text, names in columns.items():
+        assert set(names) - set(re.findall(r"\w+", text)) == set()
 
 
 def test_no_two_kinds_share_files() -> None:

@@ -170,7 +170,7 @@ CATALOG_KINDS: Mapping[str, CatalogKind] = {
         read=measurement.read_measurements,
         frames=("measurement",),
         max_bytes=None,
-        recognizes=lambda head: "latency_s" in head.columns and "precision_id" not in head.columns,
+        recognizes=measurement.is_measurement,
     ),
     "step": CatalogKind(
         patterns=("measurements/steps/*.csv",),

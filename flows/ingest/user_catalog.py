@@ -12,6 +12,8 @@ from dataclasses import replace as replace_field
 from functools import partial
 from pathlib import Path
 
+import polars as pl
+
 from flows.ingest.catalog import SHIPPED, list_sources
 from flows.ingest.document import TEXT_PATTERN, format_value
 from flows.ingest.entry import Entry, NewSource
@@ -32,11 +34,15 @@ _MEASURED = ("measurement", *PROFILE_KINDS)  # kinds that become measurements
 
 @dataclass(frozen=True)
 class AddedFile:
-    """A file that entered the catalog, whether it replaces a shipped one, and the ceilings that it measures."""
+    """A file that entered the catalog, whether it replaces a shipped one, and the ceilings that it measures.
+
+    `mismatch` says how many of its rows disagree with their own shape, and how the first of them does.
+    """
 
     path: Path
     replaces_shipped: bool
     ceilings: Sequence[str] = ()
+    mismatch: str | None = None
 
 
 def add_files(
@@ -93,11 +99,14 @@ def add_files(
             progress("checking")
             entries = _fill_columns(entries, given, scratch, each)
             _refuse_existing(home.catalog / folder, entries, suffixes, each, replace=replace)
-            ceilings = _refuse_unusable(home, stored_kind, entries, shipped)
+            ceilings, mismatches = _refuse_unusable(home, stored_kind, entries, shipped)
         paths = _write_entries(home.catalog / folder, entries, suffixes)
     ids = [entry.entry_id for entry in entries]
     replaced = [any(map(Path.exists, _paths_of_entry(shipped / folder, each, suffixes))) for each in ids]
-    return [AddedFile(*each) for each in zip(paths, replaced, (ceilings.get(each, ()) for each in ids), strict=True)]
+    return [
+        AddedFile(path, is_shipped, ceilings.get(each, ()), mismatches.get(each))
+        for path, is_shipped, each in zip(paths, replaced, ids, strict=True)
+    ]
 
 
 def find_catalog_fault(home: Home) -> str | None:
@@ -228,14 +237,17 @@ def _write_all_or_none(folder: Path, entries: Sequence[Entry], suffixes: Iterabl
     return paths
 
 
-def _refuse_unusable(home: Home, kind: str, entries: Sequence[Entry], shipped: Path) -> dict[str, list[str]]:
+def _refuse_unusable(
+    home: Home, kind: str, entries: Sequence[Entry], shipped: Path
+) -> tuple[dict[str, list[str]], dict[str, str]]:
     """Read the catalog with the new entries, and raise `InputError` if a run could not use it.
 
-    Return the ceilings that each new entry measures, in words.
+    Return the ceilings that each new entry measures, and how its rows disagree with their shapes, in words.
     """
     new = [NewSource.from_entry(entry, kind) for entry in entries]
     times = Counter(entry.entry_id for entry in entries)
     ceilings: dict[str, list[str]] = {}
+    mismatches: dict[str, str] = {}
     with collect_refusals() as each:
         good: list[SourceFile] = []
         for source in new:
@@ -247,7 +259,20 @@ def _refuse_unusable(home: Home, kind: str, entries: Sequence[Entry], shipped: P
         good = good and _keep_readable(kind, good, existing, each)
         if good:
             ceilings = _refuse_misfits(kind, good, existing)
-    return ceilings
+        if good and kind == "measurement":
+            mismatches = _describe_mismatches(good)
+    return ceilings, mismatches
+
+
+def _describe_mismatches(sources: Sequence[SourceFile]) -> dict[str, str]:
+    """Return how many rows of each file disagree with their own shape, and how the first of them does."""
+    rows = read_kind("measurement", sources)["measurement"].filter(pl.col("shape_mismatch").is_not_null())
+    found = rows.group_by("source_id").agg(pl.len(), pl.col("op", "shape_mismatch").first()).collect()
+    names = {source.source_id: source.entry_id for source in sources}
+    return {
+        names[source_id]: f"{count} row{'s' * (count > 1)}, e.g. {op}: {mismatch}"
+        for source_id, count, op, mismatch in found.iter_rows()
+    }
 
 
 @contextmanager

@@ -110,7 +110,10 @@ create table core.hardware (
     multiprocessors bigint,
     released date,
     released_origin varchar check (length(trim(released_origin)) > 0),
-    check ((released is null) = (released_origin is null))
+    dollars_per_hour double check (isfinite(dollars_per_hour) and dollars_per_hour > 0),
+    dollars_origin varchar check (length(trim(dollars_origin)) > 0),
+    check ((released is null) = (released_origin is null)),
+    check ((dollars_per_hour is null) = (dollars_origin is null))
 );
 comment on table core.hardware is 'one row per device';
 comment on column core.hardware.hardware_id is 'the device, by the name of its file';
@@ -124,6 +127,8 @@ comment on column core.hardware.source_id is 'file that describes it';
 comment on column core.hardware.l2_bytes is 'size of the L2 cache; null if not published';
 comment on column core.hardware.multiprocessors is 'units that a kernel''s tiles are distributed to; null if not published';
 comment on column core.hardware.released is 'day of its launch or announcement; null if not known';
+comment on column core.hardware.dollars_per_hour is 'what an hour of one device costs its user, in US dollars; null if its file does not say';
+comment on column core.hardware.dollars_origin is 'who states the price: a price list with its day, or the user';
 comment on column core.hardware.released_origin is 'document that states the day, and whether it is the launch or the announcement';
 
 create table core.ceiling (
@@ -741,7 +746,8 @@ create table core.measurement (
     pipe varchar not null check (pipe in ('', 'tensor', 'vector', 'scalar')),
     accumulator varchar not null,
     is_ceiling boolean not null,
-    launch varchar not null check (launch in ('eager', 'graph'))
+    launch varchar not null check (launch in ('eager', 'graph')),
+    shape_mismatch varchar
 );
 comment on table core.measurement is 'one row per measured kernel: its shape and its time';
 comment on column core.measurement.measurement_id is 'the measurement, by its file and row';
@@ -779,6 +785,7 @@ comment on column core.measurement.pipe is 'units that do the arithmetic: tensor
 comment on column core.measurement.accumulator is 'dtype that products were added up in; empty if not stated';
 comment on column core.measurement.is_ceiling is 'whether it was measured to find a ceiling: the fastest of these are the measured ceilings of the device';
 comment on column core.measurement.launch is 'how the kernel was started: eager, by the program each time, or graph, replayed from a recorded graph';
+comment on column core.measurement.shape_mismatch is 'how given FLOP, bytes or FLOP/s of a product disagree by more than 1 % with what m, k, n and dtype give, or with the time; null if they do not';
 
 create table core.step_measurement (
     step_measurement_id varchar primary key,

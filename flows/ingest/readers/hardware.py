@@ -33,9 +33,14 @@ _MOST_BEYOND_CACHES = 100_000
 _NULLABLE = {
     "tdp_w": pl.Float64, "l2_bytes": pl.Float64, "multiprocessors": pl.Int64, "released": pl.Date,
     "released_origin": pl.String, "note": pl.String, "reduces_in_switch": pl.Boolean, "switch_devices": pl.Int64,
+    "dollars_per_hour": pl.Float64, "dollars_origin": pl.String,
 }  # fmt: skip
 
-_COLUMNS = {"hardware_id", "name", "short_name", "vendor", "architecture", "tdp_w", "released", "released_origin"}
+_COLUMNS = {
+    "hardware_id", "name", "short_name", "vendor", "architecture", "tdp_w", "released", "released_origin",
+    "dollars_per_hour", "dollars_origin",
+}  # fmt: skip
+_TOGETHER = {"released": "released_origin", "dollars_per_hour": "dollars_origin"}  # a figure and who states it
 
 # If no ceiling is marked as the default, it is the first one of the first basis.
 _BASES = ("datasheet", "measured", "as_printed")
@@ -101,6 +106,8 @@ class Device(Document):
     tdp_w: Annotated[float, Field(ge=0.5, le=50_000)] | None = None
     released: date | None = None
     released_origin: Text | None = None
+    dollars_per_hour: Annotated[float, Field(gt=0, le=10_000)] | None = None
+    dollars_origin: Text | None = None
     origin: Text
     license: Text | None = None
     compute: Annotated[list[Compute], Field(min_length=1)]
@@ -167,8 +174,9 @@ def _refuse_shared_names(devices: Sequence[tuple[Device, SourceFile]]) -> None:
 
 
 def _make_ceilings(device: Device, source: SourceFile) -> list[dict[str, Any]]:
-    if (device.released is None) != (device.released_origin is None):
-        raise InputError(f"{source.path}: released: expected released and released_origin together")
+    for figure, origin in _TOGETHER.items():
+        if (getattr(device, figure) is None) != (getattr(device, origin) is None):
+            raise InputError(f"{source.path}: {figure}: expected {figure} and {origin} together")
     entries: list[tuple[str, str, float, Compute | Bandwidth]] = [
         *(("compute", c.dtype, c.tflops * 1e12, c) for c in device.compute),
         *(("bandwidth", b.level, b.gb_per_s * 1e9, b) for b in device.bandwidth),

@@ -7,6 +7,8 @@ from typing import Any
 import polars as pl
 
 from flows.ingest.document import ID_IN_WORDS, ID_PATTERN, ORIGIN_SCHEMA, format_value, refuse_bad_name
+from flows.ingest.file_head import FileHead
+from flows.ingest.readers.own_times import FILLED, RATES, TIMES, fill_from_shape, name_times
 from flows.ingest.source_file import SourceFile
 from flows.ingest.table import Rule, read_batches, refuse_bad_rows, text_rules, type_columns
 from flows.intensity.terms import DTYPES, LAUNCHES, PHASES, PIPES
@@ -42,7 +44,20 @@ _CEILING_KINDS = ("copy", "triad", "linear")
 _PRODUCTS = ("linear", "qk", "pv", "attention")
 _TENSOR_DTYPES = ("fp16", "bf16", "fp8", "tf32", "int8")
 
-_SCHEMA: dict[str, Any] = {"measurement_id": pl.String, **COLUMNS, "source_id": pl.String}
+_SCHEMA: dict[str, Any] = {
+    "measurement_id": pl.String,
+    **COLUMNS,
+    "source_id": pl.String,
+    "shape_mismatch": pl.String,
+}
+
+
+def is_measurement(head: FileHead) -> bool:
+    """Return whether a table has a time or a rate, and a shape or FLOP and bytes; steps have a precision instead."""
+    names = {name.strip().lower() for name in head.columns}
+    has_work = {"m", "k", "n", "dtype"} <= names or {"dtype", "flops", "bytes"} <= names
+    has_time = bool(names & {*TIMES, *RATES}) and has_work
+    return ("latency_s" in names or has_time) and "precision_id" not in names
 
 
 def read_measurements(sources: Sequence[SourceFile]) -> dict[str, pl.LazyFrame]:
@@ -107,18 +122,36 @@ def _read_frames(source: SourceFile) -> Iterator[pl.DataFrame]:
         rows = _type_rows(raw, source.path, first)
         identity = pl.format("{}/{}", pl.lit(source.entry_id), pl.int_range(first, first + pl.len()))
         yield _check_rows(rows, source.path, first).select(
-            identity.alias("measurement_id"), *COLUMNS, pl.lit(source.source_id).alias("source_id")
+            identity.alias("measurement_id"),
+            *COLUMNS,
+            pl.lit(source.source_id).alias("source_id"),
+            "shape_mismatch",
         )
     if first == 1 and raw.is_empty():
         raise InputError(f"{source.path}: no rows; expected one per kernel")
 
 
 def _type_rows(raw: pl.DataFrame, path: Path, first_row: int) -> pl.DataFrame:
-    """Return all columns of a batch, each of its type."""
-    missing = set(_NEEDED).difference(name.strip().lower() for name in raw.columns)
-    if missing == {"hardware_id"}:
+    """Return all columns of a batch, each of its type, with those that follow from others."""
+    raw = name_times(raw, path, first_row)
+    names = {name.strip().lower() for name in raw.columns}
+    missing = [name for name in _NEEDED if name not in names]
+    if missing == ["hardware_id"]:
         raise InputError(f"{path}: no column hardware_id; expected one, or --hardware-id with the device of all rows")
-    return type_columns(raw, COLUMNS, path, needed=_NEEDED, other_names={}, first_row=first_row)
+    follows = {*(FILLED if {"m", "k", "n"} <= names else ()), *({"latency_s"} if "flops_per_s" in names else ())}
+    missing = [name for name in missing if name not in follows]
+    if "latency_s" in missing and len(missing) == 1:
+        expected = f"expected one, or {', '.join((*TIMES, *RATES))}"
+        raise InputError(f"{path}: no column latency_s; {expected}")
+    if missing and not follows:
+        expected = f"expected {', '.join(_NEEDED)}; or of a product hardware_id, m, k, n, dtype and a time"
+        raise InputError(f"{path}: no column {', '.join(missing)}; {expected}")
+    needed = [name for name in _NEEDED if name not in follows]
+    columns = {**COLUMNS, "flops_per_s": pl.Float64} if "flops_per_s" in names else COLUMNS
+    rows = type_columns(raw, columns, path, needed=needed, other_names={}, first_row=first_row)
+    if "flops_per_s" not in rows.columns:
+        rows = rows.with_columns(flops_per_s=pl.lit(None, pl.Float64))
+    return fill_from_shape(rows)
 
 
 def _check_rows(rows: pl.DataFrame, path: Path, first_row: int) -> pl.DataFrame:

@@ -49,10 +49,8 @@ step as (
 select
     step.* exclude (seconds, has_link, start_s, gap_s, graph_gap_s),
     launch.launch,
-    if(
-        launch.launch = 'graph',
-        step.seconds + step.graph_gap_s,
-        greatest(step.seconds + step.gap_s, step.start_s)
+    mart.launched_s(
+        launch.launch, step.seconds, step.start_s, step.gap_s, step.graph_gap_s
     ) as predicted_s,
     mart.step_tokens(step.phase, step.batch_size, step.query_length) / predicted_s as tokens_per_s,
     predicted_s - step.seconds as host_wait_s,

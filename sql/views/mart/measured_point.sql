@@ -219,6 +219,7 @@ select
     is_ceiling,
     algorithm,
     launch,
+    shape_mismatch,
 from compared
 left join faster using (measurement_id);
 

@@ -1,0 +1,1 @@
+"""Plans: which configurations serve requests within a latency."""
