@@ -22,7 +22,8 @@ from flows.cli.app import app, run_command
 from flows.ingest.architectures.file import read_architectures
 from flows.ingest.catalog import list_sources
 from flows.ingest.kinds import CATALOG_KINDS, INGESTED_KINDS, read_kind, recognize_kind
-from flows.ingest.profiles import aiconfigurator, nsight, torch_profiler, vidur
+from flows.ingest.profiles import aiconfigurator, torch_profiler, vidur
+from flows.ingest.profiles.nsight import counters
 from flows.ingest.readers import device_table, measurement, ops, own_times, step
 from flows.ingest.readers.calibration import Calibration, StepCalibration
 from flows.ingest.readers.elementwise import Elementwise, OpKernel
@@ -465,8 +466,9 @@ TABLES: Mapping[str, tuple[str, str, set[str]]] = {
         "flows/measure/README.md",
         "Nsight Compute",
         {
-            nsight._DEVICE, *nsight._TIME, *nsight._CYCLES, *nsight._LEVELS.values(), nsight._READ, nsight._WRITTEN,
-            *chain.from_iterable(nsight._THREAD.values()), "sm__inst_executed_pipe_tensor",
+            counters.DEVICE, *counters.TIME, *counters.CYCLES, *chain.from_iterable(counters.LEVELS.values()),
+            *chain.from_iterable(counters.READ_AND_WRITTEN), *chain.from_iterable(counters.THREAD.values()),
+            counters.INTEGER, *counters.FORMATS, "sm__inst_executed_pipe_tensor",
         },
     ),
     "torch-profiler": (
@@ -493,7 +495,7 @@ def test_required_columns_of_measurements_are_said_to_be() -> None:
 
 
 def test_metrics_of_nsight_are_collected_as_the_message_says() -> None:
-    assert nsight.COLLECT in TEXTS["flows/measure/README.md"]
+    assert counters.COLLECT in TEXTS["flows/measure/README.md"]
 
 
 def test_every_view_is_described_with_its_grain() -> None:

@@ -37,6 +37,10 @@ CONFIG = '{"model_type": "llama", "architectures": ["LlamaForCausalLM"]}'
         ("a.csv", "hardware_id,model_id,precision_id,latency_s\n", "step"),
         ("a.csv", "time_stats.attn_prefill.min,num_tokens\n", "vidur"),
         ("a.csv", '==PROF== Connected\n"ID","Kernel Name","Metric Name"\n', "nsight"),
+        ("a.csv", "my app, 1, 2\n" * 9999 + '"ID","Kernel Name","Metric Name"\n', "nsight"),
+        ("a.txt", 'my app\n"ID","Kernel Name","Metric Name"\n', "nsight"),
+        ("a.csv", '"Process ID","Kernel Name","Metric Name","Average"\n', "nsight"),
+        ("a.ncu-rep", "", "nsight"),
     ],
 )
 def test_what_a_file_is(name: str, content: str, kind: str, tmp_path: Path) -> None:

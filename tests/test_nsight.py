@@ -72,35 +72,68 @@ def read(folder: Path, content: str | bytes, name: str = "mine.csv") -> list[dic
 
 
 @pytest.mark.parametrize("layout", [long, wide])
-def test_launches_of_a_kernel_are_one_row_a_level(tmp_path: Path, layout: Any) -> None:
+def test_launches_with_the_same_work_are_one_row_a_level(tmp_path: Path, layout: Any) -> None:
     saxpy = "void saxpy<float, (int)4>(int, T1, const T1 *, T1 *)"
     work = {OP.format("fadd"): "1,000", OP.format("fmul"): "500", OP.format("ffma"): "2,000"}
     launches = [
-        (saxpy, {TIME: "3,000", DRAM: "1,200,000", L2: "2,000,000", L1: "4,000", **work}),
+        (saxpy, {TIME: "3,000", DRAM: "1,008,000", L2: "2,000,000", L1: "4,000", **work}),
         ("gemm(int)", {TIME: "10,000", DRAM: "64", L2: "128", TENSOR.format("bf16_dst_fp32"): "8,192", L1: "0"}),
-        (saxpy, {TIME: "1,000", DRAM: "1,000,000", L2: "1,000,000", L1: "4,000", **work}),
-        (saxpy, {TIME: "2,000.5", DRAM: "1,100,000", L2: "3,000,000", L1: "4,000", **work}),
+        (saxpy, {TIME: "1,000", DRAM: "1,000,000", L2: "2,000,000", L1: "4,000", **work}),
+        (saxpy, {TIME: "2,000.5", DRAM: "1,004,000", L2: "2,000,000", L1: "4,000", **work}),
     ]
     rows = read(tmp_path, CHATTER + layout(launches))
     assert [(row["op"], row["dtype"], row["level"], row["bytes"]) for row in rows] == [
-        ("saxpy", "fp32", "dram", 1.1e6), ("saxpy", "fp32", "l2", 2e6), ("saxpy", "fp32", "l1", 4000),
+        ("saxpy", "fp32", "dram", 1.004e6), ("saxpy", "fp32", "l2", 2e6), ("saxpy", "fp32", "l1", 4000),
         ("gemm", "bf16", "dram", 64), ("gemm", "bf16", "l2", 128),
     ]  # fmt: skip
     assert [row["flops"] for row in rows] == [5500] * 3 + [8192] * 2  # 1000 + 500 + 2 * 2000
     assert [row["repeats"] for row in rows] == [3] * 3 + [1] * 2
-    assert rows[0]["latency_s"] == pytest.approx(2.0005e-6)
+    assert rows[0]["latency_s"] == pytest.approx((3 + 1 + 2.0005) / 3 * 1e-6)
     assert rows[0]["latency_min_s"] == pytest.approx(1e-6)
     assert rows[0]["latency_std_s"] == pytest.approx(1.0000000417e-6)
     assert rows[3]["latency_std_s"] is None
-    assert rows[0]["method"] == "Nsight Compute, gpu__time_duration, cache and clock conditions not stated"
+    method = (
+        "Nsight Compute, gpu__time_duration, cache and clock conditions not stated, mean of launches with equal work"
+    )
+    assert rows[0]["method"] == method
     said = {name: rows[0][name] for name in ("hardware_id", "model_id", "op_group", "kind", "phase", "device_name")}
     assert list(said.values()) == ["h100-sxm", "gpt2", "custom", "custom", None, None]
 
 
-def test_launches_of_another_grid_are_another_row(tmp_path: Path) -> None:
-    first, second = long([("k", FMA)]), long([("k", FMA)], grid="(264, 1, 1)").replace('"0","7"', '"1","7"')
-    rows = read(tmp_path, first + second.split("\n", 1)[1])
-    assert [(row["op"], row["repeats"]) for row in rows] == [("k", 1), ("k", 1)]
+HMMA = TENSOR.format("fp16_dst_fp32")
+
+
+@pytest.mark.parametrize(
+    ("launches", "points"),
+    [
+        # a persistent kernel, whose grid is the same for every size: 2 * 4096 * 4096 * K with K = 512, 512 and 16384
+        (
+            [(34_360, 41_943_040, 2**34), (34_360, 41_943_040, 2**34), (1_099_512, 301_989_888, 2**39)],
+            [(2, 499.996), (1, 499.9998)],
+        ),
+        ([(1000, 10_000, 5 * 10**8), (1000, 10_200, 5 * 10**8)], [(1, 500), (1, 500)]),  # bytes 2 % apart
+        ([(1000, 10_000, 5 * 10**8), (3000, 10_050, 5 * 10**8)], [(2, 250)]),  # the sum of FLOP over that of times
+        # a long run of launches that are each close to the next
+        ([(1000, 10_000 + 90 * i, 5 * 10**8) for i in range(4)], [(2, 500), (1, 500), (1, 500)]),
+    ],
+)
+def test_launches_with_other_work_are_other_points(
+    tmp_path: Path, launches: list[tuple[int, int, int]], points: list[tuple[int, float]]
+) -> None:
+    metrics = [{TIME: str(ns), DRAM: str(bytes_), HMMA: str(flops)} for ns, bytes_, flops in launches]
+    rows = read(tmp_path, long([("gemm", each) for each in metrics]))
+    found = [(row["repeats"], row["flops"] / row["latency_s"] / 1e12) for row in rows]
+    assert found == [(repeats, pytest.approx(rate, rel=1e-6)) for repeats, rate in points]
+
+
+def test_launches_of_another_grid_or_device_are_another_row(tmp_path: Path) -> None:
+    first = long([("k", FMA)])
+    for other in (
+        long([("k", FMA)], grid="(264, 1, 1)"),
+        long([("k", FMA | {TIME: "4,000"})]).replace('"0","9.0"', '"1","9.0"'),
+    ):
+        rows = read(tmp_path, first + other.replace('"0","7"', '"1","7"').split("\n", 1)[1])
+        assert [(row["op"], row["repeats"]) for row in rows] == [("k", 1), ("k", 1)]
 
 
 def test_a_measurement_file_takes_the_rows(tmp_path: Path) -> None:
@@ -145,8 +178,9 @@ def test_flop_of_every_counter(tmp_path: Path, metric: str, dtype: str, flops: f
         ({TENSOR.format("fp16_dst_fp16"): "10"}, ("fp16", "tensor", "fp16"), 10),
         ({TENSOR.format("fp16_dst_fp32_sparsity_off"): "10"}, ("fp16", "tensor", "fp32"), 10),
         ({TENSOR.format("fp16_dst_fp16"): "10", TENSOR.format("fp16_dst_fp32"): "9"}, ("fp16", "tensor", "fp16"), 19),
-        ({TENSOR.format("fp16_dst_fp32"): "10", OP.format("hfma"): "9"}, ("fp16", "vector", ""), 46),
-        ({OP.format("ffma"): "6", TENSOR.format("fp16"): "7", OP.format("hfma"): "2"}, ("fp16", "vector", ""), 27),
+        ({TENSOR.format("fp16_dst_fp32"): "10", OP.format("hfma"): "9"}, ("fp16", "vector", ""), 36),
+        ({TENSOR.format("fp16_dst_fp32"): "37", OP.format("hfma"): "9"}, ("fp16", "tensor", "fp32"), 37),
+        ({OP.format("ffma"): "6", TENSOR.format("fp16"): "7", OP.format("hfma"): "2"}, ("fp32", "vector", ""), 20),
         ({TENSOR.format("bf16_dst_fp32").replace("src", "op_hmma_src"): "10"}, ("bf16", "tensor", "fp32"), 10),
         (
             {f"sm__ops_path_tensor_{op}src_bf16_dst_fp32.sum": "10" for op in ("", "op_hmma_")},
@@ -172,7 +206,7 @@ def test_operations_are_counted_once(tmp_path: Path) -> None:
     metrics |= {"smsp__sass_thread_inst_executed_op_ffma_pred_on.sum": "8", "smsp__cycles_elapsed.avg": "4"}
     metrics |= {"sm__inst_executed_pipe_tensor.sum": "3", TIME: "1", DRAM: "1"}
     row = read(tmp_path, wide([("k", metrics)]))[0]
-    assert (row["dtype"], row["flops"]) == ("int8", 116)
+    assert (row["dtype"], row["flops"]) == ("int8", 100)  # those of CUDA cores have another ceiling
 
 
 def test_the_metrics_of_roofline_sections(tmp_path: Path) -> None:
@@ -223,9 +257,9 @@ def test_units_by_launch(tmp_path: Path) -> None:
         long([("k", FMA)]),
         long([("k", FMA)], UNITS | {DRAM: "Kbyte", TIME: "us"}).replace('"0","7"', '"1","7"'),
     )
-    row = read(tmp_path, first + second.split("\n", 1)[1])[0]
-    assert row["bytes"] == pytest.approx((1024 + 1024e3) / 2)
-    assert row["latency_s"] == pytest.approx((2e-6 + 2e-3) / 2)
+    rows = read(tmp_path, first + second.split("\n", 1)[1])
+    assert [row["bytes"] for row in rows] == pytest.approx([1024, 1024e3])
+    assert [row["latency_s"] for row in rows] == pytest.approx([2e-6, 2e-3])
 
 
 @pytest.mark.parametrize(
@@ -252,6 +286,7 @@ def test_what_surrounds_a_table(tmp_path: Path, layout: Any) -> None:
     for number, content in enumerate(
         [
             b"\xef\xbb\xbf" + table.encode(),
+            table.encode("utf-16"),
             table.replace("\n", "\r\n").encode(),
             b'\xff\xfe latin \xe9, "quoted\n' * 3 + table.encode() + b"==PROF== Disconnected, 1, 2, 3\nbye\n",
             (table + table).encode(),  # the second header has no number
@@ -271,13 +306,92 @@ def test_what_a_device_lacks_is_no_number(tmp_path: Path) -> None:
     assert rows[0]["method"].endswith(", tensor cores not counted")
 
 
+@pytest.mark.parametrize("form", ["gpu__time_duration.avg", "gpu__time_duration.max", "gpu__time_duration", "Duration"])
+def test_names_of_the_time(tmp_path: Path, form: str) -> None:
+    assert read(tmp_path, long([("k", {DRAM: "1", OP.format("ffma"): "1", form: "10"})], {DRAM: "byte", form: "us"}))[
+        0
+    ]["latency_s"] == pytest.approx(1e-5)
+
+
+PATH = "sm__ops_path_tensor_{}.sum"
+SUBPIPE = "sm__inst_executed_pipe_tensor_subpipe_hmma_op_hmma.sum"
+
+
+@pytest.mark.parametrize(
+    ("counts", "unit", "flops"),
+    [
+        ({"op_hmma_src_bf16_dst_fp32_sparsity_off": 10}, ("bf16", "fp32"), 10),
+        ({"op_hgmma_src_fp16_sparsity_off": 10, "op_hmma_src_fp16_dst_fp32": 4}, ("fp16", ""), 14),
+        ({"src_fp16": 14, "op_hgmma_src_fp16_sparsity_off": 10, "op_hmma_src_fp16_dst_fp32": 4}, ("fp16", ""), 14),
+        ({"src_fp16": 10, "src_fp16_dst_fp16": 4, "src_fp16_dst_fp32": 6}, ("fp16", "fp32"), 10),
+        ({"op_utcqmma_src_fp4_fp6_fp8_dst_fp32": 10, "src_fp4_fp6_fp8_dst_fp32": 10}, ("fp8", "fp32"), 10),
+        ({"op_utcqmma_src_fp8_dst_fp32": 10, "src_fp4_fp6_fp8_dst_fp32": 10}, ("fp8", "fp32"), 10),
+        ({"op_utcomma_src_fp4_dst_fp32": 10, "op_utcqmma_src_fp4_fp6_fp8_dst_fp32": 0}, ("fp4", "fp32"), 10),
+        ({"src_fp4_fp6_dst_fp32": 10, "src_fp4_fp6_fp8_dst_fp32": 10}, ("fp6", "fp32"), 10),
+        ({"op_utchmma_src_bf16_dst_fp32_sparsity_on": 3, "op_utchmma_src_bf16_dst_fp32": 10}, ("bf16", "fp32"), 10),
+        ({"op_utcimma_src_int8_dst_int32": 10, "op_imma_src_int8": 5}, ("int8", "int32"), 15),
+        ({"op_igmma_src_int8_sparsity_on": 6, "op_igmma_src_int8_sparsity_off": 4, "src_int8": 10}, ("int8", ""), 10),
+    ],
+)
+def test_counters_of_each_family_are_counted_once(
+    tmp_path: Path, counts: dict[str, int], unit: tuple[str, str], flops: float
+) -> None:
+    metrics = {PATH.format(name): str(count) for name, count in counts.items()}
+    row = read(tmp_path, long([("k", {TIME: "1", DRAM: "1", SUBPIPE: "7", **metrics})]))[0]
+    assert (row["dtype"], row["pipe"], row["accumulator"], row["flops"]) == (unit[0], "tensor", unit[1], flops)
+
+
+@pytest.mark.parametrize(
+    "busy",
+    [
+        {"sm__inst_executed_pipe_tensor.sum": "20"},
+        {SUBPIPE: "20"},
+        {"sm__pipe_tensor_op_hmma_cycles_active.avg.pct_of_peak_sustained_active": "41.5"},
+        {SUBPIPE: "20", PATH.format("op_hmma_src_bf16_dst_fp32"): "0"},  # as wgmma on Hopper
+        {PATH.format("op_utcxmma_src_nvfp2_dst_fp32"): "20", PATH.format("src_fp8"): "5"},
+        {PATH.format("op_bmma_src_int1"): "20"},
+    ],
+)
+def test_launches_whose_tensor_work_is_not_known_are_left_out(
+    tmp_path: Path, busy: dict[str, str], caplog: pytest.LogCaptureFixture
+) -> None:
+    both = wide([("gemm", FMA | busy), ("copy", FMA | dict.fromkeys(busy, "0"))])
+    row, *others = read(tmp_path, both)
+    assert (row["op"], others) == ("copy", [])
+    assert row["method"].count("1 of 2 launches left out") == 1
+    assert '1 of 2 launches left out, the first "gemm" (ID 0)' in caplog.text
+    assert COLLECT in caplog.text
+
+
+def test_the_load_store_unit_is_not_all_of_l1(tmp_path: Path) -> None:
+    """A kernel of wgmma, whose loads bypass the counters of L1, and one of mma.sync, whose loads do not."""
+    rate = "derived__l1tex__lsu_writeback_bytes_mem_lgds.sum.per_second"
+    l2 = "derived__lts__lts2xbar_bytes.sum.per_second"
+    work = {TIME: "1,000", DRAM: "10", HMMA: "99", l2: "2.5"}
+    units = UNITS | {l2: "Tbyte", rate: "Tbyte/s"}
+    rows = read(tmp_path, wide([("wgmma", work | {rate: "0.01"}), ("mma", work | {rate: "3.5"})], units))
+    levels = [(row["op"], row["level"], row["bytes"]) for row in rows if row["level"] != "dram"]
+    assert levels == [
+        ("wgmma", "l2", pytest.approx(2.5e6)), ("mma", "l2", pytest.approx(2.5e6)), ("mma", "l1", pytest.approx(3.5e6)),
+    ]  # fmt: skip
+    assert rows[0]["method"].endswith("L1 left out where loads bypass its counters (TMA, asynchronous copies)")
+
+
 def test_instructions_of_tensor_cores(tmp_path: Path) -> None:
     metrics = FMA | {"sm__inst_executed_pipe_tensor.sum": "20"}
     row = read(tmp_path, long([("k", metrics)], cc="7.0"))[0]
-    assert (row["dtype"], row["flops"]) == ("fp16", 6000 + 20 * 512)
-    names = ['"k"', "sm__inst_executed_pipe_tensor", "7.0", "sm__ops_path_tensor_src_", COLLECT]
+    assert (row["dtype"], row["flops"]) == ("fp16", 20 * 512)
+    names = ["1 of 1 launch left out", '"k" (ID 0)', "tensor cores were busy", COLLECT]
     assert_refused(lambda: read(tmp_path, long([("k", metrics)], cc="8.0")), names=names)
-    assert read(tmp_path, long([("k", metrics | {TENSOR.format("fp16"): "0"})], cc="8.0"))[0]["flops"] == 6000
+    counted = {TENSOR.format(name): "0" for name in ("fp16_dst_fp32", "bf16_dst_fp32", "tf32_dst_fp32", "int8")}
+    assert read(tmp_path, long([("k", metrics | counted)], cc="8.0"))[0]["flops"] == 6000
+    assert_refused(
+        lambda: read(tmp_path, long([("k", metrics | counted)], cc="8.9")), names=names
+    )  # fp8 is not counted
+    of_threads = {
+        "sm__inst_executed_pipe_tensor_op_hmma_type_hfma2.sum": "20"
+    }  # FP16 of threads, e.g. to set registers
+    assert read(tmp_path, long([("k", metrics | of_threads)], cc="8.0"))[0]["flops"] == 6000
 
 
 @pytest.mark.parametrize("layout", [long, wide])
@@ -305,6 +419,8 @@ def test_missing_metrics(tmp_path: Path, layout: Any, metrics: dict[str, str], n
     [
         ({DRAM: "12x"}, {}, ["dram__bytes.sum of ID 0", '"12x"', "expected a number"]),
         ({DRAM: "-5"}, {}, ['"-5"']),
+        ({DRAM: "331.648"}, {}, ["dram__bytes.sum of ID 0", '"331.648" byte', "expected a whole number"]),
+        ({OP.format("ffma"): "194.304"}, {}, ['"194.304"', "expected a whole number"]),
         ({DRAM: "inf"}, {}, ['"inf"']),
         ({TIME: "1,5"}, {}, ['"1,5"']),  # a decimal comma
         ({TIME: "9" * 400}, {}, ["gpu__time_duration.sum"]),
@@ -325,7 +441,6 @@ def test_broken_values(
     [
         "", "\n\n", "a,b\n1,2\n", '{"ID": 1, "Kernel Name": "k"}', b"PAR1\x00\xff" * 99, CHATTER,
         "==WARNING== No kernels were profiled.\n",
-        '"Process ID","Kernel Name","Metric Name","Metric Unit","Minimum","Maximum","Average"\n',  # a summary
     ],
 )  # fmt: skip
 def test_other_files(tmp_path: Path, content: str | bytes) -> None:
@@ -337,6 +452,45 @@ def test_other_files(tmp_path: Path, content: str | bytes) -> None:
 )  # fmt: skip
 def test_tables_without_metrics(tmp_path: Path, content: str) -> None:
     assert_refused(lambda: read(tmp_path, content), names=["mine.csv", "no metric for time", COLLECT])
+
+
+SUMMARY = '"Process ID","Kernel Name","Metric Name","Metric Unit","Minimum","Maximum","Average"\n'
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "names"),
+    [
+        ("sum.csv", SUMMARY, ["a summary", "run: ncu --import REPORT.ncu-rep --csv --page raw > FILE.csv"]),
+        (
+            "details.csv",
+            long(
+                [("k", {"DRAM Frequency": "2.61", "Duration": "12.4", "Memory Throughput": "2.10"})], {"Duration": "us"}
+            ),
+            ["a details page", "ncu --import REPORT.ncu-rep --csv --page raw", COLLECT],
+        ),
+        ("my run.ncu-rep", b"NVR\0\1", ["a report", "ncu --import 'my run.ncu-rep' --csv --page raw > 'my run.csv'"]),
+    ],
+)
+def test_files_that_another_command_makes_readable(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, name: str, content: str | bytes, names: list[str]
+) -> None:
+    monkeypatch.setenv("PATH", "")
+    assert_refused(lambda: read(tmp_path, content, name), names=[name, *names])
+
+
+def test_a_report_is_read_where_ncu_is(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    table = write_file(tmp_path, "table.csv", wide([("k", FMA)]))
+    ncu = write_file(tmp_path, "ncu", f'#!/bin/sh\n[ "$*" = "--import $2 --csv --page raw" ] && /bin/cat "{table}"\n')
+    ncu.chmod(0o755)
+    monkeypatch.setenv("PATH", str(tmp_path))
+    assert [row["op"] for row in read(tmp_path, b"NVR\0", "mine.ncu-rep")] == ["k"]
+    ncu.write_text("#!/bin/sh\necho too new >&2; exit 3\n")
+    assert_refused(lambda: read(tmp_path, b"NVR\0", "mine.ncu-rep"), names=["mine.ncu-rep", "too new"])
+
+
+def test_tables_with_other_columns_are_not_one_file(tmp_path: Path) -> None:
+    both = wide([("k", FMA)]) + wide([("k", {TIME: "1", L2: "1"})])
+    assert_refused(lambda: read(tmp_path, both), names=["mine.csv: line 4", "a table with other columns"])
 
 
 def test_files_that_cannot_be_read(tmp_path: Path) -> None:

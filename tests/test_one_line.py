@@ -71,7 +71,7 @@ FILES: dict[str, tuple[str, str, str | bytes, str]] = {
     "ops in UTF-16": ("ops", "k.csv", "op,m,k,n\na,1,2,3\n".encode("utf-16"), "UTF-16; expected UTF-8"),
     "times in UTF-16": ("measurement", "t.csv", MEASUREMENT.encode("utf-16"), "UTF-16; expected UTF-8"),
     "a time of inf": ("measurement", "t.csv", MEASUREMENT.replace("1e-3", "inf"), "latency_s: expected a finite"),
-    "counters in UTF-16": ("nsight", "n.csv", '"ID","Kernel Name"\n'.encode("utf-16"), "UTF-16; expected UTF-8"),
+    "no counters, in UTF-16": ("nsight", "a40.csv", '"ID","Kernel Name"\n'.encode("utf-16"), "no metric for time"),
 }  # fmt: skip
 
 

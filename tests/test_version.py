@@ -120,7 +120,7 @@ def test_the_rows_of_a_sweep_depend_on_the_cost_model_alone(copied_code: Path) -
 
 def test_a_reader_of_profiles_recomputes_no_cost(copied_code: Path) -> None:
     before = version.step_code("flows.intensity.op_tables"), version.step_code("flows.ingest.readers.hardware")
-    edit(copied_code / "flows" / "ingest" / "profiles" / "nsight.py", "import", "import os\nimport")
+    edit(copied_code / "flows" / "ingest" / "profiles" / "vidur.py", "import", "import os\nimport")
     assert (
         version.step_code("flows.intensity.op_tables"),
         version.step_code("flows.ingest.readers.hardware"),

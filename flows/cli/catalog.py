@@ -61,8 +61,8 @@ def ingest(
         writes them, or your own (.csv, .parquet). step: times of whole steps, as `rooflines measure --steps`
         writes them (.csv). vidur: profiles by Vidur (mlp.csv, attention.csv). aiconfigurator: tables of GEMMs and
         attention from aiconfigurator-core (.parquet, or a folder of them).
-        nsight: output of `ncu --csv` with roofline metrics. torch-profiler: a PyTorch profiler trace with shapes
-        (.json, .json.gz).
+        nsight: output of `ncu --csv --page raw` with roofline metrics, or a report (.ncu-rep). torch-profiler: a
+        PyTorch profiler trace with shapes (.json, .json.gz).
     paths
         One or more files.
     replace

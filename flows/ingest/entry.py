@@ -51,13 +51,13 @@ class NewSource(SourceFile):
         return self.entry.content
 
 
-def inspect_file(path: Path, kind: str) -> SourceFile:
+def inspect_file(path: Path, kind: str, *, takes_utf_16: bool = False) -> SourceFile:
     """Return a given file as a source of a kind.
 
     Raises
     ------
     InputError
-        It is not a readable file, is too large, or is text in UTF-16.
+        It is not a readable file, is too large, or is text in UTF-16 and `takes_utf_16` is false.
     """
     try:
         size = path.stat().st_size
@@ -71,6 +71,7 @@ def inspect_file(path: Path, kind: str) -> SourceFile:
         raise InputError(f"{format_value(str(path))}: {error}; expected a file") from None
     row = CATALOG_KINDS[kind]
     refuse_too_large(path, size, row.max_bytes)
-    refuse_utf_16(head, path)
+    if not takes_utf_16:
+        refuse_utf_16(head, path)
     source_id, digest = f"new/{kind}/{path.stem}", digest_of_file(path)
     return SourceFile(source_id, kind, path.stem, path, path.name, digest, size, row.has_file_per_entry)

@@ -102,6 +102,10 @@ class ProfileKind:
         Files to look for if a folder is given; none if the kind takes no folders.
     takes_model
         Whether its rows name a model.
+    searches
+        Whether a file that its beginning does not tell is of this kind; reads it as far as needed.
+    reads_utf_16
+        Whether its text may be in UTF-16, as PowerShell writes the output of a command.
     find_device
         Returns the hardware_id that a file names, if it names one.
     name_parts
@@ -113,6 +117,8 @@ class ProfileKind:
     is_parquet: bool = False
     file_names: tuple[str, ...] = ()
     takes_model: bool = True
+    searches: Callable[[Path], bool] = lambda _: False
+    reads_utf_16: bool = False
     find_device: Callable[[SourceFile], str | None] = lambda _: None
     name_parts: Callable[[SourceFile], tuple[str, ...]] = lambda source: (source.path.parent.name, source.path.stem)
 
@@ -207,6 +213,8 @@ PROFILE_KINDS: Mapping[str, ProfileKind] = {
     "nsight": ProfileKind(
         read=nsight.read_nsight,
         recognizes=lambda head: "Kernel Name" in head.columns,
+        searches=nsight.has_table,
+        reads_utf_16=True,
     ),
     "torch-profiler": ProfileKind(
         read=torch_profiler.read_torch_profiler,
@@ -221,18 +229,27 @@ INGESTED_KINDS = (*(name for name, kind in CATALOG_KINDS.items() if kind.has_fil
 def recognize_kind(path: Path) -> str:
     """Return the kind of a file, by its suffix and its beginning.
 
-    Profiles are tried first: what they are recognized by is more specific.
+    Profiles are tried first: what they are recognized by is more specific. What other programs print may precede a
+    profile, or it may have any suffix, so files that nothing recognizes are searched for one.
 
     Raises
     ------
     InputError
         The file is broken or of no known kind.
     """
-    head = read_file_head(path)
+    try:
+        head, fault = read_file_head(path), None
+    except InputError as error:
+        head, fault = FileHead(), error
     kinds: Mapping[str, CatalogKind | ProfileKind] = {**PROFILE_KINDS, **CATALOG_KINDS}
     for name, kind in kinds.items():
         if kind.recognizes(head):
             return name
+    for name, profile in PROFILE_KINDS.items():
+        if path.is_file() and profile.searches(path):
+            return name
+    if fault:
+        raise fault
     if foreign := describe_file(path):
         raise InputError(f"{path}: {foreign}")
     known = ", ".join(INGESTED_KINDS)

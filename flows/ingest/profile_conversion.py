@@ -71,7 +71,7 @@ def convert_profile(
     RunError
         The disk is full.
     """
-    source = inspect_file(path, "measurement")
+    source = inspect_file(path, "measurement", takes_utf_16=PROFILE_KINDS[name].reads_utf_16)
     try:
         with silence_panics() if PROFILE_KINDS[name].is_parquet else nullcontext():
             return _write_measurements(name, source, target, sources, hardware_id, model_id)
