@@ -14,12 +14,7 @@ from warehouse.sql_values import quote_name
 _BATCH = 500_000  # rows
 
 
-def read_frame(connection: duckdb.DuckDBPyConnection, sql: str, parameters: Sequence[object] = ()) -> pl.DataFrame:
-    """Return all rows of a query."""
-    return pl.DataFrame(connection.sql(sql, params=list(parameters)) if parameters else connection.sql(sql))
-
-
-class _Stream:
+class ArrowStream:
     """A frame as DuckDB can read it without pyarrow."""
 
     def __init__(self, frame: pl.DataFrame) -> None:
@@ -29,10 +24,15 @@ class _Stream:
         return self._frame.__arrow_c_stream__(requested_schema)
 
 
+def read_frame(connection: duckdb.DuckDBPyConnection, sql: str, parameters: Sequence[object] = ()) -> pl.DataFrame:
+    """Return all rows of a query."""
+    return pl.DataFrame(connection.sql(sql, params=list(parameters)) if parameters else connection.sql(sql))
+
+
 @contextmanager
 def register_frame(connection: duckdb.DuckDBPyConnection, name: str, frame: pl.DataFrame) -> Iterator[None]:
     """Let queries read a frame by a name."""
-    connection.register(name, _Stream(frame))
+    connection.register(name, ArrowStream(frame))
     try:
         yield
     finally:
