@@ -65,6 +65,7 @@ LISTS = {
     "op_kernel": ("elementwise", "elementwise.toml"),
     "step": ("calibration", "calibrations.toml"),
     "engine": ("engine_setting", "engines.toml"),
+    "host": ("engine_setting", "engines.toml"),
     "calibration": ("calibration", "calibrations.toml"),
     "chart": ("gallery", "gallery.toml"),
 }
@@ -531,7 +532,7 @@ def test_the_gallery_of_the_documents_is_the_one_that_ships(snapshot: duckdb.Duc
             matches = [row for row in rows if row[1] == entry.template and patterns[row[0]].fullmatch(entry.name)]
             assert len(matches) == 1, entry.name
             found.add(matches[0])
-    of_the_user = {"ops-FILE-DEVICE", "kernels-DEVICE", "profile-FILE", "copies-DEVICE"}
+    of_the_user = {"ops-FILE-DEVICE", "kernels-DEVICE", "profile-FILE", "copies-DEVICE", "engines"}
     assert {name for name, _ in set(rows) - found} == of_the_user
 
 

@@ -75,12 +75,20 @@ def measure(
     return 0
 
 
-def calibrate(*, common: Common = Common()) -> int:
+def calibrate(*, engines: Flag = False, common: Common = Common()) -> int:
     """Fit calibrated roofs to measurements: how far below its roof each device runs, by kind of op and dtype.
 
     Reads the measurements of the published snapshot and writes catalog/calibrations.toml in the home; the next run
     reads it. To undo, delete that file. Needs the extra calibrate.
+
+    Parameters
+    ----------
+    engines
+        Fit the time of the host in a step of serving engines instead, to the runs of one model, and try it on those of
+        the others: reads mart.measured_serving and writes catalog/engines.toml.
     """
+    if engines:
+        return _calibrate_engines(common.place)
     from flows.measure.calibrate import calibrate_home
 
     with show_progress("fitting calibrated roofs"):
@@ -89,6 +97,20 @@ def calibrate(*, common: Common = Common()) -> int:
         held_out = f", held out {row['holdout_mape']:.1%}" if row["holdout_mape"] is not None else ""
         what = f"{row['hardware_id']} {row['op_kind']} {row['dtype']}: {row['n_points']} kernels"
         print(f"fitted  {what}, mean error {row['fit_mape']:.1%}{held_out}")
+    print(f"added  {path}")
+    print("next: rooflines run")
+    return 0
+
+
+def _calibrate_engines(home: Home) -> int:
+    from flows.measure.calibrate_engines import calibrate_engines
+
+    with show_progress("fitting times of hosts"):
+        path, rows = calibrate_engines(home)
+    for row in rows.iter_rows(named=True):
+        held_out = f", of other models {row['holdout_error']:.1%}" if row["holdout_error"] is not None else ""
+        what = f"{row['engine']} {row['hardware_id']}: {row['n_runs']} runs of {row['model_id']}"
+        print(f"fitted  {what}, host {row['host_s']:.6g} s, median error {row['fit_error']:.1%}{held_out}")
     print(f"added  {path}")
     print("next: rooflines run")
     return 0
