@@ -116,6 +116,8 @@ def _print_kernels(kernels: "pl.DataFrame", top: int) -> None:
     console.print(table)
     more = f" (the first {len(shown)} of them above)" if len(shown) < len(kernels) else ""
     print(f"{kernels['hardware_id'][0]}: {summarize_profile(kernels)}{more}")
+    if kernels["coverage"][0]:
+        print(kernels["coverage"][0])
 
 
 def _write_rate(flops_per_s: float) -> str:
