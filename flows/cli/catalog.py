@@ -19,6 +19,13 @@ def ingest(
         "aiconfigurator",
         "nsight",
         "torch-profiler",
+        "rocprof-compute",
+        "tracelens",
+        "likwid",
+        "advisor",
+        "ert",
+        "nccl-tests",
+        "nsys",
     ],
     paths: list[str],
     /,
@@ -62,7 +69,11 @@ def ingest(
         writes them (.csv). vidur: profiles by Vidur (mlp.csv, attention.csv). aiconfigurator: tables of GEMMs and
         attention from aiconfigurator-core (.parquet, or a folder of them).
         nsight: output of `ncu --csv --page raw` with roofline metrics, or a report (.ncu-rep). torch-profiler: a
-        PyTorch profiler trace with shapes (.json, .json.gz).
+        PyTorch profiler trace with shapes (.json, .json.gz). rocprof-compute: its roofline.csv (ceilings) or
+        pmc_perf.csv (kernels). tracelens: its table of GEMMs (.csv). likwid: CSV of likwid-perfctr, e.g. of the group
+        MEM_DP. advisor: survey report of Intel Advisor (.csv). ert: report of the Empirical Roofline Tool (ceilings).
+        nccl-tests: output of nccl-tests or rccl-tests. nsys: SQLite export of Nsight Systems, which has times alone:
+        `rooflines profile` lists them.
     paths
         One or more files.
     replace
