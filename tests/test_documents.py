@@ -22,14 +22,17 @@ from flows.cli.app import app, run_command
 from flows.ingest.architectures.file import read_architectures
 from flows.ingest.catalog import list_sources
 from flows.ingest.kinds import CATALOG_KINDS, INGESTED_KINDS, read_kind, recognize_kind
-from flows.ingest.profiles import aiconfigurator, torch_profiler, vidur
+from flows.ingest.profiles import aiconfigurator, vidur
 from flows.ingest.profiles.nsight import counters
-from flows.ingest.readers import device_table, measurement, ops, own_times, step
+from flows.ingest.profiles.torch_profiler import shipped_trace_ops
+from flows.ingest.readers import device_table, engine, measurement, ops, own_times, step
 from flows.ingest.readers.calibration import Calibration, StepCalibration
 from flows.ingest.readers.elementwise import Elementwise, OpKernel
+from flows.ingest.readers.engine_setting import Engine, HostTime
 from flows.ingest.readers.gallery import OwnChart
 from flows.ingest.readers.hardware import Bandwidth, Compute, Device
 from flows.ingest.readers.precision import Precision
+from flows.ingest.readers.trace_ops import TraceOp
 from flows.ingest.readers.workload import Workload
 from flows.measure import standalone, standalone_steps
 from flows.site.snapshot_charts import list_snapshot_charts
@@ -63,8 +66,10 @@ LISTS = {
     "elementwise": ("elementwise", "elementwise.toml"),
     "op_kernel": ("elementwise", "elementwise.toml"),
     "step": ("calibration", "calibrations.toml"),
+    "engine": ("engine_setting", "engines.toml"),
     "calibration": ("calibration", "calibrations.toml"),
     "chart": ("gallery", "gallery.toml"),
+    "op": ("trace_ops", "trace_ops.toml"),
 }
 # what queries of charts ask for
 PARAMETERS = {"hardware_id": "'h100-sxm'", "model_id": "'llama-7b'", "precision_id": "'fp16'", "convention": "'paper'"}
@@ -398,6 +403,8 @@ def read_requirements(text: str) -> dict[str, str]:
         ("warehouse/README.md", "Workload", [Workload]),
         ("warehouse/README.md", "Precision", [Precision]),
         ("warehouse/README.md", "Element-wise op", [Elementwise, OpKernel]),
+        ("warehouse/README.md", "Op of a trace", [TraceOp]),
+        ("warehouse/README.md", "Engine", [Engine, HostTime]),
         ("warehouse/README.md", "Calibration", [Calibration]),
         ("warehouse/README.md", "Errors of steps", [StepCalibration]),
         ("charts/README.md", "Your own charts", [OwnChart]),
@@ -439,6 +446,7 @@ TABLES: Mapping[str, tuple[str, str, set[str]]] = {
         {*measurement.COLUMNS, *own_times.TIMES, *own_times.RATES, *own_times.OTHER_DTYPES},
     ),
     "step": ("warehouse/README.md", "Measured step", set(step.COLUMNS)),
+    "engine": ("warehouse/README.md", "Serving results", set(engine.COLUMNS)),
     "ops": ("warehouse/README.md", "Kernels", {*ops._COLUMNS, *ops._OTHER_NAMES}),
     "devices": (
         "warehouse/README.md",
@@ -474,7 +482,7 @@ TABLES: Mapping[str, tuple[str, str, set[str]]] = {
     "torch-profiler": (
         "flows/measure/README.md",
         "PyTorch's profiler",
-        {*torch_profiler._PRODUCTS, *torch_profiler._FUSED},
+        set(shipped_trace_ops().names),
     ),
 }  # fmt: skip
 
@@ -490,6 +498,8 @@ def test_required_columns_of_measurements_are_said_to_be() -> None:
     always = {name for name, when in said.items() if when == "required"}
     assert always == {*measurement._NEEDED} - {*own_times.FILLED, "latency_s"}
     assert {name for name, when in said.items() if when == "or a shape"} == {*own_times.FILLED}
+    said = read_requirements(read_section("warehouse/README.md", "Serving results"))
+    assert {name for name, when in said.items() if when == "required"} == set(engine.NEEDED)
     said = read_requirements(read_section("warehouse/README.md", "Measured step"))
     assert {name for name, when in said.items() if when == "required"} == set(step.NEEDED)
 

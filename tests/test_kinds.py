@@ -16,9 +16,10 @@ from flows.cli import catalog as command
 from flows.ingest.catalog import list_sources
 from flows.ingest.document import Document, Id, list_origins, merge_lists, read_documents
 from flows.ingest.kinds import CATALOG_KINDS, INGESTED_KINDS, CatalogKind, read_every_kind, recognize_kind
-from flows.ingest.profiles import aiconfigurator, torch_profiler
+from flows.ingest.profiles import aiconfigurator
 from flows.ingest.profiles.nsight import counters
-from flows.ingest.readers import device_table, measurement, ops, own_times, step
+from flows.ingest.profiles.torch_profiler import op_shapes
+from flows.ingest.readers import device_table, engine, measurement, ops, own_times, step
 from flows.ingest.source_file import SourceFile
 from flows.ingest.toml_writer import format_toml
 from flows.ingest.user_catalog import add_files
@@ -42,7 +43,7 @@ def test_every_kind_of_the_command_is_explained() -> None:
 
 
 def test_help_names_every_column_of_the_formats_of_this_project() -> None:
-    *_, of_devices, of_ops, of_kernels, of_steps = (
+    *_, of_devices, of_ops, of_kernels, of_steps, of_results = (
         (command.ingest.__doc__ or "").partition("Parameters")[0].split("Columns of ")
     )
     columns = {
@@ -50,6 +51,7 @@ def test_help_names_every_column_of_the_formats_of_this_project() -> None:
         of_ops: [*ops._COLUMNS, *ops._OTHER_NAMES],
         of_kernels: [*measurement.COLUMNS, *own_times.TIMES, *own_times.RATES],
         of_steps: list(step.COLUMNS),
+        of_results: list(engine.COLUMNS),
     }
     for text, names in columns.items():
         assert set(names) - set(re.findall(r"\w+", text)) == set()
@@ -103,7 +105,7 @@ def test_every_dtype_has_a_size() -> None:
 def test_bare_machines_and_profiles_know_no_other_dtypes() -> None:
     assert {name: BYTES[name] for name in standalone._BYTES} == standalone._BYTES  # type: ignore[index]
     backends = {dtype for backend in (standalone.TorchCuda, standalone.Numpy) for dtype in backend.dtypes}
-    profiles = {*counters.DTYPES, *torch_profiler._DTYPES.values(), *aiconfigurator._ATTENTIONS.values()}
+    profiles = {*counters.DTYPES, *op_shapes._DTYPES.values(), *aiconfigurator._ATTENTIONS.values()}
     assert backends <= standalone._BYTES.keys()
     assert profiles | {dtype for row in aiconfigurator._PRODUCTS.values() for dtype in row} <= set(DTYPES)
 
