@@ -1,7 +1,7 @@
 """`rooflines profile`: the roofline of one profile, without a catalog of one's own and without a run."""
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
 from flows.cli.options import Common, write_output
 from flows.cli.terminal import print_bytes, show_progress
@@ -151,7 +151,7 @@ def _print_table(columns: "Mapping[str, str]", rows: "Sequence[Sequence[str]]") 
 
     table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
     for place, (name, side) in enumerate(columns.items()):
-        widest = {"overflow": "ellipsis", "min_width": 12, "max_width": _MOST_LETTERS} if place == 0 else {}
+        widest: dict[str, Any] = {"min_width": 12, "max_width": _MOST_LETTERS} if place == 0 else {}
         table.add_column(name, justify="right" if side == "right" else "left", no_wrap=True, **widest)
     for row in rows:
         table.add_row(*map(Text, row))

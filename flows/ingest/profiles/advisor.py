@@ -52,7 +52,7 @@ def read_advisor(source: SourceFile, hardware_id: str, model_id: str | None) -> 
     missing = [name for name in (_RATE, _MOVED) if name not in header] + ([] if time else ["Self Time"])
     if missing or time is None:
         raise InputError(f"{path}: no column {', '.join(missing)}; expected the output of {_COMMAND}")
-    rows = []
+    rows: list[dict[str, Any]] = []
     for number, cells in enumerate(table, start + 2):
         row = dict(zip(header, (cell.strip() for cell in cells), strict=False))
         if any(row.get(name) for name in (_RATE, _MOVED)):
