@@ -62,7 +62,7 @@ def ingest(
     disagree by more than 1 % are flagged. Of any kernel: op, op_group, kind, flops, bytes and method too. Also
     hardware_id, latency_min_s, latency_std_s, repeats, matrices, level, pipe, accumulator, is_ceiling, model_id, phase,
     batch_size, sequence_length, query_length, heads, kv_heads, head_dim, tensor_parallel, launch, software,
-    device_name, measured_at, origin, license.
+    device_name, measured_at, rank, covered_share, coverage, origin, license.
 
     Columns of a step: hardware_id, model_id, precision_id, phase, batch_size, sequence_length, launch, fusion,
     latency_s, method; also query_length, tensor_parallel, expert_parallel, pipeline_parallel, data_parallel,
