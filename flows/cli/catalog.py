@@ -86,8 +86,8 @@ def ingest(
         writes them (.csv). engine: results of serving engines, recognized by their content: vLLM's and SGLang's
         benchmarks, InferenceX, AIPerf, GenAI-Perf, GuideLLM, llama-bench (.json, .jsonl, .csv, .md), the sample of
         aiconfigurator-core (silicon_sample.csv), and tables of serving results (.csv).
-        vidur: profiles by Vidur (mlp.csv, attention.csv). aiconfigurator: tables of GEMMs and attention from
-        aiconfigurator-core (.parquet, or a folder of them).
+        vidur: profiles by Vidur (mlp.csv, attention.csv). aiconfigurator: tables of GEMMs, attention, experts and
+        collectives from aiconfigurator-core (.parquet, or a folder of them).
         nsight: output of `ncu --csv --page raw` with roofline metrics, or a report (.ncu-rep). torch-profiler: a
         PyTorch profiler trace with shapes (.json, .json.gz). rocprof-compute: its roofline.csv (ceilings) or
         pmc_perf.csv (kernels). tracelens: its table of GEMMs (.csv). likwid: CSV of likwid-perfctr, e.g. of the group
