@@ -466,8 +466,9 @@ TABLES: Mapping[str, tuple[str, str, set[str]]] = {
         "flows/measure/README.md",
         "AIConfigurator",
         {
-            *aiconfigurator.TABLES, *aiconfigurator._PRODUCT, *aiconfigurator._ATTENTION, *aiconfigurator._PRODUCTS,
-            *aiconfigurator._ATTENTIONS, "op_name", "window_size",
+            *aiconfigurator.TABLES, *aiconfigurator._PRODUCTS, *aiconfigurator._MIXTURES, *aiconfigurator._ATTENTIONS,
+            *aiconfigurator._COLLECTIVES, *aiconfigurator._EXCHANGES,
+            *chain.from_iterable((*table.columns, *table.optional) for table in aiconfigurator._TABLES.values()),
         },
     ),
     "nsight": (

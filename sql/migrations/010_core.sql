@@ -1133,7 +1133,12 @@ create table core.sweep (
     query_range varchar,
     expert_parallel_range varchar not null,
     pipeline_parallel_range varchar not null,
-    data_parallel_range varchar not null
+    data_parallel_range varchar not null,
+    device_like varchar,
+    bandwidth_range varchar,
+    memory_range varchar,
+    link_range varchar,
+    peak_ranges varchar[]
 );
 comment on table core.sweep is 'one row per sweep: its grid, and where its files are';
 comment on column core.sweep.sweep_id is 'the sweep, by its given name';
@@ -1153,6 +1158,30 @@ comment on column core.sweep.created_at is 'when it was registered';
 comment on column core.sweep.expert_parallel_range is 'values of expert_parallel, as given';
 comment on column core.sweep.pipeline_parallel_range is 'values of pipeline_parallel, as given';
 comment on column core.sweep.data_parallel_range is 'values of data_parallel, as given';
+comment on column core.sweep.device_like is 'device that the made-up ones are like; null without any';
+comment on column core.sweep.bandwidth_range is 'bandwidths of made-up devices, bytes/s, as given; null: as the device that they are like';
+comment on column core.sweep.memory_range is 'memories of made-up devices, bytes, as given; null: as the device that they are like';
+comment on column core.sweep.link_range is 'bandwidths of the interconnect of made-up devices, bytes/s, as given; null: as the device that they are like';
+comment on column core.sweep.peak_ranges is 'peaks of made-up devices, FLOP/s of a dtype, as given; null: as the device that they are like';
+
+create table core.sweep_device (
+    sweep_id varchar not null,
+    device_number bigint not null check (device_number > 0),
+    hardware_id varchar not null,
+    bandwidth_bytes_per_s double check (isfinite(bandwidth_bytes_per_s) and bandwidth_bytes_per_s > 0),
+    memory_bytes double check (isfinite(memory_bytes) and memory_bytes > 0),
+    link_bytes_per_s double check (isfinite(link_bytes_per_s) and link_bytes_per_s > 0),
+    peaks map(varchar, double) not null,
+    primary key (sweep_id, device_number)
+);
+comment on table core.sweep_device is 'one row per made-up device of a sweep: like a device of the catalog, but for the values that are given';
+comment on column core.sweep_device.sweep_id is 'the sweep, by its given name';
+comment on column core.sweep_device.device_number is 'number of the device in its sweep, from 1';
+comment on column core.sweep_device.hardware_id is 'the device that it is like';
+comment on column core.sweep_device.bandwidth_bytes_per_s is 'bandwidth of DRAM; null: as the device that it is like';
+comment on column core.sweep_device.memory_bytes is 'device memory; null: as the device that it is like';
+comment on column core.sweep_device.link_bytes_per_s is 'bandwidth of the interconnect, sent by one device, one way; null: as the device that it is like';
+comment on column core.sweep_device.peaks is 'dtype -> peak in FLOP/s, dense; of other dtypes as the device that it is like';
 
 create table core.sweep_part (
     sweep_id varchar not null,
