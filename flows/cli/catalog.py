@@ -27,6 +27,7 @@ def ingest(
     hardware_id: str | None = None,
     model_id: str | None = None,
     as_ceiling: Flag = False,
+    anyway: Flag = False,
     common: Common = Common(),
 ) -> int:
     """Add files to the home's catalog, all or none; the next run reads them.
@@ -69,13 +70,16 @@ def ingest(
         Replace entries of the same name.
     hardware_id
         The device of measurements and of profiles (vidur, aiconfigurator, nsight, torch-profiler) whose files do not
-        name it. Default: for profiles, the device that the path names.
+        name it. Default: for profiles, the device that the file names, or else its path. A file of nsight or
+        torch-profiler that names another device is refused.
     model_id
         The model of profiles (vidur, nsight, torch-profiler). Default: the model that the path names.
     as_ceiling
         The fastest kernels of these measurements or profiles become measured ceilings of their device, each of its
         dtype, pipe and accumulator, or of its level; more than 5 % above the datasheet is refused. To undo, ingest
         again without it, and with --replace. What `rooflines measure` marks as ceilings needs no flag.
+    anyway
+        Take a profile that names another device than --hardware-id.
     """
     from flows.ingest.user_catalog import add_files
 
@@ -83,7 +87,7 @@ def ingest(
     with show_progress("reading") as show:
         entries = add_files(
             home, kind, paths, replace=replace, hardware_id=hardware_id, model_id=model_id, as_ceiling=as_ceiling,
-            progress=show.tell,
+            anyway=anyway, progress=show.tell,
         )  # fmt: skip
     for added in entries:
         print(f"added  {added.path}{' (replaces the shipped one)' if added.replaces_shipped else ''}")

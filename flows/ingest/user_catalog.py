@@ -54,6 +54,7 @@ def add_files(
     hardware_id: str | None = None,
     model_id: str | None = None,
     as_ceiling: bool = False,
+    anyway: bool = False,
     shipped: Path = SHIPPED,
     progress: Callable[[str], None] = lambda _: None,
 ) -> list[AddedFile]:
@@ -73,6 +74,8 @@ def add_files(
         Device of measurements and profiles, and model of profiles, if files do not name them.
     as_ceiling
         Whether the fastest kernels of measurements or profiles become ceilings of their device.
+    anyway
+        Whether a profile is taken that names another device than `hardware_id`.
     shipped
         The catalog that ships with rooflines.
     progress
@@ -92,7 +95,9 @@ def add_files(
         with collect_refusals() as each:
             if kind in PROFILE_KINDS:
                 sources = list_sources(home, shipped=shipped)
-                convert = partial(convert_profile, sources=sources, hardware_id=hardware_id, model_id=model_id)
+                convert = partial(
+                    convert_profile, sources=sources, hardware_id=hardware_id, model_id=model_id, anyway=anyway
+                )
                 entries = _convert_all_profiles(kind, names, each, scratch, convert, progress)
             else:
                 entries = _read_all_entries(kind, names, each)
