@@ -19,6 +19,7 @@ _DEFAULTS = {
     "sequence_length": None,
     "tensor_parallel": 1,
     "devices": None,
+    "profile": None,
     "bases": ["as_printed", "datasheet"],
     "else_fastest": False,
     "published_first": False,
@@ -94,7 +95,7 @@ def list_charts(
     Parameters
     ----------
     expansions
-        For the fields `model_id` and `hardware_id`, what their special words stand for.
+        For the fields `model_id`, `profile` and `hardware_id`, what their special words stand for.
     own
         Entries of the user's gallery, each with its `source`.
     precisions

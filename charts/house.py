@@ -1,5 +1,6 @@
 """The roofline in the house style: every ceiling of a device, and points on the roofs that they are held against."""
 
+import math
 from typing import Any
 
 import altair as alt
@@ -21,14 +22,18 @@ from charts.style import (
     WIDTH,
     assemble_chart,
 )
+from charts.summaries import is_profile
 
 _MOST_LABELS = 40  # points: more are told apart by the legend alone
 _MANY = 400  # points: more are drawn smaller, with the columns that show
 _DRAWN = ["layer", "label", "series", INTENSITY, PERFORMANCE, "kernel", "is_above_roof", "likely_cause"]
+_SIZED = ["time_share", "total_s", "headroom_s"]
 _MOST_RIDGES = 3  # with their values
 _WHOLE = 10  # a ridge above this is given as a whole number
 _MOST_TOOLTIPS = 6  # kinds of points, by the fields that they know
 _RING = 220  # area of the ring around a point above its roof, in square pixels
+_SMALLEST, _LARGEST = 24, 700  # area of a kernel without time and of the one that takes most, in square pixels
+_MOST_SIZED_LABELS = 10  # kernels of a profile: those that take most of the time
 _DEVICE, _ORIGIN = alt.Tooltip("hardware:N", title="device"), [alt.Tooltip("basis:N"), alt.Tooltip("origin:N")]
 _UNITS = [alt.Tooltip("dtype:N"), alt.Tooltip("pipe:N")]
 _BANDWIDTH = alt.Tooltip("bandwidth_bytes_per_s:Q", title="bandwidth, B/s", format=".4~s")
@@ -48,12 +53,18 @@ _POINT_TOOLTIP = [
     alt.Tooltip("pipe:N"),
     alt.Tooltip("level:N", title="bytes of"),
     alt.Tooltip("likely_cause:N", title="above its roof"),
+    alt.Tooltip("launches:Q"),
+    alt.Tooltip("total_s:Q", title="time of all launches, s", format=".3~s"),
+    alt.Tooltip("time_share:Q", title="share of the time", format=".1%"),
+    alt.Tooltip("headroom_s:Q", title="headroom, s", format=".3~s"),
 ]
 
 
 def draw_house(frame: pl.DataFrame) -> alt.LayerChart:
     """Draw the rows of sql/charts/house.sql."""
     points, series = find_series(frame.filter(pl.col("layer").is_in(POINTS)))
+    if is_profile(points):  # small marks come last, on top of large ones
+        points = points.sort("time_share", descending=True, maintain_order=True)
     lines = frame.filter(~pl.col("layer").is_in([*POINTS, "not drawn"]))
     is_alone = "peak" in lines["layer"]
     lines = label_ceilings(lines) if is_alone else label_roofs(lines).with_columns(series="hardware")
@@ -93,7 +104,11 @@ def _place_labels(axes: RooflineAxes, lines: pl.DataFrame, points: pl.DataFrame,
     """Place the labels of ceilings, ridges and points: what is placed first has the best place."""
     labels = RoofLabels(axes)
     labels.add_lines(lines)
-    labels.add_points(points.head(10 * _MOST_LABELS))
+    if is_profile(points):
+        for point in points.head(10 * _MOST_LABELS).iter_slices(1):
+            labels.add_points(point, radius=math.sqrt(_find_area(point["time_share"][0], points) / math.pi))
+    else:
+        labels.add_points(points.head(10 * _MOST_LABELS))
     named_points = _list_named(points)
     ridges = lines.filter(layer="ridge").unique([INTENSITY, PERFORMANCE], maintain_order=True)
     if _has_regions(lines):
@@ -120,6 +135,8 @@ def _list_named(points: pl.DataFrame) -> pl.DataFrame:
 
     Of a model's ops in one group, one at a spot has it, and of a kernel at several levels the one furthest right.
     """
+    if is_profile(points):
+        return points.head(_MOST_SIZED_LABELS)
     kinds = points["layer"]
     named = points.filter(layer="measured") if "measured" in kinds else points
     if named["phase"].count() and named["model"].count():
@@ -160,7 +177,7 @@ def _draw_points(axes: RooflineAxes, points: pl.DataFrame, series: Series) -> li
         return []
     is_many = len(points) > _MANY
     colour, shape, size = series.encode(scale=0.25 if is_many else 1)
-    tooltips = _list_tooltips(points.select(_DRAWN) if is_many else points)
+    tooltips = _list_tooltips(points.select(_list_drawn(points)) if is_many else points)
     common: dict[str, Any] = {"color": colour, "shape": shape}
     kinds = set(points["layer"])
     layers = []
@@ -180,13 +197,32 @@ def _draw_points(axes: RooflineAxes, points: pl.DataFrame, series: Series) -> li
         mark = predicted.mark_point(strokeWidth=1.6, strokeDash=[2, 2], filled=False, opacity=1, size=220)
         layers += [_filter(mark, has).encode(axes.x, axes.y, tooltip=tooltip, **common) for has, tooltip in tooltips]
     if "measured" in kinds:
-        mark = measured.mark_point(filled=True, opacity=1, size=15 if is_many else 60)
-        layers += [_filter(mark, has).encode(axes.x, axes.y, tooltip=tooltip, **common) for has, tooltip in tooltips]
+        has_sizes = is_profile(points)
+        mark = measured.mark_point(filled=True, opacity=0.8 if has_sizes else 1, size=15 if is_many else 60)
+        sized: dict[str, Any] = {**common, "size": _scale_areas(points)} if has_sizes else common
+        layers += [_filter(mark, has).encode(axes.x, axes.y, tooltip=tooltip, **sized) for has, tooltip in tooltips]
     if points["is_above_roof"].any():
         above = Layer().transform_filter("datum.is_above_roof")
         ring = above.mark_point(shape="circle", filled=False, size=_RING, strokeWidth=1.3, color=INK, opacity=1)
         layers += [_filter(ring, has).encode(axes.x, axes.y, tooltip=tooltip) for has, tooltip in tooltips]
     return layers
+
+
+def _find_area(share: float, points: pl.DataFrame) -> float:
+    """Return the area of the mark of a kernel, in square pixels, by its share of the time."""
+    return _SMALLEST + (_LARGEST - _SMALLEST) * share / _find_largest_share(points)
+
+
+def _scale_areas(points: pl.DataFrame) -> alt.Size:
+    """Return the channel that gives a kernel of a profile an area by its share of the time."""
+    domain = [0, _find_largest_share(points)]
+    scale = alt.Scale(type="linear", domain=domain, range=[_SMALLEST, _LARGEST])
+    return alt.Size("time_share:Q", scale=scale, legend=None)
+
+
+def _find_largest_share(points: pl.DataFrame) -> float:
+    shares: list[float] = points["time_share"].to_list()
+    return max(shares)
 
 
 def _draw_keys(axes: RooflineAxes, keys: list[str]) -> list[alt.Chart]:
@@ -229,4 +265,10 @@ def _order_points(points: pl.DataFrame, series: Series) -> pl.DataFrame:
     """Return points in the order of the legend, so that later series are on top; of very many, what is drawn."""
     turns = {value: turn for turn, value in enumerate(series.styles)}
     ordered = points.sort(pl.col("series").replace_strict(turns, return_dtype=pl.Int64), maintain_order=True)
-    return ordered.select(_DRAWN) if len(points) > _MANY else ordered
+    ordered = ordered.sort("time_share", descending=True, maintain_order=True) if is_profile(points) else ordered
+    return ordered.select(_list_drawn(points)) if len(points) > _MANY else ordered
+
+
+def _list_drawn(points: pl.DataFrame) -> list[str]:
+    """Return the columns that show if there are many points."""
+    return [*_DRAWN, *(_SIZED if is_profile(points) else ())]

@@ -6,7 +6,7 @@ import polars as pl
 
 from charts.label_layout import shorten_text
 from charts.levels import name_level
-from charts.summaries import summarize_kernels, summarize_points
+from charts.summaries import format_time, is_profile, summarize_kernels, summarize_points, summarize_profile
 
 _NOT_DRAWN = {
     "zero": "of 0 FLOP",
@@ -27,6 +27,8 @@ def compose_title(frame: pl.DataFrame, points: pl.DataFrame) -> str:
     devices = [shorten_text(name, _WIDEST_DEVICE, _SIZE) for name in names]
     subject = ", ".join(devices) if len(devices) <= _MOST_NAMES else f"{len(devices)} devices"
     finding = _describe_ridge(frame) if points.is_empty() else _summarize(points)
+    if is_profile(points):
+        finding = summarize_profile(_list_kernels(frame))
     return f"{subject}: {finding}"
 
 
@@ -43,8 +45,27 @@ def compose_subtitle(frame: pl.DataFrame, points: pl.DataFrame, left_out: int) -
         Number of ceilings without a label.
     """
     lines = [_describe_points(points), *_describe_marks(points), _describe_roofs(frame, points, left_out)]
+    if is_profile(points):
+        lines.insert(0, _describe_profile(_list_kernels(frame)))
     lines += [_count_not_drawn(frame, points), _describe_above(points)]
     return [part for line in lines if line for part in textwrap.wrap(line, _WIDEST_LINE)]
+
+
+def _list_kernels(frame: pl.DataFrame) -> pl.DataFrame:
+    """Return the kernels of a profile, those that are not drawn too."""
+    return frame.filter(pl.col("time_share").is_not_null())
+
+
+def _describe_profile(kernels: pl.DataFrame) -> str:
+    """Say which kernel of a profile has the most headroom, and what the marks are."""
+    name = shorten_text(kernels["profile"][0], _WIDEST_DEVICE, _SIZE)
+    known = kernels.filter(pl.col("headroom_s") > 0).sort("headroom_s", "label", descending=[True, False])
+    what = f"Profile {name}. Area of a mark: its share of the time"
+    for worst in known.head(1).iter_rows(named=True):
+        kernel = shorten_text(worst["label"], _WIDEST_NAME, _SIZE)
+        reach = f"at {worst['share_of_roof']:.0%} of its roof"
+        what += f". Most headroom: {kernel}, {format_time(worst['headroom_s'])} ({reach})"
+    return what
 
 
 def _describe_ridge(frame: pl.DataFrame) -> str:

@@ -10,6 +10,7 @@ _PHASES = ("prefill", "decode", "speculative", "mixed")
 _MOST_NAMES = 3
 _TWO = 2  # bounds: of more, each exception says which it is
 _MOST_LETTERS = 30
+_MANY_S = 999.5  # from here on, seconds are given as whole numbers
 
 
 def summarize_grid(points: pl.DataFrame) -> str:
@@ -52,6 +53,36 @@ def summarize_points(points: pl.DataFrame) -> str:
         main = f"{phase} is {bounds['bound'][0]}-bound" if len(bounds) else ""
         sentences.append(" except ".join([main, " and ".join(others)] if others else [main]))
     return "; ".join(sentence for sentence in sentences if sentence)
+
+
+def is_profile(points: pl.DataFrame) -> bool:
+    """Return whether points are kernels of a profile, whose shares of the time are known."""
+    return "time_share" in points.columns and points["time_share"].count() > 0
+
+
+def summarize_profile(kernels: pl.DataFrame) -> str:
+    """Summarize the kernels of a profile: how long they take, and how much less it would be at their roofs.
+
+    Parameters
+    ----------
+    kernels
+        One row per kernel, with `total_s` and `headroom_s`, null if no roof is known.
+    """
+    known = kernels.drop_nulls("headroom_s")
+    number = f"{len(kernels):,} kernel{'s' if len(kernels) != 1 else ''}"
+    takes = f"{number} take{'s' if len(kernels) == 1 else ''} {format_time(sum(kernels['total_s']))}"
+    if known.is_empty():
+        return f"{takes}; no roof of them is known"
+    of = "" if len(known) == len(kernels) else f" of the {len(known):,} with a roof"
+    return f"{takes}; headroom{of} {format_time(sum(known['headroom_s']))}"
+
+
+def format_time(seconds: float) -> str:
+    """Return a time with three digits and the unit that suits it."""
+    for unit, size in (("s", 1.0), ("ms", 1e-3), ("µs", 1e-6)):
+        if seconds >= 0.9995 * size:
+            return f"{seconds / size:.3g} {unit}" if seconds < _MANY_S else f"{seconds:,.0f} s"
+    return f"{seconds / 1e-9:.3g} ns" if seconds else "0 s"
 
 
 def summarize_kernels(points: pl.DataFrame) -> str:

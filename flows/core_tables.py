@@ -11,24 +11,36 @@ import polars as pl
 from flows.ingest.kinds import CATALOG_KINDS, Frames, read_kind, refuse_unknown_names, select_kind
 from flows.ingest.measured_ceilings import add_measured_ceilings
 from flows.ingest.readers.calibration import add_stand_ins, transfer_to_relatives
+from flows.ingest.readers.engine import name_models_and_precisions
+from flows.ingest.readers.engine import refuse_unknown_names as refuse_unknown_names_of_runs
 from flows.ingest.readers.gallery import mark_unknown_ids
 from flows.ingest.readers.measurement import refuse_unknown_devices
 from flows.ingest.readers.step import refuse_unknown_names as refuse_unknown_names_of_steps
 from flows.ingest.source_file import SourceFile, digest_of_sources
 from flows.intensity.op_tables import INPUTS, TABLES, compute_op_tables
 from flows.intensity.precisions import runnable_precisions
+from flows.intensity.serving import hold_runs, list_sharings, list_step_settings, serving_ops
 from flows.intensity.shapes import add_sharing, list_measured_settings, mark_measured
 from warehouse.errors import collect_refusals
 from warehouse.home import Home
 from warehouse.load import StagedFile
+from warehouse.serving import estimate_runs
 from warehouse.staged_frames import is_whole, stage_frames, staged_files
-from warehouse.version import step_code
+from warehouse.version import sql_code, step_code
 
 # what users' charts name, and the column that holds the name
 _NAMED_BY_CHARTS = {"hardware": "hardware_id", "model": "model_id", "op_set": "op_set_id", "precision": "precision_id"}
 
 # staged frames that are not tables of core
-NOT_TABLES = {"op", "relative", "fitted", "architecture", "timed_step", *(f"origin_{kind}" for kind in CATALOG_KINDS)}
+NOT_TABLES = {
+    "op",
+    "relative",
+    "fitted",
+    "architecture",
+    "timed_step",
+    "serving_run",
+    *(f"origin_{kind}" for kind in CATALOG_KINDS),
+}
 
 
 def stage_inputs(home: Home, sources: Sequence[SourceFile]) -> dict[str, StagedFile]:
@@ -64,12 +76,16 @@ def stage_tables(home: Home, inputs: Mapping[str, StagedFile], sources: Sequence
         A file names something that no file describes.
     """
     ceilings = _stage_ceilings(home, inputs, sources)
-    return {
-        **_stage_ops(home, inputs, sources),
+    roofs = {
         **ceilings,
         **_stage_runnable(home, {**inputs, **ceilings}),
-        **_stage_steps(home, inputs, sources),
         **_stage_calibrations(home, {**inputs, **ceilings}),
+    }
+    return {
+        **_stage_ops(home, inputs, sources),
+        **roofs,
+        **_stage_steps(home, inputs, sources),
+        **_stage_serving(home, {**inputs, **roofs}, sources),
         **_stage_own_charts(home, inputs),
     }
 
@@ -186,6 +202,43 @@ def _stage_steps(home: Home, inputs: Mapping[str, StagedFile], sources: Sequence
     made_from = [inputs[name].inputs_sha256 for name in names]
     code = step_code(refuse_unknown_names_of_steps.__module__)
     return stage_frames(home.stage, ["step_measurement"], [*made_from, code], build)
+
+
+def _stage_serving(
+    home: Home, tables: Mapping[str, StagedFile], sources: Sequence[SourceFile]
+) -> dict[str, StagedFile]:
+    """Stage core.serving_measurement, and core.serving_estimate: bounds and expected times of the runs of engines."""
+    models = ("model", "layer_group", "precision", "precision_part")
+    devices = ("hardware", "ceiling", "runnable_precision", "calibration", "op_kernel", "engine")
+
+    def build() -> dict[str, pl.DataFrame]:
+        frames = {name: _read(tables[name]) for name in ("serving_run", *models, "elementwise", *devices)}
+        refuse_unknown_names_of_runs({name: frame.lazy() for name, frame in frames.items()}, sources)
+        runs = name_models_and_precisions(frames["serving_run"], frames["model"], frames["precision"])
+        if runs.is_empty():
+            return {
+                "serving_measurement": runs,
+                "serving_estimate": pl.DataFrame({"serving_id": pl.Series([], dtype=pl.String)}),
+            }
+        for name, column in (("model", "model_id"), ("layer_group", "model_id"), ("hardware", "hardware_id")):
+            frames[name] = frames[name].filter(pl.col(column).is_in(runs[column].drop_nulls().unique().implode()))
+        used = pl.col("precision_id").is_in(runs["precision_id"].drop_nulls().unique().implode())
+        of_models = {
+            name: frames[name].filter(used) if name.startswith("precision") else frames[name] for name in models
+        }
+        held = hold_runs(**of_models, ways=list_sharings(runs))
+        known = {name: frames[name] for name in ("model", "precision", "elementwise", *devices)}
+        estimates = estimate_runs(
+            {**known, **held, "serving_measurement": runs},
+            list_step_settings,
+            lambda settings: serving_ops(**of_models, elementwise=frames["elementwise"], settings=settings),
+        )
+        return {"serving_measurement": runs, "serving_estimate": estimates}
+
+    made_from = [tables[name].inputs_sha256 for name in ("serving_run", *models, "elementwise", *devices)]
+    code = step_code("flows.intensity.serving", "warehouse.serving", name_models_and_precisions.__module__)
+    sql = sql_code("functions", "views", "serving")
+    return stage_frames(home.stage, ["serving_measurement", "serving_estimate"], [*made_from, code, sql], build)
 
 
 def _stage_runnable(home: Home, tables: Mapping[str, StagedFile]) -> dict[str, StagedFile]:

@@ -24,9 +24,10 @@ from flows.ingest.catalog import list_sources
 from flows.ingest.kinds import CATALOG_KINDS, INGESTED_KINDS, read_kind, recognize_kind
 from flows.ingest.profiles import aiconfigurator, torch_profiler, vidur
 from flows.ingest.profiles.nsight import counters
-from flows.ingest.readers import device_table, measurement, ops, own_times, step
+from flows.ingest.readers import device_table, engine, measurement, ops, own_times, step
 from flows.ingest.readers.calibration import Calibration, StepCalibration
 from flows.ingest.readers.elementwise import Elementwise, OpKernel
+from flows.ingest.readers.engine_setting import Engine, HostTime
 from flows.ingest.readers.gallery import OwnChart
 from flows.ingest.readers.hardware import Bandwidth, Compute, Device
 from flows.ingest.readers.precision import Precision
@@ -63,6 +64,7 @@ LISTS = {
     "elementwise": ("elementwise", "elementwise.toml"),
     "op_kernel": ("elementwise", "elementwise.toml"),
     "step": ("calibration", "calibrations.toml"),
+    "engine": ("engine_setting", "engines.toml"),
     "calibration": ("calibration", "calibrations.toml"),
     "chart": ("gallery", "gallery.toml"),
 }
@@ -398,6 +400,7 @@ def read_requirements(text: str) -> dict[str, str]:
         ("warehouse/README.md", "Workload", [Workload]),
         ("warehouse/README.md", "Precision", [Precision]),
         ("warehouse/README.md", "Element-wise op", [Elementwise, OpKernel]),
+        ("warehouse/README.md", "Engine", [Engine, HostTime]),
         ("warehouse/README.md", "Calibration", [Calibration]),
         ("warehouse/README.md", "Errors of steps", [StepCalibration]),
         ("charts/README.md", "Your own charts", [OwnChart]),
@@ -439,6 +442,7 @@ TABLES: Mapping[str, tuple[str, str, set[str]]] = {
         {*measurement.COLUMNS, *own_times.TIMES, *own_times.RATES, *own_times.OTHER_DTYPES},
     ),
     "step": ("warehouse/README.md", "Measured step", set(step.COLUMNS)),
+    "engine": ("warehouse/README.md", "Serving results", set(engine.COLUMNS)),
     "ops": ("warehouse/README.md", "Kernels", {*ops._COLUMNS, *ops._OTHER_NAMES}),
     "devices": (
         "warehouse/README.md",
@@ -490,6 +494,8 @@ def test_required_columns_of_measurements_are_said_to_be() -> None:
     always = {name for name, when in said.items() if when == "required"}
     assert always == {*measurement._NEEDED} - {*own_times.FILLED, "latency_s"}
     assert {name for name, when in said.items() if when == "or a shape"} == {*own_times.FILLED}
+    said = read_requirements(read_section("warehouse/README.md", "Serving results"))
+    assert {name for name, when in said.items() if when == "required"} == set(engine.NEEDED)
     said = read_requirements(read_section("warehouse/README.md", "Measured step"))
     assert {name for name, when in said.items() if when == "required"} == set(step.NEEDED)
 
@@ -525,8 +531,8 @@ def test_the_gallery_of_the_documents_is_the_one_that_ships(snapshot: duckdb.Duc
             matches = [row for row in rows if row[1] == entry.template and patterns[row[0]].fullmatch(entry.name)]
             assert len(matches) == 1, entry.name
             found.add(matches[0])
-    of_the_user = {("ops-FILE-DEVICE", "house"), ("kernels-DEVICE", "house"), ("copies-DEVICE", "copies")}
-    assert set(rows) - found == of_the_user
+    of_the_user = {"ops-FILE-DEVICE", "kernels-DEVICE", "profile-FILE", "copies-DEVICE"}
+    assert {name for name, _ in set(rows) - found} == of_the_user
 
 
 def test_the_glossary_has_every_word() -> None:

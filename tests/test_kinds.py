@@ -18,7 +18,7 @@ from flows.ingest.document import Document, Id, list_origins, merge_lists, read_
 from flows.ingest.kinds import CATALOG_KINDS, INGESTED_KINDS, CatalogKind, read_every_kind, recognize_kind
 from flows.ingest.profiles import aiconfigurator, torch_profiler
 from flows.ingest.profiles.nsight import counters
-from flows.ingest.readers import device_table, measurement, ops, own_times, step
+from flows.ingest.readers import device_table, engine, measurement, ops, own_times, step
 from flows.ingest.source_file import SourceFile
 from flows.ingest.toml_writer import format_toml
 from flows.ingest.user_catalog import add_files
@@ -42,7 +42,7 @@ def test_every_kind_of_the_command_is_explained() -> None:
 
 
 def test_help_names_every_column_of_the_formats_of_this_project() -> None:
-    *_, of_devices, of_ops, of_kernels, of_steps = (
+    *_, of_devices, of_ops, of_kernels, of_steps, of_results = (
         (command.ingest.__doc__ or "").partition("Parameters")[0].split("Columns of ")
     )
     columns = {
@@ -50,6 +50,7 @@ def test_help_names_every_column_of_the_formats_of_this_project() -> None:
         of_ops: [*ops._COLUMNS, *ops._OTHER_NAMES],
         of_kernels: [*measurement.COLUMNS, *own_times.TIMES, *own_times.RATES],
         of_steps: list(step.COLUMNS),
+        of_results: list(engine.COLUMNS),
     }
     for text, names in columns.items():
         assert set(names) - set(re.findall(r"\w+", text)) == set()

@@ -1,6 +1,8 @@
 """Plans: which configurations meet a latency, from the expected steps of a request profile."""
 
+import re
 from collections.abc import Iterator, Sequence
+from dataclasses import replace
 from io import BytesIO
 from pathlib import Path
 from tempfile import TemporaryFile
@@ -10,10 +12,11 @@ import duckdb
 import polars as pl
 import pytest
 
+from charts.serving_plan import draw_serving_plan
 from flows.cli.app import run_command
 from flows.ingest.readers.hardware import read_hardware
 from flows.intensity.request_steps import ROLES, Profile, list_request_steps
-from flows.plan.answer import plan
+from flows.plan.answer import list_ways, plan
 from flows.plan.request import Request
 from flows.plan.steps import compute_steps
 from tests.support.files import ROOT
@@ -207,6 +210,34 @@ def test_candidates_that_are_kept_shorten_the_time_of_a_token(finished: Home) ->
 def run_plan(home: Home, *options: str) -> int:
     given = ["--model", "llama-3-8b", "--devices", "h100-sxm", "--prompt", "1024", "--output", "128"]
     return run_command(["plan", *given, *options, "--most-devices", "1", "--home", str(home.path)])
+
+
+def test_a_chart_draws_every_way_and_says_which_leads(finished: Home) -> None:
+    request = make_request(["h100-sxm", "h200-sxm"])
+    answer = plan(finished, request)
+    rows, model = list_ways(finished, request, answer)
+    chart = draw_serving_plan(rows, model, "1,024 prompt and 128 output tokens", 1, 0.02)
+    spec = chart.to_dict()
+    drawn = pl.DataFrame(spec["data"]["values"], infer_schema_length=None)
+    most = answer.rows["device_tokens_per_s"][0]
+    assert spec["title"]["text"] == f"Llama 3 8B: H200 SXM leads with {most:,.0f} tokens/s per device, expected"
+    assert len(drawn) == len(rows) > len(answer.rows)
+    assert drawn.filter("is_leader")["device_tokens_per_s"].to_list() == [most]
+    for _, line in drawn.filter("is_best").group_by("device", "mode"):
+        assert line.sort("tpot_ms")["device_tokens_per_s"].is_sorted()
+    fields = set(re.findall(r"'field': '(\w+)'", str(spec["layer"])))
+    assert fields - set(drawn.columns) == {"limit_ms"}
+
+
+def test_what_is_not_calibrated_is_not_called_expected(finished: Home) -> None:
+    request = make_request(["l4"], ttft=100, tpot=100, roles=["prefill", "mixed"])
+    answer = plan(finished, request)
+    at_roof = replace(answer, steps=answer.steps.with_columns(covered_share=0.0))
+    rows, model = list_ways(finished, request, at_roof)
+    title = draw_serving_plan(rows, model, "", 100, 100).to_dict()["title"]
+    assert title["text"].startswith("Llama 3 8B: L4 (at the roof) leads with")
+    assert title["text"].endswith("at most")
+    assert "not calibrated" in title["subtitle"][-1]
 
 
 def test_if_none_meets_the_limits_one_line_says_by_how_much(finished: Home, capsys: pytest.CaptureFixture[str]) -> None:

@@ -13,6 +13,16 @@ from warehouse.sql_values import quote_name
 _BATCH = 500_000  # rows
 
 
+class ArrowStream:
+    """A frame as DuckDB can read it without pyarrow."""
+
+    def __init__(self, frame: pl.DataFrame) -> None:
+        self._frame = frame
+
+    def __arrow_c_stream__(self, requested_schema: object = None) -> object:
+        return self._frame.__arrow_c_stream__(requested_schema)
+
+
 def read_frame(connection: duckdb.DuckDBPyConnection, sql: str, parameters: Sequence[object] = ()) -> pl.DataFrame:
     """Return all rows of a query."""
     return pl.DataFrame(connection.sql(sql, params=list(parameters)) if parameters else connection.sql(sql))

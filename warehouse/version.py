@@ -68,6 +68,13 @@ def step_code(*modules: str) -> str:
 
 
 @cache
+def sql_code(*folders: str) -> str:
+    """Return a digest of the SQL in some folders of sql/."""
+    files = (path for folder in folders for path in sorted((sql_folder() / folder).rglob("*.sql")))
+    return digest_of(_digest_files(files))
+
+
+@cache
 def computing_code() -> str:
     """Return a digest of the code that computes the rows of a sweep's part, and of nothing else."""
     return step_code("flows.sweep.grid")

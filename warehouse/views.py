@@ -52,6 +52,24 @@ def create_views(connection: duckdb.DuckDBPyConnection) -> None:
         connection.execute(";".join(statements))
 
 
+def create_views_for(connection: duckdb.DuckDBPyConnection, sql: str) -> None:
+    """Create the views that a statement reads, without comments, and the functions that all views share."""
+    views = dict(sort_views())
+    wanted, found = set[str](), find_sources(sql)
+    while found:
+        name = found.pop()
+        if name in views and name not in wanted:
+            wanted.add(name)
+            found += find_sources(views[name])
+    for function in load_all_sql("functions").values():
+        connection.execute(function)
+    for name, view in views.items():
+        if name in wanted:
+            for statement in connection.extract_statements(fill_sql(view, parts="")):
+                if statement.type == duckdb.StatementType.CREATE:
+                    connection.execute(statement)
+
+
 def _write_sweep_parts(connection: duckdb.DuckDBPyConnection) -> str:
     """Return the end of mart.sweep_cost, which reads the files of every sweep that has all of them."""
     template, parts = load_sql("sweep/parts"), []

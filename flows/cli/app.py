@@ -10,13 +10,13 @@ from collections.abc import Callable, Sequence
 
 from cyclopts import App, CycloptsError, Parameter
 
-from flows.cli import catalog, lake, measure, plan, read, run, sweep
+from flows.cli import catalog, lake, measure, plan, profile, read, run, sweep
 from flows.cli.terminal import flush_or_drop_output, flush_output, is_abandoned, print_error, print_warnings
 from warehouse.errors import InputError, RunError, explain_disk_error
 from warehouse.version import package_version
 
 _COMMANDS: tuple[Callable[..., int], ...] = (
-    run.run, run.serve, catalog.ingest, measure.measure, measure.calibrate, sweep.sweep, plan.plan,
+    run.run, run.serve, catalog.ingest, profile.profile, measure.measure, measure.calibrate, sweep.sweep, plan.plan,
     read.query, read.questions, read.schema, read.chart, read.publish, read.check,
 )  # fmt: skip
 _LAKE_COMMANDS: tuple[Callable[..., int], ...] = (lake.push, lake.pull, lake.remove)

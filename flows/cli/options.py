@@ -72,9 +72,9 @@ def read_statement(sql: str | None, file: Path | None, option: str = "--file") -
         raise InputError(f"{option}: {file}: {error.strerror or error}; expected a text file") from None
 
 
-def write_output(path: Path, content: bytes) -> None:
-    """Write the file that --out names."""
+def write_output(path: Path, content: bytes, option: str = "--out") -> None:
+    """Write the file that an option names."""
     try:
         write_file(path, content)
     except OSError as error:
-        raise explain_write_error(f"--out: {path}", error, "a file") from None
+        raise explain_write_error(f"{option}: {path}", error, "a file") from None

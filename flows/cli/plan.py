@@ -13,7 +13,9 @@ from warehouse.errors import InputError
 from warehouse.home import refuse_no_path
 
 if TYPE_CHECKING:
+    from flows.plan.answer import Answer
     from flows.plan.request import Request
+    from warehouse.home import Home
 
 _ROLES = {
     "interleaved": ("prefill", "mixed"),
@@ -21,6 +23,7 @@ _ROLES = {
     "both": ("prefill", "mixed", "decode"),
 }
 _MOST_DIGITS = 6
+_CHARTS = (".json", ".html", ".svg", ".png")
 
 
 @Parameter(name="*")
@@ -89,6 +92,7 @@ def plan(
     sql: Flag = False,
     format: Format | None = None,  # noqa: A002
     out: Path | None = None,
+    chart: Path | None = None,
     common: Common = Common(),
 ) -> int:
     """Print the configurations that serve requests within a latency, most tokens per device first.
@@ -114,6 +118,8 @@ def plan(
         How rows are written, as in `rooflines query`.
     out
         File to write instead of standard output.
+    chart
+        File for a chart of tokens per device over the time per token: .json (Vega-Lite), .html, .svg or .png.
     """
     from flows.cli.query_result import write_result
     from flows.plan.answer import plan as make_plan
@@ -123,7 +129,10 @@ def plan(
         raise InputError("plan: expected either --sql or --format")
     if limit < 1:
         raise InputError(f"--limit: {limit}: expected a whole number from 1")
-    refuse_no_path("--out", out or "")
+    for option, path in (("--out", out), ("--chart", chart)):
+        refuse_no_path(option, path or "")
+    if chart and chart.suffix not in _CHARTS:
+        raise InputError(f"--chart: {chart}: expected a file that ends in .json, .html, .svg or .png")
     home, request = common.place, _make_request(model, devices, requests, serving)
     with show_progress("computing the steps"):
         answer = make_plan(home, request, by, limit)
@@ -131,6 +140,8 @@ def plan(
         print(f"rooflines: {line}", file=sys.stderr)
     if not answer.statement:
         return 1
+    if chart:
+        _draw(home, request, answer, chart)
     if sql and out:
         write_output(out, answer.statement.encode())
     elif sql:
@@ -168,6 +179,17 @@ def _make_request(model: str, devices: list[str], requests: Requests, serving: S
         acceptance_rate=requests.accept,
         launch=serving.launch,
     )
+
+
+def _draw(home: "Home", request: "Request", answer: "Answer", path: Path) -> None:
+    """Write the chart of a plan."""
+    from charts.serving_plan import draw_serving_plan
+    from flows.plan.answer import list_ways
+    from flows.site.render import render
+
+    rows, model = list_ways(home, request, answer)
+    drawn = draw_serving_plan(rows, model, request.profile.describe(), request.ttft_s, request.tpot_s)
+    write_output(path, render(drawn.to_dict(), path.suffix.removeprefix(".")), "--chart")
 
 
 def _read_tree(text: str | None) -> tuple[int, ...]:

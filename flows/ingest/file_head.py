@@ -20,7 +20,7 @@ class FileHead:
 
     keys: frozenset[str] = frozenset()  # top-level keys of TOML
     json: str = ""  # first characters of JSON
-    columns: frozenset[str] = frozenset()  # of a table, CSV or Parquet
+    columns: frozenset[str] = frozenset()  # of a table: CSV, Parquet or Markdown
 
     def has_json_key(self, key: str) -> bool:
         """Return whether a key occurs among the first characters of JSON."""
@@ -40,8 +40,11 @@ def read_file_head(path: Path) -> FileHead:
         raise InputError(f"{path}: expected a file")
     if name.endswith(".toml"):
         return FileHead(keys=_read_toml_keys(path))
-    if name.endswith((".json", ".json.gz")):
+    if name.endswith((".json", ".json.gz", ".jsonl")):
         return FileHead(json=_read_text(path))
+    if name.endswith(".md"):
+        lines = _read_text(path).splitlines()
+        return FileHead(columns=frozenset(cell.strip() for cell in next((x for x in lines if "|" in x), "").split("|")))
     if name.endswith((".csv", ".parquet")):
         return FileHead(columns=_read_columns(path))
     return FileHead()

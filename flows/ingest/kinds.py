@@ -18,6 +18,8 @@ from flows.ingest.readers import (
     calibration,
     device_table,
     elementwise,
+    engine,
+    engine_setting,
     gallery,
     hardware,
     measurement,
@@ -126,6 +128,21 @@ class ProfileKind:
     name_parts: Callable[[SourceFile], tuple[str, ...]] = lambda source: (source.path.parent.name, source.path.stem)
 
 
+# what each format of results begins with
+_RESULT_COLUMNS = ({"engine", "tpot_s"}, {"silicon_ttft_ms", "silicon_tpot_ms"}, {"n_gen", "avg_ns"}, {"test", "t/s"})
+_RESULT_KEYS = (
+    ("completed", "total_input_tokens"), ("avg_latency", "latencies"), ("elapsed_time", "tokens_per_second"),
+    ("prefill_latency", "input_len"), ("successful_requests", "total_latency"), ("hw", "conc"), ("n_gen", "avg_ns"),
+    ("time_to_first_token", "request_latency"), ("benchmarks", "strategy"),
+)  # fmt: skip
+
+
+def _is_engine_result(head: FileHead) -> bool:
+    return any(columns <= head.columns for columns in _RESULT_COLUMNS) or any(
+        all(head.has_json_key(key) for key in keys) for keys in _RESULT_KEYS
+    )
+
+
 CATALOG_KINDS: Mapping[str, CatalogKind] = {
     "hardware": CatalogKind(
         patterns=("hardware/*.toml",),
@@ -187,6 +204,18 @@ CATALOG_KINDS: Mapping[str, CatalogKind] = {
         frames=("timed_step",),
         recognizes=lambda head: {"latency_s", "precision_id"} <= head.columns,
     ),
+    "engine": CatalogKind(
+        patterns=("measurements/engines/*.csv",),
+        read=engine.read_engine_results,
+        frames=("serving_run",),
+        max_bytes=50_000_000,  # some results keep the times of every token
+        recognizes=_is_engine_result,
+    ),
+    "engine_setting": CatalogKind(
+        patterns=("engines.toml",),
+        read=engine_setting.read_engine_settings,
+        frames=("engine",),
+    ),
     "calibration": CatalogKind(
         patterns=("calibrations.toml",),
         read=calibration.read_calibrations,
@@ -233,8 +262,8 @@ INGESTED_KINDS = (*(name for name, kind in CATALOG_KINDS.items() if kind.has_fil
 def recognize_kind(path: Path) -> str:
     """Return the kind of a file, by its suffix and its beginning.
 
-    Profiles are tried first: what they are recognized by is more specific. What other programs print may precede a
-    profile, or it may have any suffix, so files that nothing recognizes are searched for one.
+    Profiles and results of engines are tried first: what they are recognized by is more specific. What other programs
+    print may precede a profile, or it may have any suffix, so files that nothing recognizes are searched for one.
 
     Raises
     ------
@@ -245,7 +274,11 @@ def recognize_kind(path: Path) -> str:
         head, fault = read_file_head(path), None
     except InputError as error:
         head, fault = FileHead(), error
-    kinds: Mapping[str, CatalogKind | ProfileKind] = {**PROFILE_KINDS, **CATALOG_KINDS}
+    kinds: Mapping[str, CatalogKind | ProfileKind] = {
+        **PROFILE_KINDS,
+        "engine": CATALOG_KINDS["engine"],
+        **CATALOG_KINDS,
+    }
     for name, kind in kinds.items():
         if kind.recognizes(head):
             return name

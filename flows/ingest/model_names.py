@@ -2,6 +2,7 @@
 
 import os
 import re
+from collections.abc import Sequence
 from itertools import pairwise
 from pathlib import Path
 
@@ -27,6 +28,11 @@ _SPELT = {
     )
 }  # fmt: skip
 _SPELT_WHOLE = {"gpt2": "GPT-2", "3n": "3n"}
+# last words of a name that do not change the shapes of a model: what it was tuned for, its dtype, its quantization
+_STORED_AS = re.compile(
+    r"[-.](instruct|it|chat|hf|base|\d{4}|fp16|f16|bf16|fp8(-(dynamic|block|kv|tensor))?|fp4|nvfp4|mxfp4|awq|gptq|int4|int8|w4a16"
+    r"|w8a8|w4a16-g128|quantized|i?q\d(_[a-z0-9]+)*|gguf)$"
+)
 _INCOMING = ("incoming", "accepted", "rejected")
 
 
@@ -105,3 +111,28 @@ def _list_snapshots(folder: Path) -> list[Path]:
         return sorted(snapshots, key=lambda place: (place.name == chosen, place.stat().st_mtime), reverse=True)
     except (OSError, ValueError):
         return []
+
+
+def find_catalog_model(name: str, ids: Sequence[str]) -> str | None:
+    """Return the id of the catalog's model that a name on the hub, or of a file, means; None if there is none.
+
+    Words at the end that say how the weights were trained on or stored are no part of an architecture: the shapes of
+    `meta-llama/Llama-3.1-8B-Instruct` are those of `llama-3.1-8b`.
+
+    Parameters
+    ----------
+    name
+        The name, e.g. `nvidia/Llama-3.1-8B-Instruct-FP8` or `Qwen3-32B-Q4_K_M.gguf`.
+    ids
+        Ids of the catalog's models.
+    """
+    found = make_id(re.sub(r"\.gguf$", "", name.rstrip("/"), flags=re.IGNORECASE))
+    while found:
+        for each in (found, found.removeprefix("meta-")):
+            if each in ids:
+                return each
+        shorter = _STORED_AS.sub("", found)
+        if shorter == found:
+            return None
+        found = shorter
+    return None

@@ -77,7 +77,7 @@ def is_other_name(devices: Sequence[Device], given: Device, name: str) -> bool:
     if known and given.reported_names:
         return given not in known
     model = _MODEL.search(given.short_name)
-    return bool(model) and model[0].casefold() not in name.casefold()
+    return model is not None and model[0].casefold() not in name.casefold()
 
 
 def _find_by_name(devices: Sequence[Device], name: str) -> list[Device]:

@@ -16,13 +16,16 @@ import polars as pl
 
 from flows.ingest.catalog import SHIPPED, list_sources
 from flows.ingest.document import TEXT_PATTERN, format_value
-from flows.ingest.entry import Entry, NewSource
+from flows.ingest.engines.convert import SUFFIXES, convert_results
+from flows.ingest.engines.settings import NO_OPTIONS, EngineOptions, name_option
+from flows.ingest.entry import Entry, NewSource, inspect_file
 from flows.ingest.filled_measurements import write_filled
 from flows.ingest.given_files import expand_path, read_entries
 from flows.ingest.kinds import CATALOG_KINDS, PROFILE_KINDS, read_every_kind, read_kind, refuse_unknown_names
 from flows.ingest.measured_ceilings import describe_ceiling, find_measured_ceilings, format_rate
+from flows.ingest.model_names import make_id
 from flows.ingest.profile_conversion import convert_profile, find_profiles
-from flows.ingest.readers import step
+from flows.ingest.readers import engine, step
 from flows.ingest.readers.measurement import refuse_unknown_devices
 from flows.ingest.source_file import SourceFile
 from warehouse.errors import Each, InputError, collect_refusals, explain_write_error, one_line
@@ -55,6 +58,7 @@ def add_files(
     model_id: str | None = None,
     as_ceiling: bool = False,
     anyway: bool = False,
+    engine_options: EngineOptions = NO_OPTIONS,
     shipped: Path = SHIPPED,
     progress: Callable[[str], None] = lambda _: None,
 ) -> list[AddedFile]:
@@ -71,11 +75,14 @@ def add_files(
     replace
         Whether a file may replace an existing one.
     hardware_id, model_id
-        Device of measurements and profiles, and model of profiles, if files do not name them.
+        Device of measurements, profiles and results of engines, and model of profiles and results, if files do not
+        name them.
     as_ceiling
         Whether the fastest kernels of measurements or profiles become ceilings of their device.
     anyway
         Whether a profile is taken that names another device than `hardware_id`.
+    engine_options
+        What else to say of results of engines whose files do not.
     shipped
         The catalog that ships with rooflines.
     progress
@@ -89,6 +96,7 @@ def add_files(
         Another run holds the home, or the disk is full.
     """
     given = _check_options(kind, hardware_id, model_id, as_ceiling=as_ceiling)
+    _refuse_engine_options(kind, engine_options)
     stored_kind = "measurement" if kind in PROFILE_KINDS else kind
     folder, suffixes = CATALOG_KINDS[stored_kind].folder, CATALOG_KINDS[stored_kind].suffixes
     with home.lock_for_writing(), _make_scratch_folder(home) as scratch:
@@ -99,6 +107,10 @@ def add_files(
                     convert_profile, sources=sources, hardware_id=hardware_id, model_id=model_id, anyway=anyway
                 )
                 entries = _convert_all_profiles(kind, names, each, scratch, convert, progress)
+            elif kind == "engine":
+                known = list_sources(home, shipped=shipped)
+                options = replace_field(engine_options, hardware_id=hardware_id, model_id=model_id)
+                entries = _convert_all_results(names, each, known, options, progress)
             else:
                 entries = _read_all_entries(kind, names, each)
             progress("checking")
@@ -154,10 +166,42 @@ def _convert_all_profiles(
     return entries
 
 
+def _convert_all_results(
+    names: Sequence[str],
+    each: Each,
+    sources: Sequence[SourceFile],
+    options: EngineOptions,
+    progress: Callable[[str], None],
+) -> list[Entry]:
+    """Return the entries of files of results; `each` collects the refusals."""
+    hardware = read_kind("hardware", sources)["hardware"].select("hardware_id", "name").collect()
+    devices = {name.lower(): hardware_id for hardware_id, name in hardware.iter_rows()}
+    devices |= {hardware_id: hardware_id for hardware_id in hardware["hardware_id"]}
+    entries: list[Entry] = []
+    for name in names:
+        progress(f"reading {name}")
+        with each():
+            path = expand_path(name)
+            if path.suffix not in SUFFIXES:
+                raise InputError(f"{path}: expected a file that ends in {', '.join(SUFFIXES)}")
+            content = convert_results(inspect_file(path, "engine"), options, devices)
+            entries.append(Entry(make_id(path.stem) or "results", ".csv", path, content))
+    return entries
+
+
+def _refuse_engine_options(kind: str, options: EngineOptions) -> None:
+    """Raise `InputError` if an option is given that only results of engines take, or a number is below 1."""
+    for name, value in options.given.items():
+        option = name_option(name)
+        _refuse_option(option, str(value), kind, ("engine",))
+    options.refuse_bad_counts()
+
+
 def _check_options(kind: str, hardware_id: str | None, model_id: str | None, *, as_ceiling: bool) -> dict[str, str]:
     """Return what options say of all rows of a measurement file; raise `InputError` if a kind does not take one."""
-    _refuse_option("--hardware-id", hardware_id, kind, _MEASURED)
-    _refuse_option("--model-id", model_id, kind, [name for name, each in PROFILE_KINDS.items() if each.takes_model])
+    _refuse_option("--hardware-id", hardware_id, kind, (*_MEASURED, "engine"))
+    with_models = [name for name, each in PROFILE_KINDS.items() if each.takes_model]
+    _refuse_option("--model-id", model_id, kind, (*with_models, "engine"))
     if as_ceiling and kind not in _MEASURED:
         raise InputError(f"--as-ceiling: not for {kind}; expected one of {', '.join(_MEASURED)}")
     given = {"is_ceiling": "true"} if as_ceiling else {}
@@ -331,6 +375,7 @@ def _refuse_misfits(kind: str, new: Sequence[SourceFile], existing: Sequence[Sou
         frames = read_every_kind(sources)
     refuse_unknown_names(frames, sources)
     step.refuse_unknown_names(frames, sources)
+    engine.refuse_unknown_names(frames, sources)
     ceilings: dict[str, list[str]] = {}
     if kind == "measurement":
         measurements = read_kind(kind, new)["measurement"]

@@ -69,6 +69,11 @@ class Profile:
         """Whether a step verifies candidates."""
         return self.candidates is not None or bool(self.tree)
 
+    def describe(self) -> str:
+        """Return the requests in words."""
+        cached = f" ({self.cached_tokens:,} of them cached)" if self.cached_tokens else ""
+        return f"{self.prompt_tokens:,} prompt{cached} and {self.output_tokens:,} output tokens"
+
     def count_chunk_tokens(self, batch: int) -> int:
         """Return the prompt tokens of a step with so many requests in decode, rounded up.
 

@@ -75,11 +75,27 @@ def _name_origins(steps: pl.DataFrame) -> list[str]:
         .iter_rows()
     ):
         parts = [f"calibrations of {lent}"] if lent else []
-        if covered < WHOLE:
-            parts.append(f"{1 - covered:.0%} of the least time of a step has none and counts at the roof")
+        if covered == 0:
+            parts.append("no calibration, so its times are the least, those at the roof")
+        elif covered < WHOLE:
+            parts.append(f"{1 - covered:.0%} of the least time of a step is not calibrated and counts at the roof")
         if parts:
             lines.append(f"{name}: {'; '.join(parts)}")
     return lines
+
+
+def list_ways(home: Home, request: Request, answer: Answer) -> tuple[pl.DataFrame, str]:
+    """Return every way to serve of a plan with the name of its device, and the name of the model."""
+    with open_snapshot(home.snapshot) as connection:
+        rows = read_frame(connection, write_statement(request, answer.steps, "every"))
+        names = dict(fetch_rows(connection, "select hardware_id, short_name from core.hardware"))
+        models = dict(fetch_rows(connection, "select model_id, short_name from core.model"))
+    covered = answer.steps.group_by("hardware_id").agg(pl.col("covered_share").max())
+    at_roof = set(covered.filter(covered_share=0)["hardware_id"])
+    named = {name: f"{short} (at the roof)" if name in at_roof else short for name, short in names.items()}
+    return rows.with_columns(
+        device=pl.col("hardware_id").replace_strict(named), is_expected=~pl.col("hardware_id").is_in(list(at_roof))
+    ), models[request.model_id]
 
 
 _UNKNOWN = {

@@ -52,11 +52,10 @@ def write_statement(
     numbers = {"ttft": repr(request.ttft_s), "tpot": repr(request.tpot_s)}
     chosen = load_sql(f"plan/{which}", **({"by": rate} if which == "best" else numbers if which == "nearest" else {}))
     is_transferred = steps["transferred_from"].count() > 0 or (steps["covered_share"] < WHOLE).any()
-    cached = f" ({own.cached_tokens:,} cached)" if own.cached_tokens else ""
     statement = load_sql(
         "plan/query",
         model=request.model_id,
-        profile=f"{own.prompt_tokens:,} prompt{cached} and {own.output_tokens:,} output tokens",
+        profile=own.describe(),
         steps=",\n".join(_write_steps(steps)),
         output=str(own.output_tokens),
         tokens_per_step=_write_tokens(request),

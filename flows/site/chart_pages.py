@@ -17,6 +17,7 @@ from charts.texts import read_texts
 from flows.site.chart_scripts import has_views, write_csv_script, write_rows_script
 from flows.site.page_paths import device_page, model_page
 from flows.site.page_templates import write_page
+from flows.site.profile_table import list_kernels
 from flows.site.site_rows import Row, SiteRows
 from flows.site.snapshot_charts import compose_sql
 
@@ -63,7 +64,7 @@ def write_chart_page(out: Path, chart: ShownChart, rows: SiteRows) -> Card:
         folder / "index.html", "chart.html.j2", "../../", None,
         chart={**card, "setting": _list_setting(entry, frame), "links": links}, spec=spec,
         inks=Markup(write_dark_inks()), sql=compose_sql(entry),
-        rows=frame.head(_FIRST_ROWS).to_dicts(), count=len(frame),
+        rows=frame.head(_FIRST_ROWS).to_dicts(), count=len(frame), kernels=list_kernels(frame),
     )  # fmt: skip
     write_rows_script(out / "assets" / "rows" / f"{entry.name}.js", drawn)
     if has_views(frame, spec):
@@ -119,7 +120,7 @@ def _list_setting(entry: ChartEntry, frame: pl.DataFrame) -> dict[str, Any]:
     setting = {name.removesuffix("_id"): entry.parameters.get(name) for name in shown}
     if "layer" not in frame.columns:
         setting["marks"] = None
-    if setting["marks"] == "kernels":  # each in a dtype of its own
+    if setting["marks"] in {"kernels", "profile"}:  # each in a dtype of its own
         setting["precision"] = None
     for column, label in (("basis", "basis"), ("origin", "origin of the roofs"), ("source", "measured by")):
         values = frame[column].drop_nulls().unique().sort().to_list() if column in frame.columns else []

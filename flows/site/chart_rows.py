@@ -9,7 +9,7 @@ from charts.gallery import ChartEntry
 from flows.site.snapshot_charts import compose_sql
 from warehouse.errors import InputError
 from warehouse.names import find_near_names
-from warehouse.polars_frames import read_frame
+from warehouse.polars_frames import ArrowStream, read_frame
 from warehouse.rows import fetch_value
 from warehouse.sandbox.question import Question, answer
 from warehouse.sql_files import load_sql
@@ -87,7 +87,7 @@ def build_own_roofline(
     points = _select_points(rows, source, colour)
     parameters = {"hardware_id": points["hardware_id"][0], "precision_id": precision_id, "marks": "own"}
     entry = ChartEntry("own", "house", {**parameters, "else_fastest": False})
-    connection.register("own_point", _Stream(points))
+    connection.register("own_point", ArrowStream(points))
     try:
         frame = read_frame(connection, compose_sql(entry))
     finally:
@@ -97,16 +97,6 @@ def build_own_roofline(
         if hardware_id not in known:
             raise InputError(f"{source}: hardware_id = {hardware_id}: no such device, or it has no roof; expected one")
     return entry, frame
-
-
-class _Stream:
-    """A frame as DuckDB can read it without pyarrow."""
-
-    def __init__(self, frame: pl.DataFrame) -> None:
-        self._frame = frame
-
-    def __arrow_c_stream__(self, requested_schema: object = None) -> object:
-        return self._frame.__arrow_c_stream__(requested_schema)
 
 
 def _select_points(rows: pl.DataFrame, source: str, colour: str | None) -> pl.DataFrame:

@@ -16,10 +16,15 @@ _COLUMNS = {"context": "sequence_length"}  # of the parameters that are not name
 
 def write_rows_script(file: Path, rows: Sequence[Mapping[str, Any]]) -> None:
     """Write the rows that a chart draws: each column as its distinct values, and per row the number of its value."""
+    file.parent.mkdir(parents=True, exist_ok=True)
+    file.write_text(compose_rows_script(rows), "utf-8")
+
+
+def compose_rows_script(rows: Sequence[Mapping[str, Any]]) -> str:
+    """Return a script with the rows that a chart draws."""
     names = dict.fromkeys(name for row in rows for name in row)
     columns = {name: _encode_column([row.get(name) for row in rows]) for name in names}
-    file.parent.mkdir(parents=True, exist_ok=True)
-    file.write_text(f"window.chartRows={script_json({'count': len(rows), 'columns': columns})};\n", "utf-8")
+    return f"window.chartRows={script_json({'count': len(rows), 'columns': columns})};\n"
 
 
 def write_csv_script(file: Path, frame: pl.DataFrame, spec: Mapping[str, Any]) -> None:

@@ -145,8 +145,8 @@ def _write_chart(entry: ChartEntry, frame: pl.DataFrame, files: Mapping[str, Pat
         raise RunError(f"{type(error).__name__}: {one_line(error)}") from None
 
 
-def _write_bundle(file: Path) -> None:
-    """Write Vega, Vega-Lite and vega-embed as one script, kept in the user's cache because it takes seconds to make."""
+def load_bundle() -> bytes:
+    """Return Vega, Vega-Lite and vega-embed as one script, kept in the user's cache: it takes seconds to make."""
     import vl_convert  # noqa: PLC0415
 
     cached = user_cache_path("rooflines") / f"vega-{RENDERER}.js"
@@ -157,4 +157,8 @@ def _write_bundle(file: Path) -> None:
         with suppress(OSError):
             cached.parent.mkdir(parents=True, exist_ok=True)
             write_file(cached, script)
-    file.write_bytes(script)
+    return script
+
+
+def _write_bundle(file: Path) -> None:
+    file.write_bytes(load_bundle())

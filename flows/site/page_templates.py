@@ -38,9 +38,14 @@ def write_page(path: Path, template: str, root: str, here: str | None, **values:
 
 def write_asset(file: Path, *parts: str) -> None:
     """Write files of charts/pages as one."""
-    folder = resources.files("charts").joinpath("pages")
     file.parent.mkdir(parents=True, exist_ok=True)
-    file.write_text("".join(folder.joinpath(part).read_text("utf-8") for part in parts), "utf-8")
+    file.write_text(read_asset(*parts), "utf-8")
+
+
+def read_asset(*parts: str) -> str:
+    """Return files of charts/pages as one text."""
+    folder = resources.files("charts").joinpath("pages")
+    return "".join(folder.joinpath(part).read_text("utf-8") for part in parts)
 
 
 def script_json(value: Any) -> str:

@@ -25,6 +25,7 @@ SUFFIXES = ("vl.json", "svg", "png", "csv", "sql")
 # words in gallery.toml that stand for several values, and the query in sql/gallery that lists these
 _WILDCARDS = {
     "model_id": {"*": "every_model", "op sets": "op_sets"},
+    "profile": {"*": "every_profile"},
     "hardware_id": {
         "*": "every_device",
         "own": "own_devices",

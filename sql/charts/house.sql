@@ -69,7 +69,8 @@ held as materialized (
         mart.roof_flops_per_s(
             roof.peak_flops_per_s, roof.bandwidth_bytes_per_s, kernel.intensity_flops_per_byte
         ) as attainable_flops_per_s,
-        kernel.performance_flops_per_s / attainable_flops_per_s as roof_fraction,
+        -- a kernel without arithmetic has no share of a roof of arithmetic
+        kernel.performance_flops_per_s / nullif(attainable_flops_per_s, 0) as roof_fraction,
         -- a computed point lies on its roof up to rounding
         roof_fraction > 1 + 1e-9 as is_above_roof,
         case

@@ -36,6 +36,15 @@ reference as (
         'core.step_measurement.precision_id' as reference, precision_id as id, 'precision' as target
     from core.step_measurement
     union all by name
+    select 'core.serving_measurement.source_id' as reference, source_id as id, 'source' as target
+    from core.serving_measurement
+    union all by name
+    select
+        'core.serving_measurement.hardware_id' as reference, hardware_id as id, 'hardware' as target
+    from core.serving_measurement
+    union all by name
+    select 'core.engine.source_id' as reference, source_id as id, 'source' as target from core.engine
+    union all by name
     select 'core.calibration.source_id' as reference, source_id as id, 'source' as target from core.calibration
     union all by name
     select 'core.ceiling.hardware_id' as reference, hardware_id as id, 'hardware' as target from core.ceiling

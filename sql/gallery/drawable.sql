@@ -171,6 +171,8 @@ where
         or shown.template = 'copies' and kernel.flops = 0
     )
 union
+select place from entry where template = 'house' and marks = 'profile'
+union
 select place from with_kernels
 union
 select shown.place,

@@ -77,7 +77,7 @@ create table core.source (
     kind varchar not null check (
         kind in (
             'hardware', 'architecture', 'model', 'workload', 'precision', 'elementwise', 'ops', 'measurement',
-            'step', 'calibration', 'gallery'
+            'step', 'engine', 'engine_setting', 'calibration', 'gallery'
         )
     ),
     path varchar not null,
@@ -838,6 +838,134 @@ comment on column core.step_measurement.method is 'clock and conditions';
 comment on column core.step_measurement.software is 'driver and library versions';
 comment on column core.step_measurement.measured_at is 'when it was measured';
 comment on column core.step_measurement.source_id is 'file that states it';
+
+create table core.serving_measurement (
+    serving_id varchar primary key,
+    engine varchar not null,
+    engine_version varchar,
+    hardware_id varchar not null,
+    model varchar not null,
+    model_id varchar,
+    precision varchar,
+    precision_id varchar,
+    mode varchar not null check (mode in ('steady', 'batch', 'disaggregated')),
+    speculative varchar,
+    tensor_parallel bigint not null check (tensor_parallel > 0),
+    expert_parallel bigint check (expert_parallel > 0),
+    pipeline_parallel bigint not null check (pipeline_parallel > 0),
+    data_parallel bigint not null check (data_parallel > 0),
+    concurrency bigint not null check (concurrency > 0),
+    prompt_tokens bigint not null check (prompt_tokens > 0),
+    output_tokens bigint not null check (output_tokens > 0),
+    has_mean_lengths boolean not null,
+    prefill_tensor_parallel bigint check (prefill_tensor_parallel > 0),
+    prefill_expert_parallel bigint check (prefill_expert_parallel > 0),
+    prefill_pipeline_parallel bigint check (prefill_pipeline_parallel > 0),
+    prefill_data_parallel bigint check (prefill_data_parallel > 0),
+    prefill_workers bigint check (prefill_workers > 0),
+    decode_workers bigint check (decode_workers > 0),
+    ttft_s double check (isfinite(ttft_s) and ttft_s > 0),
+    tpot_s double check (isfinite(tpot_s) and tpot_s > 0),
+    request_s double check (isfinite(request_s) and request_s > 0),
+    method varchar,
+    measured_at timestamptz,
+    source_id varchar not null,
+    check (coalesce(ttft_s, tpot_s, request_s) is not null)
+);
+comment on table core.serving_measurement is 'one row per run of a serving engine: how long requests took, by what the engine''s benchmark says';
+comment on column core.serving_measurement.serving_id is 'file and number of the row in it';
+comment on column core.serving_measurement.engine is 'the engine, e.g. vllm, sglang, trtllm or llama.cpp';
+comment on column core.serving_measurement.engine_version is 'its version, as the file says it';
+comment on column core.serving_measurement.hardware_id is 'the device, by the name of its file';
+comment on column core.serving_measurement.model is 'name of the model in the file';
+comment on column core.serving_measurement.model_id is 'the model, by the name of its config file; null if the catalog has none of that name';
+comment on column core.serving_measurement.precision is 'word of the file for the precision of the weights; null if it says none: then the published one';
+comment on column core.serving_measurement.precision_id is 'the precision, by its id in the catalog; null if none is known to be meant';
+comment on column core.serving_measurement.mode is 'steady: requests follow each other, so many in flight; batch: so many at once, of which none follows; disaggregated: steady, with prefill and decode on devices of their own';
+comment on column core.serving_measurement.speculative is 'method of speculative decoding, whose steps may yield several tokens; null if there is none';
+comment on column core.serving_measurement.tensor_parallel is 'devices that share each layer; disaggregated: of a worker that decodes';
+comment on column core.serving_measurement.expert_parallel is 'devices that whole experts are spread over, 1 if experts are split like other layers; null if it is not stated, or both at once';
+comment on column core.serving_measurement.pipeline_parallel is 'stages that the layers are divided into';
+comment on column core.serving_measurement.data_parallel is 'replicas of attention, each with a part of the requests';
+comment on column core.serving_measurement.concurrency is 'requests in flight; of a batch, its sequences';
+comment on column core.serving_measurement.prompt_tokens is 'tokens of a prompt; the mean if they differ';
+comment on column core.serving_measurement.output_tokens is 'tokens that a request generates; the mean if they differ';
+comment on column core.serving_measurement.has_mean_lengths is 'whether these lengths are means';
+comment on column core.serving_measurement.prefill_tensor_parallel is 'devices that share each layer of a worker that prefills; null unless disaggregated';
+comment on column core.serving_measurement.prefill_expert_parallel is 'devices that whole experts are spread over, of a worker that prefills';
+comment on column core.serving_measurement.prefill_pipeline_parallel is 'stages of a worker that prefills';
+comment on column core.serving_measurement.prefill_data_parallel is 'replicas of attention of a worker that prefills';
+comment on column core.serving_measurement.prefill_workers is 'workers that prefill; null if not stated';
+comment on column core.serving_measurement.decode_workers is 'workers that decode, which share the requests; null if not stated';
+comment on column core.serving_measurement.ttft_s is 'measured time from a request to its first token, on average: with others in flight, most of it is waiting';
+comment on column core.serving_measurement.tpot_s is 'measured time per output token after the first, on average';
+comment on column core.serving_measurement.request_s is 'measured time of a whole request, or of a batch, on average';
+comment on column core.serving_measurement.method is 'what was averaged';
+comment on column core.serving_measurement.measured_at is 'when it was measured';
+comment on column core.serving_measurement.source_id is 'file that states it';
+
+create table core.serving_estimate (
+    serving_id varchar primary key,
+    running bigint check (running >= 0),
+    decode_rows bigint check (decode_rows > 0),
+    step_prompt_tokens double
+        check (isfinite(step_prompt_tokens) and step_prompt_tokens >= 0),
+    chunk_tokens bigint check (chunk_tokens > 0),
+    bound_ttft_s double check (isfinite(bound_ttft_s) and bound_ttft_s > 0),
+    bound_tpot_s double check (isfinite(bound_tpot_s) and bound_tpot_s > 0),
+    expected_ttft_s double check (isfinite(expected_ttft_s) and expected_ttft_s > 0),
+    expected_tpot_s double check (isfinite(expected_tpot_s) and expected_tpot_s > 0),
+    covered_share double check (covered_share between 0 and 1.000001),
+    transferred_from varchar,
+    no_bound varchar,
+    host_s double check (isfinite(host_s) and host_s >= 0),
+    bound_decode_s double check (isfinite(bound_decode_s) and bound_decode_s > 0)
+);
+comment on table core.serving_estimate is 'one row per run of a serving engine: what its steps hold, and how long they take at the least and are expected to';
+comment on column core.serving_estimate.serving_id is 'the run, as in core.serving_measurement';
+comment on column core.serving_estimate.running is 'requests that run at once: those in flight, of one worker that decodes, or as many as have their KV cache in the memory that the engine takes';
+comment on column core.serving_estimate.decode_rows is 'of these, requests that a step decodes, if its token budget leaves room for all of them beside the prompts';
+comment on column core.serving_estimate.step_prompt_tokens is 'tokens of prompts that a step of a replica holds on average: each request that ends is followed by another, so decode rows times prompt / output tokens';
+comment on column core.serving_estimate.chunk_tokens is 'tokens of a prompt that one step holds, in the steps that hold any';
+comment on column core.serving_estimate.bound_ttft_s is 'lower bound of the time to the first token: a prefill of one prompt, or of the batch, at the roof';
+comment on column core.serving_estimate.bound_tpot_s is 'lower bound of the time per output token: a step at the roof, at the mean context, prompt + output / 2 tokens';
+comment on column core.serving_estimate.expected_ttft_s is 'expected time to the first token on an idle server';
+comment on column core.serving_estimate.expected_tpot_s is 'expected time per output token, by the calibrations of the device';
+comment on column core.serving_estimate.covered_share is 'share of the least time of the ops that calibrations cover';
+comment on column core.serving_estimate.transferred_from is 'the devices that were measured, if it is another one';
+comment on column core.serving_estimate.no_bound is 'why the run has no bound per token; null if it has one';
+comment on column core.serving_estimate.host_s is 'time of the engine''s host in a step that the expected times include';
+comment on column core.serving_estimate.bound_decode_s is 'lower bound of a step with its decode rows alone, without prompts beside them';
+
+create table core.engine (
+    engine varchar not null,
+    hardware_id varchar not null,
+    memory_share double not null check (memory_share > 0 and memory_share <= 1),
+    memory_share_origin varchar not null check (length(trim(memory_share_origin)) > 0),
+    token_budget bigint check (token_budget > 0),
+    token_budget_origin varchar,
+    host_s double not null check (isfinite(host_s) and host_s >= 0),
+    host_s_origin varchar,
+    n_runs bigint check (n_runs > 0),
+    fit_error double check (isfinite(fit_error) and fit_error >= 0),
+    holdout_error double check (isfinite(holdout_error) and holdout_error >= 0),
+    source_id varchar not null,
+    primary key (engine, hardware_id),
+    check ((token_budget is null) = (token_budget_origin is null))
+);
+comment on table core.engine is 'one row per serving engine and device: the numbers of the engine that its expected times depend on';
+comment on column core.engine.engine is 'the engine, e.g. vllm, sglang, trtllm or llama.cpp';
+comment on column core.engine.hardware_id is 'the device that the row holds for; empty: every device without a row of its own';
+comment on column core.engine.memory_share is 'share of the memory of a device that the engine takes for weights and KV cache';
+comment on column core.engine.memory_share_origin is 'where that is stated';
+comment on column core.engine.token_budget is 'most tokens of a step, of decode and of prompts together; null if there is no such limit';
+comment on column core.engine.token_budget_origin is 'where that is stated';
+comment on column core.engine.host_s is 'time of the host in each step, beside what the device does';
+comment on column core.engine.host_s_origin is 'runs that it was fitted to; null if it is not fitted';
+comment on column core.engine.n_runs is 'runs that it was fitted to';
+comment on column core.engine.fit_error is 'median error of expected times per output token, as a share of the measured ones, of the runs that it was fitted to';
+comment on column core.engine.holdout_error is 'the same of other models'' runs; null if there are none';
+comment on column core.engine.source_id is 'file that states it';
 
 create table core.calibration (
     hardware_id varchar not null,

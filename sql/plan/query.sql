@@ -147,7 +147,7 @@ select
     round(goodput_per_s_per_device, 4) as goodput_per_s,
 {rate}
     round(ttft_s, 3) as ttft_s,
-    round(tpot_s, 4) as tpot_s,
+    round(tpot_s, 5) as tpot_s,
     round(tokens_per_s_per_device, 1) as device_tokens_per_s,
 from way
 {which}

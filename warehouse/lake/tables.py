@@ -85,7 +85,7 @@ def select_own_rows(table: str, columns: Sequence[str]) -> str:
     """Return the query of a home's rows of a table for `$writer`, with ids that mean the same in every home."""
     own = {
         column: f"if(source_id like 'shipped/%', {column}, $writer || '/' || {column})"
-        for column in ("source_id", "measurement_id", "step_measurement_id")
+        for column in ("source_id", "measurement_id", "step_measurement_id", "serving_id")
     }
     if table == "workload":
         own["models"] = "coalesce(models, (select list(model_id order by model_id) from home.core.model))"

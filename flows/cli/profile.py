@@ -1,0 +1,128 @@
+"""`rooflines profile`: the roofline of one profile, without a catalog of one's own and without a run."""
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Literal
+
+from flows.cli.options import Common, Flag, write_output
+from flows.cli.terminal import print_bytes, show_progress
+from warehouse.errors import InputError
+from warehouse.home import refuse_no_path
+
+if TYPE_CHECKING:
+    import polars as pl
+
+_SUFFIXES = {".html": "html", ".svg": "svg", ".png": "png", ".json": "json"}
+_MOST_LETTERS = 60  # of a kernel's name
+
+
+def profile(
+    file: Path,
+    /,
+    *,
+    hardware_id: str | None = None,
+    model_id: str | None = None,
+    kind: str | None = None,
+    out: Path | None = None,
+    top: int = 20,
+    format: Literal["table", "csv", "json"] = "table",  # noqa: A002
+    anyway: Flag = False,
+    common: Common = Common(),
+) -> int:
+    """Draw the roofline of the kernels in a profile, and list them: what each would gain at its roof, most first.
+
+    Takes the files of other tools that `rooflines ingest` takes, and tables of kernel times. Nothing is kept, and no
+    run is needed.
+
+    Parameters
+    ----------
+    file
+        The profile.
+    hardware_id
+        The device. Default: the one that the file or its path names.
+    model_id
+        The model. Default: the one that the path names.
+    kind
+        What the file is, as for `rooflines ingest`, if its content does not tell.
+    out
+        Chart to write: .html (with a table of the kernels), .svg, .png or .json (Vega-Lite; also .vl.json).
+    top
+        How many kernels the table lists; 0 is all.
+    format
+        table, or csv or json with every column of mart.profile_kernel.
+    anyway
+        Take a profile that names another device than --hardware-id.
+    """
+    suffix = _read_suffix(out)
+    if top < 0:
+        raise InputError(f"--top: {top}: expected 0 or more")
+    refuse_no_path("profile", file)
+    from flows.ingest.lone_profile import read_lone_profile
+    from flows.site.lone_profiles import draw_profile, open_profile, read_kernels
+
+    with show_progress("reading") as show:
+        read = read_lone_profile(common.place, file.expanduser(), kind, hardware_id, model_id, anyway=anyway)
+        show.tell("placing the kernels")
+        with open_profile(read.tables) as connection:
+            kernels = read_kernels(connection)
+            if out is not None:
+                show.tell("drawing")
+                write_output(out, draw_profile(connection, read.name, read.hardware_id, suffix))
+    if format == "table":
+        _print_kernels(kernels, top)
+    else:
+        shown = kernels.head(top or len(kernels))
+        print_bytes((shown.write_csv() if format == "csv" else shown.write_json() + "\n").encode())
+    if out is not None and format == "table":
+        print(out)
+    return 0
+
+
+def _read_suffix(out: Path | None) -> str:
+    """Return the format of the chart that --out names."""
+    refuse_no_path("--out", out or "")
+    if out is not None and out.suffix not in _SUFFIXES:
+        raise InputError(f"--out: {out}: expected a file that ends in .html, .svg, .png or .vl.json")
+    return _SUFFIXES[out.suffix] if out else "json"
+
+
+def _print_kernels(kernels: "pl.DataFrame", top: int) -> None:
+    """Print the kernels as a table, and what they take together."""
+    import sys
+
+    from rich import box
+    from rich.console import Console
+    from rich.table import Table
+    from rich.text import Text
+
+    from charts.summaries import format_time, summarize_profile
+
+    table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
+    table.add_column("kernel", overflow="ellipsis", no_wrap=True, min_width=12, max_width=_MOST_LETTERS)
+    for name in ("time", "share", "FLOP/s", "of roof"):
+        table.add_column(name, justify="right", no_wrap=True)
+    table.add_column("bound", no_wrap=True)
+    table.add_column("headroom", justify="right", no_wrap=True)
+    shown = kernels.head(top or len(kernels))
+    for row in shown.iter_rows(named=True):
+        above = " (above)" if row["is_above_roof"] else ""
+        cells = [
+            row["op"],
+            format_time(row["total_s"]),
+            f"{row['time_share']:.1%}",
+            _write_rate(row["achieved_flops_per_s"]),
+            "" if row["roof_fraction"] is None else f"{row['roof_fraction']:.0%}{above}",
+            row["bound"] or "no roof",
+            "" if row["headroom_s"] is None else format_time(row["headroom_s"]),
+        ]
+        table.add_row(*(Text(cell) for cell in cells))
+    console = Console(file=sys.stdout, width=None if sys.stdout.isatty() else 120)
+    console.print(table)
+    more = f" (the first {len(shown)} of them above)" if len(shown) < len(kernels) else ""
+    print(f"{kernels['hardware_id'][0]}: {summarize_profile(kernels)}{more}")
+
+
+def _write_rate(flops_per_s: float) -> str:
+    for prefix, size in (("P", 1e15), ("T", 1e12), ("G", 1e9), ("M", 1e6)):
+        if flops_per_s >= size:
+            return f"{flops_per_s / size:.4g} {prefix}"
+    return f"{flops_per_s:.4g}"

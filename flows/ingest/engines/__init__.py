@@ -1,0 +1,1 @@
+"""Results that serving engines and their benchmarks write, converted into files of serving results."""

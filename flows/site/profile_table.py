@@ -1,0 +1,37 @@
+"""The table of the kernels of a profile, below its chart."""
+
+from typing import Any
+
+import polars as pl
+
+# column of the table -> column of the rows that the chart is drawn from
+_COLUMNS = {
+    "kernel": "label",
+    "time_s": "total_s",
+    "time_share": "time_share",
+    "launches": "launches",
+    "flops_per_s": "performance_flops_per_s",
+    "roof_share": "share_of_roof",
+    "bound": "bound",
+    "headroom_s": "headroom_s",
+    "dtype": "dtype",
+    "bytes_of": "level",
+    "above_its_roof": "likely_cause",
+}
+_MOST_ROWS = 500
+
+
+def list_kernels(frame: pl.DataFrame) -> list[dict[str, Any]]:
+    """Return the kernels of a chart of a profile, those with the most headroom first; none of another chart.
+
+    A column in which nothing is known is left out.
+    """
+    if "time_share" not in frame.columns:
+        return []
+    kernels = (
+        frame.filter(pl.col("time_share").is_not_null())
+        .sort("headroom_s", "total_s", "label", descending=[True, True, False], nulls_last=True)
+        .select(pl.col(column).alias(name) for name, column in _COLUMNS.items())
+        .head(_MOST_ROWS)
+    )
+    return kernels.select(name for name in kernels.columns if kernels[name].count()).to_dicts()

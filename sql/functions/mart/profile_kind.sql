@@ -1,0 +1,11 @@
+-- program that wrote the profile which a measurement file was converted from; null for another file. The name of such a
+-- file begins with it
+create or replace macro mart.profile_kind(source_id) as
+    nullif(
+        regexp_extract(
+            source_id,
+            '^(?:home|given|new)/measurement/(vidur|aiconfigurator|nsight|torch-profiler)-',
+            1
+        ),
+        ''
+    );
