@@ -35,6 +35,7 @@ _NAMED_BY_CHARTS = {"hardware": "hardware_id", "model": "model_id", "op_set": "o
 NOT_TABLES = {
     "op",
     "relative",
+    "trace_op",
     "fitted",
     "architecture",
     "timed_step",

@@ -22,8 +22,9 @@ from flows.cli.app import app, run_command
 from flows.ingest.architectures.file import read_architectures
 from flows.ingest.catalog import list_sources
 from flows.ingest.kinds import CATALOG_KINDS, INGESTED_KINDS, read_kind, recognize_kind
-from flows.ingest.profiles import aiconfigurator, torch_profiler, vidur
+from flows.ingest.profiles import aiconfigurator, vidur
 from flows.ingest.profiles.nsight import counters
+from flows.ingest.profiles.torch_profiler import shipped_trace_ops
 from flows.ingest.readers import device_table, engine, measurement, ops, own_times, step
 from flows.ingest.readers.calibration import Calibration, StepCalibration
 from flows.ingest.readers.elementwise import Elementwise, OpKernel
@@ -31,6 +32,7 @@ from flows.ingest.readers.engine_setting import Engine, HostTime
 from flows.ingest.readers.gallery import OwnChart
 from flows.ingest.readers.hardware import Bandwidth, Compute, Device
 from flows.ingest.readers.precision import Precision
+from flows.ingest.readers.trace_ops import TraceOp
 from flows.ingest.readers.workload import Workload
 from flows.measure import standalone, standalone_steps
 from flows.site.snapshot_charts import list_snapshot_charts
@@ -67,6 +69,7 @@ LISTS = {
     "engine": ("engine_setting", "engines.toml"),
     "calibration": ("calibration", "calibrations.toml"),
     "chart": ("gallery", "gallery.toml"),
+    "op": ("trace_ops", "trace_ops.toml"),
 }
 # what queries of charts ask for
 PARAMETERS = {"hardware_id": "'h100-sxm'", "model_id": "'llama-7b'", "precision_id": "'fp16'", "convention": "'paper'"}
@@ -400,6 +403,7 @@ def read_requirements(text: str) -> dict[str, str]:
         ("warehouse/README.md", "Workload", [Workload]),
         ("warehouse/README.md", "Precision", [Precision]),
         ("warehouse/README.md", "Element-wise op", [Elementwise, OpKernel]),
+        ("warehouse/README.md", "Op of a trace", [TraceOp]),
         ("warehouse/README.md", "Engine", [Engine, HostTime]),
         ("warehouse/README.md", "Calibration", [Calibration]),
         ("warehouse/README.md", "Errors of steps", [StepCalibration]),
@@ -462,8 +466,9 @@ TABLES: Mapping[str, tuple[str, str, set[str]]] = {
         "flows/measure/README.md",
         "AIConfigurator",
         {
-            *aiconfigurator.TABLES, *aiconfigurator._PRODUCT, *aiconfigurator._ATTENTION, *aiconfigurator._PRODUCTS,
-            *aiconfigurator._ATTENTIONS, "op_name", "window_size",
+            *aiconfigurator.TABLES, *aiconfigurator._PRODUCTS, *aiconfigurator._MIXTURES, *aiconfigurator._ATTENTIONS,
+            *aiconfigurator._COLLECTIVES, *aiconfigurator._EXCHANGES,
+            *chain.from_iterable((*table.columns, *table.optional) for table in aiconfigurator._TABLES.values()),
         },
     ),
     "nsight": (
@@ -478,7 +483,7 @@ TABLES: Mapping[str, tuple[str, str, set[str]]] = {
     "torch-profiler": (
         "flows/measure/README.md",
         "PyTorch's profiler",
-        {*torch_profiler._PRODUCTS, *torch_profiler._FUSED},
+        set(shipped_trace_ops().names),
     ),
 }  # fmt: skip
 

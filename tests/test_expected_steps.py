@@ -123,7 +123,7 @@ def test_ops_without_a_calibration_are_named_and_count_at_the_roof(steps: duckdb
     assert not list_wrong(steps, "covered_share is null or covered_share < 0 or covered_share > 1 + 1e-12")
     assert not list_wrong(steps, f"(uncovered_ops is null) <> (covered_share > {NEARLY})")
     assert not list_wrong(
-        steps, "hardware_id = 'b200' and (covered_share > 0 or predicted_s > lower_bound_s * 1.000001)"
+        steps, "hardware_id = 'mi300x' and (covered_share > 0 or predicted_s > lower_bound_s * 1.000001)"
     )
     assert not list_wrong(steps, "hardware_id = 'a6000' and covered_share > 0 and transferred_from is null")
     named = "select distinct uncovered_ops from step where hardware_id = 'h100-sxm' and precision_id = 'bf16'"

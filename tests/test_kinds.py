@@ -16,8 +16,9 @@ from flows.cli import catalog as command
 from flows.ingest.catalog import list_sources
 from flows.ingest.document import Document, Id, list_origins, merge_lists, read_documents
 from flows.ingest.kinds import CATALOG_KINDS, INGESTED_KINDS, CatalogKind, read_every_kind, recognize_kind
-from flows.ingest.profiles import aiconfigurator, torch_profiler
+from flows.ingest.profiles import aiconfigurator
 from flows.ingest.profiles.nsight import counters
+from flows.ingest.profiles.torch_profiler import op_shapes
 from flows.ingest.readers import device_table, engine, measurement, ops, own_times, step
 from flows.ingest.source_file import SourceFile
 from flows.ingest.toml_writer import format_toml
@@ -104,7 +105,7 @@ def test_every_dtype_has_a_size() -> None:
 def test_bare_machines_and_profiles_know_no_other_dtypes() -> None:
     assert {name: BYTES[name] for name in standalone._BYTES} == standalone._BYTES  # type: ignore[index]
     backends = {dtype for backend in (standalone.TorchCuda, standalone.Numpy) for dtype in backend.dtypes}
-    profiles = {*counters.DTYPES, *torch_profiler._DTYPES.values(), *aiconfigurator._ATTENTIONS.values()}
+    profiles = {*counters.DTYPES, *op_shapes._DTYPES.values(), *aiconfigurator._ATTENTIONS.values()}
     assert backends <= standalone._BYTES.keys()
     assert profiles | {dtype for row in aiconfigurator._PRODUCTS.values() for dtype in row} <= set(DTYPES)
 

@@ -403,3 +403,15 @@ def test_a_public_profile_of_vidur() -> None:
     assert len(rows) == 4 * (1044 - 8)  # four products, two profiles of 4096 and of 128 tokens each
     best = rows.filter(tensor_parallel=1).select((pl.col("flops") / pl.col("latency_s")).max()).item()
     assert 0.82 < best / 149.7e12 < 0.84
+
+
+def test_results_of_products_count_with_their_own_width(monkeypatch: pytest.MonkeyPatch) -> None:
+    """fp8 products write bf16, int8 ones int32."""
+    backend = measure.Numpy()
+    monkeypatch.setattr(backend, "dtypes", ("bf16", "fp8", "int8"))
+    products = [row for row in measure.plan_ceilings(backend) if row["kind"] == "linear" and row["m"] == "512"]
+    assert {row["dtype"]: int(row["bytes"]) for row in products} == {
+        "bf16": 6 * 512**2,
+        "fp8": 4 * 512**2,
+        "int8": 6 * 512**2,
+    }

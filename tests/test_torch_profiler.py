@@ -13,8 +13,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from flows.ingest.catalog import SHIPPED
 from flows.ingest.profiles.torch_profiler import read_torch_profiler
 from flows.ingest.readers.measurement import read_measurements
+from flows.ingest.readers.trace_ops import load_trace_ops
 from tests.support.files import write_file
 from tests.support.inputs import assert_refused, make_source
 from warehouse.errors import InputError
@@ -36,6 +38,11 @@ def op(
 def kernel(external_id: int = 1, us: float = 5, name: str = "gemm", category: str = "kernel") -> Event:
     args = {"External id": external_id, "device": 0, "stream": 7, "correlation": 99}
     return {"ph": "X", "cat": category, "name": name, "pid": 0, "tid": 7, "ts": 100.5, "dur": us, "args": args}
+
+
+def call(name: str, correlation: int, external_id: int | None = None, *, at: float = 1) -> Event:
+    args = {"correlation": correlation, **({} if external_id is None else {"External id": external_id})}
+    return {"ph": "X", "cat": "cuda_runtime", "name": name, "pid": 7, "tid": 7, "ts": at, "dur": 2, "args": args}
 
 
 def write_trace(folder: Path, events: Sequence[object], **head: object) -> Path:
@@ -86,6 +93,9 @@ def test_a_product(tmp_path: Path) -> None:
         "latency_min_s": pytest.approx(5e-6),
         "latency_std_s": pytest.approx(1e-6),
         "repeats": 3,
+        "launch": "eager",
+        "covered_share": pytest.approx(18 / 1018),
+        "coverage": "covers 1.8% of the time on the GPU, 3 of 4 kernels; not covered: kernels of no op 98.2%",
         "method": "torch profiler, kernel times, median",
         "software": "PyTorch profiler, schemaVersion 1, cuda_runtime_version 12060",
         "origin": "PyTorch profiler trace t.json",
@@ -119,18 +129,38 @@ def test_products(
 
 
 @pytest.mark.parametrize(
-    ("name", "given", "dtype", "width"),
+    ("name", "given", "said", "dtype", "width", "width_of_result"),
     [
-        ("mm", "double", "fp64", 8),
-        ("mm", "float", "fp32", 4),
-        ("mm", "c10::BFloat16", "bf16", 2),
-        ("_scaled_mm", "c10::Float8_e4m3fn", "fp8", 1),
-        ("_int_mm", "signed char", "int8", 1),
+        ("mm", "double", [], "fp64", 8, 8),
+        ("mm", "float", [], "fp32", 4, 4),
+        ("mm", "c10::BFloat16", ["", ""], "bf16", 2, 2),
+        ("mm", "c10::BFloat16", ["", "", "6"], "bf16", 2, 4),
+        ("_scaled_mm", "c10::Float8_e4m3fn", [*[""] * 6, "15", "True"], "fp8", 1, 2),
+        ("_scaled_mm", "c10::Float8_e4m3fn", [*[""] * 6, "5", ""], "fp8", 1, 2),
+        ("_scaled_mm", "c10::Float8_e5m2", [""] * 8, "fp8", 1, 1),
+        ("_int_mm", "signed char", [], "int8", 1, 4),
     ],
 )
-def test_types(tmp_path: Path, name: str, given: str, dtype: str, width: int) -> None:
-    row = only(tmp_path, op(f"aten::{name}", MM[1], {"Input type": [given, given]}), kernel())
-    assert (row["dtype"], row["bytes"]) == (dtype, width * 6656)
+def test_each_operand_has_its_own_width(
+    tmp_path: Path, name: str, given: str, said: object, dtype: str, width: int, width_of_result: int
+) -> None:
+    row = only(tmp_path, op(f"aten::{name}", MM[1], {"Input type": [given, given]}, said=said), kernel())
+    assert (row["dtype"], row["bytes"]) == (dtype, width * (64 * 32 + 32 * 48) + width_of_result * 64 * 48)
+    assert "result" not in row["method"]
+
+
+def test_a_width_that_the_trace_does_not_say_is_noted(tmp_path: Path) -> None:
+    row = only(tmp_path, op("aten::_scaled_mm", MM[1], {"Input type": ["c10::Float8_e4m3fn"] * 2}), kernel())
+    assert row["bytes"] == 64 * 32 + 32 * 48 + 2 * 64 * 48
+    assert row["method"].endswith("; result taken as bf16, the trace does not say")
+
+
+def test_fp4_has_two_elements_in_a_byte(tmp_path: Path) -> None:
+    types = ["c10::BFloat16", "unsigned char", "unsigned char", "c10::Float8_e4m3fn", "c10::Float8_e4m3fn", "float"]
+    dims = [[64, 48], [64, 16], [48, 16], [128, 4], [128, 4], [1]]
+    row = only(tmp_path, op("_C::cutlass_scaled_fp4_mm", dims, {"Input type": types}), kernel())
+    assert (row["dtype"], row["m"], row["k"], row["n"], row["flops"]) == ("fp4", 64, 32, 48, 196_608)
+    assert row["bytes"] == 64 * 16 + 48 * 16 + 2 * 128 * 4 + 2 * 64 * 48
 
 
 @pytest.mark.parametrize(
@@ -320,23 +350,30 @@ def test_large_numbers_beside_what_is_needed(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("content", "names"),
     [
-        ("", ["broken JSON: parse error: premature EOF; expected a whole trace"]),
-        ("{", ["broken JSON"]),
-        (b"\x89PNG\r\n\x1a\n\x00", ["broken JSON"]),
-        (b"\x1f\x8b\x08\x00", ["broken JSON"]),
-        (gzip.compress(json.dumps([op(*MM), kernel()] * 99).encode())[:-20], ["broken JSON"]),
-        (json.dumps([op(*MM), kernel()])[:-5], ["broken JSON"]),
-        ("[" * 100_000, ["nested too deeply"]),
-        ('{"a":' * 100_000, ["nested too deeply"]),
-        (f"[{'9' * 5000}]", ["a number with hundreds of digits"]),
-        ("[1e99999999999999999999]", ["broken JSON"]),
+        ("", ['no list "traceEvents"']),
+        ("{", ['no list "traceEvents"']),
+        (b"\x89PNG\r\n\x1a\n\x00", ['no list "traceEvents"']),
+        (b"\x1f\x8b\x08\x00", ["the file is cut short", 'no list "traceEvents"']),
+        (gzip.compress(json.dumps([op(*MM)] * 99).encode())[:-20], ["the file is cut short", '"kernel"']),
+        (json.dumps([op(*MM), kernel()])[:-5], ["1 broken event skipped, the file is cut short", '"kernel"']),
+        ("[" * 100_000, ["1 broken event skipped, the file is cut short"]),
+        ('{"a":' * 100_000, ['no list "traceEvents"']),
+        (f"[{'9' * 5000}]", ["1 broken event skipped"]),
+        ("[1e99999999999999999999]", ['no op with "Input Dims"']),
         ("3", ['no list "traceEvents"']),
         ('{"traceEvents": {}, "hardware_id": "x"}', ['no list "traceEvents"']),
         ("[1, 2]", ['no op with "Input Dims"', "record_shapes=True"]),
         (json.dumps([{**op(*MM), "args": {"External id": 1}}, kernel()]), ['no op with "Input Dims"']),
         (json.dumps([op("aten::add", [[2, 3]]), kernel()]), ["no op of a known kind", "aten::mm"]),
         (json.dumps({**HEAD, "traceEvents": [op(*MM)]}), ['"kernel"', "ProfilerActivity.CUDA"]),
+        (json.dumps({"traceEvents": [op(*MM)], "deviceProperties": HEAD["deviceProperties"]}), ['"kernel"']),
         (json.dumps([op(*MM), kernel(2)]), ['"External id"', "CUDA graphs"]),
+        (json.dumps([kernel()]), ["no ops beside the kernels", "ProfilerActivity.CPU"]),
+        (json.dumps([call("cudaGraphLaunch", 9), kernel()]), ["its kernels run in CUDA graphs"]),
+        (
+            json.dumps([op("aten::cudnn_convolution", [ONE, ONE]), kernel()]),
+            ["cudnn_convolution (sizes not shown) 100.0%"],
+        ),
     ],
 )
 def test_other_files_are_refused(tmp_path: Path, content: str | bytes, names: list[str]) -> None:
@@ -348,6 +385,242 @@ def test_a_file_that_is_gone_is_refused(tmp_path: Path) -> None:
     given = make_source(write_trace(tmp_path, []), "torch_profiler")
     given.path.unlink()
     assert_refused(lambda: read_torch_profiler(given, "a100", None), names=["t.json: cannot be read: No such file"])
+
+
+BACKWARD = [ONE, ONE, KV, KV, ONE, [2, 8, 16]]
+
+
+@pytest.mark.parametrize(
+    ("name", "dims", "said"),
+    [
+        ("_scaled_dot_product_flash_attention_backward", BACKWARD, [*[""] * 11, "True"]),
+        ("_scaled_dot_product_efficient_attention_backward", [*BACKWARD[:4], [], *BACKWARD[4:]], [*[""] * 11, "True"]),
+        ("_scaled_dot_product_cudnn_attention_backward", BACKWARD, [*[""] * 14, "True"]),
+    ],
+)
+def test_the_backward_pass_of_attention_has_two_and_a_half_times_its_work(
+    tmp_path: Path, name: str, dims: object, said: object
+) -> None:
+    """Dao 2023 (arXiv 2307.08691), section 4.1."""
+    row = only(tmp_path, op(f"aten::{name}", dims, said=said), kernel())
+    assert row["kind"] == "attention_backward"
+    assert row["flops"] == 2.5 * 4 * 2 * 8 * 16 * 8.5 * 32
+    assert row["bytes"] == 2 * 2 * 2 * 16 * 32 * 2 * (8 + 2)
+
+
+IMAGES, WEIGHTS, RESULT = [2, 8, 16, 16], [12, 4, 3, 3], [2, 12, 8, 8]
+TWO, ONES, NO = "[2, 2]", "[1, 1]", "[0, 0]"
+
+
+@pytest.mark.parametrize(
+    ("name", "dims", "said", "flops", "elements"),
+    [
+        ("convolution", [IMAGES, WEIGHTS], ["", "", "", TWO, ONES, ONES, "False", NO, "2"], 110_592, 4096 + 432 + 1536),
+        ("cudnn_convolution", [IMAGES, WEIGHTS], ["", "", ONES, TWO, ONES, "2"], 110_592, 4096 + 432 + 1536),
+        ("conv2d", [IMAGES, WEIGHTS, [12]], ["", "", "", TWO, ONES, ONES, "2"], 112_128, 4096 + 432 + 1536 + 12),
+        (
+            "convolution",
+            [[2, 8, 10, 10], [8, 6, 2, 2]],
+            ["", "", "", TWO, NO, ONES, "True", NO, "1"],
+            76_800,
+            1600 + 192 + 4800,
+        ),
+        (
+            "convolution_backward",
+            [RESULT, IMAGES, WEIGHTS],
+            [*[""] * 3, "[0]", TWO, ONES, ONES, "False", NO, "2", "[True, True, False]"],
+            2 * 110_592,
+            2 * 4096 + 2 * 432 + 1536,
+        ),
+        (
+            "convolution_backward",
+            [RESULT, IMAGES, WEIGHTS],
+            [*[""] * 3, "[12]", TWO, ONES, ONES, "False", NO, "2", "[False, True, True]"],
+            110_592 + 1536,
+            4096 + 432 + 1536 + 12,
+        ),
+    ],
+)
+def test_convolutions(tmp_path: Path, name: str, dims: object, said: object, flops: int, elements: int) -> None:
+    """2 FLOP for each output element, input channel of its group and place in the kernel."""
+    row = only(tmp_path, op(f"aten::{name}", dims, said=said), kernel())
+    assert (row["flops"], row["bytes"]) == (flops, 2 * elements)
+
+
+@pytest.mark.parametrize(
+    ("name", "dims", "said", "flops", "elements"),
+    [
+        ("aten::_grouped_mm", [[64, 32], [4, 32, 48], [4]], [], 196_608, 2048 + 4 * 1536 + 3072),
+        ("aten::_grouped_mm", [[64, 32], [32, 48], [4]], [], 196_608, 2048 + 1536 + 4 * 3072),
+        ("aten::mv", [[64, 32], [32]], [], 4096, 2048 + 32 + 64),
+        ("aten::dot", [[32], [32]], [], 64, 65),
+        ("aten::addbmm", [[5, 7], [4, 5, 6], [4, 6, 7]], [], 1680 + 35, 120 + 168 + 35 + 35),
+        ("triton_tem_fused_addmm_relu_0", [[48], [64, 32], [32, 48], [64, 48], []], [], 196_608, 48 + 6656),
+        (
+            "flash_attn::_flash_attn_varlen_forward",
+            [[32, 8, 32], [32, 2, 32], [32, 2, 32], [3], [3], [], []],
+            [*[""] * 5, "16", "16", "0.", "1.", "True", "-1", "-1"],
+            4 * 2 * 8 * 16 * 8.5 * 32,
+            2 * 2 * 16 * 32 * (8 + 2),
+        ),
+    ],
+)
+def test_other_ops(tmp_path: Path, name: str, dims: object, said: object, flops: float, elements: int) -> None:
+    row = only(tmp_path, op(name, dims, said=said), kernel())
+    assert (row["flops"], row["bytes"]) == (flops, 2 * elements)
+
+
+def test_sequences_of_different_lengths_are_not_counted(tmp_path: Path) -> None:
+    dims = [[30, 8, 32], [30, 2, 32], [30, 2, 32], [3], [3], [], []]
+    said = [*[""] * 5, "16", "16", "0.", "1.", "True", "-1", "-1"]
+    events = [op("flash_attn::_flash_attn_varlen_forward", dims, said=said), kernel(), op(*MM, external_id=2, at=90)]
+    row = only(tmp_path, *events, kernel(2))
+    assert row["op"] == "mm"
+    assert "not covered: flash_attn::_flash_attn_varlen_forward (sizes not shown) 50.0%" in row["coverage"]
+
+
+def test_kernels_of_an_unknown_op_count_for_the_known_one_around_it(tmp_path: Path) -> None:
+    events = [op("aten::linear", [[64, 32], [48, 32]], us=50), op("my::gemm", [], external_id=2, at=10), kernel(2, 4)]
+    row = only(tmp_path, *events, kernel(1, 1))
+    assert (row["op"], row["latency_s"], row["covered_share"]) == ("linear", pytest.approx(5e-6), 1)
+
+
+def without_id(correlation: int, us: float, at: float = 200) -> Event:
+    event = kernel(us=us)
+    return {**event, "ts": at, "args": {"device": 0, "correlation": correlation}}
+
+
+def test_kernels_are_linked_by_the_call_that_launched_them(tmp_path: Path) -> None:
+    with_id = [op(*MM), call("hipExtModuleLaunchKernel", 10, 1), without_id(10, 6)]
+    assert only(tmp_path, *with_id)["latency_s"] == pytest.approx(6e-6)
+    by_time = [op(*MM), call("cudaLaunchKernel", 10, at=4), without_id(10, 6)]
+    assert only(tmp_path, *by_time)["latency_s"] == pytest.approx(6e-6)
+
+
+def recording(first: int, at: float, dims: object = MM[1]) -> list[Event]:
+    """Return the events of a product and a sum that are recorded into a graph."""
+    return [
+        call("cudaStreamBeginCapture", first, at=at),
+        op("aten::mm", dims, external_id=first, at=at + 1),
+        call("cudaLaunchKernelExC", first + 1, first, at=at + 2),
+        op("aten::add", [[64, 48]], external_id=first + 1, at=at + 20),
+        call("cudaLaunchKernel", first + 2, first + 1, at=at + 21),
+        call("cudaStreamEndCapture", first + 3, at=at + 40),
+    ]
+
+
+def replay(correlation: int, at: float) -> list[Event]:
+    kernels = [without_id(correlation, 3, at + 10), without_id(correlation, 1, at + 20)]
+    return [call("cudaGraphLaunch", correlation, at=at), *kernels]
+
+
+def test_kernels_of_a_graph_have_the_shapes_of_its_recording(tmp_path: Path) -> None:
+    row = only(tmp_path, *recording(10, 0), *replay(50, 100), *replay(51, 200))
+    assert (row["op"], row["launch"], row["repeats"], row["latency_s"]) == ("mm", "graph", 2, pytest.approx(3e-6))
+    assert row["coverage"].startswith(
+        "covers 75.0% of the time on the GPU, 2 of 4 kernels; not covered: aten::add 25.0%"
+    )
+
+
+def test_recordings_that_cannot_be_told_apart_are_not_counted(tmp_path: Path) -> None:
+    events = [*recording(10, 0), *recording(20, 50, [[5, 6], [6, 7]]), *replay(60, 100)]
+    beside = [op("aten::mm", [[2, 3], [3, 4]], external_id=70, at=300), kernel(70, 4)]
+    row = only(tmp_path, *events, *beside)
+    assert (row["m"], row["launch"], row["covered_share"]) == (2, "eager", 0.5)
+    assert "CUDA graphs 50.0%" in row["coverage"]
+
+
+@pytest.mark.parametrize("pids", [("1", "2", "0", "1"), ("[TP00] 1", "[TP01] 1", "[TP00] 0", "[TP01] 0")])
+def test_ranks_are_told_apart(tmp_path: Path, pids: tuple[str, ...]) -> None:
+    """Every rank numbers its ops from 1."""
+    ops = [{**op(*MM), "pid": pids[0]}, {**op("aten::mm", [[5, 6], [6, 7]]), "pid": pids[1]}]
+    kernels = [{**kernel(us=3), "pid": pids[2]}, {**kernel(us=4), "pid": pids[3]}]
+    rows = read(write_trace(tmp_path, [*ops, *kernels])).select("rank", "m", pl.col("latency_s").round(9))
+    assert rows.rows() == [(0, 64, 3e-6), (1, 5, 4e-6)]
+
+
+def test_the_rank_of_a_file_is_kept(tmp_path: Path) -> None:
+    assert only(tmp_path, op(*MM), kernel(), distributedInfo={"rank": 3, "world_size": 8})["rank"] == 3
+
+
+FRAME = '{"ph": "X", "cat": "python_function", "name": "f", "ts": 1, "dur": 1, "args": {}}'
+GOOD_KERNEL = json.dumps(kernel())
+
+
+@pytest.mark.parametrize(
+    ("broken", "fault"),
+    [
+        (FRAME.replace('"f"', '"torch\\cuda\\__init__.py"').replace("\\\\", "\\"), "1 broken event skipped"),
+        (FRAME.replace('"f"', '"lib("a", "b")"'), "1 broken event skipped"),
+        (FRAME.replace("{}", '{"x": NaN}'), "1 broken event skipped"),
+        (FRAME.replace('"f"', '"\n"'), "1 broken event skipped"),
+        (FRAME.replace('"f"', '"\xff"'), "1 broken event skipped"),
+        (FRAME[:-20], "1 broken event skipped"),
+        (f"{FRAME},,{FRAME} {FRAME}", ""),
+        (GOOD_KERNEL.replace('"device"', '"occupancy": NaN, "device"'), "1 broken event mended"),
+        (GOOD_KERNEL.replace('"gemm"', '"a\\gemm"').replace("\\\\", "\\"), "1 broken event mended"),
+        (GOOD_KERNEL.replace('"gemm"', '"ge"mm"'), "1 broken event mended"),
+        (GOOD_KERNEL.replace('"gemm"', '"ge\tmm"').replace("\\t", "\t"), "1 broken event mended"),
+        (GOOD_KERNEL.replace("100.5", '"100.5"'), ""),
+    ],
+)
+def test_a_broken_event_costs_no_other(tmp_path: Path, broken: str, fault: str) -> None:
+    text = f'{{"traceEvents": [{json.dumps(op(*MM))}, {broken}, {GOOD_KERNEL}], "deviceProperties": []}}'
+    row = read(write_file(tmp_path, "t.json", text.encode("latin-1"))).row(0, named=True)
+    assert row["latency_s"] == pytest.approx(1e-5 if '"kernel"' in broken else 5e-6)
+    assert row["coverage"].partition("; ")[2] == fault
+
+
+@pytest.mark.parametrize("is_packed", [False, True])
+def test_a_trace_that_is_cut_short_is_read_to_its_end(tmp_path: Path, is_packed: bool) -> None:
+    events = [part for each in range(500) for part in (op(*MM, external_id=each, at=10 * each), kernel(each))]
+    text = json.dumps({**HEAD, "traceEvents": events}).encode()
+    path = write_file(tmp_path, "t.json", gzip.compress(text)[:-50] if is_packed else text[:-500])
+    row = read(path).row(0, named=True)
+    assert 300 < row["repeats"] < 500
+    assert row["coverage"].endswith("the file is cut short")
+
+
+def test_ops_of_ones_own_are_counted(tmp_path: Path) -> None:
+    table = """
+[[op]]
+names = ["mine::*gemm"]
+formula = "product"
+left = 1
+right = 2
+right_rows = "n"
+origin = "me"
+[[op]]
+names = ["aten::mm"]
+formula = "product"
+sums_batches = true
+origin = "me"
+"""
+    paths = [SHIPPED / "trace_ops.toml", write_file(tmp_path, "trace_ops.toml", table)]
+    known = load_trace_ops([make_source(path, "trace_ops") for path in paths])
+    path = write_trace(tmp_path, [op("mine::fast_gemm", [[1], [64, 32], [48, 32]]), kernel()])
+    rows = read_torch_profiler(make_source(path, "torch_profiler"), "a100", None, known)
+    assert rows.select("op", "flops", "bytes").row(0) == ("mine::fast_gemm", 196_608, 2 * 6656)
+    mine = known.find("aten::mm")
+    assert mine is not None
+    assert mine.sums_batches
+
+
+@pytest.mark.parametrize(
+    ("entry", "names"),
+    [
+        ('formula = "gemm"', ["formula", '"gemm"', "'product'"]),
+        ('formula = "product"\nquery = 1', ["query = 1", "a field of product"]),
+        ('formula = "product"\nleft = -1', ["left = -1"]),
+        ('formula = "product"\nn_from = [1]', ["n_from"]),
+        ('formula = "convolution_backward"', ["gradient"]),
+        ('formula = "product"\norigin = ""', ["origin"]),
+    ],
+)
+def test_a_bad_table_of_ops_is_refused(tmp_path: Path, entry: str, names: list[str]) -> None:
+    origin = "" if "origin" in entry else '\norigin = "me"'
+    path = write_file(tmp_path, "trace_ops.toml", f'[[op]]\nnames = ["a"]\n{entry}{origin}\n')
+    assert_refused(lambda: load_trace_ops([make_source(path, "trace_ops")]), names=["trace_ops.toml", *names])
 
 
 JSON = st.recursive(

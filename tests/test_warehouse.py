@@ -185,7 +185,7 @@ def test_what_does_not_fit_is_left_behind(tmp_path: Path, caplog: pytest.LogCapt
         assert connection.sql("select run_id from core.run").fetchall() == [("1",)]
         assert connection.sql("select count(*) from core.sweep_part").fetchall() == [(0,)]
     (line,) = caplog.messages
-    assert line.endswith("rebuilt from the catalog, without core.sweep, core.sweep_part")
+    assert line.endswith("rebuilt from the catalog, without core.sweep, core.sweep_part, core.sweep_device")
 
 
 def stage(folder: Path, name: str, digest: str, **columns: list[Any]) -> dict[str, StagedFile]:

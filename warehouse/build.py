@@ -20,7 +20,7 @@ from warehouse.rows import fetch_column, fetch_count
 from warehouse.sql_values import quote_name, quote_names, quote_value
 
 # tables that a run cannot fill again: the history of runs, and registered sweeps; a group is kept whole or not at all
-_KEPT = (("run", "run_change", "run_left_out"), ("sweep", "sweep_part"))
+_KEPT = (("run", "run_change", "run_left_out"), ("sweep", "sweep_part", "sweep_device"))
 _NO_DIGEST = "0" * 64
 
 _log = logging.getLogger(__name__)

@@ -1,6 +1,7 @@
 """Pass DuckDB results to polars without pyarrow, some rows at a time if there are many."""
 
 from collections.abc import Callable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from typing import Any
 
 import duckdb
@@ -26,6 +27,16 @@ class ArrowStream:
 def read_frame(connection: duckdb.DuckDBPyConnection, sql: str, parameters: Sequence[object] = ()) -> pl.DataFrame:
     """Return all rows of a query."""
     return pl.DataFrame(connection.sql(sql, params=list(parameters)) if parameters else connection.sql(sql))
+
+
+@contextmanager
+def register_frame(connection: duckdb.DuckDBPyConnection, name: str, frame: pl.DataFrame) -> Iterator[None]:
+    """Let queries read a frame by a name."""
+    connection.register(name, ArrowStream(frame))
+    try:
+        yield
+    finally:
+        connection.unregister(name)
 
 
 def scan_object(connection: duckdb.DuckDBPyConnection, name: str) -> pl.LazyFrame:

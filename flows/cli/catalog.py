@@ -20,6 +20,13 @@ def ingest(
         "aiconfigurator",
         "nsight",
         "torch-profiler",
+        "rocprof-compute",
+        "tracelens",
+        "likwid",
+        "advisor",
+        "ert",
+        "nccl-tests",
+        "nsys",
     ],
     paths: list[str],
     /,
@@ -56,7 +63,7 @@ def ingest(
     disagree by more than 1 % are flagged. Of any kernel: op, op_group, kind, flops, bytes and method too. Also
     hardware_id, latency_min_s, latency_std_s, repeats, matrices, level, pipe, accumulator, is_ceiling, model_id, phase,
     batch_size, sequence_length, query_length, heads, kv_heads, head_dim, tensor_parallel, launch, software,
-    device_name, measured_at, origin, license.
+    device_name, measured_at, rank, covered_share, coverage, origin, license.
 
     Columns of a step: hardware_id, model_id, precision_id, phase, batch_size, sequence_length, launch, fusion,
     latency_s, method; also query_length, tensor_parallel, expert_parallel, pipeline_parallel, data_parallel,
@@ -80,10 +87,14 @@ def ingest(
         writes them (.csv). engine: results of serving engines, recognized by their content: vLLM's and SGLang's
         benchmarks, InferenceX, AIPerf, GenAI-Perf, GuideLLM, llama-bench (.json, .jsonl, .csv, .md), the sample of
         aiconfigurator-core (silicon_sample.csv), and tables of serving results (.csv).
-        vidur: profiles by Vidur (mlp.csv, attention.csv). aiconfigurator: tables of GEMMs and attention from
-        aiconfigurator-core (.parquet, or a folder of them).
+        vidur: profiles by Vidur (mlp.csv, attention.csv). aiconfigurator: tables of GEMMs, attention, experts and
+        collectives from aiconfigurator-core (.parquet, or a folder of them).
         nsight: output of `ncu --csv --page raw` with roofline metrics, or a report (.ncu-rep). torch-profiler: a
-        PyTorch profiler trace with shapes (.json, .json.gz).
+        PyTorch profiler trace with shapes (.json, .json.gz). rocprof-compute: its roofline.csv (ceilings) or
+        pmc_perf.csv (kernels). tracelens: its table of GEMMs (.csv). likwid: CSV of likwid-perfctr, e.g. of the group
+        MEM_DP. advisor: survey report of Intel Advisor (.csv). ert: report of the Empirical Roofline Tool (ceilings).
+        nccl-tests: output of nccl-tests or rccl-tests. nsys: SQLite export of Nsight Systems, which has times alone:
+        `rooflines profile` lists them.
     paths
         One or more files.
     replace
@@ -138,6 +149,8 @@ def ingest(
         )  # fmt: skip
     for added in entries:
         print(f"added  {added.path}{' (replaces the shipped one)' if added.replaces_shipped else ''}")
+        if added.note:
+            print(f"  {added.note}")
         for ceiling in added.ceilings:
             print(f"measured ceiling  {ceiling}")
         if added.mismatch:

@@ -75,23 +75,58 @@ def measure(
     return 0
 
 
-def calibrate(*, common: Common = Common()) -> int:
+def calibrate(
+    *,
+    from_aiconfigurator: Path | None = None,
+    hardware_id: Names | None = None,
+    out: Path | None = None,
+    common: Common = Common(),
+) -> int:
     """Fit calibrated roofs to measurements: how far below its roof each device runs, by kind of op and dtype.
 
     Reads the measurements of the published snapshot and writes catalog/calibrations.toml in the home; the next run
     reads it. To undo, delete that file. Needs the extra calibrate.
-    """
-    from flows.measure.calibrate import calibrate_home
 
-    with show_progress("fitting calibrated roofs"):
-        path, rows = calibrate_home(common.place)
+    Parameters
+    ----------
+    from_aiconfigurator
+        The folder that a wheel of aiconfigurator-core was unzipped into: roofs are fitted to its tables of measured
+        kernels instead, and added to those that the file has.
+    hardware_id
+        With --from-aiconfigurator: the devices, by default all of its devices that the home has no measurements of.
+    out
+        With --from-aiconfigurator: the file to write.
+    """
+    if from_aiconfigurator is None:
+        for option, value in (("--hardware-id", hardware_id), ("--out", out)):
+            if value is not None:
+                raise InputError(f"{option}: expected --from-aiconfigurator, whose tables it is about")
+        from flows.measure.calibrate import calibrate_home
+
+        with show_progress("fitting calibrated roofs"):
+            path, rows = calibrate_home(common.place)
+    else:
+        from flows.measure.calibrate_tables import GREATEST_ERROR, calibrate_tables
+
+        refuse_no_path("--from-aiconfigurator", from_aiconfigurator)
+        if out is not None:
+            refuse_no_path("--out", out)
+        with show_progress("fitting calibrated roofs"):
+            found = calibrate_tables(common.place, from_aiconfigurator, hardware_id or (), out)
+        path, rows = found.path, found.rows
+        for row in found.dropped.iter_rows(named=True):
+            error = "no" if row["holdout_mape"] is None else f"{row['holdout_mape']:.1%}"
+            print(f"dropped  {_name_roof(row)}, held out {error}; expected at most {GREATEST_ERROR:.0%}")
     for row in rows.iter_rows(named=True):
         held_out = f", held out {row['holdout_mape']:.1%}" if row["holdout_mape"] is not None else ""
-        what = f"{row['hardware_id']} {row['op_kind']} {row['dtype']}: {row['n_points']} kernels"
-        print(f"fitted  {what}, mean error {row['fit_mape']:.1%}{held_out}")
+        print(f"fitted  {_name_roof(row)}, mean error {row['fit_mape']:.1%}{held_out}")
     print(f"added  {path}")
     print("next: rooflines run")
     return 0
+
+
+def _name_roof(row: Mapping[str, object]) -> str:
+    return f"{row['hardware_id']} {row['op_kind']} {row['dtype']}: {row['n_points']} kernels"
 
 
 def _refuse_names(out: Path, hardware_id: str) -> None:

@@ -202,10 +202,11 @@ def chart(
     *,
     out: Path | None = None,
     sql: QueryFile | None = None,
+    sweep: str | None = None,
     choices: Choices = Choices(),
     common: Common = Common(),
 ) -> int:
-    """Draw a chart of the gallery, or the rows of a query as a roofline; without either, list the charts.
+    """Draw a chart of the gallery, the rows of a query as a roofline, or a sweep; without any, list the charts.
 
     Parameters
     ----------
@@ -218,9 +219,14 @@ def chart(
         File with a query whose rows are points on the rooflines of one or more devices: hardware_id,
         intensity_flops_per_byte, performance_flops_per_s, and optionally label, phase, bound, dtype, pipe, accumulator
         and level. - is standard input.
+    sweep
+        Name of a sweep with made-up devices (`rooflines sweep --device-like`), of one setting: tokens/s over the one or
+        two values that vary.
     """
     settings = choices.read()
-    _refuse_odd_arguments(name, out, sql, settings)
+    _refuse_odd_arguments(name, out, sql, settings, sweep)
+    if sweep is not None:
+        return _draw_sweep(sweep, out, common)
     from warehouse.snapshot import open_snapshot
 
     with open_snapshot(common.place.snapshot) as connection:
@@ -230,13 +236,30 @@ def chart(
         entry, frame = _read_chart(connection, name, sql, settings)
     from flows.site.render import build_spec, render
 
-    content = render(build_spec(entry, frame), _suffix(out))
+    _write_chart(render(build_spec(entry, frame), _suffix(out)), out)
+    return 0
+
+
+def _draw_sweep(sweep: str, out: Path | None, common: Common) -> int:
+    """Draw the made-up devices of a sweep."""
+    from flows.site.render import render
+    from flows.site.what_if import build_what_if
+    from warehouse.snapshot import open_snapshot, refuse_earlier_version
+
+    with open_snapshot(common.place.snapshot) as connection:
+        refuse_earlier_version(connection)
+        spec = build_what_if(connection, sweep)
+    _write_chart(render(spec, _suffix(out)), out)
+    return 0
+
+
+def _write_chart(content: bytes, out: Path | None) -> None:
+    """Write a chart to the file that is given, whose name is then printed, or else to standard output."""
     if out is None:
         print_bytes(content)
     else:
         write_output(out, content)
         print(out)
-    return 0
 
 
 def publish(*, out: str | None = None, common: Common = Common()) -> int:
@@ -283,9 +306,13 @@ def check(*, common: Common = Common()) -> int:
     return int(any(rule.offending_rows for rule in rules))
 
 
-def _refuse_odd_arguments(name: str | None, out: Path | None, sql: Path | None, settings: "ChartSettings") -> None:
+def _refuse_odd_arguments(
+    name: str | None, out: Path | None, sql: Path | None, settings: "ChartSettings", sweep: str | None
+) -> None:
     """Raise `InputError` if the arguments of `chart` do not fit each other."""
-    if out and sql is None and (name is None or "*" in name):
+    if sweep is not None and (name is not None or sql is not None):
+        raise InputError(f"--sweep: {sweep}: expected without the name of a chart and without --sql")
+    if out and sql is None and sweep is None and (name is None or "*" in name):
         raise InputError("chart: expected the name of a chart with --out; `rooflines chart` lists them")
     if name is not None and sql is not None:
         raise InputError("chart: expected either the name of a chart or --sql FILE")

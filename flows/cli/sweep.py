@@ -2,7 +2,7 @@
 
 import time
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Annotated, Literal
 
 from cyclopts import Parameter
 
@@ -60,6 +60,27 @@ class Settings:
 
 @Parameter(name="*")
 @dataclass(frozen=True)
+class Devices:
+    """Made-up devices, which mart.sweep_step puts the sweep on."""
+
+    device_like: str | None = None
+    "Device that the made-up ones are like, but for the values below; every combination of these is a device."
+
+    bandwidth: str | None = None
+    "Range of bandwidths of DRAM, bytes/s, e.g. 4e12:12e12:1e12."
+
+    peak: Annotated[list[str] | None, Parameter(consume_multiple=False)] = None
+    "Range of dense peaks of a dtype, FLOP/s, e.g. fp8=2e15:8e15:x2; repeat it for further dtypes."
+
+    memory: str | None = None
+    "Range of memory sizes, bytes, e.g. 192e9,288e9."
+
+    link: str | None = None
+    "Range of bandwidths of the interconnect, bytes/s that a device sends."
+
+
+@Parameter(name="*")
+@dataclass(frozen=True)
 class Machines:
     """Where the parts are computed and stored."""
 
@@ -82,6 +103,7 @@ def sweep(
     *,
     name: str | None = None,
     settings: Settings = Settings(),
+    devices: Devices = Devices(),
     machines: Machines = Machines(),
     dry_run: Flag = False,
     remove: str | None = None,
@@ -90,7 +112,8 @@ def sweep(
     """Compute the op costs of a large grid into Parquet files, which mart.sweep_cost and mart.sweep_point read.
 
     A range is a list of numbers (1,2,4), first:last:step (1:64:1), first:last:xfactor (1:512:x2), or several of these
-    separated by commas. If interrupted, run the same command again: finished parts are kept.
+    separated by commas. If interrupted, run the same command again: finished parts are kept. With --device-like,
+    mart.sweep_step has the steps of the grid on made-up devices, which the catalog and its charts never see.
     `rooflines sweep --remove NAME` undoes it.
 
     Parameters
@@ -109,7 +132,7 @@ def sweep(
 
         print(f"removed {remove}: {remove_sweep(common.place, remove)} parts")
         return 0
-    request = _make_request(name or "", settings, machines)
+    request = _make_request(name or "", settings, devices, machines)
     started = time.monotonic()
     if machines.runner == "dask" and not dry_run:
         done = _sweep_on_dask(request, machines.address, common)
@@ -122,7 +145,8 @@ def sweep(
     return 0
 
 
-def _make_request(name: str, settings: Settings, machines: Machines) -> "Request":
+def _make_request(name: str, settings: Settings, devices: Devices, machines: Machines) -> "Request":
+    from flows.sweep.devices import DeviceRequest
     from flows.sweep.request import Request
     from warehouse.files.bucket import parse_location
 
@@ -130,6 +154,16 @@ def _make_request(name: str, settings: Settings, machines: Machines) -> "Request
         raise InputError("--runner dask: expected --out, a folder on storage that every worker sees, or s3://…")
     if machines.runner == "threads" and machines.address is not None:
         raise InputError("--address: expected with --runner dask")
+    varied = {name: getattr(devices, name) for name in ("bandwidth", "peak", "memory", "link")}
+    for option, value in varied.items():
+        if value and devices.device_like is None:
+            given = ", ".join(value) if isinstance(value, list) else value
+            raise InputError(f"--{option}: {given}: expected with --device-like, e.g. --device-like h100-sxm")
+    made_up = None
+    if devices.device_like is not None:
+        made_up = DeviceRequest(
+            devices.device_like, devices.bandwidth, devices.memory, devices.link, tuple(devices.peak or [])
+        )
     named = {"conventions": settings.convention, "precisions": settings.precision}
     return Request(
         name,
@@ -143,6 +177,7 @@ def _make_request(name: str, settings: Settings, machines: Machines) -> "Request
         sequence=settings.sequence,
         candidates=settings.candidates,
         query=settings.query,
+        devices=made_up,
         rows_per_part=machines.rows_per_part,
         out=None if read_folder("--out", machines.out) is None else parse_location("--out", machines.out or ""),
         **{field: names for field, names in named.items() if names},
@@ -169,9 +204,11 @@ def _sweep_on_dask(request: "Request", address: str | None, common: Common) -> "
 
 def _print_summary(done: "Summary", name: str, dry_run: bool, seconds: float) -> None:
     kept = f"{done.parts_before} of {done.part_count} parts were there"
+    made_up = f", {done.device_count:,} made-up devices" if done.device_count else ""
     if dry_run:
-        print(f"would write {done.row_count:,} rows: {kept}, about {done.size_bytes / 1e6:,.0f} MB in all")
+        print(f"would write {done.row_count:,} rows: {kept}, about {done.size_bytes / 1e6:,.0f} MB in all{made_up}")
         return
-    print(f"swept {done.row_count:,} rows, {done.size_bytes / 1e6:,.0f} MB: {kept} ({seconds:.1f} s)")
+    print(f"swept {done.row_count:,} rows, {done.size_bytes / 1e6:,.0f} MB: {kept} ({seconds:.1f} s){made_up}")
     print(f"  parts  {done.folder}")
-    print(f"next: rooflines query \"select * from mart.sweep_point where sweep_id = '{name}' limit 9\"")
+    view = "sweep_step" if done.device_count else "sweep_point"
+    print(f"next: rooflines query \"select * from mart.{view} where sweep_id = '{name}' limit 9\"")

@@ -21,6 +21,7 @@ class Entry:
     origin: Path  # what messages name
     content: bytes = b""
     stored_at: Path | None = None  # the file that holds the content, if it may be large
+    note: str = ""  # what users are told of it
 
 
 @dataclass(frozen=True)

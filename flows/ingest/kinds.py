@@ -12,7 +12,20 @@ import polars as pl
 from flows.ingest.file_head import FileHead, read_file_head
 from flows.ingest.foreign_configs import describe_file
 from flows.ingest.limits import MAX_BYTES
-from flows.ingest.profiles import aiconfigurator, nsight, torch_profiler, vidur
+from flows.ingest.profiles import (
+    advisor,
+    aiconfigurator,
+    ert,
+    likwid,
+    nccl_tests,
+    nsight,
+    nsys,
+    rocprof_compute,
+    torch_profiler,
+    tracelens,
+    vidur,
+)
+from flows.ingest.profiles.plain_text import begins_like
 from flows.ingest.readers import (
     architecture,
     calibration,
@@ -27,6 +40,7 @@ from flows.ingest.readers import (
     ops,
     precision,
     step,
+    trace_ops,
     workload,
 )
 from flows.ingest.source_file import SourceFile
@@ -112,6 +126,8 @@ class ProfileKind:
         Returns the hardware_id that a file names, if it names one; the column `device_name` of its rows says more.
     find_capabilities
         Returns the compute capabilities that a file states.
+    prepare
+        Returns the converter that knows what a catalog says of the format; by default `read`.
     name_parts
         Returns what distinguishes a file from others of its device; by default the names of folder and file.
     """
@@ -125,6 +141,7 @@ class ProfileKind:
     reads_utf_16: bool = False
     find_device: Callable[[SourceFile], str | None] = lambda _: None
     find_capabilities: Callable[[SourceFile], tuple[str, ...]] = lambda _: ()
+    prepare: Callable[[Sequence[SourceFile]], ProfileReader] | None = None
     name_parts: Callable[[SourceFile], tuple[str, ...]] = lambda source: (source.path.parent.name, source.path.stem)
 
 
@@ -183,6 +200,11 @@ CATALOG_KINDS: Mapping[str, CatalogKind] = {
         patterns=("elementwise.toml",),
         read=elementwise.read_elementwise,
         frames=("elementwise", "op_kernel"),
+    ),
+    "trace_ops": CatalogKind(
+        patterns=("trace_ops.toml",),
+        read=trace_ops.read_trace_ops,
+        frames=("trace_op",),
     ),
     "ops": CatalogKind(
         patterns=("ops/*.csv", "ops/*.json", "ops/*.parquet"),
@@ -251,7 +273,46 @@ PROFILE_KINDS: Mapping[str, ProfileKind] = {
     ),
     "torch-profiler": ProfileKind(
         read=torch_profiler.read_torch_profiler,
-        recognizes=lambda head: head.has_json_key("traceEvents"),
+        recognizes=torch_profiler.is_trace,
+        prepare=torch_profiler.prepare,
+    ),
+    "rocprof-compute": ProfileKind(
+        read=rocprof_compute.read_rocprof_compute,
+        recognizes=lambda head: rocprof_compute.is_rocprof_compute(head.columns),
+    ),
+    "tracelens": ProfileKind(
+        read=tracelens.read_tracelens,
+        recognizes=lambda head: {tracelens.NAME, *tracelens.SIZES.values()} <= head.columns,
+    ),
+    "likwid": ProfileKind(
+        read=likwid.read_likwid,
+        recognizes=lambda _: False,
+        searches=begins_like(likwid.is_likwid),
+        takes_model=False,
+    ),
+    "advisor": ProfileKind(
+        read=advisor.read_advisor,
+        recognizes=lambda _: False,
+        searches=begins_like(advisor.is_advisor),
+        takes_model=False,
+    ),
+    "ert": ProfileKind(
+        read=ert.read_ert,
+        recognizes=lambda _: False,
+        searches=begins_like(ert.is_ert),
+        takes_model=False,
+    ),
+    "nccl-tests": ProfileKind(
+        read=nccl_tests.read_nccl_tests,
+        recognizes=lambda _: False,
+        searches=begins_like(nccl_tests.is_nccl_tests),
+        takes_model=False,
+    ),
+    "nsys": ProfileKind(
+        read=nsys.read_nsys,
+        recognizes=lambda _: False,
+        searches=nsys.is_nsys,
+        takes_model=False,
     ),
 }
 

@@ -97,7 +97,8 @@ def _write_measurements(
     anyway: bool,
 ) -> Entry:
     path, kind = source.path, PROFILE_KINDS[name]
-    rows = kind.read(source, hardware_id or "", model_id or _find_id_in_path(path, sources, "model")).lazy()
+    read = kind.prepare(sources) if kind.prepare else kind.read
+    rows = read(source, hardware_id or "", model_id or _find_id_in_path(path, sources, "model")).lazy()
     device = hardware_id or kind.find_device(source)
     if not (hardware_id and anyway):
         devices, names, capabilities = read_devices(sources), _find_names(rows), kind.find_capabilities(source)
@@ -109,7 +110,17 @@ def _write_measurements(
         raise NoDeviceError(f"{path}: names no device of the catalog; expected --hardware-id, e.g. a40")
     rows.with_columns(hardware_id=pl.lit(device)).sink_parquet(target)
     entry_id = "-".join(make_id(part) for part in (name, device, *kind.name_parts(source)) if part)
-    return Entry(entry_id[:_ID_LENGTH].rstrip("-._"), ".parquet", path, stored_at=target)
+    note = _find_note(target)
+    return Entry(entry_id[:_ID_LENGTH].rstrip("-._"), ".parquet", path, stored_at=target, note=note)
+
+
+def _find_note(target: Path) -> str:
+    """Return what the rows of a profile say of the profile as a whole: how much of its time they cover."""
+    rows = pl.scan_parquet(target)
+    if "coverage" not in rows.collect_schema():
+        return ""
+    stated = rows.select("coverage").drop_nulls().head(1).collect()
+    return "" if stated.is_empty() else str(stated.item())
 
 
 def _find_names(rows: pl.LazyFrame) -> list[str]:

@@ -39,13 +39,15 @@ _MEASURED = ("measurement", *PROFILE_KINDS)  # kinds that become measurements
 class AddedFile:
     """A file that entered the catalog, whether it replaces a shipped one, and the ceilings that it measures.
 
-    `mismatch` says how many of its rows disagree with their own shape, and how the first of them does.
+    `mismatch` says how many of its rows disagree with their own shape, and how the first of them does; `note` what else
+    to know of it.
     """
 
     path: Path
     replaces_shipped: bool
     ceilings: Sequence[str] = ()
     mismatch: str | None = None
+    note: str = ""
 
 
 def add_files(
@@ -120,8 +122,9 @@ def add_files(
         paths = _write_entries(home.catalog / folder, entries, suffixes)
     ids = [entry.entry_id for entry in entries]
     replaced = [any(map(Path.exists, _paths_of_entry(shipped / folder, each, suffixes))) for each in ids]
+    notes = {entry.entry_id: entry.note for entry in entries}
     return [
-        AddedFile(path, is_shipped, ceilings.get(each, ()), mismatches.get(each))
+        AddedFile(path, is_shipped, ceilings.get(each, ()), mismatches.get(each), notes[each])
         for path, is_shipped, each in zip(paths, replaced, ids, strict=True)
     ]
 

@@ -178,15 +178,15 @@ def _count_tiles(kernels: Kernels, height: int, width: int) -> Vector:
 
 def _tile_cost(kernels: Kernels, parameters: Mapping[str, float | None], reached_s: Vector) -> Vector:
     blend = min(_parameter(parameters, "tile_blend"), _STEEPEST)
-    costs = np.stack([_cost_of_tile(kernels, parameters, reached_s, *tile) for tile in TILES])
+    costs = _cost_of_tiles(kernels, parameters, reached_s)
     least = costs.min(axis=0)
     return least * np.mean((costs / least) ** -blend, axis=0) ** (-1 / blend)
 
 
-def _cost_of_tile(
-    kernels: Kernels, parameters: Mapping[str, float | None], reached_s: Vector, height: int, width: int
-) -> Vector:
-    tiles = _count_tiles(kernels, height, width)
+def _cost_of_tiles(kernels: Kernels, parameters: Mapping[str, float | None], reached_s: Vector) -> Vector:
+    """Return an array with one row per size of a tile, and one column per kernel."""
+    height, width = np.array(TILES, dtype=float).T[:, :, None]
+    tiles = np.ceil(kernels.rows / height) * np.ceil(kernels.columns / width)
     padding = tiles * height * width / (kernels.rows * kernels.columns)
     waves = tiles * kernels.matrices / kernels.multiprocessors
     full = (np.ceil(waves) / waves) ** _parameter(parameters, "wave_exponent")
@@ -199,8 +199,8 @@ def _cost_of_tile(
     return cost if overhead_s is None else cost + overhead_s * waves * quantized / reached_s
 
 
-def fit_form(kernels: Kernels, latency_s: Vector, form: str) -> dict[str, float]:
-    """Return the parameters of a form that best fit measured times.
+def fit_form(kernels: Kernels, latency_s: Vector, form: str, most_of_peak: float = _HIGHEST) -> dict[str, float]:
+    """Return the parameters of a form that best fit measured times; the share of the peak is at most the given one.
 
     Raises
     ------
@@ -218,7 +218,7 @@ def fit_form(kernels: Kernels, latency_s: Vector, form: str) -> dict[str, float]
         parameters = fixed | dict(zip(names, np.exp(logarithms), strict=True))
         return np.log(predict_s(kernels, parameters)) - measured
 
-    highest = [_HIGHEST_OF.get(name, _HIGHEST) for name in names]
+    highest = [{**_HIGHEST_OF, "compute_efficiency": most_of_peak}.get(name, _HIGHEST) for name in names]
     lowest = [_LOWEST_BLEND if name.endswith("blend") else 1e-13 if name == "serial_s" else _LOWEST for name in names]
     if form in _FLUSHED:
         at = names.index("cached_cost")
@@ -242,7 +242,11 @@ def mean_error(kernels: Kernels, latency_s: Vector, parameters: Mapping[str, flo
 
 
 def calibrate_kernels(
-    kernels: Kernels, latency_s: Vector, groups: Sequence[str], forms: Sequence[str] | None = None
+    kernels: Kernels,
+    latency_s: Vector,
+    groups: Sequence[str],
+    forms: Sequence[str] | None = None,
+    most_of_peak: float = _HIGHEST,
 ) -> dict[str, Any]:
     """Return the parameters of the form that best predicts held-out kernels, and its errors.
 
@@ -255,6 +259,8 @@ def calibrate_kernels(
         held out, and the first form is taken.
     forms
         The forms to choose among; by default those of products if the kernels are some.
+    most_of_peak
+        Greatest share of the peak.
     """
     if forms is None:
         forms = ["plain", "tiles", "sustained", "tile_times", "streams"]
@@ -264,9 +270,9 @@ def calibrate_kernels(
     labels = np.asarray([names.index(group) % _FOLDS for group in groups])
     held_out: dict[str, float] = {}
     if len(names) > 1:
-        held_out = {form: _cross_validate(form, kernels, latency_s, labels) for form in forms}
+        held_out = {form: _cross_validate(form, kernels, latency_s, labels, most_of_peak) for form in forms}
     chosen = min(held_out, key=lambda form: held_out[form]) if held_out else forms[0]
-    parameters = fit_form(kernels, latency_s, chosen)
+    parameters = fit_form(kernels, latency_s, chosen, most_of_peak)
     return {
         **dict.fromkeys(PARAMETERS),
         **parameters,
@@ -276,17 +282,19 @@ def calibrate_kernels(
     }
 
 
-def _cross_validate(form: str, kernels: Kernels, latency_s: Vector, labels: Vector) -> float:
+def _cross_validate(form: str, kernels: Kernels, latency_s: Vector, labels: Vector, most_of_peak: float) -> float:
     """Return the mean error of a form for held-out groups, each predicted by a fit to the others."""
     errors = []
     for name in np.unique(labels):
         out = labels == name
-        parameters = fit_form(kernels.select(~out), latency_s[~out], form)
+        parameters = fit_form(kernels.select(~out), latency_s[~out], form, most_of_peak)
         errors.append(np.abs(predict_s(kernels.select(out), parameters) / latency_s[out] - 1))
     return float(np.mean(np.concatenate(errors)))
 
 
-def calibrate_measurements(measured: pl.DataFrame) -> pl.DataFrame:
+def calibrate_measurements(
+    measured: pl.DataFrame, product_forms: Sequence[str] = (), most_of_peak: float = _HIGHEST
+) -> pl.DataFrame:
     """Return one row per device, kind of op, dtype and launch, with the columns of core.calibration.
 
     All element-wise kinds together have a row, too.
@@ -297,6 +305,10 @@ def calibrate_measurements(measured: pl.DataFrame) -> pl.DataFrame:
         One row per measurement: hardware_id, kind, dtype, launch, pipe, model_id, op, k, n, rows (of one matrix),
         matrices, is_elementwise, flops, bytes, serial_steps, latency_s, peak_flops_per_s, bandwidth_bytes_per_s,
         multiprocessors and source_id.
+    product_forms
+        The forms that products may take; by default all of them.
+    most_of_peak
+        Greatest share of the peak that a roof reaches.
     """
     together = measured.filter(pl.col("is_elementwise")).with_columns(kind=pl.lit(GENERIC))
     key = ["hardware_id", "kind", "dtype", "launch"]
@@ -305,9 +317,11 @@ def calibrate_measurements(measured: pl.DataFrame) -> pl.DataFrame:
         if len(each) < _MIN_POINTS:
             continue
         ordered = each.sort("flops", "bytes", "latency_s")
-        kernels = make_kernels(ordered, is_product=names[1] in ("linear", "grouped_linear"))
+        is_product = names[1] in ("linear", "grouped_linear")
         forms = _list_forms(str(names[1]), str(names[3]), is_elementwise=bool(ordered["is_elementwise"].all()))
-        found = calibrate_kernels(kernels, ordered["latency_s"].to_numpy(), _group_labels(ordered), forms)
+        forms = list(product_forms) if is_product and product_forms else forms
+        kernels = make_kernels(ordered, is_product=is_product)
+        found = calibrate_kernels(kernels, ordered["latency_s"].to_numpy(), _group_labels(ordered), forms, most_of_peak)
         pipes = ordered["pipe"].unique()
         named = dict(zip(("hardware_id", "op_kind", "dtype", "launch"), names, strict=True))
         named["pipe"] = pipes.item() if len(pipes) == 1 else ""

@@ -56,18 +56,44 @@ def linear(
     bias: Quantity = 0,
     vector: Quantity = None,
     row_scale: Quantity = 0,
+    output: Quantity = None,
 ) -> Cost:
     """Product of m x k activations and k x n weights, everything moved once.
 
     The m rows may be spread over several matrices (MoE, or one per head), each of which is read; `bias` is 1
-    if one is added, else 0. Elements of a bias have the size `vector`, by default that of weights, and each output
-    row may have a scale. With 2-byte elements and one matrix the intensity is 1/(1/k + 1/n + 1/m), as in
-    Cai et al. 2024 (arXiv 2401.10774).
+    if one is added, else 0. Elements of a bias have the size `vector`, by default that of weights, those of the result
+    the size `output`, by default that of activations, and each output row may have a scale. With 2-byte elements and
+    one matrix the intensity is 1/(1/k + 1/n + 1/m), as in Cai et al. 2024 (arXiv 2401.10774).
     """
     return Cost(
         flops=m * (n * (2 * k + bias)),
         weight_bytes=matrices * (n * (weight * k + row_scale + bias * (weight if vector is None else vector))),
-        activation_bytes=m * (activation * (k + n)),
+        activation_bytes=m * (activation * (k + n) if output is None else activation * k + output * n),
+    )
+
+
+def convolution(
+    products: Quantity,
+    *,
+    inputs: Quantity,
+    weights: Quantity,
+    outputs: Quantity,
+    activation: Quantity,
+    weight: Quantity,
+    output: Quantity,
+    passes: Quantity = 1,
+) -> Cost:
+    """Convolution of images, or its backward pass, every tensor moved once.
+
+    `products` are its multiply-adds: of each element of the output, the input channels of its group times the size of
+    the kernel; of a transposed one, of each element of the input. The gradient of the input and that of the weights
+    are as many each, `passes` in all (Chetlur et al. 2014, arXiv 1410.0759). `inputs`, `weights` and `outputs` are the
+    elements that are read or written of each.
+    """
+    return Cost(
+        flops=2 * passes * products,
+        weight_bytes=weight * weights,
+        activation_bytes=activation * inputs + output * outputs,
     )
 
 
@@ -120,6 +146,31 @@ def attention(
         flops=(2 * heads * (d + value_d)) * (b * q * attended),
         activation_bytes=(activation * heads * (d + value_d)) * (b * q),
         kv_bytes=(kv * kv_heads * kv_d) * (b * cached),
+    )
+
+
+def attention_backward(
+    b: Quantity,
+    q: Quantity,
+    heads: Quantity,
+    kv_heads: Quantity,
+    d: Quantity,
+    *,
+    value_d: Quantity,
+    attended: Quantity,
+    cached: Quantity,
+    activation: Quantity,
+    kv: Quantity,
+) -> Cost:
+    """Gradients of fused attention, whose scores are computed again: five products, two of which `attention` has.
+
+    With d = value_d that is 2.5 times its FLOP (Dao 2023, arXiv 2307.08691, section 4.1). Queries, keys, values, the
+    output and its gradient are read, three gradients are written.
+    """
+    return Cost(
+        flops=(2 * heads * (3 * d + 2 * value_d)) * (b * q * attended),
+        activation_bytes=(2 * activation * heads * (d + value_d)) * (b * q),
+        kv_bytes=(2 * kv * kv_heads * (d + value_d)) * (b * cached),
     )
 
 

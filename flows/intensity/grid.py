@@ -24,6 +24,8 @@ _OF_GRID = ["batch_share", "sequence_length", "query_length"]
 _SEEN = {name: f"seen_{name}" for name in ("phase", "batch_share", "query_length")}
 
 _EVERY_OP = [op for ops in CONVENTIONS.values() for op in ops]
+# The dimensions of an op that its expected time depends on, as in core.op_shape.
+SHAPE = ["m", "k", "n", "matrices", "kv_heads", "head_dim"]
 # Names that repeat in every row, stored as numbers.
 _NAMES: dict[str, pl.DataType | type[pl.DataType]] = {
     "phase": pl.Enum(PHASES),
@@ -90,6 +92,8 @@ def grid_costs(
     counts: Mapping[str, Mapping[str, Any]],
     grid: pl.DataFrame,
     precision_parts: pl.DataFrame = NO_PARTS,
+    *,
+    with_shapes: bool = False,
 ) -> pl.DataFrame:
     """Return one row per op and setting, op after op: names, setting, and the columns of core.op_cost.
 
@@ -105,6 +109,8 @@ def grid_costs(
         Settings: `batch_size`, `sequence_length`, `query_length`.
     precision_parts
         Rows of core.precision_part.
+    with_shapes
+        Whether to add `kind` and the columns SHAPE, as core.op_shape has them.
     """
     used = pl.DataFrame([precision])
     ops = add_bits(ops.with_columns(precision_id=pl.lit(precision["precision_id"])), used, precision_parts)
@@ -119,7 +125,9 @@ def grid_costs(
         numbers = {name: _as_number(row.get(name)) for name in QUANTITIES}
         named = {name: pl.col(_name_column(of, row)) for name, of in each.items()}
         bits = {name: row[name] for name in BITS}
-        columns.append(cost(row["kind"], {**numbers, **named, **counts.get(row["kind"], {}), **bits}).quantities())
+        of_op = {**numbers, **named}
+        quantities = cost(row["kind"], {**of_op, **counts.get(row["kind"], {}), **bits}).quantities()
+        columns.append({**quantities, **({name: of_op[name] for name in SHAPE} if with_shapes else {})})
     wide = settings.select(
         quantity.alias(f"{i} {name}")
         for i, quantities in enumerate(columns)
@@ -132,12 +140,13 @@ def grid_costs(
         given = (
             wide[f"{i} {name}"]
             if isinstance(quantities[name], pl.Expr)
-            else pl.Series([float(quantities[name])]).new_from_index(0, len(grid))
+            else pl.Series([_as_number(quantities[name])], dtype=pl.Float64).new_from_index(0, len(grid))
             for i, quantities in enumerate(columns)
         )
         return pl.concat([each.alias(name) for each in given])
 
-    keys = ops.select(*_NAMES, *SHARING, "repeat", "idle_repeat", "compute_dtype").join(grid, how="cross")
+    kind = ["kind"] if with_shapes else []
+    keys = ops.select(*_NAMES, *SHARING, "repeat", "idle_repeat", "compute_dtype", *kind).join(grid, how="cross")
     return keys.with_columns(stack_column(name) for name in columns[0])
 
 

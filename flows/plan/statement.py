@@ -86,9 +86,12 @@ def _write_tokens(request: Request) -> str:
 
 def _write_steps(steps: pl.DataFrame) -> list[str]:
     """Return one row of VALUES per device, precision, sharing and role."""
+    sends = pl.col("role").first() == "prefill"
     rows = steps.group_by(_KEYS, maintain_order=True).agg(
         "batch_size",
-        *(pl.col(name).round_sig_figs(_DIGITS) for name in ("step_s", "memory_bytes", "send_s")),
+        "step_s",
+        (pl.col("memory_bytes") / 1e6).ceil().cast(pl.Int64),
+        pl.when(sends).then(pl.col("send_s").implode()),
         pl.col("covered_share").min().round(3),
         pl.col("transferred_from").first(),
     )

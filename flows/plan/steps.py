@@ -123,6 +123,7 @@ def _read_steps(connection: duckdb.DuckDBPyConnection, request: Request) -> pl.D
         "prompt": profile.prompt_tokens,
         "output": profile.output_tokens,
         "launch": request.launch,
+        "free_share": request.free_share,
     }
     return read_frame(connection, write_values(load_sql("plan/steps"), values))
 

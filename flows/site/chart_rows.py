@@ -9,7 +9,7 @@ from charts.gallery import ChartEntry
 from flows.site.snapshot_charts import compose_sql
 from warehouse.errors import InputError
 from warehouse.names import find_near_names
-from warehouse.polars_frames import ArrowStream, read_frame
+from warehouse.polars_frames import read_frame, register_frame
 from warehouse.rows import fetch_value
 from warehouse.sandbox.question import Question, answer
 from warehouse.sql_files import load_sql
@@ -87,11 +87,8 @@ def build_own_roofline(
     points = _select_points(rows, source, colour)
     parameters = {"hardware_id": points["hardware_id"][0], "precision_id": precision_id, "marks": "own"}
     entry = ChartEntry("own", "house", {**parameters, "else_fastest": False})
-    connection.register("own_point", ArrowStream(points))
-    try:
+    with register_frame(connection, "own_point", points):
         frame = read_frame(connection, compose_sql(entry))
-    finally:
-        connection.unregister("own_point")
     known = set(frame["hardware_id"])
     for hardware_id in points["hardware_id"].unique().sort():
         if hardware_id not in known:

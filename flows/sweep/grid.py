@@ -46,6 +46,7 @@ class Grid:
     pipeline_parallel: Sequence[int] = (1,)
     data_parallel: Sequence[int] = (1,)
     published: Mapping[str, str] = field(default_factory=dict)
+    has_shapes: bool = False  # rows have the dimensions that expected times depend on
 
     def list_precisions(self, model_id: str) -> Sequence[str]:
         """Return the precisions of a model: those asked for, or else the one that it is published in."""
@@ -194,6 +195,7 @@ def compute_rows(inputs: Inputs, grid: Grid, part: Part) -> Iterator[pl.DataFram
             counts,
             settings.with_columns(precision_id=pl.lit(piece.precision_id, precision_ids)),
             inputs.precision_parts,
+            with_shapes=grid.has_shapes,
         )
 
 

@@ -37,7 +37,8 @@ def part_path(inputs: Inputs, grid: Grid, part: Part) -> str:
     """Return the path of a part inside the sweep's folder: a digest of everything that its rows depend on."""
     axes = _axes_text(grid, frozenset(piece.phase for piece in part.pieces))
     used = _inputs_text(inputs, part.model_id, frozenset(piece.precision_id for piece in part.pieces))
-    text = f"[{_to_json(asdict(part))}, {axes}, {used}, {_to_json(computing_code())}]"
+    shapes = _to_json(grid.has_shapes)
+    text = f"[{_to_json(asdict(part))}, {axes}, {used}, {shapes}, {_to_json(computing_code())}]"
     digest = hashlib.sha256(text.encode()).hexdigest()
     return f"model_id={part.model_id}/convention={part.convention}/{digest[:32]}.parquet"
 

@@ -7,10 +7,12 @@ from math import prod
 
 from flows.intensity.conventions import CONVENTIONS
 from flows.intensity.terms import DEGREES, PHASES, SHARING
+from flows.sweep.devices import DeviceRequest, KnownDevices, make_devices
 from flows.sweep.grid import ROWS_PER_PART, Grid, Inputs
 from warehouse.errors import InputError
 from warehouse.files.bucket import Location
 from warehouse.names import choose_names
+from warehouse.sweeps.registry import MadeUpDevice
 
 _MOST_VALUES = 1_000_000
 _MOST_WAYS = 1_024  # to share; their ops are listed before the sweep is cut into parts
@@ -43,6 +45,7 @@ class Request:
     expert_parallel: str = "1"
     pipeline_parallel: str = "1"
     data_parallel: str = "1"
+    devices: DeviceRequest | None = None
 
 
 def parse_range(option: str, text: str) -> list[int]:
@@ -110,6 +113,7 @@ def make_grid(request: Request, inputs: Inputs) -> Grid:
         expert_parallel=parse_range("--expert-parallel", request.expert_parallel),
         pipeline_parallel=parse_range("--pipeline-parallel", request.pipeline_parallel),
         data_parallel=parse_range("--data-parallel", request.data_parallel),
+        has_shapes=request.devices is not None,
     )
     _refuse_missing_queries(grid, request)
     ways = prod(len(getattr(grid, name)) for name in SHARING)
@@ -117,6 +121,24 @@ def make_grid(request: Request, inputs: Inputs) -> Grid:
         given = ", ".join(f"--{name.replace('_', '-')} {getattr(request, name)}" for name in SHARING)
         raise InputError(f"{given}: {ways} ways to share; expected at most {_MOST_WAYS}")
     return grid
+
+
+def list_devices(request: Request, inputs: Inputs, grid: Grid, known: KnownDevices) -> list[MadeUpDevice]:
+    """Return the made-up devices of a request; none if it asks for none.
+
+    Raises
+    ------
+    InputError
+        The devices cannot be made up, or cannot run the sweep.
+    """
+    if request.devices is None:
+        return []
+    used = list(dict.fromkeys(name for model_id in grid.models for name in grid.list_precisions(model_id)))
+    columns = ["precision_id", "compute_dtype"]
+    computed = [*inputs.precisions.select(columns).rows(), *inputs.precision_parts.select(columns).drop_nulls().rows()]
+    dtypes = {name: {dtype for precision_id, dtype in computed if precision_id == name} for name in used}
+    is_shared = any(max(way) > 1 for way in grid.ways().iter_rows())
+    return make_devices(request.devices, known, dtypes, is_shared=is_shared)
 
 
 def _refuse_missing_queries(grid: Grid, request: Request) -> None:

@@ -1,6 +1,7 @@
 """Run a sweep: plan its parts, write them, and register all of them in one commit, so that readers see them."""
 
 import errno
+from collections import defaultdict
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from datetime import UTC, datetime
@@ -11,17 +12,19 @@ from typing import NoReturn
 import polars as pl
 
 from flows.intensity.shapes import join_layers
+from flows.sweep.devices import KnownDevices
 from flows.sweep.grid import Grid, Inputs, Part, count_rows_and_parts, cut_into_parts
 from flows.sweep.parts import Runner, find_parts, part_path, run_in_threads, write_part
-from flows.sweep.request import Request, make_grid
+from flows.sweep.request import Request, list_devices, make_grid
 from warehouse.errors import InputError, RunError, one_line
 from warehouse.files.bucket import Location
 from warehouse.home import Home, refuse_unnameable
 from warehouse.polars_frames import read_frame
+from warehouse.rows import fetch_column, fetch_rows
 from warehouse.snapshot import open_snapshot, refuse_earlier_version
 from warehouse.sql_values import quote_name
 from warehouse.sweeps import registry as sweeps
-from warehouse.sweeps.registry import PartFile, Sweep
+from warehouse.sweeps.registry import MadeUpDevice, PartFile, Sweep
 from warehouse.version import code_version
 
 BYTES_PER_ROW = 5  # about, in a file
@@ -39,6 +42,7 @@ class Summary:
     parts_before: int
     size_bytes: int
     folder: Location
+    device_count: int = 0  # made-up devices
 
 
 @dataclass(frozen=True, eq=False)
@@ -52,6 +56,7 @@ class Plan:
     parts_before: int
     shown: str  # the folder, as core.sweep names it
     folder: Location
+    devices: Sequence[MadeUpDevice] = ()
 
     @property
     def row_count(self) -> int:
@@ -76,6 +81,28 @@ def read_published_inputs(home: Home) -> Inputs:
     return Inputs(join_layers(model, layer_group), *others, published=dict(published))
 
 
+def read_known_devices(home: Home) -> KnownDevices:
+    """Return the devices of the published snapshot.
+
+    Raises
+    ------
+    InputError
+        There is no snapshot.
+    """
+    with open_snapshot(home.snapshot) as connection:
+        names = fetch_column(connection, "select hardware_id from core.hardware order by all")
+        ceilings = fetch_rows(connection, "select distinct hardware_id, kind, name from core.ceiling order by all")
+        runnable = fetch_rows(connection, "from core.runnable_precision order by all")
+    dtypes, precisions = defaultdict[str, list[str]](list), defaultdict[str, list[str]](list)
+    for hardware_id, kind, name in ceilings:
+        if kind == "compute":
+            dtypes[hardware_id].append(name)
+    for hardware_id, precision_id in runnable:
+        precisions[hardware_id].append(precision_id)
+    linked = {hardware_id for hardware_id, _, name in ceilings if name == "interconnect"}
+    return KnownDevices(names, dtypes, linked, precisions)
+
+
 def plan_sweep(home: Home, request: Request) -> Plan:
     """Return the parts that a request asks for, and where they go.
 
@@ -92,13 +119,14 @@ def plan_sweep(home: Home, request: Request) -> Plan:
         refuse_unnameable("--out", request.out)
     inputs = read_published_inputs(home)
     grid = make_grid(request, inputs)
+    devices = list_devices(request, inputs, grid, read_known_devices(home)) if request.devices else []
     _refuse_too_large(inputs, grid, request.rows_per_part)
     parts = cut_into_parts(inputs, grid, request.rows_per_part)
     if not parts:
         _refuse_sharing(request)
     shown, folder = sweeps.sweep_folder(home, request.name, request.out)
     present = find_parts(folder, (part_path(inputs, grid, part) for part in parts))
-    return Plan(request, inputs, grid, parts, len(present), shown, folder)
+    return Plan(request, inputs, grid, parts, len(present), shown, folder, devices)
 
 
 def _refuse_sharing(request: Request) -> NoReturn:
@@ -142,7 +170,7 @@ def run_sweep(
     plan = plan_sweep(home, request)
     if dry_run:
         size = plan.row_count * BYTES_PER_ROW
-        return Summary(plan.row_count, len(plan.parts), plan.parts_before, size, plan.folder)
+        return Summary(plan.row_count, len(plan.parts), plan.parts_before, size, plan.folder, len(plan.devices))
     files = write_parts(plan, runner, progress)
     progress("registering the parts")
     return register_sweep(home, plan, files)
@@ -156,7 +184,7 @@ def register_sweep(home: Home, plan: Plan, files: Sequence[PartFile]) -> Summary
     RunError
         A part is missing, or another run holds the home.
     """
-    request, grid = plan.request, plan.grid
+    request, grid, asked = plan.request, plan.grid, plan.request.devices
     missing = {file.path for file in files} - find_parts(plan.folder, (file.path for file in files))
     if missing or len({file.path for file in files}) != len(plan.parts):
         raise RunError(
@@ -178,12 +206,17 @@ def register_sweep(home: Home, plan: Plan, files: Sequence[PartFile]) -> Summary
         expert_parallel_range=request.expert_parallel,
         pipeline_parallel_range=request.pipeline_parallel,
         data_parallel_range=request.data_parallel,
+        device_like=asked.like if asked else None,
+        bandwidth_range=asked.bandwidth if asked else None,
+        memory_range=asked.memory if asked else None,
+        link_range=asked.link if asked else None,
+        peak_ranges=list(asked.peaks) or None if asked else None,
         code_version=code_version(),
         created_at=datetime.now(UTC),
     )
-    sweeps.register_sweep(home, registered, files)
+    sweeps.register_sweep(home, registered, files, plan.devices)
     size = sum(file.size_bytes for file in files)
-    return Summary(plan.row_count, len(plan.parts), plan.parts_before, size, plan.folder)
+    return Summary(plan.row_count, len(plan.parts), plan.parts_before, size, plan.folder, len(plan.devices))
 
 
 def write_parts(plan: Plan, runner: Runner, progress: Callable[[str], None]) -> list[PartFile]:

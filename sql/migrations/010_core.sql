@@ -77,7 +77,7 @@ create table core.source (
     kind varchar not null check (
         kind in (
             'hardware', 'architecture', 'model', 'workload', 'precision', 'elementwise', 'ops', 'measurement',
-            'step', 'engine', 'engine_setting', 'calibration', 'gallery'
+            'step', 'engine', 'engine_setting', 'calibration', 'gallery', 'trace_ops'
         )
     ),
     path varchar not null,
@@ -747,7 +747,10 @@ create table core.measurement (
     accumulator varchar not null,
     is_ceiling boolean not null,
     launch varchar not null check (launch in ('eager', 'graph')),
-    shape_mismatch varchar
+    shape_mismatch varchar,
+    rank bigint check (rank >= 0),
+    covered_share double check (covered_share between 0 and 1),
+    coverage varchar
 );
 comment on table core.measurement is 'one row per measured kernel: its shape and its time';
 comment on column core.measurement.measurement_id is 'the measurement, by its file and row';
@@ -786,6 +789,9 @@ comment on column core.measurement.accumulator is 'dtype that products were adde
 comment on column core.measurement.is_ceiling is 'whether it was measured to find a ceiling: the fastest of these are the measured ceilings of the device';
 comment on column core.measurement.launch is 'how the kernel was started: eager, by the program each time, or graph, replayed from a recorded graph';
 comment on column core.measurement.shape_mismatch is 'how given FLOP, bytes or FLOP/s of a product disagree by more than 1 % with what m, k, n and dtype give, or with the time; null if they do not';
+comment on column core.measurement.rank is 'rank of the process that ran it, if the profile tells several apart or names its own';
+comment on column core.measurement.covered_share is 'of the profile that it comes from: share of the time of everything that ran on the device which the rows of its file cover; null if not stated';
+comment on column core.measurement.coverage is 'the same in words: kernels that are covered, what took the rest of the time, and what of the file could not be read';
 
 create table core.step_measurement (
     step_measurement_id varchar primary key,
@@ -1127,7 +1133,12 @@ create table core.sweep (
     query_range varchar,
     expert_parallel_range varchar not null,
     pipeline_parallel_range varchar not null,
-    data_parallel_range varchar not null
+    data_parallel_range varchar not null,
+    device_like varchar,
+    bandwidth_range varchar,
+    memory_range varchar,
+    link_range varchar,
+    peak_ranges varchar[]
 );
 comment on table core.sweep is 'one row per sweep: its grid, and where its files are';
 comment on column core.sweep.sweep_id is 'the sweep, by its given name';
@@ -1147,6 +1158,30 @@ comment on column core.sweep.created_at is 'when it was registered';
 comment on column core.sweep.expert_parallel_range is 'values of expert_parallel, as given';
 comment on column core.sweep.pipeline_parallel_range is 'values of pipeline_parallel, as given';
 comment on column core.sweep.data_parallel_range is 'values of data_parallel, as given';
+comment on column core.sweep.device_like is 'device that the made-up ones are like; null without any';
+comment on column core.sweep.bandwidth_range is 'bandwidths of made-up devices, bytes/s, as given; null: as the device that they are like';
+comment on column core.sweep.memory_range is 'memories of made-up devices, bytes, as given; null: as the device that they are like';
+comment on column core.sweep.link_range is 'bandwidths of the interconnect of made-up devices, bytes/s, as given; null: as the device that they are like';
+comment on column core.sweep.peak_ranges is 'peaks of made-up devices, FLOP/s of a dtype, as given; null: as the device that they are like';
+
+create table core.sweep_device (
+    sweep_id varchar not null,
+    device_number bigint not null check (device_number > 0),
+    hardware_id varchar not null,
+    bandwidth_bytes_per_s double check (isfinite(bandwidth_bytes_per_s) and bandwidth_bytes_per_s > 0),
+    memory_bytes double check (isfinite(memory_bytes) and memory_bytes > 0),
+    link_bytes_per_s double check (isfinite(link_bytes_per_s) and link_bytes_per_s > 0),
+    peaks map(varchar, double) not null,
+    primary key (sweep_id, device_number)
+);
+comment on table core.sweep_device is 'one row per made-up device of a sweep: like a device of the catalog, but for the values that are given';
+comment on column core.sweep_device.sweep_id is 'the sweep, by its given name';
+comment on column core.sweep_device.device_number is 'number of the device in its sweep, from 1';
+comment on column core.sweep_device.hardware_id is 'the device that it is like';
+comment on column core.sweep_device.bandwidth_bytes_per_s is 'bandwidth of DRAM; null: as the device that it is like';
+comment on column core.sweep_device.memory_bytes is 'device memory; null: as the device that it is like';
+comment on column core.sweep_device.link_bytes_per_s is 'bandwidth of the interconnect, sent by one device, one way; null: as the device that it is like';
+comment on column core.sweep_device.peaks is 'dtype -> peak in FLOP/s, dense; of other dtypes as the device that it is like';
 
 create table core.sweep_part (
     sweep_id varchar not null,

@@ -11,7 +11,7 @@ step as (
         role,
         unnest(batches) as batch_size,
         unnest(seconds) as step_s,
-        unnest(bytes) as memory_bytes,
+        1e6 * unnest(megabytes) as memory_bytes,
         unnest(sending) as send_s,
         covered_share,
         transferred_from,
@@ -20,7 +20,7 @@ step as (
 {steps}
     ) as given (
         hardware_id, precision_id, tensor_parallel, expert_parallel, pipeline_parallel, data_parallel,
-        role, batches, seconds, bytes, sending, covered_share, transferred_from
+        role, batches, seconds, megabytes, sending, covered_share, transferred_from
     )
 ),
 

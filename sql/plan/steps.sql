@@ -1,4 +1,4 @@
--- one row per device, precision, sharing, role and batch of the steps of a plan: expected time, and memory of a device
+-- one row per device, precision, sharing, role and batch of the steps of a plan that fit: expected time, and memory of a device
 with
 point as (
     select * from mart.roofline_point
@@ -99,10 +99,12 @@ select
     role,
     batch_size,
     mart.launched_s($launch, seconds, start_s, gap_s, graph_gap_s) as step_s,
-    memory_bytes,
+    held.memory_bytes,
     -- what a device that prefills sends to those that decode
     if(role = 'prefill', sequences * sequence_bytes / link_bytes_per_s, 0) as send_s,
     covered_share,
     transferred_from,
 from held
+inner join core.hardware as hardware using (hardware_id)
+where mart.fits_in_memory(held.memory_bytes, hardware.memory_bytes, free_share := $free_share)
 order by all

@@ -90,6 +90,17 @@ ATTENTION = {
     "head_dim": 128, "beam_width": 1, "attn_dtype": "bfloat16", "kv_cache_dtype": "bfloat16", "step": 0,
     "window_size": 0, "latency": 0.5,
 }  # fmt: skip
+LATENT = {
+    **SAID, "op_name": "mla_context", "mla_dtype": "bfloat16", "kv_cache_dtype": "bfloat16", "num_heads": 16,
+    "batch_size": 2, "isl": 512, "tp_size": 8, "step": 0, "latency": 0.5,
+}  # fmt: skip
+MIXTURE = {
+    **SAID, "op_name": "moe", "moe_dtype": "bfloat16", "num_tokens": 64, "hidden_size": 2048, "inter_size": 768,
+    "topk": 8, "num_experts": 128, "moe_tp_size": 1, "moe_ep_size": 1, "distribution": "balanced", "latency": 0.5,
+}  # fmt: skip
+EXCHANGE = {
+    **SAID, "op_name": "all_reduce", "nccl_dtype": "half", "num_gpus": 4, "message_size": 1024, "latency": 0.02,
+}  # fmt: skip
 
 
 def make_profile(columns: str, layers: str, values: str) -> bytes:

@@ -14,7 +14,7 @@ from warehouse.sql_files import fill_sql, load_all_sql, load_sql, sort_views
 from warehouse.sql_values import quote_name, quote_names, quote_value, write_values
 
 # tables whose rows name files of their home
-LOCAL_TABLES = {"sweep", "sweep_part"}
+LOCAL_TABLES = {"sweep", "sweep_part", "sweep_device"}
 
 _COLUMN_COMMENTS = re.compile(r"^comment on column .*;\n?", re.MULTILINE)  # DuckLake has none on views
 # tables whose rows are shown only from writers that describe this device, model or precision alike

@@ -2,9 +2,9 @@
 
 import re
 import shutil
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from contextlib import suppress
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, astuple, dataclass, field
 from datetime import datetime
 from pathlib import Path
 
@@ -44,6 +44,22 @@ class Sweep:
     expert_parallel_range: str = "1"
     pipeline_parallel_range: str = "1"
     data_parallel_range: str = "1"
+    device_like: str | None = None
+    bandwidth_range: str | None = None
+    memory_range: str | None = None
+    link_range: str | None = None
+    peak_ranges: Sequence[str] | None = None
+
+
+@dataclass(frozen=True)
+class MadeUpDevice:
+    """A row of core.sweep_device besides its key: a device of the catalog, and what differs from it."""
+
+    hardware_id: str
+    bandwidth_bytes_per_s: float | None = None
+    memory_bytes: float | None = None
+    link_bytes_per_s: float | None = None
+    peaks: Mapping[str, float] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)
@@ -71,7 +87,7 @@ def sweep_folder(home: Home, sweep_id: str, out: Location | None = None) -> tupl
     return path.relative_to(home.path).as_posix(), path
 
 
-def register_sweep(home: Home, sweep: Sweep, parts: Sequence[PartFile]) -> None:
+def register_sweep(home: Home, sweep: Sweep, parts: Sequence[PartFile], devices: Sequence[MadeUpDevice] = ()) -> None:
     """Publish all files of a sweep at once, and delete the files of earlier sweeps of its name.
 
     Raises
@@ -87,6 +103,9 @@ def register_sweep(home: Home, sweep: Sweep, parts: Sequence[PartFile]) -> None:
         connection.execute(f"insert into core.sweep ({', '.join(row)}) values ({marks})", row)
         rows = [[sweep.sweep_id, part.path, part.row_count, part.size_bytes] for part in parts]
         connection.executemany("insert into core.sweep_part values (?, ?, ?, ?)", rows)
+        if devices:
+            numbered = [[sweep.sweep_id, i, *astuple(device)] for i, device in enumerate(devices, 1)]
+            connection.executemany("insert into core.sweep_device values (?, ?, ?, ?, ?, ?, ?)", numbered)
 
     with home.lock_for_writing():
         before = _list_files(home, sweep.sweep_id)
@@ -129,7 +148,7 @@ def remove_sweep(home: Home, sweep_id: str) -> int:
 
 
 def _delete_rows(connection: duckdb.DuckDBPyConnection, sweep_id: str) -> None:
-    for table in ("sweep_part", "sweep"):
+    for table in ("sweep_part", "sweep_device", "sweep"):
         connection.execute(f"delete from core.{table} where sweep_id = ?", [sweep_id])
 
 

@@ -168,7 +168,8 @@ def add_stand_ins(calibrations: pl.DataFrame, kinds: Sequence[str], peaks: pl.Da
     pairs = pl.DataFrame(_STAND_IN_DTYPES, schema=["to", "dtype"], orient="row")
     found = every_kind.filter(~pl.col("op_kind").is_in(_PRODUCTS)).join(pairs, on="dtype", maintain_order="left_right")
     to, of = (peaks.rename({"dtype": name, "peak_flops_per_s": f"peak_{name}"}) for name in ("to", "dtype"))
-    ratio = (pl.col("peak_dtype") / pl.col("peak_to")).fill_null(1.0)
+    # a device whose peak is lower than that of 16 bits does not reach more than it
+    ratio = (pl.col("peak_dtype") / pl.col("peak_to")).fill_null(1.0).clip(upper_bound=1.0)
     of_dtypes = (
         found.join(to, on=["hardware_id", "to"], how="left", maintain_order="left")
         .join(of, on=["hardware_id", "dtype"], how="left", maintain_order="left")

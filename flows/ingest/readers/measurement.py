@@ -17,19 +17,20 @@ from warehouse.polars_frames import scan_frames
 
 _TEXTS = (
     "hardware_id", "device_name", "model_id", "op", "op_group", "phase", "kind", "dtype", "level", "method",
-    "software", "origin", "license", "pipe", "accumulator", "launch",
+    "software", "origin", "license", "pipe", "accumulator", "launch", "coverage",
 )  # fmt: skip
 _COUNTS = (
     "m", "k", "n", "batch_size", "sequence_length", "query_length", "heads", "kv_heads", "head_dim", "tensor_parallel",
     "repeats",
 )  # fmt: skip
-_NUMBERS = ("matrices", "flops", "bytes", "latency_s", "latency_min_s", "latency_std_s")
+_NUMBERS = ("matrices", "flops", "bytes", "latency_s", "latency_min_s", "latency_std_s", "covered_share")
 COLUMNS: dict[str, Any] = {
     **dict.fromkeys(_TEXTS, pl.String),
     **dict.fromkeys(_COUNTS, pl.Int64),
     **dict.fromkeys(_NUMBERS, pl.Float64),
     "measured_at": pl.Datetime("us", "UTC"),
     "is_ceiling": pl.Boolean,
+    "rank": pl.Int64,
 }
 _NEEDED = ("hardware_id", "op", "op_group", "kind", "dtype", "flops", "bytes", "latency_s", "method")
 # files of earlier versions time what the program starts itself
@@ -176,6 +177,11 @@ def _check_rows(rows: pl.DataFrame, path: Path, first_row: int) -> pl.DataFrame:
         (pl.col("latency_min_s").is_null() | (pl.col("latency_min_s") > 0), "latency_min_s: expected more than 0"),
         (pl.col("latency_std_s").is_null() | (pl.col("latency_std_s") >= 0), "latency_std_s: expected 0 or more"),
         (pl.col("matrices") > 0, "matrices: expected more than 0"),
+        (pl.col("rank").is_null() | (pl.col("rank") >= 0), "rank: expected 0 or more"),
+        (
+            pl.col("covered_share").is_null() | pl.col("covered_share").is_between(0, 1),
+            "covered_share: expected 0 to 1",
+        ),
     ]
     refuse_bad_rows(rows, rules, path, first_row)
     return rows

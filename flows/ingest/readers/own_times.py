@@ -89,6 +89,8 @@ def fill_from_shape(rows: pl.DataFrame) -> pl.DataFrame:
     # products of short dtypes may write a wider one
     is_usual = pl.any_horizontal(_is_near(moved, shape_bytes + m * n * (wider - size)) for wider in _OUTPUTS)
     bytes_off = ~_is_near(moved, shape_bytes) & ~(pl.col("dtype").is_in(_SHORT) & is_usual)
+    # a trace shows the width of each operand, and what else is read
+    bytes_off &= pl.col("coverage").is_null()
     name = pl.format("gemm {}x{}x{}", *_SHAPE)
     rows = rows.with_columns(
         op=pl.when(has_shape).then(pl.col("op").fill_null(name)).otherwise("op"),

@@ -220,6 +220,9 @@ select
     algorithm,
     launch,
     shape_mismatch,
+    rank,
+    covered_share,
+    coverage,
 from compared
 left join faster using (measurement_id);
 

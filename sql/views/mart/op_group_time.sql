@@ -1,9 +1,37 @@
 -- one row per hardware, model, convention, precision, phase, setting, sharing and op group
 create or replace view mart.op_group_time as
 with
+-- read twice: rows of the model that is asked for must not be sought among all
+named as not materialized (
+    select
+        hardware_id,
+        model_id,
+        convention,
+        precision_id,
+        phase,
+        batch_size,
+        sequence_length,
+        query_length,
+        tensor_parallel,
+        expert_parallel,
+        pipeline_parallel,
+        data_parallel,
+        op_group,
+        op,
+        flops,
+        bytes,
+        activation_bytes,
+        level,
+        bound,
+        lower_bound_s,
+        repeat,
+        idle_repeat,
+    from mart.roofline_point
+),
+
 point as (
     select *, true as is_slowest,
-    from mart.roofline_point
+    from named
     where convention <> 'custom'
     union all by name
     -- a user's op may have bytes at several levels, but it runs once
@@ -13,13 +41,8 @@ point as (
             partition by hardware_id, model_id, precision_id, tensor_parallel, op
             order by lower_bound_s desc, level
         ) = 1 as is_slowest,
-    from mart.roofline_point
+    from named
     where convention = 'custom'
-),
-
-timed as (
-    select *, if(is_slowest, lower_bound_s * repeat, 0) as seconds,
-    from point
 )
 
 select
@@ -33,21 +56,20 @@ select
     query_length,
     tensor_parallel,
     op_group,
-    string_agg(op, ', ' order by op) filter (is_slowest) as ops,
-    coalesce(sum(flops * repeat) filter (is_slowest), 0) as flops,
-    coalesce(sum(bytes * repeat) filter (level = 'dram'), 0) as bytes,
-    coalesce(sum(bytes * repeat) filter (level = 'interconnect'), 0) as interconnect_bytes,
-    sum(seconds) as lower_bound_s,
-    coalesce(sum(seconds) filter (bound not in ('compute', 'interconnect')), 0) as memory_s,
-    coalesce(sum(seconds) filter (bound = 'compute'), 0) as compute_s,
-    coalesce(sum(seconds) filter (bound = 'interconnect'), 0) as interconnect_s,
+    ops,
+    flops,
+    bytes,
+    interconnect_bytes,
+    lower_bound_s,
+    memory_s,
+    compute_s,
+    interconnect_s,
     expert_parallel,
     pipeline_parallel,
     data_parallel,
-    coalesce(max(activation_bytes) filter (level = 'dram'), 0) as live_bytes,
-    coalesce(sum(lower_bound_s * idle_repeat) filter (is_slowest), 0) as bubble_s,
-from timed
-group by all;
+    live_bytes,
+    bubble_s,
+from mart.op_group_times('point');
 
 comment on view mart.op_group_time is 'one row per hardware, model, convention, precision, phase, setting, sharing and op group: work, bytes and time of the ops of a group in a whole step at the roof';
 comment on column mart.op_group_time.ops is 'the operators of the row';

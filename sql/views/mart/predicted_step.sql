@@ -1,7 +1,7 @@
 -- one row per hardware, model, convention, precision, phase, setting, sharing, launch and fusion
 create or replace view mart.predicted_step as
 with
-group_time as (
+op as (
     select
         hardware_id,
         model_id,
@@ -17,53 +17,17 @@ group_time as (
         data_parallel,
         fusion,
         op_group,
-        sum(predicted_s) as seconds,
-        sum(op.lower_bound_s) as lower_bound_s,
-        coalesce(sum(op.lower_bound_s) filter (is_covered), 0) as covered_s,
-        coalesce(list(op.op) filter (not is_covered), []) as uncovered_ops,
-        coalesce(list(transferred_from) filter (transferred_from is not null), []) as relatives,
-        bool_or(level = 'interconnect') as is_exchange,
-        sum(op.start_s) as start_s,
-        sum(op.gap_s) as gap_s,
-        sum(op.graph_gap_s) as graph_gap_s,
-    from mart.step_op as op
+        op,
+        level,
+        predicted_s,
+        lower_bound_s,
+        start_s,
+        gap_s,
+        graph_gap_s,
+        is_covered,
+        transferred_from,
+    from mart.step_op
     where convention <> 'custom'
-    group by all
-),
-
-step as (
-    select
-        hardware_id,
-        model_id,
-        convention,
-        precision_id,
-        phase,
-        batch_size,
-        sequence_length,
-        query_length,
-        tensor_parallel,
-        expert_parallel,
-        pipeline_parallel,
-        data_parallel,
-        fusion,
-        sum(seconds) as seconds,
-        sum(group_time.lower_bound_s) as lower_bound_s,
-        sum(covered_s) / sum(group_time.lower_bound_s) as covered_share,
-        nullif(
-            array_to_string(list_sort(list_distinct(flatten(list(uncovered_ops)))), ', '), ''
-        ) as uncovered_ops,
-        nullif(
-            array_to_string(list_sort(list_distinct(flatten(list(relatives)))), ', '), ''
-        ) as transferred_from,
-        arg_max(op_group, seconds) as dominant_op_group,
-        max(seconds) / sum(seconds) as dominant_share,
-        map_from_entries(list((op_group, seconds) order by seconds desc)) as op_group_s,
-        bool_or(is_exchange) as has_link,
-        sum(start_s) as start_s,
-        sum(gap_s) as gap_s,
-        sum(graph_gap_s) as graph_gap_s,
-    from group_time
-    group by all
 )
 
 select
@@ -79,40 +43,28 @@ select
     step.expert_parallel,
     step.pipeline_parallel,
     step.data_parallel,
-    launch.launch,
+    step.launch,
     step.fusion,
-    mart.launched_s(
-        launch.launch, step.seconds, step.start_s, step.gap_s, step.graph_gap_s
-    ) as predicted_s,
-    case step.phase
-        when 'prefill' then step.batch_size * step.query_length
-        when 'mixed' then step.batch_size + step.query_length
-        else step.batch_size
-    end / predicted_s as tokens_per_s,
+    step.predicted_s,
+    step.tokens_per_s,
     step.lower_bound_s,
     step.op_group_s,
-    predicted_s - step.seconds as host_wait_s,
+    step.host_wait_s,
     step.dominant_op_group,
     step.dominant_share,
     step.covered_share,
     step.uncovered_ops,
     error.holdout_mape,
     step.transferred_from,
-    launch.launch = mart.default_launch(step.phase) as is_default_launch,
-from step
-cross join (values ('eager'), ('graph')) as launch (launch)
+    step.is_default_launch,
+from mart.expected_steps('op') as step
 left join core.step_calibration as error
     on
         step.hardware_id = error.hardware_id
         and step.phase = error.phase
         and step.tensor_parallel = error.tensor_parallel
-        and launch.launch = error.launch
-        and step.fusion = error.fusion
--- devices that share a model need a link between them
-where
-    step.tensor_parallel * step.expert_parallel * step.pipeline_parallel = 1
-    or step.has_link
-    or step.convention <> 'engine';
+        and step.launch = error.launch
+        and step.fusion = error.fusion;
 
 comment on view mart.predicted_step is 'one row per hardware, model, convention, precision, phase, setting, sharing, launch and fusion: the time that a step is expected to take, one kernel after the other; what no calibration covers counts at the roof';
 comment on column mart.predicted_step.launch is 'how kernels are started: eager, by the program each time, or graph, replayed from a recorded graph';

@@ -1,83 +1,8 @@
 -- one row per hardware, model, convention, precision, phase, setting and sharing
 create or replace view mart.step_time as
 with
-step as (
-    select
-        hardware_id,
-        model_id,
-        convention,
-        precision_id,
-        phase,
-        batch_size,
-        sequence_length,
-        query_length,
-        tensor_parallel,
-        sum(flops) as flops,
-        sum(bytes) as bytes,
-        sum(interconnect_bytes) as interconnect_bytes,
-        greatest(sum(group_time.bubble_s), 0) as bubble_s,
-        sum(group_time.lower_bound_s) + greatest(sum(group_time.bubble_s), 0) as lower_bound_s,
-        sum(memory_s) as memory_s,
-        sum(compute_s) as compute_s,
-        sum(interconnect_s) as interconnect_s,
-        arg_max(op_group, group_time.lower_bound_s) as dominant_op_group,
-        max(group_time.lower_bound_s) / sum(group_time.lower_bound_s) as dominant_share,
-        max(live_bytes) as live_bytes,
-        expert_parallel,
-        pipeline_parallel,
-        data_parallel,
-        (batch_size + data_parallel - 1) // data_parallel as batch_share,
-    from mart.op_group_time as group_time
-    group by all
-),
-
-held as (
-    select
-        step.*,
-        -- a mixed step keeps the sequence of its chunk, too
-        if(step.phase = 'mixed', step.batch_share + 1, step.batch_share) as sequences,
-        case step.phase
-            when 'prefill' then step.batch_size * step.query_length
-            when 'mixed' then step.batch_size + step.query_length
-            else step.batch_size
-        end as tokens,
-        case step.phase
-            when 'mixed' then step.batch_share + step.query_length
-            else step.batch_share * step.query_length
-        end as step_rows,
-        held_weights.weight_bytes as weight_memory_bytes,
-        sequences
-        * mart.kv_memory_bytes(
-            shard, model.sliding_window, step.sequence_length, precision.kv_bits
-        ) as kv_memory_bytes,
-        sequences
-        * mart.indexer_memory_bytes(shard, step.sequence_length, precision.kv_bits)
-            as indexer_memory_bytes,
-        sequences
-        * mart.state_memory_bytes(shard, precision.state_bits, precision.activation_bits)
-            as state_memory_bytes,
-        -- what the largest op reads and writes, and the residual stream beside it
-        step.live_bytes
-        + step_rows * model.hidden_size * precision.residual_bits / 8
-            as activation_memory_bytes,
-        -- each device holds the towers in full
-        held_weights.tower_bytes as tower_memory_bytes,
-        step.sequence_length > model.max_positions as exceeds_max_positions,
-        hardware.memory_bytes as device_memory_bytes,
-    from step
-    inner join core.model as model using (model_id)
-    inner join core.model_shard as shard
-        using (model_id, tensor_parallel, expert_parallel, pipeline_parallel, data_parallel)
-    inner join core.weight_memory as held_weights using (
-        model_id, precision_id, tensor_parallel, expert_parallel, pipeline_parallel, data_parallel
-    )
-    inner join core.precision as precision using (precision_id)
-    inner join core.hardware as hardware using (hardware_id)
-    -- devices that share a model need a link between them
-    where
-        step.tensor_parallel * step.expert_parallel * step.pipeline_parallel = 1
-        or step.interconnect_s > 0
-        or step.convention <> 'engine'
+group_time as (
+    select * from mart.op_group_time
 )
 
 select
@@ -90,26 +15,21 @@ select
     sequence_length,
     query_length,
     tensor_parallel,
-    flops,
-    bytes,
-    interconnect_bytes,
-    lower_bound_s,
-    tokens / lower_bound_s as tokens_per_s,
-    weight_memory_bytes,
-    kv_memory_bytes,
-    weight_memory_bytes + tower_memory_bytes + kv_memory_bytes + indexer_memory_bytes
-    + state_memory_bytes as memory_bytes,
-    mart.fits_in_memory(memory_bytes, device_memory_bytes) as fits_in_memory,
+    step.flops,
+    step.bytes,
+    step.interconnect_bytes,
+    step.lower_bound_s,
+    step.tokens_per_s,
+    step.weight_memory_bytes,
+    step.kv_memory_bytes,
+    step.memory_bytes,
+    mart.fits_in_memory(step.memory_bytes, hardware.memory_bytes) as fits_in_memory,
     dominant_op_group,
     dominant_share,
     memory_s,
     compute_s,
     interconnect_s,
-    case greatest(memory_s, compute_s, interconnect_s)
-        when memory_s then 'memory'
-        when compute_s then 'compute'
-        else 'interconnect'
-    end as bound,
+    bound,
     state_memory_bytes,
     indexer_memory_bytes,
     tower_memory_bytes,
@@ -118,9 +38,10 @@ select
     pipeline_parallel,
     data_parallel,
     activation_memory_bytes,
-    device_memory_bytes,
+    hardware.memory_bytes as device_memory_bytes,
     bubble_s,
-from held;
+from mart.step_times('group_time') as step
+inner join core.hardware as hardware using (hardware_id);
 
 comment on view mart.step_time is 'one row per hardware, model, convention, precision, phase, setting and sharing: a whole step of the model at the roof, one op after the other; the engine convention includes every op, the others only those that they count';
 comment on column mart.step_time.model_id is 'the model, by the name of its config file; for custom ops, the name of their file';

@@ -29,6 +29,13 @@ described as (
         shape.pipeline_parallel,
         shape.data_parallel,
         shape.idle_repeat,
+        shape.kind,
+        shape.m,
+        shape.k,
+        shape.n,
+        shape.matrices,
+        shape.kv_heads,
+        shape.head_dim,
     from core.op_shape as shape
     inner join core.op_cost as cost using (shape_id)
     cross join core.sweep as sweep
@@ -41,3 +48,4 @@ select * from described
 comment on view mart.sweep_cost is 'one row per sweep, op shape and precision: the work of one execution and the bytes that it must move, read from the sweep''s files';
 comment on column mart.sweep_cost.level is 'what the bytes move through: dram, another memory level, or interconnect';
 comment on column mart.sweep_cost.phase is 'prefill, decode, speculative or mixed';
+comment on column mart.sweep_cost.kind is 'formula of its cost, as in core.op_shape; like the dimensions beside it null in sweeps without made-up devices';
