@@ -37,6 +37,7 @@ _KINDS = {
     "crossover": "Intensity and batch",
     "throughput": "Tokens/s and latency",
     "ranking": "Devices ranked",
+    "engines": "Serving engines",
     "history": "Runs",
 }
 # the groups of the index, in its order, and the templates whose charts belong to one; those of others depend on marks
