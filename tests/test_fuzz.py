@@ -182,7 +182,7 @@ class Reader:
         elif self.kind in INGESTED_KINDS:
             device = "a40" if self.kind in PROFILE_KINDS and self.kind != "aiconfigurator" else None
             shipped = home.path.parent / "shipped"
-            add_files(home, self.kind, [str(path)], replace=True, hardware_id=device, shipped=shipped)
+            add_files(home, self.kind, [str(path)], replace=True, hardware_id=device, anyway=True, shipped=shipped)
         else:
             for frame in read_kind(self.kind, [make_source(path, self.kind)]).values():
                 frame.collect()
