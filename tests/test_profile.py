@@ -134,6 +134,19 @@ def test_the_chart_has_marks_by_share_of_the_time(tmp_path: Path) -> None:
     assert sized
 
 
+def test_the_share_of_the_time_that_a_profile_covers_is_said(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    columns = TIMES.splitlines()[0] + ",covered_share,coverage"
+    rows = [f"{line},0.02,covers 2.0% of the time on the GPU" for line in TIMES.splitlines()[1:]]
+    path, out = write_file(tmp_path, "times.csv", "\n".join([columns, *rows])), tmp_path / "chart.vl.json"
+    given = ["profile", str(path), "--hardware-id", "h100-sxm", "--home", str(tmp_path / "home")]
+    assert run_command([*given, "--out", str(out)]) == 0
+    assert "covers 2.0% of the time on the GPU\n" in capsys.readouterr().out
+    subtitle = json.loads(out.read_text("utf-8"))["title"]["subtitle"]
+    assert subtitle[0].startswith("Profile times: 2.0% of the time on the device. Area: share of the time of these")
+
+
 @pytest.mark.parametrize(
     ("text", "arguments", "said"),
     [

@@ -138,6 +138,8 @@ def _print_kernels(kernels: "pl.DataFrame", top: int) -> None:
     _print_table({**columns, "kernel": "left", "bound": "left"}, rows)
     more = f" (the first {len(shown)} of them above)" if len(shown) < len(kernels) else ""
     print(f"{kernels['hardware_id'][0]}: {summarize_profile(kernels)}{more}")
+    for coverage in kernels["coverage"].drop_nulls().unique().sort():
+        print(coverage)
 
 
 def _print_table(columns: "Mapping[str, str]", rows: "Sequence[Sequence[str]]") -> None:
@@ -159,6 +161,8 @@ def _print_table(columns: "Mapping[str, str]", rows: "Sequence[Sequence[str]]") 
 
 
 def _write_rate(flops_per_s: float) -> str:
+    if not flops_per_s:
+        return ""
     for prefix, size in (("P", 1e15), ("T", 1e12), ("G", 1e9), ("M", 1e6)):
         if flops_per_s >= size:
             return f"{flops_per_s / size:.4g} {prefix}"

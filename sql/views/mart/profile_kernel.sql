@@ -69,6 +69,8 @@ select
     method,
     software,
     source,
+    covered_share,
+    coverage,
 from kernel;
 
 comment on view mart.profile_kernel is 'one row per kernel of a measurement file of the user''s, at the level where its lower bound is longest: its share of the time, and what it would gain at the roof';
