@@ -59,15 +59,14 @@ def _list_kernels(frame: pl.DataFrame) -> pl.DataFrame:
 def _describe_profile(kernels: pl.DataFrame) -> str:
     """Say which kernel of a profile has the most headroom, and what the marks are."""
     name = shorten_text(kernels["profile"][0], _WIDEST_DEVICE, _SIZE)
-    covered = kernels["covered_share"].drop_nulls()
-    of_all = f": {covered[0]:.1%} of the time on the device" if len(covered) else ""
     known = kernels.filter(pl.col("headroom_s") > 0).sort("headroom_s", "label", descending=[True, False])
-    what = f"Profile {name}{of_all}. Area: share of the time of these kernels"
+    what = f"Profile {name}. Area of a mark: its share of the time"
     for worst in known.head(1).iter_rows(named=True):
         kernel = shorten_text(worst["label"], _WIDEST_NAME, _SIZE)
         reach = f"at {worst['share_of_roof']:.0%} of its roof"
         what += f". Most headroom: {kernel}, {format_time(worst['headroom_s'])} ({reach})"
-    return what
+    covered = kernels["covered_share"][0]
+    return what if covered is None else f"{what}. These kernels are {covered:.1%} of the device's time"
 
 
 def _describe_ridge(frame: pl.DataFrame) -> str:

@@ -144,6 +144,23 @@ sql = "select 1"
 """
 
 
+TRACE_OPS = b"""
+[[op]]
+names = ["mine::gemm", "mine::*"]
+formula = "product"
+left = 1
+right = 2
+n_from = [2, -1]
+origin = "me"
+[[op]]
+names = ["mine::attend"]
+formula = "attention"
+causal = [3]
+causal_values = ["1"]
+origin = "me"
+"""
+
+
 def to_parquet(rows: Any) -> bytes:
     file = io.BytesIO()
     pl.DataFrame(rows).write_parquet(file)
@@ -165,7 +182,7 @@ class Reader:
         elif self.kind in INGESTED_KINDS:
             device = "a40" if self.kind in PROFILE_KINDS and self.kind != "aiconfigurator" else None
             shipped = home.path.parent / "shipped"
-            add_files(home, self.kind, [str(path)], replace=True, hardware_id=device, shipped=shipped)
+            add_files(home, self.kind, [str(path)], replace=True, hardware_id=device, anyway=True, shipped=shipped)
         else:
             for frame in read_kind(self.kind, [make_source(path, self.kind)]).values():
                 frame.collect()
@@ -213,6 +230,7 @@ READERS = {
     "torch-profiler.gz": Reader("torch-profiler", "mine.json.gz", gzip.compress(to_bytes(TRACE), mtime=0)),
     "precision": Reader("precision", "precisions.toml", to_bytes(PRECISION)),
     "elementwise": Reader("elementwise", "elementwise.toml", to_bytes(ELEMENTWISE)),
+    "trace_ops": Reader("trace_ops", "trace_ops.toml", TRACE_OPS),
     "calibration": Reader("calibration", "calibrations.toml", to_bytes(CALIBRATION)),
     "gallery": Reader("gallery", "gallery.toml", to_bytes(GALLERY)),
     "statement": Reader("statement", "mine.sql", b"select 1"),

@@ -35,6 +35,7 @@ def ingest(
     hardware_id: str | None = None,
     model_id: str | None = None,
     as_ceiling: Flag = False,
+    anyway: Flag = False,
     precision_id: str | None = None,
     engine: str | None = None,
     engine_version: str | None = None,
@@ -100,7 +101,8 @@ def ingest(
         Replace entries of the same name.
     hardware_id
         The device of measurements, results of engines and profiles (vidur, aiconfigurator, nsight, torch-profiler)
-        whose files do not name it. Default: for profiles, the device that the path names.
+        whose files do not name it. Default: for profiles, the device that the file names, or else its path. A profile
+        that names another device is refused.
     model_id
         The model of profiles (vidur, nsight, torch-profiler), by default the one that the path names, and of results
         of engines, by default the one that the file names.
@@ -108,6 +110,8 @@ def ingest(
         The fastest kernels of these measurements or profiles become measured ceilings of their device, each of its
         dtype, pipe and accumulator, or of its level; more than 5 % above the datasheet is refused. To undo, ingest
         again without it, and with --replace. What `rooflines measure` marks as ceilings needs no flag.
+    anyway
+        Take a profile that names another device than --hardware-id.
     precision_id
         The precision of results of engines. Default: the one that the file names, else that of the published weights.
     engine
@@ -141,7 +145,7 @@ def ingest(
     with show_progress("reading") as show:
         entries = add_files(
             home, kind, paths, replace=replace, hardware_id=hardware_id, model_id=model_id, as_ceiling=as_ceiling,
-            engine_options=options, progress=show.tell,
+            anyway=anyway, engine_options=options, progress=show.tell,
         )  # fmt: skip
     for added in entries:
         print(f"added  {added.path}{' (replaces the shipped one)' if added.replaces_shipped else ''}")

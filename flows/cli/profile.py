@@ -3,7 +3,7 @@
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
-from flows.cli.options import Common, write_output
+from flows.cli.options import Common, Flag, write_output
 from flows.cli.terminal import print_bytes, show_progress
 from warehouse.errors import InputError
 from warehouse.home import refuse_no_path
@@ -27,6 +27,7 @@ def profile(
     out: Path | None = None,
     top: int = 20,
     format: Literal["table", "csv", "json"] = "table",  # noqa: A002
+    anyway: Flag = False,
     common: Common = Common(),
 ) -> int:
     """Draw the roofline of the kernels in a profile, and list them: what each would gain at its roof, most first.
@@ -50,6 +51,8 @@ def profile(
         How many kernels the table lists; 0 is all.
     format
         table, or csv or json with every column of mart.profile_kernel.
+    anyway
+        Take a profile that names another device than --hardware-id.
     """
     suffix = _read_suffix(out)
     if top < 0:
@@ -65,7 +68,7 @@ def profile(
     if kind == "nsys":
         return _print_times(nsys.list_kernels(file), nsys.COUNT, top, out, format)
     with show_progress("reading") as show:
-        read = read_lone_profile(common.place, file, kind, hardware_id, model_id)
+        read = read_lone_profile(common.place, file, kind, hardware_id, model_id, anyway=anyway)
         show.tell("placing the kernels")
         with open_profile(read.tables) as connection:
             kernels = read_kernels(connection)
@@ -138,8 +141,8 @@ def _print_kernels(kernels: "pl.DataFrame", top: int) -> None:
     _print_table({**columns, "kernel": "left", "bound": "left"}, rows)
     more = f" (the first {len(shown)} of them above)" if len(shown) < len(kernels) else ""
     print(f"{kernels['hardware_id'][0]}: {summarize_profile(kernels)}{more}")
-    for coverage in kernels["coverage"].drop_nulls().unique().sort():
-        print(coverage)
+    if kernels["coverage"][0]:
+        print(kernels["coverage"][0])
 
 
 def _print_table(columns: "Mapping[str, str]", rows: "Sequence[Sequence[str]]") -> None:

@@ -123,7 +123,9 @@ class ProfileKind:
     reads_utf_16
         Whether its text may be in UTF-16, as PowerShell writes the output of a command.
     find_device
-        Returns the hardware_id that a file names, if it names one.
+        Returns the hardware_id that a file names, if it names one; the column `device_name` of its rows says more.
+    find_capabilities
+        Returns the compute capabilities that a file states.
     prepare
         Returns the converter that knows what a catalog says of the format; by default `read`.
     name_parts
@@ -138,6 +140,7 @@ class ProfileKind:
     searches: Callable[[Path], bool] = lambda _: False
     reads_utf_16: bool = False
     find_device: Callable[[SourceFile], str | None] = lambda _: None
+    find_capabilities: Callable[[SourceFile], tuple[str, ...]] = lambda _: ()
     prepare: Callable[[Sequence[SourceFile]], ProfileReader] | None = None
     name_parts: Callable[[SourceFile], tuple[str, ...]] = lambda source: (source.path.parent.name, source.path.stem)
 
@@ -264,6 +267,7 @@ PROFILE_KINDS: Mapping[str, ProfileKind] = {
     "nsight": ProfileKind(
         read=nsight.read_nsight,
         recognizes=lambda head: "Kernel Name" in head.columns,
+        find_capabilities=nsight.find_capabilities,
         searches=nsight.has_table,
         reads_utf_16=True,
     ),

@@ -28,8 +28,8 @@ select
     kernel.launches,
     kernel.total_s,
     kernel.time_share,
-    kernel.headroom_s,
     kernel.covered_share,
+    kernel.headroom_s,
     kernel.roof_fraction as share_of_roof,
 from mart.profile_kernel as kernel
 where kernel.profile = $profile and kernel.hardware_id = $hardware_id
