@@ -164,6 +164,8 @@ def _print_table(columns: "Mapping[str, str]", rows: "Sequence[Sequence[str]]") 
 
 
 def _write_rate(flops_per_s: float) -> str:
+    if not flops_per_s:
+        return ""
     for prefix, size in (("P", 1e15), ("T", 1e12), ("G", 1e9), ("M", 1e6)):
         if flops_per_s >= size:
             return f"{flops_per_s / size:.4g} {prefix}"
