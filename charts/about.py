@@ -47,6 +47,9 @@ ABOUT: Mapping[str, str] = {
     "ranking": "The length of a bar, and the number at its end, are the tokens per second that the device can reach at "
     "most. Filled bars fit in memory; dashed ones would be reached with more of it. A device without a bar cannot run "
     "this, and says why. The numbers at the right are tokens per joule at the rated power.",
+    "engines": "Each row is a number of devices that share each layer, a device and a serving engine, by colour. The "
+    "point is the median share of the bound that its runs reach, and the line holds 80% of them. At the dashed "
+    "vertical a run would take its least time per output token.",
     "history": "Each point is a run: further right it started later, and its height is how long it took. Colour and "
     "shape say how it ended.",
 }

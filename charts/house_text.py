@@ -65,7 +65,8 @@ def _describe_profile(kernels: pl.DataFrame) -> str:
         kernel = shorten_text(worst["label"], _WIDEST_NAME, _SIZE)
         reach = f"at {worst['share_of_roof']:.0%} of its roof"
         what += f". Most headroom: {kernel}, {format_time(worst['headroom_s'])} ({reach})"
-    return what
+    covered = kernels["covered_share"][0]
+    return what if covered is None else f"{what}. These kernels are {covered:.1%} of the device's time"
 
 
 def _describe_ridge(frame: pl.DataFrame) -> str:

@@ -9,6 +9,7 @@ from charts.accuracy import draw_accuracy
 from charts.comparison import draw_comparison
 from charts.copies import draw_copies
 from charts.crossover import draw_crossover
+from charts.engines import draw_engines
 from charts.heat import draw_heat
 from charts.history import draw_history
 from charts.house import draw_house
@@ -32,5 +33,6 @@ TEMPLATES: Mapping[str, Callable[[pl.DataFrame], alt.LayerChart]] = {
     "crossover": draw_crossover,
     "throughput": draw_throughput,
     "ranking": draw_ranking,
+    "engines": draw_engines,
     "history": draw_history,
 }

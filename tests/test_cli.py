@@ -32,7 +32,7 @@ from warehouse.home import Home
 
 DEVICES, MODELS = (len(list((SHIPPED / name).iterdir())) for name in ("hardware", "models"))
 COMMANDS = ["run", "ingest", "measure", "calibrate", "sweep", "query", "schema", "chart", "publish", "check", "serve"]
-COMMANDS += ["plan", "questions"]
+COMMANDS += ["plan", "profile", "questions"]
 COMMANDS += ["lake push", "lake pull", "lake remove"]
 
 

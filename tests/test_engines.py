@@ -313,7 +313,9 @@ def test_a_precision_is_that_of_the_file_or_of_the_published_weights() -> None:
 
 def test_engines_of_the_home_replace_shipped_ones(tmp_path: Path, shipped: Path) -> None:
     mine = '[[engine]]\nengine = "vllm"\nmemory_share = 0.5\nmemory_share_origin = "mine"\n'
-    host = '[[engine.host]]\nhardware_id = "a40"\nhost_s = 0.001\nn_runs = 3\nfit_error = 0.1\norigin = "runs"\n'
+    host = (
+        '[[host]]\nengine = "vllm"\nhardware_id = "a40"\nhost_s = 0.001\nn_runs = 3\nfit_error = 0.1\norigin = "runs"\n'
+    )
     paths = (shipped / "engines.toml", write_file(tmp_path, "engines.toml", mine + host))
     sources = [make_source(path, "engine_setting") for path in paths]
     rows = read_engine_settings(sources)["engine"].filter(engine="vllm")
@@ -322,7 +324,8 @@ def test_engines_of_the_home_replace_shipped_ones(tmp_path: Path, shipped: Path)
     ]  # fmt: skip
     for text, names in (
         (mine + mine, ["engine = vllm", "listed twice"]),
-        (mine + host + host, ["hardware_id = a40", "twice in engine vllm"]),
+        (mine + host + host, ["hardware_id = a40", "twice for engine vllm"]),
+        (host, ["engine = vllm", "expected one that is listed"]),
         (mine + "token_budget = 5\n", ["token_budget", "token_budget_origin"]),
         (mine.replace("0.5", "1.5"), ["memory_share", "1.5"]),
     ):

@@ -25,7 +25,7 @@ from hypothesis import strategies as st
 
 from flows.cli.options import read_statement
 from flows.ingest.catalog import SHIPPED
-from flows.ingest.kinds import INGESTED_KINDS, read_kind, recognize_kind
+from flows.ingest.kinds import INGESTED_KINDS, PROFILE_KINDS, read_kind, recognize_kind
 from flows.ingest.user_catalog import add_files
 from tests.support.files import ROOT
 from tests.support.inputs import (
@@ -43,6 +43,7 @@ from tests.support.inputs import (
     make_profile,
     make_source,
 )
+from tests.support.other_tools import ADVISOR, ERT, GEMMS, LIKWID, NCCL, PMC
 from warehouse.errors import InputError, RunError
 from warehouse.home import Home
 
@@ -143,6 +144,23 @@ sql = "select 1"
 """
 
 
+TRACE_OPS = b"""
+[[op]]
+names = ["mine::gemm", "mine::*"]
+formula = "product"
+left = 1
+right = 2
+n_from = [2, -1]
+origin = "me"
+[[op]]
+names = ["mine::attend"]
+formula = "attention"
+causal = [3]
+causal_values = ["1"]
+origin = "me"
+"""
+
+
 def to_parquet(rows: Any) -> bytes:
     file = io.BytesIO()
     pl.DataFrame(rows).write_parquet(file)
@@ -162,9 +180,9 @@ class Reader:
         if self.kind == "statement":
             read_statement(None, path)
         elif self.kind in INGESTED_KINDS:
-            device = "a40" if self.kind in {"vidur", "nsight", "torch-profiler"} else None
+            device = "a40" if self.kind in PROFILE_KINDS and self.kind != "aiconfigurator" else None
             shipped = home.path.parent / "shipped"
-            add_files(home, self.kind, [str(path)], replace=True, hardware_id=device, shipped=shipped)
+            add_files(home, self.kind, [str(path)], replace=True, hardware_id=device, anyway=True, shipped=shipped)
         else:
             for frame in read_kind(self.kind, [make_source(path, self.kind)]).values():
                 frame.collect()
@@ -200,9 +218,19 @@ READERS = {
     "nsight": Reader("nsight", "mine.csv", to_bytes(NSIGHT)),
     "nsight.raw": Reader("nsight", "raw.csv", to_bytes(RAW_NSIGHT)),
     "torch-profiler": Reader("torch-profiler", "mine.json", to_bytes(TRACE)),
+    "likwid": Reader("likwid", "mem_dp.csv", to_bytes(LIKWID)),
+    "advisor": Reader("advisor", "survey.csv", to_bytes(ADVISOR)),
+    "ert": Reader("ert", "ert.sum", to_bytes(ERT.replace("7818", "500"))),
+    "nccl-tests": Reader("nccl-tests", "nccl.txt", to_bytes(NCCL)),
+    "rocprof-compute": Reader("rocprof-compute", "pmc_perf.csv", to_bytes(PMC)),
+    "rocprof-compute.ceilings": Reader(
+        "rocprof-compute", "roofline.csv", b"device,HBMBw,L2Bw,MFMAF16Flops\n0,600,1500.5,N/A\n"
+    ),
+    "tracelens": Reader("tracelens", "GEMM.csv", to_bytes(GEMMS)),
     "torch-profiler.gz": Reader("torch-profiler", "mine.json.gz", gzip.compress(to_bytes(TRACE), mtime=0)),
     "precision": Reader("precision", "precisions.toml", to_bytes(PRECISION)),
     "elementwise": Reader("elementwise", "elementwise.toml", to_bytes(ELEMENTWISE)),
+    "trace_ops": Reader("trace_ops", "trace_ops.toml", TRACE_OPS),
     "calibration": Reader("calibration", "calibrations.toml", to_bytes(CALIBRATION)),
     "gallery": Reader("gallery", "gallery.toml", to_bytes(GALLERY)),
     "statement": Reader("statement", "mine.sql", b"select 1"),

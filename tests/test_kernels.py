@@ -99,7 +99,7 @@ def devices(tmp_path_factory: pytest.TempPathFactory, small_shipped: Path) -> Pa
 def write_profile(op: str, metrics: Mapping[str, str]) -> str:
     """Return the CSV of Nsight Compute with one launch of a kernel."""
     header = "ID,Kernel Name,Block Size,Grid Size,CC,Metric Name,Metric Unit,Metric Value"
-    launch = f'0,{op},"(128, 1, 1)","(132, 1, 1)",8.0'
+    launch = f'0,{op},"(128, 1, 1)","(132, 1, 1)",'
     return "\n".join([header, *(f"{launch},{name},{value}" for name, value in metrics.items())])
 
 

@@ -152,3 +152,15 @@ def test_what_cannot_be_drawn_gets_one_line(
     assert run_command(["profile", str(path), *arguments, "--home", str(tmp_path / "home")]) == 2
     (line,) = capsys.readouterr().err.splitlines()
     assert said in line
+
+
+def test_the_chart_of_a_trace_says_what_share_of_the_time_it_covers(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    rows = "hardware_id,m,k,n,dtype,us,covered_share,coverage\nh100-sxm,4096,4096,4096,bf16,220,0.02,covers a little\n"
+    path, out = write_file(tmp_path, "times.csv", rows), tmp_path / "chart.vl.json"
+    assert run_command(["profile", str(path), "--out", str(out), "--home", str(tmp_path / "home")]) == 0
+    assert "covers a little" in capsys.readouterr().out
+    assert "These kernels are 2.0% of the device's time" in " ".join(
+        json.loads(out.read_text("utf-8"))["title"]["subtitle"]
+    )

@@ -20,6 +20,13 @@ def ingest(
         "aiconfigurator",
         "nsight",
         "torch-profiler",
+        "rocprof-compute",
+        "tracelens",
+        "likwid",
+        "advisor",
+        "ert",
+        "nccl-tests",
+        "nsys",
     ],
     paths: list[str],
     /,
@@ -28,6 +35,7 @@ def ingest(
     hardware_id: str | None = None,
     model_id: str | None = None,
     as_ceiling: Flag = False,
+    anyway: Flag = False,
     precision_id: str | None = None,
     engine: str | None = None,
     engine_version: str | None = None,
@@ -55,7 +63,7 @@ def ingest(
     disagree by more than 1 % are flagged. Of any kernel: op, op_group, kind, flops, bytes and method too. Also
     hardware_id, latency_min_s, latency_std_s, repeats, matrices, level, pipe, accumulator, is_ceiling, model_id, phase,
     batch_size, sequence_length, query_length, heads, kv_heads, head_dim, tensor_parallel, launch, software,
-    device_name, measured_at, origin, license.
+    device_name, measured_at, rank, covered_share, coverage, origin, license.
 
     Columns of a step: hardware_id, model_id, precision_id, phase, batch_size, sequence_length, launch, fusion,
     latency_s, method; also query_length, tensor_parallel, expert_parallel, pipeline_parallel, data_parallel,
@@ -82,14 +90,19 @@ def ingest(
         vidur: profiles by Vidur (mlp.csv, attention.csv). aiconfigurator: tables of GEMMs, attention, experts and
         collectives from aiconfigurator-core (.parquet, or a folder of them).
         nsight: output of `ncu --csv --page raw` with roofline metrics, or a report (.ncu-rep). torch-profiler: a
-        PyTorch profiler trace with shapes (.json, .json.gz).
+        PyTorch profiler trace with shapes (.json, .json.gz). rocprof-compute: its roofline.csv (ceilings) or
+        pmc_perf.csv (kernels). tracelens: its table of GEMMs (.csv). likwid: CSV of likwid-perfctr, e.g. of the group
+        MEM_DP. advisor: survey report of Intel Advisor (.csv). ert: report of the Empirical Roofline Tool (ceilings).
+        nccl-tests: output of nccl-tests or rccl-tests. nsys: SQLite export of Nsight Systems, which has times alone:
+        `rooflines profile` lists them.
     paths
         One or more files.
     replace
         Replace entries of the same name.
     hardware_id
         The device of measurements, results of engines and profiles (vidur, aiconfigurator, nsight, torch-profiler)
-        whose files do not name it. Default: for profiles, the device that the path names.
+        whose files do not name it. Default: for profiles, the device that the file names, or else its path. A profile
+        that names another device is refused.
     model_id
         The model of profiles (vidur, nsight, torch-profiler), by default the one that the path names, and of results
         of engines, by default the one that the file names.
@@ -97,6 +110,8 @@ def ingest(
         The fastest kernels of these measurements or profiles become measured ceilings of their device, each of its
         dtype, pipe and accumulator, or of its level; more than 5 % above the datasheet is refused. To undo, ingest
         again without it, and with --replace. What `rooflines measure` marks as ceilings needs no flag.
+    anyway
+        Take a profile that names another device than --hardware-id.
     precision_id
         The precision of results of engines. Default: the one that the file names, else that of the published weights.
     engine
@@ -130,7 +145,7 @@ def ingest(
     with show_progress("reading") as show:
         entries = add_files(
             home, kind, paths, replace=replace, hardware_id=hardware_id, model_id=model_id, as_ceiling=as_ceiling,
-            engine_options=options, progress=show.tell,
+            anyway=anyway, engine_options=options, progress=show.tell,
         )  # fmt: skip
     for added in entries:
         print(f"added  {added.path}{' (replaces the shipped one)' if added.replaces_shipped else ''}")

@@ -77,6 +77,7 @@ def measure(
 
 def calibrate(
     *,
+    engines: Flag = False,
     from_aiconfigurator: Path | None = None,
     hardware_id: Names | None = None,
     out: Path | None = None,
@@ -89,6 +90,9 @@ def calibrate(
 
     Parameters
     ----------
+    engines
+        Fit the time of the host in a step of serving engines instead, to the runs of one model, and try it on those of
+        the others: reads mart.measured_serving and writes catalog/engines.toml.
     from_aiconfigurator
         The folder that a wheel of aiconfigurator-core was unzipped into: roofs are fitted to its tables of measured
         kernels instead, and added to those that the file has.
@@ -97,6 +101,8 @@ def calibrate(
     out
         With --from-aiconfigurator: the file to write.
     """
+    if engines:
+        return _calibrate_engines(common.place)
     if from_aiconfigurator is None:
         for option, value in (("--hardware-id", hardware_id), ("--out", out)):
             if value is not None:
@@ -120,6 +126,20 @@ def calibrate(
     for row in rows.iter_rows(named=True):
         held_out = f", held out {row['holdout_mape']:.1%}" if row["holdout_mape"] is not None else ""
         print(f"fitted  {_name_roof(row)}, mean error {row['fit_mape']:.1%}{held_out}")
+    print(f"added  {path}")
+    print("next: rooflines run")
+    return 0
+
+
+def _calibrate_engines(home: Home) -> int:
+    from flows.measure.calibrate_engines import calibrate_engines
+
+    with show_progress("fitting times of hosts"):
+        path, rows = calibrate_engines(home)
+    for row in rows.iter_rows(named=True):
+        held_out = f", of other models {row['holdout_error']:.1%}" if row["holdout_error"] is not None else ""
+        what = f"{row['engine']} {row['hardware_id']}: {row['n_runs']} runs of {row['model_id']}"
+        print(f"fitted  {what}, host {row['host_s']:.6g} s, median error {row['fit_error']:.1%}{held_out}")
     print(f"added  {path}")
     print("next: rooflines run")
     return 0

@@ -1,14 +1,16 @@
 """`rooflines profile`: the roofline of one profile, without a catalog of one's own and without a run."""
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Any, Literal
 
-from flows.cli.options import Common, write_output
+from flows.cli.options import Common, Flag, write_output
 from flows.cli.terminal import print_bytes, show_progress
 from warehouse.errors import InputError
 from warehouse.home import refuse_no_path
 
 if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
     import polars as pl
 
 _SUFFIXES = {".html": "html", ".svg": "svg", ".png": "png", ".json": "json"}
@@ -25,6 +27,7 @@ def profile(
     out: Path | None = None,
     top: int = 20,
     format: Literal["table", "csv", "json"] = "table",  # noqa: A002
+    anyway: Flag = False,
     common: Common = Common(),
 ) -> int:
     """Draw the roofline of the kernels in a profile, and list them: what each would gain at its roof, most first.
@@ -48,29 +51,62 @@ def profile(
         How many kernels the table lists; 0 is all.
     format
         table, or csv or json with every column of mart.profile_kernel.
+    anyway
+        Take a profile that names another device than --hardware-id.
     """
     suffix = _read_suffix(out)
     if top < 0:
         raise InputError(f"--top: {top}: expected 0 or more")
     refuse_no_path("profile", file)
+    from flows.ingest.kinds import recognize_kind
     from flows.ingest.lone_profile import read_lone_profile
+    from flows.ingest.profiles import nsys
     from flows.site.lone_profiles import draw_profile, open_profile, read_kernels
 
+    file = file.expanduser()
+    kind = kind or recognize_kind(file)
+    if kind == "nsys":
+        return _print_times(nsys.list_kernels(file), nsys.COUNT, top, out, format)
     with show_progress("reading") as show:
-        read = read_lone_profile(common.place, file.expanduser(), kind, hardware_id, model_id)
+        read = read_lone_profile(common.place, file, kind, hardware_id, model_id, anyway=anyway)
         show.tell("placing the kernels")
         with open_profile(read.tables) as connection:
             kernels = read_kernels(connection)
+            if kernels.is_empty():
+                raise InputError(f"{file}: ceilings, no kernels; expected a profile; `rooflines ingest` takes it")
             if out is not None:
                 show.tell("drawing")
                 write_output(out, draw_profile(connection, read.name, read.hardware_id, suffix))
     if format == "table":
         _print_kernels(kernels, top)
     else:
-        shown = kernels.head(top or len(kernels))
-        print_bytes((shown.write_csv() if format == "csv" else shown.write_json() + "\n").encode())
+        _print_rows(kernels, top, format)
     if out is not None and format == "table":
         print(out)
+    return 0
+
+
+def _print_rows(kernels: "pl.DataFrame", top: int, format: str) -> None:  # noqa: A002
+    shown = kernels.head(top or len(kernels))
+    print_bytes((shown.write_csv() if format == "csv" else shown.write_json() + "\n").encode())
+
+
+def _print_times(kernels: "pl.DataFrame", expected: str, top: int, out: Path | None, format: str) -> int:  # noqa: A002
+    """Print kernels of which the times alone are known."""
+    from charts.summaries import format_time
+
+    if out is not None:
+        raise InputError(f"--out: {out}: times without FLOP and bytes, so there is no chart; expected {expected}")
+    if format != "table":
+        _print_rows(kernels, top, format)
+        return 0
+    total = sum(kernels["total_s"])
+    rows = [
+        [row["op"], format_time(row["total_s"]), f"{row['total_s'] / total:.1%}", f"{row['launches']:,}"]
+        for row in kernels.head(top or len(kernels)).iter_rows(named=True)
+    ]
+    _print_table({"kernel": "left", "time": "right", "share": "right", "launches": "right"}, rows)
+    print(f"{len(kernels)} kernels take {format_time(total)}; FLOP and bytes are not in the file: {expected}")
     return 0
 
 
@@ -84,6 +120,33 @@ def _read_suffix(out: Path | None) -> str:
 
 def _print_kernels(kernels: "pl.DataFrame", top: int) -> None:
     """Print the kernels as a table, and what they take together."""
+    from charts.summaries import format_time, summarize_profile
+
+    columns = dict.fromkeys(("kernel", "time", "share", "FLOP/s", "of roof", "bound", "headroom"), "right")
+    shown = kernels.head(top or len(kernels))
+    rows = []
+    for row in shown.iter_rows(named=True):
+        above = " (above)" if row["is_above_roof"] else ""
+        rows.append(
+            [
+                row["op"],
+                format_time(row["total_s"]),
+                f"{row['time_share']:.1%}",
+                _write_rate(row["achieved_flops_per_s"]),
+                "" if row["roof_fraction"] is None else f"{row['roof_fraction']:.0%}{above}",
+                row["bound"] or "no roof",
+                "" if row["headroom_s"] is None else format_time(row["headroom_s"]),
+            ]
+        )
+    _print_table({**columns, "kernel": "left", "bound": "left"}, rows)
+    more = f" (the first {len(shown)} of them above)" if len(shown) < len(kernels) else ""
+    print(f"{kernels['hardware_id'][0]}: {summarize_profile(kernels)}{more}")
+    if kernels["coverage"][0]:
+        print(kernels["coverage"][0])
+
+
+def _print_table(columns: "Mapping[str, str]", rows: "Sequence[Sequence[str]]") -> None:
+    """Print rows under the names of the columns, each aligned left or right; the first may be shortened."""
     import sys
 
     from rich import box
@@ -91,34 +154,18 @@ def _print_kernels(kernels: "pl.DataFrame", top: int) -> None:
     from rich.table import Table
     from rich.text import Text
 
-    from charts.summaries import format_time, summarize_profile
-
     table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
-    table.add_column("kernel", overflow="ellipsis", no_wrap=True, min_width=12, max_width=_MOST_LETTERS)
-    for name in ("time", "share", "FLOP/s", "of roof"):
-        table.add_column(name, justify="right", no_wrap=True)
-    table.add_column("bound", no_wrap=True)
-    table.add_column("headroom", justify="right", no_wrap=True)
-    shown = kernels.head(top or len(kernels))
-    for row in shown.iter_rows(named=True):
-        above = " (above)" if row["is_above_roof"] else ""
-        cells = [
-            row["op"],
-            format_time(row["total_s"]),
-            f"{row['time_share']:.1%}",
-            _write_rate(row["achieved_flops_per_s"]),
-            "" if row["roof_fraction"] is None else f"{row['roof_fraction']:.0%}{above}",
-            row["bound"] or "no roof",
-            "" if row["headroom_s"] is None else format_time(row["headroom_s"]),
-        ]
-        table.add_row(*(Text(cell) for cell in cells))
-    console = Console(file=sys.stdout, width=None if sys.stdout.isatty() else 120)
-    console.print(table)
-    more = f" (the first {len(shown)} of them above)" if len(shown) < len(kernels) else ""
-    print(f"{kernels['hardware_id'][0]}: {summarize_profile(kernels)}{more}")
+    for place, (name, side) in enumerate(columns.items()):
+        widest: dict[str, Any] = {"min_width": 12, "max_width": _MOST_LETTERS} if place == 0 else {}
+        table.add_column(name, justify="right" if side == "right" else "left", no_wrap=True, **widest)
+    for row in rows:
+        table.add_row(*map(Text, row))
+    Console(file=sys.stdout, width=None if sys.stdout.isatty() else 120).print(table)
 
 
 def _write_rate(flops_per_s: float) -> str:
+    if not flops_per_s:
+        return ""
     for prefix, size in (("P", 1e15), ("T", 1e12), ("G", 1e9), ("M", 1e6)):
         if flops_per_s >= size:
             return f"{flops_per_s / size:.4g} {prefix}"

@@ -12,7 +12,20 @@ import polars as pl
 from flows.ingest.file_head import FileHead, read_file_head
 from flows.ingest.foreign_configs import describe_file
 from flows.ingest.limits import MAX_BYTES
-from flows.ingest.profiles import aiconfigurator, nsight, torch_profiler, vidur
+from flows.ingest.profiles import (
+    advisor,
+    aiconfigurator,
+    ert,
+    likwid,
+    nccl_tests,
+    nsight,
+    nsys,
+    rocprof_compute,
+    torch_profiler,
+    tracelens,
+    vidur,
+)
+from flows.ingest.profiles.plain_text import begins_like
 from flows.ingest.readers import (
     architecture,
     calibration,
@@ -110,7 +123,9 @@ class ProfileKind:
     reads_utf_16
         Whether its text may be in UTF-16, as PowerShell writes the output of a command.
     find_device
-        Returns the hardware_id that a file names, if it names one.
+        Returns the hardware_id that a file names, if it names one; the column `device_name` of its rows says more.
+    find_capabilities
+        Returns the compute capabilities that a file states.
     prepare
         Returns the converter that knows what a catalog says of the format; by default `read`.
     name_parts
@@ -125,6 +140,7 @@ class ProfileKind:
     searches: Callable[[Path], bool] = lambda _: False
     reads_utf_16: bool = False
     find_device: Callable[[SourceFile], str | None] = lambda _: None
+    find_capabilities: Callable[[SourceFile], tuple[str, ...]] = lambda _: ()
     prepare: Callable[[Sequence[SourceFile]], ProfileReader] | None = None
     name_parts: Callable[[SourceFile], tuple[str, ...]] = lambda source: (source.path.parent.name, source.path.stem)
 
@@ -251,6 +267,7 @@ PROFILE_KINDS: Mapping[str, ProfileKind] = {
     "nsight": ProfileKind(
         read=nsight.read_nsight,
         recognizes=lambda head: "Kernel Name" in head.columns,
+        find_capabilities=nsight.find_capabilities,
         searches=nsight.has_table,
         reads_utf_16=True,
     ),
@@ -258,6 +275,44 @@ PROFILE_KINDS: Mapping[str, ProfileKind] = {
         read=torch_profiler.read_torch_profiler,
         recognizes=torch_profiler.is_trace,
         prepare=torch_profiler.prepare,
+    ),
+    "rocprof-compute": ProfileKind(
+        read=rocprof_compute.read_rocprof_compute,
+        recognizes=lambda head: rocprof_compute.is_rocprof_compute(head.columns),
+    ),
+    "tracelens": ProfileKind(
+        read=tracelens.read_tracelens,
+        recognizes=lambda head: {tracelens.NAME, *tracelens.SIZES.values()} <= head.columns,
+    ),
+    "likwid": ProfileKind(
+        read=likwid.read_likwid,
+        recognizes=lambda _: False,
+        searches=begins_like(likwid.is_likwid),
+        takes_model=False,
+    ),
+    "advisor": ProfileKind(
+        read=advisor.read_advisor,
+        recognizes=lambda _: False,
+        searches=begins_like(advisor.is_advisor),
+        takes_model=False,
+    ),
+    "ert": ProfileKind(
+        read=ert.read_ert,
+        recognizes=lambda _: False,
+        searches=begins_like(ert.is_ert),
+        takes_model=False,
+    ),
+    "nccl-tests": ProfileKind(
+        read=nccl_tests.read_nccl_tests,
+        recognizes=lambda _: False,
+        searches=begins_like(nccl_tests.is_nccl_tests),
+        takes_model=False,
+    ),
+    "nsys": ProfileKind(
+        read=nsys.read_nsys,
+        recognizes=lambda _: False,
+        searches=nsys.is_nsys,
+        takes_model=False,
     ),
 }
 

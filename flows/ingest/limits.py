@@ -16,7 +16,6 @@ MAX_DEVICES = 2_000  # in a table
 MAX_COLUMNS = 1_000  # of a table
 MAX_DEPTH = 100  # of nested lists and tables
 MAX_LINE_BYTES = 2**24  # in a table of any size
-MAX_TEXT_BYTES = 1_000_000  # in JSON of any size
 MAX_UNPACK_RATIO = 100  # of a gzip file; traces have 10 to 30
 UNPACK_BYTES = 20_000_000  # that a gzip file of any size may unpack to
 HEAD_BYTES = 64  # enough to tell the encoding

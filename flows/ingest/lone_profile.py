@@ -45,7 +45,13 @@ class LoneProfile:
 
 
 def read_lone_profile(
-    home: Home, path: Path, kind: str | None = None, hardware_id: str | None = None, model_id: str | None = None
+    home: Home,
+    path: Path,
+    kind: str | None = None,
+    hardware_id: str | None = None,
+    model_id: str | None = None,
+    *,
+    anyway: bool = False,
 ) -> LoneProfile:
     """Return a profile, or a measurement file, with what is known about its device.
 
@@ -59,6 +65,8 @@ def read_lone_profile(
         One of `PROFILE_KINDS`, or measurement; by default what the file looks like.
     hardware_id, model_id
         The device and the model; by default what the file or the path names.
+    anyway
+        Whether a file that names another device than `hardware_id` is taken.
 
     Raises
     ------
@@ -74,7 +82,8 @@ def read_lone_profile(
         if kind == "measurement":
             entry = _fill_measurements(path, Path(scratch), hardware_id)
         else:
-            entry = convert_profile(kind, path, Path(scratch) / "rows.parquet", sources, hardware_id, model_id)
+            target = Path(scratch) / "rows.parquet"
+            entry = convert_profile(kind, path, target, sources, hardware_id, model_id, anyway=anyway)
         source = NewSource.from_entry(entry, "measurement")
         frames = read_kind("measurement", [source])
         rows, origins = frames["measurement"].collect(), frames["origin"].collect()

@@ -12,6 +12,7 @@ from flows.ingest.entry import Entry, inspect_file
 from flows.ingest.kinds import PROFILE_KINDS
 from flows.ingest.limits import silence_panics
 from flows.ingest.model_names import make_id
+from flows.ingest.reported_devices import find_reported_device, read_devices, refuse_other_device
 from flows.ingest.source_file import SourceFile
 from warehouse.errors import LITTLE_SPACE, InputError, RunError, one_line
 
@@ -46,6 +47,8 @@ def convert_profile(
     sources: Sequence[SourceFile],
     hardware_id: str | None = None,
     model_id: str | None = None,
+    *,
+    anyway: bool = False,
 ) -> Entry:
     """Write a profile as a measurement file (Parquet), and return that as an entry.
 
@@ -61,20 +64,22 @@ def convert_profile(
         The catalog, whose devices and models the path may name.
     hardware_id, model_id
         The device and the model; by default what the file or the path names.
+    anyway
+        Whether a file that names another device than `hardware_id` is taken.
 
     Raises
     ------
     NoDeviceError
         Neither the file nor its path names a device of the catalog.
     InputError
-        The file is not such a profile.
+        The file is not such a profile, or names another device.
     RunError
         The disk is full.
     """
     source = inspect_file(path, "measurement", takes_utf_16=PROFILE_KINDS[name].reads_utf_16)
     try:
         with silence_panics() if PROFILE_KINDS[name].is_parquet else nullcontext():
-            return _write_measurements(name, source, target, sources, hardware_id, model_id)
+            return _write_measurements(name, source, target, sources, hardware_id, model_id, anyway=anyway)
     except (pl.exceptions.PolarsError, pl.exceptions.PanicException) as error:
         if shutil.disk_usage(target.parent).free < LITTLE_SPACE:  # polars does not always say so
             raise RunError(f"no space on the disk: {target.parent}; free some, then run again") from None
@@ -88,15 +93,22 @@ def _write_measurements(
     sources: Sequence[SourceFile],
     hardware_id: str | None,
     model_id: str | None,
+    *,
+    anyway: bool,
 ) -> Entry:
     path, kind = source.path, PROFILE_KINDS[name]
-    named_in_file = kind.find_device(source)
-    device = hardware_id or named_in_file or _find_id_in_path(path, sources, "hardware")
+    read = kind.prepare(sources) if kind.prepare else kind.read
+    rows = read(source, hardware_id or "", model_id or _find_id_in_path(path, sources, "model")).lazy()
+    device = hardware_id or kind.find_device(source)
+    if not (hardware_id and anyway):
+        devices, names, capabilities = read_devices(sources), _find_names(rows), kind.find_capabilities(source)
+        if hardware_id:
+            refuse_other_device(devices, hardware_id, names, capabilities, path)
+        device = device or find_reported_device(devices, names, capabilities)
+        device = device or _find_id_in_path(path, sources, "hardware")
     if device is None:
         raise NoDeviceError(f"{path}: names no device of the catalog; expected --hardware-id, e.g. a40")
-    read = kind.prepare(sources) if kind.prepare else kind.read
-    rows = read(source, device, model_id or _find_id_in_path(path, sources, "model")).lazy()
-    rows.sink_parquet(target)
+    rows.with_columns(hardware_id=pl.lit(device)).sink_parquet(target)
     entry_id = "-".join(make_id(part) for part in (name, device, *kind.name_parts(source)) if part)
     note = _find_note(target)
     return Entry(entry_id[:_ID_LENGTH].rstrip("-._"), ".parquet", path, stored_at=target, note=note)
@@ -109,6 +121,14 @@ def _find_note(target: Path) -> str:
         return ""
     stated = rows.select("coverage").drop_nulls().head(1).collect()
     return "" if stated.is_empty() else str(stated.item())
+
+
+def _find_names(rows: pl.LazyFrame) -> list[str]:
+    """Return the names of devices in the rows of a profile; a file of several devices lists theirs."""
+    if "device_name" not in rows.collect_schema().names():
+        return []
+    found = rows.select(pl.col("device_name").unique()).collect().to_series()
+    return sorted({name.strip() for each in found if each for name in each.split(",") if name.strip()})
 
 
 def _find_id_in_path(path: Path, sources: Sequence[SourceFile], kind: str) -> str | None:

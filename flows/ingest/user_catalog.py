@@ -59,6 +59,7 @@ def add_files(
     hardware_id: str | None = None,
     model_id: str | None = None,
     as_ceiling: bool = False,
+    anyway: bool = False,
     engine_options: EngineOptions = NO_OPTIONS,
     shipped: Path = SHIPPED,
     progress: Callable[[str], None] = lambda _: None,
@@ -80,6 +81,8 @@ def add_files(
         name them.
     as_ceiling
         Whether the fastest kernels of measurements or profiles become ceilings of their device.
+    anyway
+        Whether a profile is taken that names another device than `hardware_id`.
     engine_options
         What else to say of results of engines whose files do not.
     shipped
@@ -102,7 +105,9 @@ def add_files(
         with collect_refusals() as each:
             if kind in PROFILE_KINDS:
                 sources = list_sources(home, shipped=shipped)
-                convert = partial(convert_profile, sources=sources, hardware_id=hardware_id, model_id=model_id)
+                convert = partial(
+                    convert_profile, sources=sources, hardware_id=hardware_id, model_id=model_id, anyway=anyway
+                )
                 entries = _convert_all_profiles(kind, names, each, scratch, convert, progress)
             elif kind == "engine":
                 known = list_sources(home, shipped=shipped)

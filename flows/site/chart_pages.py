@@ -37,6 +37,7 @@ _KINDS = {
     "crossover": "Intensity and batch",
     "throughput": "Tokens/s and latency",
     "ranking": "Devices ranked",
+    "engines": "Serving engines",
     "history": "Runs",
 }
 _SIZE = re.compile(r'width="([\d.]+)" height="([\d.]+)"')

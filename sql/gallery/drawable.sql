@@ -207,5 +207,11 @@ where
 union
 select place,
 from entry
-where phases is null and template not in ('comparison', 'heat', 'accuracy', 'residuals', 'copies')
+where
+    template = 'engines'
+    and exists (from mart.measured_serving as run where run.share_of_bound <= 1)
+union
+select place,
+from entry
+where phases is null and template not in ('comparison', 'heat', 'accuracy', 'residuals', 'copies', 'engines')
 order by place

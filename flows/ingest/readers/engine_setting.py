@@ -33,6 +33,7 @@ EngineName = Annotated[str, StringConstraints(pattern=r"^[a-z0-9][a-z0-9._-]{0,6
 class HostTime(Document):
     """Time of an engine's host in a step, fitted to runs on one device."""
 
+    engine: EngineName
     hardware_id: Id
     host_s: Annotated[float, Field(ge=0, le=1)]
     n_runs: Count
@@ -49,65 +50,53 @@ class Engine(Document):
     memory_share_origin: Text
     token_budget: Count | None = None
     token_budget_origin: Text | None = None
-    host: list[HostTime] = Field(default_factory=list)
 
 
 class Engines(Document):
     """The file."""
 
     engine: list[Engine] = Field(default_factory=list)
+    host: list[HostTime] = Field(default_factory=list)
 
 
 def read_engine_settings(sources: Sequence[SourceFile]) -> dict[str, pl.DataFrame]:
     """Return the frames `engine` (one row per engine and device; "" for every other device) and `origin`.
 
-    The file of the home replaces engines of the shipped one by name.
+    An engine, and the time of its host on a device, replaces that of an earlier file.
 
     Raises
     ------
     InputError
-        A file is broken, or lists an engine or a device twice.
+        A file is broken, lists an engine or a device of it twice, or a host whose engine no file lists.
     """
-    found: dict[str, list[dict[str, Any]]] = {}
+    engines: dict[str, dict[str, Any]] = {}
+    hosts: dict[tuple[str, str], tuple[HostTime, SourceFile]] = {}
     origins = []
     with collect_refusals() as each:
         for document, source in read_documents(sources, Engines, each):
             with each():
-                names = [engine.engine for engine in document.engine]
-                twice = next((name for name in names if names.count(name) > 1), None)
-                if twice is not None:
-                    raise InputError(f"{source.path}: engine = {twice}: listed twice; expected it once")
+                _refuse_repeats(document, source)
                 for engine in document.engine:
-                    found[engine.engine] = list(_list_rows(engine, source))
+                    engines[engine.engine] = {**engine.model_dump(), "source_id": source.source_id}
+                hosts |= {(host.engine, host.hardware_id): (host, source) for host in document.host}
                 origins.append({"source_id": source.source_id, "origin": _ORIGIN, "license": None})
-    rows = [row for name in sorted(found) for row in found[name]]
+    rows = [{**engine, "hardware_id": "", "host_s": 0.0} for _, engine in sorted(engines.items())]
+    for _, (host, source) in sorted(hosts.items()):
+        if host.engine not in engines:
+            raise InputError(f"{source.path}: engine = {host.engine}: expected one that is listed as [[engine]]")
+        fitted = {**host.model_dump(exclude={"origin"}), "host_s_origin": host.origin}
+        rows.append({**engines[host.engine], **fitted, "source_id": source.source_id})
     return {"engine": pl.DataFrame(rows, schema=_SCHEMA), "origin": pl.DataFrame(origins, schema=ORIGIN_SCHEMA)}
 
 
-def _list_rows(engine: Engine, source: SourceFile) -> list[dict[str, Any]]:
-    if (engine.token_budget is None) != (engine.token_budget_origin is None):
-        error = MisfitError("token_budget", engine.token_budget, "token_budget_origin beside it")
-        raise InputError(f"{source.path}: {error}")
-    common = {
-        "engine": engine.engine,
-        "memory_share": engine.memory_share,
-        "memory_share_origin": engine.memory_share_origin,
-        "token_budget": engine.token_budget,
-        "token_budget_origin": engine.token_budget_origin,
-        "source_id": source.source_id,
-    }
-    devices = [host.hardware_id for host in engine.host]
-    twice = next((name for name in devices if devices.count(name) > 1), None)
-    if twice is not None:
-        raise InputError(f"{source.path}: hardware_id = {twice}: twice in engine {engine.engine}; expected it once")
-    return [
-        {**common, "hardware_id": "", "host_s": 0.0},
-        *(
-            {
-                **common,
-                **host.model_dump(exclude={"origin"}),
-                "host_s_origin": host.origin,
-            }
-            for host in engine.host
-        ),
-    ]
+def _refuse_repeats(document: Engines, source: SourceFile) -> None:
+    names = [engine.engine for engine in document.engine]
+    if (twice := next((name for name in names if names.count(name) > 1), None)) is not None:
+        raise InputError(f"{source.path}: engine = {twice}: listed twice; expected it once")
+    keys = [(host.engine, host.hardware_id) for host in document.host]
+    if (again := next((key for key in keys if keys.count(key) > 1), None)) is not None:
+        raise InputError(f"{source.path}: hardware_id = {again[1]}: twice for engine {again[0]}; expected it once")
+    for engine in document.engine:
+        if (engine.token_budget is None) != (engine.token_budget_origin is None):
+            error = MisfitError("token_budget", engine.token_budget, "token_budget_origin beside it")
+            raise InputError(f"{source.path}: {error}")

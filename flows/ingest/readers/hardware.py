@@ -99,6 +99,8 @@ class Device(Document):
     short_name: Text
     vendor: Text
     architecture: Text
+    reported_names: list[Text] = Field(default_factory=list)  # by the driver
+    compute_capability: Annotated[str, Field(pattern=r"^[0-9]{1,3}\.[0-9]{1,3}$")] | None = None
     memory_gb: Annotated[float, Field(ge=0.1, le=10_000)]
     l2_mib: Annotated[float, Field(gt=0, le=10_000)] | None = None
     multiprocessors: Annotated[int, Field(gt=0, le=100_000)] | None = None

@@ -28,6 +28,7 @@ select
     kernel.launches,
     kernel.total_s,
     kernel.time_share,
+    kernel.covered_share,
     kernel.headroom_s,
     kernel.roof_fraction as share_of_roof,
 from mart.profile_kernel as kernel

@@ -4,7 +4,11 @@ create or replace macro mart.profile_kind(source_id) as
     nullif(
         regexp_extract(
             source_id,
-            '^(?:home|given|new)/measurement/(vidur|aiconfigurator|nsight|torch-profiler)-',
+            concat(
+                '^(?:home|given|new)/measurement/',
+                '(vidur|aiconfigurator|nsight|torch-profiler|rocprof-compute|tracelens|likwid|advisor|ert',
+                '|nccl-tests|nsys)-'
+            ),
             1
         ),
         ''

@@ -69,6 +69,9 @@ select
     method,
     software,
     source,
+    rank,
+    covered_share,
+    coverage,
 from kernel;
 
 comment on view mart.profile_kernel is 'one row per kernel of a measurement file of the user''s, at the level where its lower bound is longest: its share of the time, and what it would gain at the roof';
@@ -76,6 +79,6 @@ comment on column mart.profile_kernel.profile is 'name of the file in the catalo
 comment on column mart.profile_kernel.profile_kind is 'program that wrote the profile; null for a measurement file';
 comment on column mart.profile_kernel.launches is 'how often the profiled program launched it; 1 in a table of timings';
 comment on column mart.profile_kernel.total_s is 'time of all launches';
-comment on column mart.profile_kernel.time_share is 'share of the time of all kernels of the file on the device';
+comment on column mart.profile_kernel.time_share is 'share of the time of all kernels of the file on the device: of a trace, those that are counted';
 comment on column mart.profile_kernel.bound is 'what bounds it: compute, memory or another level, or overhead, the time of the launch; null if not known';
 comment on column mart.profile_kernel.headroom_s is 'time that all launches would save at the roof; 0 above it, null if no roof is known';

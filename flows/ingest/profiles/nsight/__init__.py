@@ -34,12 +34,18 @@ import polars as pl
 from flows.ingest.limits import UNREADABLE
 from flows.ingest.profiles.nsight.counters import COLLECT
 from flows.ingest.profiles.nsight.groups import group_launches
-from flows.ingest.profiles.nsight.table import has_table, name_launch, open_as_csv, read_launches
+from flows.ingest.profiles.nsight.table import (
+    has_table,
+    name_launch,
+    open_as_csv,
+    read_capabilities,
+    read_launches,
+)
 from flows.ingest.profiles.nsight.work import Work, count_work
 from flows.ingest.source_file import SourceFile
 from warehouse.errors import InputError, one_line
 
-__all__ = ["COLLECT", "has_table", "read_nsight"]
+__all__ = ["COLLECT", "find_capabilities", "has_table", "read_nsight"]
 
 _log = logging.getLogger(__name__)
 
@@ -111,6 +117,12 @@ def read_nsight(source: SourceFile, hardware_id: str, model_id: str | None) -> p
         _write_origin(path),
         pl.lit(None, pl.String).alias("license"),
     )
+
+
+def find_capabilities(source: SourceFile) -> tuple[str, ...]:
+    """Return the compute capabilities of the devices in a file that `read_nsight` can read."""
+    with open_as_csv(source.path) as csv:
+        return read_capabilities(csv, source.path)
 
 
 def _count_uncounted(work: Work) -> str:

@@ -29,6 +29,7 @@ KEYS = ("ID", "Process ID", "Kernel Name", "Block Size", "Grid Size", "Device", 
 _HEADER = re.compile(rb'^(\xef\xbb\xbf)?"?ID"?,.*"?Kernel Name"?')
 _SUMMARY = re.compile(rb'^(\xef\xbb\xbf)?"?(Process ID|Kernel Name)"?,.*"?Average"?')
 _REPORT = b"NVR\0"
+_CAPABILITY = re.compile(r"[0-9]{1,3}\.[0-9]{1,3}")
 _UTF_16 = {codecs.BOM_UTF16_LE: "utf-16", codecs.BOM_UTF16_BE: "utf-16"}
 _NUMBER = r"^(\d{1,3}(,\d{3})+|\d+)(\.\d*)?([eE][+-]?\d+)?$"
 _LARGEST = 1e30
@@ -110,7 +111,8 @@ def read_launches(csv: Path, path: Path) -> tuple[pl.DataFrame, set[str]]:
     lines = _scan_metrics(csv, path)
     text = pl.col("Metric Value").str.strip_chars().str.strip_prefix("(!) ")
     value = text.str.replace_all(",", "").cast(pl.Float64, strict=False)
-    given = ~text.str.to_lowercase().is_in(_ABSENT) & (pl.col("Metric Name") != counters.DEVICE)
+    is_absent = text.str.to_lowercase().is_in(_ABSENT)
+    given = ~is_absent & (pl.col("Metric Name") != counters.DEVICE)
     broken = given & ~(text.str.contains(_NUMBER) & (value <= _LARGEST)).fill_null(value=False)
     named = ("ID", "Metric Value")
     found = (
@@ -147,7 +149,7 @@ def read_launches(csv: Path, path: Path) -> tuple[pl.DataFrame, set[str]]:
         lines.join(scale.lazy(), on=["Metric Name", "Metric Unit"], how="left")
         .group_by(KEYS)
         .agg(
-            pl.when(pl.col("Metric Name") == counters.DEVICE).then("Metric Value").max().alias("device_name"),
+            pl.when(pl.col("Metric Name") == counters.DEVICE, ~is_absent).then(text).max().alias("device_name"),
             *(
                 pl.when(pl.col("Metric Name") == name, given).then(value * pl.col("scale")).max().alias(name)
                 for name in sorted(known)
@@ -159,12 +161,25 @@ def read_launches(csv: Path, path: Path) -> tuple[pl.DataFrame, set[str]]:
     return launches, known
 
 
-def _scan_metrics(csv: Path, path: Path) -> pl.LazyFrame:
-    """Return one row per launch and metric that is used, from either layout."""
-    table = pl.scan_csv(
+def read_capabilities(csv: Path, path: Path) -> tuple[str, ...]:
+    """Return the compute capabilities in a table, sorted."""
+    table = _scan_table(csv, path)
+    if "CC" not in table.collect_schema().names():
+        return ()
+    found = table.select(pl.col("CC").unique()).collect(engine="streaming").to_series()
+    return tuple(sorted(value for value in found if value and _CAPABILITY.fullmatch(value)))
+
+
+def _scan_table(csv: Path, path: Path) -> pl.LazyFrame:
+    return pl.scan_csv(
         csv, skip_lines=_count_lines_before_header(csv, path), infer_schema=False, encoding="utf8-lossy", glob=False,
         truncate_ragged_lines=True,
     )  # fmt: skip
+
+
+def _scan_metrics(csv: Path, path: Path) -> pl.LazyFrame:
+    """Return one row per launch and metric that is used, from either layout."""
+    table = _scan_table(csv, path)
     names = table.collect_schema().names()
     keyed = [pl.col(name) if name in names else pl.lit("").alias(name) for name in KEYS]
     if "Metric Name" in names:

@@ -47,18 +47,24 @@ class _Table:
 
     def __init__(self, **codes: str) -> None:
         self._columns: dict[str, array[Any]] = {name: array(code) for name, code in codes.items()}
+        self._frame: pl.DataFrame | None = None
 
     def __len__(self) -> int:
-        return len(next(iter(self._columns.values())))
+        return len(next(iter(self._columns.values()))) if self._frame is None else len(self._frame)
 
     def add(self, *values: float) -> None:
         for column, value in zip(self._columns.values(), values, strict=True):
             column.append(value)
 
     def frame(self) -> pl.DataFrame:
-        return pl.DataFrame(
-            [pl.Series(name, column, _DTYPE_OF_CODE[column.typecode]) for name, column in self._columns.items()]
-        )
+        """Return the rows; no more can be added, because they are not kept twice."""
+        if self._frame is None:
+            columns = []
+            for name in list(self._columns):
+                column = self._columns.pop(name)
+                columns.append(pl.Series(name, column, _DTYPE_OF_CODE[column.typecode]))
+            self._frame = pl.DataFrame(columns)
+        return self._frame
 
 
 class Events:

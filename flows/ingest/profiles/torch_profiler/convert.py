@@ -77,8 +77,9 @@ def read_torch_profiler(
 
 
 def prepare(sources: Sequence[SourceFile]) -> Callable[[SourceFile, str, str | None], pl.DataFrame]:
-    """Return the converter that also knows the ops of a catalog."""
-    return partial(read_torch_profiler, known=load_trace_ops(sources))
+    """Return the converter that knows the ops of a catalog; those that ship if it has no list of them."""
+    lists = [source for source in sources if source.kind == "trace_ops"]
+    return partial(read_torch_profiler, known=load_trace_ops(lists) if lists else None)
 
 
 def is_trace(head: FileHead) -> bool:

@@ -247,8 +247,11 @@ def _width_of_result(op: TraceOp, inputs: _Inputs, dtype: Dtype) -> tuple[float,
 
 
 def _attention_shape(label: str, op: TraceOp, inputs: _Inputs) -> OpShape | None:
-    dtype, kv = _DTYPES.get(inputs.type_at(op.query)), inputs.width_at(op.key)
-    if dtype is None or kv is None:
+    dtype = _DTYPES.get(inputs.type_at(op.query))
+    if dtype is None:
+        return None
+    kv = inputs.width_at(op.key) if inputs.type_at(op.key) else BYTES[dtype]
+    if kv is None:
         return None
     found = _sizes_of_attention(op, inputs)
     if found is None:
