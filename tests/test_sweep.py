@@ -185,7 +185,7 @@ def test_a_sweep_outlives_later_runs(home: Home) -> None:
     ]
     assert query_snapshot(home, "select count(*) from mart.sweep_cost") == [(112,)]
     assert {path.name for path in (home.site / "data").glob("core.sweep*")} == {
-        "core.sweep.parquet", "core.sweep_part.parquet"
+        "core.sweep.parquet", "core.sweep_device.parquet", "core.sweep_part.parquet"
     }  # fmt: skip
 
 
