@@ -87,6 +87,8 @@ def select_own_rows(table: str, columns: Sequence[str]) -> str:
         column: f"if(source_id like 'shipped/%', {column}, $writer || '/' || {column})"
         for column in ("source_id", "measurement_id", "step_measurement_id", "serving_id")
     }
+    if "source_id" not in columns:  # estimates of runs of engines, none of which ship
+        own["serving_id"] = "$writer || '/' || serving_id"
     if table == "workload":
         own["models"] = "coalesce(models, (select list(model_id order by model_id) from home.core.model))"
     chosen = ", ".join(f"{own.get(column, quote_name(column))} as {quote_name(column)}" for column in columns)

@@ -249,8 +249,9 @@ def has_table(path: Path) -> bool:
         head = file.read(HEAD_BYTES)
         if is_report(path, head):
             return True
-    encoding = _UTF_16.get(head[:2]) if b"\0" in head else "utf-8"
-    with path.open(encoding=encoding, errors="surrogateescape", newline="\n") as text:
+    encoding = _UTF_16.get(head[:2], "utf-8") if b"\0" in head else "utf-8"
+    errors = "surrogateescape" if encoding == "utf-8" else "replace"
+    with path.open(encoding=encoding, errors=errors, newline="\n") as text:
         while line := text.readline(MAX_LINE_BYTES):
             start = line.encode("utf-8", "surrogateescape")
             if _HEADER.match(start) or _SUMMARY.match(start):
