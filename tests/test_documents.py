@@ -538,7 +538,7 @@ def test_the_gallery_of_the_documents_is_the_one_that_ships(snapshot: duckdb.Duc
             matches = [row for row in rows if row[1] == entry.template and patterns[row[0]].fullmatch(entry.name)]
             assert len(matches) == 1, entry.name
             found.add(matches[0])
-    of_the_user = {"ops-FILE-DEVICE", "kernels-DEVICE", "profile-FILE", "copies-DEVICE", "engines"}
+    of_the_user = {"ops-FILE-DEVICE", "kernels-DEVICE", "profile-FILE", "copies-DEVICE"}
     assert {name for name, _ in set(rows) - found} == of_the_user
 
 

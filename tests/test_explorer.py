@@ -68,7 +68,7 @@ def test_every_model_has_its_ops_and_every_device_its_roofs(site: Path, snapshot
     assert sorted(re.findall(r'<option value="([^"]+)" data-published=', page)) == models
     for reference in re.findall(r'(?:src|href)="(\.\./assets/[^"]+)"', page):
         name = (site / "explorer" / reference).resolve().name
-        assert name in {"explorer.js", "roofs.js", "vega.js", "site.css"}
+        assert name in {"explorer.js", "roofs.js", "search.js", "vega.js", "site.css"}
     (known,) = read_call(site / "assets" / "roofs.js")
     columns = "hardware_id, dtype, short_name, peak_flops_per_s, bandwidth_bytes_per_s, ridge_flops_per_byte, basis"
     roofs = read_frame(snapshot, f"select {columns} from mart.roof where is_default")
