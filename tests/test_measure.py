@@ -295,13 +295,13 @@ def test_a_measured_all_reduce_is_held_against_the_switch(tmp_path: Path) -> Non
 @pytest.mark.parametrize(
     ("old", "new", "names"),
     [
-        ("latency_s", "latency", ['column "latency"', "latency_s"]),
+        ("latency_s", "latency", ["no column latency_s", "latency_ms"]),
         (",method", ",software", ["no column method"]),
         ("0.01", "fast", ["row 1", 'latency_s = "fast"', "a number"]),
         ("0.01", "0", ['row 1 ("gemm")', "latency_s: expected"]),
         ("0.01", "nan", ["row 1", "latency_s"]),
         ("0.01", "", ["row 1", "latency_s: missing"]),
-        ("fp16", "half", ["row 1", "dtype: expected one of"]),
+        ("fp16", "fp17", ["row 1", "dtype: expected one of"]),
         ("a40", "a41", ['hardware_id = "a41"', "rooflines ingest hardware"]),
         ("1e9", "-1", ["row 1", "bytes"]),
         (GOOD, "", ["mine.csv"]),
