@@ -74,7 +74,7 @@ def _name_origins(steps: pl.DataFrame) -> list[str]:
         .agg(pl.col("covered_share").min(), pl.col("transferred_from").drop_nulls().unique().sort().str.join(", "))
         .iter_rows()
     ):
-        parts = [f"calibrations of {lent}"] if lent else []
+        parts = [f"some calibrations are those of {lent}"] if lent else []
         if covered == 0:
             parts.append("no calibration, so its times are the least, those at the roof")
         elif covered < WHOLE:
