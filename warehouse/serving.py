@@ -12,6 +12,7 @@ import polars as pl
 from warehouse.connection import WRITING
 from warehouse.migrations import create_tables
 from warehouse.polars_frames import read_frame
+from warehouse.rows import fetch_column
 from warehouse.sql_files import load_sql
 from warehouse.sql_values import quote_name, quote_names
 from warehouse.views import create_views
@@ -63,9 +64,7 @@ def estimate_runs(
 
 
 def _fill_table(connection: duckdb.DuckDBPyConnection, table: str, rows: pl.DataFrame) -> None:
-    columns = [
-        column for (column,) in connection.execute(f"select column_name from (describe core.{table})").fetchall()
-    ]
+    columns = fetch_column(connection, f"select column_name from (describe core.{table})")
     given = quote_names(column for column in columns if column in rows.columns)
     connection.register("given", _Stream(rows))
     connection.execute(f"insert into {quote_name('core', table)} by name select {given} from given")

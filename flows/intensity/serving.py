@@ -123,7 +123,8 @@ def serving_ops(
     """
     layers = join_layers(model, layer_group)
     shapes = op_shapes(layers, _list_workloads(settings)).with_columns(pipe=pl.lit(""), is_measured=pl.lit(value=False))
-    apart = [
+    apart = [pl.DataFrame(schema={"model_id": pl.String, "op": pl.String})]
+    apart += [
         rows.select("model_id", "op").unique(maintain_order=True)
         for _, op, rows in list_ops(layers, "engine")
         if op.runs_apart
