@@ -22,14 +22,16 @@
       document.head.append(script);
     }));
 
-  // Pages that have all words; first those whose name begins with the text, then those whose name has it.
+  // Pages that have all words: first those whose name begins with the text, then those whose name has it; charts, which
+  // have whole sentences as names, come after others.
   const find = (text) => {
     const words = text.toLowerCase().split(/\s+/).filter(Boolean);
     if (!words.length) return [];
-    const rank = (name) => (name.startsWith(words.join(" ")) ? 0 : words.every((word) => name.includes(word)) ? 1 : 2);
+    const match = (name) => (name.startsWith(words.join(" ")) ? 0 : words.every((word) => name.includes(word)) ? 1 : 2);
+    const rank = ([kind, name]) => match(name.toLowerCase()) + (kind === "chart" ? 1.5 : 0);
     return entries
       .filter(([, , , , all]) => words.every((word) => all.includes(word)))
-      .map((entry, place) => [rank(entry[1].toLowerCase()), place, entry])
+      .map((entry, place) => [rank(entry), place, entry])
       .sort((a, b) => a[0] - b[0] || a[1] - b[1])
       .map(([, , entry]) => entry);
   };

@@ -103,6 +103,8 @@ def explain_nothing_to_draw(
         available = [str(chart.parameters["marks"]) for chart in list_drawable_charts(connection, each)]
         if available:
             return InputError(f"--marks {marks}: {entry.name} has none of these; expected {' or '.join(available)}")
+    if entry.template == "engines":
+        return InputError("chart: engines: no results of engines here; expected some, from `rooflines ingest engine`")
     return InputError(f"chart: {entry.name}: no roof of this dtype, or no points at this setting; expected both")
 
 
