@@ -176,6 +176,18 @@ def test_a_device_that_cannot_run_a_precision_is_refused() -> None:
         make_devices(DeviceRequest("l4"), KNOWN, {"nvfp4": {"fp4"}}, is_shared=False)
 
 
+def test_a_sweep_of_made_up_devices_needs_no_name(
+    finished: Home, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    home = Home(tmp_path)
+    home.snapshot.write_bytes(finished.snapshot.read_bytes())
+    grid = ["--model", "llama-7b", "--precision", "fp16", "--batch", "1", "--sequence", "128"]
+    devices = ["--device-like", "a40", "--bandwidth", "4e11,8e11"]
+    assert run_command(["sweep", *devices, *grid, "--home", str(tmp_path)]) == 0
+    assert "where sweep_id = 'like-a40'" in capsys.readouterr().out
+    assert list((tmp_path / "sweeps" / "like-a40").glob("*.parquet"))
+
+
 @pytest.mark.parametrize(
     ("arguments", "expected"),
     [

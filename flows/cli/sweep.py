@@ -119,12 +119,14 @@ def sweep(
     Parameters
     ----------
     name
-        Name of the sweep, its sweep_id; replaces a sweep of that name.
+        Name of the sweep, its sweep_id; replaces a sweep of that name. Default with --device-like: like-DEVICE.
     dry_run
         Print how many rows, parts and bytes it would write, and write nothing.
     remove
         Name of a sweep to remove, with its files.
     """
+    if name is None and remove is None and devices.device_like is not None:
+        name = f"like-{devices.device_like}"
     if (name is None) == (remove is None):
         raise InputError("sweep: expected either --name NAME or --remove NAME")
     if remove is not None:
