@@ -185,7 +185,7 @@ def test_a_sweep_of_made_up_devices_needs_no_name(
     devices = ["--device-like", "a40", "--bandwidth", "4e11,8e11"]
     assert run_command(["sweep", *devices, *grid, "--home", str(tmp_path)]) == 0
     assert "where sweep_id = 'like-a40'" in capsys.readouterr().out
-    assert list((tmp_path / "sweeps" / "like-a40").glob("*.parquet"))
+    assert list((tmp_path / "sweeps" / "like-a40").rglob("*.parquet"))
 
 
 @pytest.mark.parametrize(
