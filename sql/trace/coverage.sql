@@ -1,4 +1,5 @@
 -- one row per name of an op, or of none: the time of its kernels, and the part that is in runs
+create table coverage as
 select
     linked.name,
     linked.name is null and linked.replay >= 0 as is_of_graph,

@@ -1,4 +1,5 @@
 -- one row per shape, arithmetic, launch and rank, with the times of its runs
+create table times as
 select
     run.shape,
     run.is_tf32,
@@ -12,4 +13,3 @@ select
 from run
 left join process_rank on run.process = process_rank.process
 group by all
-order by run.shape, run.is_tf32, run.launch, process_rank.rank nulls first

@@ -12,14 +12,13 @@ import warehouse
 from flows.ingest.file_head import FileHead
 from flows.ingest.profiles.torch_profiler.columns import Events, find_rank
 from flows.ingest.profiles.torch_profiler.event_file import EventFile
-from flows.ingest.profiles.torch_profiler.links import add_numbers, find_leaves, link_kernels, open_tables
+from flows.ingest.profiles.torch_profiler.links import add_numbers, execute, find_leaves, link_kernels, open_tables
 from flows.ingest.profiles.torch_profiler.op_shapes import OpShape
 from flows.ingest.readers.trace_ops import TraceOps, load_trace_ops
 from flows.ingest.source_file import SourceFile, digest_of_file
 from warehouse.errors import InputError
 from warehouse.polars_frames import read_frame
 from warehouse.rows import fetch_column, fetch_count
-from warehouse.sql_files import load_sql
 
 _MAX_LENGTH = 400
 _TIMES_US = (1e-3, 1e11)
@@ -139,19 +138,20 @@ def _summarize(
     if events.has_kernels:
         link_kernels(connection, events)
         of_fp32 = [number for shape, number in events.shapes.items() if shape.dtype == "fp32"]
-        connection.execute(load_sql("trace/run"), {**bounds, "of_fp32": of_fp32})
+        execute(connection, "run", {**bounds, "of_fp32": of_fp32})
         share, coverage = _describe_coverage(connection, events)
     else:
         find_leaves(connection)
-        connection.execute(load_sql("trace/run_of_host"), bounds)
+        execute(connection, "run_of_host", bounds)
     text = "; ".join(filter(None, [coverage, file.fault]))
     if not fetch_count(connection, "select count(*) from run"):
         raise InputError(_explain_nothing(path, text, events, known))
     ranks = _find_ranks(fetch_column(connection, "select distinct process from run order by process"), file, events)
     add_numbers(connection, "process_rank", ranks)
+    execute(connection, "times")
     shapes = pl.DataFrame(list(events.shapes), schema=_SCHEMA, orient="row").with_row_index("shape")
     rows = (
-        read_frame(connection, load_sql("trace/times"))
+        read_frame(connection, "from times order by shape, is_tf32, launch, rank nulls first")
         .join(shapes.cast({"shape": pl.Int64}), on="shape", maintain_order="left")
         .with_columns(
             dtype=pl.when("is_tf32").then(pl.lit("tf32")).otherwise("dtype"),
@@ -181,7 +181,8 @@ def _find_ranks(processes: Sequence[int], file: EventFile, events: Events) -> di
 
 def _describe_coverage(connection: duckdb.DuckDBPyConnection, events: Events) -> tuple[float, str]:
     """Return which share of the time of the devices the rows cover, and in words also what they do not."""
-    found = read_frame(connection, load_sql("trace/coverage"))
+    execute(connection, "coverage")
+    found = read_frame(connection, "from coverage")
     sums = found.select(pl.col("us", "covered_us", "kernels", "covered_kernels").sum()).row(0, named=True)
     total = float(sums["us"] or 0)
     share = min(1.0, float(sums["covered_us"]) / total) if total else 0.0

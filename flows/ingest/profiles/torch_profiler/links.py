@@ -10,7 +10,7 @@ no more memory.
 """
 
 import tempfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 
@@ -31,8 +31,10 @@ from warehouse.polars_frames import ArrowStream
 from warehouse.rows import fetch_column, fetch_count, fetch_rows
 from warehouse.sql_files import load_sql
 
-# One thread gives the same sums in each run. With less memory, the largest joins have too few blocks to spill.
-_CONFIG: Config = {**OFFLINE, "memory_limit": "64MB", "threads": 1, "preserve_insertion_order": False}
+# Memory of the database; a statement that cannot do with it gets the next.
+_MEMORY = ("96MB", "384MB", "1500MB")
+# one thread gives the same sums in each run
+_CONFIG: Config = {**OFFLINE, "memory_limit": _MEMORY[0], "threads": 1, "preserve_insertion_order": False}
 # How many recordings are compared with a replay.
 _MAX_CAPTURES = 1_000
 _MAX_DIGITS = 18  # of the number of a device
@@ -59,6 +61,19 @@ def open_tables(path: Path) -> Iterator[duckdb.DuckDBPyConnection]:
             raise RunError(f"{path}: its events do not fit in memory or in {spill}: {reason}") from None
 
 
+def execute(connection: duckdb.DuckDBPyConnection, name: str, values: Mapping[str, object] | None = None) -> None:
+    """Run a statement of `sql/trace` that makes a table."""
+    for memory in _MEMORY:
+        try:
+            connection.execute(f"set memory_limit = '{memory}'")
+            connection.execute(load_sql(f"trace/{name}"), values)
+        except duckdb.OutOfMemoryException:
+            if memory == _MEMORY[-1]:
+                raise
+        else:
+            return
+
+
 def link_kernels(connection: duckdb.DuckDBPyConnection, events: Events) -> None:
     """Make the table `linked`, one row per kernel, copy and fill, from those of the events.
 
@@ -69,20 +84,21 @@ def link_kernels(connection: duckdb.DuckDBPyConnection, events: Events) -> None:
     - `replay`: the launch of a CUDA graph that it belongs to, -1 if there is none.
     """
     find_leaves(connection)
-    connection.execute(load_sql("trace/op_leaf"))
+    execute(connection, "op_leaf")
     owners = _find_processes(connection, events)
     add_numbers(connection, "device_process", {"device": list(owners), "process": list(owners.values())})
-    connection.execute(load_sql("trace/launch"), {"launch": LAUNCH})
-    connection.execute(load_sql("trace/placed_kernel"), {"graph_launch": GRAPH_LAUNCH})
-    connection.execute(load_sql("trace/recorded"), {"begin": BEGIN_CAPTURE, "end": END_CAPTURE})
-    connection.execute(load_sql("trace/replayed"), {"most_captures": _MAX_CAPTURES})
-    connection.execute(load_sql("trace/linked"))
+    execute(connection, "launch", {"launch": LAUNCH})
+    connection.execute("drop table op")
+    execute(connection, "placed_kernel", {"graph_launch": GRAPH_LAUNCH})
+    execute(connection, "recorded", {"begin": BEGIN_CAPTURE, "end": END_CAPTURE})
+    execute(connection, "replayed", {"most_captures": _MAX_CAPTURES})
+    execute(connection, "linked")
 
 
 def find_leaves(connection: duckdb.DuckDBPyConnection) -> None:
     """Make the table `leaf`: the ops that are counted and contain no other op that is."""
-    connection.execute(load_sql("trace/repeated_id"))
-    connection.execute(load_sql("trace/leaf"))
+    execute(connection, "repeated_id")
+    execute(connection, "leaf")
 
 
 def add_numbers(connection: duckdb.DuckDBPyConnection, table: str, columns: dict[str, list[int]]) -> None:
