@@ -89,6 +89,21 @@ def test_launches_of_rocprof_compute_have_flop_and_bytes(tmp_path: Path) -> None
     assert (copy["op"], copy["flops"]) == ("copy", 0)
 
 
+@pytest.mark.parametrize(("memory", "line"), [("TCC_EA0", 128), ("TCC_EA", 64)])  # CDNA 3 and 2
+def test_launches_of_rocprof_compute_have_the_bytes_of_each_cache(tmp_path: Path, memory: str, line: int) -> None:
+    names = ["READ", "WRITE", "ATOMIC_WITH_RET", "ATOMIC_WITHOUT_RET"]
+    caches = {f"TCP_TCC_{name}_REQ_sum": count for name, count in zip(names, (1000, 100, 10, 1), strict=True)}
+    caches |= {"TCP_TOTAL_CACHE_ACCESSES_sum": 5000, "SQ_LDS_IDX_ACTIVE": 900, "SQ_LDS_BANK_CONFLICT": 400}
+    head, first, *_ = PMC.replace("TCC_EA0", memory).splitlines()
+    text = f"{head},{','.join(caches)}\n{first},{','.join(map(str, caches.values()))}\n"
+    rows = {row["level"]: row for row in read(tmp_path, "rocprof-compute", text)}
+    # (ROCm/rocprofiler-compute, utils/roofline_calc.py and gfx942/1600_L1_cache.yaml)
+    assert {level: row["bytes"] for level, row in rows.items() if level != "dram"} == {
+        "l2": line * 1000 + 64 * 111, "l1": line * 5000, "lds": 128 * 500,
+    }  # fmt: skip
+    assert {row["flops"] for row in rows.values()} == {512 * 1e9 + 64 * (1e6 + 2 * 2e6)}
+
+
 def test_gemms_of_tracelens_have_the_bytes_of_both_dtypes(tmp_path: Path) -> None:
     plain, batched = read(tmp_path, "tracelens", GEMMS)
     assert (plain["flops"], plain["bytes"]) == (2 * 4096**3, 3 * 2 * 4096**2)

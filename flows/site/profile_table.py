@@ -19,6 +19,16 @@ _COLUMNS = {
     "above_its_roof": "likely_cause",
 }
 _MOST_ROWS = 500
+TITLES = {
+    "time_s": "time",
+    "time_share": "share of the time",
+    "flops_per_s": "FLOP/s",
+    "roof_share": "share of its roof",
+    "bound": "bound by",
+    "headroom_s": "headroom",
+    "bytes_of": "bytes of",
+    "above_its_roof": "why above its roof",
+}
 
 
 def list_kernels(frame: pl.DataFrame) -> list[dict[str, Any]]:
