@@ -7,6 +7,7 @@ from typing import Any
 import duckdb
 import polars as pl
 
+from flows.site.model_scripts import write_model_scripts
 from flows.site.page_paths import page_folder
 from flows.site.page_templates import script_json, write_asset, write_page
 from warehouse.polars_frames import read_frame
@@ -38,6 +39,7 @@ def write_explorer(out: Path, connection: duckdb.DuckDBPyConnection) -> None:
     write_page(out / PAGE, "explorer.html.j2", "../", PAGE, models=frames["models"].to_dicts())
     assets = out / "assets"
     (assets / "points").mkdir(parents=True, exist_ok=True)
+    write_model_scripts(assets, connection)
     write_asset(assets / _SCRIPT, "numbers.js", _SCRIPT)
     known = {name: _encode_columns(frames[name]) for name in ("roofs", "precisions")}
     known["files"] = {id_: page_folder(id_) for id_ in frames["models"]["model_id"] if page_folder(id_) != id_}
