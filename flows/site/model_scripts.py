@@ -25,7 +25,7 @@ def write_model_scripts(assets: Path, connection: duckdb.DuckDBPyConnection) -> 
     """
     write_asset(assets / _SCRIPT[-1], *_SCRIPT)
     (assets / "precisions.js").write_text(write_precisions(connection), "utf-8")
-    (assets / "models").mkdir(exist_ok=True)
+    (assets / "models").mkdir(parents=True, exist_ok=True)
     for model_id, script in write_models(connection).items():
         (assets / "models" / f"{page_folder(model_id)}.js").write_text(script, "utf-8")
 
