@@ -111,6 +111,18 @@ def test_a_collective_has_the_bytes_that_a_device_sends_in_a_ring(tmp_path: Path
     assert gathered[0]["bytes"] == 1048576 * 1 / 2
 
 
+@pytest.mark.parametrize(("program", "kind"), [("broadcast", "broadcast"), ("reduce", "reduce"), ("sendrecv", "send")])
+def test_a_root_or_a_pair_moves_all_bytes_through_one_link(tmp_path: Path, program: str, kind: str) -> None:
+    """Their bus bandwidth is size / time (nccl-tests, doc/PERFORMANCE.md and src/sendrecv.cu)."""
+    path = write_file(tmp_path, "nccl.txt", NCCL.replace("all_reduce", program))
+    profile = read_lone_profile(Home(tmp_path / "home"), path, hardware_id="h100-sxm")
+    with open_profile(profile.tables) as connection:
+        row = read_kernels(connection).filter(pl.col("op").str.ends_with("out of place")).row(0, named=True)
+    assert (row["kind"], row["bytes"]) == (kind, 8589934592)
+    # 450 GB/s one way: NVIDIA H100 datasheet
+    assert row["roof_fraction"] == pytest.approx(8589934592 / 450e9 / 31.3e-3, rel=1e-6)
+
+
 def test_an_all_reduce_is_held_against_a_switch_that_adds(tmp_path: Path) -> None:
     path = write_file(tmp_path, "nccl.txt", NCCL)
     profile = read_lone_profile(Home(tmp_path / "home"), path, hardware_id="h100-sxm")
@@ -166,7 +178,7 @@ def test_a_broken_sqlite_file_gets_one_line(tmp_path: Path, content: bytes) -> N
         ("advisor", ";Self Memory GB", ";Memory", ["no column Self Memory GB", "--report=survey"]),
         ("ert", "EMP", "PEAK", ["nothing to read", "FP64 GFLOPs EMP"]),
         ("nccl-tests", "bfloat16", "complex", ["line ", 'type = "complex"', "bfloat16"]),
-        ("nccl-tests", "all_reduce_perf", "sendrecv_perf", ["sendrecv_perf", "expected the output of all_reduce_perf"]),
+        ("nccl-tests", "all_reduce_perf", "hypercube_perf", ["hypercube_perf", "the output of all_reduce_perf"]),
         ("nccl-tests", "#  Rank", "#  R", ["0 lines of devices"]),
         ("rocprof-compute", "TCC_BUBBLE_sum", "other", ["no column TCC_BUBBLE_sum", "rocprof-compute profile"]),
         ("rocprof-compute", "1000000000,", "minus,", ["row 1", "SQ_INSTS_VALU_MFMA_MOPS_BF16", '"minus"']),

@@ -217,7 +217,7 @@ CATALOG_KINDS: Mapping[str, CatalogKind] = {
     "measurement": CatalogKind(
         patterns=("measurements/*.csv", "measurements/*.parquet"),
         read=measurement.read_measurements,
-        frames=("measurement",),
+        frames=("measurement", "counter_ceiling"),
         max_bytes=None,
         recognizes=measurement.is_measurement,
     ),
