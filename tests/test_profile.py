@@ -201,6 +201,7 @@ def test_ceilings_that_were_measured_are_those_of_the_homes_snapshot(finished: H
         (TIMES, ["--hardware-id", "a40", "--top", "-1"], "--top: -1: expected 0 or more"),
         ("name,group,m,k,n\na,b,1,1,1\n", [], "a file of kind ops; expected a profile: vidur"),
         ("a,b\n1,2\n", [], "not recognized"),
+        (f"{count(1e12).splitlines()[0]}\n{COUNTED.format(1e12)}", ["--hardware-id", "a40"], "ceilings, no kernels"),
     ],
 )
 def test_what_cannot_be_drawn_gets_one_line(
