@@ -5,7 +5,6 @@ import math
 import random
 import re
 from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -19,11 +18,8 @@ from flows.intensity.conventions import CONVENTIONS
 from flows.intensity.costs import KINDS, op_costs
 from flows.intensity.custom import custom_costs, custom_shapes
 from flows.intensity.javascript import write_javascript
-from flows.intensity.shapes import join_layers
-from flows.site.model_scripts import write_models, write_precisions
-from flows.site.page_templates import read_asset
 from flows.sweep.grid import Inputs
-from tests.support.browsers import start_browser
+from tests.support.costs_page import open_models, open_page
 from tests.support.files import write_file
 from tests.support.inputs import make_source
 from tests.support.models import ARCHITECTURES
@@ -31,7 +27,7 @@ from tests.support.random_steps import compute_steps, cover_models, make_setting
 from tests.write_formulas import FORMULAS
 from warehouse.home import Home
 from warehouse.polars_frames import read_frame
-from warehouse.scratch import add_table, open_scratch
+from warehouse.scratch import add_table
 
 EXACT = 1e-9  # relative
 # The class of DeepSeek-V4, which no model that ships has.
@@ -57,11 +53,6 @@ COMPARED = [
 STEPS = """(asked) => asked.map(({ model, ...setting }) => {
   const refused = costs.refuse(model, setting);
   return refused ? { refused, ops: [] } : costs.step(model, setting);
-})"""
-SPEED = """(asked) => asked.map(({ model, ...setting }) => {
-  const start = performance.now();
-  for (let time = 0; time < 20; time += 1) costs.step(model, { ...setting, batch: setting.batch + time });
-  return (performance.now() - start) / 20;
 })"""
 
 
@@ -159,47 +150,11 @@ def test_a_step_that_there_cannot_be_is_refused_by_name(change: dict[str, Any], 
     assert page.evaluate(STEPS, [{"model": "llama-3.1-8b", **change}])[0]["refused"] == said
 
 
-def test_a_step_takes_a_few_milliseconds_in_the_browser(page: Any) -> None:
-    """Time enough to draw within 100 ms; the bound is of a busy machine."""
-    asked = [{"model": model, "batch": 7, "sequence": 999} for model in ("llama-3.1-8b", "deepseek-v3")]
-    milliseconds = page.evaluate(SPEED, asked)
-    print(milliseconds)
-    assert max(milliseconds) < 50
-
-
 @pytest.fixture(scope="module")
 def page(finished: Home) -> Iterator[Any]:
     """A page that knows the shipped models."""
     with open_models(finished) as (_, connection), open_page(connection) as found:
         yield found
-
-
-@contextmanager
-def open_models(
-    home: Home, own: dict[str, pl.DataFrame] | None = None
-) -> Iterator[tuple[Inputs, duckdb.DuckDBPyConnection]]:
-    """Open a database in memory that has the models of a home and others, with what costs are computed from."""
-    with open_scratch(home.snapshot, {}, {}) as connection:
-        tables = ("model", "layer_group", "precision", "elementwise", "precision_part")
-        frames = {table: read_frame(connection, f"from core.{table} order by all") for table in tables}
-    if own:
-        frames |= {table: pl.concat([frames[table], frame], how="diagonal_relaxed") for table, frame in own.items()}
-    layers = join_layers(frames["model"], frames["layer_group"])
-    inputs = Inputs(layers, frames["precision"], frames["elementwise"], frames["precision_part"])
-    with open_scratch(home.snapshot, {}, {name: frames[name] for name in ("model", "layer_group")}) as connection:
-        yield inputs, connection
-
-
-@contextmanager
-def open_page(connection: duckdb.DuckDBPyConnection) -> Iterator[Any]:
-    """Open an empty page with the scripts of the site."""
-    scripts = [read_asset("formulas.js"), read_asset("costs.js"), write_precisions(connection)]
-    scripts += write_models(connection).values()
-    with start_browser() as browser:
-        page = browser.new_page()
-        page.add_script_tag(content="\n".join(scripts))
-        yield page
-        page.close()
 
 
 def any_seed() -> int:
