@@ -1,14 +1,14 @@
 """The explorer: a page that draws any roofline in the browser, and the data for it."""
 
 from collections.abc import Iterator
-from pathlib import Path
 from typing import Any
 
 import duckdb
 import polars as pl
 
 from flows.site.page_paths import page_folder
-from flows.site.page_templates import script_json, write_asset, write_page
+from flows.site.page_templates import script_json, write_asset
+from flows.site.site_pages import SitePages
 from warehouse.polars_frames import read_frame
 from warehouse.sql_files import load_sql
 
@@ -23,20 +23,20 @@ _LISTS = {"ops": "ops", "dtypes": "dtype", "flops": "flops", "bytes": "bytes"}  
 _EXACT = 2.0**53  # JavaScript holds integers up to here exactly
 
 
-def write_explorer(out: Path, connection: duckdb.DuckDBPyConnection) -> None:
+def write_explorer(pages: SitePages, connection: duckdb.DuckDBPyConnection) -> None:
     """Write the page, its script, and its data: a script with all roofs, and one script per model with its ops.
 
     Parameters
     ----------
-    out
-        Folder of the site.
+    pages
+        The pages of the site.
     connection
         The snapshot.
     """
     names = ("roofs", "precisions", "models", "points")
     frames = {name: read_frame(connection, load_sql(f"explorer/{name}")) for name in names}
-    write_page(out / PAGE, "explorer.html.j2", "../", PAGE, models=frames["models"].to_dicts())
-    assets = out / "assets"
+    pages.write(PAGE, "explorer.html.j2", models=frames["models"].to_dicts())
+    assets = pages.out / "assets"
     (assets / "points").mkdir(parents=True, exist_ok=True)
     write_asset(assets / _SCRIPT, "numbers.js", _SCRIPT)
     known = {name: _encode_columns(frames[name]) for name in ("roofs", "precisions")}
