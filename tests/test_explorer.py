@@ -4,7 +4,6 @@ import json
 import re
 import shutil
 from pathlib import Path
-from typing import Any
 
 import duckdb
 import polars as pl
@@ -14,6 +13,7 @@ from polars.testing import assert_frame_equal
 from flows.site.explorer import write_explorer
 from flows.site.page_templates import script_json
 from flows.site.site_pages import SitePages
+from tests.support.explorer_data import decode, read_call
 from warehouse.home import Home
 from warehouse.polars_frames import read_frame
 from warehouse.snapshot import open_snapshot
@@ -29,22 +29,6 @@ def site(finished: Home, tmp_path_factory: pytest.TempPathFactory) -> Path:
     with open_snapshot(finished.snapshot) as connection:
         write_explorer(SitePages(folder), connection)
     return folder
-
-
-def read_call(script: Path) -> list[Any]:
-    """Return the arguments of the one call that a data script makes."""
-    found = re.fullmatch(r"explorer\.\w+\((.*)\);\n", script.read_text("utf-8"))
-    assert found, script
-    return list(json.loads(f"[{found[1]}]"))
-
-
-def decode(columns: dict[str, Any]) -> pl.DataFrame:
-    return pl.DataFrame(
-        {
-            name: [column["values"][code] for code in column["codes"]] if "values" in column else column["codes"]
-            for name, column in columns.items()
-        }
-    )
 
 
 def list_ops(site: Path, model_id: str) -> pl.DataFrame:
@@ -71,9 +55,9 @@ def test_every_model_has_its_ops_and_every_device_its_roofs(site: Path, snapshot
         name = (site / "explorer" / reference).resolve().name
         assert name in {"explorer.js", "roofs.js", "search.js", "vega.js", "site.css"}
     (known,) = read_call(site / "assets" / "roofs.js")
-    columns = "hardware_id, dtype, short_name, peak_flops_per_s, bandwidth_bytes_per_s, ridge_flops_per_byte, basis"
+    columns = "hardware_id, dtype, peak_flops_per_s, bandwidth_bytes_per_s, ridge_flops_per_byte, basis"
     roofs = read_frame(snapshot, f"select {columns} from mart.roof where is_default")
-    told = decode(known["roofs"]).select(roofs.columns)
+    told = decode(known["roofs"]).filter(level="dram").select(roofs.columns)
     assert_frame_equal(told, roofs, check_row_order=False, check_exact=True)
     precisions = decode(known["precisions"])
     main = read_frame(snapshot, "select precision_id, compute_dtype as dtype from core.precision")
@@ -103,7 +87,7 @@ def test_points_are_those_of_the_view(
     assert view.height > 3_000
     assert (view.select("precision_id", "dtype").n_unique() > view["precision_id"].n_unique()) is is_mixed
     (known,) = read_call(site / "assets" / "roofs.js")
-    roofs = decode(known["roofs"]).filter(hardware_id=device)
+    roofs = decode(known["roofs"]).filter(hardware_id=device, level="dram")
     lacking = decode(known["precisions"]).join(roofs, on="dtype", how="anti")["precision_id"]
     peak, bandwidth = pl.col("peak_flops_per_s"), pl.col("bandwidth_bytes_per_s")
     intensity = pl.col("flops") / pl.col("bytes")

@@ -46,16 +46,17 @@
 
   // The data scripts call these.
   window.explorer = {
-    know({ roofs, precisions, files: named }) {
+    know({ devices: facts, roofs, precisions, files: named }) {
       for (const [id, file] of Object.entries(named)) files.set(id, file);
       for (const { precision_id: id, dtype } of decode(precisions)) {
         if (!dtypes.has(id)) dtypes.set(id, []);
         dtypes.get(id).push(dtype);
       }
+      for (const { hardware_id: id, short_name: name, vendor } of decode(facts)) {
+        devices.set(id, { id, name, vendor, roofs: new Map() });
+      }
       for (const row of decode(roofs)) {
-        const { hardware_id: id, short_name: name, vendor } = row;
-        if (!devices.has(id)) devices.set(id, { id, name, vendor, roofs: new Map() });
-        devices.get(id).roofs.set(row.dtype, row);
+        if (row.level === "dram" && row.pipe === "") devices.get(row.hardware_id).roofs.set(row.dtype, row);
       }
     },
     add(model, { settings, lists }) {

@@ -1,6 +1,7 @@
 """The explorer: a page that draws any roofline in the browser, and the data for it."""
 
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
 import duckdb
@@ -14,7 +15,10 @@ from warehouse.sql_files import load_sql
 
 PAGE = "explorer/index.html"
 
-_SCRIPT = "explorer.js"
+# parts of the script of the page, in the order in which they use each other
+SCRIPTS = ("numbers.js", "times.js", "explorer.js")
+_TABLES = ("devices", "roofs", "kernels", "precisions", "models", "points", "calibrations", "measured")
+_CALLS = {"calibrations": "calibrate", "measured": "measure"}
 _SETTING = ["convention", "phase", "precision_id", "batch_size", "sequence_length", "query_length"]
 _OPS = ["op", "op_group", "repeat"]
 _NAMES = ["op", "op_group", "dtype"]
@@ -24,7 +28,7 @@ _EXACT = 2.0**53  # JavaScript holds integers up to here exactly
 
 
 def write_explorer(pages: SitePages, connection: duckdb.DuckDBPyConnection) -> None:
-    """Write the page, its script, and its data: a script with all roofs, and one script per model with its ops.
+    """Write the page, its script, and its data: a script with all roofs, and one per model or device with what it has.
 
     Parameters
     ----------
@@ -33,19 +37,28 @@ def write_explorer(pages: SitePages, connection: duckdb.DuckDBPyConnection) -> N
     connection
         The snapshot.
     """
-    names = ("roofs", "precisions", "models", "points")
-    frames = {name: read_frame(connection, load_sql(f"explorer/{name}")) for name in names}
+    frames = {name: read_frame(connection, load_sql(f"explorer/{name}")) for name in _TABLES}
     pages.write(PAGE, "explorer.html.j2", models=frames["models"].to_dicts())
     assets = pages.out / "assets"
-    (assets / "points").mkdir(parents=True, exist_ok=True)
-    write_asset(assets / _SCRIPT, "numbers.js", _SCRIPT)
-    known = {name: _encode_columns(frames[name]) for name in ("roofs", "precisions")}
-    known["files"] = {id_: page_folder(id_) for id_ in frames["models"]["model_id"] if page_folder(id_) != id_}
+    write_asset(assets / "explorer.js", *SCRIPTS)
+    known: dict[str, Any] = {name: _encode_columns(frames[name]) for name in ("devices", "roofs", "precisions")}
+    known["kernels"] = frames["kernels"].to_dicts()
+    ids = [*frames["devices"]["hardware_id"], *frames["models"]["model_id"]]
+    known["files"] = {id_: page_folder(id_) for id_ in ids if page_folder(id_) != id_}
+    known["measured"] = frames["measured"]["model_id"].unique().sort().to_list()
     (assets / "roofs.js").write_text(f"explorer.know({script_json(known)});\n", "utf-8")
     for model_id, data in _encode_points(frames["points"]):
-        (assets / "points" / f"{page_folder(model_id)}.js").write_text(
-            f"explorer.add({script_json(model_id)},{data});\n", "utf-8"
-        )
+        _write_data(assets / "points", "add", model_id, data)
+    for name, column in (("calibrations", "hardware_id"), ("measured", "model_id")):
+        for (id_,), rows in frames[name].partition_by(column, as_dict=True, maintain_order=True).items():
+            columns = _encode_columns(rows.drop(column))
+            _write_data(assets / name, _CALLS[name], str(id_), script_json(columns))
+
+
+def _write_data(folder: Path, call: str, id_: str, data: str) -> None:
+    """Write the script that hands the data of a model or device to the page."""
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / f"{page_folder(id_)}.js").write_text(f"explorer.{call}({script_json(id_)},{data});\n", "utf-8")
 
 
 def _encode_points(points: pl.DataFrame) -> Iterator[tuple[str, str]]:

@@ -1,16 +1,20 @@
--- one row per device and dtype: its default DRAM roof
+-- one row per device, dtype, level and pipe that ops name: the default roof that an op there is compared with
 select
-    roof.hardware_id,
-    roof.short_name,
-    hardware.vendor,
-    roof.dtype,
-    roof.basis,
-    roof.peak_flops_per_s,
-    roof.bandwidth_bytes_per_s,
-    roof.ridge_flops_per_byte,
-    roof.peak_origin,
-    roof.bandwidth_origin,
-from mart.roof as roof
-inner join core.hardware as hardware using (hardware_id)
-where roof.is_default
-order by hardware.vendor, roof.short_name, roof.hardware_id, roof.dtype
+    hardware_id,
+    level,
+    dtype,
+    kernel_pipe as pipe,
+    basis,
+    peak_flops_per_s,
+    bandwidth_bytes_per_s,
+    ridge_flops_per_byte,
+    peak_origin,
+    bandwidth_origin,
+    coalesce(reduces_in_switch, false) as reduces_in_switch,
+from mart.kernel_roof
+where
+    is_default
+    and level in ('dram', 'interconnect')
+    and kernel_accumulator = ''
+    and (kernel_pipe = '' or kernel_pipe in (select pipe from core.op_shape))
+order by hardware_id, level, dtype, kernel_pipe
