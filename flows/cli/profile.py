@@ -79,6 +79,8 @@ def profile(
                 write_output(out, draw_profile(connection, read.name, read.hardware_id, suffix))
     if format == "table":
         _print_kernels(kernels, top)
+        for ceiling in read.counted:
+            print(f"counter ceiling  {ceiling}")
     else:
         _print_rows(kernels, top, format)
     if out is not None and format == "table":

@@ -7,6 +7,7 @@ from typing import Any
 import duckdb
 import polars as pl
 
+from flows.site.model_scripts import write_model_scripts
 from flows.site.page_paths import page_folder
 from flows.site.page_templates import script_json, write_asset
 from flows.site.site_pages import SitePages
@@ -40,6 +41,7 @@ def write_explorer(pages: SitePages, connection: duckdb.DuckDBPyConnection) -> N
     frames = {name: read_frame(connection, load_sql(f"explorer/{name}")) for name in _TABLES}
     pages.write(PAGE, "explorer.html.j2", models=frames["models"].to_dicts())
     assets = pages.out / "assets"
+    write_model_scripts(assets, connection)
     write_asset(assets / "explorer.js", *SCRIPTS)
     known: dict[str, Any] = {name: _encode_columns(frames[name]) for name in ("devices", "roofs", "precisions")}
     known["kernels"] = frames["kernels"].to_dicts()
