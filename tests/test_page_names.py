@@ -86,7 +86,15 @@ def render_device_page(name: str) -> Outline:
     device = {"hardware_id": "mine", "name": name, "short_name": name, "vendor": name, "origin": name}
     steps = [{"model": name, "least time, ms": "1"}]
     links = {name: "../../models/mine/index.html"}
-    values: Any = {"charts": [], "roofs": steps, "conflicts": [], "measured": [], "steps": steps, "crossovers": steps}
+    values: Any = {
+        "charts": [],
+        "main": None,
+        "roofs": steps,
+        "conflicts": [],
+        "measured": [],
+        "steps": steps,
+        "crossovers": steps,
+    }
     return Outline(PAGES.render("devices/mine/index.html", "device.html.j2", device=device, links=links, **values))
 
 
