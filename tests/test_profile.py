@@ -113,10 +113,18 @@ def test_the_command_writes_a_page_with_chart_and_table(tmp_path: Path, capsys: 
     given = ["profile", str(path), "--hardware-id", "h100-sxm", "--home", str(tmp_path / "home")]
     assert run_command([*given, "--out", str(out)]) == 0
     printed = capsys.readouterr().out
+    assert re.search(r"kernel +time +share +FLOP/s +of roof +bound +headroom", printed)
     assert re.search(r"big<gemm> +1 ms +50\.0% +494\.7 T +50% +compute +500 µs", printed)
     assert "h100-sxm: 4 kernels take 2 ms; headroom of the 3 with a roof 900 µs" in printed
     page = out.read_text("utf-8")
     assert "<td>big&lt;gemm&gt;</td>" in page
+    headings = re.findall('<th scope="col">([^<]+)</th>', page)
+    assert headings[:8] == [
+        "kernel", "time", "share of the time", "launches", "FLOP/s", "share of its roof", "bound by", "headroom",
+    ]  # fmt: skip
+    description = re.search(r'aria-label="(Roofline[^"]+)"', page)
+    assert description
+    assert "(at 50% of its roof)" in description[1]
     assert page.count("<script") == page.count("</script>") == 4
     assert not (tmp_path / "home").exists()
     assert run_command([*given, "--format", "json", "--top", "1"]) == 0
@@ -193,6 +201,7 @@ def test_ceilings_that_were_measured_are_those_of_the_homes_snapshot(finished: H
         (TIMES, ["--hardware-id", "a40", "--top", "-1"], "--top: -1: expected 0 or more"),
         ("name,group,m,k,n\na,b,1,1,1\n", [], "a file of kind ops; expected a profile: vidur"),
         ("a,b\n1,2\n", [], "not recognized"),
+        (f"{count(1e12).splitlines()[0]}\n{COUNTED.format(1e12)}", ["--hardware-id", "a40"], "ceilings, no kernels"),
     ],
 )
 def test_what_cannot_be_drawn_gets_one_line(
