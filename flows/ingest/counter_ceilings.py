@@ -55,7 +55,7 @@ def find_counter_ceilings(counters: pl.DataFrame, sources: Sequence[SourceFile])
 
 
 def describe_counter_ceilings(found: pl.DataFrame, ceilings: pl.DataFrame) -> Iterator[tuple[str, str]]:
-    """Yield the source of each ceiling of counters, and value and clock in words; whether it is above the datasheet's.
+    """Yield of each ceiling its source, and in words value, clock, and whether it is above the datasheet's.
 
     Parameters
     ----------
