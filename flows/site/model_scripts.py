@@ -43,7 +43,7 @@ def write_models(connection: duckdb.DuckDBPyConnection) -> dict[str, str]:
     for row in _fetch(connection, "layer_groups"):
         layers.setdefault(row.pop("model_id"), []).append(_known(row))
     models = {row.pop("model_id"): _known(row) for row in _fetch(connection, "model_sizes")}
-    data = {model_id: {"model": model, "layers": layers[model_id]} for model_id, model in models.items()}
+    data: dict[str, dict[str, Any]] = {id_: {"model": model, "layers": layers[id_]} for id_, model in models.items()}
     for row in _fetch(connection, "own_ops"):
         data.setdefault(row.pop("model_id"), {"own": []})["own"].append(_known(row))
     return {id_: f"costs.add({script_json(id_)},{script_json(of)});\n" for id_, of in data.items()}
