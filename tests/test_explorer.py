@@ -12,6 +12,7 @@ from polars.testing import assert_frame_equal
 
 from flows.site.explorer import write_explorer
 from flows.site.page_templates import script_json
+from flows.site.site_pages import SitePages
 from tests.support.explorer_data import decode, read_call
 from warehouse.home import Home
 from warehouse.polars_frames import read_frame
@@ -26,7 +27,7 @@ def site(finished: Home, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder with the explorer of the finished run; tests must not write to it."""
     folder = tmp_path_factory.mktemp("explorer")
     with open_snapshot(finished.snapshot) as connection:
-        write_explorer(folder, connection)
+        write_explorer(SitePages(folder), connection)
     return folder
 
 
@@ -120,7 +121,7 @@ def test_costs_are_exact(site: Path, snapshot: duckdb.DuckDBPyConnection, model_
 
 
 def test_same_snapshot_same_bytes(site: Path, snapshot: duckdb.DuckDBPyConnection, tmp_path: Path) -> None:
-    write_explorer(tmp_path, snapshot)
+    write_explorer(SitePages(tmp_path), snapshot)
     first, again = (
         {path.relative_to(folder): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
         for folder in (site, tmp_path)
@@ -148,7 +149,7 @@ def test_hostile_op_and_model_stay_data(finished: Home, tmp_path: Path) -> None:
         is_one = "model_id = 'gpt2' and tensor_parallel = 1 and op = 'lm_head'"
         connection.execute(f"update core.op_shape set op = ? where {is_one}", [HOSTILE])
         connection.execute("update core.model set short_name = ? where model_id = 'gpt2'", [HOSTILE])
-        write_explorer(tmp_path, connection)
+        write_explorer(SitePages(tmp_path), connection)
     script = (tmp_path / "assets" / "points" / "gpt2.js").read_text("utf-8")
     assert script.isascii()
     assert "<" not in script

@@ -9,7 +9,8 @@ import polars as pl
 
 from flows.site.model_scripts import write_model_scripts
 from flows.site.page_paths import page_folder
-from flows.site.page_templates import script_json, write_asset, write_page
+from flows.site.page_templates import script_json, write_asset
+from flows.site.site_pages import SitePages
 from warehouse.polars_frames import read_frame
 from warehouse.sql_files import load_sql
 
@@ -27,19 +28,19 @@ _LISTS = {"ops": "ops", "dtypes": "dtype", "flops": "flops", "bytes": "bytes"}  
 _EXACT = 2.0**53  # JavaScript holds integers up to here exactly
 
 
-def write_explorer(out: Path, connection: duckdb.DuckDBPyConnection) -> None:
+def write_explorer(pages: SitePages, connection: duckdb.DuckDBPyConnection) -> None:
     """Write the page, its script, and its data: a script with all roofs, and one per model or device with what it has.
 
     Parameters
     ----------
-    out
-        Folder of the site.
+    pages
+        The pages of the site.
     connection
         The snapshot.
     """
     frames = {name: read_frame(connection, load_sql(f"explorer/{name}")) for name in _TABLES}
-    write_page(out / PAGE, "explorer.html.j2", "../", PAGE, models=frames["models"].to_dicts())
-    assets = out / "assets"
+    pages.write(PAGE, "explorer.html.j2", models=frames["models"].to_dicts())
+    assets = pages.out / "assets"
     write_model_scripts(assets, connection)
     write_asset(assets / "explorer.js", *SCRIPTS)
     known: dict[str, Any] = {name: _encode_columns(frames[name]) for name in ("devices", "roofs", "precisions")}
