@@ -1,4 +1,4 @@
--- one row per op of a model, setting and precision, without parallelism
+-- one row per op of a file of the user's ops and precision
 select
     shape.model_id,
     shape.convention,
@@ -10,23 +10,11 @@ select
     shape.op,
     shape.op_group,
     shape.repeat,
+    shape.pipe,
     cost.compute_dtype as dtype,
     cost.flops,
     cost.bytes,
 from core.op_shape as shape
 inner join core.op_cost as cost using (shape_id)
-where
-    shape.tensor_parallel = 1
-    and shape.expert_parallel = 1
-    and shape.pipeline_parallel = 1
-    and shape.data_parallel = 1
-    and shape.level = 'dram'
-order by
-    shape.model_id,
-    shape.convention,
-    shape.phase,
-    cost.precision_id,
-    shape.batch_size,
-    shape.sequence_length,
-    shape.query_length,
-    shape.op
+where shape.model_id in (select op_set_id from core.op_set) and shape.level = 'dram'
+order by shape.model_id, cost.precision_id, shape.op
