@@ -14,7 +14,8 @@ from charts.levels import name_level
 Row = dict[str, Any]
 _KEY = ("layer", "level", "dtype", "basis", "origin", "pipe", "accumulator", "ceiling_name")  # of a ceiling
 _LEAST_TERA = 1e11
-_PUBLISHED, _MEASURED = "datasheet", "measured"
+_PUBLISHED = "datasheet"
+_BESIDE = ("measured", "counter")  # bases whose ceilings the label of a published one names
 _WIDEST_REMARK = 190  # pixels
 _SIZE = 12
 _ALIKE = 20  # dtypes whose measured ceilings differ by less than a twentieth of a decade share a label
@@ -24,8 +25,8 @@ _NEAR = 2  # a measured bandwidth further below the published one than this has 
 def label_ceilings(frame: pl.DataFrame) -> pl.DataFrame:
     """Return the rows of a roofline, with its compute and bandwidth ceilings made lines that have a `label`.
 
-    Dtypes with the same ceiling share a line. A measured ceiling is named in the label of the published one, and its
-    own line has no label.
+    Dtypes with the same ceiling share a line. A measured ceiling, or one of counters, is named in the label of the
+    published one, and its own line has no label.
 
     Parameters
     ----------
@@ -34,7 +35,7 @@ def label_ceilings(frame: pl.DataFrame) -> pl.DataFrame:
 
     Returns
     -------
-    The rows, with the column `beside`: the values of the measured ceilings that the label names.
+    The rows, with the column `beside`: the values of the ceilings that the label names besides its own.
     """
     is_ceiling = pl.col("layer").is_in(["peak", "bandwidth"])
     peaks, slopes = (
@@ -89,21 +90,25 @@ def _label_peaks(ceilings: Sequence[Row]) -> Iterator[Row]:
     beside = _find_published(ceilings, _is_published_peak)
     lines = defaultdict(list)
     for i, ceiling in enumerate(ceilings):
-        measured = [ceilings[j][PERFORMANCE] for j, published in beside.items() if published == i]
-        alike = round(_ALIKE * math.log10(max(measured))) if measured else None
-        lines[ceiling[PERFORMANCE], ceiling["basis"], ceiling["pipe"], remarks[i], alike].append((i, measured))
+        named = [ceilings[j] for j, published in beside.items() if published == i]
+        alike = tuple(
+            max((round(_ALIKE * math.log10(row[PERFORMANCE])) for row in named if row["basis"] == basis), default=None)
+            for basis in _BESIDE
+        )
+        lines[ceiling[PERFORMANCE], ceiling["basis"], ceiling["pipe"], remarks[i], alike].append((i, named))
     for (value, basis, pipe, remark, _), members in lines.items():
         rows = [ceilings[i] for i, _ in members]
         dtypes = ", ".join(sorted({row["dtype"] for row in rows}))
-        values = sorted({value for _, measured in members for value in measured})
+        others = [row for _, named in members for row in named]
         unit = "OP/s" if all(is_integer(row["dtype"]) for row in rows) else "FLOP/s"
         # an origin that is named says by itself what was measured
         is_plain = basis == _PUBLISHED or rows[0]["origin"] in remark or ELLIPSIS in remark
         words = [f"{dtypes} · {format_rate(value, unit)}", pipe, "" if is_plain else _write_basis(basis)]
-        notes = [" ".join(word for word in words if word), remark, _write_measured(values, format_rate(value, unit))]
+        notes = [" ".join(word for word in words if word), remark, *_write_others(others, format_rate(value, unit))]
         is_named = all(i in beside for i, _ in members)
         yield {
-            **_find_key(rows[0]), "dtypes": dtypes, "is_main": any(row["is_main"] for row in rows), "beside": values,
+            **_find_key(rows[0]), "dtypes": dtypes, "is_main": any(row["is_main"] for row in rows),
+            "beside": sorted({row[PERFORMANCE] for row in others}),
             "label": "" if is_named else ", ".join(note for note in notes if note),
         }  # fmt: skip
 
@@ -118,15 +123,18 @@ def _label_slopes(ceilings: Sequence[Row]) -> Iterator[Row]:
         if (level, basis, bandwidth) in seen:
             continue
         seen.add((level, basis, bandwidth))
-        measured = sorted({_find_bandwidth(ceilings[j]) for j, published in beside.items() if published == i})
+        named = {(row["basis"], _find_bandwidth(row)) for row in (ceilings[j] for j, of in beside.items() if of == i)}
         text = f"{bandwidth / 1e9:,.5g} GB/s" + ("" if basis == _PUBLISHED else f" {_write_basis(basis)}")
-        text += "".join(f", measured {value / 1e9:,.5g}" for value in measured)
+        for of in _BESIDE:
+            text += "".join(
+                f", {of} {value / 1e9:,.5g}" for value in sorted(value for each, value in named if each == of)
+            )
         label = f"{name_level(level)} {text}" if has_levels or level != "dram" else text
         yield {**_find_key(ceiling), "is_main": ceiling["is_main"], "label": "" if i in beside else label}
 
 
 def _find_published(ceilings: Sequence[Row], is_published: Callable[[Row, Row], bool]) -> Mapping[int, int]:
-    """Return for each measured ceiling that has a published one which of them that is: the one of its pipe first."""
+    """Return for each ceiling of `_BESIDE` that has a published one which that is: the one of its pipe first."""
     found = {}
     for i, measured in enumerate(ceilings):
         published = [
@@ -134,7 +142,7 @@ def _find_published(ceilings: Sequence[Row], is_published: Callable[[Row, Row], 
             for j, row in enumerate(ceilings)
             if row["basis"] == _PUBLISHED and is_published(measured, row)
         ]
-        if measured["basis"] == _MEASURED and published and not measured["ceiling_name"]:
+        if measured["basis"] in _BESIDE and published and not measured["ceiling_name"]:
             found[i] = min(published)[-1]
     return found
 
@@ -160,13 +168,15 @@ def _remark(ceiling: Row, ceilings: Sequence[Row]) -> str:
     return ", ".join(note for note in notes if note)
 
 
-def _write_measured(values: Sequence[float], published: str) -> str:
-    """Return "measured 794.3" for the values of a line in the unit of the published one."""
-    if not values:
-        return ""
+def _write_others(others: Sequence[Row], published: str) -> Iterator[str]:
+    """Yield "measured 794.3" for the ceilings of each basis that a line names, in the unit of the published one."""
     scale = 1e12 if " T" in published else 1e9
-    ends = dict.fromkeys(f"{value / scale:,.4g}" for value in (values[0], values[-1]))
-    return f"measured {'–'.join(ends)}"
+    bases = {row["basis"] for row in others}
+    for basis in _BESIDE:
+        if values := sorted(row[PERFORMANCE] for row in others if row["basis"] == basis):
+            # two ranges are too long
+            ends = (values[0], values[-1]) if len(bases) == 1 else (values[-1],)
+            yield f"{basis} {'–'.join(dict.fromkeys(f'{value / scale:,.4g}' for value in ends))}"
 
 
 def _write_basis(basis: str) -> str:

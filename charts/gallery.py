@@ -127,6 +127,8 @@ def _expand_entry(row: Mapping[str, Any], expansions: Expansions, precisions: Pr
         values = common.copy()
         for choice in combination:
             values.update(choice)
+        if values["profile"] is not None:
+            values.setdefault("hardware_id", None)  # nothing is known of it: its chart has no rows
         if "precision_id" in values:
             values["otherwise_precision_id"] = values["precision_id"]
             values["precision_id"] = choose_precision(values, precisions)

@@ -34,6 +34,7 @@ _MOST_TOOLTIPS = 6  # kinds of points, by the fields that they know
 _RING = 220  # area of the ring around a point above its roof, in square pixels
 _SMALLEST, _LARGEST = 24, 700  # area of a kernel without time and of the one that takes most, in square pixels
 _MOST_SIZED_LABELS = 10  # kernels of a profile: those that take most of the time
+_WIDEST_LINE = 150  # letters
 _DEVICE, _ORIGIN = alt.Tooltip("hardware:N", title="device"), [alt.Tooltip("basis:N"), alt.Tooltip("origin:N")]
 _UNITS = [alt.Tooltip("dtype:N"), alt.Tooltip("pipe:N")]
 _BANDWIDTH = alt.Tooltip("bandwidth_bytes_per_s:Q", title="bandwidth, B/s", format=".4~s")
@@ -85,6 +86,7 @@ def draw_house(frame: pl.DataFrame) -> alt.LayerChart:
         "Roofline",
         compose_title(frame, points),
         compose_subtitle(frame, points, len(labels.unplaced)),
+        widest_line=_WIDEST_LINE,
     )
 
 

@@ -1,7 +1,5 @@
 """What a roofline in the house style says in its title and below it."""
 
-import textwrap
-
 import polars as pl
 
 from charts.label_layout import shorten_text
@@ -16,7 +14,6 @@ _NOT_DRAWN = {
     "not a number": "NaN",
     "no roof": "without a roof",
 }
-_WIDEST_LINE = 150  # letters
 _MOST_NAMES = 3
 _WIDEST_NAME, _WIDEST_DEVICE, _SIZE = 170, 240, 12  # pixels
 
@@ -48,7 +45,7 @@ def compose_subtitle(frame: pl.DataFrame, points: pl.DataFrame, left_out: int) -
     if is_profile(points):
         lines.insert(0, _describe_profile(_list_kernels(frame)))
     lines += [_count_not_drawn(frame, points), _describe_above(points)]
-    return [part for line in lines if line for part in textwrap.wrap(line, _WIDEST_LINE)]
+    return [line for line in lines if line]
 
 
 def _list_kernels(frame: pl.DataFrame) -> pl.DataFrame:

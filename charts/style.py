@@ -1,5 +1,6 @@
 """The look that all charts share: size, palette, fonts, tooltips."""
 
+import textwrap
 from collections.abc import Sequence
 from typing import Any
 
@@ -62,14 +63,19 @@ def assemble_chart(
     subtitle: list[str],
     *,
     height: float = HEIGHT,
+    widest_line: int | None = None,
     **title_look: Any,
 ) -> alt.LayerChart:
-    """Combine layers into a chart of common width, with title, and a description that begins with its `kind`."""
+    """Combine layers into a chart of common width, with title, and a description that begins with its `kind`.
+
+    Lines of the subtitle with more letters than `widest_line` are broken.
+    """
     chart: Any = alt.layer(*layers)
+    broken = [part for line in subtitle for part in (textwrap.wrap(line, widest_line) if widest_line else [line])]
     return style_chart(
         chart,
         frame,
-        title=alt.TitleParams(title, subtitle=subtitle, **title_look),
+        title=alt.TitleParams(title, subtitle=broken, **title_look),
         width=WIDTH,
         height=height,
         description=compose_description(kind, title, subtitle),

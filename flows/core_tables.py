@@ -8,6 +8,7 @@ from datetime import datetime
 
 import polars as pl
 
+from flows.ingest.counter_ceilings import find_counter_ceilings
 from flows.ingest.kinds import CATALOG_KINDS, Frames, read_kind, refuse_unknown_names, select_kind
 from flows.ingest.measured_ceilings import add_measured_ceilings
 from flows.ingest.readers.calibration import add_stand_ins, transfer_to_relatives
@@ -40,6 +41,7 @@ NOT_TABLES = {
     "architecture",
     "timed_step",
     "serving_run",
+    "counter_ceiling",
     *(f"origin_{kind}" for kind in CATALOG_KINDS),
 }
 
@@ -176,18 +178,20 @@ def _stage_own_charts(home: Home, inputs: Mapping[str, StagedFile]) -> dict[str,
 def _stage_ceilings(
     home: Home, inputs: Mapping[str, StagedFile], sources: Sequence[SourceFile]
 ) -> dict[str, StagedFile]:
-    """Stage core.ceiling with the limits that measurements show."""
-    names = ("hardware", "ceiling", "measurement")
+    """Stage core.ceiling with the limits that measurements show and counters state."""
+    names = ("hardware", "ceiling", "measurement", "counter_ceiling")
 
     def build() -> dict[str, pl.DataFrame]:
         measurements = _scan(inputs["measurement"])
-        refuse_unknown_devices(measurements, _read(inputs["hardware"]), sources)
-        return {"ceiling": add_measured_ceilings(_read(inputs["ceiling"]), measurements, sources)}
+        counters = find_counter_ceilings(_read(inputs["counter_ceiling"]), sources)
+        for rows in (measurements, _scan(inputs["counter_ceiling"])):
+            refuse_unknown_devices(rows, _read(inputs["hardware"]), sources)
+        return {"ceiling": add_measured_ceilings(_read(inputs["ceiling"]), measurements, sources, counters)}
 
     made_from = [
         "measured",
         *(inputs[name].inputs_sha256 for name in names),
-        step_code(add_measured_ceilings.__module__),
+        step_code(add_measured_ceilings.__module__, find_counter_ceilings.__module__),
     ]
     return stage_frames(home.stage, ["ceiling"], made_from, build)
 

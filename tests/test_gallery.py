@@ -156,6 +156,17 @@ def test_a_chart_of_several_devices_shows_exactly_those_that_it_names() -> None:
         assert entry.parameters["devices"] == expected
 
 
+def test_a_chart_of_a_profile_is_of_its_device(tmp_path: Path) -> None:
+    text = '[[chart]]\nname = "own-{profile}"\ntemplate = "house"\nmarks = "profile"\nprofile = ["p", "gone"]\n'
+    (row,) = read(tmp_path, f'{text}precision_id = "fp16"\n')
+    assert row["fault"] is None
+    of_profile = {"profile": "p", "hardware_id": "a40"}
+    expansions = {**DEVICES, "profile": {"*": [of_profile], "p": [of_profile]}}
+    own = {**json.loads(str(row["entry"])), "name": row["name"], "template": row["template"]}
+    entries = {entry.name: entry.parameters for entry in list_charts(expansions, [own])}
+    assert [entries[name]["hardware_id"] for name in ("own-p", "own-gone")] == ["a40", None]
+
+
 def test_own_charts_are_published(home: Home, tmp_path: Path) -> None:
     home.catalog.mkdir()
     write_file(home.catalog, "gallery.toml", CHART + QUERY)

@@ -91,6 +91,29 @@ def test_a_new_kind_is_a_reader_and_a_row(tmp_path: Path, monkeypatch: pytest.Mo
     assert_refused(lambda: add_files(home, "rack", [str(bad)]), names=["bad.toml", "size", "unknown field"])
 
 
+def test_what_did_not_change_is_read_once(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    read: list[int] = []
+
+    def count_racks(sources: Sequence[SourceFile]) -> dict[str, pl.DataFrame]:
+        read.append(len(sources))
+        return _read_racks(sources)
+
+    kind = CatalogKind(
+        patterns=("racks/*.toml",),
+        read=count_racks,
+        frames=("rack",),
+        id_field="rack_id",
+        recognizes=lambda head: "rack_id" in head.keys,
+    )
+    monkeypatch.setitem(CATALOG_KINDS, "rack", kind)
+    home, shipped = Home(tmp_path / "home"), write_small_catalog(tmp_path / "shipped")
+    (home.catalog / "racks").mkdir(parents=True)
+    for content in ("size = 1", "size = 1", "size = 2", "size = 1"):
+        write_file(home.catalog / "racks", "mine.toml", f'rack_id = "mine"\n# {content}\n')
+        read_every_kind(list_sources(home, shipped=shipped))
+    assert read == [1, 1]
+
+
 def test_another_catalog_may_take_the_place_of_the_shipped_one(tmp_path: Path) -> None:
     shipped = write_small_catalog(tmp_path / "shipped")
     sources = list_sources(Home(tmp_path / "home"), shipped=shipped)

@@ -167,7 +167,11 @@ def test_inputs_of_short_products_are_converted(home: Home) -> None:
     plan = plan_kernels(list_sources(home), ["small"], ["llama-3-8b"], ["fp8"])
     rows = plan.filter(kind="quantize", phase="decode").select("dtype", "m", "n", "bytes").unique().rows()
     assert ("bf16", 4, 4096, 3 * 4 * 4096) in rows
-    assert plan.filter(dtype="fp8")["kind"].unique().to_list() == ["linear"]
+    products = plan.filter(dtype="fp8")
+    assert products["kind"].unique().to_list() == ["linear"]
+    # one byte for each operand, two for what is written: `torch._scaled_mm` writes bf16
+    m, k, n, bytes_ = products.select("m", "k", "n", "bytes").row(0)
+    assert bytes_ == m * k + k * n + 2 * m * n
 
 
 def test_collectives_are_counted_as_a_ring_sends_them() -> None:

@@ -2,6 +2,7 @@
 
 import csv
 import io
+import re
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -11,7 +12,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from flows.ingest.profiles.nsight import COLLECT, read_nsight
+from flows.ingest.profiles.nsight import COLLECT, counters, read_nsight
 from flows.ingest.readers.measurement import COLUMNS, read_measurements
 from tests.support.files import write_file
 from tests.support.inputs import assert_refused, make_source
@@ -375,6 +376,99 @@ def test_the_load_store_unit_is_not_all_of_l1(tmp_path: Path) -> None:
         ("wgmma", "l2", pytest.approx(2.5e6)), ("mma", "l2", pytest.approx(2.5e6)), ("mma", "l1", pytest.approx(3.5e6)),
     ]  # fmt: skip
     assert rows[0]["method"].endswith("L1 left out where loads bypass its counters (TMA, asynchronous copies)")
+
+
+ROOFLINE_SET = {
+    TIME: "1,000", DRAM: "64", "sm__cycles_elapsed.avg.per_second": "1.5", "lts__cycles_elapsed.avg.per_second": "1.7",
+    "dram__cycles_elapsed.avg.per_second": "2.6", CYCLE.format("ffma"): "10",
+}  # fmt: skip
+# of an H100, as Nsight Compute 2025.3.1 prints them
+PEAKS = {
+    "dram__bytes.sum": "1.280000", "derived__lts__lts2xbar_bytes.sum": "5.120000",
+    "derived__l1tex__lsu_writeback_bytes_mem_lgds.sum": "16,896",
+    "sm__sass_thread_inst_executed_op_ffma_pred_on.sum": "16896.000000",
+    "sm__sass_thread_inst_executed_op_dfma_pred_on.sum": "8448.000000",
+    "sm__ops_path_tensor_op_hgmma_src_bf16_dst_fp32_sparsity_off.sum": "540,672",
+    "sm__ops_path_tensor_op_hgmma_src_bf16_dst_fp32_sparsity_on.sum": "1,081,344",
+    "sm__ops_path_tensor_op_hmma_src_bf16_dst_fp32_sparsity_off.sum": "360,448",
+    "sm__ops_path_tensor_src_bf16_dst_fp32.sum": "1,081,344", "sm__ops_path_tensor_src_fp64.sum": "33,792",
+    "sm__ops_path_tensor_src_int8.sum": "2,162,688", "sm__ops_path_tensor_src_int1.sum": "8,650,752",
+}  # fmt: skip
+PEAK_UNITS = UNITS | {
+    **dict.fromkeys((name for name in ROOFLINE_SET if name.endswith("per_second")), "Ghz"),
+    **{f"{name}.peak_sustained": "Kbyte" for name in PEAKS if name.startswith("derived__lts")},
+    "dram__bytes.sum.peak_sustained": "Kbyte/cycle",
+    "sm__sass_thread_inst_executed_op_ffma_pred_on.sum.peak_sustained": "inst/cycle",
+}
+
+
+def read_ceilings(folder: Path, cc: str = "9.0") -> dict[tuple[str, str, str], float]:
+    metrics = ROOFLINE_SET | {f"{name}.peak_sustained": value for name, value in PEAKS.items()}
+    slower = metrics | {"sm__cycles_elapsed.avg.per_second": "1.2"}
+    rows = read(folder, wide([("k", slower), ("m", metrics)], PEAK_UNITS, cc=cc))
+    return {
+        (row["dtype"] if row["flops"] else row["level"], row["pipe"], row["accumulator"]): max(
+            row["flops"], row["bytes"]
+        )
+        for row in rows
+        if row["ceiling_basis"] == "counter"
+    }
+
+
+def test_peaks_of_counters_are_dense_ceilings_at_the_highest_clock(tmp_path: Path) -> None:
+    found = read_ceilings(tmp_path)
+    assert found == {
+        ("dram", "", ""): pytest.approx(1280 * 2.6e9),
+        ("l2", "", ""): pytest.approx(5120 * 1.7e9),
+        ("fp32", "vector", ""): pytest.approx(2 * 16896 * 1.5e9),
+        ("fp64", "vector", ""): pytest.approx(2 * 8448 * 1.5e9),
+        ("fp64", "tensor", ""): pytest.approx(33792 * 1.5e9),
+        ("bf16", "tensor", "fp32"): pytest.approx(540672 * 1.5e9),
+    }
+    # at the boost clocks these are the figures of NVIDIA's H100 datasheet, dense, up to rounding
+    assert [round(found[key] / 1.5e9 * clock / 1e12, 1) for key, clock in (
+        (("bf16", "tensor", "fp32"), 1.83e9), (("fp32", "vector", ""), 1.98e9), (("fp64", "tensor", ""), 1.98e9)
+    )] == [989.4, 66.9, 66.9]  # fmt: skip
+
+
+def test_before_ampere_every_peak_of_tensor_cores_is_dense(tmp_path: Path) -> None:
+    assert read_ceilings(tmp_path, "7.5")["int8", "tensor", ""] == 2162688 * 1.5e9
+
+
+def test_peaks_alone_count_no_work(tmp_path: Path) -> None:
+    peak = {"sm__ops_path_tensor_src_fp16_sparsity_off.sum.peak_sustained": "540,672"}
+    assert_refused(lambda: read(tmp_path, wide([("k", {TIME: "1", DRAM: "1", **peak})])), names=["no metric for FLOP"])
+
+
+# the first of a kind, by `ncu --query-metrics --chips` of Nsight Compute 2025.3.1
+COUNTERS_OF_CHIPS = {
+    "ga100": ("8.0", "bf16_dst_fp32 fp16_dst_fp16 fp16_dst_fp32 fp64 int4 int8 tf32_dst_fp32"),
+    "ad102": ("8.9", "bf16_dst_fp32 fp16_dst_fp16 fp16_dst_fp32 fp64 fp8 int4 int8 tf32_dst_fp32"),
+    "gh100": ("9.0", "bf16_dst_fp32 fp16 fp64 fp8 int8 tf32_dst_fp32"),
+    "gb100": (
+        "10.0",
+        "bf16_dst_fp32 fp16_dst_fp16 fp16_dst_fp32 fp4_dst_fp32 fp4_fp6_fp8_dst_fp16 fp4_fp6_fp8_dst_fp32 fp64 int8"
+        " tf32_dst_fp32",
+    ),
+    "gb202": (
+        "12.0",
+        "bf16_dst_fp32 fp16_dst_fp16 fp16_dst_fp32 fp4_dst_fp32 fp4_fp6_dst_fp16 fp4_fp6_dst_fp32 fp64 fp8_dst_fp16"
+        " fp8_dst_fp32 int8 tf32_dst_fp32",
+    ),
+}
+
+
+@pytest.mark.parametrize("chip", COUNTERS_OF_CHIPS)
+def test_the_line_to_collect_metrics_counts_all_that_tensor_cores_of_a_chip_do(chip: str) -> None:
+    capability, names = COUNTERS_OF_CHIPS[chip]
+    wanted = [f"sm__ops_path_tensor_src_{name}.sum" for name in names.split()]
+    regexes = re.findall(r"regex:([^,']+)", COLLECT)
+    collected = [name for name in wanted if any(re.search(regex, name) for regex in regexes)]
+    assert collected == wanted
+    assert not any(re.search(regex, wanted[0].replace(".sum", "_realtime.sum")) for regex in regexes)
+    found = [each for name in collected if (each := counters.parse_tensor_counter(name.removesuffix(".sum")))]
+    since = max((each for each in counters.GENERATIONS if float(each) <= float(capability)), key=float)
+    assert counters.covers_everything(found, since)
 
 
 def test_instructions_of_tensor_cores(tmp_path: Path) -> None:

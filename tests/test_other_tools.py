@@ -89,6 +89,21 @@ def test_launches_of_rocprof_compute_have_flop_and_bytes(tmp_path: Path) -> None
     assert (copy["op"], copy["flops"]) == ("copy", 0)
 
 
+@pytest.mark.parametrize(("memory", "line"), [("TCC_EA0", 128), ("TCC_EA", 64)])  # CDNA 3 and 2
+def test_launches_of_rocprof_compute_have_the_bytes_of_each_cache(tmp_path: Path, memory: str, line: int) -> None:
+    names = ["READ", "WRITE", "ATOMIC_WITH_RET", "ATOMIC_WITHOUT_RET"]
+    caches = {f"TCP_TCC_{name}_REQ_sum": count for name, count in zip(names, (1000, 100, 10, 1), strict=True)}
+    caches |= {"TCP_TOTAL_CACHE_ACCESSES_sum": 5000, "SQ_LDS_IDX_ACTIVE": 900, "SQ_LDS_BANK_CONFLICT": 400}
+    head, first, *_ = PMC.replace("TCC_EA0", memory).splitlines()
+    text = f"{head},{','.join(caches)}\n{first},{','.join(map(str, caches.values()))}\n"
+    rows = {row["level"]: row for row in read(tmp_path, "rocprof-compute", text)}
+    # (ROCm/rocprofiler-compute, utils/roofline_calc.py and gfx942/1600_L1_cache.yaml)
+    assert {level: row["bytes"] for level, row in rows.items() if level != "dram"} == {
+        "l2": line * 1000 + 64 * 111, "l1": line * 5000, "lds": 128 * 500,
+    }  # fmt: skip
+    assert {row["flops"] for row in rows.values()} == {512 * 1e9 + 64 * (1e6 + 2 * 2e6)}
+
+
 def test_gemms_of_tracelens_have_the_bytes_of_both_dtypes(tmp_path: Path) -> None:
     plain, batched = read(tmp_path, "tracelens", GEMMS)
     assert (plain["flops"], plain["bytes"]) == (2 * 4096**3, 3 * 2 * 4096**2)
@@ -109,6 +124,18 @@ def test_a_collective_has_the_bytes_that_a_device_sends_in_a_ring(tmp_path: Path
     gathered = read(tmp_path, "nccl-tests", RCCL)
     assert [row["kind"] for row in gathered] == ["all_gather"]
     assert gathered[0]["bytes"] == 1048576 * 1 / 2
+
+
+@pytest.mark.parametrize(("program", "kind"), [("broadcast", "broadcast"), ("reduce", "reduce"), ("sendrecv", "send")])
+def test_a_root_or_a_pair_moves_all_bytes_through_one_link(tmp_path: Path, program: str, kind: str) -> None:
+    """Their bus bandwidth is size / time (nccl-tests, doc/PERFORMANCE.md and src/sendrecv.cu)."""
+    path = write_file(tmp_path, "nccl.txt", NCCL.replace("all_reduce", program))
+    profile = read_lone_profile(Home(tmp_path / "home"), path, hardware_id="h100-sxm")
+    with open_profile(profile.tables) as connection:
+        row = read_kernels(connection).filter(pl.col("op").str.ends_with("out of place")).row(0, named=True)
+    assert (row["kind"], row["bytes"]) == (kind, 8589934592)
+    # 450 GB/s one way: NVIDIA H100 datasheet
+    assert row["roof_fraction"] == pytest.approx(8589934592 / 450e9 / 31.3e-3, rel=1e-6)
 
 
 def test_an_all_reduce_is_held_against_a_switch_that_adds(tmp_path: Path) -> None:
@@ -166,7 +193,7 @@ def test_a_broken_sqlite_file_gets_one_line(tmp_path: Path, content: bytes) -> N
         ("advisor", ";Self Memory GB", ";Memory", ["no column Self Memory GB", "--report=survey"]),
         ("ert", "EMP", "PEAK", ["nothing to read", "FP64 GFLOPs EMP"]),
         ("nccl-tests", "bfloat16", "complex", ["line ", 'type = "complex"', "bfloat16"]),
-        ("nccl-tests", "all_reduce_perf", "sendrecv_perf", ["sendrecv_perf", "expected the output of all_reduce_perf"]),
+        ("nccl-tests", "all_reduce_perf", "hypercube_perf", ["hypercube_perf", "the output of all_reduce_perf"]),
         ("nccl-tests", "#  Rank", "#  R", ["0 lines of devices"]),
         ("rocprof-compute", "TCC_BUBBLE_sum", "other", ["no column TCC_BUBBLE_sum", "rocprof-compute profile"]),
         ("rocprof-compute", "1000000000,", "minus,", ["row 1", "SQ_INSTS_VALU_MFMA_MOPS_BF16", '"minus"']),

@@ -12,13 +12,14 @@ import polars as pl
 import pytest
 
 from flows.cli.app import run_command
-from flows.ingest.kinds import PROFILE_KINDS
+from flows.ingest.kinds import PROFILE_KINDS, read_kind
 from flows.ingest.lone_profile import read_lone_profile
 from flows.site.chart_rows import query_chart
-from flows.site.lone_profiles import open_profile, read_kernels
+from flows.site.lone_profiles import draw_profile, open_profile, read_kernels
 from flows.site.profile_table import list_kernels
 from flows.site.snapshot_charts import list_snapshot_charts
 from tests.support.files import write_file
+from tests.support.inputs import make_source
 from warehouse.home import Home
 from warehouse.rows import fetch_column
 
@@ -112,10 +113,18 @@ def test_the_command_writes_a_page_with_chart_and_table(tmp_path: Path, capsys: 
     given = ["profile", str(path), "--hardware-id", "h100-sxm", "--home", str(tmp_path / "home")]
     assert run_command([*given, "--out", str(out)]) == 0
     printed = capsys.readouterr().out
+    assert re.search(r"kernel +time +share +FLOP/s +of roof +bound +headroom", printed)
     assert re.search(r"big<gemm> +1 ms +50\.0% +494\.7 T +50% +compute +500 µs", printed)
     assert "h100-sxm: 4 kernels take 2 ms; headroom of the 3 with a roof 900 µs" in printed
     page = out.read_text("utf-8")
     assert "<td>big&lt;gemm&gt;</td>" in page
+    headings = re.findall('<th scope="col">([^<]+)</th>', page)
+    assert headings[:8] == [
+        "kernel", "time", "share of the time", "launches", "FLOP/s", "share of its roof", "bound by", "headroom",
+    ]  # fmt: skip
+    description = re.search(r'aria-label="(Roofline[^"]+)"', page)
+    assert description
+    assert "(at 50% of its roof)" in description[1]
     assert page.count("<script") == page.count("</script>") == 4
     assert not (tmp_path / "home").exists()
     assert run_command([*given, "--format", "json", "--top", "1"]) == 0
@@ -132,6 +141,55 @@ def test_the_chart_has_marks_by_share_of_the_time(tmp_path: Path) -> None:
     assert "Most headroom: big<gemm>, 500 µs (at 50% of its roof)" in " ".join(spec["title"]["subtitle"])
     sized = [layer for layer in spec["layer"] if layer["encoding"].get("size", {}).get("field") == "time_share"]
     assert sized
+
+
+COUNTED = "peak of bf16,ceiling,custom,bf16,{},1,dram,1e6,by counters,true,counter\n"
+
+
+def count(peak: float) -> str:
+    """Return the times above with a row that is a ceiling of counters."""
+    head, *rows = TIMES.splitlines()
+    kernels = "".join(f"{row},false,\n" for row in rows)
+    return f"{head},is_ceiling,ceiling_basis\n{kernels}" + COUNTED.format(peak)
+
+
+def test_ceilings_of_counters_stand_beside_the_datasheets(tmp_path: Path) -> None:
+    path = write_file(tmp_path, "times.csv", count(857e12))
+    profile = read_lone_profile(Home(tmp_path / "home"), path, hardware_id="h100-sxm")
+    assert profile.counted == ("h100-sxm bf16: 857 TFLOP/s",)
+    with open_profile(profile.tables) as connection:
+        kernels = read_kernels(connection)
+        sql = "select value_per_s, is_default from core.ceiling where basis = 'counter'"
+        roofs = connection.sql(sql).fetchall()
+        spec = json.loads(draw_profile(connection, "times", "h100-sxm", "json"))
+    assert (roofs, kernels["op"].to_list()) == ([(857e12, False)], ["big<gemm>", "norm", "copy", "no roof"])
+    assert kernels["roof_fraction"][0] == pytest.approx(4.947e14 / PEAK)
+    labels = {row.get("label") for row in spec["data"]["values"]}
+    assert "bf16 · 989.4 TFLOP/s tensor, measured 794.5, counter 857" in labels
+
+
+def test_a_ceiling_of_counters_above_the_datasheets_is_told(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    path, home = write_file(tmp_path, "times.csv", count(1.2e15)), tmp_path / "home"
+    assert run_command(["ingest", "measurement", str(path), "--hardware-id", "h100-sxm", "--home", str(home)]) == 0
+    said = "counter ceiling  h100-sxm bf16: 1200 TFLOP/s, above the datasheet's 989.4 TFLOP/s"
+    assert said in capsys.readouterr().out
+    frames = read_kind("measurement", [make_source(next((home / "catalog/measurements").iterdir()), "measurement")])
+    assert frames["measurement"].collect()["op"].to_list() == ["big<gemm>", "big<gemm>", "norm", "copy", "no roof"]
+
+
+def test_ceilings_that_were_measured_are_those_of_the_homes_snapshot(finished: Home, tmp_path: Path) -> None:
+    path = write_file(tmp_path, "times.csv", TIMES)
+    by_home = read_lone_profile(finished, path, hardware_id="h100-sxm").tables["ceiling"].filter(basis="measured")
+    alone = read_lone_profile(Home(tmp_path / "home"), path, hardware_id="h100-sxm").tables["ceiling"]
+    assert len(by_home) > len(alone.filter(basis="measured"))
+    with duckdb.connect(str(finished.snapshot), read_only=True) as connection:
+        sql = "select count(*) from core.ceiling where hardware_id = 'h100-sxm' and basis = 'measured'"
+        assert connection.sql(sql).fetchall() == [(len(by_home),)]
+    defaults = [
+        set(frame.filter("is_default")["origin"])
+        for frame in (alone, read_lone_profile(finished, path, hardware_id="h100-sxm").tables["ceiling"])
+    ]
+    assert defaults[0] == defaults[1]
 
 
 @pytest.mark.parametrize(

@@ -19,6 +19,7 @@ from charts.axes import INTENSITY
 from flows.ingest.catalog import SHIPPED
 from flows.site.build import build_site
 from flows.site.chart_pages import GROUPS
+from flows.site.device_roofline import NARROW, WIDE, lay_out_roofline
 from tests.support.charts import (
     DEVICE_CHARTS,
     OTHER_CHARTS,
@@ -108,6 +109,40 @@ def test_a_page_of_a_model_leads_with_its_answer(finished: Home) -> None:
     # an attention whose cache is small lets the batch grow until a step as a whole is compute-bound
     assert "is compute-bound from a batch of" in read_lead(finished, "llama-3.1-70b")
     assert "does not fit on eight" in read_lead(finished, "kimi-k2") or "× 8 decodes" in read_lead(finished, "kimi-k2")
+
+
+def test_a_page_of_a_device_leads_with_its_roofline(finished: Home) -> None:
+    text = unescape((finished.site / "devices" / "h100-sxm" / "index.html").read_text("utf-8"))
+    lead = re.sub("<[^>]*>", "", text[text.index('<p class="lead">') :].split("</p>")[0])
+    # NVIDIA H100 datasheet: 989.4 dense TFLOP/s, 3.35 TB/s
+    assert "In bf16 and fp16 at most 989.4 TFLOP/s, and 3.35 TB/s" in lead
+    assert "less than 295.3 FLOP a byte is memory-bound" in lead
+    wide = text[text.index('<svg class="wide"') :].split("</svg>")[0]
+    assert "bf16, fp16 · 989.4 TFLOP/s" in wide
+    assert wide.count("<polyline") == wide.count("FLOP/s</text>") + wide.count(" TOP/s</text>")
+    # the largest that fit come first, and those that do not fit come last
+    models = text[text.index("<h2>Models</h2>") :].split("</table>")[0]
+    fits = re.findall(r"<td>(yes|no)</td>", models)
+    assert fits == sorted(fits, reverse=True)
+    assert models.index("Qwen2.5 32B") < models.index("Llama 3.1 8B") < models.index("Llama 3.1 70B")
+
+
+def test_a_roofline_without_half_precision_is_led_by_its_greatest_peak() -> None:
+    assert lay_out_roofline("bare", [], WIDE) is None
+    row = {"is_half": False, "is_integer": False, "bandwidth_bytes_per_s": 1e12}
+    lines = [
+        row | {"dtypes": "fp32", "peak_flops_per_s": 1e14, "ridge_flops_per_byte": 100.0},
+        row | {"dtypes": "fp64", "peak_flops_per_s": 9.9e13, "ridge_flops_per_byte": 99.0},
+    ]
+    for width in (WIDE, NARROW):
+        drawn = lay_out_roofline("two", lines, width)
+        assert drawn is not None
+        assert [roof.label for roof in drawn.roofs if roof.is_main] == ["fp32 · 100 TFLOP/s"]
+        heights = [roof.label_at[1] for roof in drawn.roofs]
+        assert abs(heights[0] - heights[1]) >= 14, "labels of roofs that nearly coincide are moved apart"
+        left, top, right, bottom = drawn.plot
+        points = [tuple(map(float, point.split(","))) for roof in drawn.roofs for point in roof.line.split(" ")]
+        assert all(left <= x <= right and top <= y <= bottom for x, y in points)
 
 
 def test_a_list_has_the_figures_of_its_views(finished: Home, snapshot: duckdb.DuckDBPyConnection) -> None:

@@ -2,6 +2,8 @@
 
 import gzip
 import json
+import subprocess
+import sys
 import time
 import tracemalloc
 from collections.abc import Sequence
@@ -19,6 +21,7 @@ from flows.ingest.readers.measurement import read_measurements
 from flows.ingest.readers.trace_ops import load_trace_ops
 from tests.support.files import write_file
 from tests.support.inputs import assert_refused, make_source
+from tests.support.long_traces import write_long_trace
 from warehouse.errors import InputError
 
 MM = "aten::mm", [[64, 32], [32, 48]]
@@ -715,3 +718,27 @@ def test_a_large_trace_takes_little_memory(tmp_path: Path) -> None:
     assert rows["repeats"].to_list() == [130]
     assert peak < 4_000_000
     assert time.monotonic() - start < 20
+
+
+_PEAK = """
+import sys
+from pathlib import Path
+from flows.ingest.profiles.torch_profiler import read_torch_profiler
+from tests.support.inputs import make_source
+rows = read_torch_profiler(make_source(Path(sys.argv[1]), "torch_profiler"), "h100-sxm", None)
+status = dict(line.split(":", 1) for line in open("/proc/self/status"))
+print(rows["repeats"].sum(), rows["coverage"][0].endswith("cut short"), int(status["VmHWM"].split()[0]) / 1024)
+"""
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")
+def test_a_trace_of_four_times_as_many_kernels_takes_no_more_memory(tmp_path: Path) -> None:
+    peaks = []
+    for launches, name in ((80_000, "short.json"), (320_000, "long.json.gz")):
+        path = write_long_trace(tmp_path / name, launches, is_cut=True)
+        done = subprocess.run([sys.executable, "-c", _PEAK, path], capture_output=True, text=True, check=True)
+        kernels, is_cut, peak = done.stdout.split()
+        assert (int(kernels), is_cut) == (launches, "True")
+        peaks.append(float(peak))
+    assert peaks[1] < peaks[0] + 40  # MiB; each kernel and its ops and call are 0.2 kB in columns

@@ -309,10 +309,11 @@ def test_kernels_may_come_in_any_format(suffix: str, tmp_path: Path) -> None:
     assert ours.equals(theirs)
 
 
-def test_kernels_stand_beside_the_ops_of_models(home: Home, tmp_path: Path) -> None:
+def test_kernels_stand_beside_the_ops_of_models(tmp_path: Path, small_shipped: Path) -> None:
+    home = Home(tmp_path / "home")
     assert ingest(home, "ops", str(write_file(tmp_path, "kernels.csv", KERNELS))) == 0
     with draw_without_ink("ops-kernels-a40"):
-        run_without_prefect(home, draws=True)
+        run_without_prefect(home, small_shipped, draws=True)
     with open_snapshot(home.snapshot) as connection:
         rows = connection.sql(
             "select op, op_group, series, precision_id, flops, bytes, repeat, bound, phase from mart.roofline_point"
@@ -482,12 +483,14 @@ def test_paths_that_cannot_be(tmp_path: Path, name: str, capsys: pytest.CaptureF
     assert len(capsys.readouterr().err.splitlines()) == 1
 
 
-def test_a_workload_of_ones_own_takes_no_crossover_away(home: Home, tmp_path: Path) -> None:
+def test_a_workload_of_ones_own_takes_no_crossover_away(small_home: Home, small_shipped: Path, tmp_path: Path) -> None:
+    home = small_home
     count = "select count(*), count(critical_tokens) from mart.crossover where model_id = 'llama-7b'"
     with open_snapshot(home.snapshot) as connection:
         before = connection.sql(count).fetchall()[0]
-    text = WORKLOAD.replace("[128]", "[100]").replace('["paper"]', '["engine", "paper"]')
+    assert min(before) > 0
+    text = WORKLOAD.replace("[128]", "[100]").replace('["paper"]', '["llm-viewer", "paper"]')
     add_files(home, "workload", [str(write_file(tmp_path, "mine.toml", text))])
-    run_without_prefect(home)
+    run_without_prefect(home, small_shipped)
     with open_snapshot(home.snapshot) as connection:
         assert connection.sql(count).fetchall()[0] == before

@@ -8,7 +8,7 @@ import ast
 import hashlib
 import re
 from collections.abc import Iterable, Iterator
-from functools import cache
+from functools import cache, lru_cache
 from importlib.metadata import PackageNotFoundError, version
 from pathlib import Path
 
@@ -104,8 +104,12 @@ def strip_comments(text: str, suffix: str) -> str:
 
 def _digest_files(files: Iterable[Path]) -> Iterator[str]:
     for path in files:
-        code = strip_comments(path.read_text("utf-8"), path.suffix)
-        yield f"{path.name} {hashlib.sha256(code.encode()).hexdigest()}"
+        yield f"{path.name} {_digest_code(path.read_text('utf-8'), path.suffix)}"
+
+
+@lru_cache(maxsize=2048)  # most files belong to many steps
+def _digest_code(text: str, suffix: str) -> str:
+    return hashlib.sha256(strip_comments(text, suffix).encode()).hexdigest()
 
 
 def _module_file(module: str) -> Path:
@@ -123,7 +127,7 @@ def _find_imports(modules: Iterable[str]) -> tuple[list[Path], list[str]]:
         if file in files:
             continue
         files[file] = None
-        for name in _imported_names(file):
+        for name in _imported_names(file.read_text("utf-8")):
             package = name.partition(".")[0]
             if package in _LIBRARIES:
                 libraries.add(package)
@@ -132,11 +136,14 @@ def _find_imports(modules: Iterable[str]) -> tuple[list[Path], list[str]]:
     return list(files), sorted(libraries)
 
 
-def _imported_names(file: Path) -> Iterator[str]:
-    """Yield the modules that a file may import; of `from a import b`, both a and a.b."""
-    for node in ast.walk(ast.parse(file.read_text("utf-8"))):
+@lru_cache(maxsize=1024)  # most modules belong to many steps
+def _imported_names(code: str) -> list[str]:
+    """Return the modules that a file may import; of `from a import b`, both a and a.b."""
+    names: list[str] = []
+    for node in ast.walk(ast.parse(code)):
         if isinstance(node, ast.Import):
-            yield from (alias.name for alias in node.names)
+            names += (alias.name for alias in node.names)
         elif isinstance(node, ast.ImportFrom) and node.module:
-            yield node.module
-            yield from (f"{node.module}.{alias.name}" for alias in node.names)
+            names.append(node.module)
+            names += (f"{node.module}.{alias.name}" for alias in node.names)
+    return names

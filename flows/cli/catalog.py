@@ -61,9 +61,9 @@ def ingest(
     Columns of a measurement, of a product: m, k, n, dtype and a time: latency_s, time_s, latency_ms, time_ms, ms,
     latency_us, time_us, us, latency_ns, time_ns; or flops_per_s, gflops, tflops. FLOP and bytes follow; given ones that
     disagree by more than 1 % are flagged. Of any kernel: op, op_group, kind, flops, bytes and method too. Also
-    hardware_id, latency_min_s, latency_std_s, repeats, matrices, level, pipe, accumulator, is_ceiling, model_id, phase,
-    batch_size, sequence_length, query_length, heads, kv_heads, head_dim, tensor_parallel, launch, software,
-    device_name, measured_at, rank, covered_share, coverage, origin, license.
+    hardware_id, latency_min_s, latency_std_s, repeats, matrices, level, pipe, accumulator, is_ceiling, ceiling_basis,
+    model_id, phase, batch_size, sequence_length, query_length, heads, kv_heads, head_dim, tensor_parallel, launch,
+    software, device_name, measured_at, rank, covered_share, coverage, origin, license.
 
     Columns of a step: hardware_id, model_id, precision_id, phase, batch_size, sequence_length, launch, fusion,
     latency_s, method; also query_length, tensor_parallel, expert_parallel, pipeline_parallel, data_parallel,
@@ -153,6 +153,8 @@ def ingest(
             print(f"  {added.note}")
         for ceiling in added.ceilings:
             print(f"measured ceiling  {ceiling}")
+        for ceiling in added.counted:
+            print(f"counter ceiling  {ceiling}")
         if added.mismatch:
             print(f"flagged  {added.mismatch}; kept as given")
     if as_ceiling and not any(added.ceilings for added in entries):

@@ -5,6 +5,7 @@ A new kind is a reader module and a row in `CATALOG_KINDS` or `PROFILE_KINDS`.
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
+from functools import lru_cache
 from pathlib import Path, PurePosixPath
 
 import polars as pl
@@ -216,7 +217,7 @@ CATALOG_KINDS: Mapping[str, CatalogKind] = {
     "measurement": CatalogKind(
         patterns=("measurements/*.csv", "measurements/*.parquet"),
         read=measurement.read_measurements,
-        frames=("measurement",),
+        frames=("measurement", "counter_ceiling"),
         max_bytes=None,
         recognizes=measurement.is_measurement,
     ),
@@ -365,8 +366,17 @@ def read_kind(kind: str, sources: Sequence[SourceFile]) -> Frames:
     return {name: frame.lazy() for name, frame in frames.items()}
 
 
+@lru_cache(maxsize=32)  # two sets of files of each kind
+def _read_again(read: Reader, sources: tuple[SourceFile, ...]) -> Frames:
+    """Return the frames of files from memory if they were read before; files are equal if their bytes are."""
+    return {name: frame.lazy().collect().lazy() for name, frame in read(sources).items()}
+
+
 def read_every_kind(sources: Sequence[SourceFile]) -> Frames:
     """Return the frames of files of every kind.
+
+    Files that were read before come from memory, without their warnings: whoever adds many files, one after the other,
+    reads the rest of the catalog once. Measurements need not fit into memory, so they are read anew.
 
     Raises
     ------
@@ -377,7 +387,10 @@ def read_every_kind(sources: Sequence[SourceFile]) -> Frames:
     with collect_refusals() as each:
         for kind in CATALOG_KINDS:
             with each():
-                frames |= read_kind(kind, sources)
+                if kind == "measurement":
+                    frames |= read_kind(kind, sources)
+                else:
+                    frames |= _read_again(CATALOG_KINDS[kind].read, tuple(select_kind(kind, sources)))
     return frames
 
 

@@ -7,9 +7,11 @@ from datetime import UTC, datetime
 from pathlib import Path
 from typing import NoReturn
 
+import duckdb
 import polars as pl
 
 from flows.ingest.catalog import list_sources
+from flows.ingest.counter_ceilings import describe_counter_ceilings, find_counter_ceilings
 from flows.ingest.entry import Entry, NewSource, inspect_file
 from flows.ingest.filled_measurements import write_filled
 from flows.ingest.kinds import CATALOG_KINDS, PROFILE_KINDS, read_kind, recognize_kind
@@ -21,6 +23,9 @@ from flows.ingest.readers.measurement import refuse_unknown_devices
 from flows.ingest.source_file import SourceFile
 from warehouse.errors import InputError, collect_refusals
 from warehouse.home import Home
+from warehouse.polars_frames import read_frame
+from warehouse.snapshot import open_snapshot
+from warehouse.sql_files import load_sql
 
 _NEEDED = ("hardware", "precision", "elementwise", "calibration")
 
@@ -37,11 +42,14 @@ class LoneProfile:
         Its device.
     tables
         Rows of tables of core, by the name of the table.
+    counted
+        The ceilings that counters in it state, in words.
     """
 
     name: str
     hardware_id: str
     tables: Mapping[str, pl.DataFrame]
+    counted: Sequence[str] = ()
 
 
 def read_lone_profile(
@@ -86,8 +94,8 @@ def read_lone_profile(
             entry = convert_profile(kind, path, target, sources, hardware_id, model_id, anyway=anyway)
         source = NewSource.from_entry(entry, "measurement")
         frames = read_kind("measurement", [source])
-        rows, origins = frames["measurement"].collect(), frames["origin"].collect()
-    return _join_tables(entry, source, rows, origins, sources)
+        rows, counters, origins = (frames[name].collect() for name in ("measurement", "counter_ceiling", "origin"))
+    return _join_tables(entry, source, rows, counters, origins, sources, home)
 
 
 def _fill_measurements(path: Path, scratch: Path, hardware_id: str | None) -> Entry:
@@ -105,9 +113,18 @@ def _fill_measurements(path: Path, scratch: Path, hardware_id: str | None) -> En
 
 
 def _join_tables(
-    entry: Entry, source: SourceFile, rows: pl.DataFrame, origins: pl.DataFrame, sources: Sequence[SourceFile]
+    entry: Entry,
+    source: SourceFile,
+    rows: pl.DataFrame,
+    counters: pl.DataFrame,
+    origins: pl.DataFrame,
+    sources: Sequence[SourceFile],
+    home: Home,
 ) -> LoneProfile:
-    """Return the rows of the tables that a chart of the profile reads: of its device alone."""
+    """Return the rows of the tables that a chart of the profile reads: of its device alone.
+
+    The ceilings that were measured on the device are those of the home's snapshot, if it has one.
+    """
     frames: dict[str, pl.DataFrame] = {}
     with collect_refusals() as each:
         for kind in _NEEDED:
@@ -120,7 +137,10 @@ def _join_tables(
     if len(devices) != 1:
         _refuse_several(entry.origin, devices)
     (device,) = devices
-    ceilings = add_measured_ceilings(frames["ceiling"], rows.clear().lazy(), [])
+    counted = find_counter_ceilings(counters.with_columns(hardware_id=pl.lit(device)), [source])
+    counted = counted.with_columns(origin=pl.col("origin").str.strip_prefix(f"{source.display_path}: "))
+    of_home = _read_measured(home, device, frames["ceiling"])
+    ceilings = add_measured_ceilings(pl.concat([frames["ceiling"], of_home]), rows.clear().lazy(), [], counted)
     fitted = transfer_to_relatives(frames["fitted"], frames["relative"])
     peaks = ceilings.filter(pl.col("kind") == "compute", "is_default").group_by("hardware_id", dtype="name")
     calibrations = add_stand_ins(
@@ -142,7 +162,25 @@ def _join_tables(
             "measurement": rows,
             "source": pl.DataFrame([of_file]).join(origins, on="source_id", how="left"),
         },
+        tuple(what for _, what in describe_counter_ceilings(counted, frames["ceiling"])),
     )
+
+
+def _read_measured(home: Home, device: str, ceilings: pl.DataFrame) -> pl.DataFrame:
+    """Return the ceilings measured on a device in the home's snapshot; none without one of this version's tables."""
+    none = ceilings.clear()
+    if not home.snapshot.is_file():
+        return none
+    try:
+        with open_snapshot(home.snapshot) as connection:
+            known = read_frame(connection, load_sql("profiles/measured_ceilings"), [device])
+    except (duckdb.Error, InputError):
+        return none  # of another version, or being replaced: the chart goes without
+    if not set(none.columns) <= set(known.columns):
+        return none
+    key = ["hardware_id", "kind", "name", "basis", "origin", "pipe", "accumulator", "ceiling_name"]
+    known = known.select(none.columns).cast(none.schema).with_columns(is_default=pl.lit(value=False))
+    return known.join(ceilings, on=key, how="anti")
 
 
 def _refuse_several(path: Path, devices: Sequence[str]) -> NoReturn:

@@ -17,9 +17,14 @@ _KEY = ["hardware_id", "kind", "name", "pipe", "accumulator"]
 
 
 def add_measured_ceilings(
-    ceilings: pl.DataFrame, measurements: pl.LazyFrame, sources: Sequence[SourceFile]
+    ceilings: pl.DataFrame,
+    measurements: pl.LazyFrame,
+    sources: Sequence[SourceFile],
+    counters: pl.DataFrame | None = None,
 ) -> pl.DataFrame:
-    """Return the rows of core.ceiling: the ceilings of device files, then the measured ones.
+    """Return the rows of core.ceiling: those of device files, then the measured ones, then those of counters.
+
+    The first of a dtype or level is its default if no file says which is.
 
     Raises
     ------
@@ -28,7 +33,8 @@ def add_measured_ceilings(
     """
     found = find_measured_ceilings(ceilings, measurements, sources).select(ceilings.columns)
     key = ["hardware_id", "kind", "name", "basis"]
-    every = pl.concat([ceilings, found], how="vertical_relaxed")
+    of_counters = [] if counters is None else [counters.select(ceilings.columns)]
+    every = pl.concat([ceilings, found, *of_counters], how="vertical_relaxed")
     order = pl.col("preference").fill_null(10**6).rank("ordinal").over(key).cast(pl.Int64)
     group = ["hardware_id", "kind", "name"]
     is_first = pl.int_range(pl.len()).over(group) == 0

@@ -15,6 +15,7 @@ from pathlib import Path
 import polars as pl
 
 from flows.ingest.catalog import SHIPPED, list_sources
+from flows.ingest.counter_ceilings import describe_counter_ceilings, find_counter_ceilings
 from flows.ingest.document import TEXT_PATTERN, format_value
 from flows.ingest.engines.convert import SUFFIXES, convert_results
 from flows.ingest.engines.settings import NO_OPTIONS, EngineOptions, name_option
@@ -39,13 +40,14 @@ _MEASURED = ("measurement", *PROFILE_KINDS)  # kinds that become measurements
 class AddedFile:
     """A file that entered the catalog, whether it replaces a shipped one, and the ceilings that it measures.
 
-    `mismatch` says how many of its rows disagree with their own shape, and how the first of them does; `note` what else
-    to know of it.
+    `counted` are the ceilings that counters in it state; `mismatch` says how many of its rows disagree with their own
+    shape, and how the first of them does; `note` what else to know of it.
     """
 
     path: Path
     replaces_shipped: bool
     ceilings: Sequence[str] = ()
+    counted: Sequence[str] = ()
     mismatch: str | None = None
     note: str = ""
 
@@ -118,13 +120,13 @@ def add_files(
             progress("checking")
             entries = _fill_columns(entries, given, scratch, each)
             _refuse_existing(home.catalog / folder, entries, suffixes, each, replace=replace)
-            ceilings, mismatches = _refuse_unusable(home, stored_kind, entries, shipped)
+            ceilings, counted, mismatches = _refuse_unusable(home, stored_kind, entries, shipped)
         paths = _write_entries(home.catalog / folder, entries, suffixes)
     ids = [entry.entry_id for entry in entries]
     replaced = [any(map(Path.exists, _paths_of_entry(shipped / folder, each, suffixes))) for each in ids]
     notes = {entry.entry_id: entry.note for entry in entries}
     return [
-        AddedFile(path, is_shipped, ceilings.get(each, ()), mismatches.get(each), notes[each])
+        AddedFile(path, is_shipped, ceilings.get(each, ()), counted.get(each, ()), mismatches.get(each), notes[each])
         for path, is_shipped, each in zip(paths, replaced, ids, strict=True)
     ]
 
@@ -291,14 +293,16 @@ def _write_all_or_none(folder: Path, entries: Sequence[Entry], suffixes: Iterabl
 
 def _refuse_unusable(
     home: Home, kind: str, entries: Sequence[Entry], shipped: Path
-) -> tuple[dict[str, list[str]], dict[str, str]]:
+) -> tuple[dict[str, list[str]], dict[str, list[str]], dict[str, str]]:
     """Read the catalog with the new entries, and raise `InputError` if a run could not use it.
 
-    Return the ceilings that each new entry measures, and how its rows disagree with their shapes, in words.
+    Return the ceilings that each new entry measures, those that counters in it state, and how its rows disagree with
+    their shapes, in words.
     """
     new = [NewSource.from_entry(entry, kind) for entry in entries]
     times = Counter(entry.entry_id for entry in entries)
     ceilings: dict[str, list[str]] = {}
+    counted: dict[str, list[str]] = {}
     mismatches: dict[str, str] = {}
     with collect_refusals() as each:
         good: list[SourceFile] = []
@@ -310,10 +314,10 @@ def _refuse_unusable(
         existing = list_sources(home, shipped=shipped)
         good = good and _keep_readable(kind, good, existing, each)
         if good:
-            ceilings = _refuse_misfits(kind, good, existing)
+            ceilings, counted = _refuse_misfits(kind, good, existing)
         if good and kind == "measurement":
             mismatches = _describe_mismatches(good)
-    return ceilings, mismatches
+    return ceilings, counted, mismatches
 
 
 def _describe_mismatches(sources: Sequence[SourceFile]) -> dict[str, str]:
@@ -367,10 +371,12 @@ def _read_all_rows(kind: str, sources: Sequence[SourceFile]) -> None:
             pass  # each batch is checked as it is read
 
 
-def _refuse_misfits(kind: str, new: Sequence[SourceFile], existing: Sequence[SourceFile]) -> dict[str, list[str]]:
+def _refuse_misfits(
+    kind: str, new: Sequence[SourceFile], existing: Sequence[SourceFile]
+) -> tuple[dict[str, list[str]], dict[str, list[str]]]:
     """Raise `InputError` if files that are good by themselves do not fit each other or the catalog.
 
-    Return the ceilings that each new file measures, in words.
+    Return the ceilings that each new file measures, and those that counters in it state, in words.
     """
     taken = {source.entry_id for source in new}
     sources = [*(source for source in existing if source.kind != kind or source.entry_id not in taken), *new]
@@ -380,12 +386,19 @@ def _refuse_misfits(kind: str, new: Sequence[SourceFile], existing: Sequence[Sou
     step.refuse_unknown_names(frames, sources)
     engine.refuse_unknown_names(frames, sources)
     ceilings: dict[str, list[str]] = {}
+    counted: dict[str, list[str]] = {}
     if kind == "measurement":
-        measurements = read_kind(kind, new)["measurement"]
-        refuse_unknown_devices(measurements, frames["hardware"].collect(), new)
+        read = read_kind(kind, new)
+        measurements, counters, stated = (
+            read["measurement"], read["counter_ceiling"].collect(), frames["ceiling"].collect()
+        )  # fmt: skip
+        for rows in (measurements, counters.lazy()):
+            refuse_unknown_devices(rows, frames["hardware"].collect(), new)
         names = {source.source_id: source.entry_id for source in new}
-        found = find_measured_ceilings(frames["ceiling"].collect(), measurements, new)
+        for source_id, what in describe_counter_ceilings(find_counter_ceilings(counters, new), stated):
+            counted.setdefault(names[source_id], []).append(what)
+        found = find_measured_ceilings(stated, measurements, new)
         for row in found.sort("hardware_id", "kind", "name", "pipe", "accumulator").iter_rows(named=True):
             what = f"{row['hardware_id']} {describe_ceiling(row)}: {format_rate(row['kind'], row['value_per_s'])}"
             ceilings.setdefault(names[row["source_id"]], []).append(what)
-    return ceilings
+    return ceilings, counted

@@ -9,7 +9,7 @@ from flows.ingest.source_file import SourceFile
 from flows.intensity.costs import op_costs
 from flows.intensity.precisions import BITS, add_bits
 from flows.intensity.shapes import join_layers, op_shapes
-from flows.measure.standalone import KINDS, PLANNED
+from flows.measure.standalone import KINDS, PLANNED, RESULT_BYTES
 from warehouse.errors import InputError
 from warehouse.names import choose_names
 
@@ -119,7 +119,11 @@ def _choose_kernels(ops: pl.DataFrame) -> pl.DataFrame:
         .with_columns(kind=named)
         .filter(is_grouped | is_sum | (pl.col("matrices") == 1))
         .with_columns(k=pl.when(is_sum).then(pl.col("matrices").cast(pl.Int64)).otherwise("k"))
-        .with_columns(bytes=pl.col("bytes") + pl.when(is_grouped).then(_other_matrices(matrices)).otherwise(0))
+        .with_columns(
+            bytes=pl.col("bytes")
+            + pl.when(is_grouped).then(_other_matrices(matrices)).otherwise(0)
+            + pl.when(kind.is_in(["linear", "grouped_linear"])).then(_wider_results()).otherwise(0)
+        )
         .with_columns(matrices=pl.when(is_grouped).then(matrices).otherwise(1))
     )
 
@@ -127,6 +131,12 @@ def _choose_kernels(ops: pl.DataFrame) -> pl.DataFrame:
 def _other_matrices(matrices: pl.Expr) -> pl.Expr:
     """Return the bytes of the matrices that are timed beside those that are expected, which may be a fraction."""
     return (matrices - pl.col("matrices")) * pl.col("k") * pl.col("n") * pl.col("weight_bits") / 8
+
+
+def _wider_results() -> pl.Expr:
+    """Return the bytes of what products write that are more than those of their activations' dtype."""
+    result = pl.col("dtype").replace_strict(RESULT_BYTES, default=None, return_dtype=pl.Int64)
+    return ((result - pl.col("activation_bits") / 8) * pl.col("m") * pl.col("n")).fill_null(0)
 
 
 def _add_pieces(kernels: pl.DataFrame) -> pl.DataFrame:

@@ -63,7 +63,7 @@ Kernel = Callable[[], object]
 _VOLTA = 7  # first compute capability with tensor cores
 _TENSOR_DTYPES = ("fp16", "bf16", "fp8", "tf32", "int8")
 _BYTES = {"fp64": 8, "fp32": 4, "tf32": 4, "fp16": 2, "bf16": 2, "fp8": 1, "int8": 1}
-_RESULT_BYTES = {"fp8": 2, "int8": 4}  # what `_make_product` writes: bf16 and int32
+RESULT_BYTES = {"fp8": 2, "int8": 4}  # what `_make_product` writes: bf16 and int32
 MAX_SECONDS = 3600.0  # for one kernel
 _WARM_UPS = 3
 _MIN_RUNS, _MAX_RUNS = 5, 50  # timed executions
@@ -634,7 +634,7 @@ def plan_ceilings(backend: Backend) -> Iterator[dict[str, str]]:
     for dtype in backend.dtypes:
         for side in (4096, 8192, 16384) if large else (512, 1024):
             size = {"op": "product", "kind": "linear", "dtype": dtype, **dict.fromkeys("mkn", str(side))}
-            width = 2 * _BYTES[dtype] + _RESULT_BYTES.get(dtype, _BYTES[dtype])
+            width = 2 * _BYTES[dtype] + RESULT_BYTES.get(dtype, _BYTES[dtype])
             yield {**base, **size, "flops": str(2 * side**3), "bytes": str(side**2 * width)}
 
 

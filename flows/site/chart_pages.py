@@ -17,7 +17,7 @@ from charts.texts import read_texts
 from flows.site.chart_scripts import has_views, write_csv_script, write_rows_script
 from flows.site.page_paths import device_page, model_page
 from flows.site.page_templates import write_page
-from flows.site.profile_table import list_kernels
+from flows.site.profile_table import TITLES, list_kernels
 from flows.site.site_rows import Row, SiteRows
 from flows.site.snapshot_charts import compose_sql
 
@@ -80,7 +80,7 @@ def write_chart_page(out: Path, chart: ShownChart, rows: SiteRows) -> Card:
         folder / "index.html", "chart.html.j2", "../../", None,
         chart={**card, "setting": _list_setting(entry, frame), "links": links}, spec=spec,
         inks=Markup(write_dark_inks()), sql=compose_sql(entry),
-        rows=frame.head(_FIRST_ROWS).to_dicts(), count=len(frame), kernels=list_kernels(frame),
+        rows=frame.head(_FIRST_ROWS).to_dicts(), count=len(frame), kernels=list_kernels(frame), titles=TITLES,
     )  # fmt: skip
     write_rows_script(out / "assets" / "rows" / f"{entry.name}.js", drawn)
     if has_views(frame, spec):

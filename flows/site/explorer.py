@@ -42,6 +42,7 @@ def write_explorer(out: Path, connection: duckdb.DuckDBPyConnection) -> None:
     models = frames["models"].to_dicts()
     write_page(out / PAGE, "explorer.html.j2", "../", PAGE, models=models, scripts=_LOADED)
     assets = out / "assets"
+    write_model_scripts(assets, connection)
     write_asset(assets / "explorer.js", *SCRIPTS)
     write_asset(assets / "explorer.css", "explorer.css")
     write_model_scripts(assets, connection)

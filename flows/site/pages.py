@@ -5,12 +5,14 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 
 import duckdb
+import polars as pl
 
 from flows.site.chart_pages import GROUPS, Card
+from flows.site.device_roofline import NARROW, WIDE, find_main, lay_out_roofline
 from flows.site.list_pages import write_lists
 from flows.site.page_paths import device_page, model_page
 from flows.site.page_templates import script_json, write_asset, write_page
-from flows.site.site_rows import Row, SiteRows
+from flows.site.site_rows import Row, SiteRows, group_rows
 from warehouse.rows import fetch_value
 from warehouse.sql_values import quote_name
 
@@ -70,12 +72,19 @@ def _write_devices(out: Path, rows: SiteRows, cards: Sequence[Card]) -> None:
     tables = {
         name: rows.group(f"device_{name}", "hardware_id") for name in ("roofs", "conflicts", "measured", "crossovers")
     }
-    tables["steps"] = rows.group("steps", "hardware_id", "model_id", "device")
+    steps = rows.frames["steps"].sort(
+        pl.col("fits") == "no", "parameters", descending=[False, True], maintain_order=True
+    )
+    tables["steps"] = group_rows(steps, "hardware_id", "model_id", "device", "parameters")
+    lines = rows.group("device_lines", "hardware_id")
     links = {row["short_name"]: f"../../{model_page(id_)}" for id_, row in rows.models.items()}
     for hardware_id, device in rows.devices.items():
+        own = lines.get(hardware_id, [])
         write_page(
             out / device_page(hardware_id), "device.html.j2", "../../", None, device=device, links=links,
             charts=[card for card in cards if hardware_id in card["hardware"]],
+            rooflines=[lay_out_roofline(device["short_name"], own, width) for width in (WIDE, NARROW)],
+            main=find_main(own),
             **{name: parts.get(hardware_id, []) for name, parts in tables.items()},
         )  # fmt: skip
 
@@ -83,7 +92,7 @@ def _write_devices(out: Path, rows: SiteRows, cards: Sequence[Card]) -> None:
 def _write_models(out: Path, rows: SiteRows, cards: Sequence[Card]) -> None:
     crossovers = rows.group("model_crossovers", "model_id")
     layers = rows.group("model_layers", "model_id")
-    steps = rows.group("steps", "model_id", "hardware_id", "model")
+    steps = rows.group("steps", "model_id", "hardware_id", "model", "parameters")
     answers = rows.group("model_answers", "model_id")
     summaries = {row["model_id"]: row for row in rows.frames["model_list"].to_dicts()}
     links = {row["short_name"]: f"../../{device_page(id_)}" for id_, row in rows.devices.items()}

@@ -23,8 +23,13 @@ class SiteRows:
 
     def group(self, query: str, key: str, *hidden: str) -> dict[str, list[Row]]:
         """Return the rows of a query by the value of a column, without that column and the hidden ones."""
-        parts = self.frames[query].partition_by(key, as_dict=True, maintain_order=True)
-        return {str(value): rows.drop(key, *hidden).to_dicts() for (value,), rows in parts.items()}
+        return group_rows(self.frames[query], key, *hidden)
+
+
+def group_rows(frame: pl.DataFrame, key: str, *hidden: str) -> dict[str, list[Row]]:
+    """Return rows by the value of a column, without that column and the hidden ones."""
+    parts = frame.partition_by(key, as_dict=True, maintain_order=True)
+    return {str(value): rows.drop(key, *hidden).to_dicts() for (value,), rows in parts.items()}
 
 
 def read_site_rows(connection: duckdb.DuckDBPyConnection) -> SiteRows:

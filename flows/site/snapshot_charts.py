@@ -68,6 +68,8 @@ def list_snapshot_charts(connection: duckdb.DuckDBPyConnection) -> list[ChartEnt
         field: {word: read_frame(connection, files[file]).to_dicts() for word, file in words.items()}
         for field, words in _WILDCARDS.items()
     }
+    for choice in expansions["profile"]["*"].copy():  # a profile brings its device
+        expansions["profile"].setdefault(choice["profile"], []).append(choice)
     own = [
         {**json.loads(row["entry"]), "name": row["name"], "template": row["template"], "source": row["file"]}
         for row in read_frame(connection, files["own_charts"]).to_dicts()

@@ -1,5 +1,6 @@
 """The small picture of a chart that its card shows: the marks alone, since text would be too small to read."""
 
+import re
 from xml.etree import ElementTree as ET
 
 from charts.inks import write_dark_inks
@@ -12,6 +13,8 @@ _SHOWN = {
     *("d", "fill", "stroke", "stroke-width", "stroke-dasharray", "transform"),
     *("opacity", "fill-opacity", "stroke-opacity"),
 }
+
+_LONG = re.compile(r"-?\d+\.\d\d+")  # coordinates of more digits than a small picture shows
 
 
 def draw_thumbnail(svg: str) -> bytes:
@@ -42,7 +45,11 @@ def clean(group: ET.Element) -> None:
         kept = set(marks[:: -(-len(marks) // _MOST_MARKS)])
         children = [child for child in children if child in kept or child not in marks]
     group[:] = children
-    group.attrib = {name: value for name, value in group.attrib.items() if name in _SHOWN}
+    group.attrib = {
+        name: _LONG.sub(_round, value) if name in ("d", "transform") else value
+        for name, value in group.attrib.items()
+        if name in _SHOWN
+    }
     for child in children:
         clean(child)
 
@@ -51,5 +58,12 @@ def _is_shown(element: ET.Element) -> bool:
     classes = element.get("class", "")
     if element.tag == f"{{{_SVG}}}text" or any(name in classes for name in _LEFT_OUT):
         return False
+    # the ground of a legend inside the plot
+    if element.get("fill") == "white" and re.match(r"M[-\d.,]+h", element.get("d", "")):
+        return False
     # frames around plots, and marks that take part in nothing but the pointer's position
     return not (classes in ("background", "foreground") and element.get("fill", "none") in ("none", "transparent", ""))
+
+
+def _round(number: re.Match[str]) -> str:
+    return f"{round(float(number[0]), 1):g}"

@@ -171,7 +171,7 @@ where
         or shown.template = 'copies' and kernel.flops = 0
     )
 union
-select place from entry where template = 'house' and marks = 'profile'
+select place from entry where template = 'house' and marks = 'profile' and hardware_id is not null
 union
 select place from with_kernels
 union

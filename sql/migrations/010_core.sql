@@ -135,7 +135,7 @@ create table core.ceiling (
     hardware_id varchar not null,
     kind varchar not null check (kind in ('compute', 'bandwidth')),
     name varchar not null,
-    basis varchar not null check (basis in ('datasheet', 'as_printed', 'measured')),
+    basis varchar not null check (basis in ('datasheet', 'as_printed', 'measured', 'counter')),
     origin varchar not null check (length(trim(origin)) > 0),
     value_per_s double not null check (isfinite(value_per_s) and value_per_s > 0),
     is_default boolean not null,
@@ -153,7 +153,7 @@ comment on table core.ceiling is 'one row per limit of a device, basis, origin, 
 comment on column core.ceiling.hardware_id is 'the device, by the name of its file';
 comment on column core.ceiling.kind is 'compute (FLOP/s) or bandwidth (bytes/s)';
 comment on column core.ceiling.name is 'dtype of a compute ceiling; level of a bandwidth ceiling: l1, lds, l2, l3, mcdram, dram or another memory level, or interconnect (sent by one device, one way)';
-comment on column core.ceiling.basis is 'where the value comes from: datasheet (nominal: published, or derived from published values, see origin), as_printed (a published chart) or measured';
+comment on column core.ceiling.basis is 'where the value comes from: datasheet (nominal: published, or derived from published values, see origin), as_printed (a published chart), measured, or counter (a profiler''s counters: what a unit does in a cycle, times the clock while profiling)';
 comment on column core.ceiling.origin is 'document that states the value';
 comment on column core.ceiling.value_per_s is 'FLOP/s or bytes/s; 2 FLOP per multiply-add, always dense';
 comment on column core.ceiling.is_default is 'whether points are compared with this value; one per device, kind and name';
@@ -775,7 +775,7 @@ comment on column core.measurement.tensor_parallel is 'devices that share the la
 comment on column core.measurement.dtype is 'dtype of the arithmetic';
 comment on column core.measurement.flops is 'FLOP of one execution; 2 per multiply-add';
 comment on column core.measurement.bytes is 'weights, activations, KV cache and recurrent state together';
-comment on column core.measurement.latency_s is 'median time of one execution';
+comment on column core.measurement.latency_s is 'time of one execution: the median of its repeats, or of launches that a profile groups the mean; method says which';
 comment on column core.measurement.latency_min_s is 'least time of one execution';
 comment on column core.measurement.latency_std_s is 'standard deviation of the times';
 comment on column core.measurement.repeats is 'executions that were timed';

@@ -2,12 +2,13 @@
 
 A line has a size, its time, and two bandwidths: size / time (`algbw`), and what each device sends / time (`busbw`). The
 latter is the former times a factor that depends on the collective and the number n of devices: 2 (n - 1) / n for an
-all-reduce and (n - 1) / n for an all-gather, a reduce-scatter or an all-to-all (nccl-tests, doc/PERFORMANCE.md). Bytes
-are what each device sends in a ring, as in `flows/measure/standalone_collectives.py`.
+all-reduce, (n - 1) / n for an all-gather, a reduce-scatter or an all-to-all, and 1 for a broadcast, whose root sends
+all, or a reduce, whose root receives all (nccl-tests, doc/PERFORMANCE.md), and where each device sends to the next
+(src/sendrecv.cu). Bytes are what each device sends in a ring, as in `flows/measure/standalone_collectives.py`.
 """
 
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -18,12 +19,15 @@ from flows.ingest.profiles.plain_text import clean_name, read_lines, read_number
 from flows.ingest.source_file import SourceFile
 from warehouse.errors import InputError
 
-# program -> kind, and what each device sends per byte of the size, times n / (n - 1)
-_PROGRAMS: Mapping[str, tuple[str, float]] = {
-    "all_reduce": ("all_reduce", 2.0),
-    "all_gather": ("all_gather", 1.0),
-    "reduce_scatter": ("reduce_scatter", 1.0),
-    "alltoall": ("all_to_all", 1.0),
+# program -> kind, and what the busiest device sends or receives per byte of the size, by the number of devices
+_PROGRAMS: Mapping[str, tuple[str, Callable[[int], float]]] = {
+    "all_reduce": ("all_reduce", lambda devices: 2 * (devices - 1) / devices),
+    "all_gather": ("all_gather", lambda devices: (devices - 1) / devices),
+    "reduce_scatter": ("reduce_scatter", lambda devices: (devices - 1) / devices),
+    "alltoall": ("all_to_all", lambda devices: (devices - 1) / devices),
+    "broadcast": ("broadcast", lambda _: 1.0),
+    "reduce": ("reduce", lambda _: 1.0),
+    "sendrecv": ("send", lambda _: 1.0),
 }
 _DTYPES = {
     "half": "fp16", "float16": "fp16", "bfloat16": "bf16", "float": "fp32", "double": "fp64", "int8": "int8",
@@ -36,7 +40,7 @@ _VERSION = re.compile(r"\b([nr]ccl-tests) version (\S+)")
 _ROW = re.compile(r"^\s*\d+\s+\d+\s+[a-z]\w*\s")
 _FIELDS = 8  # size, count, type, operation, root, time, algbw, busbw
 _IN_PLACE = 9  # where the time in place stands
-_EXPECTED = "the output of all_reduce_perf, all_gather_perf, reduce_scatter_perf or alltoall_perf"
+_EXPECTED = f"the output of {', '.join(f'{name}_perf' for name in _PROGRAMS)}"
 
 
 def is_nccl_tests(text: str) -> bool:
@@ -75,13 +79,13 @@ def read_nccl_tests(source: SourceFile, hardware_id: str, model_id: str | None) 
     rows = []
     for number, line in enumerate(lines, 1):
         if _ROW.match(line):
-            rows += _read_row(line.split(), f"{path}: line {number}", path, common, factor * (devices - 1) / devices)
+            rows += _read_row(line.split(), f"{path}: line {number}", path, common, factor(devices))
     if not rows:
         refuse_empty(path, _EXPECTED)
     return pl.DataFrame(rows, infer_schema_length=None)
 
 
-def _find_program(head: str, path: Path) -> tuple[str, float]:
+def _find_program(head: str, path: Path) -> tuple[str, Callable[[int], float]]:
     """Return the kind of collective that the output, or else its file, names."""
     named = [*_PROGRAM.findall(head), *_PROGRAM.findall(path.name.replace("-", "_"))]
     for name in named:

@@ -35,12 +35,16 @@ _IN_WORDS = {**PATTERNS_IN_WORDS, _NAME_PATTERN: _NAME_IN_WORDS}
 _Name = Annotated[str, StringConstraints(max_length=100, pattern=_NAME_PATTERN)]
 
 # Fields whose lists make one chart per value -> words that stand for several values.
-_LISTS = {"model_id": ("*", "op sets"), "hardware_id": ("*", "own", "measured", "own measured")}
+_LISTS = {
+    "model_id": ("*", "op sets"),
+    "profile": ("*",),
+    "hardware_id": ("*", "own", "measured", "own measured"),
+}
 _WORDS = {**_LISTS, "devices": _LISTS["hardware_id"]}
 _IN_EVERY_NAME = {"template", "marks", "tensor_parallel"}  # fields with a default
 _NO_PART_OF_A_NAME = {"sql", "on_site"}
 _OPTIONAL = {"reference_flops_per_s", "reference_label", "batch_size", "sequence_length", "tensor_parallel"}
-_OPTIONAL_OF = {"ranking": {"devices"}}  # of every device
+_OPTIONAL_OF = {"ranking": {"devices"}, "profile": {"hardware_id"}}  # of every device; of the profile's
 _SHOWN_IDS = 3
 _LONGEST_NAME = 100
 _COLUMNS: dict[str, type[pl.String] | pl.Int32] = {
@@ -54,9 +58,10 @@ class OwnChart(Document):
 
     name: _Name
     template: _Word
-    marks: Literal["computed", "measured", "predicted", "compared", "kernels", "nearest"] | None = None
+    marks: Literal["computed", "measured", "predicted", "compared", "kernels", "profile", "nearest"] | None = None
     sql: Annotated[str, StringConstraints(min_length=1, max_length=100_000)] | None = None
     model_id: _Word | _Words | None = None
+    profile: _Word | _Words | None = None
     hardware_id: _Word | _Words | None = None
     devices: _Words | None = None
     on_site: list[_Word] | None = None
@@ -156,13 +161,15 @@ def _refuse_misfit(chart: OwnChart, entry: Mapping[str, Any], where: str) -> Non
             f'{where}.template = {format_value(chart.template)}: expected "house", which draws the rows of `sql`'
         )
     if chart.marks == "nearest" and chart.template not in CHOOSE_MARKS:
-        raise _BadEntryError(f'{where}.marks = "nearest": expected computed, measured, predicted, compared or kernels')
+        expected = "computed, measured, predicted, compared, kernels or profile"
+        raise _BadEntryError(f'{where}.marks = "nearest": expected {expected}')
     asked = (
         {"precision_id", "sql"}
         if chart.sql is not None
         else {*find_template_parameters(chart.template, chart.marks or "computed")}
     )
     optional = _OPTIONAL | _OPTIONAL_OF.get(chart.template, set()) | _list_expanded(entry)
+    optional |= _OPTIONAL_OF.get(chart.marks or "", set())
     missing = sorted(asked - optional - entry.keys())
     if missing:
         raise _BadEntryError(f"{where}.{missing[0]}: missing; expected this parameter of {chart.template}")

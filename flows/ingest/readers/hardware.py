@@ -14,7 +14,7 @@ from flows.ingest.source_file import SourceFile
 from flows.intensity.terms import Dtype, Pipe
 from warehouse.errors import InputError, collect_refusals
 
-Basis = Literal["datasheet", "as_printed", "measured"]
+Basis = Literal["datasheet", "as_printed", "measured", "counter"]
 
 # FLOP/byte. A ridge outside this range means that one of its ceilings is in the wrong unit.
 _RIDGE_RANGE = (0.05, 4000)
@@ -43,7 +43,7 @@ _COLUMNS = {
 _TOGETHER = {"released": "released_origin", "dollars_per_hour": "dollars_origin"}  # a figure and who states it
 
 # If no ceiling is marked as the default, it is the first one of the first basis.
-_BASES = ("datasheet", "measured", "as_printed")
+_BASES = ("datasheet", "measured", "counter", "as_printed")
 
 
 class Ceiling(Document):

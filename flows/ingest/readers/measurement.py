@@ -10,14 +10,14 @@ from flows.ingest.document import ID_IN_WORDS, ID_PATTERN, ORIGIN_SCHEMA, format
 from flows.ingest.file_head import FileHead
 from flows.ingest.readers.own_times import FILLED, RATES, TIMES, fill_from_shape, name_times
 from flows.ingest.source_file import SourceFile
-from flows.ingest.table import Rule, read_batches, refuse_bad_rows, text_rules, type_columns
+from flows.ingest.table import Rule, read_batches, refuse_bad_rows, scan_table, text_rules, type_columns
 from flows.intensity.terms import DTYPES, LAUNCHES, PHASES, PIPES
 from warehouse.errors import InputError, collect_refusals
 from warehouse.polars_frames import scan_frames
 
 _TEXTS = (
     "hardware_id", "device_name", "model_id", "op", "op_group", "phase", "kind", "dtype", "level", "method",
-    "software", "origin", "license", "pipe", "accumulator", "launch", "coverage",
+    "software", "origin", "license", "pipe", "accumulator", "launch", "coverage", "ceiling_basis",
 )  # fmt: skip
 _COUNTS = (
     "m", "k", "n", "batch_size", "sequence_length", "query_length", "heads", "kv_heads", "head_dim", "tensor_parallel",
@@ -45,12 +45,15 @@ _CEILING_KINDS = ("copy", "triad", "linear")
 _PRODUCTS = ("linear", "qk", "pv", "attention")
 _TENSOR_DTYPES = ("fp16", "bf16", "fp8", "tf32", "int8")
 
-_SCHEMA: dict[str, Any] = {
+_BASES = ("measured", "counter")  # of ceilings
+_CHECKED: dict[str, Any] = {
     "measurement_id": pl.String,
     **COLUMNS,
     "source_id": pl.String,
     "shape_mismatch": pl.String,
 }
+_IS_COUNTER = (pl.col("ceiling_basis") == "counter").fill_null(value=False)
+_SCHEMA = {name: type_ for name, type_ in _CHECKED.items() if name != "ceiling_basis"}
 
 
 def is_measurement(head: FileHead) -> bool:
@@ -62,9 +65,10 @@ def is_measurement(head: FileHead) -> bool:
 
 
 def read_measurements(sources: Sequence[SourceFile]) -> dict[str, pl.LazyFrame]:
-    """Return the frames `measurement` (one row per kernel) and `origin`.
+    """Return the frames `measurement` (one row per kernel), `counter_ceiling` and `origin`.
 
-    The measurements are read and checked in batches, when they are collected.
+    The measurements are read and checked in batches, when they are collected. Rows of the basis `counter` are not among
+    them: nobody measured them. They are the frame `counter_ceiling`, with the same columns.
 
     Raises
     ------
@@ -76,10 +80,18 @@ def read_measurements(sources: Sequence[SourceFile]) -> dict[str, pl.LazyFrame]:
         yield pl.DataFrame(schema=_SCHEMA)
         for number, source in enumerate(sources):
             try:
-                yield from _read_frames(source)
+                for rows in _read_frames(source):
+                    yield rows.filter(~_IS_COUNTER).drop("ceiling_basis")
             except InputError:
                 _refuse_bad_rows(sources[number:])
                 raise
+
+    def read_counters() -> Iterator[pl.DataFrame]:
+        yield pl.DataFrame(schema=_CHECKED)
+        for source in sources:
+            if "ceiling_basis" in scan_table(source).collect_schema().names():
+                for rows in _read_frames(source):
+                    yield rows.filter(_IS_COUNTER)
 
     origins = []
     try:
@@ -89,7 +101,11 @@ def read_measurements(sources: Sequence[SourceFile]) -> dict[str, pl.LazyFrame]:
     except InputError:
         _refuse_bad_rows(sources)
         raise
-    return {"measurement": scan_frames(_SCHEMA, read_all), "origin": pl.LazyFrame(origins, schema=ORIGIN_SCHEMA)}
+    return {
+        "measurement": scan_frames(_SCHEMA, read_all),
+        "counter_ceiling": scan_frames(_CHECKED, read_counters),
+        "origin": pl.LazyFrame(origins, schema=ORIGIN_SCHEMA),
+    }
 
 
 def _refuse_bad_rows(sources: Sequence[SourceFile]) -> None:
@@ -177,6 +193,10 @@ def _check_rows(rows: pl.DataFrame, path: Path, first_row: int) -> pl.DataFrame:
         (pl.col("latency_min_s").is_null() | (pl.col("latency_min_s") > 0), "latency_min_s: expected more than 0"),
         (pl.col("latency_std_s").is_null() | (pl.col("latency_std_s") >= 0), "latency_std_s: expected 0 or more"),
         (pl.col("matrices") > 0, "matrices: expected more than 0"),
+        (
+            pl.col("ceiling_basis").is_null() | (pl.col("ceiling_basis").is_in(_BASES) & pl.col("is_ceiling")),
+            f"ceiling_basis: expected one of {', '.join(_BASES)}, of a row that is a ceiling",
+        ),
         (pl.col("rank").is_null() | (pl.col("rank") >= 0), "rank: expected 0 or more"),
         (
             pl.col("covered_share").is_null() | pl.col("covered_share").is_between(0, 1),

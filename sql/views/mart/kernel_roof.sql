@@ -45,7 +45,7 @@ select
     kernel_accumulator,
     row_number() over (
         partition by hardware_id, dtype, level, kernel_pipe, kernel_accumulator
-        order by roof.is_default desc, list_position(['datasheet', 'measured', 'as_printed'], basis)
+        order by roof.is_default desc, list_position(['datasheet', 'measured', 'counter', 'as_printed'], basis)
     ) = 1 as is_default,
     roof.peak_flops_per_s,
     roof.bandwidth_bytes_per_s,

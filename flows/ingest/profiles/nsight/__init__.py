@@ -32,8 +32,10 @@ from pathlib import Path
 import polars as pl
 
 from flows.ingest.limits import UNREADABLE
+from flows.ingest.profiles.nsight import counters
 from flows.ingest.profiles.nsight.counters import COLLECT
 from flows.ingest.profiles.nsight.groups import group_launches
+from flows.ingest.profiles.nsight.peaks import find_peaks
 from flows.ingest.profiles.nsight.table import (
     has_table,
     name_launch,
@@ -60,6 +62,8 @@ def read_nsight(source: SourceFile, hardware_id: str, model_id: str | None) -> p
     whichever has more, because one ceiling is theirs; its dtype and its accumulator are the ones with the most of
     those. A kernel without FLOP has "int32" if it has integer operations, which then are its work, or else "fp32".
 
+    Then one row per ceiling that the counters state, as by `find_peaks`.
+
     Parameters
     ----------
     source
@@ -76,7 +80,10 @@ def read_nsight(source: SourceFile, hardware_id: str, model_id: str | None) -> p
     try:
         with open_as_csv(path) as csv:
             launches, known = read_launches(csv, path)
-        work = count_work(launches, known, path)
+        peaked = {name for name in known if counters.is_peak(name)}
+        peaks = find_peaks(launches, known)
+        known -= peaked
+        work = count_work(launches.drop(peaked), known, path)
         rows = group_launches(work)
     except UNREADABLE as error:
         raise InputError(f"{path}: broken CSV of Nsight Compute: {one_line(error)[:200]}") from None
@@ -94,14 +101,20 @@ def read_nsight(source: SourceFile, hardware_id: str, model_id: str | None) -> p
         method += ", mean of launches with equal work"
     if work.bypassed:
         method += ", L1 left out where loads bypass its counters (TMA, asynchronous copies)"
-    return rows.select(
+    rows = rows.with_columns(
+        pl.lit("custom").alias("op_group"),
+        pl.lit("custom").alias("kind"),
+        pl.lit(method).alias("method"),
+        pl.lit(None, pl.String).alias("ceiling_basis"),
+    )
+    return pl.concat([rows, peaks], how="diagonal").select(
         pl.lit(hardware_id).alias("hardware_id"),
         "device_name",
         pl.lit(model_id, pl.String).alias("model_id"),
         "op",
-        pl.lit("custom").alias("op_group"),
+        "op_group",
         pl.lit(None, pl.String).alias("phase"),
-        pl.lit("custom").alias("kind"),
+        "kind",
         "dtype",
         "pipe",
         "accumulator",
@@ -112,7 +125,8 @@ def read_nsight(source: SourceFile, hardware_id: str, model_id: str | None) -> p
         "repeats",
         "latency_min_s",
         "latency_std_s",
-        pl.lit(method).alias("method"),
+        "method",
+        "ceiling_basis",
         pl.lit("Nsight Compute").alias("software"),
         _write_origin(path),
         pl.lit(None, pl.String).alias("license"),

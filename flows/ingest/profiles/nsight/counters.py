@@ -17,11 +17,12 @@ from typing import NamedTuple
 
 from flows.ingest.document import format_value
 
+# The second expression leaves out counters that end in `_realtime`.
 COLLECT = (
     "ncu --csv --page raw --metrics 'gpu__time_duration.sum,dram__bytes.sum,lts__t_bytes.sum,l1tex__t_bytes.sum,"
     "device__attribute_display_name,"
     "regex:^sm__sass_thread_inst_executed_op_[dfh](add|mul|fma)2?_pred_on[.]sum$,"
-    "regex:^sm__ops_path_tensor_src_.*[.]sum$,sm__inst_executed_pipe_tensor.sum'"
+    "regex:^sm__ops_path_tensor_src_.*[^e][.]sum$,sm__inst_executed_pipe_tensor.sum'"
 )
 
 DEVICE = "device__attribute_display_name"
@@ -47,6 +48,20 @@ THREAD: Mapping[str, Mapping[str, int]] = {
     "fp64": {"dadd": 1, "dmul": 1, "dfma": 2},
     "fp32": {"fadd": 1, "fmul": 1, "ffma": 2, "fadd2": 2, "fmul2": 2, "ffma2": 4},
     "fp16": {"hadd": 2, "hmul": 2, "hfma": 4},
+}
+# What a unit does in a cycle. Times its clock, that is a ceiling. L1 has none: `derived__l1tex__lsu_writeback_bytes` is
+# what the load-store unit alone returns, not what TMA and asynchronous copies move.
+PEAK = ".sum.peak_sustained"
+CLOCKS = {unit: f"{unit}__cycles_elapsed.avg.per_second" for unit in ("sm", "lts", "dram")}
+# level -> the counter of its bytes, and the unit whose clock counts the cycles
+PEAK_BYTES: Mapping[str, tuple[str, str]] = {
+    "dram": ("dram__bytes", "dram"),
+    "l2": ("derived__lts__lts2xbar_bytes", "lts"),
+}
+# dtype -> the thread instruction that does the most, and its FLOP
+PEAK_INSTRUCTIONS = {
+    dtype: (f"sm__sass_thread_inst_executed_op_{op}_pred_on", THREAD[dtype][op])
+    for dtype, op in {"fp64": "dfma", "fp32": "ffma", "fp16": "hfma"}.items()
 }
 # formats of factors, the widest first: the dtype of a counter that covers several
 FORMATS = ("fp64", "tf32", "fp16", "bf16", "fp8", "fp6", "fp4", "int8", "int4")
@@ -76,9 +91,11 @@ _BUSY = re.compile(
 )
 _INSTRUCTIONS = re.compile(r"(?:sm|smsp)__inst_executed_pipe_tensor(?:_op_[hid]mma)?")
 _NAMED = {
-    DEVICE, *TIME, *CYCLES, *CYCLES.values(),
+    DEVICE, *TIME, *CYCLES, *CYCLES.values(), *CLOCKS.values(),
     *(name + form for names in (*LEVELS.values(), *READ_AND_WRITTEN) for name in names for form in FORMS),
 }  # fmt: skip
+
+_PEAKED = {name for name, _ in (*PEAK_BYTES.values(), *PEAK_INSTRUCTIONS.values())}
 
 _LARGE = {"": 1.0, "K": 1e3, "M": 1e6, "G": 1e9, "T": 1e12, "P": 1e15}
 _SMALL = {"": 1.0, "m": 1e-3, "u": 1e-6, "n": 1e-9}
@@ -112,8 +129,15 @@ def is_used(metric: str) -> bool:
     return (
         metric in _NAMED
         or is_busy(metric)
+        or is_peak(metric)
         or (form in FORMS and bool(_THREAD.fullmatch(counter) or _TENSOR.fullmatch(counter)))
     )
+
+
+def is_peak(metric: str) -> bool:
+    """Return whether a metric is read that says what a unit does in a cycle, at best."""
+    counter = metric.removesuffix(PEAK)
+    return counter != metric and (counter in _PEAKED or bool(_TENSOR.fullmatch(counter)))
 
 
 def is_busy(metric: str) -> bool:
@@ -171,7 +195,7 @@ def find_scale(metric: str, unit: str) -> float:
     divisors = {"": 1.0}
     if per and metric.endswith(".per_second"):
         divisors = _SCALES["time"]
-    elif per and metric.endswith(".per_cycle_elapsed"):
+    elif per and metric.endswith((".per_cycle_elapsed", PEAK)):
         divisors = {"cycle": 1.0}
     if amount not in scales or divisor not in divisors:
         raise ValueError(f"{metric}: unit {format_value(unit)}: expected a unit, e.g. {_EXAMPLES[what]}")
