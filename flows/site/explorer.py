@@ -45,7 +45,6 @@ def write_explorer(out: Path, connection: duckdb.DuckDBPyConnection) -> None:
     write_model_scripts(assets, connection)
     write_asset(assets / "explorer.js", *SCRIPTS)
     write_asset(assets / "explorer.css", "explorer.css")
-    write_model_scripts(assets, connection)
     known: dict[str, Any] = {name: _encode_columns(frames[name]) for name in ("devices", "roofs", "precisions")}
     known["kernels"] = frames["kernels"].to_dicts()
     ids = [*frames["devices"]["hardware_id"], *frames["models"]["model_id"]]
