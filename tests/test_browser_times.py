@@ -14,6 +14,7 @@ from polars.testing import assert_frame_equal
 from flows.ingest.catalog import SHIPPED
 from flows.site.explorer import write_explorer
 from flows.site.page_templates import read_asset
+from flows.site.site_pages import SitePages
 from tests.support.browsers import start_browser
 from tests.support.explorer_data import decode, read_call
 from tests.support.whole_runs import run_without_prefect
@@ -135,7 +136,7 @@ def compare_steps(snapshot: duckdb.DuckDBPyConnection, folder: Path, pairs: list
 def test_times_in_the_page_are_those_of_the_views(
     finished: Home, snapshot: duckdb.DuckDBPyConnection, tmp_path: Path
 ) -> None:
-    write_explorer(tmp_path, snapshot)
+    write_explorer(SitePages(tmp_path), snapshot)
     # measured, of a relative with a switch that adds, partly calibrated, without a calibration; dense, MoE, MLA, hybrid
     pairs = [("h100-sxm", "deepseek-v3"), ("b200", "llama-3-70b"), ("arc-pro-b60", "llama-7b")]
     pairs += [("mi300x", "qwen3-30b-a3b"), ("l40s", "jamba-1.5-mini"), ("h200-sxm", "gpt-oss-120b")]
@@ -182,6 +183,6 @@ def test_times_of_thousands_of_random_settings_are_those_of_the_views(tmp_path: 
         (shipped / "workloads" / f"w{number}.toml").write_text(asked, "utf-8")
     run_without_prefect(home, shipped)
     with open_snapshot(home.snapshot) as connection:
-        write_explorer(tmp_path, connection)
+        write_explorer(SitePages(tmp_path), connection)
         pairs = [(device, model) for device in devices for model in models]
         assert compare_steps(connection, tmp_path, pairs, 80) > 2000

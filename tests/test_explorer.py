@@ -12,6 +12,7 @@ from polars.testing import assert_frame_equal
 
 from flows.site.explorer import write_explorer
 from flows.site.page_templates import script_json
+from flows.site.site_pages import SitePages
 from tests.support.explorer_data import decode, read_call
 from warehouse.home import Home
 from warehouse.polars_frames import read_frame
@@ -25,7 +26,7 @@ def site(finished: Home, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """A folder with the explorer of the finished run; tests must not write to it."""
     folder = tmp_path_factory.mktemp("explorer")
     with open_snapshot(finished.snapshot) as connection:
-        write_explorer(folder, connection)
+        write_explorer(SitePages(folder), connection)
     return folder
 
 
@@ -49,7 +50,7 @@ def test_every_model_has_its_ops_and_every_device_its_roofs(site: Path, snapshot
 
 
 def test_same_snapshot_same_bytes(site: Path, snapshot: duckdb.DuckDBPyConnection, tmp_path: Path) -> None:
-    write_explorer(tmp_path, snapshot)
+    write_explorer(SitePages(tmp_path), snapshot)
     first, again = (
         {path.relative_to(folder): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
         for folder in (site, tmp_path)
@@ -75,14 +76,16 @@ def test_hostile_op_and_model_stay_data(finished: Home, tmp_path: Path) -> None:
     shutil.copyfile(finished.snapshot, changed)
     with duckdb.connect(str(changed)) as connection:
         connection.execute("insert into core.op_set values ('mine', ?, 'user/mine')", [HOSTILE])
-        connection.execute("update core.op_shape set model_id = 'mine', op = ? where model_id = 'gpt2'", [HOSTILE])
+        own = "model_id = 'mine', convention = 'custom', op = ?"
+        is_one = "model_id = 'gpt2' and tensor_parallel = 1 and op = 'lm_head'"
+        connection.execute(f"update core.op_shape set {own} where {is_one}", [HOSTILE])
         connection.execute("update core.model set short_name = ? where model_id = 'gpt2'", [HOSTILE])
-        write_explorer(tmp_path, connection)
-    script = tmp_path / "assets" / "points" / "mine.js"
-    assert script.read_text("utf-8").isascii()
-    assert "<" not in script.read_text("utf-8")
-    name, columns = read_call(script)
-    assert (name, decode(columns)["op"].unique().to_list()) == ("mine", [HOSTILE])
+        write_explorer(SitePages(tmp_path), connection)
+    text = (tmp_path / "assets" / "models" / "mine.js").read_text("utf-8")
+    assert text.isascii()
+    assert "<" not in text
+    name, data = read_call(tmp_path / "assets" / "models" / "mine.js")
+    assert (name, {op["op"] for op in data["own"]}) == ("mine", {HOSTILE})
     page = (tmp_path / "explorer" / "index.html").read_text("utf-8")
     assert "<img" not in page
     assert page.count('data-source="ops"') == 1

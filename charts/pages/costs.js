@@ -3,7 +3,7 @@
 // The ops of one step of a model at any setting, and what a device holds: what core.op_shape, core.op_cost and
 // mart.step_time hold of the settings of workloads. The formulas are those of flows/intensity, in formulas.js.
 const costs = (() => {
-  const models = new Map(); // by id: its kinds of layers, each with what the model has once
+  const models = new Map(); // by id: its kinds of layers, each with what the model has once; or the user's own ops
   const precisions = new Map(); // by id: bits, dtype of the arithmetic, and the parts that are set apart
   const elementwise = new Map(); // by kind: counts of an element
   const remembered = new Map(); // by what it depends on: what does not change from setting to setting
@@ -34,7 +34,11 @@ const costs = (() => {
     for (const row of lists.elementwise) elementwise.set(row.kind, row);
   }
 
-  function add(id, { model, layers }) {
+  function add(id, { model, layers, own: given }) {
+    if (given) {
+      models.set(id, { id, given });
+      return;
+    }
     const total = sum(layers.map((layer) => (layer.is_draft ? 0 : layer.num_layers)));
     const own = layers.map((layer) => extend(BLANK, { ...model, ...layer, model_layers: total }));
     models.set(id, { id, model, layers: own });
@@ -79,6 +83,11 @@ const costs = (() => {
     for (const part of Object.keys(parts)) {
       if (part !== "kv" && !formulas.parts.includes(part)) return `part ${part} is not known`;
     }
+    const { given, layers } = models.get(id);
+    if (given) {
+      const { tensor_parallel: devices = 1 } = numbers;
+      return chooseOwn(given, precision, devices).length ? null : `no op of ${id} runs in ${precision} on ${devices}`;
+    }
     if (!(numbers.convention in formulas.conventions)) return `convention ${numbers.convention} is not known`;
     if (!formulas.phases.includes(numbers.phase)) return `phase ${numbers.phase} is not known`;
     for (const name of ["batch", "sequence", "query", "micro_batches", ...formulas.sharing]) {
@@ -93,7 +102,7 @@ const costs = (() => {
     const { query_length: query, sequence_length: sequence, ...setting } = complete(asked);
     const inside = ["prefill", "mixed"].includes(setting.phase) || hasTree(setting);
     if (inside && query > sequence) return `query ${query} is longer than the context ${sequence}`;
-    return refuseSharing(models.get(id).layers, setting);
+    return refuseSharing(layers, setting);
   }
 
   function refuseSharing(layers, setting) {
@@ -152,7 +161,7 @@ const costs = (() => {
   function describe(op, name, layer, setting) {
     const l = extend(layer, setting);
     if (op.when && op.when(l) !== true) return null;
-    const found = { op: name, op_group: op.op_group, part: op.part };
+    const found = { op: name, op_group: op.op_group, part: op.part, pipe: "" };
     for (const [dimension, absent] of Object.entries(formulas.dimensions)) {
       found[dimension] = known(dimension in op ? value(op[dimension], l) : absent, NaN);
     }
@@ -209,15 +218,35 @@ const costs = (() => {
     const trouble = refuse(id, asked);
     if (trouble) throw new RangeError(trouble);
     const setting = complete(asked);
+    const model = models.get(id);
+    if (model.given) return listOwn(model.given, setting);
     const { precision, ...seen } = setting;
     const ops = [];
-    for (const { op, layer, name } of listOps(models.get(id), setting.convention)) {
+    for (const { op, layer, name } of listOps(model, setting.convention)) {
       for (const [suffix, own] of splitMixed(op, seen)) {
         const found = describe(op, name + suffix, layer, own);
         if (found) ops.push(addCost(found, setting));
       }
     }
-    return { ops, memory: hold(models.get(id), setting, ops), setting };
+    return { ops, memory: hold(model, setting, ops), setting };
+  }
+
+  // The user's own ops: those given by FLOP and bytes as they are, and GEMMs.
+  const chooseOwn = (given, precision, devices) =>
+    given.filter((op) => op.tensor_parallel === devices && op.precisions.includes(precision));
+
+  function listOwn(given, setting) {
+    const { precision, tensor_parallel } = setting;
+    const own = { ...setting, convention: "custom" };
+    const ops = chooseOwn(given, precision.precision_id, tensor_parallel).map(({ precisions: ids, flops, bytes, ...op }) => {
+      const found = { ...formulas.dimensions, part: null, idle_repeat: 0, ...op };
+      if (op.kind !== "given") return addCost(found, own);
+      const place = ids.indexOf(precision.precision_id);
+      const cost = { flops: flops[place], bytes: bytes[place], activation_bytes: bytes[place] };
+      const others = { weight_bytes: 0, kv_bytes: 0, state_bytes: 0, switch_bytes: null };
+      return { ...found, dtype: precision.compute_dtype, ...cost, ...others };
+    });
+    return { ops, memory: null, setting: own };
   }
 
   // Bytes that a device holds, as mart.step_times adds them up.
@@ -298,5 +327,7 @@ const costs = (() => {
     return { weights: bits / 8, towers: (shard.towers * bitsOf("tower").weight_bits) / 8 };
   }
 
-  return { know, add, refuse, step };
+  const isOwn = (id) => Boolean(models.get(id).given); // whether an id is that of a file of the user's ops
+
+  return { know, add, refuse, step, isOwn };
 })();

@@ -120,15 +120,16 @@
     }
     // alike is compared with alike: expected times only if every device has one
     const isExpected = steps.every(({ expected }) => expected);
-    const rate = (step) => (isExpected ? step.expected : step).tokens_per_s;
+    const rate = (step) => (step.setting.phase ? (isExpected ? step.expected : step).tokens_per_s : 1 / step.lower_bound_s);
     const fitting = steps.filter(({ fits }) => fits !== false);
     const [fastest] = [...(fitting.length ? fitting : steps)].sort((a, b) => rate(b) - rate(a));
     const { phase } = fastest.setting;
     const unit = phase === "prefill" ? "prompt tokens/s" : "tokens/s";
     const seconds = isExpected ? fastest.expected.predicted_s : fastest.lower_bound_s;
-    const lead = `${fastest.model.name} on ${fastest.device.name}: ${isExpected ? "about" : "at most"} ${legible(rate(fastest))} ${unit}`;
+    const speed = `${isExpected ? "about" : "at most"} ${legible(rate(fastest))} ${unit}`;
+    const lead = `${fastest.model.name} on ${fastest.device.name}${phase ? `: ${speed}` : ""}`;
     const about = fastest.expected && !isExpected ? `about ${legible(fastest.expected.tokens_per_s)} expected` : null;
-    const took = `${phase ? `a ${phase} step` : "a run of its ops"} in ${legible(seconds, "s")}, ` +
+    const took = `${phase ? `a ${phase} step` : "all of its ops"} in ${phase ? "" : "at least "}${legible(seconds, "s")}, ` +
       `${tables.percent(fastest[`${fastest.bound}_s`] / fastest.lower_bound_s)} ${fastest.bound}-bound`;
     const misfits = steps.filter(({ fits }) => fits === false);
     const rank = steps.length > 1 ? `the fastest shown${misfits.length && fitting.length ? " that fits" : ""}` : null;

@@ -6,7 +6,6 @@ window.explorer = (() => {
   const dtypes = new Map(); // by precision, in the order of the list: those of its arithmetic, the main one first
   const files = new Map(); // by id of a model or device: the name of its scripts, if it differs from the id
   const withMeasured = new Set(); // models
-  const withoutFormulas = new Map(); // files of a user's ops, by id: their steps
   const measured = new Map(); // by model: kernels
   const loading = new Map(); // by address of a script
 
@@ -32,18 +31,6 @@ window.explorer = (() => {
         return [name, values ? values[codes[i]] : codes[i]];
       })),
     );
-  }
-
-  const ALONE = { tensor_parallel: 1, expert_parallel: 1, pipeline_parallel: 1, data_parallel: 1, parts: {} };
-  const KINDLESS = { idle_repeat: 0, kind: "custom", level: "dram", matrices: 1 };
-
-  function add(id, columns) {
-    const steps = [...Map.groupBy(decode(columns), ({ precision_id: precision }) => precision).values()];
-    withoutFormulas.set(id, steps.map((rows) => {
-      const { convention, phase, precision_id, batch_size, sequence_length, query_length } = rows[0];
-      const setting = { convention, phase, precision_id, batch_size, sequence_length, query_length, ...ALONE };
-      return { setting, ops: rows.map((row) => ({ ...row, ...KINDLESS })), memory: null };
-    }));
   }
 
   function calibrate(id, columns) {
@@ -74,8 +61,8 @@ window.explorer = (() => {
   // What models and devices need, or null if all of it is here.
   function loadAll(models, chosen) {
     const needed = [];
-    for (const { id, hasFormulas } of models) {
-      needed.push([hasFormulas ? "models" : "points", id]);
+    for (const { id } of models) {
+      needed.push(["models", id]);
       if (withMeasured.has(id)) needed.push(["measured", id]);
     }
     for (const { id, is_calibrated: isCalibrated } of chosen) if (isCalibrated) needed.push(["calibrations", id]);
@@ -90,5 +77,5 @@ window.explorer = (() => {
 
   const hold = (columns) => explorer.downloads.hold(decode(columns));
 
-  return { know, add, hold, calibrate, measure, loadAll, devices, dtypes, measured, withoutFormulas };
+  return { know, hold, calibrate, measure, loadAll, devices, dtypes, measured };
 })();

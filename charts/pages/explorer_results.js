@@ -8,23 +8,20 @@ explorer.results = (() => {
 
   // The ops of a model at the setting, or why there are none.
   function takeModel(model) {
-    if (!model.hasFormulas) return { model, ...nearestStep(model), refused: null };
     const asked = choices.settingOf(model);
     const refused = costs.refuse(model.id, asked);
     if (refused) return { model, refused, ops: [], memory: null, setting: null };
     const { ops, memory, setting } = costs.step(model.id, asked);
     return {
       model, ops, memory, refused: ops.length ? null : `the convention ${asked.convention} counts no op there`,
-      setting: { ...setting, precision_id: asked.precision, parts: choices.state.parts },
+      setting: {
+        ...setting, precision_id: asked.precision, parts: choices.state.parts, ...(model.hasFormulas ? {} : WITHOUT_SIZES),
+      },
     };
   }
 
-  // A user's ops have no formulas: only the steps that the file has.
-  function nearestStep(model) {
-    const steps = explorer.withoutFormulas.get(model.id);
-    const far = (setting) => Number(setting.precision_id !== choices.precisionOf(model));
-    return steps.reduce((a, b) => (far(b.setting) < far(a.setting) ? b : a));
-  }
+  // Ops of a user's own file have no phase and no sizes.
+  const WITHOUT_SIZES = { phase: null, batch_size: null, sequence_length: null, query_length: null };
 
   // The dtypes that a device needs: those of the precision, of which a step is all of its ops, and those of its parts.
   function neededDtypes({ ops, setting }) {
@@ -48,7 +45,7 @@ explorer.results = (() => {
     const lacking = needed.find((dtype) => !times.findRoof(device, "dram", dtype));
     const step = lacking ? { lacking } : times.takeStep(ops, device, setting, memory);
     if (step.lacking) return { model, device, ...step };
-    const expected = times.expectStep(step, device, setting);
+    const expected = setting.phase ? times.expectStep(step, device, setting) : null;
     return { model, device, setting, ...step, expected, memory, measured: findMeasured(model, device, setting, ops) };
   }
 

@@ -60,7 +60,7 @@ explorer.tables = (() => {
         "tr", {}, heading(swatch(device.colour), " ", device.name), hasModels ? element("td", {}, model.name) : null,
         number(legible(step.lower_bound_s, "s")),
         element("td", { className: expected ? "number" : "number none" }, told, small && element("span", { className: "small" }, small)),
-        number(legible(results.tokens(step)), expected ? "expected" : "at most"),
+        step.setting.phase ? number(legible(results.tokens(step)), expected ? "expected" : "at most") : number(""),
         element("td", { className: step.fits === false ? "over" : "" }, memoryText(step)),
         element("td", {}, boundOf(step)),
         element("td", {}, bar),

@@ -8,7 +8,8 @@ import polars as pl
 
 from flows.site.model_scripts import write_model_scripts
 from flows.site.page_paths import page_folder
-from flows.site.page_templates import script_json, write_asset, write_page
+from flows.site.page_templates import script_json, write_asset
+from flows.site.site_pages import SitePages
 from warehouse.polars_frames import read_frame
 from warehouse.sql_files import load_sql
 
@@ -19,29 +20,28 @@ _PARTS = ("data", "choices", "results", "plot", "tables", "downloads", "what_if"
 SCRIPTS = ("numbers.js", "times.js", *(f"explorer_{part}.js" for part in _PARTS), "explorer.js")
 # what the page loads, in order: the others are loaded when a model or device is chosen
 _LOADED = ("costs.js", "precisions.js", "explorer.js", "roofs.js", "held.js")
-_TABLES = ("devices", "roofs", "kernels", "precisions", "models", "points", "calibrations", "measured", "held")
+_TABLES = ("devices", "roofs", "kernels", "precisions", "models", "calibrations", "measured", "held")
 # scripts of one model or device each: the folder, the function that they call, and the column that tells them apart
 _SCRIPTS_OF_ONE = (
-    ("points", "add", "model_id"),
     ("calibrations", "calibrate", "hardware_id"),
     ("measured", "measure", "model_id"),
 )
 
 
-def write_explorer(out: Path, connection: duckdb.DuckDBPyConnection) -> None:
+def write_explorer(pages: SitePages, connection: duckdb.DuckDBPyConnection) -> None:
     """Write the page, its script, and its data: scripts with all roofs, and one per model or device with what it has.
 
     Parameters
     ----------
-    out
-        Folder of the site.
+    pages
+        The pages of the site.
     connection
         The snapshot.
     """
     frames = {name: read_frame(connection, load_sql(f"explorer/{name}")) for name in _TABLES}
     models = frames["models"].to_dicts()
-    write_page(out / PAGE, "explorer.html.j2", "../", PAGE, models=models, scripts=_LOADED)
-    assets = out / "assets"
+    pages.write(PAGE, "explorer.html.j2", models=models, scripts=_LOADED)
+    assets = pages.out / "assets"
     write_model_scripts(assets, connection)
     write_asset(assets / "explorer.js", *SCRIPTS)
     write_asset(assets / "explorer.css", "explorer.css")

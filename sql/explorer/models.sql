@@ -8,9 +8,12 @@ from core.model
 union all
 select
     op_set_id,
-    short_name,
-    null,
+    any_value(op_set.short_name),
+    min(cost.precision_id),
     false,
-from core.op_set
-where op_set_id in (select model_id from core.op_shape where level = 'dram')
+from core.op_set as op_set
+inner join core.op_shape as shape on op_set.op_set_id = shape.model_id
+inner join core.op_cost as cost using (shape_id)
+where shape.level = 'dram'
+group by op_set_id
 order by short_name, model_id

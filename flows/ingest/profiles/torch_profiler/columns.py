@@ -160,8 +160,8 @@ class Events:
         start, time = as_number(event.get("ts")), as_number(event.get("dur"))
         if start is None or time is None:
             return
-        shape = self._find_shape(name, args)
-        suffix = _NOT_SHOWN if shape is None and self._known.find(name) else ""
+        known, shape = self._known.find(name), self._find_shape(name, args)
+        suffix = _NOT_SHOWN if shape is None and known else ""
         process, thread = self._place(event)
         self.ops.add(
             _as_id(args.get("External id", args.get("external id"))),
@@ -171,7 +171,7 @@ class Events:
             time,
             NO_ID if shape is None else self.shapes.setdefault(shape, len(self.shapes)),
             _number(self.names, f"{read_text(name)[:_MAX_NAME]}{suffix}"),
-            False,
+            known is not None and known.formula == "elementwise",
         )
 
     def _add_call(self, event: Mapping[str, object], name: str, args: Mapping[str, object]) -> None:
