@@ -138,6 +138,15 @@ def test_a_root_or_a_pair_moves_all_bytes_through_one_link(tmp_path: Path, progr
     assert row["roof_fraction"] == pytest.approx(8589934592 / 450e9 / 31.3e-3, rel=1e-6)
 
 
+@pytest.mark.parametrize(
+    ("name", "kind"),
+    [("allreduce-h100.txt", "all_reduce"), ("reduceScatter_8.log", "reduce_scatter"), ("run-reduce.txt", "reduce")],
+)
+def test_the_name_of_a_file_says_which_collective_it_is(tmp_path: Path, name: str, kind: str) -> None:
+    text = NCCL.replace("# Collective test starting: all_reduce_perf\n", "")
+    assert {row["kind"] for row in read(tmp_path, "nccl-tests", text, name)} == {kind}
+
+
 def test_an_all_reduce_is_held_against_a_switch_that_adds(tmp_path: Path) -> None:
     path = write_file(tmp_path, "nccl.txt", NCCL)
     profile = read_lone_profile(Home(tmp_path / "home"), path, hardware_id="h100-sxm")
@@ -196,6 +205,7 @@ def test_a_broken_sqlite_file_gets_one_line(tmp_path: Path, content: bytes) -> N
         ("nccl-tests", "all_reduce_perf", "hypercube_perf", ["hypercube_perf", "the output of all_reduce_perf"]),
         ("nccl-tests", "#  Rank", "#  R", ["0 lines of devices"]),
         ("rocprof-compute", "TCC_BUBBLE_sum", "other", ["no column TCC_BUBBLE_sum", "rocprof-compute profile"]),
+        ("rocprof-compute", "1000000,2000000", "2000000,1000000", ["row 1", "End_Timestamp", '"1000000"', '"2000000"']),
         ("rocprof-compute", "1000000000,", "minus,", ["row 1", "SQ_INSTS_VALU_MFMA_MOPS_BF16", '"minus"']),
         ("tracelens", "c10::BFloat16', 'c10", "c10::Complex', 'c10", ["param: dtype_A_B", "Complex"]),
         ("tracelens", "param: dtype_A_B", "dtype", ["no column param: dtype_A_B"]),

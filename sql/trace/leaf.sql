@@ -1,5 +1,5 @@
--- one row per op that is counted, and contains no other that is. An op that only moves data gives way to one that
--- computes, inside of it or around it. Ops of one process whose id occurs twice are left out: their kernels cannot be
+-- one row per op that is counted, and contains no other that is. A pass over tensors gives way to a product, attention or
+-- a convolution, inside of it or around it, and has the passes that it contains. Ops of one process whose id occurs twice are left out: their kernels cannot be
 -- assigned. Ends are rounded, so an op is inside of another if its middle is.
 create table leaf as
 with
@@ -15,16 +15,20 @@ work as (
 move as (
     select
         *,
-        lead("start" + us / 2) over (partition by thread order by "start", us desc, row_id) as next_middle,
+        max("start" + us) over (
+            partition by thread
+            order by "start", us desc, row_id rows between unbounded preceding and 1 preceding
+        ) as end_before,
     from op
     where shape >= 0 and is_move = 1
-    qualify next_middle is null or next_middle >= "start" + us
+    qualify end_before is null or end_before <= "start" + us / 2
 ),
 
 both_kinds as (
+    select * exclude (next_middle)
     from work
     union all
-    select move.*
+    select move.* exclude (end_before)
     from move
     asof left join work on move.thread = work.thread and move."start" >= work."start"
     where work.row_id is null or move."start" + move.us / 2 > work."start" + work.us or move.us > work.us
@@ -32,7 +36,7 @@ both_kinds as (
 
 alone as (
     select
-        * exclude (next_middle),
+        *,
         lead("start" + us / 2) over (partition by thread order by "start", us desc, row_id) as next_middle,
     from both_kinds
     qualify next_middle is null or next_middle >= "start" + us

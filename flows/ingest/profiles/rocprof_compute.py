@@ -137,6 +137,11 @@ def _read_kernels(table: pl.DataFrame, path: Path) -> pl.DataFrame:
         raise InputError(f"{path}: no column {', '.join(missing)}; expected a pmc_perf.csv as by: {_COMMAND}")
     if missing:
         numbers = numbers.with_columns(TCC_BUBBLE_sum=pl.lit(0.0))
+    backwards = (numbers[times[1]] < numbers[times[0]]).fill_null(value=False)
+    if backwards.any():
+        row = backwards.arg_max() or 0
+        where = f"row {row + 1}: {times[1]} = {format_value(table[times[1]][row])}"
+        raise InputError(f"{path}: {where}: expected no less than {times[0]}, {format_value(table[times[0]][row])}")
     reads, short, writes, long = (pl.col(each) for each in parts)
     wide = pl.col("TCC_BUBBLE_sum")
     work = {
@@ -152,7 +157,8 @@ def _read_kernels(table: pl.DataFrame, path: Path) -> pl.DataFrame:
     launches = numbers.select(
         op=table[name].map_elements(clean_name, pl.String),
         latency_s=(pl.col(times[1]) - pl.col(times[0])) / 1e9,
-        dram=128 * wide + 64 * (reads - wide - short) + 32 * short + 64 * long + 32 * (writes - long),
+        # counters of one launch may be of several runs, so that parts can be more than the whole
+        dram=128 * wide + 64 * (reads - wide - short).clip(0) + 32 * short + 64 * long + 32 * (writes - long).clip(0),
         **_count_cache_bytes(known, line=_LINE_OF_CDNA_3 if memory == _MEMORIES[0] else _LINE),
         **{f"{dtype} {pipe}": value for (dtype, pipe), value in work.items()},
     )
