@@ -237,7 +237,12 @@ def test_time_of_cycles_and_bytes_of_reads_and_writes(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize(
     ("units", "seconds"),
-    [(("ns", "nsecond"), 5e-9), (("us", "usecond"), 5e-6), (("ms", "msecond"), 5e-3), (("s", "second"), 5)],
+    [
+        (("ns", "nsecond"), 5e-9),
+        (("us", "usecond", "\N{MICRO SIGN}s"), 5e-6),
+        (("ms", "msecond"), 5e-3),
+        (("s", "second"), 5),
+    ],
 )
 def test_units_of_time(tmp_path: Path, units: tuple[str, str], seconds: float) -> None:
     for unit in units:
@@ -431,8 +436,23 @@ def test_peaks_of_counters_are_dense_ceilings_at_the_highest_clock(tmp_path: Pat
     )] == [989.4, 66.9, 66.9]  # fmt: skip
 
 
+def test_a_peak_names_its_counter_its_clock_and_its_device(tmp_path: Path) -> None:
+    metrics = ROOFLINE_SET | {"dram__bytes.sum.peak_sustained": "1.28", "device__attribute_display_name": "NVIDIA H100"}
+    *_, row = read(tmp_path, wide([("k", metrics)], PEAK_UNITS))
+    where = "dram__bytes.sum.peak_sustained x 2600 MHz of dram"
+    assert row["method"] == f"counters of Nsight Compute on NVIDIA H100: {where}"
+
+
 def test_before_ampere_every_peak_of_tensor_cores_is_dense(tmp_path: Path) -> None:
     assert read_ceilings(tmp_path, "7.5")["int8", "tensor", ""] == 2162688 * 1.5e9
+
+
+def test_a_peak_in_an_unknown_unit_is_left_out_and_told(tmp_path: Path, caplog: pytest.LogCaptureFixture) -> None:
+    metrics = ROOFLINE_SET | {"dram__bytes.sum.peak_sustained": "1.28"}
+    units = PEAK_UNITS | {"dram__bytes.sum.peak_sustained": "Kbyte/block"}
+    assert [row["ceiling_basis"] for row in read(tmp_path, wide([("k", metrics)], units))] == [None]
+    assert 'dram__bytes.sum.peak_sustained: unit "Kbyte/block"' in caplog.text
+    assert "its ceiling is left out" in caplog.text
 
 
 def test_peaks_alone_count_no_work(tmp_path: Path) -> None:

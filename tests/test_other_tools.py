@@ -89,6 +89,21 @@ def test_launches_of_rocprof_compute_have_flop_and_bytes(tmp_path: Path) -> None
     assert (copy["op"], copy["flops"]) == ("copy", 0)
 
 
+@pytest.mark.parametrize(("memory", "line"), [("TCC_EA0", 128), ("TCC_EA", 64)])  # CDNA 3 and 2
+def test_launches_of_rocprof_compute_have_the_bytes_of_each_cache(tmp_path: Path, memory: str, line: int) -> None:
+    names = ["READ", "WRITE", "ATOMIC_WITH_RET", "ATOMIC_WITHOUT_RET"]
+    caches = {f"TCP_TCC_{name}_REQ_sum": count for name, count in zip(names, (1000, 100, 10, 1), strict=True)}
+    caches |= {"TCP_TOTAL_CACHE_ACCESSES_sum": 5000, "SQ_LDS_IDX_ACTIVE": 900, "SQ_LDS_BANK_CONFLICT": 400}
+    head, first, *_ = PMC.replace("TCC_EA0", memory).splitlines()
+    text = f"{head},{','.join(caches)}\n{first},{','.join(map(str, caches.values()))}\n"
+    rows = {row["level"]: row for row in read(tmp_path, "rocprof-compute", text)}
+    # (ROCm/rocprofiler-compute, utils/roofline_calc.py and gfx942/1600_L1_cache.yaml)
+    assert {level: row["bytes"] for level, row in rows.items() if level != "dram"} == {
+        "l2": line * 1000 + 64 * 111, "l1": line * 5000, "lds": 128 * 500,
+    }  # fmt: skip
+    assert {row["flops"] for row in rows.values()} == {512 * 1e9 + 64 * (1e6 + 2 * 2e6)}
+
+
 def test_gemms_of_tracelens_have_the_bytes_of_both_dtypes(tmp_path: Path) -> None:
     plain, batched = read(tmp_path, "tracelens", GEMMS)
     assert (plain["flops"], plain["bytes"]) == (2 * 4096**3, 3 * 2 * 4096**2)
@@ -121,6 +136,15 @@ def test_a_root_or_a_pair_moves_all_bytes_through_one_link(tmp_path: Path, progr
     assert (row["kind"], row["bytes"]) == (kind, 8589934592)
     # 450 GB/s one way: NVIDIA H100 datasheet
     assert row["roof_fraction"] == pytest.approx(8589934592 / 450e9 / 31.3e-3, rel=1e-6)
+
+
+@pytest.mark.parametrize(
+    ("name", "kind"),
+    [("allreduce-h100.txt", "all_reduce"), ("reduceScatter_8.log", "reduce_scatter"), ("run-reduce.txt", "reduce")],
+)
+def test_the_name_of_a_file_says_which_collective_it_is(tmp_path: Path, name: str, kind: str) -> None:
+    text = NCCL.replace("# Collective test starting: all_reduce_perf\n", "")
+    assert {row["kind"] for row in read(tmp_path, "nccl-tests", text, name)} == {kind}
 
 
 def test_an_all_reduce_is_held_against_a_switch_that_adds(tmp_path: Path) -> None:
@@ -181,6 +205,7 @@ def test_a_broken_sqlite_file_gets_one_line(tmp_path: Path, content: bytes) -> N
         ("nccl-tests", "all_reduce_perf", "hypercube_perf", ["hypercube_perf", "the output of all_reduce_perf"]),
         ("nccl-tests", "#  Rank", "#  R", ["0 lines of devices"]),
         ("rocprof-compute", "TCC_BUBBLE_sum", "other", ["no column TCC_BUBBLE_sum", "rocprof-compute profile"]),
+        ("rocprof-compute", "1000000,2000000", "2000000,1000000", ["row 1", "End_Timestamp", '"1000000"', '"2000000"']),
         ("rocprof-compute", "1000000000,", "minus,", ["row 1", "SQ_INSTS_VALU_MFMA_MOPS_BF16", '"minus"']),
         ("tracelens", "c10::BFloat16', 'c10", "c10::Complex', 'c10", ["param: dtype_A_B", "Complex"]),
         ("tracelens", "param: dtype_A_B", "dtype", ["no column param: dtype_A_B"]),

@@ -20,9 +20,10 @@ from flows.site.chart_rows import query_chart
 from flows.site.explorer import write_explorer
 from flows.site.list_pages import sketch_roof
 from flows.site.page_paths import page_folder
-from flows.site.page_templates import render_page, script_json
+from flows.site.page_templates import script_json
 from flows.site.pages import write_pages
 from flows.site.render import write_chart
+from flows.site.site_pages import SitePages
 from flows.site.site_rows import read_site_rows
 from flows.site.snapshot_charts import find_chart
 from tests.support.files import write_file
@@ -33,6 +34,7 @@ from warehouse.files.spreadsheet import guard_text_cells
 from warehouse.home import Home
 from warehouse.snapshot import open_snapshot
 
+PAGES = SitePages(Path("unused"))
 ODD_IDS = ["index.html", "con", "nul.txt", "aux", "com1", "a.", "a..b", "constructor", "0", "x" * 64, "a-_.b"]
 ODD_NAMES = [
     "</script><script>alert(1)</script>", "\"'`<b>&amp;&#0;", "]]><!--", "{{ 7 * 7 }}{% raw %}", "${x}\\",
@@ -84,8 +86,16 @@ def render_device_page(name: str) -> Outline:
     device = {"hardware_id": "mine", "name": name, "short_name": name, "vendor": name, "origin": name}
     steps = [{"model": name, "least time, ms": "1"}]
     links = {name: "../../models/mine/index.html"}
-    values = {"charts": [], "roofs": steps, "conflicts": [], "measured": [], "steps": steps, "crossovers": steps}
-    return Outline(render_page("device.html.j2", root="../../", here=None, device=device, links=links, **values))
+    values: Any = {
+        "charts": [],
+        "main": None,
+        "roofs": steps,
+        "conflicts": [],
+        "measured": [],
+        "steps": steps,
+        "crossovers": steps,
+    }
+    return Outline(PAGES.render("devices/mine/index.html", "device.html.j2", device=device, links=links, **values))
 
 
 @some
@@ -104,11 +114,11 @@ def test_two_devices_of_one_name_have_pages_of_their_own(name: str, other: str) 
         "title": "Devices",
         "rows": rows,
         "link": "name",
-        "pages": ["a/index.html", "b/index.html"],
+        "targets": ["a/index.html", "b/index.html"],
     }
     shown |= {"headings": {"name": "device", "vendor": "vendor"}, "choices": {"vendor": ("vendor", [other, "b"])}}
     shown["sketches"] = [sketch_roof(2e12, 3e14), None]
-    text = render_page("list.html.j2", root="../", here=None, **shown)
+    text = PAGES.render("devices/index.html", "list.html.j2", **shown)
     assert re.findall(r'href="(\w/index\.html)"', text) == ["a/index.html", "b/index.html"]
 
 
@@ -177,8 +187,8 @@ def test_odd_ids_have_pages_and_the_lists_keep_theirs(tmp_path: Path) -> None:
     run_without_prefect(home, shipped)
     site = tmp_path / "site"
     with open_snapshot(home.snapshot) as connection:
-        write_explorer(site, connection)
-        write_pages(site, connection, read_site_rows(connection), [], {"run": "1"}, {})
+        write_explorer(SitePages(site), connection)
+        write_pages(SitePages(site), connection, read_site_rows(connection), [], {"run": "1"}, {})
     for kind, first in (("devices", "a40"), ("models", "llama-7b")):
         text = (site / kind / "index.html").read_text("utf-8")
         linked = re.findall(r'<td[^>]*><a href="([^"]+)"', text)
@@ -186,5 +196,6 @@ def test_odd_ids_have_pages_and_the_lists_keep_theirs(tmp_path: Path) -> None:
         for href in linked:
             assert "<h1>" in (site / kind / href).read_text("utf-8")
     known = (site / "assets" / "roofs.js").read_text("utf-8")
-    assert '"files":{"con":"-con-"}' in known
-    assert {path.name for path in (site / "assets" / "points").iterdir()} == {"-con-.js", "llama-7b.js"}
+    assert '"con":"-con-"' in known
+    scripts = {path.name for path in (site / "assets" / "models").iterdir()}
+    assert scripts == {f"{page_folder(id_)}.js" for id_ in ["llama-7b", *ODD_IDS]}

@@ -113,10 +113,18 @@ def test_the_command_writes_a_page_with_chart_and_table(tmp_path: Path, capsys: 
     given = ["profile", str(path), "--hardware-id", "h100-sxm", "--home", str(tmp_path / "home")]
     assert run_command([*given, "--out", str(out)]) == 0
     printed = capsys.readouterr().out
+    assert re.search(r"kernel +time +share +FLOP/s +of roof +bound +headroom", printed)
     assert re.search(r"big<gemm> +1 ms +50\.0% +494\.7 T +50% +compute +500 µs", printed)
     assert "h100-sxm: 4 kernels take 2 ms; headroom of the 3 with a roof 900 µs" in printed
     page = out.read_text("utf-8")
     assert "<td>big&lt;gemm&gt;</td>" in page
+    headings = re.findall('<th scope="col">([^<]+)</th>', page)
+    assert headings[:8] == [
+        "kernel", "time", "share of the time", "launches", "FLOP/s", "share of its roof", "bound by", "headroom",
+    ]  # fmt: skip
+    description = re.search(r'aria-label="(Roofline[^"]+)"', page)
+    assert description
+    assert "(at 50% of its roof)" in description[1]
     assert page.count("<script") == page.count("</script>") == 4
     assert not (tmp_path / "home").exists()
     assert run_command([*given, "--format", "json", "--top", "1"]) == 0
@@ -135,7 +143,7 @@ def test_the_chart_has_marks_by_share_of_the_time(tmp_path: Path) -> None:
     assert sized
 
 
-COUNTED = "peak of bf16,ceiling,custom,bf16,{},1,dram,1e6,by counters,true,counter\n"
+COUNTED = "peak of bf16,ceiling,custom,bf16,{},1,dram,1e6,by counters x 1586 MHz of sm,true,counter\n"
 
 
 def count(peak: float) -> str:
@@ -148,7 +156,7 @@ def count(peak: float) -> str:
 def test_ceilings_of_counters_stand_beside_the_datasheets(tmp_path: Path) -> None:
     path = write_file(tmp_path, "times.csv", count(857e12))
     profile = read_lone_profile(Home(tmp_path / "home"), path, hardware_id="h100-sxm")
-    assert profile.counted == ("h100-sxm bf16: 857 TFLOP/s",)
+    assert profile.counted == ("h100-sxm bf16: 857 TFLOP/s at 1586 MHz",)
     with open_profile(profile.tables) as connection:
         kernels = read_kernels(connection)
         sql = "select value_per_s, is_default from core.ceiling where basis = 'counter'"
@@ -163,7 +171,7 @@ def test_ceilings_of_counters_stand_beside_the_datasheets(tmp_path: Path) -> Non
 def test_a_ceiling_of_counters_above_the_datasheets_is_told(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     path, home = write_file(tmp_path, "times.csv", count(1.2e15)), tmp_path / "home"
     assert run_command(["ingest", "measurement", str(path), "--hardware-id", "h100-sxm", "--home", str(home)]) == 0
-    said = "counter ceiling  h100-sxm bf16: 1200 TFLOP/s, above the datasheet's 989.4 TFLOP/s"
+    said = "counter ceiling  h100-sxm bf16: 1200 TFLOP/s at 1586 MHz, above the datasheet's 989.4 TFLOP/s"
     assert said in capsys.readouterr().out
     frames = read_kind("measurement", [make_source(next((home / "catalog/measurements").iterdir()), "measurement")])
     assert frames["measurement"].collect()["op"].to_list() == ["big<gemm>", "big<gemm>", "norm", "copy", "no roof"]
@@ -193,6 +201,7 @@ def test_ceilings_that_were_measured_are_those_of_the_homes_snapshot(finished: H
         (TIMES, ["--hardware-id", "a40", "--top", "-1"], "--top: -1: expected 0 or more"),
         ("name,group,m,k,n\na,b,1,1,1\n", [], "a file of kind ops; expected a profile: vidur"),
         ("a,b\n1,2\n", [], "not recognized"),
+        (f"{count(1e12).splitlines()[0]}\n{COUNTED.format(1e12)}", ["--hardware-id", "a40"], "ceilings, no kernels"),
     ],
 )
 def test_what_cannot_be_drawn_gets_one_line(

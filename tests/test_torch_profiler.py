@@ -2,7 +2,10 @@
 
 import gzip
 import json
+import subprocess
+import sys
 import time
+import tomllib
 import tracemalloc
 from collections.abc import Sequence
 from pathlib import Path
@@ -19,8 +22,10 @@ from flows.ingest.readers.measurement import read_measurements
 from flows.ingest.readers.trace_ops import load_trace_ops
 from tests.support.files import write_file
 from tests.support.inputs import assert_refused, make_source
+from tests.support.long_traces import write_long_trace
 from warehouse.errors import InputError
 
+ELEMENTWISE = SHIPPED / "elementwise.toml"
 MM = "aten::mm", [[64, 32], [32, 48]]
 HEAD = {"schemaVersion": 1, "deviceProperties": [{"id": 0, "name": "NVIDIA A100"}], "cuda_runtime_version": 12060}
 Event = dict[str, Any]
@@ -297,7 +302,7 @@ def test_what_a_trace_does_not_say_of_attention(tmp_path: Path) -> None:
         op("aten::mm", MM[1], {"Input type": ["c10::complex<float>"] * 2}),
         op("aten::mm", MM[1], {"Input type": None}),
         op("aten::mm", MM[1], {"External id": None}),
-        op("aten::add", [[64, 32], [64, 32]]),
+        op("aten::cumsum", [[64, 32], []]),
         {**op(*MM), "ts": "now"},
         op("aten::_flash_attention_forward", [[99, 8, 32]] * 3),
         op("aten::_flash_attention_forward", [BY_TOKEN] * 3, said=[*[""] * 11, "128", "0"]),
@@ -364,7 +369,11 @@ def test_large_numbers_beside_what_is_needed(tmp_path: Path) -> None:
         ('{"traceEvents": {}, "hardware_id": "x"}', ['no list "traceEvents"']),
         ("[1, 2]", ['no op with "Input Dims"', "record_shapes=True"]),
         (json.dumps([{**op(*MM), "args": {"External id": 1}}, kernel()]), ['no op with "Input Dims"']),
-        (json.dumps([op("aten::add", [[2, 3]]), kernel()]), ["no op of a known kind", "aten::mm"]),
+        (
+            json.dumps([{"ph": "X", "name": "fusion.3", "pid": 3, "ts": 1, "dur": 5, "args": {"hlo_op": "fusion.3"}}]),
+            ["JAX or XLA", "ingest measurement"],
+        ),
+        (json.dumps([op("aten::cumsum", [[2, 3]]), kernel()]), ["no op of a known kind", "aten::mm"]),
         (json.dumps({**HEAD, "traceEvents": [op(*MM)]}), ['"kernel"', "ProfilerActivity.CUDA"]),
         (json.dumps({"traceEvents": [op(*MM)], "deviceProperties": HEAD["deviceProperties"]}), ['"kernel"']),
         (json.dumps([op(*MM), kernel(2)]), ['"External id"', "CUDA graphs"]),
@@ -503,7 +512,7 @@ def recording(first: int, at: float, dims: object = MM[1]) -> list[Event]:
         call("cudaStreamBeginCapture", first, at=at),
         op("aten::mm", dims, external_id=first, at=at + 1),
         call("cudaLaunchKernelExC", first + 1, first, at=at + 2),
-        op("aten::add", [[64, 48]], external_id=first + 1, at=at + 20),
+        op("aten::cumsum", [[64, 48]], external_id=first + 1, at=at + 20),
         call("cudaLaunchKernel", first + 2, first + 1, at=at + 21),
         call("cudaStreamEndCapture", first + 3, at=at + 40),
     ]
@@ -518,7 +527,7 @@ def test_kernels_of_a_graph_have_the_shapes_of_its_recording(tmp_path: Path) -> 
     row = only(tmp_path, *recording(10, 0), *replay(50, 100), *replay(51, 200))
     assert (row["op"], row["launch"], row["repeats"], row["latency_s"]) == ("mm", "graph", 2, pytest.approx(3e-6))
     assert row["coverage"].startswith(
-        "covers 75.0% of the time on the GPU, 2 of 4 kernels; not covered: aten::add 25.0%"
+        "covers 75.0% of the time on the GPU, 2 of 4 kernels; not covered: aten::cumsum 25.0%"
     )
 
 
@@ -614,6 +623,8 @@ origin = "me"
         ('formula = "product"\nleft = -1', ["left = -1"]),
         ('formula = "product"\nn_from = [1]', ["n_from"]),
         ('formula = "convolution_backward"', ["gradient"]),
+        ('formula = "elementwise"\nreads = []', ["written"]),
+        ('formula = "elementwise"\nflops_per_element = -1', ["flops_per_element = -1"]),
         ('formula = "product"\norigin = ""', ["origin"]),
     ],
 )
@@ -715,3 +726,102 @@ def test_a_large_trace_takes_little_memory(tmp_path: Path) -> None:
     assert rows["repeats"].to_list() == [130]
     assert peak < 4_000_000
     assert time.monotonic() - start < 20
+
+
+BIG = [4, 8, 16]  # 512 elements
+
+
+@pytest.mark.parametrize(
+    ("name", "dims", "types", "said", "flops", "moved"),
+    [
+        ("aten::mul", [BIG, BIG], "c10::BFloat16", (), 512, 3 * 1024),
+        ("aten::add", [BIG, [16], []], "c10::BFloat16", ("", "", "1"), 512, 2 * 1024 + 32),
+        ("aten::add_", [BIG, BIG, []], "float", ("", "", "1"), 512, 3 * 2048),
+        ("aten::silu", [BIG], "c10::Half", (), 4 * 512, 2 * 1024),
+        ("aten::_softmax", [BIG, [], []], "float", ("", "-1", "False"), 5 * 512, 2 * 2048),
+        ("aten::native_layer_norm", [BIG, [], [16], [16], []], "c10::Half", (), 7 * 512, 2 * 1024 + 2 * 32),
+        ("aten::sum", [BIG, [], [], []], "c10::Half", ("", "[0, -1]", "False", "6"), 512, 1024 + 8 * 4),
+        ("aten::copy_", [BIG, BIG, []], ("float", "c10::Half"), (), 0, 2048 + 1024),
+        ("aten::fill_", [BIG, []], "c10::Half", (), 0, 1024),
+        ("aten::where", [BIG, BIG, []], ("bool", "float"), (), 0, 512 + 2 * 2048),
+        ("aten::silu_backward", [BIG, BIG], "c10::Half", (), 9 * 512, 3 * 1024),
+    ],
+)
+def test_passes_over_tensors(
+    tmp_path: Path, name: str, dims: object, types: object, said: object, flops: int, moved: int
+) -> None:
+    given = {"Input type": [types] * 9 if isinstance(types, str) else list(types)}  # type: ignore[call-overload]
+    row = only(tmp_path, op(name, dims, given, said=said), kernel())
+    assert (row["kind"], row["flops"], row["bytes"]) == ("pointwise", flops, moved)
+
+
+@pytest.mark.parametrize(
+    "left_out",
+    [
+        op("aten::mul", [BIG, BIG], {"Input type": ["c10::Half", "float"]}),  # the result is wider than one of them
+        op("aten::mul", [BIG, [5]]),
+        op("aten::mul", [BIG, BIG], {"Input type": ["long int"] * 2}),
+        op("aten::_softmax", [BIG], said=["", "-1", "True"]),
+        op("aten::cat", [[BIG, BIG], []], {"Input type": ["TensorList", "Scalar"]}),
+    ],
+)
+def test_passes_that_a_trace_does_not_show_are_left_out(tmp_path: Path, left_out: Event) -> None:
+    row = only(tmp_path, left_out, kernel(), op(*MM, external_id=2, at=50), kernel(2))
+    assert (row["op"], row["covered_share"]) == ("mm", 0.5)
+
+
+def test_a_tensor_that_is_expanded_is_read_as_it_is_stored(tmp_path: Path) -> None:
+    strides = {"Input Strides": [[0, 0, 0], [128, 16, 1]]}
+    assert only(tmp_path, op("aten::mul", [BIG, BIG], strides), kernel())["bytes"] == 2 + 2 * 1024
+
+
+def test_a_pass_inside_of_a_product_or_a_pass_belongs_to_it(tmp_path: Path) -> None:
+    events = [
+        *(op(*MM, external_id=1, at=0, us=100), op("aten::copy_", [BIG, BIG], external_id=2, at=10)),
+        *(op("aten::matmul", [BIG[1:], [16, 4]], external_id=3, at=200, us=100), op(*MM, external_id=4, at=210)),
+        op("aten::copy_", [BIG, BIG], external_id=5, at=230),
+        op("aten::_softmax_backward_data", [BIG, BIG], external_id=6, at=400, us=100, said=["", "", "-1", "5"]),
+        op("aten::mul", [BIG, BIG], external_id=7, at=410),
+    ]
+    rows = read(write_trace(tmp_path, [*events, *(kernel(each + 1, us=2**each) for each in range(7))]))
+    times = dict(zip(rows["op"].to_list(), (rows["latency_s"] * rows["repeats"] * 1e6).round(3).to_list(), strict=True))
+    assert times == {"mm": 1 + 2 + 8, "copy_": 16, "_softmax_backward_data": 32 + 64}
+    assert rows["covered_share"][0] == pytest.approx(1 - 4 / 127)  # the kernel of matmul itself
+
+
+def test_passes_count_as_elementwise_toml_does() -> None:
+    ops = load_trace_ops([make_source(SHIPPED / "trace_ops.toml", "trace_ops")])
+    counts = {each["kind"]: each["flops_per_element"] for each in tomllib.loads(ELEMENTWISE.read_text())["elementwise"]}
+    same = {
+        "silu": "silu",
+        "gelu": "gelu",
+        "_softmax": "softmax",
+        "native_layer_norm": "layer_norm",
+        "_fused_rms_norm": "rms_norm",
+    }
+    found = {kind: ops.find(f"aten::{name}") for name, kind in same.items()}
+    assert {kind: op and op.flops_per_element for kind, op in found.items()} == {kind: counts[kind] for kind in found}
+
+
+_PEAK = """
+import sys
+from pathlib import Path
+from flows.ingest.profiles.torch_profiler import read_torch_profiler
+from tests.support.inputs import make_source
+rows = read_torch_profiler(make_source(Path(sys.argv[1]), "torch_profiler"), "h100-sxm", None)
+status = dict(line.split(":", 1) for line in open("/proc/self/status"))
+print(rows["repeats"].sum(), rows["coverage"][0].endswith("cut short"), int(status["VmHWM"].split()[0]) / 1024)
+"""
+
+
+@pytest.mark.slow
+@pytest.mark.skipif(sys.platform != "linux", reason="reads /proc")
+def test_a_trace_of_four_times_as_many_kernels_takes_no_more_memory(tmp_path: Path) -> None:
+    peaks = []
+    for launches, name in ((80_000, "short.json"), (320_000, "long.json.gz")):
+        path = write_long_trace(tmp_path / name, launches, is_cut=True)
+        done = subprocess.run([sys.executable, "-c", _PEAK, path], capture_output=True, text=True, check=True)
+        kernels, is_cut, peak = done.stdout.split()
+        assert (int(kernels), is_cut) == (launches, "True")
+        peaks.append(float(peak))
+    assert peaks[1] < peaks[0] + 40  # MiB; each kernel and its ops and call are 0.2 kB in columns

@@ -127,16 +127,30 @@ function offerCopies() {
   }
 }
 
-// If the site is served, a page elsewhere needs the whole address to embed a picture.
-function nameSource() {
-  const embed = document.getElementById("embed");
-  if (!embed || !location.protocol.startsWith("http")) return;
-  embed.value = embed.value.replace(/src="([^"]*)"/, (_, file) => `src="${new URL(file, location)}"`);
+// If the site is served, a page elsewhere needs the whole address to embed a picture or a chart.
+function nameSources() {
+  if (!location.protocol.startsWith("http")) return;
+  for (const embed of document.querySelectorAll("textarea.embed")) {
+    embed.value = embed.value.replace(/src="([^"]*)"/, (_, file) => `src="${new URL(file, location)}"`);
+  }
+}
+
+// In a frame of another page, a chart is its title, its choices and its picture, which lead to the whole page.
+function embed() {
+  const title = document.getElementById("title");
+  if (!title || !new URLSearchParams(location.search).has("embed")) return;
+  document.documentElement.classList.add("embedded");
+  const link = document.createElement("a");
+  link.href = location.pathname;
+  link.target = "_blank";
+  title.replaceWith(link);
+  link.append(title);
 }
 
 const filters = document.getElementById("filters");
 if (filters) filterCards(filters);
 for (const form of document.querySelectorAll("form[data-filters]")) operateList(form);
-nameSource();
+embed();
+nameSources();
 offerCopies();
 })();

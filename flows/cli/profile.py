@@ -1,7 +1,7 @@
 """`rooflines profile`: the roofline of one profile, without a catalog of one's own and without a run."""
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Literal
 
 from flows.cli.options import Common, Flag, write_output
 from flows.cli.terminal import print_bytes, show_progress
@@ -15,6 +15,7 @@ if TYPE_CHECKING:
 
 _SUFFIXES = {".html": "html", ".svg": "svg", ".png": "png", ".json": "json"}
 _MOST_LETTERS = 60  # of a kernel's name
+_BETWEEN = 3  # letters between two columns
 
 
 def profile(
@@ -156,13 +157,15 @@ def _print_table(columns: "Mapping[str, str]", rows: "Sequence[Sequence[str]]") 
     from rich.table import Table
     from rich.text import Text
 
+    console = Console(file=sys.stdout, width=None if sys.stdout.isatty() else 120)
     table = Table(box=box.SIMPLE_HEAD, pad_edge=False)
-    for place, (name, side) in enumerate(columns.items()):
-        widest: dict[str, Any] = {"min_width": 12, "max_width": _MOST_LETTERS} if place == 0 else {}
-        table.add_column(name, justify="right" if side == "right" else "left", no_wrap=True, **widest)
+    widths = [max(len(text) for text in column) for column in zip(columns, *rows, strict=True)]
+    first = max(12, min(_MOST_LETTERS, widths[0], console.width - sum(widths[1:]) - _BETWEEN * len(widths)))
+    for name, side, width in zip(columns, columns.values(), [first, *widths[1:]], strict=True):
+        table.add_column(name, justify="right" if side == "right" else "left", no_wrap=True, width=width)
     for row in rows:
         table.add_row(*map(Text, row))
-    Console(file=sys.stdout, width=None if sys.stdout.isatty() else 120).print(table)
+    console.print(table)
 
 
 def _write_rate(flops_per_s: float) -> str:

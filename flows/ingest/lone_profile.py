@@ -134,6 +134,8 @@ def _join_tables(
                 }
     refuse_unknown_devices(rows.lazy(), frames["hardware"], [source])
     devices = rows["hardware_id"].unique().sort().to_list()
+    if not devices:
+        raise InputError(f"{entry.origin}: ceilings, no kernels; expected a profile; `rooflines ingest` takes it")
     if len(devices) != 1:
         _refuse_several(entry.origin, devices)
     (device,) = devices

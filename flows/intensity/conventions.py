@@ -111,9 +111,10 @@ _LAST_ROWS = pl.when(_IS_PREFILL).then(_BATCH).when(_IS_MIXED).then(_BATCH + 1).
 # Experts that are spread serve all replicas whose devices they are on; each device sends and adds its part of the rows.
 _SERVED_ROWS = pl.when(_IS_SPREAD).then(_ROWS * (_SPREAD // _DEVICES)).otherwise(_ROWS)
 _OWN_ROWS = pl.when(_IS_SPREAD).then(_share(_ROWS)).otherwise(_ROWS)
+# Rounded up in integers: polars may multiply by the reciprocal of a divisor, which can end above a whole number.
 _ROUTED_ROWS = (
     pl.when(_IS_SPREAD)
-    .then((_SERVED_ROWS * _CHOSEN * _LOCAL * _LOAD / _ROUTED).ceil())
+    .then(((_SERVED_ROWS * _CHOSEN * _LOCAL * _LOAD).ceil().cast(pl.Int64) + _ROUTED - 1) // _ROUTED)
     .otherwise((_ROWS * _CHOSEN * _EXPERTS) // _ROUTED)
 )
 _ROUTED_SHARE = (
@@ -849,7 +850,7 @@ _LAYER = [
     *_LATENT_PROJECTIONS,
     _norm(
         "qk_norm",
-        pl.col("qk_norm").is_in(["head", "width"]),
+        (pl.col("qk_norm") == "head") | (pl.col("qk_norm") == "width"),
         kind="rms_norm",
         rows=_ROWS * _NORMED_HEADS,
         width=_HEAD_DIM,
@@ -966,7 +967,8 @@ RECENT_ELEMENTS = _if(_some("conv_channels"), _CONV_STATE) + pl.col("last_tokens
 # A tied embedding and lm_head are one matrix; no stage of several holds both.
 ONE_EMBEDDING = _if(pl.col("tied_embeddings") | (_STAGES > 1), _VOCABULARY * pl.col("embedding_size"))
 # The part of the layers that the largest stage has.
-IN_STAGE = ((pl.col("model_layers") + _STAGES - 1) // _STAGES) / pl.col("model_layers")
+STAGE_LAYERS = (pl.col("model_layers") + _STAGES - 1) // _STAGES
+IN_STAGE = STAGE_LAYERS / pl.col("model_layers")
 
 
 @cache
@@ -985,6 +987,12 @@ def weights_held(*, only_active: bool = False) -> tuple[pl.Expr, pl.Expr]:
     of_model = (_if(op.of, op.held()).fill_null(0) for op in once)
     layers = pl.sum_horizontal(pl.col("other_parameters") * pl.col("num_layers"), *own)
     return layers, pl.sum_horizontal(pl.col("model_other_parameters") - ONE_EMBEDDING, *of_model)
+
+
+def round_in_stage(elements: pl.Expr) -> pl.Expr:
+    """Return the part of a model's elements that the largest stage has, rounded up; both of one model."""
+    layers = pl.col("model_layers").first()
+    return (elements * STAGE_LAYERS.first() + layers - 1) // layers
 
 
 def weights_of_part(part: Part) -> dict[str, tuple[pl.Expr, pl.Expr]]:

@@ -339,6 +339,13 @@ _FORMULAS: dict[str, pl.Expr] = {
 }
 
 
+# Each kind of op that has a formula of its own; the last one stands for all element-wise ops.
+KINDS = (
+    "linear", "qk", "pv", "attention", "all_reduce", "all_gather", "send", "all_to_all", "index_scores", "convolution",
+    *RULES, "elementwise",
+)  # fmt: skip
+
+
 def cost(kind: str, of: Mapping[str, Quantity]) -> Cost:
     """Return the cost of an op of one kind.
 

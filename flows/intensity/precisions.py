@@ -13,9 +13,21 @@ NO_PARTS = pl.DataFrame(schema=PART_SCHEMA)
 _OF_PART = [name for name in PART_SCHEMA if name not in ("precision_id", "part")]
 _OF_PRECISION = [*BITS, "residual_bits", "state_bits", "compute_dtype"]
 # Residual stream, norms and what devices exchange: what engines keep in more bits than the inputs of products.
-_IS_KEPT = pl.col("convention").is_in(["engine", "draft"]) & (
-    pl.col("part").is_in(["norm", "exchange"]) | (pl.col("kind") == "residual_add")
+_IS_KEPT = ((pl.col("convention") == "engine") | (pl.col("convention") == "draft")) & (
+    (pl.col("part") == "norm") | (pl.col("part") == "exchange") | (pl.col("kind") == "residual_add")
 )
+_KEPT = pl.when(_IS_KEPT).then(pl.col("default_residual_bits").cast(pl.Float64))
+
+# What an op has of a precision (`default_`) and of the part that it sets apart (`part_`), if that is not null.
+CHOSEN = {
+    "weight_bits": pl.coalesce("part_weight_bits", "default_weight_bits").cast(pl.Float64),
+    "activation_bits": pl.coalesce("part_activation_bits", _KEPT, "default_activation_bits").cast(pl.Float64),
+    "kv_bits": pl.col("default_kv_bits").cast(pl.Float64),
+    "row_scale_bits": pl.coalesce("part_row_scale_bits", "default_row_scale_bits").cast(pl.Float64),
+    "state_bits": pl.coalesce("default_state_bits", "state_bits").cast(pl.Float64),
+    "vector_bits": pl.coalesce("default_vector_bits", "part_weight_bits", "default_weight_bits").cast(pl.Float64),
+    "compute_dtype": pl.coalesce("part_compute_dtype", "default_compute_dtype"),
+}
 
 
 def runnable_precisions(ceilings: pl.DataFrame, precisions: pl.DataFrame, parts: pl.DataFrame) -> pl.DataFrame:
@@ -47,21 +59,9 @@ def add_bits(rows: pl.DataFrame, precisions: pl.DataFrame, parts: pl.DataFrame) 
     """
     default = precisions.select("precision_id", pl.col(_OF_PRECISION).name.prefix("default_"))
     apart = parts.select("precision_id", "part", pl.col(_OF_PART).name.prefix("part_"))
-    kept = pl.when(_IS_KEPT).then(pl.col("default_residual_bits").cast(pl.Float64))
-    chosen = {
-        "weight_bits": pl.coalesce("part_weight_bits", "default_weight_bits"),
-        "activation_bits": pl.coalesce("part_activation_bits", kept, "default_activation_bits"),
-        "kv_bits": pl.col("default_kv_bits"),
-        "row_scale_bits": pl.coalesce("part_row_scale_bits", "default_row_scale_bits"),
-        "state_bits": pl.coalesce("default_state_bits", "state_bits"),
-    }
     return (
         rows.join(default, on="precision_id", how="inner", maintain_order="left")
         .join(apart, on=["precision_id", "part"], how="left", maintain_order="left")
-        .with_columns(
-            **{name: bits.cast(pl.Float64) for name, bits in chosen.items()},
-            compute_dtype=pl.coalesce("part_compute_dtype", "default_compute_dtype"),
-        )
-        .with_columns(vector_bits=pl.coalesce("default_vector_bits", "weight_bits").cast(pl.Float64))
+        .with_columns(**CHOSEN)
         .drop(pl.selectors.starts_with("default_", "part_"))
     )

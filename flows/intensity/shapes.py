@@ -18,6 +18,7 @@ from flows.intensity.conventions import (
     SETTING,
     STATE_ELEMENTS,
     Op,
+    round_in_stage,
     weights_held,
 )
 from flows.intensity.terms import SHARING
@@ -64,7 +65,7 @@ def model_shards(layers: pl.DataFrame, degrees: Sequence[int] | pl.DataFrame) ->
     state = state_elements * pl.col("state_bits").fill_null(0) / 8
 
     def of_stage(held: pl.Expr) -> pl.Expr:
-        return (held.filter(main).sum() * IN_STAGE.first()).ceil().cast(pl.Int64)
+        return round_in_stage(held.filter(main).sum()).cast(pl.Int64)
 
     return (
         describe_shards(layers, degrees)
@@ -305,6 +306,18 @@ def add_sharing(workloads: pl.DataFrame) -> pl.DataFrame:
     return workloads.with_columns(value.alias(name) for name, value in absent.items() if name not in workloads.columns)
 
 
+def _ceil_div(number: pl.Expr, by: pl.Expr) -> pl.Expr:
+    return (number + by - 1) // by
+
+
+# Sequences of a replica and a micro-batch, and how many of these there are: no more than sequences, and only if there
+# are stages. The second is computed from the first.
+_OF_REPLICA = _ceil_div(pl.col("batch_size"), pl.col("data_parallel"))
+_HAS_TURNS = (pl.col("pipeline_parallel") > 1) & (pl.col("phase") != "mixed")
+_ASKED_TURNS = pl.when(_HAS_TURNS).then("micro_batches").otherwise(1)
+BATCH_SHARE = _ceil_div(_OF_REPLICA, pl.min_horizontal(_ASKED_TURNS, _OF_REPLICA))
+MICRO_BATCHES = _ceil_div(_OF_REPLICA, pl.col("batch_share"))
+
 _SETTING_OF_STEP = ["model_id", "phase", "batch_size", "sequence_length", "query_length", *SHARING]
 
 
@@ -367,7 +380,6 @@ def expand_settings(workloads: pl.DataFrame, model_ids: list[str]) -> pl.DataFra
     whole = pl.concat_list("sequence_length")
     widths = pl.col("trees").list.eval(pl.element().list.sum())
     has_queries = pl.col("phase").is_in(["prefill", "mixed"])
-    has_turns = (pl.col("pipeline_parallel") > 1) & (pl.col("phase") != "mixed")
     settings = (
         add_sharing(workloads)
         .select(
@@ -406,11 +418,8 @@ def expand_settings(workloads: pl.DataFrame, model_ids: list[str]) -> pl.DataFra
             pl.col("precisions").explode().unique(maintain_order=True),
             pl.col("micro_batches", "expert_load").max(),
         )
-        .with_columns(of_replica=_ceil_div(pl.col("batch_size"), pl.col("data_parallel")))
-        .with_columns(turns=pl.when(has_turns).then("micro_batches").otherwise(1))
-        .with_columns(batch_share=_ceil_div(pl.col("of_replica"), pl.min_horizontal("turns", "of_replica")))
-        .with_columns(micro_batches=_ceil_div(pl.col("of_replica"), pl.col("batch_share")))
-        .drop("of_replica", "turns")
+        .with_columns(batch_share=BATCH_SHARE)
+        .with_columns(micro_batches=MICRO_BATCHES)
     )
     return settings.join(
         _list_trees(workloads), on=["convention", "phase", "query_length"], how="left", maintain_order="left"
@@ -423,10 +432,6 @@ def _list_trees(workloads: pl.DataFrame) -> pl.DataFrame:
     return trees.select(pl.lit("speculative").alias("phase"), "tree", query_length=pl.col("tree").list.sum()).join(
         pl.DataFrame({"convention": MASKED}), how="cross"
     )
-
-
-def _ceil_div(number: pl.Expr, by: pl.Expr) -> pl.Expr:
-    return (number + by - 1) // by
 
 
 def add_shape_id(shapes: pl.DataFrame) -> pl.DataFrame:

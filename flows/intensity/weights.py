@@ -4,7 +4,7 @@ from collections.abc import Sequence
 
 import polars as pl
 
-from flows.intensity.conventions import IN_STAGE, ONE_EMBEDDING, weights_of_part
+from flows.intensity.conventions import ONE_EMBEDDING, round_in_stage, weights_of_part
 from flows.intensity.precisions import add_bits
 from flows.intensity.shapes import describe_shards
 from flows.intensity.terms import PARTS, SHARING
@@ -59,14 +59,14 @@ def weights_by_part(layers: pl.DataFrame, degrees: Sequence[int] | pl.DataFrame)
     no_rows, tied = pl.lit(0, pl.Int64), ONE_EMBEDDING.first().cast(pl.Int64)
     sizes: dict[str | None, dict[str, pl.Expr]] = {
         part: {
-            name: ((of_layers.filter(main).sum() * IN_STAGE.first()).ceil() + once.first()).cast(pl.Int64)
+            name: (round_in_stage(of_layers.filter(main).sum()) + once.first()).cast(pl.Int64)
             for name, (of_layers, once) in weights_of_part(part).items()
         }
         for part in PARTS
         if part != "tower"
     }
-    others = (pl.col("other_parameters") * pl.col("num_layers")).filter(main).sum() * IN_STAGE.first()
-    no_op = others.ceil().cast(pl.Int64) + pl.col("model_other_parameters").first()
+    others = (pl.col("other_parameters") * pl.col("num_layers")).filter(main).sum()
+    no_op = round_in_stage(others) + pl.col("model_other_parameters").first()
     sizes[None] = {"in_matrices": no_rows, "in_vectors": no_op, "rows": no_rows}
     sizes["tower"] = {"in_matrices": pl.col("tower_parameters").first(), "in_vectors": no_rows, "rows": no_rows}
     grouped = shards.group_by("model_id", *SHARING, maintain_order=True)

@@ -12,6 +12,7 @@ from flows.site.explorer import write_explorer
 from flows.site.pages import write_assets, write_pages
 from flows.site.site_charts import SiteCharts
 from flows.site.site_files import SiteFiles
+from flows.site.site_pages import read_pages
 from flows.site.site_rows import read_site_rows
 from flows.site.snapshot_charts import LeftOut
 from warehouse.site_folder.manifest import read_manifest
@@ -66,12 +67,13 @@ def build_site(
         charts.query_and_draw(connection, drawings, progress)
         objects = writing.result()
         write_assets(out)
-        write_explorer(out, connection)
+        rows = read_site_rows(connection)
+        pages = read_pages(out, rows)
+        write_explorer(pages, connection)
         failed = drawings.finish(progress)
         if _BUNDLE in failed:
             raise failed[_BUNDLE]
-        rows = read_site_rows(connection)
-        charts.write_pages(rows, failed)
+        charts.write_pages(pages, rows, failed)
     charts.refuse_if_all_failed()
     record(charts.left_out)
     with open_snapshot(snapshot, threads=1) as connection:
@@ -81,7 +83,7 @@ def build_site(
         run = {"run": run_id, "code": code_version(), "digest of the inputs": inputs_sha256}
         parquet = {name: f"{name}.parquet" for name in objects}
         write_views(out, parquet)
-        write_pages(out, connection, rows, list(charts.cards.values()), run, parquet)
+        write_pages(pages, connection, rows, list(charts.cards.values()), run, parquet)
     files.write_manifest(
         run_id=run_id, inputs_sha256=inputs_sha256, charts=list(charts.cards), left_out=charts.left_out
     )

@@ -16,8 +16,8 @@ from charts.summaries import summarize_grid
 from charts.texts import read_texts
 from flows.site.chart_scripts import has_views, write_csv_script, write_rows_script
 from flows.site.page_paths import device_page, model_page
-from flows.site.page_templates import write_page
-from flows.site.profile_table import list_kernels
+from flows.site.profile_table import TITLES, list_kernels
+from flows.site.site_pages import SitePages
 from flows.site.site_rows import Row, SiteRows
 from flows.site.snapshot_charts import compose_sql
 
@@ -66,9 +66,10 @@ class ShownChart:
     frame: pl.DataFrame
 
 
-def write_chart_page(out: Path, chart: ShownChart, rows: SiteRows) -> Card:
+def write_chart_page(pages: SitePages, chart: ShownChart, rows: SiteRows) -> Card:
     """Write the page of a chart whose files are drawn, and return its card."""
     entry, frame = chart.entry, chart.frame
+    out = pages.out
     folder = out / "charts" / entry.name
     spec = json.loads((folder / f"{entry.name}.vl.json").read_text("utf-8"))
     card = _make_card(folder, chart, rows, spec)
@@ -76,11 +77,12 @@ def write_chart_page(out: Path, chart: ShownChart, rows: SiteRows) -> Card:
     links = [(f"../../{device_page(id_)}", rows.devices[id_]["name"]) for id_ in card["hardware"]]
     if model := rows.models.get(card["model_id"]):
         links.append((f"../../{model_page(card['model_id'])}", model["short_name"]))
-    write_page(
-        folder / "index.html", "chart.html.j2", "../../", None,
+    pages.write(
+        f"charts/{entry.name}/index.html", "chart.html.j2", of_devices=card["hardware"],
+        of_models=[card["model_id"]],
         chart={**card, "setting": _list_setting(entry, frame), "links": links}, spec=spec,
         inks=Markup(write_dark_inks()), sql=compose_sql(entry),
-        rows=frame.head(_FIRST_ROWS).to_dicts(), count=len(frame), kernels=list_kernels(frame),
+        rows=frame.head(_FIRST_ROWS).to_dicts(), count=len(frame), kernels=list_kernels(frame), titles=TITLES,
     )  # fmt: skip
     write_rows_script(out / "assets" / "rows" / f"{entry.name}.js", drawn)
     if has_views(frame, spec):
@@ -88,9 +90,9 @@ def write_chart_page(out: Path, chart: ShownChart, rows: SiteRows) -> Card:
     return card
 
 
-def write_moved_page(out: Path, name: str, card: Card) -> None:
+def write_moved_page(pages: SitePages, name: str, card: Card) -> None:
     """Write the page of an alias, which leads to the chart of the card."""
-    write_page(out / "charts" / name / "index.html", "moved.html.j2", "../../", None, name=name, chart=card)
+    pages.write(f"charts/{name}/index.html", "moved.html.j2", name=name, chart=card)
 
 
 def _make_card(folder: Path, chart: ShownChart, rows: SiteRows, spec: Mapping[str, Any]) -> Card:

@@ -3,10 +3,9 @@
 import math
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
-from pathlib import Path
 
 from flows.site.page_paths import page_folder
-from flows.site.page_templates import write_page
+from flows.site.site_pages import SitePages
 from flows.site.site_rows import Row, SiteRows
 
 # heading of each column of sql/site/device_list.sql and model_list.sql
@@ -42,17 +41,16 @@ class Sketch:
     height: int = _HEIGHT
 
 
-def write_lists(out: Path, rows: SiteRows) -> None:
+def write_lists(pages: SitePages, rows: SiteRows) -> None:
     """Write the pages that list all devices and all models."""
     devices = rows.frames["device_list"].to_dicts()
-    _write_list(
-        out, "devices", devices, "hardware_id", _DEVICE_HEADINGS, ("vendor",), [_sketch_device(row) for row in devices]
-    )
+    drawn = [_sketch_device(row) for row in devices]
+    _write_list(pages, "devices", devices, "hardware_id", _DEVICE_HEADINGS, ("vendor",), drawn)
     models = rows.frames["model_list"].to_dicts()
     marks = rows.group("model_marks", "model_id")
     roof = next((row for row in devices if row["hardware_id"] == "h100-sxm"), None)
     sketches = [_sketch_model(roof, marks.get(row["model_id"], ())) for row in models]
-    _write_list(out, "models", models, "model_id", _MODEL_HEADINGS, ("architecture", "published_precision"), sketches)
+    _write_list(pages, "models", models, "model_id", _MODEL_HEADINGS, ("architecture", "published_precision"), sketches)
 
 
 def sketch_roof(bandwidth: float, peak: float, marks: Iterable[tuple[float, float, str]] = ()) -> Sketch:
@@ -94,7 +92,7 @@ def _sketch_model(device: Row | None, marks: Sequence[Row]) -> Sketch | None:
 
 
 def _write_list(
-    out: Path,
+    pages: SitePages,
     folder: str,
     things: Sequence[Row],
     key: str,
@@ -103,8 +101,8 @@ def _write_list(
     sketches: Sequence[Sketch | None],
 ) -> None:
     choices = {headings[name]: (name, sorted({row[name] for row in things if row[name]})) for name in filters}
-    write_page(
-        out / folder / "index.html", "list.html.j2", "../", f"{folder}/index.html", title=folder.capitalize(),
+    pages.write(
+        f"{folder}/index.html", "list.html.j2", title=folder.capitalize(),
         rows=[{name: row[name] for name in headings} for row in things], headings=headings, choices=choices,
-        sketches=sketches, link=next(iter(headings)), pages=[f"{page_folder(row[key])}/index.html" for row in things],
+        sketches=sketches, link=next(iter(headings)), targets=[f"{page_folder(row[key])}/index.html" for row in things],
     )  # fmt: skip

@@ -15,7 +15,7 @@ from flows.site.chart_rows import is_drawable, query_chart
 from flows.site.chart_scripts import compose_rows_script
 from flows.site.drawing_processes import load_bundle
 from flows.site.page_templates import read_asset, render_page
-from flows.site.profile_table import list_kernels
+from flows.site.profile_table import TITLES, list_kernels
 from flows.site.snapshot_charts import compose_sql
 from warehouse.connection import WRITING
 from warehouse.errors import InputError
@@ -81,7 +81,7 @@ def _write_page(spec: dict[str, Any], frame: pl.DataFrame) -> bytes:
     title, lines, _ = read_texts(spec)
     rows = spec["data"].pop("values")
     page = render_page(
-        "profile.html.j2", title=title, lines=lines, spec=spec, kernels=list_kernels(frame),
+        "profile.html.j2", title=title, lines=lines, spec=spec, kernels=list_kernels(frame), titles=TITLES,
         style=Markup(read_asset("site.css")), inks=Markup(write_dark_inks()),
         rows=Markup(compose_rows_script(rows)), bundle=_inline(load_bundle().decode()),
         script=_inline(read_asset("numbers.js", "chart.js")),

@@ -16,26 +16,6 @@ def render_page(template: str, **values: Any) -> str:
     return _load_templates().get_template(template).render(values)
 
 
-def write_page(path: Path, template: str, root: str, here: str | None, **values: Any) -> None:
-    """Render a template into a file.
-
-    Parameters
-    ----------
-    path
-        File to write; its folder is made.
-    template
-        Name of a file in charts/pages.
-    root
-        Path from the page to the site's root, e.g. "../".
-    here
-        Path of the page as the navigation has it, or None if the navigation does not list the page.
-    values
-        What the template uses.
-    """
-    path.parent.mkdir(parents=True, exist_ok=True)
-    path.write_text(render_page(template, root=root, here=here, **values), "utf-8")
-
-
 def write_asset(file: Path, *parts: str) -> None:
     """Write files of charts/pages as one."""
     file.parent.mkdir(parents=True, exist_ok=True)

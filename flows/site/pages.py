@@ -11,7 +11,8 @@ from flows.site.chart_pages import GROUPS, Card
 from flows.site.device_roofline import NARROW, WIDE, find_main, lay_out_roofline
 from flows.site.list_pages import write_lists
 from flows.site.page_paths import device_page, model_page
-from flows.site.page_templates import script_json, write_asset, write_page
+from flows.site.page_templates import script_json, write_asset
+from flows.site.site_pages import SitePages
 from flows.site.site_rows import Row, SiteRows, group_rows
 from warehouse.rows import fetch_value
 from warehouse.sql_values import quote_name
@@ -22,7 +23,7 @@ _OF_THE_LEAD = {"precision_id", "tensor_parallel", "largest_batch", "compute_bou
 
 
 def write_pages(
-    out: Path,
+    pages: SitePages,
     connection: duckdb.DuckDBPyConnection,
     rows: SiteRows,
     cards: Sequence[Card],
@@ -33,8 +34,8 @@ def write_pages(
 
     Parameters
     ----------
-    out
-        Folder of the site.
+    pages
+        The pages of the site.
     connection
         The snapshot.
     rows
@@ -46,20 +47,20 @@ def write_pages(
     files
         The Parquet file of each table and view that has one.
     """
-    write_page(
-        out / "index.html", "index.html.j2", "", "index.html", run_id=run["run"],
+    pages.write(
+        "index.html", "index.html.j2",
         groups=_group_cards(cards), count=len(cards),
         devices=_list_options(rows.devices, (id_ for card in cards for id_ in card["hardware"])),
         models=_list_options(rows.models, (card["model_id"] for card in cards)),
         phases=sorted({phase for card in cards for phase in card["phases"]}),
         kinds=sorted({card["kind"] for card in cards}),
     )  # fmt: skip
-    _write_devices(out, rows, cards)
-    _write_models(out, rows, cards)
-    write_lists(out, rows)
-    _write_predictions(out, rows)
-    _write_data(out, connection, rows, run, files)
-    _write_index(out, rows, cards)
+    _write_devices(pages, rows, cards)
+    _write_models(pages, rows, cards)
+    write_lists(pages, rows)
+    _write_predictions(pages, rows)
+    _write_data(pages, connection, rows, run, files)
+    _write_index(pages.out, rows, cards)
 
 
 def write_assets(out: Path) -> None:
@@ -68,7 +69,7 @@ def write_assets(out: Path) -> None:
         write_asset(out / "assets" / name, *parts)
 
 
-def _write_devices(out: Path, rows: SiteRows, cards: Sequence[Card]) -> None:
+def _write_devices(pages: SitePages, rows: SiteRows, cards: Sequence[Card]) -> None:
     tables = {
         name: rows.group(f"device_{name}", "hardware_id") for name in ("roofs", "conflicts", "measured", "crossovers")
     }
@@ -80,16 +81,16 @@ def _write_devices(out: Path, rows: SiteRows, cards: Sequence[Card]) -> None:
     links = {row["short_name"]: f"../../{model_page(id_)}" for id_, row in rows.models.items()}
     for hardware_id, device in rows.devices.items():
         own = lines.get(hardware_id, [])
-        write_page(
-            out / device_page(hardware_id), "device.html.j2", "../../", None, device=device, links=links,
+        shown: Row = {name: parts.get(hardware_id, []) for name, parts in tables.items()}
+        pages.write(
+            device_page(hardware_id), "device.html.j2", of_devices=[hardware_id], device=device, links=links,
             charts=[card for card in cards if hardware_id in card["hardware"]],
             rooflines=[lay_out_roofline(device["short_name"], own, width) for width in (WIDE, NARROW)],
-            main=find_main(own),
-            **{name: parts.get(hardware_id, []) for name, parts in tables.items()},
+            main=find_main(own), **shown,
         )  # fmt: skip
 
 
-def _write_models(out: Path, rows: SiteRows, cards: Sequence[Card]) -> None:
+def _write_models(pages: SitePages, rows: SiteRows, cards: Sequence[Card]) -> None:
     crossovers = rows.group("model_crossovers", "model_id")
     layers = rows.group("model_layers", "model_id")
     steps = rows.group("steps", "model_id", "hardware_id", "model", "parameters")
@@ -97,8 +98,8 @@ def _write_models(out: Path, rows: SiteRows, cards: Sequence[Card]) -> None:
     summaries = {row["model_id"]: row for row in rows.frames["model_list"].to_dicts()}
     links = {row["short_name"]: f"../../{device_page(id_)}" for id_, row in rows.devices.items()}
     for model_id, model in rows.models.items():
-        write_page(
-            out / model_page(model_id), "model.html.j2", "../../", None, model=model, links=links,
+        pages.write(
+            model_page(model_id), "model.html.j2", of_models=[model_id], model=model, links=links,
             charts=[card for card in cards if card["model_id"] == model_id],
             summary=summaries[model_id], answers=answers.get(model_id, []),
             shown_answers=[
@@ -110,7 +111,7 @@ def _write_models(out: Path, rows: SiteRows, cards: Sequence[Card]) -> None:
 
 
 def _write_data(
-    out: Path,
+    pages: SitePages,
     connection: duckdb.DuckDBPyConnection,
     rows: SiteRows,
     run: Row,
@@ -124,14 +125,12 @@ def _write_data(
         count = fetch_value(connection, f"select count(*) from {quote_name(*name.split('.'))}") if file else None
         objects.append({**row, "rows": count, "file": file, "columns": columns.get(name, [])})
     sources = rows.frames["sources"].to_dicts()
-    write_page(
-        out / "data" / "index.html", "data.html.j2", "../", "data/index.html", objects=objects, run=run, sources=sources
-    )
+    pages.write("data/index.html", "data.html.j2", objects=objects, run=run, sources=sources)
 
 
-def _write_predictions(out: Path, rows: SiteRows) -> None:
-    tables = {name: rows.frames[f"{name.removesuffix('s')}_errors"].to_dicts() for name in ("steps", "kernels")}
-    write_page(out / "predictions" / "index.html", "predictions.html.j2", "../", "predictions/index.html", **tables)
+def _write_predictions(pages: SitePages, rows: SiteRows) -> None:
+    steps, kernels = (rows.frames[f"{name}_errors"].to_dicts() for name in ("step", "kernel"))
+    pages.write("predictions/index.html", "predictions.html.j2", steps=steps, kernels=kernels)
 
 
 def _write_index(out: Path, rows: SiteRows, cards: Sequence[Card]) -> None:

@@ -4,6 +4,8 @@ from typing import Any
 
 import polars as pl
 
+from charts.levels import name_level
+
 # column of the table -> column of the rows that the chart is drawn from
 _COLUMNS = {
     "kernel": "label",
@@ -18,7 +20,18 @@ _COLUMNS = {
     "bytes_of": "level",
     "above_its_roof": "likely_cause",
 }
+_LEVELS = {"bytes_of"}
 _MOST_ROWS = 500
+TITLES = {
+    "time_s": "time",
+    "time_share": "share of the time",
+    "flops_per_s": "FLOP/s",
+    "roof_share": "share of its roof",
+    "bound": "bound by",
+    "headroom_s": "headroom",
+    "bytes_of": "bytes of",
+    "above_its_roof": "why above its roof",
+}
 
 
 def list_kernels(frame: pl.DataFrame) -> list[dict[str, Any]]:
@@ -34,4 +47,5 @@ def list_kernels(frame: pl.DataFrame) -> list[dict[str, Any]]:
         .select(pl.col(column).alias(name) for name, column in _COLUMNS.items())
         .head(_MOST_ROWS)
     )
-    return kernels.select(name for name in kernels.columns if kernels[name].count()).to_dicts()
+    rows = kernels.select(name for name in kernels.columns if kernels[name].count()).to_dicts()
+    return [{name: name_level(value) if name in _LEVELS else value for name, value in row.items()} for row in rows]

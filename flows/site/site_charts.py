@@ -13,6 +13,7 @@ from flows.site.chart_rows import is_drawable, query_chart
 from flows.site.drawing_processes import Drawings, submit_chart
 from flows.site.page_paths import is_folder_name
 from flows.site.site_files import SiteFiles
+from flows.site.site_pages import SitePages
 from flows.site.site_rows import SiteRows
 from flows.site.snapshot_charts import (
     SHIPPED_LIST,
@@ -64,7 +65,7 @@ class SiteCharts:
             with self._leave_out_on_error(entry):
                 self._query_and_draw_one(entry, connection, drawings)
 
-    def write_pages(self, rows: SiteRows, failed: Mapping[str, BaseException]) -> None:
+    def write_pages(self, pages: SitePages, rows: SiteRows, failed: Mapping[str, BaseException]) -> None:
         """Write the page of each chart, but leave out those whose drawing `failed`.
 
         An alias gets a page that leads to its chart.
@@ -75,10 +76,10 @@ class SiteCharts:
                     raise failed[chart.entry.name]
         for chart in [chart for chart in self._charts if chart.entry.alias_of is None]:
             with self._leave_out_on_error(chart.entry):
-                self.cards[chart.entry.name] = write_chart_page(self._files.new, chart, rows)
+                self.cards[chart.entry.name] = write_chart_page(pages, chart, rows)
         for entry in [chart.entry for chart in self._charts if chart.entry.alias_of is not None]:
             if card := self.cards.get(entry.alias_of or ""):
-                write_moved_page(self._files.new, entry.name, card)
+                write_moved_page(pages, entry.name, card)
             else:
                 self._files.remove_chart(entry.name)
 

@@ -22,6 +22,7 @@ from charts.gallery import ChartEntry
 from flows.ingest.catalog import SHIPPED, list_sources
 from flows.run import Summary, run
 from flows.site.chart_pages import ShownChart
+from flows.site.site_pages import SitePages
 from flows.site.snapshot_charts import list_snapshot_charts
 from warehouse.home import Home
 from warehouse.load import Fingerprints, fingerprint_tables
@@ -116,11 +117,11 @@ def draw_nothing(drawings: Mapping[str, Future[None]] = MappingProxyType({})) ->
         file.write_text("no script", "utf-8")
         return finish()
 
-    def write_chart_page(_out: Path, chart: ShownChart, *_: object) -> dict[str, str]:
+    def write_chart_page(_pages: SitePages, chart: ShownChart, *_: object) -> dict[str, str]:
         return {"name": chart.entry.name}
 
-    def write_page(out: Path, *_: object) -> None:
-        (out / "index.html").write_text("no page", "utf-8")
+    def write_page(pages: SitePages, *_: object) -> None:
+        (pages.out / "index.html").write_text("no page", "utf-8")
 
     with (
         mock.patch("flows.site.site_charts.list_snapshot_charts", few_charts),

@@ -91,9 +91,9 @@ def _find_program(head: str, path: Path) -> tuple[str, Callable[[int], float]]:
     for name in named:
         if name in _PROGRAMS:
             return _PROGRAMS[name]
-    stem = path.name.lower().replace("-", "_")
-    for name, found in _PROGRAMS.items():
-        if name in stem:
+    stem = re.sub("[^a-z]", "", path.name.lower())
+    for name, found in _PROGRAMS.items():  # "reduce" is a part of other names, so it comes after them
+        if name.replace("_", "") in stem:
             return found
     if named:
         raise InputError(f"{path}: {named[0]}_perf: expected {_EXPECTED}")

@@ -5,10 +5,14 @@ launch, with counters. FLOP: 64 for each vector instruction (128 if it multiplie
 is counted. Bytes from memory: requests of 32 and 64 bytes, and on CDNA 3 those of 128 bytes, which `TCC_BUBBLE` counts
 (ROCm/rocprofiler-compute, utils/roofline_calc.py and the configs of the L2 cache). On CDNA 4 that sum is known to be
 too low, and files that name such a device are refused.
+
+Where their counters are there, so are the bytes of L2 (64 for each request of an L1 cache; on CDNA 3, 128 if it reads),
+of L1 (64 for each access; on CDNA 3, 128) and of the LDS (4 for each of 32 banks in a cycle without conflict), as in
+roofline_calc.py and, of CDNA 3, in gfx942/1600_L1_cache.yaml.
 """
 
 import io
-from collections.abc import Mapping
+from collections.abc import Mapping, Set
 from pathlib import Path
 from typing import Any
 
@@ -34,9 +38,16 @@ RATES: Mapping[str, tuple[str, str]] = {
 _NAMES = ("Kernel_Name", "KernelName")
 _TIMES = (("Start_Timestamp", "End_Timestamp"), ("BeginNs", "EndNs"))
 _VECTOR = {"fp16": "F16", "fp32": "F32", "fp64": "F64"}
-_MATRIX = {"fp8": "F8", "fp16": "F16", "bf16": "BF16", "fp32": "F32", "fp64": "F64", "int8": "I8"}
+_MATRIX = {
+    "fp8": "F8", "fp16": "F16", "bf16": "BF16", "tf32": "XF32", "fp32": "F32", "fp64": "F64", "int8": "I8",
+}  # fmt: skip
 _THREADS, _OPS = 64, 512  # of a wavefront; of what MFMA_MOPS counts once
-_MEMORIES = ("TCC_EA0", "TCC_EA")
+_MEMORIES = ("TCC_EA0", "TCC_EA")  # of CDNA 3, of CDNA 2
+# what L1 caches ask L2 for: reads, and others
+_READS = "TCP_TCC_READ_REQ_sum"
+_OTHERS = tuple(f"TCP_TCC_{each}_REQ_sum" for each in ("WRITE", "ATOMIC_WITH_RET", "ATOMIC_WITHOUT_RET"))
+_ACCESSES, _SHARED = "TCP_TOTAL_CACHE_ACCESSES_sum", ("SQ_LDS_IDX_ACTIVE", "SQ_LDS_BANK_CONFLICT")
+_LINE, _LINE_OF_CDNA_3, _LDS_CYCLE = 64, 128, 4 * 32  # bytes
 _CDNA_4 = "gfx950"
 _COMMAND = "rocprof-compute profile --name NAME -- PROGRAM"
 
@@ -118,13 +129,19 @@ def _read_kernels(table: pl.DataFrame, path: Path) -> pl.DataFrame:
         if column in known and table[column].str.contains(_CDNA_4).fill_null(value=False).any():
             raise InputError(f"{path}: {column} = {_CDNA_4}: its counters do not give the bytes; expected CDNA 2 or 3")
     parts = [f"{memory}_{each}_sum" for each in ("RDREQ", "RDREQ_32B", "WRREQ", "WRREQ_64B")]
-    asked = [each for each in [*parts, "TCC_BUBBLE_sum", *times, *sorted(counters)] if each in known]
+    of_caches = (_READS, *_OTHERS, _ACCESSES, *_SHARED)
+    asked = [each for each in [*parts, "TCC_BUBBLE_sum", *of_caches, *times, *sorted(counters)] if each in known]
     numbers = _read_numbers(table, asked, path)
     missing = [each for each in [*parts, "TCC_BUBBLE_sum"] if each not in known]
     if missing and (missing != ["TCC_BUBBLE_sum"] or memory == "TCC_EA0"):
         raise InputError(f"{path}: no column {', '.join(missing)}; expected a pmc_perf.csv as by: {_COMMAND}")
     if missing:
         numbers = numbers.with_columns(TCC_BUBBLE_sum=pl.lit(0.0))
+    backwards = (numbers[times[1]] < numbers[times[0]]).fill_null(value=False)
+    if backwards.any():
+        row = backwards.arg_max() or 0
+        where = f"row {row + 1}: {times[1]} = {format_value(table[times[1]][row])}"
+        raise InputError(f"{path}: {where}: expected no less than {times[0]}, {format_value(table[times[0]][row])}")
     reads, short, writes, long = (pl.col(each) for each in parts)
     wide = pl.col("TCC_BUBBLE_sum")
     work = {
@@ -140,9 +157,15 @@ def _read_kernels(table: pl.DataFrame, path: Path) -> pl.DataFrame:
     launches = numbers.select(
         op=table[name].map_elements(clean_name, pl.String),
         latency_s=(pl.col(times[1]) - pl.col(times[0])) / 1e9,
-        bytes=128 * wide + 64 * (reads - wide - short) + 32 * short + 64 * long + 32 * (writes - long),
+        # counters of one launch may be of several runs, so that parts can be more than the whole
+        dram=128 * wide + 64 * (reads - wide - short).clip(0) + 32 * short + 64 * long + 32 * (writes - long).clip(0),
+        **_count_cache_bytes(known, line=_LINE_OF_CDNA_3 if memory == _MEMORIES[0] else _LINE),
         **{f"{dtype} {pipe}": value for (dtype, pipe), value in work.items()},
-    ).filter(pl.col("latency_s") > 0, pl.col("bytes") > 0, pl.col("op").is_not_null())
+    )
+    levels = [level for level in BANDWIDTHS.values() if level in launches.columns]
+    launches = launches.filter(
+        pl.col("latency_s") > 0, pl.any_horizontal(pl.col(levels) > 0), pl.col("op").is_not_null()
+    )
     if launches.is_empty():
         raise InputError(f"{path}: no launch with a time and bytes; expected a pmc_perf.csv as by: {_COMMAND}")
     units = [f"{dtype} {pipe}" for dtype, pipe in work]
@@ -150,21 +173,41 @@ def _read_kernels(table: pl.DataFrame, path: Path) -> pl.DataFrame:
     unit = pl.coalesce(*(pl.when(most > 0, pl.col(each) == most).then(pl.lit(each)) for each in units))
     return (
         launches.select(
-            "op", "latency_s", "bytes", flops=pl.sum_horizontal(units), unit=unit.fill_null("fp32 ")
+            "op", "latency_s", *levels, flops=pl.sum_horizontal(units), unit=unit.fill_null("fp32 ")
         )
         # launches of one kernel that do the same work are one row; the bytes of caches vary
         .group_by("op", "flops", "unit", maintain_order=True)
         .agg(
-            pl.col("latency_s").median(), pl.col("latency_s").min().alias("latency_min_s"), pl.col("bytes").mean(),
+            pl.col("latency_s").median(), pl.col("latency_s").min().alias("latency_min_s"), pl.col(levels).mean(),
             pl.len().cast(pl.Int64).alias("repeats"),
         )
+        .with_row_index("kernel")
+        .unpivot(
+            levels, index=["kernel", "op", "flops", "unit", "latency_s", "latency_min_s", "repeats"],
+            variable_name="level", value_name="bytes",
+        )
+        .filter(pl.col("bytes") > 0)
+        .sort("kernel", maintain_order=True)
         .with_columns(
             dtype=pl.col("unit").str.split(" ").list.get(0), pipe=pl.col("unit").str.split(" ").list.get(1),
-            op_group=pl.lit("custom"), kind=pl.lit("custom"), level=pl.lit("dram"),
+            op_group=pl.lit("custom"), kind=pl.lit("custom"),
             method=pl.lit("rocprof-compute, counters, median of launches"),
         )
-        .drop("unit")
+        .drop("unit", "kernel")
     )  # fmt: skip
+
+
+def _count_cache_bytes(known: Set[str], *, line: int) -> dict[str, pl.Expr]:
+    """Return the bytes of each cache whose counters are there; `line` is what a read of CDNA 2 or 3 has."""
+    moved = {}
+    if {_READS, *_OTHERS} <= known:
+        moved["l2"] = line * pl.col(_READS) + _LINE * pl.sum_horizontal(_OTHERS)
+    if _ACCESSES in known:
+        moved["l1"] = line * pl.col(_ACCESSES)
+    if {*_SHARED} <= known:
+        active, conflicts = _SHARED
+        moved["lds"] = _LDS_CYCLE * (pl.col(active) - pl.col(conflicts)).clip(0)
+    return moved
 
 
 def _read_numbers(table: pl.DataFrame, names: list[str], path: Path) -> pl.DataFrame:

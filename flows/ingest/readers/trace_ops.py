@@ -26,6 +26,7 @@ Formula = Literal[
     "attention_backward",
     "convolution",
     "convolution_backward",
+    "elementwise",
 ]
 _OF_PRODUCTS = frozenset({
     "left", "right", "right_rows", "result", "result_dtype", "added", "beta", "also_read", "dtype", "elements_per_byte",
@@ -39,6 +40,9 @@ _OF_CONVOLUTION = frozenset({
     "input", "weight", "bias", "stride", "padding", "dilation", "transposed", "is_transposed", "output_padding",
     "groups", "gradient", "gradients",
 })  # fmt: skip
+_OF_ELEMENTS = frozenset({
+    "reads", "written", "flops_per_element", "reduces", "result", "result_dtype", "also_read", "not_if",
+})  # fmt: skip
 _FIELDS: Mapping[str, frozenset[str]] = {
     "product": _OF_PRODUCTS,
     "fitted_product": frozenset(),
@@ -47,6 +51,7 @@ _FIELDS: Mapping[str, frozenset[str]] = {
     "attention_backward": _OF_ATTENTION,
     "convolution": _OF_CONVOLUTION,
     "convolution_backward": _OF_CONVOLUTION,
+    "elementwise": _OF_ELEMENTS,
 }
 
 
@@ -101,6 +106,12 @@ class TraceOp(Document):
     gradient: Position | None = None
     gradients: Position | None = None
 
+    reads: list[Position] = Field(default_factory=lambda: [0])
+    written: Position | None = None
+    flops_per_element: Annotated[float, Field(ge=0, le=1000, allow_inf_nan=False)] = 0.0
+    reduces: Position | None = None
+    not_if: Position | None = None
+
     @model_validator(mode="after")
     def _has_fields_of_its_formula(self) -> Self:
         others = self.model_fields_set - _FIELDS[self.formula] - {"names", "formula", "origin", "note"}
@@ -110,6 +121,8 @@ class TraceOp(Document):
             raise MisfitError(field, getattr(self, field), f"a field of {self.formula}: {known}")
         if self.formula == "convolution_backward" and self.gradient is None:
             raise MisfitError("gradient", None, "the position of the gradient of the output")
+        if self.formula == "elementwise" and not self.reads and self.written is None:
+            raise MisfitError("written", None, "the position of the tensor that is written, as none is read")
         return self
 
 

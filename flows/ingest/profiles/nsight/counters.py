@@ -98,7 +98,7 @@ _NAMED = {
 _PEAKED = {name for name, _ in (*PEAK_BYTES.values(), *PEAK_INSTRUCTIONS.values())}
 
 _LARGE = {"": 1.0, "K": 1e3, "M": 1e6, "G": 1e9, "T": 1e12, "P": 1e15}
-_SMALL = {"": 1.0, "m": 1e-3, "u": 1e-6, "n": 1e-9}
+_SMALL = {"": 1.0, "m": 1e-3, "u": 1e-6, "\N{MICRO SIGN}": 1e-6, "n": 1e-9}
 _SCALES = {
     "time": {prefix + unit: scale for prefix, scale in _SMALL.items() for unit in ("s", "second")},
     "bytes": {prefix + unit: scale for prefix, scale in _LARGE.items() for unit in ("byte", "B")},

@@ -6,6 +6,7 @@ the latter by `ncu`, if there is one.
 """
 
 import codecs
+import logging
 import re
 import shlex
 import shutil
@@ -22,6 +23,8 @@ from flows.ingest.document import format_value
 from flows.ingest.limits import HEAD_BYTES, MAX_LINE_BYTES, refuse_long_lines
 from flows.ingest.profiles.nsight import counters
 from warehouse.errors import InputError, one_line
+
+_log = logging.getLogger(__name__)
 
 # What tells launches apart; early versions lack some. Launches of different devices are never one kernel.
 KEYS = ("ID", "Process ID", "Kernel Name", "Block Size", "Grid Size", "Device", "CC")
@@ -138,7 +141,9 @@ def read_launches(csv: Path, path: Path) -> tuple[pl.DataFrame, set[str]]:
             try:
                 scales[metric, unit] = counters.find_scale(metric, unit)
             except ValueError as error:
-                raise InputError(f"{path}: {error}") from None
+                if not counters.is_peak(metric):
+                    raise InputError(f"{path}: {error}") from None
+                _log.warning("%s: %s; its ceiling is left out", path, error)  # the kernels do not need it
     known = {metric for metric, _ in scales}
     scale = pl.DataFrame(
         [(metric, unit, scale) for (metric, unit), scale in scales.items()],

@@ -1,15 +1,17 @@
-"""The events of a trace that are needed, as columns of numbers."""
+"""The events of a trace that are needed, as tables of numbers."""
 
 import re
 from array import array
 from collections.abc import Mapping
 from typing import Any
 
+import duckdb
 import polars as pl
 
 from flows.ingest.profiles.torch_profiler.event_file import read_text
 from flows.ingest.profiles.torch_profiler.op_shapes import OpShape, find_shape, list_input_dims
 from flows.ingest.readers.trace_ops import TraceOps
+from warehouse.polars_frames import register_frame
 
 # Categories of events; the second names are those of PyTorch before 1.11.
 _OF_HOST = frozenset({"cpu_op", "Operator"})
@@ -39,36 +41,46 @@ _MAX_TEXT = 40
 _MAX_NUMBER = 1e18
 _MAX_NAMES = 20_000
 _MAX_CACHED = 20_000
+_ROWS = 50_000  # of a table that are kept before they are passed on
 _DTYPE_OF_CODE = {"q": pl.Int64, "d": pl.Float64, "b": pl.Int8}  # of an array
 
 
 class _Table:
-    """A table that grows by rows, and takes a few bytes for each."""
+    """A table of a database that grows by rows; a few at a time are kept."""
 
-    def __init__(self, **codes: str) -> None:
-        self._columns: dict[str, array[Any]] = {name: array(code) for name, code in codes.items()}
-        self._frame: pl.DataFrame | None = None
+    def __init__(self, connection: duckdb.DuckDBPyConnection, name: str, codes: Mapping[str, str]) -> None:
+        self._connection, self._name, self._codes = connection, name, {"row_id": "q", **codes}
+        self._count = 0
+        self._start()
+        with register_frame(connection, "given", self._frame()):
+            connection.execute(f"create table {name} as from given")
 
     def __len__(self) -> int:
-        return len(next(iter(self._columns.values()))) if self._frame is None else len(self._frame)
+        return self._count
 
     def add(self, *values: float) -> None:
-        for column, value in zip(self._columns.values(), values, strict=True):
+        for column, value in zip(self._columns.values(), (self._count, *values), strict=True):
             column.append(value)
+        self._count += 1
+        if self._count % _ROWS == 0:
+            self.flush()
 
-    def frame(self) -> pl.DataFrame:
-        """Return the rows; no more can be added, because they are not kept twice."""
-        if self._frame is None:
-            columns = []
-            for name in list(self._columns):
-                column = self._columns.pop(name)
-                columns.append(pl.Series(name, column, _DTYPE_OF_CODE[column.typecode]))
-            self._frame = pl.DataFrame(columns)
-        return self._frame
+    def flush(self) -> None:
+        """Pass on the rows that are kept."""
+        with register_frame(self._connection, "given", self._frame()):
+            self._connection.execute(f"insert into {self._name} from given")
+        self._start()
+
+    def _start(self) -> None:
+        self._columns: dict[str, array[Any]] = {name: array(code) for name, code in self._codes.items()}
+
+    def _frame(self) -> pl.DataFrame:
+        columns = self._columns.items()
+        return pl.DataFrame([pl.Series(name, column, _DTYPE_OF_CODE[column.typecode]) for name, column in columns])
 
 
 class Events:
-    """The relevant events of a trace.
+    """The relevant events of a trace, which go to the tables `op`, `kernel` and `call` of a database.
 
     Attributes
     ----------
@@ -78,6 +90,8 @@ class Events:
         Whether the program called the runtime of a device.
     replays_graphs
         Whether it replayed a CUDA graph.
+    is_of_xla
+        Whether an event is an op of XLA, as JAX traces them.
     shapes
         Shape -> its number.
     names
@@ -85,20 +99,21 @@ class Events:
     processes, devices
         `pid` of an op, or of a kernel -> its number.
     ops, kernels, calls
-        Columns of ops, of what ran on devices, and of calls of the runtime.
+        Tables of ops, of what ran on devices, and of calls of the runtime.
     """
 
-    def __init__(self, known: TraceOps) -> None:
-        self.has_sizes = self.has_device_calls = self.replays_graphs = False
+    def __init__(self, known: TraceOps, connection: duckdb.DuckDBPyConnection) -> None:
+        self.has_sizes = self.has_device_calls = self.replays_graphs = self.is_of_xla = False
         self.shapes: dict[OpShape, int] = {}
         self.names: dict[str, int] = {}
         self.processes: dict[str, int] = {}
         self.devices: dict[str, int] = {}
-        self.ops = _Table(id="q", process="q", thread="q", start="d", us="d", shape="q", name="q")
-        self.kernels = _Table(
-            id="q", correlation="q", device="q", node="q", start="d", us="d", is_tf32="b", is_tensor="b", is_kernel="b"
-        )
-        self.calls = _Table(correlation="q", id="q", process="q", thread="q", start="d", call="b")
+        of_op = {"id": "q", "process": "q", "thread": "q", "start": "d", "us": "d", "shape": "q", "name": "q"}
+        self.ops = _Table(connection, "op", of_op | {"is_move": "b"})
+        of_kernel = {"id": "q", "correlation": "q", "device": "q", "node": "q", "start": "d", "us": "d"}
+        self.kernels = _Table(connection, "kernel", of_kernel | {"is_tf32": "b", "is_tensor": "b", "is_kernel": "b"})
+        of_call = {"correlation": "q", "id": "q", "process": "q", "thread": "q", "start": "d", "kind": "q"}
+        self.calls = _Table(connection, "call", of_call)
         self._known = known
         self._threads: dict[str, int] = {}
         self._cached: dict[str, OpShape | None] = {}
@@ -112,6 +127,7 @@ class Events:
         """Keep the needed numbers of an event."""
         category, name, args = event.get("cat"), event.get("name"), event.get("args")
         if not (isinstance(category, str) and isinstance(name, str) and isinstance(args, dict)):
+            self.is_of_xla = self.is_of_xla or (isinstance(args, dict) and "hlo_op" in args)
             return
         if category in _OF_DEVICE:
             self._add_kernel(event, category, name, args)
@@ -119,6 +135,11 @@ class Events:
             self._add_op(event, name, args)
         elif _OF_RUNTIME.search(category):
             self._add_call(event, name, args)
+
+    def flush(self) -> None:
+        """Pass on what has been read."""
+        for table in (self.ops, self.kernels, self.calls):
+            table.flush()
 
     def _add_kernel(self, event: Mapping[str, object], category: str, name: str, args: Mapping[str, object]) -> None:
         start, time = as_number(event.get("ts")), as_number(event.get("dur"))
@@ -142,8 +163,8 @@ class Events:
         start, time = as_number(event.get("ts")), as_number(event.get("dur"))
         if start is None or time is None:
             return
-        shape = self._find_shape(name, args)
-        suffix = _NOT_SHOWN if shape is None and self._known.find(name) else ""
+        known, shape = self._known.find(name), self._find_shape(name, args)
+        suffix = _NOT_SHOWN if shape is None and known else ""
         process, thread = self._place(event)
         self.ops.add(
             _as_id(args.get("External id", args.get("external id"))),
@@ -153,6 +174,7 @@ class Events:
             time,
             NO_ID if shape is None else self.shapes.setdefault(shape, len(self.shapes)),
             _number(self.names, f"{read_text(name)[:_MAX_NAME]}{suffix}"),
+            known is not None and known.formula == "elementwise",
         )
 
     def _add_call(self, event: Mapping[str, object], name: str, args: Mapping[str, object]) -> None:

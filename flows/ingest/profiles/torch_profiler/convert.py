@@ -5,20 +5,23 @@ from functools import cache, partial
 from pathlib import Path
 from typing import Any
 
+import duckdb
 import polars as pl
 
 import warehouse
 from flows.ingest.file_head import FileHead
 from flows.ingest.profiles.torch_profiler.columns import Events, find_rank
 from flows.ingest.profiles.torch_profiler.event_file import EventFile
-from flows.ingest.profiles.torch_profiler.links import find_leaves, link_kernels
+from flows.ingest.profiles.torch_profiler.links import add_numbers, execute, find_leaves, link_kernels, open_tables
 from flows.ingest.profiles.torch_profiler.op_shapes import OpShape
 from flows.ingest.readers.trace_ops import TraceOps, load_trace_ops
 from flows.ingest.source_file import SourceFile, digest_of_file
 from warehouse.errors import InputError
+from warehouse.polars_frames import read_frame
+from warehouse.rows import fetch_column, fetch_count
 
 _MAX_LENGTH = 400
-_TIMES = (1e-9, 1e5)  # seconds
+_TIMES_US = (1e-3, 1e11)
 _MOST_NAMED = 5  # ops that are named as not covered
 _SHARE_SHOWN = 0.0005
 _MAX_DIGITS = 9  # of a rank
@@ -56,12 +59,14 @@ def read_torch_profiler(
         The file is not a trace with shapes, or no op in it can be counted.
     """
     path, known = source.path, known or shipped_trace_ops()
-    events = Events(known)
-    with EventFile(path) as file:
-        for event in file.events():
-            events.add(event)
-    _refuse_without_work(path, file, events)
-    rows, coverage = _summarize(path, file, events, known)
+    with open_tables(path) as connection:
+        events = Events(known, connection)
+        with EventFile(path) as file:
+            for event in file.events():
+                events.add(event)
+        _refuse_without_work(path, file, events)
+        events.flush()
+        rows, coverage = _summarize(connection, path, file, events, known)
     clock = "kernel times" if events.has_kernels else "durations of ops on the CPU"
     return rows.with_columns(
         hardware_id=pl.lit(hardware_id),
@@ -105,6 +110,11 @@ def _refuse_without_work(path: Path, file: EventFile, events: Events) -> None:
     names_device = bool(file.devices()) or events.has_device_calls
     fault = f"{file.fault}; " if file.fault else ""
     if not events.has_sizes:
+        if events.is_of_xla:
+            raise InputError(
+                f"{path}: {fault}a trace of JAX or XLA, whose ops have no sizes of operands; expected a trace of"
+                ' PyTorch\'s profiler, or a table for "rooflines ingest measurement": m, k, n, dtype and a time'
+            )
         if events.replays_graphs and events.has_kernels:
             raise InputError(
                 f'{path}: {fault}no op with "Input Dims": its kernels run in CUDA graphs; expected a trace, recorded'
@@ -124,94 +134,75 @@ def _refuse_without_work(path: Path, file: EventFile, events: Events) -> None:
         )
 
 
-def _summarize(path: Path, file: EventFile, events: Events, known: TraceOps) -> tuple[pl.DataFrame, str]:
+def _summarize(
+    connection: duckdb.DuckDBPyConnection, path: Path, file: EventFile, events: Events, known: TraceOps
+) -> tuple[pl.DataFrame, str]:
     """Return one row per shape, arithmetic, launch and rank, with its times, and what share of the time they cover."""
-    leaves = find_leaves(events.ops.frame())
+    bounds = dict(zip(("shortest_us", "longest_us"), _TIMES_US, strict=True))
+    share, coverage = None, ""
     if events.has_kernels:
-        kernels = link_kernels(events)
-        runs = _sum_kernels(kernels, leaves)
+        link_kernels(connection, events)
+        of_fp32 = [number for shape, number in events.shapes.items() if shape.dtype == "fp32"]
+        execute(connection, "run", {**bounds, "of_fp32": of_fp32})
+        share, coverage = _describe_coverage(connection, events)
     else:
-        kernels = None
-        none = {name: pl.lit(value=False) for name in ("is_tf32", "is_tensor")}
-        runs = leaves.with_columns(**none, launch=pl.lit("eager"))
-    time = pl.col("us") / 1e6
-    of_fp32 = [number for shape, number in events.shapes.items() if shape.dtype == "fp32"]
-    runs = runs.filter(time.is_between(*_TIMES)).with_columns(
-        is_tf32=pl.col("is_tf32") & pl.col("shape").is_in(of_fp32)
-    )
-    share, coverage = _describe_coverage(kernels, runs, events) if kernels is not None else (None, "")
+        find_leaves(connection)
+        execute(connection, "run_of_host", bounds)
     text = "; ".join(filter(None, [coverage, file.fault]))
-    if runs.is_empty():
+    if not fetch_count(connection, "select count(*) from run"):
         raise InputError(_explain_nothing(path, text, events, known))
+    ranks = _find_ranks(fetch_column(connection, "select distinct process from run order by process"), file, events)
+    add_numbers(connection, "process_rank", ranks)
+    execute(connection, "times")
     shapes = pl.DataFrame(list(events.shapes), schema=_SCHEMA, orient="row").with_row_index("shape")
     rows = (
-        _add_ranks(runs, file, events)
-        .group_by("shape", "is_tf32", "launch", "rank")
-        .agg(
-            latency_s=time.median(),
-            latency_min_s=time.min(),
-            latency_std_s=time.std(),
-            repeats=pl.len(),
-            pipe=pl.when(pl.col("is_tensor").all()).then(pl.lit("tensor")).otherwise(pl.lit("")),
-        )
-        .join(shapes.cast({"shape": pl.Int64}), on="shape")
-        .sort("shape", "is_tf32", "launch", "rank")
+        read_frame(connection, "from times order by shape, is_tf32, launch, rank nulls first")
+        .join(shapes.cast({"shape": pl.Int64}), on="shape", maintain_order="left")
         .with_columns(
             dtype=pl.when("is_tf32").then(pl.lit("tf32")).otherwise("dtype"),
-            repeats=pl.col("repeats").cast(pl.Int64),
             covered_share=pl.lit(share, pl.Float64),
         )
     )
     return rows, text
 
 
-def _sum_kernels(kernels: pl.DataFrame, leaves: pl.DataFrame) -> pl.DataFrame:
-    """Return one row per run of an op: alone, or in a replay of a graph."""
-    names_say = pl.col("is_tf32", "is_tensor").cast(pl.Boolean).any()
-    return (
-        kernels.drop_nulls("leaf")
-        .group_by("leaf", "replay")
-        .agg(pl.col("us").sum(), names_say)
-        .join(leaves.select("leaf", "shape", "process"), on="leaf")
-        .with_columns(launch=pl.when(pl.col("replay") < 0).then(pl.lit("eager")).otherwise(pl.lit("graph")))
-    )
-
-
-def _add_ranks(runs: pl.DataFrame, file: EventFile, events: Events) -> pl.DataFrame:
-    """Add the rank of each run: of its process if there are several, else of the file; null if it tells none."""
-    processes = runs["process"].unique().sort().to_list()
+def _find_ranks(processes: Sequence[int], file: EventFile, events: Events) -> dict[str, list[int]]:
+    """Return the rank of each process: its own if there are several, else that of the file, if it tells one."""
     if len(processes) <= 1:
         info = file.metadata.get("distributedInfo")
         rank = info.get("rank") if isinstance(info, dict) else None
-        return runs.with_columns(rank=pl.lit(rank if type(rank) is int and 0 <= rank < 2**31 else None, pl.Int64))
+        if type(rank) is not int or not 0 <= rank < 2**31:
+            return {"process": [], "rank": []}
+        return {"process": list(processes), "rank": [rank] * len(processes)}
     names = {number: name for name, number in events.processes.items()}
     stated = [find_rank(names[process]) or "" for process in processes]
     digits = ["".join(filter(str.isdecimal, rank)) for rank in stated]
     is_stated = all(digits) and len(set(digits)) == len(digits) and max(map(len, digits)) <= _MAX_DIGITS
-    ranks = [int(each) for each in digits] if is_stated else range(len(processes))
-    mapping = pl.DataFrame({"process": processes, "rank": list(ranks)}, {"process": pl.Int64, "rank": pl.Int64})
-    return runs.join(mapping, on="process", how="left")
+    return {
+        "process": list(processes),
+        "rank": [int(each) for each in digits] if is_stated else list(range(len(processes))),
+    }
 
 
-def _describe_coverage(kernels: pl.DataFrame, runs: pl.DataFrame, events: Events) -> tuple[float, str]:
+def _describe_coverage(connection: duckdb.DuckDBPyConnection, events: Events) -> tuple[float, str]:
     """Return which share of the time of the devices the rows cover, and in words also what they do not."""
-    is_covered = pl.col("leaf").is_in(runs["leaf"].unique().to_list())
-    marked = kernels.with_columns(is_covered=is_covered.fill_null(value=False), is_kernel=pl.col("is_kernel") == 1)
-    total = float(marked["us"].sum())
-    covered = marked.filter("is_covered")
-    share = min(1.0, float(covered["us"].sum()) / total) if total else 0.0
+    execute(connection, "coverage")
+    found = read_frame(connection, "from coverage")
+    sums = found.select(pl.col("us", "covered_us", "kernels", "covered_kernels").sum()).row(0, named=True)
+    total = float(sums["us"] or 0)
+    share = min(1.0, float(sums["covered_us"]) / total) if total else 0.0
     text = (
-        f"covers {share:.1%} of the time on the GPU, {covered['is_kernel'].sum():,} of"
-        f" {marked['is_kernel'].sum():,} kernels"
+        f"covers {share:.1%} of the time on the GPU, {sums['covered_kernels'] or 0:,.0f} of {sums['kernels'] or 0:,.0f}"
+        " kernels"
     )
     schema = {"name": pl.Int64, "op": pl.String}
     names = pl.DataFrame({"name": range(len(events.names)), "op": list(events.names)}, schema)
-    of_no_op = pl.when(pl.col("replay") >= 0).then(pl.lit("CUDA graphs")).otherwise(pl.lit("kernels of no op"))
+    of_no_op = pl.when("is_of_graph").then(pl.lit("CUDA graphs")).otherwise(pl.lit("kernels of no op"))
     others = (
-        marked.filter(~pl.col("is_covered"))
+        found.filter((pl.col("kernels") > pl.col("covered_kernels")) | (pl.col("us") > pl.col("covered_us")))
         .join(names, on="name", how="left")
         .group_by(what=pl.coalesce("op", of_no_op))
-        .agg(share=pl.col("us").sum() / total)
+        .agg(share=(pl.col("us") - pl.col("covered_us")).sum() / total)
         .sort("share", "what", descending=[True, False])
     )
     shown = others.filter(pl.col("share") >= _SHARE_SHOWN).head(_MOST_NAMED)

@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 
 from flows.ingest.readers.trace_ops import TraceOp
-from flows.intensity.costs import Cost, attention, attention_backward, convolution, linear
+from flows.intensity.costs import Cost, attention, attention_backward, convolution, elementwise, linear
 from flows.intensity.terms import BYTES, Dtype
 
 # Types as traces name them; those without arithmetic of their own (indices, packed bytes, scales) have a width only.
@@ -74,12 +74,20 @@ class _Inputs:
 
     def __init__(self, args: Mapping[str, object]) -> None:
         self.sizes = [_tensor_sizes(each) for each in list_input_dims(args)]
-        types, values = args.get("Input type"), args.get("Concrete Inputs")
+        types, values, strides = (args.get(name) for name in ("Input type", "Concrete Inputs", "Input Strides"))
         self._types = types if isinstance(types, list) else []
         self._values = values if isinstance(values, list) else []
+        self._strides = strides if isinstance(strides, list) else []
 
     def sizes_at(self, position: int | None) -> Sizes:
         return self.sizes[position] if position is not None and position < len(self.sizes) else ()
+
+    def stored_at(self, position: int) -> int:
+        """Return the elements of a tensor that are in memory: one for a dimension that is expanded."""
+        sizes = self.sizes_at(position)
+        given = self._strides[position] if position < len(self._strides) else None
+        steps = given if isinstance(given, list) and len(given) == len(sizes) else [1] * len(sizes)
+        return math.prod(size for size, step in zip(sizes, steps, strict=True) if step != 0)
 
     def type_at(self, position: int | None) -> str:
         given = self._types[position] if position is not None and position < len(self._types) else None
@@ -130,9 +138,12 @@ def find_shape(name: str, op: TraceOp, args: Mapping[str, object]) -> OpShape | 
             shape = _fitted_shape(label, inputs)
         case "attention" | "attention_backward":
             shape = _attention_shape(label, op, inputs)
+        case "elementwise":
+            shape = _elements_shape(label, op, inputs)
         case _:
             shape = _convolution_shape(label, op, inputs)
-    return shape if shape and 0 < shape.bytes < _MAX_WORK and 0 < shape.flops < _MAX_WORK else None
+    has_work = shape is not None and (shape.flops > 0 or op.formula == "elementwise")
+    return shape if shape and has_work and 0 < shape.bytes < _MAX_WORK and shape.flops < _MAX_WORK else None
 
 
 def _product_shape(label: str, op: TraceOp, inputs: _Inputs) -> OpShape | None:
@@ -402,6 +413,52 @@ def _output_sizes(op: TraceOp, inputs: _Inputs, *, is_transposed: bool) -> Sizes
         ]
         channels = weights[0]
     return (images[0], channels, *sizes) if min(sizes) > 0 else None
+
+
+def _elements_shape(label: str, op: TraceOp, inputs: _Inputs) -> OpShape | None:
+    """Return the work of an op that passes over tensors: each is read once, and the result is written once."""
+    if op.not_if is not None and inputs.text_at(op.not_if) != "False":
+        return None
+    reads = [place for place in op.reads if inputs.sizes_at(place)]
+    used = [*reads, *([op.written] if op.written is not None else [])]
+    widths = {place: inputs.width_at(place) for place in used}
+    dtypes = [dtype for place in used if (dtype := _DTYPES.get(inputs.type_at(place))) is not None]
+    sizes = _broadcast([inputs.sizes_at(place) for place in reads])
+    written = inputs.sizes_at(op.written) if op.written is not None else sizes
+    # operands of one width and another type give a wider result
+    if not dtypes or not written or (len(set(dtypes)) > 1 and op.written is None) or None in widths.values():
+        return None
+    if op.reduces is not None:
+        written = _reduce(written, inputs.text_at(op.reduces))
+    width = _width_of_result(op, inputs, dtypes[0])[0] if op.written is None else widths[op.written] or 0.0
+    elements = math.prod(sizes or written)
+    read = sum((widths[place] or 0) * inputs.stored_at(place) for place in reads) + inputs.bytes_at(op.also_read)
+    cost = elementwise(
+        elements,
+        flops=op.flops_per_element,
+        reads=read / elements,
+        writes=width * math.prod(written) / elements,
+        activation=1.0,
+    )
+    return OpShape(label, "custom", "pointwise", dtypes[0], cost.flops, cost.bytes)
+
+
+def _broadcast(tensors: Sequence[Sizes]) -> Sizes | None:
+    """Return the sizes of the result of several tensors, as PyTorch broadcasts them; None if they do not fit."""
+    count = max((len(sizes) for sizes in tensors), default=0)
+    padded = [(1,) * (count - len(sizes)) + sizes for sizes in tensors]
+    result = tuple(max(each) for each in zip(*padded, strict=True))
+    fits = all(size in (1, most) for sizes in padded for size, most in zip(sizes, result, strict=True))
+    return result if fits else None
+
+
+def _reduce(sizes: Sizes, text: str | None) -> Sizes:
+    """Return sizes without the dimensions of a list, e.g. ``[-1]``; without a list, of one element."""
+    if text is None or not text.startswith("["):
+        return (1,)
+    gone = {part.strip() for part in text.strip("[]").split(",")}
+    kept = [size for each, size in enumerate(sizes) if not {str(each), str(each - len(sizes))} & gone]
+    return tuple(kept) or (1,)
 
 
 def _flags(text: str | None) -> list[bool]:
