@@ -18,6 +18,8 @@ from flows.intensity.conventions import CONVENTIONS
 from flows.intensity.costs import KINDS, op_costs
 from flows.intensity.custom import custom_costs, custom_shapes
 from flows.intensity.javascript import write_javascript
+from flows.site.model_scripts import write_models
+from flows.site.page_templates import read_asset
 from flows.sweep.grid import Inputs
 from tests.support.costs_page import open_models, open_page
 from tests.support.files import write_file
@@ -41,6 +43,15 @@ COMPRESSED: dict[str, Any] = {
     "compress_rates": {"compressed_sparse_attention": 4, "heavily_compressed_attention": 10},
 }  # fmt: skip
 FIXED = 20261127
+OWN_OPS = """name,group,m,k,n,batch,flops,bytes,precision,level,devices,repeat,pipe
+conv,a,501,57,64,,,,,,,3,
+</script>&,b,12,33,64,5,,,fp8,,,,
+fft,c,,,,,1048,335.5,fp32,,,,vector
+fft,c,,,,,1048,77,fp32,l2,,,vector
+fft,c,,,,,1048,335,bf16,,,,vector
+shared,c,,,,,500,300,bf16,,2,,
+shared,c,,,,,500,3,bf16,interconnect,2,,
+"""
 # What the two sides call alike; the others are compared by name.
 NAMES = {"dtype": "compute_dtype"}
 COMPARED = [
@@ -89,18 +100,7 @@ def test_steps_of_every_kind_of_model_are_those_of_the_warehouse(finished: Home,
 
 def test_ops_of_the_user_have_the_costs_of_the_warehouse_in_the_browser(finished: Home, tmp_path: Path) -> None:
     """GEMMs in any precision, and kernels by FLOP and bytes at each level and number of devices."""
-    lines = ["name,group,m,k,n,batch,flops,bytes,precision,level,devices,repeat,pipe", "conv,a,501,57,64,,,,,,,3,"]
-    lines += [
-        "many,b,12,33,64,5,,,fp8,,,,",
-        "fft,c,,,,,1048,335.5,fp32,,,,vector",
-        "fft,c,,,,,1048,77,fp32,l2,,,vector",
-    ]
-    lines += [
-        "fft,c,,,,,1048,335,bf16,,,,vector",
-        "shared,c,,,,,500,300,bf16,,2,,",
-        "shared,c,,,,,500,3,bf16,interconnect,2,,",
-    ]
-    given = read_ops([make_source(write_file(tmp_path, "mine.csv", "\n".join(lines)), "ops")])["op"]
+    given = read_ops([make_source(write_file(tmp_path, "mine.csv", OWN_OPS), "ops")])["op"]
     with open_models(finished) as (inputs, connection):
         ids = inputs.precisions["precision_id"].to_list()
         shapes = custom_shapes(given, ids)
@@ -112,6 +112,7 @@ def test_ops_of_the_user_have_the_costs_of_the_warehouse_in_the_browser(finished
         add_table(connection, "op_cost", pl.concat(costs))
         rows = read_frame(connection, "from core.op_shape join core.op_cost using (shape_id)").to_dicts()
         asked = [{"model": "mine", "precision": of, "tensor_parallel": count} for of in ids for count in (1, 2)]
+        script = write_models(connection)["mine"]
         with open_page(connection) as page:
             found = page.evaluate(STEPS, asked)
     expected = {(row["precision_id"], row["tensor_parallel"], row["op"], row["level"]): row for row in rows}
@@ -123,7 +124,14 @@ def test_ops_of_the_user_have_the_costs_of_the_warehouse_in_the_browser(finished
     assert ops.keys() == expected.keys()
     for key, op in ops.items():
         assert [key, *list_differences(op, expected[key])] == [key]
+    assert not re.search("[<>&]", script)
     assert found[asked.index({"model": "mine", "precision": "int8", "tensor_parallel": 2})]["refused"]
+
+
+def test_the_scripts_that_steps_are_computed_from_are_small(snapshot: duckdb.DuckDBPyConnection) -> None:
+    """A page reads the formulas once, and a few kB for each model that is chosen."""
+    assert max(map(len, write_models(snapshot).values())) < 5_000
+    assert len(read_asset("formulas.js", "costs.js")) < 150_000
 
 
 @pytest.mark.parametrize(
@@ -143,6 +151,10 @@ def test_ops_of_the_user_have_the_costs_of_the_warehouse_in_the_browser(finished
         ({"expert_parallel": 2}, "experts cannot be spread over 2 devices: it must be a multiple of 1 that divides 1"),
         ({"expert_parallel": 2, "data_parallel": 2}, "0 experts on 2 devices"),
         ({"pipeline_parallel": 33}, "32 layers in 33 stages"),
+        ({"convention": "toString"}, "convention toString is not known"),
+        ({"parts": {"mlp": "valueOf"}}, "precision valueOf is not known"),
+        ({"phase": "speculative", "tree": [2, 0]}, "tree is 2,0; expected how many candidates stand at each depth"),
+        ({"phase": "speculative", "tree": [2, 3], "query": 4}, "tree has 5 candidates, query 4"),
     ],
 )
 def test_a_step_that_there_cannot_be_is_refused_by_name(change: dict[str, Any], said: str, page: Any) -> None:
