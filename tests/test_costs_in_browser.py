@@ -151,6 +151,10 @@ def test_the_scripts_that_steps_are_computed_from_are_small(snapshot: duckdb.Duc
         ({"expert_parallel": 2}, "experts cannot be spread over 2 devices: it must be a multiple of 1 that divides 1"),
         ({"expert_parallel": 2, "data_parallel": 2}, "0 experts on 2 devices"),
         ({"pipeline_parallel": 33}, "32 layers in 33 stages"),
+        ({"convention": "toString"}, "convention toString is not known"),
+        ({"parts": {"mlp": "valueOf"}}, "precision valueOf is not known"),
+        ({"phase": "speculative", "tree": [2, 0]}, "tree is 2,0; expected how many candidates stand at each depth"),
+        ({"phase": "speculative", "tree": [2, 3], "query": 4}, "tree has 5 candidates, query 4"),
     ],
 )
 def test_a_step_that_there_cannot_be_is_refused_by_name(change: dict[str, Any], said: str, page: Any) -> None:

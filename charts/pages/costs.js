@@ -17,6 +17,7 @@ const costs = (() => {
 
   const sum = (numbers) => numbers.reduce((total, number) => total + number, 0);
   const known = (value, other) => (value === value && value !== undefined && value !== null ? value : other);
+  const has = (record, name) => Object.prototype.hasOwnProperty.call(record, name); // a name may be anything
   const value = (part, of) => (typeof part === "function" ? part(of) : part);
   const rename = (record, prefix) =>
     Object.fromEntries(Object.entries(record).map(([name, of]) => [prefix + name, known(of, NaN)]));
@@ -49,10 +50,17 @@ const costs = (() => {
     const { batch, sequence, query, precision, parts, ...others } = { ...FIRST, ...asked };
     const setting = { expert_load: 1, micro_batches: 1, ...others, batch_size: batch, sequence_length: sequence };
     for (const name of formulas.sharing) setting[name] = known(setting[name], 1);
-    setting.query_length = setting.phase === "decode" ? 1 : known(query, setting.phase === "prefill" ? sequence : 1);
+    setting.query_length = known(query, askedQuery(setting));
+    if (setting.phase === "decode") setting.query_length = 1;
     setting.batch_share = formulas.of_setting.batch_share(setting);
     setting.micro_batches = formulas.of_setting.micro_batches(setting);
     return { ...setting, precision: remember(["precision", precision, parts], () => choosePrecision(precision, parts)) };
+  }
+
+  // Tokens of a query, if nobody says how many: a whole prompt, a whole tree, or one.
+  function askedQuery({ phase, tree, sequence_length: sequence }) {
+    if (phase === "prefill") return sequence;
+    return tree && phase === "speculative" ? sum(tree) : 1;
   }
 
   // A precision, by its id or as it is, with the parts that are set apart besides: each by a precision or a dtype.
@@ -78,7 +86,7 @@ const costs = (() => {
     const { precision, parts = {}, ...numbers } = { ...FIRST, ...asked };
     const wanted = [precision, ...Object.values(parts)].filter((name) => typeof name === "string");
     for (const [place, name] of wanted.entries()) {
-      if (!precisions.has(name) && !(place && name in formulas.bits_of)) return `precision ${name} is not known`;
+      if (!precisions.has(name) && !(place && has(formulas.bits_of, name))) return `precision ${name} is not known`;
     }
     for (const part of Object.keys(parts)) {
       if (part !== "kv" && !formulas.parts.includes(part)) return `part ${part} is not known`;
@@ -88,7 +96,7 @@ const costs = (() => {
       const { tensor_parallel: devices = 1 } = numbers;
       return chooseOwn(given, precision, devices).length ? null : `no op of ${id} runs in ${precision} on ${devices}`;
     }
-    if (!(numbers.convention in formulas.conventions)) return `convention ${numbers.convention} is not known`;
+    if (!has(formulas.conventions, numbers.convention)) return `convention ${numbers.convention} is not known`;
     if (!formulas.phases.includes(numbers.phase)) return `phase ${numbers.phase} is not known`;
     for (const name of ["batch", "sequence", "query", "micro_batches", ...formulas.sharing]) {
       const number = numbers[name];
@@ -99,7 +107,12 @@ const costs = (() => {
     if (numbers.expert_load !== undefined && !(numbers.expert_load >= 1 && numbers.expert_load < Infinity)) {
       return `expert_load is ${numbers.expert_load}; expected a number from 1`;
     }
+    const isTree = (tree) => Array.isArray(tree) && tree.every((count) => Number.isSafeInteger(count) && count > 0);
+    if (numbers.tree !== undefined && !(isTree(numbers.tree) && numbers.tree.length)) {
+      return `tree is ${numbers.tree}; expected how many candidates stand at each depth`;
+    }
     const { query_length: query, sequence_length: sequence, ...setting } = complete(asked);
+    if (hasTree(setting) && sum(setting.tree) !== query) return `tree has ${sum(setting.tree)} candidates, query ${query}`;
     const inside = ["prefill", "mixed"].includes(setting.phase) || hasTree(setting);
     if (inside && query > sequence) return `query ${query} is longer than the context ${sequence}`;
     return refuseSharing(layers, setting);
@@ -198,6 +211,7 @@ const costs = (() => {
 
   function addCost(found, { convention, precision, tensor_parallel }) {
     const { kind, part } = found;
+    if (!has(formulas.costs, kind) && !elementwise.has(kind)) throw new RangeError(`kind ${kind} has no cost`);
     const bits = chooseBits(precision, convention, kind, part, found.state_bits);
     const formula = formulas.costs[kind] || formulas.costs.elementwise;
     const of = { ...found, ...bits, ...elementwise.get(kind), tensor_parallel };
@@ -259,7 +273,7 @@ const costs = (() => {
     const sharing = Object.fromEntries(formulas.sharing.map((name) => [name, setting[name]]));
     const shard = remember([id, sharing], () => describeShard(layers, sharing));
     const live = Math.max(0, ...ops.map((op) => (op.level === "dram" ? op.activation_bytes : 0)));
-    const state = known((shard.state_elements * precision.state_bits) / 8, shard.state_bytes);
+    const state = known((shard.state_elements * known(precision.state_bits, NaN)) / 8, shard.state_bytes);
     const kv = (shard.kv + shard.compressed) * context + shard.local_kv * Math.min(context, known(model.longest_window, 0));
     const held = {
       ...weigh(shard, precision),
