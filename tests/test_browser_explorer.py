@@ -265,7 +265,7 @@ def test_measured_kernels_are_drawn_with_their_headroom(disk: Visitor, snapshot:
         """,
     )
     assert page.locator("#roofline .measured").count() > 3
-    cell = page.locator("#ops tbody tr", has_text="down_proj").locator("td").last
+    cell = page.locator("#ops tbody tr", has_text="down_proj").locator("td").first
     expect(cell).to_contain_text(f"measured {32 * latency * 1e3:.4g} ms")
     expect(cell).to_contain_text(f"headroom ×{factor:.4g}")
     page.locator("[name=batch]").fill("5")
