@@ -674,6 +674,7 @@ origin = "me"
         ('formula = "product"\nn_from = [1]', ["n_from"]),
         ('formula = "convolution_backward"', ["gradient"]),
         ('formula = "elementwise"\nreads = []', ["written"]),
+        ('formula = "uncounted"', ["note", "why the op cannot be counted"]),
         ('formula = "elementwise"\nflops_per_element = -1', ["flops_per_element = -1"]),
         ('formula = "product"\norigin = ""', ["origin"]),
     ],

@@ -27,10 +27,12 @@ Formula = Literal[
     "convolution",
     "convolution_backward",
     "elementwise",
+    "rows",
+    "uncounted",
 ]
 _OF_PRODUCTS = frozenset({
     "left", "right", "right_rows", "result", "result_dtype", "added", "beta", "also_read", "dtype", "elements_per_byte",
-    "takes_vectors", "sums_batches", "n_from", "groups_of_rows",
+    "takes_vectors", "sums_batches", "n_from", "groups_of_rows", "left_transposed", "right_transposed", "byte_dtype",
 })  # fmt: skip
 _OF_ATTENTION = frozenset({
     "query", "key", "value", "heads", "causal", "not_causal", "causal_values", "aligns_ends", "mask", "windows",
@@ -41,7 +43,8 @@ _OF_CONVOLUTION = frozenset({
     "groups", "gradient", "gradients",
 })  # fmt: skip
 _OF_ELEMENTS = frozenset({
-    "reads", "written", "flops_per_element", "reduces", "result", "result_dtype", "also_read", "not_if",
+    "reads", "written", "flops_per_element", "reduces", "result", "result_dtype", "also_read", "not_if", "also_written",
+    "gradients",
 })  # fmt: skip
 _FIELDS: Mapping[str, frozenset[str]] = {
     "product": _OF_PRODUCTS,
@@ -52,6 +55,8 @@ _FIELDS: Mapping[str, frozenset[str]] = {
     "convolution": _OF_CONVOLUTION,
     "convolution_backward": _OF_CONVOLUTION,
     "elementwise": _OF_ELEMENTS,
+    "rows": frozenset({"table", "index", "dimension"}),
+    "uncounted": frozenset(),
 }
 
 
@@ -77,6 +82,9 @@ class TraceOp(Document):
     sums_batches: bool = False
     n_from: tuple[Position, Dimension] | None = Field(default=None, strict=False)
     groups_of_rows: Position | None = None
+    left_transposed: Position | None = None
+    right_transposed: Position | None = None
+    byte_dtype: Dtype | None = None
 
     query: Position = 0
     key: Position = 1
@@ -111,6 +119,11 @@ class TraceOp(Document):
     flops_per_element: Annotated[float, Field(ge=0, le=1000, allow_inf_nan=False)] = 0.0
     reduces: Position | None = None
     not_if: Position | None = None
+    also_written: list[Position] = Field(default_factory=list)
+
+    table: Position = 0
+    index: Position = 1
+    dimension: Position | None = None
 
     @model_validator(mode="after")
     def _has_fields_of_its_formula(self) -> Self:
@@ -123,7 +136,14 @@ class TraceOp(Document):
             raise MisfitError("gradient", None, "the position of the gradient of the output")
         if self.formula == "elementwise" and not self.reads and self.written is None:
             raise MisfitError("written", None, "the position of the tensor that is written, as none is read")
+        if self.formula == "uncounted" and self.note is None:
+            raise MisfitError("note", None, "why the op cannot be counted")
         return self
+
+    @property
+    def is_pass(self) -> bool:
+        """Whether it passes over tensors, so that it belongs to a product or attention around it."""
+        return self.formula in ("elementwise", "rows")
 
 
 class TraceOpFile(Document):
@@ -137,6 +157,7 @@ class TraceOps:
 
     def __init__(self, ops: Mapping[str, TraceOp]) -> None:
         self.names = tuple(ops)
+        self.counted = tuple(name for name, op in ops.items() if op.formula != "uncounted")
         self._exact = {name: op for name, op in ops.items() if "*" not in name}
         patterns = [(name, op) for name, op in ops.items() if "*" in name]
         self._patterns = [(re.compile(translate(re.sub(r"([?\[])", r"[\1]", name))), op) for name, op in patterns]

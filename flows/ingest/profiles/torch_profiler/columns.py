@@ -166,7 +166,9 @@ class Events:
         if start is None or time is None:
             return False
         known, shape = self._known.find(name), self._find_shape(name, args)
-        suffix = _NOT_SHOWN if shape is None and known else ""
+        suffix = "" if shape is not None or known is None else _NOT_SHOWN
+        if known is not None and known.formula == "uncounted":
+            suffix = f" ({known.note})"
         process, thread = self._place(event)
         self.ops.add(
             _as_id(args.get("External id", args.get("external id"))),
@@ -176,7 +178,7 @@ class Events:
             time,
             NO_ID if shape is None else self.shapes.setdefault(shape, len(self.shapes)),
             _number(self.names, f"{read_text(name)[:_MAX_NAME]}{suffix}"),
-            known is not None and known.formula == "elementwise",
+            known is not None and known.is_pass,
         )
         return True
 

@@ -222,7 +222,7 @@ def _explain_nothing(path: Path, text: str, events: Events, known: TraceOps) -> 
             " that run outside of CUDA graphs, or graphs whose recording is in the trace, traced with"
             " ProfilerActivity.CPU and CUDA"
         )
-    names = _list_names(known.names)
+    names = _list_names(known.counted)
     return f"{path}: no op of a known kind, shape and dtype{where}; expected one of {names}, or one in trace_ops.toml"
 
 

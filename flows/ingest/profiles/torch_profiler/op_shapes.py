@@ -21,12 +21,14 @@ _STORED_BYTES = {
     "unsigned char": 1.0, "bool": 1.0, "int": 4.0, "long int": 8.0, "long": 8.0, "long long": 8.0, "short": 2.0,
     "short int": 2.0, "c10::Float8_e8m0fnu": 1.0, "c10::Float4_e2m1fn_x2": 1.0,
 }  # fmt: skip
+_BYTE = "unsigned char"
 _PAIRED = "c10::Float4_e2m1fn_x2"  # a byte holds two elements
 # Codes of dtypes, as traces give them for arguments: c10/core/ScalarType.h
 _WIDTH_OF_CODE = {
     "0": 1.0, "1": 1.0, "2": 2.0, "3": 4.0, "4": 8.0, "5": 2.0, "6": 4.0, "7": 8.0, "11": 1.0, "15": 2.0, "23": 1.0,
     "24": 1.0, "25": 1.0, "26": 1.0, "44": 1.0, "45": 0.5,
 }  # fmt: skip
+_FLAGS = {"True": True, "1": True, "False": False, "0": False}
 _GRADIENTS = ("input", "weight", "bias")
 _SHORT = ("fp8", "fp4", "int8")
 
@@ -97,6 +99,10 @@ class _Inputs:
         value = self._values[position] if position is not None and position < len(self._values) else None
         return value if isinstance(value, str) else None
 
+    def flag_at(self, position: int | None) -> bool | None:
+        """Return a truth value, False where an op has none; None if the trace does not say it."""
+        return False if position is None else _FLAGS.get(self.text_at(position) or "")
+
     def numbers_at(self, position: int | None, count: int) -> Sizes | None:
         """Return a list of whole numbers, one for each of some dimensions; None if there is none."""
         text = self.text_at(position)
@@ -140,18 +146,28 @@ def find_shape(name: str, op: TraceOp, args: Mapping[str, object]) -> OpShape | 
             shape = _attention_shape(label, op, inputs)
         case "elementwise":
             shape = _elements_shape(label, op, inputs)
+        case "rows":
+            shape = _rows_shape(label, op, inputs)
+        case "uncounted":
+            shape = None
         case _:
             shape = _convolution_shape(label, op, inputs)
-    has_work = shape is not None and (shape.flops > 0 or op.formula == "elementwise")
+    has_work = shape is not None and (shape.flops > 0 or op.is_pass)
     return shape if shape and has_work and 0 < shape.bytes < _MAX_WORK and shape.flops < _MAX_WORK else None
 
 
 def _product_shape(label: str, op: TraceOp, inputs: _Inputs) -> OpShape | None:
     dtype = op.dtype or _DTYPES.get(inputs.type_at(op.left))
+    if inputs.type_at(op.left) == _BYTE and op.byte_dtype is not None:
+        dtype = op.byte_dtype
     widths = [inputs.width_at(position) for position in (op.left, op.right)]
     if dtype is None or widths[0] is None or widths[1] is None:
         return None
     left, right = inputs.sizes_at(op.left), inputs.sizes_at(op.right)
+    flags = [inputs.flag_at(place) for place in (op.left_transposed, op.right_transposed)]
+    if None in flags:
+        return None
+    left, right = (_transpose(sizes) if flag else sizes for sizes, flag in zip((left, right), flags, strict=True))
     stored = math.prod(right) * widths[1] if right else 0.0
     is_pair = {place: op.elements_per_byte > 1 or inputs.type_at(place) == _PAIRED for place in (op.left, op.right)}
     if is_pair[op.left]:
@@ -160,7 +176,7 @@ def _product_shape(label: str, op: TraceOp, inputs: _Inputs) -> OpShape | None:
         others, dimension = inputs.sizes_at(op.n_from[0]), op.n_from[1]
         right = (left[-1], others[dimension]) if left and -len(others) <= dimension < len(others) else ()
     else:
-        right = right[:-2] + right[:-3:-1] if op.right_rows == "n" else right
+        right = _transpose(right) if op.right_rows == "n" else right
         if is_pair[op.right] and len(right) > 1:
             right = (*right[:-2], right[-2] * 2, right[-1])
     if op.takes_vectors:
@@ -419,6 +435,8 @@ def _elements_shape(label: str, op: TraceOp, inputs: _Inputs) -> OpShape | None:
     """Return the work of an op that passes over tensors: each is read once, and the result is written once."""
     if op.not_if is not None and inputs.text_at(op.not_if) != "False":
         return None
+    if op.gradients is not None and not (all(wanted := _flags(inputs.text_at(op.gradients))) and wanted):
+        return None
     reads = [place for place in op.reads if inputs.sizes_at(place)]
     used = [*reads, *([op.written] if op.written is not None else [])]
     widths = {place: inputs.width_at(place) for place in used}
@@ -433,14 +451,34 @@ def _elements_shape(label: str, op: TraceOp, inputs: _Inputs) -> OpShape | None:
     width = _width_of_result(op, inputs, dtypes[0])[0] if op.written is None else widths[op.written] or 0.0
     elements = math.prod(sizes or written)
     read = sum((widths[place] or 0) * inputs.stored_at(place) for place in reads) + inputs.bytes_at(op.also_read)
+    others = inputs.bytes_at(op.also_written)
     cost = elementwise(
         elements,
         flops=op.flops_per_element,
         reads=read / elements,
-        writes=width * math.prod(written) / elements,
+        writes=(width * math.prod(written) + others) / elements,
         activation=1.0,
     )
     return OpShape(label, "custom", "pointwise", dtypes[0], cost.flops, cost.bytes)
+
+
+def _rows_shape(label: str, op: TraceOp, inputs: _Inputs) -> OpShape | None:
+    """Return the work of an op that takes rows of a table: its indices and each row are read, and the rows written."""
+    table, index = inputs.sizes_at(op.table), inputs.sizes_at(op.index)
+    dtype, width = _DTYPES.get(inputs.type_at(op.table)), inputs.width_at(op.table)
+    if not (table and index) or dtype is None or width is None or inputs.width_at(op.index) is None:
+        return None
+    text = "0" if op.dimension is None else inputs.text_at(op.dimension) or ""
+    places = {str(each): each % len(table) for each in range(-len(table), len(table))}
+    if text not in places:
+        return None
+    elements = math.prod(index) * math.prod(table) / table[places[text]]
+    cost = elementwise(elements, flops=0, reads=1, writes=1, activation=width)
+    return OpShape(label, "custom", "pointwise", dtype, cost.flops, cost.bytes + inputs.bytes_at([op.index]))
+
+
+def _transpose(sizes: Sizes) -> Sizes:
+    return sizes[:-2] + sizes[:-3:-1]
 
 
 def _broadcast(tensors: Sequence[Sizes]) -> Sizes | None:
