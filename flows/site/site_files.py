@@ -19,7 +19,7 @@ class SiteFiles:
     def __init__(self, new: Path, previous: Path) -> None:
         self.new, self.previous = new, previous
         self._made_from: dict[str, str] = {}
-        self._manifest = read_manifest(previous)
+        self.manifest = read_manifest(previous)
 
     def reuse(self, part: str, digest: str, files: Iterable[str]) -> bool:
         """Link a part's files from the previous site if they are whole and made from the same; say whether they were.
@@ -28,8 +28,8 @@ class SiteFiles:
         """
         self._made_from[part] = digest
         files = list(files)
-        sizes = self._manifest.get("sizes", {})
-        is_same = bool(digest) and self._manifest.get("made_from", {}).get(part) == digest
+        sizes = self.manifest.get("sizes", {})
+        is_same = bool(digest) and self.manifest.get("made_from", {}).get(part) == digest
         is_same = is_same and all(file_size(self.previous / file) == sizes.get(file, -1) for file in files)
         for file in files:
             target = self.new / file
@@ -37,6 +37,11 @@ class SiteFiles:
             if is_same:
                 _link_or_copy(self.previous / file, target)
         return is_same
+
+    def find_digest(self, part: str) -> str:
+        """Return what a part of the previous site was made from; empty if it has no such part."""
+        digest = self.manifest.get("made_from", {}).get(part, "")
+        return digest if isinstance(digest, str) else ""
 
     def remove_chart(self, name: str) -> None:
         """Remove a chart that turned out not to be publishable."""
