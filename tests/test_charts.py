@@ -432,13 +432,14 @@ def test_the_first_basis_that_a_device_has_is_its_main_roof(snapshot: duckdb.Duc
         )
 
 
-def test_each_bandwidth_has_its_slope(home: Home) -> None:
+def test_each_bandwidth_has_its_slope(small_home: Home, small_shipped: Path) -> None:
+    home = small_home
     text = (SHIPPED / "hardware" / "a40.toml").read_text("utf-8")
     text += '[[bandwidth]]\nlevel = "dram"\ngb_per_s = 300\nbasis = "as_printed"\norigin = "x"\n'
     text += '[[compute]]\ndtype = "fp16"\ntflops = 120\nbasis = "as_printed"\norigin = "x"\n'
     (home.catalog / "hardware").mkdir(parents=True)
     (home.catalog / "hardware" / "a40.toml").write_text(text, "utf-8")
-    run_without_prefect(home)
+    run_without_prefect(home, small_shipped)
     with open_snapshot(home.snapshot) as connection:
         for name in ("roofline-llama-7b-a40", "device-a40"):
             spec, _ = draw(connection, name)

@@ -244,11 +244,12 @@ HEADER = "hardware_id,op,op_group,kind,dtype,flops,bytes,latency_s,method"
 GOOD = f"{HEADER}\na40,gemm,custom,linear,fp16,1e12,1e9,0.01,clock\n"
 
 
-def test_points_above_their_roof_are_kept_and_explained(home: Home, tmp_path: Path) -> None:
+def test_points_above_their_roof_are_kept_and_explained(small_home: Home, small_shipped: Path, tmp_path: Path) -> None:
+    home = small_home
     text = f"{GOOD}a40,small,custom,norm,fp16,100,1e5,1e-8,clock\na40,fast,custom,linear,fp16,1e12,1e8,0.001,clock\n"
     text += "a40,large,custom,norm,fp16,100,1e9,1e-4,clock\n"
     add_files(home, "measurement", [str(write_file(tmp_path, "mine.csv", text))])
-    run_without_prefect(home)
+    run_without_prefect(home, small_shipped)
     with open_snapshot(home.snapshot) as connection:
         rows = connection.sql(
             "select op, is_above_roof, likely_cause, roof_fraction > 1 from mart.measured_point"

@@ -436,6 +436,13 @@ def test_peaks_of_counters_are_dense_ceilings_at_the_highest_clock(tmp_path: Pat
     )] == [989.4, 66.9, 66.9]  # fmt: skip
 
 
+def test_a_peak_names_its_counter_its_clock_and_its_device(tmp_path: Path) -> None:
+    metrics = ROOFLINE_SET | {"dram__bytes.sum.peak_sustained": "1.28", "device__attribute_display_name": "NVIDIA H100"}
+    *_, row = read(tmp_path, wide([("k", metrics)], PEAK_UNITS))
+    where = "dram__bytes.sum.peak_sustained x 2600 MHz of dram"
+    assert row["method"] == f"counters of Nsight Compute on NVIDIA H100: {where}"
+
+
 def test_before_ampere_every_peak_of_tensor_cores_is_dense(tmp_path: Path) -> None:
     assert read_ceilings(tmp_path, "7.5")["int8", "tensor", ""] == 2162688 * 1.5e9
 

@@ -197,4 +197,5 @@ def test_odd_ids_have_pages_and_the_lists_keep_theirs(tmp_path: Path) -> None:
             assert "<h1>" in (site / kind / href).read_text("utf-8")
     known = (site / "assets" / "roofs.js").read_text("utf-8")
     assert '"con":"-con-"' in known
-    assert {path.name for path in (site / "assets" / "points").iterdir()} == {"-con-.js", "llama-7b.js"}
+    scripts = {path.name for path in (site / "assets" / "models").iterdir()}
+    assert scripts == {f"{page_folder(id_)}.js" for id_ in ["llama-7b", *ODD_IDS]}

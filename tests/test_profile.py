@@ -143,7 +143,7 @@ def test_the_chart_has_marks_by_share_of_the_time(tmp_path: Path) -> None:
     assert sized
 
 
-COUNTED = "peak of bf16,ceiling,custom,bf16,{},1,dram,1e6,by counters,true,counter\n"
+COUNTED = "peak of bf16,ceiling,custom,bf16,{},1,dram,1e6,by counters x 1586 MHz of sm,true,counter\n"
 
 
 def count(peak: float) -> str:
@@ -156,7 +156,7 @@ def count(peak: float) -> str:
 def test_ceilings_of_counters_stand_beside_the_datasheets(tmp_path: Path) -> None:
     path = write_file(tmp_path, "times.csv", count(857e12))
     profile = read_lone_profile(Home(tmp_path / "home"), path, hardware_id="h100-sxm")
-    assert profile.counted == ("h100-sxm bf16: 857 TFLOP/s",)
+    assert profile.counted == ("h100-sxm bf16: 857 TFLOP/s at 1586 MHz",)
     with open_profile(profile.tables) as connection:
         kernels = read_kernels(connection)
         sql = "select value_per_s, is_default from core.ceiling where basis = 'counter'"
@@ -171,7 +171,7 @@ def test_ceilings_of_counters_stand_beside_the_datasheets(tmp_path: Path) -> Non
 def test_a_ceiling_of_counters_above_the_datasheets_is_told(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
     path, home = write_file(tmp_path, "times.csv", count(1.2e15)), tmp_path / "home"
     assert run_command(["ingest", "measurement", str(path), "--hardware-id", "h100-sxm", "--home", str(home)]) == 0
-    said = "counter ceiling  h100-sxm bf16: 1200 TFLOP/s, above the datasheet's 989.4 TFLOP/s"
+    said = "counter ceiling  h100-sxm bf16: 1200 TFLOP/s at 1586 MHz, above the datasheet's 989.4 TFLOP/s"
     assert said in capsys.readouterr().out
     frames = read_kind("measurement", [make_source(next((home / "catalog/measurements").iterdir()), "measurement")])
     assert frames["measurement"].collect()["op"].to_list() == ["big<gemm>", "big<gemm>", "norm", "copy", "no roof"]

@@ -36,6 +36,18 @@ def add_up(ops: pl.DataFrame, quantity: str = "flops", *names: str) -> float:
     return float(chosen.select((pl.col(quantity) * pl.col("repeat")).sum()).item())
 
 
+def test_a_stage_holds_whole_layers_to_the_element() -> None:
+    """14 of 40 layers are 0.35 of them, which is no binary fraction."""
+    stages = list(range(2, 12))
+    for layers in (7, 33, 40, 48, 80):
+        of = model_shards(
+            make_model({**DENSE, "num_hidden_layers": layers}),
+            list_ways(pipeline_parallel=stages, tensor_parallel=[1, 4]),
+        )
+        held = of.select("tensor_parallel", "pipeline_parallel", "kv_elements_per_token").rows()
+        assert held == [(t, count, 2 * 8 // t * 32 * -(-layers // count)) for t, count, _ in held]
+
+
 @pytest.mark.parametrize(
     ("t", "d", "p"), [(1, 4, 4), (2, 1, 2), (2, 4, 8), (2, 4, 2)], ids=["replicas", "server", "all", "servers"]
 )

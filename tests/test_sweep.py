@@ -175,11 +175,12 @@ def test_only_the_files_of_a_model_are_read(home: Home) -> None:
     assert '"Scanning Files": "1/2"' in said[0][1]
 
 
-def test_a_sweep_outlives_later_runs(home: Home) -> None:
+def test_a_sweep_outlives_later_runs(small_home: Home, small_shipped: Path) -> None:
+    home = small_home
     run_sweep(home, SMALL)
     (home.catalog / "hardware").mkdir(parents=True)
     (home.catalog / "hardware" / "mine.toml").write_text(DEVICE, "utf-8")
-    assert run_without_prefect(home).status == "succeeded"
+    assert run_without_prefect(home, small_shipped).status == "succeeded"
     assert query_snapshot(home, "select count(*), count(distinct hardware_id) > 1 from mart.sweep_point") != [
         (0, False)
     ]

@@ -369,6 +369,10 @@ def test_large_numbers_beside_what_is_needed(tmp_path: Path) -> None:
         ('{"traceEvents": {}, "hardware_id": "x"}', ['no list "traceEvents"']),
         ("[1, 2]", ['no op with "Input Dims"', "record_shapes=True"]),
         (json.dumps([{**op(*MM), "args": {"External id": 1}}, kernel()]), ['no op with "Input Dims"']),
+        (
+            json.dumps([{"ph": "X", "name": "fusion.3", "pid": 3, "ts": 1, "dur": 5, "args": {"hlo_op": "fusion.3"}}]),
+            ["JAX or XLA", "ingest measurement"],
+        ),
         (json.dumps([op("aten::cumsum", [[2, 3]]), kernel()]), ["no op of a known kind", "aten::mm"]),
         (json.dumps({**HEAD, "traceEvents": [op(*MM)]}), ['"kernel"', "ProfilerActivity.CUDA"]),
         (json.dumps({"traceEvents": [op(*MM)], "deviceProperties": HEAD["deviceProperties"]}), ['"kernel"']),

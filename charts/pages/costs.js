@@ -3,7 +3,7 @@
 // The ops of one step of a model at any setting, and what a device holds: what core.op_shape, core.op_cost and
 // mart.step_time hold of the settings of workloads. The formulas are those of flows/intensity, in formulas.js.
 const costs = (() => {
-  const models = new Map(); // by id: its kinds of layers, each with what the model has once
+  const models = new Map(); // by id: its kinds of layers, each with what the model has once; or the user's own ops
   const precisions = new Map(); // by id: bits, dtype of the arithmetic, and the parts that are set apart
   const elementwise = new Map(); // by kind: counts of an element
   const remembered = new Map(); // by what it depends on: what does not change from setting to setting
@@ -17,6 +17,7 @@ const costs = (() => {
 
   const sum = (numbers) => numbers.reduce((total, number) => total + number, 0);
   const known = (value, other) => (value === value && value !== undefined && value !== null ? value : other);
+  const has = (record, name) => Object.prototype.hasOwnProperty.call(record, name); // a name may be anything
   const value = (part, of) => (typeof part === "function" ? part(of) : part);
   const rename = (record, prefix) =>
     Object.fromEntries(Object.entries(record).map(([name, of]) => [prefix + name, known(of, NaN)]));
@@ -34,7 +35,11 @@ const costs = (() => {
     for (const row of lists.elementwise) elementwise.set(row.kind, row);
   }
 
-  function add(id, { model, layers }) {
+  function add(id, { model, layers, own: given }) {
+    if (given) {
+      models.set(id, { id, given });
+      return;
+    }
     const total = sum(layers.map((layer) => (layer.is_draft ? 0 : layer.num_layers)));
     const own = layers.map((layer) => extend(BLANK, { ...model, ...layer, model_layers: total }));
     models.set(id, { id, model, layers: own });
@@ -45,10 +50,17 @@ const costs = (() => {
     const { batch, sequence, query, precision, parts, ...others } = { ...FIRST, ...asked };
     const setting = { expert_load: 1, micro_batches: 1, ...others, batch_size: batch, sequence_length: sequence };
     for (const name of formulas.sharing) setting[name] = known(setting[name], 1);
-    setting.query_length = setting.phase === "decode" ? 1 : known(query, setting.phase === "prefill" ? sequence : 1);
+    setting.query_length = known(query, askedQuery(setting));
+    if (setting.phase === "decode") setting.query_length = 1;
     setting.batch_share = formulas.of_setting.batch_share(setting);
     setting.micro_batches = formulas.of_setting.micro_batches(setting);
     return { ...setting, precision: remember(["precision", precision, parts], () => choosePrecision(precision, parts)) };
+  }
+
+  // Tokens of a query, if nobody says how many: a whole prompt, a whole tree, or one.
+  function askedQuery({ phase, tree, sequence_length: sequence }) {
+    if (phase === "prefill") return sequence;
+    return tree && phase === "speculative" ? sum(tree) : 1;
   }
 
   // A precision, by its id or as it is, with the parts that are set apart besides: each by a precision or a dtype.
@@ -74,12 +86,17 @@ const costs = (() => {
     const { precision, parts = {}, ...numbers } = { ...FIRST, ...asked };
     const wanted = [precision, ...Object.values(parts)].filter((name) => typeof name === "string");
     for (const [place, name] of wanted.entries()) {
-      if (!precisions.has(name) && !(place && name in formulas.bits_of)) return `precision ${name} is not known`;
+      if (!precisions.has(name) && !(place && has(formulas.bits_of, name))) return `precision ${name} is not known`;
     }
     for (const part of Object.keys(parts)) {
       if (part !== "kv" && !formulas.parts.includes(part)) return `part ${part} is not known`;
     }
-    if (!(numbers.convention in formulas.conventions)) return `convention ${numbers.convention} is not known`;
+    const { given, layers } = models.get(id);
+    if (given) {
+      const { tensor_parallel: devices = 1 } = numbers;
+      return chooseOwn(given, precision, devices).length ? null : `no op of ${id} runs in ${precision} on ${devices}`;
+    }
+    if (!has(formulas.conventions, numbers.convention)) return `convention ${numbers.convention} is not known`;
     if (!formulas.phases.includes(numbers.phase)) return `phase ${numbers.phase} is not known`;
     for (const name of ["batch", "sequence", "query", "micro_batches", ...formulas.sharing]) {
       const number = numbers[name];
@@ -90,10 +107,15 @@ const costs = (() => {
     if (numbers.expert_load !== undefined && !(numbers.expert_load >= 1 && numbers.expert_load < Infinity)) {
       return `expert_load is ${numbers.expert_load}; expected a number from 1`;
     }
+    const isTree = (tree) => Array.isArray(tree) && tree.every((count) => Number.isSafeInteger(count) && count > 0);
+    if (numbers.tree !== undefined && !(isTree(numbers.tree) && numbers.tree.length)) {
+      return `tree is ${numbers.tree}; expected how many candidates stand at each depth`;
+    }
     const { query_length: query, sequence_length: sequence, ...setting } = complete(asked);
+    if (hasTree(setting) && sum(setting.tree) !== query) return `tree has ${sum(setting.tree)} candidates, query ${query}`;
     const inside = ["prefill", "mixed"].includes(setting.phase) || hasTree(setting);
     if (inside && query > sequence) return `query ${query} is longer than the context ${sequence}`;
-    return refuseSharing(models.get(id).layers, setting);
+    return refuseSharing(layers, setting);
   }
 
   function refuseSharing(layers, setting) {
@@ -152,7 +174,7 @@ const costs = (() => {
   function describe(op, name, layer, setting) {
     const l = extend(layer, setting);
     if (op.when && op.when(l) !== true) return null;
-    const found = { op: name, op_group: op.op_group, part: op.part };
+    const found = { op: name, op_group: op.op_group, part: op.part, pipe: "" };
     for (const [dimension, absent] of Object.entries(formulas.dimensions)) {
       found[dimension] = known(dimension in op ? value(op[dimension], l) : absent, NaN);
     }
@@ -189,6 +211,7 @@ const costs = (() => {
 
   function addCost(found, { convention, precision, tensor_parallel }) {
     const { kind, part } = found;
+    if (!has(formulas.costs, kind) && !elementwise.has(kind)) throw new RangeError(`kind ${kind} has no cost`);
     const bits = chooseBits(precision, convention, kind, part, found.state_bits);
     const formula = formulas.costs[kind] || formulas.costs.elementwise;
     const of = { ...found, ...bits, ...elementwise.get(kind), tensor_parallel };
@@ -209,15 +232,35 @@ const costs = (() => {
     const trouble = refuse(id, asked);
     if (trouble) throw new RangeError(trouble);
     const setting = complete(asked);
+    const model = models.get(id);
+    if (model.given) return listOwn(model.given, setting);
     const { precision, ...seen } = setting;
     const ops = [];
-    for (const { op, layer, name } of listOps(models.get(id), setting.convention)) {
+    for (const { op, layer, name } of listOps(model, setting.convention)) {
       for (const [suffix, own] of splitMixed(op, seen)) {
         const found = describe(op, name + suffix, layer, own);
         if (found) ops.push(addCost(found, setting));
       }
     }
-    return { ops, memory: hold(models.get(id), setting, ops), setting };
+    return { ops, memory: hold(model, setting, ops), setting };
+  }
+
+  // The user's own ops: those given by FLOP and bytes as they are, and GEMMs.
+  const chooseOwn = (given, precision, devices) =>
+    given.filter((op) => op.tensor_parallel === devices && op.precisions.includes(precision));
+
+  function listOwn(given, setting) {
+    const { precision, tensor_parallel } = setting;
+    const own = { ...setting, convention: "custom" };
+    const ops = chooseOwn(given, precision.precision_id, tensor_parallel).map(({ precisions: ids, flops, bytes, ...op }) => {
+      const found = { ...formulas.dimensions, part: null, idle_repeat: 0, ...op };
+      if (op.kind !== "given") return addCost(found, own);
+      const place = ids.indexOf(precision.precision_id);
+      const cost = { flops: flops[place], bytes: bytes[place], activation_bytes: bytes[place] };
+      const others = { weight_bytes: 0, kv_bytes: 0, state_bytes: 0, switch_bytes: null };
+      return { ...found, dtype: precision.compute_dtype, ...cost, ...others };
+    });
+    return { ops, memory: null, setting: own };
   }
 
   // Bytes that a device holds, as mart.step_times adds them up.
@@ -230,7 +273,7 @@ const costs = (() => {
     const sharing = Object.fromEntries(formulas.sharing.map((name) => [name, setting[name]]));
     const shard = remember([id, sharing], () => describeShard(layers, sharing));
     const live = Math.max(0, ...ops.map((op) => (op.level === "dram" ? op.activation_bytes : 0)));
-    const state = known((shard.state_elements * precision.state_bits) / 8, shard.state_bytes);
+    const state = known((shard.state_elements * known(precision.state_bits, NaN)) / 8, shard.state_bytes);
     const kv = (shard.kv + shard.compressed) * context + shard.local_kv * Math.min(context, known(model.longest_window, 0));
     const held = {
       ...weigh(shard, precision),
@@ -298,5 +341,7 @@ const costs = (() => {
     return { weights: bits / 8, towers: (shard.towers * bitsOf("tower").weight_bits) / 8 };
   }
 
-  return { know, add, refuse, step };
+  const isOwn = (id) => Boolean(models.get(id).given); // whether an id is that of a file of the user's ops
+
+  return { know, add, refuse, step, isOwn };
 })();

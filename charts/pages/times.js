@@ -135,9 +135,6 @@ window.times = (() => {
     };
   }
 
-  // What the largest op reads and writes at once.
-  const liveBytes = (ops) => ops.reduce((most, op) => (op.level === "dram" ? Math.max(most, op.activation_bytes) : most), 0);
-
   function calibratedKind({ kind, op, matrices, kv_heads: heads, head_dim: size }) {
     if (kind === "linear") return matrices !== 1 && op.startsWith("expert_") ? "grouped_linear" : kind;
     if (kind !== "attention" || size === null || size === undefined) return kind;
@@ -278,6 +275,6 @@ window.times = (() => {
 
   return {
     makeDevice, makeOwnDevice, scaleDevice, makeCalibration, knowKernels, findRoof, attainable, place, takeStep, expectStep,
-    liveBytes, stepTokens,
+    stepTokens,
   };
 })();

@@ -1,5 +1,6 @@
 """Ceilings that the counters of a profiler state: never the default where anyone else states the ceiling."""
 
+import re
 from collections.abc import Iterator, Sequence
 
 import polars as pl
@@ -7,6 +8,7 @@ import polars as pl
 from flows.ingest.measured_ceilings import describe_ceiling, format_rate
 from flows.ingest.source_file import SourceFile
 
+_CLOCK = re.compile(r" x (\d+ MHz) of \w+$")
 _ROUNDED = 1.01  # times the datasheet's figure, which is rounded
 NOTE = "at the highest clock of the profiled launches; ncu holds a device at its base clock unless told otherwise"
 _KEY = ["hardware_id", "kind", "name", "pipe", "accumulator"]
@@ -53,7 +55,7 @@ def find_counter_ceilings(counters: pl.DataFrame, sources: Sequence[SourceFile])
 
 
 def describe_counter_ceilings(found: pl.DataFrame, ceilings: pl.DataFrame) -> Iterator[tuple[str, str]]:
-    """Yield the source of each ceiling of counters, and its value in words, which say if the datasheet's is lower.
+    """Yield of each ceiling its source, and in words value, clock, and whether it is above the datasheet's.
 
     Parameters
     ----------
@@ -69,6 +71,8 @@ def describe_counter_ceilings(found: pl.DataFrame, ceilings: pl.DataFrame) -> It
             value for *key, pipe, value in stated if tuple(key) == what and (row["pipe"] in ("", pipe) or not pipe)
         ]  # fmt: skip
         text = f"{row['hardware_id']} {describe_ceiling(row)}: {format_rate(row['kind'], row['value_per_s'])}"
+        if clock := _CLOCK.search(row["what"]):
+            text += f" at {clock[1]}"
         if values and row["value_per_s"] > _ROUNDED * max(values):
             text += f", above the datasheet's {format_rate(row['kind'], max(values))}"
         yield row["source_id"], text

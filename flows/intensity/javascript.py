@@ -5,6 +5,7 @@ there, which no sum or product hides, and which is not equal to itself.
 """
 
 import json
+import re
 from collections import Counter
 from collections.abc import Callable, Iterator, Mapping
 from typing import Any
@@ -147,7 +148,8 @@ class _Script:
     def write_terms(self) -> Iterator[str]:
         """Yield a getter for each term that is used, and for those that it uses."""
         for name in self._used:  # grows
-            yield f"    get {name}() {{ return {self._write_own(self._terms[name])[0].replace('l.', 'this.')}; }}"
+            own = re.sub(r"\bl\.", "this.", self._write_own(self._terms[name])[0])
+            yield f"    get {name}() {{ return {own}; }}"
 
     def write(self, node: Node) -> str:
         """Return an expression as JavaScript."""

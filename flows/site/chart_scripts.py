@@ -41,11 +41,19 @@ def write_csv_script(file: Path, frame: pl.DataFrame, spec: Mapping[str, Any]) -
         chosen["layer"] = {kind: numbered.filter(layer=kind)["line number"].to_list() for kind in KINDS}
     lines = {
         "head": guarded.clear().write_csv(),
-        "lines": [row.write_csv(include_header=False) for row in guarded.iter_slices(1)],
+        "lines": _write_lines(guarded),
         "chosen": chosen,
     }
     file.parent.mkdir(parents=True, exist_ok=True)
     file.write_text(f"window.chartLines={script_json(lines)};\n", "utf-8")
+
+
+def _write_lines(frame: pl.DataFrame) -> list[str]:
+    """Return each row as the text that it has in a CSV file."""
+    lines = frame.write_csv(include_header=False).split("\n")[:-1]
+    if len(lines) == len(frame):
+        return [f"{line}\n" for line in lines]
+    return [row.write_csv(include_header=False) for row in frame.iter_slices(1)]  # texts have line breaks
 
 
 def list_choices(spec: Mapping[str, Any]) -> dict[str, list[Any]]:
@@ -76,7 +84,15 @@ def _belongs_to(frame: pl.DataFrame, param: str, value: Any) -> pl.Expr:
 def _encode_column(values: list[Any]) -> dict[str, Any]:
     """Return a column as its distinct values and their numbers, or as its values if most of them differ."""
     numbers: dict[str, int] = {}
-    codes = [numbers.setdefault(json.dumps(value), len(numbers)) for value in values]
+    codes = [numbers.setdefault(_make_key(value), len(numbers)) for value in values]
     if 2 * len(numbers) > len(values):
         return {"values": values}
-    return {"values": [json.loads(value) for value in numbers], "codes": codes}
+    first = dict(zip(reversed(codes), reversed(values), strict=True))
+    return {"values": [first[code] for code in range(len(numbers))], "codes": codes}
+
+
+def _make_key(value: Any) -> str:
+    """Return a text that only values share whose JSON is the same; 1, 1.0 and true are equal in Python."""
+    if isinstance(value, str):
+        return f'"{value}'
+    return repr(value) if value is None or isinstance(value, bool | int | float) else json.dumps(value)

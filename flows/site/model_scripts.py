@@ -38,15 +38,15 @@ def write_precisions(connection: duckdb.DuckDBPyConnection) -> str:
 
 
 def write_models(connection: duckdb.DuckDBPyConnection) -> dict[str, str]:
-    """Return the script of each model, by its id, that tells `costs` of its sizes."""
-    layers: dict[str, list[dict[str, Any]]] = {}
+    """Return the script of each model or file of the user's ops, by its id, that tells `costs` of its sizes."""
+    layers: dict[str, list[Any]] = {}
     for row in _fetch(connection, "layer_groups"):
         layers.setdefault(row.pop("model_id"), []).append(_known(row))
     models = {row.pop("model_id"): _known(row) for row in _fetch(connection, "model_sizes")}
-    return {
-        model_id: f"costs.add({script_json(model_id)},{script_json({'model': model, 'layers': layers[model_id]})});\n"
-        for model_id, model in models.items()
-    }
+    data: dict[str, dict[str, Any]] = {id_: {"model": model, "layers": layers[id_]} for id_, model in models.items()}
+    for row in _fetch(connection, "own_ops"):
+        data.setdefault(row.pop("model_id"), {"own": []})["own"].append(_known(row))
+    return {id_: f"costs.add({script_json(id_)},{script_json(of)});\n" for id_, of in data.items()}
 
 
 def _nest_parts(row: dict[str, Any]) -> dict[str, Any]:

@@ -7,6 +7,7 @@ from typing import Any
 import duckdb
 import polars as pl
 
+from flows.intensity.conventions import CONVENTIONS
 from flows.intensity.costs import op_costs
 from flows.intensity.shapes import model_shards, op_shapes
 from flows.intensity.terms import BYTES, PARTS, SHARING
@@ -54,12 +55,22 @@ def make_settings(inputs: Inputs, seed: int, count: int, most_models: int | None
     return [_make_setting(source, source.choice(chosen), precisions) for _ in range(count)]
 
 
+def cover_models(inputs: Inputs) -> list[dict[str, Any]]:
+    """Return a prompt and a decode step of each model in every convention, on one device."""
+    return [
+        {"model": model_id, "convention": convention, "phase": phase, "batch": 3, "sequence": 777, "precision": "bf16"}
+        for model_id in sorted(inputs.layers["model_id"].unique())
+        for convention in CONVENTIONS
+        for phase in ("prefill", "decode")
+    ]
+
+
 def _make_setting(source: random.Random, model_id: str, precisions: list[str]) -> dict[str, Any]:
     phase = source.choice(["prefill", "decode", "speculative", "mixed"])
     sequence = _draw(source, 200_000)
     setting: dict[str, Any] = {
         "model": model_id,
-        "convention": source.choice(["engine", "engine", "engine", "paper", "llm-viewer", "draft"]),
+        "convention": source.choice(["engine", "engine", *CONVENTIONS]),
         "phase": phase,
         "batch": _draw(source, 1024),
         "sequence": sequence,

@@ -90,6 +90,8 @@ class Events:
         Whether the program called the runtime of a device.
     replays_graphs
         Whether it replayed a CUDA graph.
+    is_of_xla
+        Whether an event is an op of XLA, as JAX traces them.
     shapes
         Shape -> its number.
     names
@@ -101,7 +103,7 @@ class Events:
     """
 
     def __init__(self, known: TraceOps, connection: duckdb.DuckDBPyConnection) -> None:
-        self.has_sizes = self.has_device_calls = self.replays_graphs = False
+        self.has_sizes = self.has_device_calls = self.replays_graphs = self.is_of_xla = False
         self.shapes: dict[OpShape, int] = {}
         self.names: dict[str, int] = {}
         self.processes: dict[str, int] = {}
@@ -125,6 +127,7 @@ class Events:
         """Keep the needed numbers of an event."""
         category, name, args = event.get("cat"), event.get("name"), event.get("args")
         if not (isinstance(category, str) and isinstance(name, str) and isinstance(args, dict)):
+            self.is_of_xla = self.is_of_xla or (isinstance(args, dict) and "hlo_op" in args)
             return
         if category in _OF_DEVICE:
             self._add_kernel(event, category, name, args)

@@ -110,6 +110,11 @@ def _refuse_without_work(path: Path, file: EventFile, events: Events) -> None:
     names_device = bool(file.devices()) or events.has_device_calls
     fault = f"{file.fault}; " if file.fault else ""
     if not events.has_sizes:
+        if events.is_of_xla:
+            raise InputError(
+                f"{path}: {fault}a trace of JAX or XLA, whose ops have no sizes of operands; expected a trace of"
+                ' PyTorch\'s profiler, or a table for "rooflines ingest measurement": m, k, n, dtype and a time'
+            )
         if events.replays_graphs and events.has_kernels:
             raise InputError(
                 f'{path}: {fault}no op with "Input Dims": its kernels run in CUDA graphs; expected a trace, recorded'

@@ -32,7 +32,7 @@ from warehouse.rows import fetch_column, fetch_count, fetch_rows
 from warehouse.sql_files import load_sql
 
 # Memory of the database; a statement that cannot do with it gets the next.
-_MEMORY = ("96MB", "384MB", "1500MB")
+_MEMORY = ("96MB", "160MB", "256MB", "384MB", "1500MB")
 # one thread gives the same sums in each run
 _CONFIG: Config = {**OFFLINE, "memory_limit": _MEMORY[0], "threads": 1, "preserve_insertion_order": False}
 # How many recordings are compared with a replay.
