@@ -37,7 +37,7 @@ window.consoleChart = (() => {
     for (let i = Math.ceil(Math.log10(domain[0])); i <= Math.log10(domain[1]); i++) decades.push(Number(`1e${i}`));
     return {
       field, type: "quantitative", scale: { type: "log", domain, nice: false },
-      axis: { title, values: decades, gridColor: inks.line, format: "~s" },
+      axis: { title, values: decades, gridColor: inks.line, labelExpr: "format(datum.value, datum.value < 1 ? '~g' : '~s')" },
     };
   }
 

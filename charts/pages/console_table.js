@@ -4,7 +4,7 @@
 window.consoleTable = (() => {
   const BEGINS_A_FORMULA = /^[=+\-@\t\r]/; // what spreadsheets would take for one
   const NUMBERS = [2, 3, 7]; // Arrow's types: integers, floats, decimals
-  const [DATE, TIMESTAMP] = [8, 10];
+  const [FLOAT, DATE, TIMESTAMP] = [3, 8, 10];
 
   const isNumber = ({ typeId }) => NUMBERS.includes(typeId);
 
@@ -28,11 +28,10 @@ window.consoleTable = (() => {
     return typeof made === "object" ? JSON.stringify(made) : String(made);
   }
 
-  // Numbers in a table have at most six digits, if they are not whole; their tooltip has all.
+  // Floats are written as in every table of the site, and their tooltip has all digits; integers can be years or ids.
   function short(value, type) {
-    const text = exact(value, type);
-    if (text === null || typeof value !== "number" || Number.isInteger(value) || !Number.isFinite(value)) return text;
-    return String(Number(value.toPrecision(6)));
+    const isFloat = type.typeId === FLOAT && typeof value === "number" && Number.isFinite(value);
+    return isFloat ? window.legible(value) : exact(value, type);
   }
 
   function quote(text) {
