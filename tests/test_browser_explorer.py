@@ -4,6 +4,7 @@ import csv
 import io
 import json
 import re
+import shlex
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -12,9 +13,13 @@ import pytest
 import vl_convert
 from playwright.sync_api import Browser, Page, expect
 
+from flows.cli.app import run_command
+from flows.site.explorer import write_explorer
+from flows.site.site_pages import SitePages
 from tests.support.browsers import NARROW, WIDE, Visitor, start_browser, visit
 from warehouse.home import Home
 from warehouse.rows import fetch_rows, fetch_value
+from warehouse.snapshot import open_snapshot
 
 EXPLORER = "explorer/index.html"
 MEASURED = "#devices=h100-sxm&model=llama-3-8b&batch=4&sequence=512&precision=bf16"
@@ -265,7 +270,7 @@ def test_measured_kernels_are_drawn_with_their_headroom(disk: Visitor, snapshot:
         """,
     )
     assert page.locator("#roofline .measured").count() > 3
-    cell = page.locator("#ops tbody tr", has_text="down_proj").locator("td").last
+    cell = page.locator("#ops tbody tr", has_text="down_proj").locator("td").first
     expect(cell).to_contain_text(f"measured {32 * latency * 1e3:.4g} ms")
     expect(cell).to_contain_text(f"headroom ×{factor:.4g}")
     page.locator("[name=batch]").fill("5")
@@ -375,6 +380,31 @@ def test_a_setting_of_no_workload_names_the_sweep_that_computes_it(disk: Visitor
     command = "rooflines sweep --name explorer --model llama-3-8b --convention engine --phase prefill --precision bf16"
     assert f"{command} --batch 37 --sequence 1000 --query 100 --tensor-parallel 4\n" in said
     assert "from mart.sweep_point where sweep_id = 'explorer' and hardware_id in ('h100-sxm')" in said
+
+
+def test_that_sweep_and_its_query_give_what_the_page_shows(
+    browser: Browser, small_home: Home, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    with open_snapshot(small_home.snapshot) as connection:
+        write_explorer(SitePages(tmp_path), connection)
+    address = "#devices=a40&model=llama-7b&precision=fp16&batch=37&sequence=1000&tp=4&phase=prefill&query=100"
+    page = browser.new_page()
+    page.goto(f"{(tmp_path / EXPLORER).as_uri()}{address}")
+    page.locator("body[data-shown=all]").wait_for()
+    said = page.locator("#sql").inner_text()
+    text = page.evaluate("explorer.downloads.makeCsv(explorer.results.compute())")
+    page.close()
+    told = sorted(csv.DictReader(io.StringIO(text)), key=lambda row: row["op"])
+    (command,) = re.findall("-- rooflines (sweep .*)", said)
+    assert run_command([*shlex.split(command), "--home", str(small_home.path)]) == 0
+    capsys.readouterr()
+    with open_snapshot(small_home.snapshot) as connection:
+        wanted = fetch_rows(connection, said)
+    assert len(wanted) == len(told) > 10
+    for row, (_, op, _, _, flops, moved, _, attainable, least, bound) in zip(told, wanted, strict=True):
+        assert (row["op"], row["bound"]) == (op, bound)
+        numbers = [float(row[name]) for name in ("flops", "bytes", "attainable_flops_per_s", "lower_bound_s")]
+        assert numbers == pytest.approx([flops, moved, attainable, least], rel=1e-9)
 
 
 def test_what_if_shows_where_the_bottleneck_changes(disk: Visitor) -> None:

@@ -12,9 +12,18 @@ import polars as pl
 import pytest
 
 from flows.cli.app import run_command
+from flows.site.build import build_site
 from flows.site.console_library import LIBRARY, read_library
 from flows.site.feed import write_feeds
-from flows.site.site_extras import AS_BEFORE, NO_EXTRAS, SiteExtras, find_extras, place_library, read_extras
+from flows.site.site_extras import (
+    AS_BEFORE,
+    NO_EXTRAS,
+    AskedExtras,
+    SiteExtras,
+    find_extras,
+    place_library,
+    read_extras,
+)
 from flows.site.site_files import SiteFiles
 from flows.site.site_pages import SitePages
 from tests.support.console import build_console, write_packages
@@ -143,6 +152,24 @@ def test_a_page_of_a_site_with_an_address_names_it_and_its_picture(tmp_path: Pat
     assert told["title"] == "Of &#34;A&#34; &amp; &lt;b&gt; · Rooflines"
     assert told["description"] == "This chart is now part of Of &#34;A&#34; &amp; &lt;b&gt;."
     assert told["image"] == "https://example.org/roofs/charts/a/a.png"
+
+
+@pytest.mark.slow
+def test_an_address_and_a_console_are_named_by_every_page_also_of_charts_that_did_not_change(
+    finished: Home, tmp_path: Path
+) -> None:
+    library = read_library(write_packages(tmp_path))
+    asked = AskedExtras("https://example.org/", library)
+    report = build_site(finished.snapshot, tmp_path / "first", finished.site, asked=asked)
+    assert report.drawn == ()
+    build_site(finished.snapshot, tmp_path / "later", tmp_path / "first")
+    for site in (tmp_path / "first", tmp_path / "later"):
+        assert (site / "console/duckdb.wasm").read_bytes() == library.files["duckdb.wasm"]
+        for page in site.rglob("index.html"):
+            text, path = page.read_text("utf-8"), page.parent.relative_to(site).as_posix()
+            assert f'rel="canonical" href="https://example.org/{"" if path == "." else f"{path}/"}"' in text
+            assert 'console/index.html"' in text
+    assert len(json.loads((tmp_path / "later/feed.json").read_text("utf-8"))["items"]) == report.charts
 
 
 def test_feeds_list_charts_by_the_date_of_their_data(tmp_path: Path) -> None:

@@ -824,4 +824,4 @@ def test_a_trace_of_four_times_as_many_kernels_takes_no_more_memory(tmp_path: Pa
         kernels, is_cut, peak = done.stdout.split()
         assert (int(kernels), is_cut) == (launches, "True")
         peaks.append(float(peak))
-    assert peaks[1] < peaks[0] + 40  # MiB; each kernel and its ops and call are 0.2 kB in columns
+    assert peaks[1] < peaks[0] + 90  # MiB; the tables of all events, kept in memory, would be 270 more

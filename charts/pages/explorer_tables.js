@@ -108,19 +108,15 @@ explorer.tables = (() => {
     return undefined;
   }
 
-  function opColumns(model, drawn) {
-    const fixed = [
-      ["op", (op) => op.op], ["group", (op) => op.op_group], ["#repeat", (op) => op.repeat], ["#FLOP", (op) => op.flops],
-      ["#bytes", (op) => op.bytes], ["#FLOP/byte", (op) => op.flops / op.bytes],
+  function listColumns(drawn) {
+    return [
+      ["op", (op) => op.op], ...drawn.map((step) => [`#${step.device.name}`, (_, i) => opSeconds(step, i)]),
+      ["#FLOP/byte", (op) => op.flops / op.bytes], ["#FLOP", (op) => op.flops], ["#bytes", (op) => op.bytes],
+      ["#times a step", (op) => op.repeat], ["group", (op) => op.op_group],
     ];
-    return [...fixed, ...drawn.map((step) => [`#${step.device.name}`, (_, i) => opSeconds(step, i)])];
   }
 
-  const opSeconds = ({ points, expected }, i) => {
-    if (!points[i]) return 0;
-    const { repeat, seconds } = points[i];
-    return expected?.ops[i]?.seconds ?? repeat * seconds;
-  };
+  const opSeconds = ({ points }, i) => (points[i] ? points[i].repeat * points[i].seconds : 0);
 
   function showOps(place, taken, again) {
     place.replaceChildren(...taken.filter(({ refused }) => !refused).map((model) => drawOps(model, taken.length > 1, again)));
@@ -128,21 +124,22 @@ explorer.tables = (() => {
 
   function drawOps(model, isNamed, again) {
     const drawn = model.steps.filter(results.isDrawn);
-    const columns = opColumns(model, drawn);
-    const by = columns[sorting.column] ?? columns[Math.min(columns.length - 1, 6)];
+    const columns = listColumns(drawn);
+    const by = columns[sorting.column] ?? columns[1];
     const values = model.ops.map(by[1]);
     const compare = (a, b) => (typeof values[a] === "string" ? values[a].localeCompare(values[b]) : values[a] - values[b]);
     const order = model.ops.map((_, i) => i).sort((a, b) => (sorting.descending ? compare(b, a) : compare(a, b)) || a - b);
     const rows = order.map((i) => {
       const { op, op_group, repeat, flops, bytes, dtype } = model.ops[i];
-      return element("tr", {}, heading(op), element("td", {}, op_group), number(legible(repeat)),
-        number(legible(flops, "FLOP"), model.needed.length > 1 ? dtype : null), number(legible(bytes, "B")), number(legible(flops / bytes)),
-        ...drawn.map((step) => opCell(step, i)));
+      return element("tr", {}, heading(op), ...drawn.map((step) => opCell(step, i)), number(legible(flops / bytes)),
+        number(legible(flops, "FLOP"), model.needed.length > 1 ? dtype : null), number(legible(bytes, "B")),
+        number(legible(repeat)), element("td", {}, op_group));
     });
     const total = (cost, level) => model.ops.reduce((sum, op) => sum + (op.level === level || !level ? op.repeat * op[cost] : 0), 0);
-    const sums = element("tr", {}, heading("step"), element("td"), element("td"), number(legible(total("flops"), "FLOP")),
-      number(legible(total("bytes", "dram"), "B")), number(legible(total("flops") / total("bytes", "dram"))),
-      ...drawn.map((step) => number(legible(results.best(step), "s"), boundOf(step))));
+    const [flops, bytes] = [total("flops"), total("bytes", "dram")];
+    const sums = element("tr", {}, heading("step"),
+      ...drawn.map(stepCell), number(legible(flops / bytes)),
+      number(legible(flops, "FLOP")), number(legible(bytes, "B")), element("td"), element("td"));
     const sorted = columns.indexOf(by);
     const header = element("thead", {}, element("tr", {}, ...columns.map(([name], column) => {
       const button = element("button", { type: "button", tabIndex: column === sorted ? 0 : -1, data: { column } }, name.replace(/^#/, ""));
@@ -160,9 +157,15 @@ explorer.tables = (() => {
     });
     const place = ({ model: { id } }, column) =>
       [...document.querySelectorAll("#ops table")].find((table) => table.dataset.model === id)?.querySelector(`button[data-column="${column}"]`);
-    const caption = `${isNamed ? `${model.model.name}: ` : ""}FLOP and bytes of one execution, seconds of all that a step has; the last row is the whole step`;
+    const caption = `${isNamed ? `${model.model.name}: ` : ""}FLOP and bytes of one execution, least seconds of all that a step has; the last row is the whole step`;
     return element("table", { className: "sortable", data: { model: model.model.id } }, element("caption", {}, caption), header,
       element("tbody", {}, ...rows), element("tfoot", {}, sums));
+  }
+
+  function stepCell(step) {
+    const expected = step.expected && `expected ${legible(step.expected.predicted_s, "s")}`;
+    const lines = [boundOf(step), expected].filter(Boolean).map((line) => element("span", { className: "small" }, line));
+    return element("td", { className: "number" }, legible(step.lower_bound_s, "s"), ...lines);
   }
 
   // Least seconds of all executions, what limits, and what is expected and measured of it.

@@ -64,10 +64,10 @@ def build_site(
     """
     out.mkdir(parents=True)
     files = SiteFiles(out, previous)
-    charts = SiteCharts(files)
     extras = find_extras(asked, files.manifest)
     if extras.console and not place_library(files, asked.library):
         extras = SiteExtras(extras.base_url)
+    charts = SiteCharts(files, extras)
     # one thread: queries are small, and drawing uses the other cores
     with open_snapshot(snapshot, threads=1) as connection, ThreadPoolExecutor(1) as background, Drawings() as drawings:
         writing = background.submit(write_data_files, connection.cursor(), files, of_runs=False)

@@ -8,10 +8,12 @@ import duckdb
 import polars as pl
 
 from charts.gallery import ChartEntry
+from flows.site.chart_inputs import ChartInputs
 from flows.site.chart_pages import Card, ShownChart, write_chart_page, write_moved_page
 from flows.site.chart_rows import is_drawable, query_chart
 from flows.site.drawing_processes import Drawings, submit_chart
 from flows.site.page_paths import is_folder_name
+from flows.site.site_extras import NO_EXTRAS, SiteExtras
 from flows.site.site_files import SiteFiles
 from flows.site.site_pages import SitePages
 from flows.site.site_rows import SiteRows
@@ -46,24 +48,34 @@ class SiteCharts:
         Charts that cannot be published, with the reason.
     """
 
-    def __init__(self, files: SiteFiles) -> None:
+    def __init__(self, files: SiteFiles, extras: SiteExtras = NO_EXTRAS) -> None:
         self.cards: dict[str, Card] = {}
         self.drawn: list[str] = []
         self.skipped: list[str] = []
         self.left_out: list[LeftOut] = []
-        self._files = files
+        self._files, self._extras = files, extras
         self._charts: list[ShownChart] = []
+        self._names: list[str] = []
+        self._digests: dict[str, str] = {}
 
     def query_and_draw(
         self, connection: duckdb.DuckDBPyConnection, drawings: Drawings, progress: Callable[[str], None]
     ) -> None:
-        """Query the rows of every chart, and submit those charts to be drawn whose rows changed."""
+        """Query the rows of every chart that could have changed, and submit those to be drawn whose rows changed."""
         self.left_out += list_bad_entries(connection)
         entries = [entry for entry in list_snapshot_charts(connection) if entry.on_site]
+        inputs = ChartInputs(connection)
         for number, entry in enumerate(entries, 1):
+            made_from = inputs.digest(entry)
+            digest = made_from and digest_of([made_from, self._extras.said_by_pages])
+            if is_folder_name(entry.name) and (card := self._files.reuse_chart(entry.name, digest)):
+                self.cards[entry.name] = card
+                continue
+            self._digests[entry.name] = digest
             progress(f"querying {entry.name} ({number} of {len(entries)})")
             with self._leave_out_on_error(entry):
                 self._query_and_draw_one(entry, connection, drawings)
+        self._names = [entry.name for entry in entries]
 
     def write_pages(self, pages: SitePages, rows: SiteRows, failed: Mapping[str, BaseException]) -> None:
         """Write the page of each chart, but leave out those whose drawing `failed`.
@@ -76,7 +88,10 @@ class SiteCharts:
                     raise failed[chart.entry.name]
         for chart in [chart for chart in self._charts if chart.entry.alias_of is None]:
             with self._leave_out_on_error(chart.entry):
-                self.cards[chart.entry.name] = write_chart_page(pages, chart, rows)
+                written = write_chart_page(pages, chart, rows)
+                self._files.note_card(chart.entry.name, self._digests[chart.entry.name], written)
+                self.cards[chart.entry.name] = written
+        self.cards = {name: self.cards[name] for name in self._names if name in self.cards}
         for entry in [chart.entry for chart in self._charts if chart.entry.alias_of is not None]:
             if card := self.cards.get(entry.alias_of or ""):
                 write_moved_page(pages, entry.name, card)

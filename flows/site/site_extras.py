@@ -35,6 +35,11 @@ class SiteExtras:
     base_url: str = ""
     console: Mapping[str, str] | None = None
 
+    @property
+    def said_by_pages(self) -> str:
+        """What every page says of the extras, in its head and its navigation."""
+        return f"{self.base_url} {bool(self.console)}"
+
     def describe(self) -> dict[str, Any]:
         """Return what the manifest keeps."""
         base_url = {"base_url": self.base_url} if self.base_url else {}

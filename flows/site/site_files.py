@@ -19,6 +19,7 @@ class SiteFiles:
     def __init__(self, new: Path, previous: Path) -> None:
         self.new, self.previous = new, previous
         self._made_from: dict[str, str] = {}
+        self._cards: dict[str, dict[str, Any]] = {}
         self.manifest = read_manifest(previous)
 
     def reuse(self, part: str, digest: str, files: Iterable[str]) -> bool:
@@ -43,9 +44,37 @@ class SiteFiles:
         digest = self.manifest.get("made_from", {}).get(part, "")
         return digest if isinstance(digest, str) else ""
 
+    def reuse_chart(self, name: str, digest: str) -> dict[str, Any] | None:
+        """Link all files of a chart, with its page, and return its card, if it was made from the same; else None.
+
+        `note_card` recorded what it was made from.
+        """
+        card = self.manifest.get("cards", {}).get(name)
+        drawn = self.manifest.get("made_from", {}).get(name)
+        if not isinstance(card, dict) or not digest or not drawn:
+            return None
+        sizes = self.manifest["sizes"]
+        files = [file for file in sizes if file.startswith(f"charts/{name}/")]
+        others = (f"assets/thumbnails/{name}.svg", f"assets/rows/{name}.js", f"assets/csv/{name}.js")
+        files += [file for file in others if file in sizes]
+        if f"charts/{name}/index.html" not in files or not self.reuse(_page_part(name), digest, files):
+            self._made_from.pop(_page_part(name), None)
+            return None
+        self._made_from[name] = drawn
+        self._cards[name] = card
+        return card
+
+    def note_card(self, name: str, digest: str, card: dict[str, Any]) -> None:
+        """Record what the gallery says about a chart, and what the chart and its page are made from."""
+        if digest:
+            self._made_from[_page_part(name)] = digest
+            self._cards[name] = card
+
     def remove_chart(self, name: str) -> None:
         """Remove a chart that turned out not to be publishable."""
-        self._made_from.pop(name, None)
+        for part in (name, _page_part(name)):
+            self._made_from.pop(part, None)
+        self._cards.pop(name, None)
         shutil.rmtree(self.new / "charts" / name, ignore_errors=True)
         (self.new / "assets" / "thumbnails" / f"{name}.svg").unlink(missing_ok=True)
 
@@ -55,9 +84,14 @@ class SiteFiles:
             "site_of": "rooflines",
             **facts,
             "made_from": dict(sorted(self._made_from.items())),
+            "cards": dict(sorted(self._cards.items())),
             "sizes": {file: (self.new / file).stat().st_size for file in list_site_files(self.new)},
         }
         (self.new / MANIFEST).write_text(json.dumps(seal_manifest(manifest), indent=1) + "\n", "utf-8")
+
+
+def _page_part(name: str) -> str:
+    return f"page of {name}"
 
 
 def _link_or_copy(old: Path, new: Path) -> None:

@@ -25,6 +25,7 @@ from playwright.sync_api import (
 CHROMIUM = ("chromium", "google-chrome")  # the first on the PATH; nothing is downloaded
 REQUIRED = os.environ.get("ROOFLINES_BROWSER") == "required"
 WIDE: ViewportSize = {"width": 1440, "height": 900}
+MEDIUM: ViewportSize = {"width": 1024, "height": 768}
 NARROW: ViewportSize = {"width": 390, "height": 844}
 FLAGS = (
     "--disable-gpu",

@@ -1,4 +1,4 @@
-"""Screenshots of the pages of a site, to look at: wide and narrow, light and dark.
+"""Screenshots of the pages of a site, to look at: wide, as a tablet has it and narrow, light and dark.
 
 python -m tests.support.look SITE FOLDER [PAGE…] writes FOLDER/PAGE-1440-light.png etc. A page is the name of a chart,
 or a path such as devices/index.html; by default all charts. What the console says is printed.
@@ -9,9 +9,9 @@ from pathlib import Path
 
 from playwright.sync_api import Page
 
-from tests.support.browsers import NARROW, WIDE, start_browser
+from tests.support.browsers import MEDIUM, NARROW, WIDE, start_browser
 
-SIZES = {"1440": WIDE, "390": NARROW}
+SIZES = {"1440": WIDE, "1024": MEDIUM, "390": NARROW}
 SCHEMES = ("light", "dark")
 
 

@@ -1,0 +1,123 @@
+"""What charts are made from: a chart whose inputs did not change is not asked, and is what it would be if it were."""
+
+import shutil
+from pathlib import Path
+from unittest import mock
+
+import pytest
+
+from flows.ingest.catalog import SHIPPED
+from flows.site.build import build_site
+from flows.site.chart_inputs import ChartInputs
+from flows.site.chart_rows import query_chart
+from flows.site.site_files import SiteFiles
+from flows.site.snapshot_charts import list_snapshot_charts
+from tests.support.drawings import draw_without_ink
+from tests.support.whole_runs import ask_for, run_without_prefect, write_small_catalog
+from warehouse.home import Home
+from warehouse.snapshot import open_snapshot
+
+CHARTS = """
+[[chart]]
+name = "mine-{hardware_id}"
+template = "house"
+model_id = "llama-7b"
+hardware_id = ["a40", "a100-80gb-pcie"]
+precision_id = "fp16"
+convention = "paper"
+batch_size = 8
+sequence_length = 1024
+"""
+OWN = """
+[[chart]]
+name = "own"
+template = "house"
+precision_id = "fp16"
+sql = "select hardware_id, 1 as intensity_flops_per_byte, 1e9 as performance_flops_per_s from core.hardware"
+"""
+SHOWN = {"mine-a40", "mine-a100-80gb-pcie", "device-a40", "devices-fp16", "roofline-llama-7b-a40", "run-history"}
+
+
+@pytest.fixture(scope="module")
+def two_devices(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    shipped = write_small_catalog(tmp_path_factory.mktemp("catalog of two"))
+    shutil.copy(SHIPPED / "hardware" / "a100-80gb-pcie.toml", shipped / "hardware")
+    return shipped
+
+
+@pytest.fixture(scope="module")
+def shown(two_devices: Path, tmp_path_factory: pytest.TempPathFactory) -> Home:
+    """A home with a site of a few charts."""
+    home = Home(tmp_path_factory.mktemp("shown") / "home")
+    home.catalog.mkdir(parents=True)
+    (home.catalog / "gallery.toml").write_text(CHARTS, "utf-8")
+    assert run_and_list_asked(home, two_devices) >= SHOWN
+    return home
+
+
+def run_and_list_asked(home: Home, shipped: Path) -> set[str]:
+    """Run, and return the charts whose queries were asked."""
+    with draw_without_ink(), mock.patch("flows.site.site_charts.query_chart", wraps=query_chart) as asked:
+        assert run_without_prefect(home, shipped, draws=True).status == "succeeded"
+    return {call.args[1].name for call in asked.call_args_list}
+
+
+def read_files(folder: Path) -> dict[str, bytes]:
+    return {str(path.relative_to(folder)): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
+
+
+def assert_as_if_whole(home: Home, tmp_path: Path) -> None:
+    """Compare a site with one of the same snapshot that owes nothing to an earlier one."""
+    with draw_without_ink():
+        build_site(home.snapshot, tmp_path / "whole", tmp_path / "none")
+    made, expected = read_files(home.site), read_files(tmp_path / "whole")
+    assert made.keys() == expected.keys()
+    assert [name for name in made if made[name] != expected[name]] == []
+
+
+def test_a_changed_device_is_asked_for_and_another_is_not(shown: Home, two_devices: Path, tmp_path: Path) -> None:
+    device = two_devices / "hardware" / "a40.toml"
+    text = device.read_text("utf-8").replace("gb_per_s = 696", "gb_per_s = 700")
+    device.write_text(text.replace('"NVIDIA A40"', '"Another name"', 1), "utf-8")
+    asked = run_and_list_asked(shown, two_devices)
+    assert "mine-a100-80gb-pcie" not in asked
+    assert asked >= SHOWN - {"mine-a100-80gb-pcie"}
+    assert_as_if_whole(shown, tmp_path)
+
+
+@pytest.mark.slow
+def test_changed_costs_are_asked_for_on_every_device(shown: Home, two_devices: Path, tmp_path: Path) -> None:
+    ask_for(two_devices, 16)
+    assert run_and_list_asked(shown, two_devices) >= SHOWN
+    assert_as_if_whole(shown, tmp_path)
+
+
+def test_a_chart_that_lacks_a_file_is_made_anew(tmp_path: Path) -> None:
+    files = ("charts/mine/index.html", "charts/mine/mine.svg", "assets/rows/mine.js", "assets/thumbnails/mine.svg")
+    for place in ("old", "second", "third"):
+        for file in files:
+            (tmp_path / place / file).parent.mkdir(parents=True, exist_ok=True)
+    for file in files:
+        (tmp_path / "old" / file).write_text(file, "utf-8")
+    first = SiteFiles(tmp_path / "old", tmp_path / "none")
+    first.reuse("mine", "what is drawn", [])
+    first.note_card("mine", "all", {"name": "mine"})
+    first.write_manifest()
+    assert SiteFiles(tmp_path / "third", tmp_path / "old").reuse_chart("mine", "other") is None
+    assert SiteFiles(tmp_path / "third", tmp_path / "old").reuse_chart("mine", "") is None
+    assert SiteFiles(tmp_path / "second", tmp_path / "old").reuse_chart("mine", "all") == {"name": "mine"}
+    assert all((tmp_path / "second" / file).read_text("utf-8") == file for file in files)
+    (tmp_path / "old" / files[0]).unlink()
+    assert SiteFiles(tmp_path / "third", tmp_path / "old").reuse_chart("mine", "all") is None
+
+
+def test_a_query_of_ones_own_and_the_runs_are_always_asked_for(small_home: Home, small_shipped: Path) -> None:
+    small_home.catalog.mkdir(exist_ok=True)
+    (small_home.catalog / "gallery.toml").write_text(OWN, "utf-8")
+    run_without_prefect(small_home, small_shipped)
+    with open_snapshot(small_home.snapshot) as connection:
+        inputs = ChartInputs(connection)
+        digests = {entry.name: inputs.digest(entry) for entry in list_snapshot_charts(connection)}
+    assert {digests["own"], digests["run-history"], digests["predicted-llama-7b-a40"]} == {""}
+    known = [digest for digest in digests.values() if digest]
+    assert len(set(known)) == len(known) > len(digests) / 2
