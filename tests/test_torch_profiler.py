@@ -580,6 +580,56 @@ def test_a_broken_event_costs_no_other(tmp_path: Path, broken: str, fault: str) 
     assert row["coverage"].partition("; ")[2] == fault
 
 
+@pytest.mark.parametrize(
+    ("event", "fault"),
+    [
+        (kernel() | {"dur": float("nan")}, "1 op or kernel of unknown time skipped"),
+        (kernel() | {"dur": None}, "1 op or kernel of unknown time skipped"),
+        (op(*MM, external_id=2, us=float("nan")), "1 op or kernel of unknown time skipped"),
+        (call("cudaLaunchKernel", 5) | {"dur": float("nan")}, "1 broken event mended"),
+    ],
+)
+def test_an_op_or_a_kernel_of_unknown_time_is_skipped_and_not_mended(tmp_path: Path, event: Event, fault: str) -> None:
+    row = only(tmp_path, op(*MM), kernel(), event)
+    assert row["latency_s"] == pytest.approx(5e-6)
+    assert row["coverage"] == f"covers 100.0% of the time on the GPU, 1 of 1 kernels; {fault}"
+
+
+@pytest.mark.parametrize("is_packed", [False, True])
+@pytest.mark.parametrize(
+    ("first", "more", "fault"),
+    [
+        ({}, [{"schemaVersion": 1, "traceEvents": []}], "; 1 more trace in the file ignored"),
+        (
+            {"traceName": "t"},
+            [{"traceEvents": []}, {"x": "y" * 700_000, "traceEvents": []}],
+            "; 2 more traces in the file ignored",
+        ),
+        ({"x": "y" * 1_100_000}, [{"traceEvents": []}], "; 1 more trace in the file ignored"),
+        ({"occupancy": float("nan")}, ["text"], "; what stands behind the trace is ignored"),
+        ({"x": "y" * 1_100_000}, [], ""),
+        ({}, [], ""),
+    ],
+)
+def test_what_stands_behind_a_trace_is_named(
+    tmp_path: Path, first: Event, more: list[object], fault: str, is_packed: bool
+) -> None:
+    documents = [{"traceEvents": [op(*MM), kernel()], **first}, *more]
+    text = "\n".join(map(json.dumps, documents)).encode()
+    path = write_file(tmp_path, "t.json", gzip.compress(text) if is_packed else text + b"\n")
+    row = read(path).row(0, named=True)
+    assert row["coverage"] == f"covers 100.0% of the time on the GPU, 1 of 1 kernels{fault}"
+
+
+def test_a_second_list_of_events_is_named(tmp_path: Path) -> None:
+    lists = "\n".join(json.dumps([op(*MM), kernel(us=us)]) for us in (5, 9))
+    row = read(write_file(tmp_path, "t.json", lists)).row(0, named=True)
+    assert (row["latency_s"], row["coverage"].partition("; ")[2]) == (
+        pytest.approx(5e-6),
+        "what stands behind the trace is ignored",
+    )
+
+
 @pytest.mark.parametrize("is_packed", [False, True])
 def test_a_trace_that_is_cut_short_is_read_to_its_end(tmp_path: Path, is_packed: bool) -> None:
     events = [part for each in range(500) for part in (op(*MM, external_id=each, at=10 * each), kernel(each))]

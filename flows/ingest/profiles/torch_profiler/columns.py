@@ -123,28 +123,29 @@ class Events:
         """Whether anything ran on a device."""
         return len(self.kernels) > 0
 
-    def add(self, event: Mapping[str, object]) -> None:
-        """Keep the needed numbers of an event."""
+    def add(self, event: Mapping[str, object]) -> bool:
+        """Keep the needed numbers of an event; return False if it is an op or a kernel whose time is unknown."""
         category, name, args = event.get("cat"), event.get("name"), event.get("args")
         if not (isinstance(category, str) and isinstance(name, str) and isinstance(args, dict)):
             self.is_of_xla = self.is_of_xla or (isinstance(args, dict) and "hlo_op" in args)
-            return
+            return True
         if category in _OF_DEVICE:
-            self._add_kernel(event, category, name, args)
-        elif category in _OF_HOST:
-            self._add_op(event, name, args)
-        elif _OF_RUNTIME.search(category):
+            return self._add_kernel(event, category, name, args)
+        if category in _OF_HOST:
+            return self._add_op(event, name, args)
+        if _OF_RUNTIME.search(category):
             self._add_call(event, name, args)
+        return True
 
     def flush(self) -> None:
         """Pass on what has been read."""
         for table in (self.ops, self.kernels, self.calls):
             table.flush()
 
-    def _add_kernel(self, event: Mapping[str, object], category: str, name: str, args: Mapping[str, object]) -> None:
+    def _add_kernel(self, event: Mapping[str, object], category: str, name: str, args: Mapping[str, object]) -> bool:
         start, time = as_number(event.get("ts")), as_number(event.get("dur"))
         if time is None:
-            return
+            return False
         is_tf32 = any(part in name for part in _TF32)
         self.kernels.add(
             _as_id(args.get("External id", args.get("external id"))),
@@ -157,12 +158,13 @@ class Events:
             is_tf32 or bool(_TENSOR.search(name)),
             category in _KERNELS,
         )
+        return True
 
-    def _add_op(self, event: Mapping[str, object], name: str, args: Mapping[str, object]) -> None:
+    def _add_op(self, event: Mapping[str, object], name: str, args: Mapping[str, object]) -> bool:
         self.has_sizes = self.has_sizes or bool(list_input_dims(args))
         start, time = as_number(event.get("ts")), as_number(event.get("dur"))
         if start is None or time is None:
-            return
+            return False
         known, shape = self._known.find(name), self._find_shape(name, args)
         suffix = _NOT_SHOWN if shape is None and known else ""
         process, thread = self._place(event)
@@ -176,6 +178,7 @@ class Events:
             _number(self.names, f"{read_text(name)[:_MAX_NAME]}{suffix}"),
             known is not None and known.formula == "elementwise",
         )
+        return True
 
     def _add_call(self, event: Mapping[str, object], name: str, args: Mapping[str, object]) -> None:
         self.has_device_calls = True

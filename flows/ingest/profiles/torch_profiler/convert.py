@@ -63,7 +63,8 @@ def read_torch_profiler(
         events = Events(known, connection)
         with EventFile(path) as file:
             for event in file.events():
-                events.add(event)
+                if not events.add(event):
+                    file.count_untimed()
         _refuse_without_work(path, file, events)
         events.flush()
         rows, coverage = _summarize(connection, path, file, events, known)

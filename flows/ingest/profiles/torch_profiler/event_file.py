@@ -55,18 +55,25 @@ class EventFile:
     ----------
     skipped, mended
         Broken events that were left out, and those that could be read all the same.
+    untimed
+        Ops and kernels that were left out because their times are unknown.
     is_cut
         Whether the file ends before its events do.
+    traces_ignored
+        Traces behind the first one.
+    has_more
+        Whether anything else stands behind it.
     metadata
         Top-level fields beside the events, as far as they have been read.
     """
 
     def __init__(self, path: Path) -> None:
-        self.skipped = self.mended = 0
-        self.is_cut = False
+        self.skipped = self.mended = self.untimed = self.traces_ignored = 0
+        self.is_cut = self.has_more = False
         self.metadata: dict[str, Any] = {}
         self._path = path
         self._text, self._at, self._is_at_end = "", 0, False
+        self._is_list = self._is_mended = False
         self._raw: IO[bytes] | None = None
         self._unpack: _Unpacker | None = None
         self._left = math.inf
@@ -97,9 +104,21 @@ class EventFile:
         parts = [
             f"{self.mended:,} broken event{'s' * (self.mended > 1)} mended" if self.mended else "",
             f"{self.skipped:,} broken event{'s' * (self.skipped > 1)} skipped" if self.skipped else "",
+            f"{self.untimed:,} op{'s' * (self.untimed > 1)} or kernel{'s' * (self.untimed > 1)} of unknown time skipped"
+            if self.untimed
+            else "",
+            f"{self.traces_ignored:,} more trace{'s' * (self.traces_ignored > 1)} in the file ignored"
+            if self.traces_ignored
+            else "",
+            "what stands behind the trace is ignored" if self.has_more else "",
             "the file is cut short" if self.is_cut else "",
         ]
         return ", ".join(filter(None, parts))
+
+    def count_untimed(self) -> None:
+        """Count the event that was yielded last as one whose time is unknown, so that nothing has been mended."""
+        self.untimed += 1
+        self.mended -= self._is_mended
 
     def devices(self) -> list[str]:
         """Return the names of the devices of the machine."""
@@ -127,7 +146,7 @@ class EventFile:
         self._find_events()
         decode = json.JSONDecoder(parse_constant=_refuse_constant).raw_decode
         while self._skip_separators():
-            sign = self._text[self._at]
+            sign, mended = self._text[self._at], self.mended
             if sign == "]":
                 self._read_tail()
                 return
@@ -141,7 +160,7 @@ class EventFile:
             else:
                 if not _is_utf_8(self._text, self._at, end):
                     self._count_broken(is_mended=_is_wanted(value))
-            self._at = end
+            self._at, self._is_mended = end, self.mended > mended
             if isinstance(value, dict):
                 yield value
         self.is_cut = True
@@ -150,7 +169,7 @@ class EventFile:
         """Go to the first event; raise `InputError` if there is no list of events."""
         self._fill(_LONG)
         if found := _IS_LIST.match(self._text):
-            self._at = found.end()
+            self._at, self._is_list = found.end(), True
             return
         searched = 0
         while not (found := _EVENTS.search(self._text, searched)):
@@ -203,10 +222,24 @@ class EventFile:
         self._at += 1
         self._fill(_MAX_TAIL)
         tail = self._text[self._at :].lstrip(" \t\r\n,")
-        self.metadata |= _read_metadata(f"{{{tail}") if tail not in ("", "}") else {}
-        while not self._is_at_end:  # a gzip file shows only at its end that it is whole
-            self._text, self._at = "", 0
-            self._fill(_CHUNK)
+        more = tail
+        if not self._is_list:
+            fields, end = _split_metadata(f"{{{tail}")
+            self.metadata |= fields
+            more = tail[end - 1 :] if end else ""
+        self.traces_ignored = self._count_traces()
+        self.has_more = not self.traces_ignored and bool(more.strip(" \t\r\n\0"))
+
+    def _count_traces(self) -> int:
+        """Return how many lists of events are ahead; a gzip file shows only at its end that it is whole."""
+        count = 0
+        while True:
+            found = [each.end() for each in _EVENTS.finditer(self._text, self._at)]
+            count += len(found)
+            if self._is_at_end:
+                return count
+            self._at = max(found[-1] if found else self._at, len(self._text) - _OVERLAP)
+            self._fill(_OVERLAP + _CHUNK)
 
     def _fill(self, wanted: int) -> None:
         """Read until so many characters are ahead, or the file ends.
@@ -313,6 +346,15 @@ def _mend(text: str) -> Event | None:
         if isinstance(event, dict) and _is_wanted(event):
             return event
     return None
+
+
+def _split_metadata(text: str) -> tuple[Mapping[str, Any], int]:
+    """Return the top-level fields at the end of a document, and where it ends; 0 if that cannot be told."""
+    try:
+        document, end = json.JSONDecoder(strict=False, parse_constant=lambda _: None).raw_decode(text)
+    except (ValueError, RecursionError):
+        return _read_metadata(text), 0
+    return document if _is_object(document) else {}, end
 
 
 def _read_metadata(text: str) -> Mapping[str, Any]:
