@@ -197,6 +197,7 @@ def test_ceilings_that_were_measured_are_those_of_the_homes_snapshot(finished: H
     [
         (TIMES, ["--out", "chart.pdf"], "--out: chart.pdf: expected a file that ends in .html, .svg, .png or .vl.json"),
         (TIMES, ["--hardware-id", "nothing"], 'hardware_id = "nothing": expected a device of the catalog'),
+        (count(1e12), ["--hardware-id", "nothing"], '--hardware-id: "nothing": expected a device of the catalog'),
         (TIMES, [], "no column hardware_id"),
         (TIMES, ["--hardware-id", "a40", "--top", "-1"], "--top: -1: expected 0 or more"),
         ("name,group,m,k,n\na,b,1,1,1\n", [], "a file of kind ops; expected a profile: vidur"),
