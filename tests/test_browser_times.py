@@ -150,7 +150,7 @@ def test_times_of_thousands_of_random_settings_are_those_of_the_views(tmp_path: 
     chance = random.Random(seed)
     shipped, home = tmp_path / "shipped", Home(tmp_path / "home")
     devices = ["h100-sxm", "b200", "mi300x", "a6000", "arc-pro-b60"]
-    models = ["llama-3-8b", "qwen3-30b-a3b", "deepseek-v2-lite", "jamba-1.5-mini", "mamba-2.8b", "gemma-2-2b", "gpt2"]
+    models = ["llama-3-8b", "qwen3-30b-a3b", "deepseek-v2-lite", "jamba-1.5-mini", "gemma-2-2b"]
     for place in ("hardware", "models", "workloads"):
         (shipped / place).mkdir(parents=True)
     shutil.copytree(SHIPPED / "architectures", shipped / "architectures")
@@ -185,4 +185,4 @@ def test_times_of_thousands_of_random_settings_are_those_of_the_views(tmp_path: 
     with open_snapshot(home.snapshot) as connection:
         write_explorer(SitePages(tmp_path), connection)
         pairs = [(device, model) for device in devices for model in models]
-        assert compare_steps(connection, tmp_path, pairs, 80) > 2000
+        assert compare_steps(connection, tmp_path, pairs, 100) > 1500

@@ -143,6 +143,11 @@ def test_the_chart_has_marks_by_share_of_the_time(tmp_path: Path) -> None:
     assert sized
 
 
+NSIGHT = """\
+"ID","Kernel Name","gpu__time_duration.sum","dram__bytes.sum","sm__sass_thread_inst_executed_op_ffma_pred_on.sum"
+"","","ns","byte","inst"
+"0","axpy","1000","1000000","1000000"
+"""
 COUNTED = "peak of bf16,ceiling,custom,bf16,{},1,dram,1e6,by counters x 1586 MHz of sm,true,counter\n"
 
 
@@ -197,6 +202,7 @@ def test_ceilings_that_were_measured_are_those_of_the_homes_snapshot(finished: H
     [
         (TIMES, ["--out", "chart.pdf"], "--out: chart.pdf: expected a file that ends in .html, .svg, .png or .vl.json"),
         (TIMES, ["--hardware-id", "nothing"], 'hardware_id = "nothing": expected a device of the catalog'),
+        (NSIGHT, ["--hardware-id", "nothing"], '--hardware-id: "nothing": expected a device of the catalog'),
         (TIMES, [], "no column hardware_id"),
         (TIMES, ["--hardware-id", "a40", "--top", "-1"], "--top: -1: expected 0 or more"),
         ("name,group,m,k,n\na,b,1,1,1\n", [], "a file of kind ops; expected a profile: vidur"),

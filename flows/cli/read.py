@@ -262,21 +262,36 @@ def _write_chart(content: bytes, out: Path | None) -> None:
         print(out)
 
 
-def publish(*, out: str | None = None, common: Common = Common()) -> int:
+def publish(
+    *,
+    out: str | None = None,
+    base_url: str | None = None,
+    sql_console: str | None = None,
+    common: Common = Common(),
+) -> int:
     """Build the site from the published snapshot.
 
     Parameters
     ----------
     out
         Folder to publish to. It replaces an earlier site there and keeps all other files. Default: HOME/site.
+    base_url
+        Where the site will be, e.g. https://example.org/rooflines/: pages then name their address and their picture for
+        links that are shared, and feed.json and feed.xml list the charts by the date of their data. Later runs keep it;
+        none takes it away.
+    sql_console
+        Folder in which npm installed @duckdb/duckdb-wasm: adds the page console/, which asks the site's data in SQL in
+        the browser. That page needs a server. Later runs keep it; none takes it away.
     """
     from flows.site.publish import publish_site
+    from flows.site.site_extras import read_extras
     from flows.site.snapshot_charts import summarize_left_out
 
     home = common.place
     site = read_folder("--out", out) or home.site.absolute()
+    asked = read_extras(base_url, sql_console)
     with show_progress("reading the snapshot") as show:
-        report = publish_site(home, site, show.tell)
+        report = publish_site(home, site, show.tell, asked)
     print(f"published {report.charts} charts, {len(report.drawn)} of them redrawn")
     for line in summarize_left_out(report.left_out):
         print(f"  left out  {line}")

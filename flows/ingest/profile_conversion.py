@@ -12,7 +12,12 @@ from flows.ingest.entry import Entry, inspect_file
 from flows.ingest.kinds import PROFILE_KINDS
 from flows.ingest.limits import silence_panics
 from flows.ingest.model_names import make_id
-from flows.ingest.reported_devices import find_reported_device, read_devices, refuse_other_device
+from flows.ingest.reported_devices import (
+    find_reported_device,
+    read_devices,
+    refuse_other_device,
+    refuse_unknown_device,
+)
 from flows.ingest.source_file import SourceFile
 from warehouse.errors import LITTLE_SPACE, InputError, RunError, one_line
 
@@ -103,6 +108,7 @@ def _write_measurements(
     if not (hardware_id and anyway):
         devices, names, capabilities = read_devices(sources), _find_names(rows), kind.find_capabilities(source)
         if hardware_id:
+            refuse_unknown_device(devices, hardware_id)
             refuse_other_device(devices, hardware_id, names, capabilities, path)
         device = device or find_reported_device(devices, names, capabilities)
         device = device or _find_id_in_path(path, sources, "hardware")

@@ -45,6 +45,15 @@ def find_reported_device(
     return found.pop() if len(found) == 1 else None
 
 
+def refuse_unknown_device(devices: Sequence[Device], hardware_id: str) -> None:
+    """Raise `InputError` if a given device is not one of the catalog's."""
+    if all(device.hardware_id != hardware_id for device in devices):
+        raise InputError(
+            f"--hardware-id: {format_value(hardware_id)}: expected a device of the catalog;"
+            " `rooflines ingest hardware` adds one"
+        )
+
+
 def refuse_other_device(
     devices: Sequence[Device], hardware_id: str, names: Collection[str], capabilities: Collection[str], path: Path
 ) -> None:

@@ -6,11 +6,14 @@ from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
+from flows.site.console import write_console
 from flows.site.data_files import write_data_files, write_views
 from flows.site.drawing_processes import RENDERER, Drawings, submit_bundle
 from flows.site.explorer import write_explorer
+from flows.site.feed import write_feeds
 from flows.site.pages import write_assets, write_pages
 from flows.site.site_charts import SiteCharts
+from flows.site.site_extras import AS_BEFORE, AskedExtras, SiteExtras, find_extras, place_library
 from flows.site.site_files import SiteFiles
 from flows.site.site_pages import read_pages
 from flows.site.site_rows import read_site_rows
@@ -38,6 +41,7 @@ def build_site(
     previous: Path,
     progress: Callable[[str], None] = lambda _: None,
     record: Callable[[Sequence[LeftOut]], None] = lambda _: None,
+    asked: AskedExtras = AS_BEFORE,
 ) -> SiteReport:
     """Write the site of a snapshot into the new folder `out`.
 
@@ -55,10 +59,15 @@ def build_site(
         Called with a line about each step.
     record
         Called with the charts that were left out, before the tables of runs are written; the snapshot is closed then.
+    asked
+        What the site is to have beside its pages; by default what the previous one had.
     """
     out.mkdir(parents=True)
     files = SiteFiles(out, previous)
-    charts = SiteCharts(files)
+    extras = find_extras(asked, files.manifest)
+    if extras.console and not place_library(files, asked.library):
+        extras = SiteExtras(extras.base_url)
+    charts = SiteCharts(files, extras)
     # one thread: queries are small, and drawing uses the other cores
     with open_snapshot(snapshot, threads=1) as connection, ThreadPoolExecutor(1) as background, Drawings() as drawings:
         writing = background.submit(write_data_files, connection.cursor(), files, of_runs=False)
@@ -68,7 +77,7 @@ def build_site(
         objects = writing.result()
         write_assets(out)
         rows = read_site_rows(connection)
-        pages = read_pages(out, rows)
+        pages = read_pages(out, rows, extras)
         write_explorer(pages, connection)
         failed = drawings.finish(progress)
         if _BUNDLE in failed:
@@ -82,10 +91,19 @@ def build_site(
         progress("writing pages")
         run = {"run": run_id, "code": code_version(), "digest of the inputs": inputs_sha256}
         parquet = {name: f"{name}.parquet" for name in objects}
-        write_views(out, parquet)
+        write_views(connection, out, parquet)
+        if extras.console:
+            progress("writing the console")
+            write_console(pages, files, connection, rows, objects)
         write_pages(pages, connection, rows, list(charts.cards.values()), run, parquet)
+    if extras.base_url:
+        write_feeds(pages, list(charts.cards.values()))
     files.write_manifest(
-        run_id=run_id, inputs_sha256=inputs_sha256, charts=list(charts.cards), left_out=charts.left_out
+        run_id=run_id,
+        inputs_sha256=inputs_sha256,
+        charts=list(charts.cards),
+        left_out=charts.left_out,
+        **extras.describe(),
     )
     drawn = tuple(name for name in charts.drawn if name in charts.cards)
     return SiteReport(len(charts.cards), drawn, tuple(charts.skipped), tuple(charts.left_out))

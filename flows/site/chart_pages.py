@@ -80,6 +80,7 @@ def write_chart_page(pages: SitePages, chart: ShownChart, rows: SiteRows) -> Car
     pages.write(
         f"charts/{entry.name}/index.html", "chart.html.j2", of_devices=card["hardware"],
         of_models=[card["model_id"]],
+        picture=f"charts/{entry.name}/{entry.name}.png",
         chart={**card, "setting": _list_setting(entry, frame), "links": links}, spec=spec,
         inks=Markup(write_dark_inks()), sql=compose_sql(entry),
         rows=frame.head(_FIRST_ROWS).to_dicts(), count=len(frame), kernels=list_kernels(frame), titles=TITLES,

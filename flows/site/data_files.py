@@ -11,7 +11,7 @@ from warehouse.digest import digest_of
 from warehouse.load import read_input_digests
 from warehouse.migrations import read_table_version
 from warehouse.polars_frames import scan_object
-from warehouse.rows import fetch_column
+from warehouse.rows import fetch_column, fetch_rows
 from warehouse.sql_files import fill_sql, find_sources, load_all_sql, load_sql, sort_views
 from warehouse.sql_values import quote_name, quote_value
 from warehouse.version import strip_comments
@@ -33,24 +33,40 @@ def write_data_files(connection: duckdb.DuckDBPyConnection, files: SiteFiles, *,
     return names
 
 
-def write_views(out: Path, tables: Iterable[str]) -> None:
+def write_views(connection: duckdb.DuckDBPyConnection, out: Path, tables: Iterable[str]) -> None:
     """Write data/rooflines.sql, which makes the whole warehouse, without sweeps, from the Parquet files beside it.
 
     Parameters
     ----------
+    connection
+        The snapshot.
     out
         Folder of the site.
     tables
         Names of the objects that have a Parquet file.
     """
+    (out / "data" / "rooflines.sql").write_text(compose_warehouse(connection, tables), "utf-8")
+
+
+def compose_warehouse(connection: duckdb.DuckDBPyConnection, tables: Iterable[str], folder: str = "") -> str:
+    """Return SQL that makes the whole warehouse, with its comments, from the Parquet files in a folder."""
     tables = sorted(name for name in tables if name.startswith("core."))
+    comments = fetch_rows(connection, load_sql("published/comments"))
     parts = [
         load_sql("published/begin"),
-        *(f"create table {quote_name(*name.split('.'))} as from {quote_value(f'{name}.parquet')};" for name in tables),
+        *(
+            f"create table {quote_name(*name.split('.'))} as from {quote_value(f'{folder}{name}.parquet')};"
+            for name in tables
+        ),
+        "\n".join(statement for name, statement in comments if name in tables),
         *load_all_sql("functions").values(),
         *(fill_sql(sql, parts="") for _, sql in sort_views()),
     ]
-    (out / "data" / "rooflines.sql").write_text("\n\n".join(part.strip() for part in parts) + "\n", "utf-8")
+    return "\n\n".join(part.strip() for part in parts) + "\n"
+
+
+def _quote(name: str) -> str:
+    return quote_name(*name.split("."))
 
 
 def _list_published_objects(connection: duckdb.DuckDBPyConnection) -> Iterator[tuple[str, str]]:

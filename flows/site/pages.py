@@ -12,6 +12,7 @@ from flows.site.device_roofline import NARROW, WIDE, find_main, lay_out_roofline
 from flows.site.list_pages import write_lists
 from flows.site.page_paths import device_page, model_page
 from flows.site.page_templates import script_json, write_asset
+from flows.site.site_extras import CONSOLE_PAGE, SiteExtras
 from flows.site.site_pages import SitePages
 from flows.site.site_rows import Row, SiteRows, group_rows
 from warehouse.rows import fetch_value
@@ -48,7 +49,7 @@ def write_pages(
         The Parquet file of each table and view that has one.
     """
     pages.write(
-        "index.html", "index.html.j2",
+        "index.html", "index.html.j2", picture=_find_picture(cards),
         groups=_group_cards(cards), count=len(cards),
         devices=_list_options(rows.devices, (id_ for card in cards for id_ in card["hardware"])),
         models=_list_options(rows.models, (card["model_id"] for card in cards)),
@@ -60,7 +61,7 @@ def write_pages(
     write_lists(pages, rows)
     _write_predictions(pages, rows)
     _write_data(pages, connection, rows, run, files)
-    _write_index(pages.out, rows, cards)
+    _write_index(pages.out, pages.extras, rows, cards)
 
 
 def write_assets(out: Path) -> None:
@@ -133,7 +134,7 @@ def _write_predictions(pages: SitePages, rows: SiteRows) -> None:
     pages.write("predictions/index.html", "predictions.html.j2", steps=steps, kernels=kernels)
 
 
-def _write_index(out: Path, rows: SiteRows, cards: Sequence[Card]) -> None:
+def _write_index(out: Path, extras: SiteExtras, rows: SiteRows, cards: Sequence[Card]) -> None:
     """Write the list of pages that the search of every page reads: kind, name, path, and other words to find it by."""
     pages = [
         (kind, row[name], page(id_), f"{id_} {row['architecture']}")
@@ -144,6 +145,8 @@ def _write_index(out: Path, rows: SiteRows, cards: Sequence[Card]) -> None:
         for id_, row in things.items()
     ]
     pages += [("chart", card["title"], f"charts/{card['name']}/index.html", card["text"]) for card in cards]
+    if extras.console:
+        pages.append(("page", "Ask in SQL", CONSOLE_PAGE, "console query duckdb"))
     objects = rows.frames["objects"]
     pages += [(kind, name, f"data/index.html#{name}", "") for kind, name in objects.select("kind", "name").iter_rows()]
     (out / "assets" / "pages.js").write_text(f"knowPages({script_json(pages)});\n", "utf-8")
@@ -162,6 +165,10 @@ def _group_cards(cards: Sequence[Card]) -> dict[str, list[Card]]:
             kinds[card["kind"]] += 1
         grouped[group] = [card for _, _, card in sorted(ranked, key=lambda each: each[:2])]
     return {group: members for group, members in grouped.items() if members}
+
+
+def _find_picture(cards: Sequence[Card]) -> str | None:
+    return f"charts/{cards[0]['name']}/{cards[0]['name']}.png" if cards else None
 
 
 def _list_options(things: Mapping[str, Row], used: Iterable[str | None]) -> list[tuple[str, str]]:

@@ -8,6 +8,7 @@ from pathlib import Path
 import polars as pl
 
 from flows.site.build import SiteReport, build_site, read_left_out
+from flows.site.site_extras import AS_BEFORE, AskedExtras, find_extras
 from warehouse.errors import InputError, RunError, explain_disk_error, one_line
 from warehouse.home import Home
 from warehouse.site_folder.drafts import discard_draft
@@ -19,11 +20,13 @@ _FULL_DISK_BYTES = 1_000_000  # a disk with less free space counts as full; pola
 _LONGEST_PATH = 1000  # characters of a path in a message
 
 
-def publish_site(home: Home, site: Path, progress: Callable[[str], None] = lambda _: None) -> SiteReport:
+def publish_site(
+    home: Home, site: Path, progress: Callable[[str], None] = lambda _: None, asked: AskedExtras = AS_BEFORE
+) -> SiteReport:
     """Build the site of the published snapshot and put it in place of the previous one.
 
-    Outside the home, this is a copy of the home's site if that is up to date. Only files of earlier sites are replaced
-    or deleted.
+    Outside the home, this is a copy of the home's site if that is up to date and has what is asked for. Only files of
+    earlier sites are replaced or deleted.
 
     Raises
     ------
@@ -39,17 +42,22 @@ def publish_site(home: Home, site: Path, progress: Callable[[str], None] = lambd
         site = site.resolve()
         if site == home.site.resolve():
             with home.lock_for_writing():
-                return _publish(home, site, progress, copies=False)
+                return _publish(home, site, progress, asked, copies=False)
         _refuse_own_folders(home, site)
-        return _publish(home, site, progress, copies=read_inputs_digest(home.site) == find_published_run(home)[1])
+        is_new = read_inputs_digest(home.site) == find_published_run(home)[1]
+        wanted = find_extras(asked, read_manifest(site))
+        copies = is_new and not asked.library and wanted == find_extras(AS_BEFORE, read_manifest(home.site))
+        return _publish(home, site, progress, asked, copies=copies)
 
 
-def _publish(home: Home, site: Path, progress: Callable[[str], None], *, copies: bool) -> SiteReport:
+def _publish(
+    home: Home, site: Path, progress: Callable[[str], None], asked: AskedExtras, *, copies: bool
+) -> SiteReport:
     draft = begin_draft(site)
     try:
         report = _copy_site(home.site, draft.new) if copies else None
         if report is None:
-            report = build_site(home.snapshot, draft.new, site, progress)
+            report = build_site(home.snapshot, draft.new, site, progress, asked=asked)
         place_site(draft)
     finally:
         discard_draft(draft)

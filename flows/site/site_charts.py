@@ -13,6 +13,7 @@ from flows.site.chart_pages import Card, ShownChart, write_chart_page, write_mov
 from flows.site.chart_rows import is_drawable, query_chart
 from flows.site.drawing_processes import Drawings, submit_chart
 from flows.site.page_paths import is_folder_name
+from flows.site.site_extras import NO_EXTRAS, SiteExtras
 from flows.site.site_files import SiteFiles
 from flows.site.site_pages import SitePages
 from flows.site.site_rows import SiteRows
@@ -47,12 +48,12 @@ class SiteCharts:
         Charts that cannot be published, with the reason.
     """
 
-    def __init__(self, files: SiteFiles) -> None:
+    def __init__(self, files: SiteFiles, extras: SiteExtras = NO_EXTRAS) -> None:
         self.cards: dict[str, Card] = {}
         self.drawn: list[str] = []
         self.skipped: list[str] = []
         self.left_out: list[LeftOut] = []
-        self._files = files
+        self._files, self._extras = files, extras
         self._charts: list[ShownChart] = []
         self._names: list[str] = []
         self._digests: dict[str, str] = {}
@@ -65,7 +66,8 @@ class SiteCharts:
         entries = [entry for entry in list_snapshot_charts(connection) if entry.on_site]
         inputs = ChartInputs(connection)
         for number, entry in enumerate(entries, 1):
-            digest = inputs.digest(entry)
+            made_from = inputs.digest(entry)
+            digest = made_from and digest_of([made_from, self._extras.said_by_pages])
             if is_folder_name(entry.name) and (card := self._files.reuse_chart(entry.name, digest)):
                 self.cards[entry.name] = card
                 continue

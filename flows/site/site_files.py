@@ -20,7 +20,7 @@ class SiteFiles:
         self.new, self.previous = new, previous
         self._made_from: dict[str, str] = {}
         self._cards: dict[str, dict[str, Any]] = {}
-        self._manifest = read_manifest(previous)
+        self.manifest = read_manifest(previous)
 
     def reuse(self, part: str, digest: str, files: Iterable[str]) -> bool:
         """Link a part's files from the previous site if they are whole and made from the same; say whether they were.
@@ -29,8 +29,8 @@ class SiteFiles:
         """
         self._made_from[part] = digest
         files = list(files)
-        sizes = self._manifest.get("sizes", {})
-        is_same = bool(digest) and self._manifest.get("made_from", {}).get(part) == digest
+        sizes = self.manifest.get("sizes", {})
+        is_same = bool(digest) and self.manifest.get("made_from", {}).get(part) == digest
         is_same = is_same and all(file_size(self.previous / file) == sizes.get(file, -1) for file in files)
         for file in files:
             target = self.new / file
@@ -39,16 +39,21 @@ class SiteFiles:
                 _link_or_copy(self.previous / file, target)
         return is_same
 
+    def find_digest(self, part: str) -> str:
+        """Return what a part of the previous site was made from; empty if it has no such part."""
+        digest = self.manifest.get("made_from", {}).get(part, "")
+        return digest if isinstance(digest, str) else ""
+
     def reuse_chart(self, name: str, digest: str) -> dict[str, Any] | None:
         """Link all files of a chart, with its page, and return its card, if it was made from the same; else None.
 
         `note_card` recorded what it was made from.
         """
-        card = self._manifest.get("cards", {}).get(name)
-        drawn = self._manifest.get("made_from", {}).get(name)
+        card = self.manifest.get("cards", {}).get(name)
+        drawn = self.manifest.get("made_from", {}).get(name)
         if not isinstance(card, dict) or not digest or not drawn:
             return None
-        sizes = self._manifest["sizes"]
+        sizes = self.manifest["sizes"]
         files = [file for file in sizes if file.startswith(f"charts/{name}/")]
         others = (f"assets/thumbnails/{name}.svg", f"assets/rows/{name}.js", f"assets/csv/{name}.js")
         files += [file for file in others if file in sizes]

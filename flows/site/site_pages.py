@@ -4,10 +4,12 @@ from collections.abc import Iterable
 from datetime import datetime
 from pathlib import Path
 from typing import Any
+from urllib.parse import quote
 
 import polars as pl
 
 from flows.site.page_templates import render_page
+from flows.site.site_extras import NO_EXTRAS, SiteExtras
 from flows.site.site_rows import SiteRows
 
 
@@ -20,10 +22,12 @@ class SitePages:
         Folder of the site.
     dates
         The rows of sql/site/page_dates.sql; without them, pages have no date.
+    extras
+        The address of the site, which its pages then name, and whether it has a console.
     """
 
-    def __init__(self, out: Path, dates: pl.DataFrame | None = None) -> None:
-        self.out = out
+    def __init__(self, out: Path, dates: pl.DataFrame | None = None, extras: SiteExtras = NO_EXTRAS) -> None:
+        self.out, self.extras = out, extras
         rows = [] if dates is None else dates.iter_rows()
         self._dates: dict[tuple[str, str], datetime] = {(kind, id_): changed_at for kind, id_, changed_at in rows}
 
@@ -33,6 +37,10 @@ class SitePages:
         found = [self._dates[key] for key in keys or [("site", "")] if key in self._dates]
         return max(found, default=None)
 
+    def find_address(self, path: str) -> str:
+        """Return the address of a file of the site; that of an index ends in a slash. Empty if the site has none."""
+        return self.extras.base_url and self.extras.base_url + quote(path.removesuffix("index.html"))
+
     def write(
         self,
         path: str,
@@ -40,6 +48,7 @@ class SitePages:
         *,
         of_devices: Iterable[str] = (),
         of_models: Iterable[str | None] = (),
+        picture: str | None = None,
         **values: Any,
     ) -> None:
         """Render a template into a page.
@@ -52,18 +61,24 @@ class SitePages:
             Name of a file in charts/pages.
         of_devices, of_models
             Ids of the devices and models that the page shows: their data date the page. Without any, all data do.
+        picture
+            Path of the picture that stands for the page where it is shared.
         values
             What the template uses.
         """
         file = self.out / path
         file.parent.mkdir(parents=True, exist_ok=True)
-        file.write_text(self.render(path, template, self.find_date(of_devices, of_models), **values), "utf-8")
+        file.write_text(self.render(path, template, self.find_date(of_devices, of_models), picture, **values), "utf-8")
 
-    def render(self, path: str, template: str, date: datetime | None = None, **values: Any) -> str:
+    def render(
+        self, path: str, template: str, date: datetime | None = None, picture: str | None = None, **values: Any
+    ) -> str:
         """Return the text of a page, with the date that it says."""
-        return render_page(template, root="../" * path.count("/"), here=path, date=date, **values)
+        head = {"address": self.find_address(path), "picture": self.find_address(picture) if picture else ""}
+        head["root"] = "../" * path.count("/")
+        return render_page(template, here=path, date=date, has_console=bool(self.extras.console), **head, **values)
 
 
-def read_pages(out: Path, rows: SiteRows) -> SitePages:
+def read_pages(out: Path, rows: SiteRows, extras: SiteExtras) -> SitePages:
     """Return the pages of a new site, dated by the rows of sql/site."""
-    return SitePages(out, rows.frames["page_dates"])
+    return SitePages(out, rows.frames["page_dates"], extras)

@@ -1,12 +1,32 @@
--- one row per device and ceiling that its sources state differently
+-- one row per device, ceiling that its sources state differently, and value: by how much each is below the greatest
 select
-    hardware_id,
-    kind,
-    name,
-    format('{:,.5g}', lowest / if(kind = 'compute', 1e12, 1e9)) as lowest,
-    format('{:,.5g}', highest / if(kind = 'compute', 1e12, 1e9)) as highest,
-    if(kind = 'compute', 'TFLOP/s', 'GB/s') as unit,
-    format('{:.1f} %', 100 * spread) as spread,
-    origins,
-from mart.spec_conflict
-order by hardware_id, kind, name
+    conflict.hardware_id,
+    conflict.kind,
+    concat_ws(' ', conflict.name, nullif(conflict.pipe, ''), nullif(conflict.ceiling_name, '')) as "dtype, level",
+    format('{:,.5g}', ceiling.value_per_s / if(conflict.kind = 'compute', 1e12, 1e9))
+    || case
+        when conflict.kind = 'bandwidth' then ' GB/s'
+        when conflict.name like 'int%' then ' TOP/s'
+        else ' TFLOP/s'
+    end as "value",
+    format('{:.1f} %', 100 * (1 - ceiling.value_per_s / conflict.highest)) as "below the greatest",
+    replace(ceiling.basis, '_', ' ') as basis,
+    if(ceiling.is_default, 'yes', '') as "default",
+    ceiling.origin,
+from mart.spec_conflict as conflict
+inner join core.ceiling as ceiling
+    on
+        conflict.hardware_id = ceiling.hardware_id
+        and conflict.kind = ceiling.kind
+        and conflict.name = ceiling.name
+        and ceiling.pipe in ('', conflict.pipe)
+        and conflict.ceiling_name = ceiling.ceiling_name
+order by
+    conflict.hardware_id,
+    conflict.kind,
+    conflict.name,
+    conflict.pipe,
+    conflict.ceiling_name,
+    ceiling.value_per_s desc,
+    ceiling.basis,
+    ceiling.origin

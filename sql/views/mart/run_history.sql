@@ -36,7 +36,7 @@ select
     run.run_number,
     run.started_at,
     run.finished_at,
-    epoch(run.finished_at - run.started_at) as seconds,
+    (epoch_us(run.finished_at) - epoch_us(run.started_at)) / 1e6 as seconds,
     run.status,
     change.rows,
     change.rows_inserted,

@@ -25,14 +25,7 @@ select
     max(value_per_s) filter (is_default) as default_value,
     count(*) as values_given,
     string_agg(
-        format(
-            '{:,.5g} {} ({}: {})',
-            value_per_s / if(kind = 'compute', 1e12, 1e9),
-            if(kind = 'compute', 'TFLOP/s', 'GB/s'),
-            replace(basis, '_', ' '),
-            origin
-        ),
-        '; '
+        format('{:g} ({}: {})', value_per_s, replace(basis, '_', ' '), origin), '; '
         order by value_per_s desc, basis, origin
     ) as origins,
     pipe,
