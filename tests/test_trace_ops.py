@@ -165,7 +165,14 @@ def test_a_gradient_that_is_not_wanted_leaves_a_pass_out(tmp_path: Path, wanted:
     assert rows["op"].to_list() == ["mm"]
 
 
-def test_an_op_that_cannot_be_counted_says_why(tmp_path: Path) -> None:
-    path = write_trace(tmp_path, [op("vllm::unified_attention", [[8, 64]] * 3), kernel()])
-    why = "vllm::unified_attention (lengths of sequences not among its inputs) 100.0%"
-    assert_refused(lambda: read(path), names=[why])
+@pytest.mark.parametrize(
+    ("name", "why"),
+    [
+        ("vllm::unified_attention", "lengths of sequences not among its inputs"),
+        ("aten::_foreach_add_", "lists of tensors without dtypes"),
+        ("torchao::rowwise_scaled_linear_cutlass_s8s4", "packed int4"),
+    ],
+)
+def test_an_op_that_cannot_be_counted_says_why(tmp_path: Path, name: str, why: str) -> None:
+    path = write_trace(tmp_path, [op(name, [[8, 64]] * 3), kernel()])
+    assert_refused(lambda: read(path), names=[f"{name} ({why}) 100.0%"])
