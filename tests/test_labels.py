@@ -93,10 +93,15 @@ def test_no_label_of_a_chart_lies_on_another_or_is_cut(name: str, snapshot: duck
 
 
 @pytest.mark.slow
-def test_no_label_of_any_shipped_device_lies_on_another_or_is_cut(snapshot: duckdb.DuckDBPyConnection) -> None:
-    devices = [row[0] for row in snapshot.sql("select hardware_id from core.hardware order by 1").fetchall()]
+def test_no_label_of_a_shipped_device_lies_on_another_or_is_cut(snapshot: duckdb.DuckDBPyConnection) -> None:
+    """Of devices with equally many ceilings, which are laid out alike, two are drawn."""
+    sql = """
+        select hardware_id from core.ceiling group by hardware_id
+        qualify row_number() over (partition by count(*) order by hardware_id) <= 2
+        """
+    devices = [row[0] for row in snapshot.sql(sql).fetchall()]
     found = {name: list_collisions(render(draw(snapshot, f"device-{name}")[0], "svg")) for name in devices}
-    assert len(found) > 50
+    assert len(found) > 15
     assert {name: faults for name, faults in found.items() if faults} == {}
 
 
