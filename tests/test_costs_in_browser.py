@@ -101,7 +101,7 @@ def test_steps_of_every_kind_of_model_are_those_of_the_warehouse(finished: Home,
     """Thousands of settings of the shipped models and of small ones of every class; every op occurs."""
     own = read_small_models(tmp_path)
     with open_models(finished, own) as (inputs, connection):
-        seen = compare(inputs, connection, [(FIXED, 1000), (any_seed(), 1000)], covers=True)
+        seen = compare(inputs, connection, [(FIXED, 500), (any_seed(), 500)], covers=True)
     assert {op.name for ops in CONVENTIONS.values() for op in ops} - seen == set()
 
 

@@ -48,7 +48,7 @@ from tests.support.tiers import keep_fast
 from warehouse.errors import InputError, RunError
 from warehouse.home import Home
 
-MANY_EXAMPLES = int(os.environ.get("ROOFLINES_FUZZ_EXAMPLES", "50"))  # of each reader
+MANY_EXAMPLES = int(os.environ.get("ROOFLINES_FUZZ_EXAMPLES", "30"))  # of each reader
 few = settings(max_examples=5, deadline=None, derandomize=True, suppress_health_check=list(HealthCheck))
 many = settings(few, max_examples=MANY_EXAMPLES)
 LONGEST_S = 5.0  # of the processor, for a file of some kilobytes or a bomb
