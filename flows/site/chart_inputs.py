@@ -1,7 +1,5 @@
 """What a chart and its page are made from, known without asking the query: code, entry, tables, dates."""
 
-from collections.abc import Mapping
-
 import duckdb
 
 from charts.gallery import ChartEntry
@@ -12,8 +10,6 @@ from warehouse.rows import fetch_rows
 from warehouse.sql_files import find_sources, load_all_sql, load_sql
 from warehouse.version import code_version
 
-# tables of which a chart of one device reads that device's rows alone
-_OF_DEVICES = ("core.ceiling", "core.hardware", "core.runnable_precision")
 # what every page of a chart shows beside its rows: the names of devices and models
 _OF_PAGES = frozenset({"core.model", "core.hardware"})
 _OF_MIGRATIONS = {"core.phase"}  # filled by a migration, which is code
@@ -28,7 +24,10 @@ class ChartInputs:
 
     def __init__(self, connection: duckdb.DuckDBPyConnection) -> None:
         self._loaded = {f"core.{table}": digest for table, digest in read_input_digests(connection).items()}
-        self._rows = {table: _hash_devices(connection, table) for table in _OF_DEVICES}
+        # of some tables a chart of one device reads that device's rows alone
+        self._rows: dict[str, dict[str, tuple[int, int]]] = {}
+        for table, hardware_id, count, digest in fetch_rows(connection, load_sql("gallery/device_rows")):
+            self._rows.setdefault(table, {})[hardware_id] = (count, digest)
         self._views = {f"mart.{name}": sql for name, sql in load_all_sql("views/mart").items()}
         self._tables: dict[str, frozenset[str]] = {}
         dates = fetch_rows(connection, load_sql("site/page_dates"))
@@ -66,9 +65,3 @@ class ChartInputs:
 
 def _is_of_one_device(entry: ChartEntry) -> bool:
     return entry.template == "house" and entry.parameters.get("marks") == "computed"
-
-
-def _hash_devices(connection: duckdb.DuckDBPyConnection, table: str) -> Mapping[str, tuple[int, int]]:
-    """Return, by device, the number of its rows in a table and a digest of them."""
-    hashed = f"select hardware_id, count(*), sum(hash(row)) from {table} as row group by hardware_id"
-    return {hardware_id: (count, digest) for hardware_id, count, digest in fetch_rows(connection, hashed)}

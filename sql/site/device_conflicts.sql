@@ -3,12 +3,7 @@ select
     conflict.hardware_id,
     conflict.kind,
     concat_ws(' ', conflict.name, nullif(conflict.pipe, ''), nullif(conflict.ceiling_name, '')) as "dtype, level",
-    format('{:,.5g}', ceiling.value_per_s / if(conflict.kind = 'compute', 1e12, 1e9))
-    || case
-        when conflict.kind = 'bandwidth' then ' GB/s'
-        when conflict.name like 'int%' then ' TOP/s'
-        else ' TFLOP/s'
-    end as "value",
+    mart.rate_label(conflict.kind, conflict.name, ceiling.value_per_s) as "value",
     format('{:.1f} %', 100 * (1 - ceiling.value_per_s / conflict.highest)) as "below the greatest",
     replace(ceiling.basis, '_', ' ') as basis,
     if(ceiling.is_default, 'yes', '') as "default",

@@ -9,12 +9,7 @@ select
         nullif(ceiling.accumulator, '') || ' accumulation',
         nullif(ceiling.ceiling_name, '')
     ) as pipe,
-    format('{:,.5g}', ceiling.value_per_s / if(ceiling.kind = 'compute', 1e12, 1e9))
-    || case
-        when ceiling.kind = 'bandwidth' then ' GB/s'
-        when ceiling.name like 'int%' then ' TOP/s'
-        else ' TFLOP/s'
-    end as "value",
+    mart.rate_label(ceiling.kind, ceiling.name, ceiling.value_per_s) as "value",
     format('{:.4g}', roof.ridge_flops_per_byte) as "ridge, FLOP/byte",
     replace(ceiling.basis, '_', ' ') as basis,
     if(ceiling.is_default, 'yes', '') as "default",
