@@ -5,7 +5,7 @@ from pathlib import Path
 import pytest
 
 from tests.support.inputs import assert_refused
-from tests.test_torch_profiler import MM, NONE, kernel, only, op, read, write_trace
+from tests.support.traces import MM, NONE, kernel, only, op, read, write_trace
 
 BF16, FP8, BYTE, FLOAT = "c10::BFloat16", "c10::Float8_e4m3fn", "unsigned char", "float"
 Q, KV = [2, 16, 8, 32], [2, 16, 2, 32]  # batch, tokens, heads, head size
