@@ -18,7 +18,19 @@ explorer.plot = (() => {
   const NEAR = 22; // pixels from the pointer to a mark
   const WIDE = 520;
   const NS = "http://www.w3.org/2000/svg";
+  const widths = new WeakMap(); // of places, since asking a place for its width lays out all that has changed before
+  const sizes = new ResizeObserver((entries) => {
+    for (const { target } of entries) widths.set(target, target.clientWidth);
+  });
   let spots = [];
+
+  function widthOf(place) {
+    if (!widths.get(place)) {
+      widths.set(place, place.clientWidth);
+      sizes.observe(place);
+    }
+    return widths.get(place);
+  }
 
   function svg(tag, attributes = {}, ...children) {
     const made = document.createElementNS(NS, tag);
@@ -62,7 +74,7 @@ explorer.plot = (() => {
     spots = [];
     const models = taken.filter((model) => model.steps.some((step) => explorer.results.isDrawn(step) && drawnOps(step).length));
     if (!models.length) return place.replaceChildren();
-    const across = Math.max(280, place.clientWidth - 16);
+    const across = Math.max(280, widthOf(place) - 16);
     const columns = across >= models.length * 330 ? models.length : 1;
     const width = Math.floor(across / columns);
     const height = columns === 1 && width >= WIDE ? 440 : 360;
@@ -218,5 +230,5 @@ explorer.plot = (() => {
     return labels.map(({ words, y: at }) => text(frame.right + 6, at + 4, words));
   }
 
-  return { draw, svg, text, tick, shapeOf, drawnOps, drawnRoofs, ranges, GROUPS, DASHES, NS };
+  return { draw, svg, text, widthOf, tick, shapeOf, drawnOps, drawnRoofs, ranges, GROUPS, DASHES, NS };
 })();
