@@ -2,7 +2,7 @@
 
 // The explorer's page: its controls, and what follows from them. All choices are in the address.
 (() => {
-  const { choices, results, plot, tables, downloads, whatIf } = explorer;
+  const { choices, results, plot, tables, downloads, sql, whatIf } = explorer;
   const { state } = choices;
   const { element, swatch } = tables;
   const { key } = explorer;
@@ -88,7 +88,7 @@
     () => tables.showMemory(byId("memory"), taken),
     () => whatIf.show(taken),
     () => showOps(),
-    () => (byId("sql").textContent = downloads.makeSql(taken)),
+    () => (byId("sql").textContent = sql.write(taken)),
   ];
 
   function showDetails(turn, [first, ...others] = DETAILS) {
