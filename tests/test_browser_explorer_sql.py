@@ -92,8 +92,8 @@ def test_the_sql_of_any_setting_gives_what_the_page_shows(
     asked: list[tuple[str, list[dict[str, str]]]] = []
     for address in ADDRESSES:
         show(page, address)
-        told = csv.DictReader(io.StringIO(page.evaluate("explorer.downloads.makeCsv(explorer.results.compute())")))
-        asked.append((page.locator("#sql").inner_text(), list(told)))
+        text = page.evaluate("explorer.downloads.makeCsv(explorer.results.compute())")
+        asked.append((page.locator("#sql").inner_text(), list(csv.DictReader(io.StringIO(text)))))
     home = Home(tmp_path / "home")
     shutil.copytree(base.path, home.path)
     entries = dict.fromkeys(entry for sql, _ in asked for entry in re.findall(r"\[\[precision\]\][^*]*?\n\n", sql))
