@@ -4,7 +4,6 @@ import csv
 import io
 import json
 import re
-import shlex
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -13,13 +12,9 @@ import pytest
 import vl_convert
 from playwright.sync_api import Browser, Page, expect
 
-from flows.cli.app import run_command
-from flows.site.explorer import write_explorer
-from flows.site.site_pages import SitePages
 from tests.support.browsers import NARROW, WIDE, Visitor, start_browser, visit
 from warehouse.home import Home
 from warehouse.rows import fetch_rows, fetch_value
-from warehouse.snapshot import open_snapshot
 
 EXPLORER = "explorer/index.html"
 MEASURED = "#devices=h100-sxm&model=llama-3-8b&batch=4&sequence=512&precision=bf16"
@@ -74,7 +69,7 @@ def test_any_batch_and_length_are_computed_and_kept_in_the_address(disk: Visitor
     expect(page.locator("#setting")).to_contain_text("batch 74 ")
     page.locator("[name=sequence]").press("PageDown")
     expect(page.locator("#setting")).to_contain_text("length 1,500")
-    assert "batch=74&sequence=1500" in page.url
+    expect(page).to_have_url(re.compile("batch=74&sequence=1500"))
     said, address = page.locator("#finding").inner_text(), page.url
     page.goto("about:blank")
     page.goto(address)
@@ -152,9 +147,8 @@ def test_a_broken_address_says_what_was_replaced(disk: Visitor) -> None:
         "There is no choice called sort",
     ):
         expect(notes).to_contain_text(said)
-    assert page.url.endswith(
-        "#devices=h100-sxm&model=llama-3.1-8b&convention=engine&phase=decode&batch=8&sequence=1024"
-    )
+    shown = "#devices=h100-sxm&model=llama-3.1-8b&convention=engine&phase=decode&batch=8&sequence=1024"
+    expect(page).to_have_url(re.compile(f"{shown}$"))
 
 
 def test_no_control_is_more_than_ten_tab_stops_from_the_start(disk: Visitor) -> None:
@@ -302,7 +296,7 @@ def test_models_stand_side_by_side(disk: Visitor) -> None:
     expect(page.locator("#ops table")).to_have_count(3)
     assert page.locator("#roofline svg > g").count() == 3
     assert len(list_step_rows(page)) == 3
-    assert page.url.count("model=") == 3
+    expect(page).to_have_url(re.compile("(model=.*){3}"))
 
 
 def test_a_device_of_ones_own_has_least_times_only(disk: Visitor) -> None:
@@ -325,7 +319,7 @@ def test_a_part_has_another_precision(disk: Visitor) -> None:
     page.locator("[name=part_precision]").select_option("fp8-kv8")
     expect(page.locator("#memory tbody td").nth(2)).to_have_text("0.5369")
     expect(page.locator("#setting")).to_contain_text("kv fp8-kv8")
-    expect(page.locator("#sql")).to_contain_text("the warehouse has no precision like bf16 with kv fp8-kv8")
+    expect(page.locator("#sql")).to_contain_text('precision_id = "explorer-bf16-kv-fp8-kv8"')
     page.get_by_role("button", name="Remove kv fp8-kv8").click()
     expect(page.locator("#memory tbody td").nth(2)).to_have_text("1.074")
 
@@ -339,7 +333,7 @@ def test_phases_have_candidates_or_a_chunk(disk: Visitor, phase: str, field: str
     page.get_by_label("Phase").select_option(phase)
     page.get_by_label(field, exact=True).fill(str(number))
     expect(page.locator("#setting")).to_contain_text(f"query tokens {number}")
-    assert f"query={number}" in page.url
+    expect(page).to_have_url(re.compile(f"query={number}"))
 
 
 def test_this_view_is_downloaded(disk: Visitor, snapshot: duckdb.DuckDBPyConnection, tmp_path: Path) -> None:
@@ -379,32 +373,7 @@ def test_a_setting_of_no_workload_names_the_sweep_that_computes_it(disk: Visitor
     said = page.locator("#sql").inner_text()
     command = "rooflines sweep --name explorer --model llama-3-8b --convention engine --phase prefill --precision bf16"
     assert f"{command} --batch 37 --sequence 1000 --query 100 --tensor-parallel 4\n" in said
-    assert "from mart.sweep_point where sweep_id = 'explorer' and hardware_id in ('h100-sxm')" in said
-
-
-def test_that_sweep_and_its_query_give_what_the_page_shows(
-    browser: Browser, small_home: Home, tmp_path: Path, capsys: pytest.CaptureFixture[str]
-) -> None:
-    with open_snapshot(small_home.snapshot) as connection:
-        write_explorer(SitePages(tmp_path), connection)
-    address = "#devices=a40&model=llama-7b&precision=fp16&batch=37&sequence=1000&tp=4&phase=prefill&query=100"
-    page = browser.new_page()
-    page.goto(f"{(tmp_path / EXPLORER).as_uri()}{address}")
-    page.locator("body[data-shown=all]").wait_for()
-    said = page.locator("#sql").inner_text()
-    text = page.evaluate("explorer.downloads.makeCsv(explorer.results.compute())")
-    page.close()
-    told = sorted(csv.DictReader(io.StringIO(text)), key=lambda row: row["op"])
-    (command,) = re.findall("-- rooflines (sweep .*)", said)
-    assert run_command([*shlex.split(command), "--home", str(small_home.path)]) == 0
-    capsys.readouterr()
-    with open_snapshot(small_home.snapshot) as connection:
-        wanted = fetch_rows(connection, said)
-    assert len(wanted) == len(told) > 10
-    for row, (_, op, _, _, flops, moved, _, attainable, least, bound) in zip(told, wanted, strict=True):
-        assert (row["op"], row["bound"]) == (op, bound)
-        numbers = [float(row[name]) for name in ("flops", "bytes", "attainable_flops_per_s", "lower_bound_s")]
-        assert numbers == pytest.approx([flops, moved, attainable, least], rel=1e-9)
+    assert "from mart.sweep_point\nwhere\n    hardware_id in ('h100-sxm')\n    and sweep_id = 'explorer'" in said
 
 
 def test_what_if_shows_where_the_bottleneck_changes(disk: Visitor) -> None:
@@ -417,14 +386,14 @@ def test_what_if_shows_where_the_bottleneck_changes(disk: Visitor) -> None:
         re.compile(r"tokens/s expected, ×[\d.]+ of today's; memory- becomes compute-bound at [\d.]+ TB/s")
     )
     expect(page.locator("#what-if-curve .change")).to_have_count(1)
-    assert "whatif=h100-sxm,bandwidth:4" in page.url
+    expect(page).to_have_url(re.compile("whatif=h100-sxm,bandwidth:4"))
     page.locator("#scale-memory").fill("-1")
     expect(said).to_contain_text("at the largest batch that fits")
     page.locator("#scale-memory").fill("-2")
     expect(said).to_contain_text("tokens/s")
     page.get_by_role("button", name="As it is today").click()
     expect(page.locator("output[for=scale-memory]")).to_have_text("80 GB")
-    assert "whatif" not in page.url
+    expect(page).not_to_have_url(re.compile("whatif"))
 
 
 @pytest.mark.parametrize("width", [WIDE["width"], 1024, NARROW["width"]])

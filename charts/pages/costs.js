@@ -343,5 +343,5 @@ const costs = (() => {
 
   const isOwn = (id) => Boolean(models.get(id).given); // whether an id is that of a file of the user's ops
 
-  return { know, add, refuse, step, isOwn };
+  return { know, add, refuse, step, isOwn, choosePrecision };
 })();

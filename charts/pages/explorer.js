@@ -2,17 +2,20 @@
 
 // The explorer's page: its controls, and what follows from them. All choices are in the address.
 (() => {
-  const { choices, results, plot, tables, downloads, whatIf } = explorer;
+  const { choices, results, plot, tables, downloads, sql, whatIf } = explorer;
   const { state } = choices;
   const { element, swatch } = tables;
   const { key } = explorer;
   const { rove, listenToNumber, copy } = explorer.controls;
   const byId = (id) => document.getElementById(id);
   const form = () => byId("controls").elements;
+  const ADDRESS_EVERY = 350; // ms
+  let [writing, written] = [null, -ADDRESS_EVERY];
   let drawn = 0;
   let taken = []; // what is shown
 
   function read() {
+    clearTimeout(writing);
     const notes = [];
     const address = choices.read(location.hash, notes);
     fillControls();
@@ -49,7 +52,6 @@
   // The answer and the picture at once; what stands further down follows when they are on the screen.
   function show(notes) {
     const turn = drawn;
-    writeAddress();
     taken = results.compute();
     showNotes([...notes, ...explain()]);
     showChips();
@@ -60,21 +62,40 @@
     key.openTooltip(null);
     key.show(taken);
     document.body.dataset.shown = "picture";
-    requestAnimationFrame(() => setTimeout(() => turn === drawn && showDetails()));
+    requestAnimationFrame(() => setTimeout(() => showDetails(turn)));
   }
 
+  // Browsers refuse more than a hundred addresses in half a minute, which a slider soon reaches.
   function writeAddress() {
-    const address = choices.write();
-    if (address !== location.hash) history.replaceState(null, "", address);
+    clearTimeout(writing);
+    const wait = written + ADDRESS_EVERY - performance.now();
+    if (wait > 0) writing = setTimeout(writeAddress, wait);
+    else keepAddress();
   }
 
-  function showDetails() {
-    tables.showSteps(byId("steps"), taken);
-    tables.showMemory(byId("memory"), taken);
-    showOps();
-    byId("sql").textContent = downloads.makeSql(taken);
-    whatIf.show(taken);
-    document.body.dataset.shown = "all";
+  function keepAddress() {
+    clearTimeout(writing);
+    const address = choices.write();
+    if (address === location.hash) return;
+    history.replaceState(null, "", address);
+    written = performance.now();
+  }
+
+  // One after the other, so that a control that is used meanwhile waits for one of them at most.
+  const DETAILS = [
+    writeAddress,
+    () => tables.showSteps(byId("steps"), taken),
+    () => tables.showMemory(byId("memory"), taken),
+    () => whatIf.show(taken),
+    () => showOps(),
+    () => (byId("sql").textContent = sql.write(taken)),
+  ];
+
+  function showDetails(turn, [first, ...others] = DETAILS) {
+    if (turn !== drawn) return;
+    first();
+    if (others.length) setTimeout(() => showDetails(turn, others));
+    else document.body.dataset.shown = "all";
   }
 
   const showOps = () => {
@@ -323,7 +344,10 @@
   function saveAs(button) {
     const kind = button.dataset.file;
     const picture = byId("roofline").querySelector("svg");
-    if (kind === "link") return copy(button, location.href);
+    if (kind === "link") {
+      keepAddress();
+      return copy(button, location.href);
+    }
     if (!picture) return showNotes(["There is nothing to save."]);
     const [title, subtitle] = [byId("finding").textContent, byId("setting").textContent];
     const name = downloads.fileName(taken, kind);
@@ -351,10 +375,10 @@
     }
     byId("explorer").hidden = false;
     listen();
-    let width = byId("roofline").clientWidth;
+    let width = plot.widthOf(byId("roofline"));
     new ResizeObserver(() => {
-      if (byId("roofline").clientWidth === width || !taken.length) return;
-      width = byId("roofline").clientWidth;
+      if (plot.widthOf(byId("roofline")) === width || !taken.length) return;
+      width = plot.widthOf(byId("roofline"));
       plot.draw(byId("roofline"), taken, key.openTooltip);
       whatIf.show(taken);
     }).observe(byId("roofline"));

@@ -4,9 +4,12 @@
 explorer.controls = (() => {
   const { choices, tables } = explorer;
 
+  // What the search hides. A layout would say it too, but takes longer than all that a control changes.
+  const isShown = (item) => !item.disabled && !item.closest("[hidden]");
+
   // Arrow keys move among the parts of a group, which is one stop of the Tab key.
   function rove(group, items) {
-    const shown = () => items().filter((item) => !item.disabled && item.offsetParent !== null);
+    const shown = () => items().filter(isShown);
     const mark = (chosen) => {
       for (const item of items()) item.tabIndex = -1;
       const found = shown();

@@ -75,7 +75,7 @@ window.explorer = (() => {
   }
   const ready = new Set();
 
-  const hold = (columns) => explorer.downloads.hold(decode(columns));
+  const hold = (columns) => explorer.sql.hold(decode(columns));
 
   return { know, hold, calibrate, measure, loadAll, devices, dtypes, measured };
 })();

@@ -1,30 +1,9 @@
 "use strict";
 
-// This view as files, and the SQL that gives the same.
+// This view as files.
 explorer.downloads = (() => {
-  const { results, plot, choices } = explorer;
-  const SELECTED = [
-    "hardware_id", "op", "op_group", "repeat", "flops", "bytes", "intensity_flops_per_byte", "attainable_flops_per_s",
-    "lower_bound_s", "bound",
-  ].join(", ");
-  const SHARED = ["tensor_parallel", "expert_parallel", "pipeline_parallel", "data_parallel"];
-  const SETTING = ["batch_size", "sequence_length", "query_length", ...SHARED];
-  const held = new Map(); // what the warehouse holds: models and precisions by setting
-
-  function hold(rows) {
-    for (const { models, precisions, ...setting } of rows) {
-      const key = keyOf(setting);
-      if (!held.has(key)) held.set(key, []);
-      held.get(key).push([new Set(models.split("|")), new Set(precisions.split("|"))]);
-    }
-  }
-
-  const keyOf = (setting) => ["convention", "phase", ...SETTING].map((name) => setting[name]).join(" ");
-
-  const isHeld = ({ model, setting }) =>
-    !Object.keys(setting.parts ?? {}).length &&
-    (!model.hasFormulas ||
-      (held.get(keyOf(setting)) ?? []).some(([models, ids]) => models.has(model.id) && ids.has(setting.precision_id)));
+  const { results, plot } = explorer;
+  const SETTING = ["batch_size", "sequence_length", "query_length", ...formulas.sharing];
 
   function save(name, blob) {
     const link = Object.assign(document.createElement("a"), { href: URL.createObjectURL(blob), download: name });
@@ -153,54 +132,5 @@ explorer.downloads = (() => {
     return { $schema: "https://vega.github.io/schema/vega-lite/v6.json", title: { text: title, subtitle }, hconcat: panels };
   }
 
-  const quoted = (value) => `'${value.replaceAll("'", "''")}'`;
-
-  // A query of the views if the warehouse holds the setting; else the sweep that computes it, and a query of that.
-  function makeSql(taken) {
-    const devices = choices.state.devices.filter((id) => id !== "own");
-    const texts = taken.filter(({ setting }) => setting).map((model, i) => {
-      if (Object.keys(model.setting.parts).length) {
-        const parts = Object.entries(model.setting.parts).map(([part, precision]) => `${part} ${precision}`).join(", ");
-        return `-- the warehouse has no precision like ${model.setting.precision_id} with ${parts}: add it to your catalog first`;
-      }
-      return isHeld(model) ? queryViews(model, devices) : sweepAndQuery(model, devices, i);
-    });
-    return texts.join("\n\n");
-  }
-
-  function conditions({ model, setting }, devices) {
-    const is = (column, value) =>
-      value === null ? `${column} is null` : `${column} = ${typeof value === "string" ? quoted(value) : value}`;
-    const columns = ["convention", "phase", "precision_id", ...SETTING];
-    const terms = devices.length ? [`hardware_id in (${devices.map(quoted).join(", ")})`] : [];
-    return [...terms, is("model_id", model.id), ...columns.map((column) => is(column, setting[column]))].join(" and ");
-  }
-
-  const queryViews = (model, devices) =>
-    `select ${SELECTED} from mart.roofline_point where ${conditions(model, devices)} order by hardware_id, op`;
-
-  function sweepAndQuery({ model, setting }, devices, number) {
-    const { tensor_parallel: shared, phase, query_length: query } = setting;
-    if (![1, 2, 4, 8].includes(shared)) {
-      return `-- rooflines sweep computes 1, 2, 4 or 8 devices of tensor parallelism, not ${shared}`;
-    }
-    const name = `explorer${number || ""}`;
-    const options = [
-      ["name", name], ["model", model.id], ["convention", setting.convention], ["phase", phase],
-      ["precision", setting.precision_id], ["batch", setting.batch_size], ["sequence", setting.sequence_length],
-    ];
-    const isChunk = phase === "mixed" || (phase === "prefill" && query !== setting.sequence_length);
-    if (phase === "speculative") options.push(["candidates", query]);
-    if (isChunk) options.push(["query", query]);
-    for (const column of SHARED) if (setting[column] > 1) options.push([column.replace("_", "-"), setting[column]]);
-    const shell = (value) => (/^[\w.-]+$/.test(value) ? value : `'${String(value).replaceAll("'", "'\\''")}'`);
-    const command = `rooflines sweep ${options.map(([option, value]) => `--${option} ${shell(value)}`).join(" ")}`;
-    const terms = `sweep_id = '${name}' and ${conditions({ model, setting }, devices)}`;
-    return [
-      "-- no workload has this setting, so compute it first:", `-- ${command}`,
-      `select ${SELECTED} from mart.sweep_point where ${terms} order by hardware_id, op`,
-    ].join("\n");
-  }
-
-  return { hold, isHeld, save, fileName, makeCsv, makeSvg, savePng, makeVegaLite, makeSql };
+  return { save, fileName, makeCsv, makeSvg, savePng, makeVegaLite };
 })();

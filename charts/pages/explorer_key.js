@@ -22,10 +22,10 @@ explorer.key = (() => {
       made.firstChild.setAttribute("transform", "scale(4.5)");
       return element("li", {}, made, group);
     });
-    const dtypes = [...new Set(taken.flatMap(({ needed }) => needed))];
+    const dtypes = plot.listDtypes(taken);
     if (dtypes.length > 1) {
       for (const dtype of dtypes) {
-        const made = sign("M-8,0H8", `${ink};stroke-width:2;stroke-dasharray:${plot.DASHES[dtypes.indexOf(dtype)].replaceAll(" ", ",")}`);
+        const made = sign("M-8,0H8", `${ink};stroke-width:2;stroke-dasharray:${plot.dashOf(dtype, dtypes).replaceAll(" ", ",")}`);
         rows.push(element("li", {}, made, `${dtype} roof`));
       }
     }

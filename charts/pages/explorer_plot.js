@@ -13,12 +13,24 @@ explorer.plot = (() => {
     "M1.35,0L-.68,1.17V-1.17Z", "M-1.35,0L.68,1.17V-1.17Z", "M-1.3,-.6H1.3V.6H-1.3Z", "M-.6,-1.3H.6V1.3H-.6Z",
     "M-.5,-1.1H.5L1.1,0L.5,1.1H-.5L-1.1,0Z",
   ];
-  const DASHES = ["none", "7 4", "2 3", "10 3 2 3"];
+  const DASHES = ["none", "7 4", "2 3", "10 3 2 3", "12 4", "5 2", "1 4", "14 3 2 3 2 3"];
   const [LEAST_RADIUS, MORE_RADIUS] = [3, 12]; // of a mark that takes no time, and what a whole step adds
   const NEAR = 22; // pixels from the pointer to a mark
   const WIDE = 520;
   const NS = "http://www.w3.org/2000/svg";
+  const widths = new WeakMap(); // of places, since asking a place for its width lays out all that has changed before
+  const sizes = new ResizeObserver((entries) => {
+    for (const { target } of entries) widths.set(target, target.clientWidth);
+  });
   let spots = [];
+
+  function widthOf(place) {
+    if (!widths.get(place)) {
+      widths.set(place, place.clientWidth);
+      sizes.observe(place);
+    }
+    return widths.get(place);
+  }
 
   function svg(tag, attributes = {}, ...children) {
     const made = document.createElementNS(NS, tag);
@@ -31,6 +43,10 @@ explorer.plot = (() => {
     const rank = GROUPS.indexOf(group);
     return SHAPES[(rank < 0 ? group.length : rank) % SHAPES.length];
   };
+
+  // Roofs of one dtype have one kind of line in all panels, as the key has it.
+  const listDtypes = (taken) => [...new Set(taken.flatMap(({ needed }) => needed))];
+  const dashOf = (dtype, dtypes) => DASHES[dtypes.indexOf(dtype) % DASHES.length];
 
   const drawnOps = ({ points }) => points.filter((point) => point && point.flops && point.level === "dram");
   const drawnRoofs = ({ needed, ops }, device) => {
@@ -62,18 +78,19 @@ explorer.plot = (() => {
     spots = [];
     const models = taken.filter((model) => model.steps.some((step) => explorer.results.isDrawn(step) && drawnOps(step).length));
     if (!models.length) return place.replaceChildren();
-    const across = Math.max(280, place.clientWidth - 16);
+    const across = Math.max(280, widthOf(place) - 16);
     const columns = across >= models.length * 330 ? models.length : 1;
     const width = Math.floor(across / columns);
     const height = columns === 1 && width >= WIDE ? 440 : 360;
     const rows = Math.ceil(models.length / columns);
     const [xs, ys] = ranges(models);
+    const dtypes = listDtypes(taken);
     const picture = svg("svg", {
       viewBox: `0 0 ${width * columns} ${height * rows}`, width: width * columns, height: height * rows, "aria-hidden": "true",
     });
     models.forEach((model, i) => {
       const at = { left: (i % columns) * width, top: Math.floor(i / columns) * height, width, height };
-      picture.append(drawPanel(model, at, xs, ys, models.length > 1));
+      picture.append(drawPanel(model, at, xs, ys, dtypes, models.length > 1));
     });
     picture.addEventListener("pointermove", (event) => openTooltip(findSpot(picture, event), event));
     picture.addEventListener("pointerleave", () => openTooltip(null));
@@ -90,7 +107,7 @@ explorer.plot = (() => {
     return nearest && far(nearest) < NEAR ? nearest : null;
   }
 
-  function drawPanel(model, { left, top, width, height }, xs, ys, isNamed) {
+  function drawPanel(model, { left, top, width, height }, xs, ys, dtypes, isNamed) {
     const isWide = width >= WIDE;
     const drawn = model.steps.filter(explorer.results.isDrawn);
     const roofs = drawn.flatMap((step) => drawnRoofs(model, step.device).map((roof) => ({ step, roof })));
@@ -105,7 +122,7 @@ explorer.plot = (() => {
     if (isNamed) panel.append(text(frame.left, 16, model.model.name, { style: "fill:var(--ink);font-weight:600" }));
     panel.append(drawAxes(frame, x, y, xs, ys, isWide));
     const ends = [10 ** xs[0], 10 ** xs[1]];
-    for (const { step, roof } of roofs) panel.append(drawRoof(step, roof, model.needed, x, y, ends, ys));
+    for (const { step, roof } of roofs) panel.append(drawRoof(step, roof, dashOf(roof.dtype, dtypes), x, y, ends, ys));
     for (const step of drawn) panel.append(...drawMeasured(step, x, y));
     const marks = drawn.flatMap((step) => findSpots(step, x, y)).sort((a, b) => b.radius - a.radius);
     panel.append(...marks.map(drawSpot));
@@ -149,12 +166,12 @@ explorer.plot = (() => {
     return power < 0 ? String(Number(`1e${power}`)) : `${10 ** (power - 3 * step)}${["", "k", "M", "G", "T", "P", "E"][step]}`;
   };
 
-  function drawRoof({ device }, roof, needed, x, y, [from, to], [lowest]) {
+  function drawRoof({ device }, roof, dash, x, y, [from, to], [lowest]) {
     const start = Math.max(from, 10 ** lowest / roof.bandwidth_bytes_per_s);
     const at = [start, roof.ridge_flops_per_byte, to].filter((intensity) => intensity >= start && intensity <= to);
     const path = at.map((intensity, i) => `${i ? "L" : "M"}${x(intensity).toFixed(1)},${y(times.attainable(roof, intensity)).toFixed(1)}`);
     return svg("path", {
-      class: "roof", d: path.join(""), "stroke-dasharray": DASHES[needed.indexOf(roof.dtype) % DASHES.length],
+      class: "roof", d: path.join(""), "stroke-dasharray": dash,
       style: `fill:none;stroke:${device.colour};stroke-width:2.5`,
     });
   }
@@ -218,5 +235,5 @@ explorer.plot = (() => {
     return labels.map(({ words, y: at }) => text(frame.right + 6, at + 4, words));
   }
 
-  return { draw, svg, text, tick, shapeOf, drawnOps, drawnRoofs, ranges, GROUPS, DASHES, NS };
+  return { draw, svg, text, widthOf, tick, shapeOf, drawnOps, drawnRoofs, ranges, listDtypes, dashOf, GROUPS, NS };
 })();

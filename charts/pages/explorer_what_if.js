@@ -36,15 +36,21 @@ explorer.whatIf = (() => {
     return { ...step, batch: from.setting.batch_size, expected: times.expectStep(step, altered, from.setting) };
   }
 
-  // Memory is a line over the batch of a replica, so two of its points say where it ends.
+  // Memory is a line over the batch of a replica, so two of its points say where it ends; they are the same of all devices.
   function largestBatch(model, device, { setting }) {
     const asked = choices.settingOf(model);
     const replicas = setting.data_parallel;
-    const [one, two] = [1, 2].map((batch) => costs.step(model.id, { ...asked, batch: batch * replicas }).memory.total);
+    const key = JSON.stringify([model.id, asked]);
+    if (line.key !== key) {
+      const [one, two] = [1, 2].map((batch) => costs.step(model.id, { ...asked, batch: batch * replicas }).memory.total);
+      line = { key, one, two };
+    }
+    const { one, two } = line;
     if (one > device.memory_bytes) return 0;
     if (two === one) return null;
     return replicas * (1 + Math.floor((device.memory_bytes - one) / (two - one)));
   }
+  let line = {};
 
   function chosenStep(taken) {
     const model = taken.find(({ steps }) => steps.some(results.isDrawn));
@@ -131,7 +137,7 @@ explorer.whatIf = (() => {
   }
 
   function draw(place, { found, changes }, moved, value, here) {
-    const width = Math.max(260, Math.min(640, place.clientWidth));
+    const width = Math.max(260, Math.min(640, plot.widthOf(place)));
     const height = 220;
     const frame = { left: 58, right: width - 12, top: 22, bottom: height - 40 };
     if (found.length < 2) return place.replaceChildren();

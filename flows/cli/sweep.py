@@ -33,7 +33,7 @@ class Settings:
     "Precisions. Default: the one that each model is published in, or fp16 if its config does not say."
 
     tensor_parallel: str = "1"
-    "Range of tensor-parallel degrees: some of 1,2,4,8."
+    "Range of tensor-parallel degrees. A model whose heads do not divide evenly is left out."
 
     expert_parallel: str = "1"
     "Range of devices that whole experts are spread over."

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
+from flows.site.changes import log_changes
 from flows.site.console import write_console
 from flows.site.data_files import write_data_files, write_views
 from flows.site.drawing_processes import RENDERER, Drawings, submit_bundle
@@ -97,14 +98,16 @@ def build_site(
             progress("writing the console")
             write_console(pages, files, connection, rows, objects)
         write_pages(pages, connection, rows, list(charts.cards.values()), run, parquet)
+        log = log_changes(files, connection, run_id, charts.cards, rows)
     if extras.base_url:
-        write_feeds(pages, list(charts.cards.values()))
+        write_feeds(pages, log.changes)
     files.write_manifest(
         run_id=run_id,
         inputs_sha256=inputs_sha256,
         charts=list(charts.cards),
         left_out=charts.left_out,
         **extras.describe(),
+        **log.describe(),
     )
     drawn = tuple(name for name in charts.drawn if name in charts.cards)
     return SiteReport(len(charts.cards), drawn, tuple(charts.skipped), tuple(charts.left_out))

@@ -16,7 +16,7 @@ from warehouse.sql_files import load_sql
 PAGE = "explorer/index.html"
 
 # parts of the script of the page, in the order in which they use each other
-_PARTS = ("data", "choices", "results", "plot", "tables", "downloads", "what_if", "key", "controls")
+_PARTS = ("data", "choices", "results", "plot", "tables", "downloads", "sql", "what_if", "key", "controls")
 SCRIPTS = ("numbers.js", "times.js", *(f"explorer_{part}.js" for part in _PARTS), "explorer.js")
 # what the page loads, in order: the others are loaded when a model or device is chosen
 _LOADED = ("costs.js", "precisions.js", "explorer.js", "roofs.js", "held.js")

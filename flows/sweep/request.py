@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from math import prod
 
 from flows.intensity.conventions import CONVENTIONS
-from flows.intensity.terms import DEGREES, PHASES, SHARING
+from flows.intensity.terms import PHASES, SHARING
 from flows.sweep.devices import DeviceRequest, KnownDevices, make_devices
 from flows.sweep.grid import ROWS_PER_PART, Grid, Inputs
 from warehouse.errors import InputError
@@ -21,7 +21,7 @@ _RANGE = re.compile(r"(?P<first>[0-9]{1,12})(?::(?P<last>[0-9]{1,12}):(?P<times>
 
 # option -> the largest value, as in workloads
 _MOST = {
-    "--tensor-parallel": 8, "--batch": 10**6, "--sequence": 10**8, "--candidates": 10**5, "--expert-parallel": 1024,
+    "--tensor-parallel": 64, "--batch": 10**6, "--sequence": 10**8, "--candidates": 10**5, "--expert-parallel": 1024,
     "--pipeline-parallel": 1024, "--data-parallel": 1024, "--query": 10**8,
 }  # fmt: skip
 
@@ -78,8 +78,6 @@ def parse_range(option: str, text: str) -> list[int]:
         if is_range and not times and (last - first) // step >= _MOST_VALUES:
             raise InputError(f"{option}: {piece}: expected at most {_MOST_VALUES} numbers")
         found.update(_powers(first, last, step) if times else range(first, last + 1, step))
-    if option == "--tensor-parallel" and not found <= set(DEGREES):
-        raise InputError(f"{option}: {text}: expected some of {', '.join(map(str, DEGREES))}")
     return sorted(found)
 
 

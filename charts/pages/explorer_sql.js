@@ -1,0 +1,131 @@
+"use strict";
+
+// The SQL that gives the same rows: of the views if the warehouse holds the setting, else of a sweep, whose command
+// stands above it, and for a precision with parts of its own, of an entry of the catalog, which stands there too.
+explorer.sql = (() => {
+  const { choices } = explorer;
+  const SELECTED = [
+    "hardware_id", "op", "op_group", "repeat", "flops", "bytes", "intensity_flops_per_byte", "attainable_flops_per_s",
+    "lower_bound_s", "bound",
+  ];
+  const SETTING = ["batch_size", "sequence_length", "query_length", ...formulas.sharing];
+  const BITS = ["weight_bits", "activation_bits", "compute_dtype", "row_scale_bits"];
+  const LONGEST_ID = 64;
+  const held = new Map(); // what the warehouse holds: models and precisions by setting
+
+  function hold(rows) {
+    for (const { models, precisions, ...setting } of rows) {
+      const key = keyOf(setting);
+      if (!held.has(key)) held.set(key, []);
+      held.get(key).push([new Set(models.split("|")), new Set(precisions.split("|"))]);
+    }
+  }
+
+  const keyOf = (setting) => ["convention", "phase", ...SETTING].map((name) => setting[name]).join(" ");
+
+  const isHeld = (model, setting) =>
+    (held.get(keyOf(setting)) ?? []).some(([models, ids]) => models.has(model.id) && ids.has(setting.precision_id));
+
+  const quoted = (value) => `'${value.replaceAll("'", "''")}'`;
+
+  function write(taken) {
+    const known = taken.filter(({ setting }) => setting);
+    if (!known.length) return "-- there is no such step";
+    const [before, queries] = [new Set(), []]; // two models may need the same entry of the catalog
+    known.forEach((each, number) => {
+      const { comments, selects } = query(each, number, known.length > 1);
+      comments.forEach((comment) => before.add(comment));
+      queries.push(...selects);
+    });
+    const order = `order by ${known.length > 1 ? "model_id, " : ""}hardware_id, op`;
+    return [...before, queries.join("\nunion all by name\n"), order].join("\n");
+  }
+
+  // What must be done first, and the query of each table that has the rows of a model.
+  function query({ model, setting }, number, isNamed) {
+    const hasParts = model.hasFormulas && Object.keys(setting.parts).length > 0;
+    const entry = hasParts ? writePrecision(setting) : null;
+    const of = { ...setting, precision_id: entry?.id ?? setting.precision_id };
+    const isSwept = model.hasFormulas && (hasParts || !isHeld(model, of));
+    const sweep = isSwept ? `explorer${number || ""}` : null;
+    const comments = entry ? [entry.text] : [];
+    if (isSwept) comments.push("-- no workload has this setting, so compute it first:", `-- ${writeSweep(model, of, sweep)}`);
+    const ids = choices.state.devices.filter((id) => id !== "own");
+    const names = [...(isNamed ? ["model_id"] : []), ...SELECTED];
+    const terms = [...(sweep ? [`sweep_id = ${quoted(sweep)}`] : []), ...conditions(model, of)];
+    const selects = ids.length ? [
+      select(` ${names.join(", ")}`, `mart.${sweep ? "sweep" : "roofline"}_point`, [`hardware_id in (${ids.map(quoted).join(", ")})`, ...terms]),
+    ] : [];
+    if (choices.state.devices.includes("own")) selects.push(selectOwn(names, sweep, terms));
+    return { comments, selects };
+  }
+
+  const select = (columns, from, terms) => `select${columns}\nfrom ${from}\nwhere\n    ${terms.join("\n    and ")}`;
+
+  function conditions(model, setting) {
+    const is = (column, value) =>
+      value === null ? `${column} is null` : `${column} = ${typeof value === "string" ? quoted(value) : value}`;
+    const columns = ["convention", "phase", "precision_id", ...SETTING];
+    return [is("model_id", model.id), ...columns.map((column) => is(column, setting[column]))];
+  }
+
+  // The reader's own device is in no table: its roof is written out.
+  function selectOwn(names, sweep, terms) {
+    const { peak, bandwidth, link } = choices.state.own;
+    const [flops, dram, sent] = [peak * 1e12, bandwidth * 1e9, link * 1e9].map((rate) => rate.toExponential().replace("+", ""));
+    const rate = link ? `if(level = 'interconnect', ${sent}, ${dram})` : dram;
+    const written = {
+      hardware_id: "'own'",
+      intensity_flops_per_byte: "flops / bytes",
+      attainable_flops_per_s: `least(${flops}, flops / bytes * rate)`,
+      lower_bound_s: `greatest(flops / ${flops}, bytes / rate)`,
+      bound: `case when flops / bytes >= ${flops} / rate then 'compute' when level = 'dram' then 'memory' else level end`,
+    };
+    const columns = names.map((name) => (written[name] ? `${written[name]} as ${name}` : name)).join(",\n    ");
+    const from = sweep ? "mart.sweep_cost" : "core.op_shape inner join core.op_cost using (shape_id)";
+    const levels = link ? "level in ('dram', 'interconnect')" : "level = 'dram'";
+    const others = sweep ? [levels] : [levels, "pipe = ''"];
+    return select(`\n    ${columns}`, `(select *, ${rate} as rate from ${from})`, [...terms, ...others]);
+  }
+
+  function writeSweep(model, setting, name) {
+    const { phase, query_length: length } = setting;
+    const options = [
+      ["name", name], ["model", model.id], ["convention", setting.convention], ["phase", phase],
+      ["precision", setting.precision_id], ["batch", setting.batch_size], ["sequence", setting.sequence_length],
+    ];
+    const isChunk = phase === "mixed" || (phase === "prefill" && length !== setting.sequence_length);
+    if (phase === "speculative") options.push(["candidates", length]);
+    if (isChunk) options.push(["query", length]);
+    for (const column of formulas.sharing) if (setting[column] > 1) options.push([column.replace("_", "-"), setting[column]]);
+    const shell = (value) => (/^[\w.-]+$/.test(value) ? value : `'${String(value).replaceAll("'", "'\\''")}'`);
+    return `rooflines sweep ${options.map(([option, value]) => `--${option} ${shell(value)}`).join(" ")}`;
+  }
+
+  // A precision as an entry of the catalog, which a run takes up.
+  function writePrecision({ precision_id: base, parts }) {
+    const { parts: apart, ...own } = costs.choosePrecision(base, parts);
+    const chosen = Object.entries(parts).map(([part, precision]) => `${part}-${precision}`);
+    const name = ["explorer", base, ...chosen].join("-").replaceAll("_", "-");
+    const id = name.length > LONGEST_ID ? `explorer-${digest(name)}` : name;
+    const told = (value) => (typeof value === "string" ? JSON.stringify(value) : value);
+    const pairs = (names, from) => names.filter((column) => typeof from[column] === "string" || from[column] >= 0)
+      .map((column) => `${column} = ${told(from[column])}`);
+    // in a file, the products of queries with keys and values are as the attention around them unless it says otherwise
+    if (apart.attention && !apart.scores) apart.scores = own;
+    const tables = Object.keys(apart).sort().map((part) => `${part} = { ${pairs(BITS, apart[part]).join(", ")} }`);
+    const columns = [...BITS, "kv_bits", "vector_bits", "state_bits", "residual_bits"];
+    const lines = [
+      "/* The warehouse has no such precision. Add these lines to catalog/precisions.toml in the home:", "",
+      "[[precision]]", `precision_id = "${id}"`, ...pairs(columns, own),
+      `origin = "of the explorer: ${base} with ${chosen.join(", ")}"`, ...tables, "",
+      "and take them up: rooflines run", "*/",
+    ];
+    return { id, text: lines.join("\n") };
+  }
+
+  // A short name of a long one, the same each time.
+  const digest = (text) => [...text].reduce((found, letter) => (Math.imul(31, found) + letter.charCodeAt(0)) >>> 0, 7).toString(36);
+
+  return { hold, write };
+})();

@@ -1,0 +1,128 @@
+"""What the explorer shows is what the SQL below it gives, and its what-if is that of a sweep over made-up devices."""
+
+import csv
+import io
+import re
+import shlex
+import shutil
+from collections.abc import Iterator
+from pathlib import Path
+from typing import Any
+
+import pytest
+from playwright.sync_api import Page
+
+from flows.cli.app import run_command
+from flows.ingest.catalog import SHIPPED
+from flows.site.explorer import write_explorer
+from flows.site.site_pages import SitePages
+from tests.support.browsers import start_browser
+from tests.support.files import write_tree
+from tests.support.whole_runs import run_without_prefect, write_small_catalog
+from warehouse.home import Home
+from warehouse.rows import fetch_rows
+from warehouse.snapshot import open_snapshot
+
+pytestmark = pytest.mark.slow
+
+BESIDES = (
+    "calibrations.toml",
+    "hardware/h100-sxm.toml",
+    "architectures/deepseek_v2.toml",
+    "models/deepseek-v2-lite.json",
+    "workloads",
+)
+OWN = "own=1000,4000,100,450"
+MODELS = "model=llama-7b&model=deepseek-v2-lite"
+# settings that a workload has, that a sweep computes, and of precisions that the catalog lacks
+ADDRESSES = (
+    f"devices=own,a40&model=llama-7b&precision=fp16&batch=8&sequence=1024&convention=paper&{OWN}",
+    "devices=own&model=llama-7b&precision=bf16&batch=8&sequence=128&convention=llm-viewer&own=1000,4000,100,0",
+    f"devices=h100-sxm,own&{MODELS}&precision=bf16&batch=37&sequence=1000&tp=16&phase=prefill&query=100&{OWN}",
+    "devices=h100-sxm&model=deepseek-v2-lite&precision=fp8&batch=24&sequence=900&tp=2&ep=4&pp=3&dp=2",
+    "devices=a40&model=llama-7b&precision=bf16&phase=speculative&query=5&batch=3&sequence=2000&convention=llm-viewer",
+    "devices=h100-sxm&model=deepseek-v2-lite&precision=bf16&phase=mixed&query=300&batch=16&sequence=4096&tp=4",
+    f"devices=own,h100-sxm&model=llama-7b&precision=fp16&parts=attention:fp8,lm_head:w4a16,kv:w4a8-kv4&batch=9&{OWN}",
+    "devices=h100-sxm&model=deepseek-v2-lite&precision=w4a16&parts=experts:fp8,shared_experts:fp8,router:fp32,"
+    "attention:bf16,scores:bf16,mlp:int8,embedding:bf16&phase=prefill&batch=2&sequence=500&tp=4",
+)
+NUMBERS = ["flops", "bytes", "intensity_flops_per_byte", "attainable_flops_per_s", "lower_bound_s"]
+
+
+@pytest.fixture(scope="module")
+def shipped(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A small catalog that stands in for the shipped one, with a calibrated device and a model with experts and MLA."""
+    folder = write_small_catalog(tmp_path_factory.mktemp("catalog"))
+    for name in BESIDES:
+        if (SHIPPED / name).is_file():
+            shutil.copyfile(SHIPPED / name, folder / name)
+    return folder
+
+
+@pytest.fixture(scope="module")
+def base(shipped: Path, tmp_path_factory: pytest.TempPathFactory) -> Home:
+    """A home after a run with that catalog."""
+    home = Home(tmp_path_factory.mktemp("sql") / "home")
+    run_without_prefect(home, shipped)
+    return home
+
+
+@pytest.fixture(scope="module")
+def page(base: Home, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Page]:
+    """The explorer of that home, in a window."""
+    site = tmp_path_factory.mktemp("site")
+    with open_snapshot(base.snapshot) as connection:
+        write_explorer(SitePages(site), connection)
+    with start_browser() as browser:
+        page = browser.new_page()
+        page.goto((site / "explorer" / "index.html").as_uri())
+        yield page
+
+
+def show(page: Page, address: str) -> None:
+    """Show what an address says, and wait until all of it is there."""
+    page.evaluate("document.body.dataset.shown = ''")
+    page.evaluate("(address) => { location.hash = address; }", address)
+    page.locator("body[data-shown=all]").wait_for()
+
+
+def test_the_sql_of_any_setting_gives_what_the_page_shows(
+    page: Page, base: Home, shipped: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    asked: list[tuple[str, list[dict[str, str]]]] = []
+    for address in ADDRESSES:
+        show(page, address)
+        text = page.evaluate("explorer.downloads.makeCsv(explorer.results.compute())")
+        asked.append((page.locator("#sql").inner_text(), list(csv.DictReader(io.StringIO(text)))))
+    home = Home(tmp_path / "home")
+    shutil.copytree(base.path, home.path)
+    entries = dict.fromkeys(entry for sql, _ in asked for entry in re.findall(r"\[\[precision\]\][^*]*?\n\n", sql))
+    assert len(entries) == 2
+    write_tree(home.path / "catalog", {"precisions.toml": "".join(entries)})
+    run_without_prefect(home, shipped)
+    swept = 0
+    for sql, told in asked:
+        for command in re.findall("-- rooflines (sweep .*)", sql):
+            assert run_command([*shlex.split(command), "--home", str(home.path)]) == 0
+            swept += 1
+        with open_snapshot(home.snapshot) as connection:
+            names = [name for name, *_ in fetch_rows(connection, f"describe {sql}")]
+            wanted = [dict(zip(names, row, strict=True)) for row in fetch_rows(connection, sql)]
+        compare_rows(told, wanted)
+    assert swept == 7
+    capsys.readouterr()
+    # a comment of several lines before it, as the page has it, is no obstacle to the command
+    assert run_command(["query", asked[-1][0], "--home", str(home.path)]) == 0
+
+
+def compare_rows(told: list[dict[str, str]], wanted: list[dict[str, Any]]) -> None:
+    """Compare the rows that the page saves with those of its query."""
+    keys = [name for name in ("model_id", "hardware_id", "op") if name in wanted[0]]
+    told = sorted(told, key=lambda row: [row[name] for name in keys])
+    wanted = sorted(wanted, key=lambda row: [row[name] for name in keys])
+    assert len(told) == len(wanted) > 5
+    for row, other in zip(told, wanted, strict=True):
+        of = [*keys, "op_group", "bound"]
+        assert [row[name] for name in of] == [other[name] for name in of]
+        assert int(row["repeat"]) == other["repeat"]
+        assert [float(row[name]) for name in NUMBERS] == pytest.approx([other[name] for name in NUMBERS], rel=1e-9)
