@@ -25,7 +25,8 @@ from warehouse.snapshot import open_snapshot
 quiet_terminal()  # before Prefect is imported
 
 _LONGEST = ["test_schedules", "test_refresh", "test_cli", "test_charts", "test_browser", "test_snapshots"]
-_LONGEST += ["test_sandbox", "test_faults", "test_damage", "test_lake", "test_fuzz"]
+_LONGEST += ["test_costs_in_browser", "test_labels", "test_site", "test_chart_pages", "test_chart_list"]
+_LONGEST += ["test_sandbox", "test_faults", "test_damage", "test_lake", "test_fuzz", "test_browser_times"]
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

@@ -53,7 +53,7 @@ def publish_a_run(home: Home, number: int) -> str:
     return run.run_id
 
 
-@pytest.mark.parametrize("publications", keep_fast(1, [8, 100]))
+@pytest.mark.parametrize("publications", keep_fast(1, [8, 40]))
 def test_readers_never_wait(publications: int, tmp_path: Path) -> None:
     home, stop = Home(tmp_path / "home"), tmp_path / "stop"
     publish_a_run(home, 1)
