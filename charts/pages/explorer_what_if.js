@@ -205,5 +205,5 @@ explorer.whatIf = (() => {
     });
   }
 
-  return { show, listen, trace, chosenStep };
+  return { show, listen, takeStep, trace, chosenStep };
 })();
