@@ -108,7 +108,8 @@
   // Why something is not on the chart.
   function explain() {
     const notes = [];
-    for (const { model, refused } of taken) if (refused) notes.push(`${model.name} has no such step: ${refused}.`);
+    // of one model, the finding says it
+    for (const { model, refused } of taken) if (refused && taken.length > 1) notes.push(`${model.name} has no such step: ${refused}.`);
     const without = Map.groupBy(taken.flatMap(({ steps }) => steps).filter(({ lacking }) => lacking), ({ lacking }) => lacking);
     for (const [lacking, steps] of without) {
       const names = [...new Set(steps.map(({ device }) => device.name))].join(", ");
@@ -151,7 +152,7 @@
     const lead = `${fastest.model.name} on ${fastest.device.name}${phase ? `: ${speed}` : ""}`;
     const about = fastest.expected && !isExpected ? `about ${legible(fastest.expected.tokens_per_s)} expected` : null;
     const took = `${phase ? `a ${phase} step` : "all of its ops"} in ${phase ? "" : "at least "}${legible(seconds, "s")}, ` +
-      `${tables.percent(fastest[`${fastest.bound}_s`] / fastest.lower_bound_s)} ${fastest.bound}-bound`;
+      `${tables.percent(fastest[`${fastest.bound}_s`] / fastest.lower_bound_s)} ${fastest.bound}-bound${tables.waiting(fastest)}`;
     const misfits = steps.filter(({ fits }) => fits === false);
     const rank = steps.length > 1 ? `the fastest shown${misfits.length && fitting.length ? " that fits" : ""}` : null;
     const first = misfits.includes(fastest) ? fastest : misfits[0];
@@ -267,7 +268,7 @@
 
   // What is no number is said, and the last one stays.
   function takeNumber(name, number, notes) {
-    if (notes.length) return showNotes([`${notes[0].split(";")[0]}; ${state[name] ?? "none"} is shown.`]);
+    if (notes.length) return showNotes([`${notes[0].split(";")[0]}; ${legible(state[name] ?? "none")} is shown.`]);
     state[name] = number;
     return update();
   }
@@ -279,10 +280,10 @@
         const number = Number(field.value);
         const isGood = field.value.trim() !== "" && choices.isOwn(name, number);
         field.setAttribute("aria-invalid", String(!isGood));
-        if (!isGood) return;
+        if (!isGood) return showNotes([choices.refuseOwn(name, field.value)]);
         state.own[name] = number;
-        if (state.devices.includes("own") || state.devices.length >= choices.MOST_DEVICES) update();
-        else choose("own", true);
+        const isDrawn = state.devices.includes("own") || state.devices.length >= choices.MOST_DEVICES;
+        return isDrawn ? update() : choose("own", true);
       });
     }
     form().own_device.addEventListener("change", ({ target }) => choose("own", target.checked));
