@@ -372,6 +372,19 @@ def test_models_stand_side_by_side(disk: Visitor) -> None:
     expect(page).to_have_url(re.compile("(model=.*){3}"))
 
 
+def test_a_device_that_one_of_the_models_cannot_run_on_is_still_drawn_for_the_others(disk: Visitor) -> None:
+    page = open_at(disk, "#devices=b200,a100-80gb-sxm&model=llama-3.1-8b&model=deepseek-v3&tp=8")
+    expect(page.locator("#notes")).to_contain_text(
+        "Not on the chart of DeepSeek V3, because no fp8 roof is known: A100 80GB SXM."
+    )
+    expect(page.locator("#chips button")).to_have_text(["B200×", "A100 80GB SXM×"])
+    expect(page.locator("#setting")).to_contain_text("bf16, fp8-block, arithmetic in bf16 and fp8 ·")
+    assert len(list_step_rows(page)) == 3
+    page.locator("[name=model2]").select_option("")
+    page.locator("[name=model]").select_option("deepseek-v3")
+    expect(page.locator("#chips button")).to_have_text(["B200×", "A100 80GB SXM: no fp8 roof×"])
+
+
 def test_a_device_of_ones_own_has_least_times_only(disk: Visitor) -> None:
     page = open_at(disk, "#model=llama-3.1-8b&devices=h100-sxm&precision=bf16")
     page.get_by_text("Your own device").click()

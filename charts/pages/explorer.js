@@ -110,10 +110,13 @@
     const notes = [];
     // of one model, the finding says it
     for (const { model, refused } of taken) if (refused && taken.length > 1) notes.push(`${model.name} has no such step: ${refused}.`);
-    const without = Map.groupBy(taken.flatMap(({ steps }) => steps).filter(({ lacking }) => lacking), ({ lacking }) => lacking);
-    for (const [lacking, steps] of without) {
-      const names = [...new Set(steps.map(({ device }) => device.name))].join(", ");
-      notes.push(`Not on the chart, because no ${lacking === "link" ? "link between devices" : `${lacking} roof`} is known: ${names}.`);
+    for (const { model, steps } of taken) {
+      const where = taken.length > 1 ? ` of ${model.name}` : "";
+      for (const [lacking, lackers] of Map.groupBy(steps.filter((step) => step.lacking), (step) => step.lacking)) {
+        const names = lackers.map(({ device }) => device.name).join(", ");
+        const what = lacking === "link" ? "link between devices" : `${lacking} roof`;
+        notes.push(`Not on the chart${where}, because no ${what} is known: ${names}.`);
+      }
     }
     const ops = taken.flatMap((model) => model.ops);
     const list = (some) => [...new Set(some.map(({ op }) => op))].join(", ");
@@ -163,10 +166,10 @@
   function describe() {
     const model = taken.find(({ setting }) => setting);
     if (!model) return "";
-    const { setting, needed } = model;
+    const { setting } = model;
     const precisions = [...new Set(taken.filter((each) => each.setting).map((each) => each.setting.precision_id))].join(", ");
     const parts = Object.entries(setting.parts ?? {}).map(([part, precision]) => `${part} ${precision}`);
-    const told = [`${[precisions, ...parts].join(", ")}, arithmetic in ${needed.join(" and ")}`, `${setting.convention} convention`];
+    const told = [`${[precisions, ...parts].join(", ")}, arithmetic in ${plot.listDtypes(taken).join(" and ")}`, `${setting.convention} convention`];
     const sizes = { batch: setting.batch_size, length: setting.sequence_length };
     if (setting.query_length !== null && setting.phase !== "decode") sizes["query tokens"] = setting.query_length;
     for (const [name, size] of Object.entries(sizes)) if (size !== null) told.push(`${name} ${legible(size)}`);
@@ -191,7 +194,8 @@
   function showChips() {
     const devices = choices.chosenDevices();
     const chip = ({ id, name }, i) => {
-      const lacking = taken.flatMap(({ steps }) => steps).find((step) => step.device.id === id && step.lacking)?.lacking;
+      const own = taken.flatMap(({ steps }) => steps).filter((step) => step.device.id === id);
+      const lacking = own.some(results.isDrawn) ? null : own[0]?.lacking; // which may be of one model only
       const label = lacking ? `${name}: no ${lacking === "link" ? "link" : `${lacking} roof`}` : name;
       const isLast = devices.length === 1;
       const button = element("button", { type: "button", className: lacking ? "without" : "", disabled: isLast },
