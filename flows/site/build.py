@@ -70,15 +70,16 @@ def build_site(
     if extras.console and not place_library(files, asked.library):
         extras = SiteExtras(extras.base_url)
     charts = SiteCharts(files, extras)
-    # one thread: queries are small, and drawing uses the other cores
-    with open_snapshot(snapshot, threads=1) as connection, ThreadPoolExecutor(1) as background, Drawings() as drawings:
+    # one thread a query: queries are small, and drawing uses the other cores
+    with open_snapshot(snapshot, threads=1) as connection, ThreadPoolExecutor(2) as background, Drawings() as drawings:
+        reading = background.submit(read_site_rows, connection.cursor())
         writing = background.submit(write_data_files, connection.cursor(), files, of_runs=False)
         if not files.reuse(_BUNDLE, RENDERER, [_BUNDLE]):
             drawings.submit(_BUNDLE, partial(submit_bundle, out / _BUNDLE))
         charts.query_and_draw(connection, drawings, progress)
         objects = writing.result()
         write_assets(out)
-        rows = read_site_rows(connection)
+        rows = reading.result()
         pages = read_pages(out, rows, extras)
         write_explorer(pages, connection)
         failed = drawings.finish(progress)
