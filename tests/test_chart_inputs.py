@@ -1,20 +1,25 @@
 """What charts are made from: a chart whose inputs did not change is not asked, and is what it would be if it were."""
 
 import shutil
+from dataclasses import replace
 from pathlib import Path
 from unittest import mock
 
+import duckdb
+import polars as pl
 import pytest
 
+from charts.gallery import ChartEntry
 from flows.ingest.catalog import SHIPPED
 from flows.site.build import build_site
 from flows.site.chart_inputs import ChartInputs
-from flows.site.chart_rows import query_chart
+from flows.site.chart_rows import ChartRows, query_chart
 from flows.site.site_files import SiteFiles
 from flows.site.snapshot_charts import list_snapshot_charts
 from tests.support.drawings import draw_without_ink
 from tests.support.whole_runs import ask_for, run_without_prefect, write_small_catalog
 from warehouse.home import Home
+from warehouse.polars_frames import read_frame
 from warehouse.snapshot import open_snapshot
 
 CHARTS = """
@@ -57,7 +62,7 @@ def shown(two_devices: Path, tmp_path_factory: pytest.TempPathFactory) -> Home:
 
 def run_and_list_asked(home: Home, shipped: Path) -> set[str]:
     """Run, and return the charts whose queries were asked."""
-    with draw_without_ink(), mock.patch("flows.site.site_charts.query_chart", wraps=query_chart) as asked:
+    with draw_without_ink(), mock.patch.object(ChartRows, "query", autospec=True, side_effect=ChartRows.query) as asked:
         assert run_without_prefect(home, shipped, draws=True).status == "succeeded"
     return {call.args[1].name for call in asked.call_args_list}
 
@@ -90,6 +95,44 @@ def test_changed_costs_are_asked_for_on_every_device(shown: Home, two_devices: P
     ask_for(two_devices, 16)
     assert run_and_list_asked(shown, two_devices) >= SHOWN
     assert_as_if_whole(shown, tmp_path)
+
+
+def list_alike(snapshot: duckdb.DuckDBPyConnection, *hardware_ids: str) -> list[ChartEntry]:
+    """Return charts of one model on several devices."""
+    entries = {entry.name: entry for entry in list_snapshot_charts(snapshot)}
+    one = entries["device-h100-sxm"]
+    setting = {"model_id": "llama-3-8b", "convention": "engine", "batch_size": 8, "sequence_length": 1024}
+    return [
+        replace(one, name=f"on {id_}", parameters={**one.parameters, **setting, "hardware_id": id_})
+        for id_ in hardware_ids
+    ]
+
+
+def test_charts_that_differ_by_their_device_are_asked_for_at_once(snapshot: duckdb.DuckDBPyConnection) -> None:
+    """Of these devices, one has a measured ceiling, one no roof of the dtype, and one is not known."""
+    alike = list_alike(snapshot, "h100-sxm", "b200", "xeon-6980p", "gaudi2", "nobody", "a40")
+    other = replace(alike[0], name="other", parameters={**alike[0].parameters, "batch_size": 1})
+    entries = [*alike, other, *list_alike(snapshot, "a10")]
+    rows = ChartRows(snapshot, entries)
+    with mock.patch("flows.site.chart_rows.read_frame", wraps=read_frame) as asked:
+        frames = {entry.name: rows.query(entry) for entry in entries}
+    assert len(asked.call_args_list) == 2
+    assert {name for name, frame in frames.items() if frame.is_empty()} == {"on nobody"}
+    for entry in entries:
+        assert frames[entry.name].equals(query_chart(snapshot, entry)), entry.name
+
+
+def test_charts_are_asked_for_one_by_one_if_memory_is_short(snapshot: duckdb.DuckDBPyConnection) -> None:
+    def read_little(connection: duckdb.DuckDBPyConnection, sql: str) -> pl.DataFrame:
+        if "'h100-sxm', 'b200'" in sql:
+            raise duckdb.OutOfMemoryException
+        return read_frame(connection, sql)
+
+    entries = list_alike(snapshot, "h100-sxm", "b200")
+    rows = ChartRows(snapshot, entries)
+    with mock.patch("flows.site.chart_rows.read_frame", side_effect=read_little):
+        frames = [rows.query(entry) for entry in entries]
+    assert [frame["hardware_id"][0] for frame in frames] == ["h100-sxm", "b200"]
 
 
 def test_a_chart_that_lacks_a_file_is_made_anew(tmp_path: Path) -> None:

@@ -231,10 +231,10 @@ def test_without_scripts_the_picture_is_there_with_its_title_once(visitor: Visit
     visitor.contexts.append(context)
     page = context.new_page()
     page.goto(visitor.root + find_page(STEP))
-    picture = page.locator("#chart img")
+    picture = page.locator("#chart noscript img")
     expect(picture).to_be_in_viewport()
-    assert picture.bounding_box() is not None
-    box = find_box(page, "#chart img")
+    expect(page.locator("#still")).to_be_hidden()
+    box = find_box(page, "#chart noscript img")
     assert NARROW["width"] - 34 <= box["width"] <= NARROW["width"]
     assert page.locator("h1").count() == 1
     expect(page.locator("h1")).not_to_be_in_viewport()

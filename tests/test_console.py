@@ -3,18 +3,14 @@
 import gzip
 import json
 import re
-from datetime import UTC, datetime
 from pathlib import Path
-from xml.etree import ElementTree as ET
 
 import duckdb
-import polars as pl
 import pytest
 
 from flows.cli.app import run_command
 from flows.site.build import build_site
 from flows.site.console_library import LIBRARY, read_library
-from flows.site.feed import write_feeds
 from flows.site.site_extras import (
     AS_BEFORE,
     NO_EXTRAS,
@@ -169,30 +165,12 @@ def test_an_address_and_a_console_are_named_by_every_page_also_of_charts_that_di
             text, path = page.read_text("utf-8"), page.parent.relative_to(site).as_posix()
             assert f'rel="canonical" href="https://example.org/{"" if path == "." else f"{path}/"}"' in text
             assert 'console/index.html"' in text
-    assert len(json.loads((tmp_path / "later/feed.json").read_text("utf-8"))["items"]) == report.charts
-
-
-def test_feeds_list_charts_by_the_date_of_their_data(tmp_path: Path) -> None:
-    """The address of a chart is its id, so that a reader shows it again when its data change."""
-    dates = pl.DataFrame(
-        {"kind": ["device"] * 2, "id": ["a", "b"], "changed_at": [datetime(2026, 1, day, tzinfo=UTC) for day in (2, 3)]}
-    )
-    pages = SitePages(tmp_path, dates, SiteExtras("https://example.org/"))
-    cards = [
-        {"name": f"of-{id_}", "title": f"<{id_}>", "finding": "1 & 2", "hardware": [id_], "model_id": None}
-        for id_ in ("a", "b", "undated")
-    ]
-    write_feeds(pages, cards)
-    feed = json.loads((tmp_path / "feed.json").read_text("utf-8"))
-    assert [(item["id"], item["date_modified"]) for item in feed["items"]] == [
-        ("https://example.org/charts/of-b/", "2026-01-03T00:00:00Z"),
-        ("https://example.org/charts/of-a/", "2026-01-02T00:00:00Z"),
-    ]
-    assert feed["items"][0]["image"] == "https://example.org/charts/of-b/of-b.png"
-    atom = ET.fromstring((tmp_path / "feed.xml").read_text("utf-8"))
-    names = {"": "http://www.w3.org/2005/Atom"}
-    assert atom.findtext("updated", namespaces=names) == "2026-01-03T00:00:00Z"
-    entries = [
-        (entry.findtext("id", "", names), entry.findtext("title", "", names)) for entry in atom.iterfind("entry", names)
-    ]
-    assert entries == [("https://example.org/charts/of-b/", "<b>"), ("https://example.org/charts/of-a/", "<a>")]
+            for picture in re.findall('property="og:image" content="https://example.org/([^"]*)"', text):
+                assert (site / picture).is_file(), page
+        device = (site / "devices/a40/index.html").read_text("utf-8")
+        assert 'property="og:image" content="https://example.org/devices/a40/roofline.png"' in device
+        model = (site / "models/llama-7b/index.html").read_text("utf-8")
+        assert 'property="og:image" content="https://example.org/charts/' in model
+    feeds = [(tmp_path / site / "feed.json").read_text("utf-8") for site in ("first", "later")]
+    assert feeds[0] == feeds[1]  # nothing changed
+    assert '"title": "Rooflines are published"' in feeds[0]

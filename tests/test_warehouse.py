@@ -25,7 +25,7 @@ from warehouse.migrations import create_tables, has_tables, is_current, read_tab
 from warehouse.runs import Run, finish_run, start_run
 from warehouse.schema import describe
 from warehouse.sql_files import load_all_sql, sql_folder
-from warehouse.sql_values import quote_name, quote_value
+from warehouse.sql_values import OneOf, quote_name, quote_value
 from warehouse.views import create_views
 
 
@@ -484,5 +484,7 @@ def test_literals_cannot_be_broken_out_of(tmp_path: Path) -> None:
     with duckdb.connect() as connection:
         for value in values:
             assert connection.sql(f"select {quote_value(value)}").fetchall()[0] == (value,)
+        several = quote_value(OneOf(["x", "it's"]))
+        assert connection.sql(f"select 'it''s' in ({several})").fetchall() == [(True,)]
         name = 'a"b'
         assert connection.sql(f"select 1 as {quote_name(name)}").columns == [name]

@@ -30,6 +30,7 @@ def has_choice_of_marks(template: str) -> bool:
     return _POINTS in find_placeholders(load_sql(f"charts/{template}"))
 
 
+@cache
 def load_template(template: str, marks: str) -> str:
     """Return the query of a template.
 

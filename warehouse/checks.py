@@ -23,7 +23,11 @@ def run_checks(connection: duckdb.DuckDBPyConnection) -> list[Rule]:
     rules = []
     for name, sql in load_all_sql("checks").items():
         count = int(fetch_value(connection, f"select count(*) from (\n{sql}\n)"))
-        first = fetch_row(connection, f"from (\n{sql}\n) limit 1") if count else ()
-        example = ", ".join(f"{c} {v}" for c, v in zip(connection.sql(sql).columns, first or (), strict=False))
+        example = _describe_first_row(connection, sql) if count else ""
         rules.append(Rule(name, sql.splitlines()[0].removeprefix("-- "), count, example))
     return rules
+
+
+def _describe_first_row(connection: duckdb.DuckDBPyConnection, sql: str) -> str:
+    first = fetch_row(connection, f"from (\n{sql}\n) limit 1") or ()
+    return ", ".join(f"{column} {value}" for column, value in zip(connection.sql(sql).columns, first, strict=False))

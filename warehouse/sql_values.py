@@ -10,6 +10,10 @@ from collections.abc import Iterable, Mapping
 _PARAMETER = re.compile(r"\$([a-z_]+)")
 
 
+class OneOf(tuple[object, ...]):
+    """The values between the brackets of `in ($name)`, where a single value may stand as well."""
+
+
 def file_pattern(path: object) -> str:
     """Return the pattern that matches one file and no other in DuckDB's functions that read files."""
     return re.sub(r"([*?\[])", r"[\1]", str(path))
@@ -21,6 +25,8 @@ def quote_value(value: object) -> str:
         return "null"
     if isinstance(value, bool | int | float):
         return repr(value).lower()
+    if isinstance(value, OneOf):
+        return ", ".join(map(quote_value, value))
     if isinstance(value, list | tuple):
         return f"[{', '.join(map(quote_value, value))}]"
     return "'" + str(value).replace("'", "''") + "'"

@@ -1,6 +1,7 @@
 "use strict";
 
-// The page of a chart: the picture as wide as the page, the reader's choices, and downloads of what is seen.
+// The page of a chart: the picture as wide as the page, the reader's choices, and downloads of what is seen. The page comes
+// with a still of the chart, in a box of the chart's size; the chart takes its place when Vega has drawn it.
 // A scope of its own: the names of the Vega bundle are global.
 (() => {
 const NARROW = 900; // pixels of a layout in which long labels beside the plot are shortened, and repeated below it
@@ -16,6 +17,7 @@ const spec = JSON.parse(byId("spec").textContent);
 const texts = spec.usermeta?.choices ?? {}; // by parameter: its label, and what the chart says at each value
 const said = { title: byId("title").textContent, subtitle: spec.title.subtitle ?? [], description: spec.description };
 const state = { choices: {}, hidden: [] };
+const still = byId("still"); // none in the page of a profile
 let drawn; // the picture that is shown
 let turn = 0;
 
@@ -33,12 +35,14 @@ function decodeRows({ count, columns }) {
   });
 }
 
-// A layout of another width: the plot takes what labels and axes leave of `across` pixels.
+// A layout of another width: the plot takes what labels and axes leave of `across` pixels, and of the height of the box.
 function layOut(across) {
   const { title, ...copy } = structuredClone(spec);
   const isNarrow = across < NARROW;
-  const autosize = { type: "fit-x", contains: "padding" };
+  const isBoxed = place.classList.contains("boxed");
+  const autosize = { type: isBoxed ? "fit" : "fit-x", contains: "padding" };
   Object.assign(copy, { width: across, autosize, background: null, padding: 4 });
+  if (isBoxed) copy.height = Math.round((place.clientHeight * across) / place.clientWidth);
   copy.config = { ...copy.config, aria: false, customFormatTypes: true };
   copy.params = listParameters(copy);
   for (const param of copy.params) if (isChoice(param)) delete param.bind; // the page has controls of its own
@@ -54,7 +58,8 @@ const isCaption = ({ data, mark, encoding }) => data && mark.type === "text" && 
 function layOutLayer(layer, across, isNarrow) {
   const { mark, encoding = {} } = layer;
   const isAtRight = encoding.x?.value === spec.width;
-  for (const channel of ["x", "x2"]) anchor(encoding[channel]);
+  for (const channel of ["x", "x2"]) anchor(encoding[channel], "width");
+  for (const channel of ["y", "y2"]) anchor(encoding[channel], "height");
   for (const channel of Object.values(encoding)) if (channel.legend) layOutLegend(channel, across, isNarrow);
   layer.encoding = { ...encoding, ...(encoding.tooltip && { tooltip: [encoding.tooltip].flat().map(writeTooltip) }) };
   if (isNarrow && encoding.x?.axis) encoding.x.axis = { labelOverlap: "greedy", ...encoding.x.axis };
@@ -86,11 +91,11 @@ function wrap(mark, most) {
 }
 
 // A place in pixels keeps its distance from the nearer edge, or from the middle if it is near that.
-function anchor(channel) {
+function anchor(channel, side) {
   if (typeof channel?.value !== "number") return;
-  const { width } = spec;
-  const [at, end] = Math.abs(channel.value - width / 2) < width / 8 ? [width / 2, "width / 2"] :
-    channel.value < width / 2 ? [0, "0"] : [width, "width"];
+  const whole = spec[side];
+  const [at, end] = Math.abs(channel.value - whole / 2) < whole / 8 ? [whole / 2, `${side} / 2`] :
+    channel.value < whole / 2 ? [0, "0"] : [whole, side];
   channel.value = { expr: `${end} + ${channel.value - at}` };
 }
 
@@ -113,8 +118,9 @@ function layOutLegend({ scale, legend }, across, isNarrow) {
 }
 
 function anchorLegend(legend) {
-  const right = spec.width - legend.legendX;
+  const [right, below] = [spec.width - legend.legendX, spec.height - legend.legendY];
   if (right < spec.width / 2) legend.legendX = { expr: `width - ${right}` };
+  if (below < spec.height / 2) legend.legendY = { expr: `height - ${below}` };
 }
 
 // The same style of numbers as in the tables; a unit comes from the title, e.g. "FLOP/s" or "time, s".
@@ -131,13 +137,30 @@ const isChoice = ({ bind }) => ["select", "radio"].includes(bind?.input);
 const choices = listParameters(spec).filter(isChoice);
 
 // Vega writes the width into the picture, and the style sheet scales it: the text is between 9 and 14 pixels high.
-function findLayoutWidth() {
-  const across = place.clientWidth;
-  return Math.round(across / Math.min(1.2, 0.65 + across / 2600));
+const findScale = (across) => Math.min(1.2, 0.65 + across / 2600);
+const findLayoutWidth = () => Math.round(place.clientWidth / findScale(place.clientWidth));
+
+// Vega is large, so it is run after the still is seen.
+const vega = window.vegaEmbed ? Promise.resolve() : seeStill().then(loadVega);
+
+async function seeStill() {
+  const picture = still?.querySelector("img");
+  await picture?.decode().catch(() => {});
+  const drawn = new Promise((resolve) => requestAnimationFrame(() => setTimeout(resolve)));
+  await Promise.race([drawn, new Promise((resolve) => setTimeout(resolve, 200))]); // no frame is drawn of a hidden page
+}
+
+function loadVega() {
+  return new Promise((resolve) => {
+    const script = Object.assign(document.createElement("script"), { src: "../../assets/vega.js", onload: resolve });
+    document.head.append(script);
+  });
 }
 
 async function draw() {
   const mine = ++turn;
+  await vega;
+  if (mine !== turn) return undefined;
   const across = findLayoutWidth();
   const made = document.createElement("div");
   const options = { actions: false, renderer: "svg", tooltip: { theme: "custom" }, expressionFunctions: { legible } };
@@ -151,7 +174,7 @@ async function draw() {
   drawn?.result.finalize();
   drawn = { result, across };
   place.replaceChildren(made);
-  fitLabels();
+  return fitLabels();
 }
 
 // In a plot that is narrower than it was made for, a label is hidden if it would lie on one that is drawn later, e.g. on
@@ -218,9 +241,9 @@ function showTexts() {
   document.title = `${title} · Rooflines`;
   place.setAttribute("aria-label", description);
   byId("description").textContent = description;
-  const isFirst = choices.every(({ name, value }) => state.choices[name] === value);
+  const isAsChosenFirst = choices.every(({ name, value }) => state.choices[name] === value);
   const lines = [subtitle].flat();
-  const first = finding ?? (isFirst ? byId("caption").dataset.finding : lines[0]);
+  const first = finding ?? (isAsChosenFirst ? byId("caption").dataset.finding : lines[0]);
   const shown = first && first !== lines[0] && first !== title ? [first, ...lines] : lines;
   byId("caption").replaceChildren(...shown.map((line) => makeElement("p", line)));
 }
@@ -287,8 +310,16 @@ function makeElement(tag, ...children) {
 
 async function choose(param, value) {
   state.choices[param] = value;
-  await drawn?.result.view.signal(param, value).runAsync();
+  hideStillOfOther();
+  if (drawn) await drawn.result.view.signal(param, value).runAsync();
+  else draw(); // instead of what was not chosen yet
   show();
+}
+
+// The still shows what is chosen at first.
+const isFirst = () => !state.hidden.length && choices.every(({ name, value }) => state.choices[name] === value);
+function hideStillOfOther() {
+  if (still) still.hidden = !isFirst();
 }
 
 function show() {
@@ -310,7 +341,9 @@ function offerKinds() {
     const box = Object.assign(document.createElement("input"), { type: "checkbox", name: kind, checked: isShown });
     box.addEventListener("input", async () => {
       state.hidden = listKinds().filter((each) => !form.elements[each].checked);
-      await drawn?.result.view.data("marks", listShownRows()).runAsync();
+      hideStillOfOther();
+      if (drawn) await drawn.result.view.data("marks", listShownRows()).runAsync();
+      else draw();
       show();
     });
     form.append(Object.assign(makeElement("label", box, kind), { className: "check" }));
@@ -334,6 +367,7 @@ const MAKERS = {
 };
 
 async function renderAlone(read) {
+  await vega;
   const made = document.createElement("div");
   const result = await vegaEmbed(made, composeSpec(), { mode: "vega-lite", actions: false, renderer: "none" });
   try {
@@ -406,6 +440,7 @@ function followWidth() {
 
 const rows = decodeRows(window.chartRows);
 readAddress();
+hideStillOfOther();
 offerChoices();
 offerKinds();
 show();

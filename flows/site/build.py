@@ -6,8 +6,10 @@ from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 
+from flows.site.changes import log_changes
 from flows.site.console import write_console
 from flows.site.data_files import write_data_files, write_views
+from flows.site.device_pictures import write_device_pictures
 from flows.site.drawing_processes import RENDERER, Drawings, submit_bundle
 from flows.site.explorer import write_explorer
 from flows.site.feed import write_feeds
@@ -68,15 +70,16 @@ def build_site(
     if extras.console and not place_library(files, asked.library):
         extras = SiteExtras(extras.base_url)
     charts = SiteCharts(files, extras)
-    # one thread: queries are small, and drawing uses the other cores
-    with open_snapshot(snapshot, threads=1) as connection, ThreadPoolExecutor(1) as background, Drawings() as drawings:
+    # one thread a query: queries are small, and drawing uses the other cores
+    with open_snapshot(snapshot, threads=1) as connection, ThreadPoolExecutor(2) as background, Drawings() as drawings:
+        reading = background.submit(read_site_rows, connection.cursor())
         writing = background.submit(write_data_files, connection.cursor(), files, of_runs=False)
         if not files.reuse(_BUNDLE, RENDERER, [_BUNDLE]):
             drawings.submit(_BUNDLE, partial(submit_bundle, out / _BUNDLE))
         charts.query_and_draw(connection, drawings, progress)
         objects = writing.result()
         write_assets(out)
-        rows = read_site_rows(connection)
+        rows = reading.result()
         pages = read_pages(out, rows, extras)
         write_explorer(pages, connection)
         failed = drawings.finish(progress)
@@ -96,14 +99,17 @@ def build_site(
             progress("writing the console")
             write_console(pages, files, connection, rows, objects)
         write_pages(pages, connection, rows, list(charts.cards.values()), run, parquet)
+        log = log_changes(files, connection, run_id, charts.cards, rows)
     if extras.base_url:
-        write_feeds(pages, list(charts.cards.values()))
+        write_device_pictures(files, rows)
+        write_feeds(pages, log.changes)
     files.write_manifest(
         run_id=run_id,
         inputs_sha256=inputs_sha256,
         charts=list(charts.cards),
         left_out=charts.left_out,
         **extras.describe(),
+        **log.describe(),
     )
     drawn = tuple(name for name in charts.drawn if name in charts.cards)
     return SiteReport(len(charts.cards), drawn, tuple(charts.skipped), tuple(charts.left_out))

@@ -3,7 +3,7 @@
 import duckdb
 
 from charts.gallery import ChartEntry
-from flows.site.snapshot_charts import compose_sql
+from flows.site.snapshot_charts import compose_sql, is_of_one_device
 from warehouse.digest import digest_of
 from warehouse.load import read_input_digests
 from warehouse.rows import fetch_rows
@@ -39,7 +39,7 @@ class ChartInputs:
             return ""
         sql, parameters = compose_sql(entry), entry.parameters
         tables = sorted(_OF_PAGES.union(*map(self._find_tables, find_sources(sql))))
-        hardware_id = parameters.get("hardware_id") if _is_of_one_device(entry) else None
+        hardware_id = parameters.get("hardware_id") if is_of_one_device(entry) else None
         parts = [
             f"{self._rows[table].get(str(hardware_id))}"
             if hardware_id is not None and table in self._rows
@@ -61,7 +61,3 @@ class ChartInputs:
                 found = frozenset(self._loaded)
             self._tables[source] = found
         return self._tables[source]
-
-
-def _is_of_one_device(entry: ChartEntry) -> bool:
-    return entry.template == "house" and entry.parameters.get("marks") == "computed"

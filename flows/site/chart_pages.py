@@ -1,10 +1,8 @@
 """The page of a chart, and its card in the gallery."""
 
 import json
-import re
 from collections.abc import Mapping
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import polars as pl
@@ -20,6 +18,7 @@ from flows.site.profile_table import TITLES, list_kernels
 from flows.site.site_pages import SitePages
 from flows.site.site_rows import Row, SiteRows
 from flows.site.snapshot_charts import compose_sql
+from flows.site.stills import measure_still
 
 Card = Row  # what the gallery shows of a chart, and what it can be found by
 
@@ -55,7 +54,6 @@ _GROUPS = {
     "throughput": "Serving",
     "history": "This warehouse",
 }
-_SIZE = re.compile(r'width="([\d.]+)" height="([\d.]+)"')
 
 
 @dataclass(frozen=True)
@@ -72,7 +70,8 @@ def write_chart_page(pages: SitePages, chart: ShownChart, rows: SiteRows) -> Car
     out = pages.out
     folder = out / "charts" / entry.name
     spec = json.loads((folder / f"{entry.name}.vl.json").read_text("utf-8"))
-    card = _make_card(folder, chart, rows, spec)
+    still = measure_still((folder / f"{entry.name}.svg").read_text("utf-8"), spec)
+    card = _make_card(chart, rows, spec)
     drawn = spec["data"].pop("values")
     links = [(f"../../{device_page(id_)}", rows.devices[id_]["name"]) for id_ in card["hardware"]]
     if model := rows.models.get(card["model_id"]):
@@ -81,7 +80,7 @@ def write_chart_page(pages: SitePages, chart: ShownChart, rows: SiteRows) -> Car
         f"charts/{entry.name}/index.html", "chart.html.j2", of_devices=card["hardware"],
         of_models=[card["model_id"]],
         picture=f"charts/{entry.name}/{entry.name}.png",
-        chart={**card, "setting": _list_setting(entry, frame), "links": links}, spec=spec,
+        chart={**card, "setting": _list_setting(entry, frame), "links": links}, still=still, spec=spec,
         inks=Markup(write_dark_inks()), sql=compose_sql(entry),
         rows=frame.head(_FIRST_ROWS).to_dicts(), count=len(frame), kernels=list_kernels(frame), titles=TITLES,
     )  # fmt: skip
@@ -96,10 +95,8 @@ def write_moved_page(pages: SitePages, name: str, card: Card) -> None:
     pages.write(f"charts/{name}/index.html", "moved.html.j2", name=name, chart=card)
 
 
-def _make_card(folder: Path, chart: ShownChart, rows: SiteRows, spec: Mapping[str, Any]) -> Card:
+def _make_card(chart: ShownChart, rows: SiteRows, spec: Mapping[str, Any]) -> Card:
     entry, frame = chart.entry, chart.frame
-    with (folder / f"{entry.name}.svg").open(encoding="utf-8") as svg:
-        size = _SIZE.search(svg.read(1000))
     title, lines, description = read_texts(spec)
     finding = summarize_grid(frame.filter("is_shown")) if entry.template == "paper" else lines[0]
     hardware, kind = _list_devices(chart, rows), _KINDS.get(entry.template, entry.template)
@@ -120,8 +117,6 @@ def _make_card(folder: Path, chart: ShownChart, rows: SiteRows, spec: Mapping[st
         "model_id": model_id if model_id in rows.models else None,
         "phases": frame["phase"].drop_nulls().unique().sort().to_list() if "phase" in frame.columns else [],
         "text": " ".join(text).lower(),
-        "width": size[1] if size else None,
-        "height": size[2] if size else None,
     }
 
 

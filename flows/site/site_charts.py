@@ -10,7 +10,7 @@ import polars as pl
 from charts.gallery import ChartEntry
 from flows.site.chart_inputs import ChartInputs
 from flows.site.chart_pages import Card, ShownChart, write_chart_page, write_moved_page
-from flows.site.chart_rows import is_drawable, query_chart
+from flows.site.chart_rows import ChartRows, is_drawable
 from flows.site.drawing_processes import Drawings, submit_chart
 from flows.site.page_paths import is_folder_name
 from flows.site.site_extras import NO_EXTRAS, SiteExtras
@@ -64,18 +64,14 @@ class SiteCharts:
         """Query the rows of every chart that could have changed, and submit those to be drawn whose rows changed."""
         self.left_out += list_bad_entries(connection)
         entries = [entry for entry in list_snapshot_charts(connection) if entry.on_site]
-        inputs = ChartInputs(connection)
-        for number, entry in enumerate(entries, 1):
-            made_from = inputs.digest(entry)
-            digest = made_from and digest_of([made_from, self._extras.said_by_pages])
-            if is_folder_name(entry.name) and (card := self._files.reuse_chart(entry.name, digest)):
-                self.cards[entry.name] = card
-                continue
-            self._digests[entry.name] = digest
-            progress(f"querying {entry.name} ({number} of {len(entries)})")
-            with self._leave_out_on_error(entry):
-                self._query_and_draw_one(entry, connection, drawings)
         self._names = [entry.name for entry in entries]
+        inputs = ChartInputs(connection)
+        changed = [entry for entry in entries if not self._reuse(entry, inputs.digest(entry))]
+        rows = ChartRows(connection, changed)
+        for number, entry in enumerate(changed, 1):
+            progress(f"querying {entry.name} ({number} of {len(changed)})")
+            with self._leave_out_on_error(entry):
+                self._query_and_draw_one(entry, rows, drawings)
 
     def write_pages(self, pages: SitePages, rows: SiteRows, failed: Mapping[str, BaseException]) -> None:
         """Write the page of each chart, but leave out those whose drawing `failed`.
@@ -104,10 +100,19 @@ class SiteCharts:
         if shipped and not self.cards:
             raise RunError(f"no chart could be drawn, so nothing was published: {shipped[0]}")
 
-    def _query_and_draw_one(self, entry: ChartEntry, connection: duckdb.DuckDBPyConnection, drawings: Drawings) -> None:
+    def _reuse(self, entry: ChartEntry, made_from: str) -> bool:
+        """Take a chart and its page from the previous site if they were made from the same; say whether they were."""
+        digest = made_from and digest_of([made_from, self._extras.said_by_pages])
+        if is_folder_name(entry.name) and (card := self._files.reuse_chart(entry.name, digest)):
+            self.cards[entry.name] = card
+            return True
+        self._digests[entry.name] = digest
+        return False
+
+    def _query_and_draw_one(self, entry: ChartEntry, rows: ChartRows, drawings: Drawings) -> None:
         if not is_folder_name(entry.name):
             raise InputError("expected another name: it is too long, or not a valid file name on some system")
-        frame = query_chart(connection, entry)
+        frame = rows.query(entry)
         if not is_drawable(frame):
             if entry.source:
                 raise InputError(_NOTHING_TO_DRAW)

@@ -14,7 +14,7 @@ from warehouse.polars_frames import read_frame
 from warehouse.runs import read_left_out
 from warehouse.snapshot import refuse_earlier_version
 from warehouse.sql_files import load_all_sql, load_sql
-from warehouse.sql_values import write_values
+from warehouse.sql_values import OneOf, write_values
 
 SHIPPED_LIST = "charts/gallery.toml"
 _SHOWN_NAMES = 3
@@ -123,8 +123,17 @@ def find_chart(connection: duckdb.DuckDBPyConnection, name: str) -> ChartEntry:
     return entries[name]
 
 
-def compose_sql(entry: ChartEntry) -> str:
-    """Return the query of a chart with its parameters filled in; a chart with its own query has that one, unchanged."""
+def is_of_one_device(entry: ChartEntry) -> bool:
+    """Return whether a chart is known to read no other device's rows: it shows computed points on one roofline."""
+    return entry.template == "house" and entry.parameters.get("marks") == "computed"
+
+
+def compose_sql(entry: ChartEntry, hardware_ids: Sequence[str] = ()) -> str:
+    """Return the query of a chart with its parameters filled in; a chart with its own query has that one, unchanged.
+
+    Given devices, the query returns the rows of the same chart of each of them; see `is_of_one_device`.
+    """
     if "sql" in entry.parameters:
         return str(entry.parameters["sql"])
-    return write_values(load_template(entry.template, entry.parameters["marks"]), entry.parameters)
+    several = {"hardware_id": OneOf(hardware_ids)} if hardware_ids else {}
+    return write_values(load_template(entry.template, entry.parameters["marks"]), {**entry.parameters, **several})

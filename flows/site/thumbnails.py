@@ -8,7 +8,7 @@ from charts.inks import write_dark_inks
 _SVG = "http://www.w3.org/2000/svg"
 _LEFT_OUT = ("role-axis", "role-legend", "role-title", "role-header", "mark-text")  # classes of groups
 _MOST_MARKS = 300  # of one group, e.g. the points of thousands of kernels
-_RATIO = 16 / 10  # of a card's picture
+RATIO = 16 / 10  # of a card's picture
 _SHOWN = {
     *("d", "fill", "stroke", "stroke-width", "stroke-dasharray", "transform"),
     *("opacity", "fill-opacity", "stroke-opacity"),
@@ -26,7 +26,7 @@ def draw_thumbnail(svg: str) -> bytes:
     frame = next(group for group in root.iter(f"{{{_SVG}}}g") if "role-frame" in group.get("class", ""))
     ground = next(path for path in frame.iter(f"{{{_SVG}}}path") if path.get("class") == "background")
     width, height = (float(size) for size in ground.get("d", "").partition("h")[2].partition("h-")[0].split("v"))
-    height = min(height, width / _RATIO)
+    height = min(height, width / RATIO)
     clean(frame)
     size = {"width": f"{width:g}", "height": f"{height:g}"}
     made = ET.Element(f"{{{_SVG}}}svg", {"viewBox": f"0 0 {width:g} {height:g}", **size, "fill": "none"})

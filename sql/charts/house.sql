@@ -17,24 +17,26 @@ kernel as materialized (
     where model_id is null or phase is distinct from 'speculative'
 ),
 
+-- points of a query are in one chart, whatever their devices; of other points each device has a chart of its own
 device as materialized (
     select
         hardware_id,
         short_name,
-        count(*) over () = 1 as is_alone,
+        if($marks = 'own', '', hardware_id) as chart,
+        count(*) over (partition by chart) = 1 as is_alone,
     from core.hardware
-    where hardware_id = $hardware_id or hardware_id in (select hardware_id from kernel)
+    where hardware_id in ($hardware_id) or hardware_id in (select hardware_id from kernel)
 ),
 
--- a condition on one device is much faster than one on several, which only a query can have
+-- a condition on named devices is much faster than one on those that a query has
 roof_of_kernel as materialized (
     select *
     from mart.kernel_roof
-    where is_default and hardware_id = $hardware_id
+    where is_default and hardware_id in ($hardware_id)
     union all
     select *
     from mart.kernel_roof
-    where $marks = 'own' and is_default and hardware_id <> $hardware_id
+    where $marks = 'own' and is_default and hardware_id not in ($hardware_id)
 ),
 
 -- what points are held against that name no dtype: the chart's precision, or else the fastest 16-bit dtype, or any
@@ -166,6 +168,14 @@ point as materialized (
     )
 ),
 
+-- charts with a point to draw
+drawn as materialized (
+    select distinct device.chart
+    from point
+    inner join device using (hardware_id)
+    where point.not_drawn is null
+),
+
 -- the roofs that points are held against, or else the main one
 used as materialized (
     select distinct
@@ -194,7 +204,8 @@ used as materialized (
         accumulator,
         ceiling_name,
     from main
-    where not exists (select * from point where not_drawn is null)
+    inner join device using (hardware_id)
+    anti join drawn using (chart)
 ),
 
 -- of a single device all ceilings are drawn, of several only the roofs that are used
@@ -214,7 +225,8 @@ compute as materialized (
     inner join device using (hardware_id)
     left join used
         on
-            ceiling.name = used.dtype
+            ceiling.hardware_id = used.hardware_id
+            and ceiling.name = used.dtype
             and ceiling.basis = used.basis
             and ceiling.origin = used.origin
             and ceiling.pipe = used.pipe
@@ -236,10 +248,33 @@ bandwidth as materialized (
     from core.ceiling as ceiling
     inner join device using (hardware_id)
     left join used
-        on ceiling.name = used.level and ceiling.value_per_s = used.bandwidth_bytes_per_s
+        on
+            ceiling.hardware_id = used.hardware_id
+            and ceiling.name = used.level
+            and ceiling.value_per_s = used.bandwidth_bytes_per_s
     where ceiling.kind = 'bandwidth' and device.is_alone
     group by all
     having ceiling.name <> 'interconnect' or is_main
+),
+
+fastest as materialized (
+    select
+        hardware_id,
+        max(value_per_s) as value_per_s,
+        max(bandwidth_bytes_per_s) as bandwidth_bytes_per_s,
+    from (
+        select
+            hardware_id,
+            value_per_s,
+            null as bandwidth_bytes_per_s,
+        from compute
+        union all by name
+        select
+            hardware_id,
+            bandwidth_bytes_per_s,
+        from bandwidth
+    )
+    group by hardware_id
 ),
 
 -- the far ends lie outside of the chart: there a ceiling is a straight line
@@ -251,11 +286,12 @@ peak as (
         unnest([2, 3]) as vertex,
         unnest(
             [
-                compute.value_per_s / (select max(bandwidth_bytes_per_s) from bandwidth),
+                compute.value_per_s / fastest.bandwidth_bytes_per_s,
                 1e6
             ]
         ) as intensity_flops_per_byte,
     from compute
+    left join fastest using (hardware_id)
 ),
 
 slope as (
@@ -264,10 +300,11 @@ slope as (
         bandwidth.*,
         unnest([1, 2]) as vertex,
         unnest(
-            [1e-3, (select max(value_per_s) from compute) / bandwidth.bandwidth_bytes_per_s]
+            [1e-3, fastest.value_per_s / bandwidth.bandwidth_bytes_per_s]
         ) as intensity_flops_per_byte,
         bandwidth.bandwidth_bytes_per_s * intensity_flops_per_byte as performance_flops_per_s,
     from bandwidth
+    left join fastest using (hardware_id)
 ),
 
 roof as (
@@ -309,6 +346,10 @@ left join core.precision as precision on precision.precision_id = $precision_id
 left join mart.op_owner as model using (model_id)
 -- the chart of a device shows its ceilings even if it has no point, others need one
 where
-    exists (select * from point where not_drawn is null)
-    or ($else_fastest and $marks = 'computed' and not exists (select * from point))
+    device.chart in (select chart from drawn)
+    or (
+        $else_fastest
+        and $marks = 'computed'
+        and device.hardware_id not in (select hardware_id from point)
+    )
 order by all

@@ -21,6 +21,7 @@ import polars as pl
 from charts.gallery import ChartEntry
 from flows.ingest.catalog import SHIPPED, list_sources
 from flows.run import Summary, run
+from flows.site.changes import SiteLog
 from flows.site.chart_pages import ShownChart
 from flows.site.site_pages import SitePages
 from flows.site.snapshot_charts import list_snapshot_charts
@@ -130,6 +131,7 @@ def draw_nothing(drawings: Mapping[str, Future[None]] = MappingProxyType({})) ->
         mock.patch("flows.site.build.read_site_rows"),
         mock.patch("flows.site.site_charts.write_chart_page", write_chart_page),
         mock.patch("flows.site.build.write_pages", write_page),
+        mock.patch("flows.site.build.log_changes", return_value=SiteLog()),
         mock.patch("flows.site.build.write_explorer"),
     ):
         yield

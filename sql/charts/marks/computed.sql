@@ -24,7 +24,7 @@ select
     bound,
 from mart.roofline_mark
 where
-    hardware_id = $hardware_id
+    hardware_id in ($hardware_id)
     and model_id = $model_id
     and precision_id = $precision_id
     and convention = $convention
@@ -39,7 +39,7 @@ union all
 -- each op of a file is a point of its own, in its own precision, even if the device has no roof for it
 select
     'computed' as layer,
-    $hardware_id as hardware_id,
+    device.hardware_id,
     shape.model_id,
     cost.compute_dtype as dtype,
     shape.level,
@@ -65,9 +65,10 @@ select
     mart.roof_bound(cost.intensity_flops_per_byte, roof.ridge_flops_per_byte, shape.level) as bound,
 from core.op_shape as shape
 inner join core.op_cost as cost using (shape_id)
+cross join core.hardware as device
 left join mart.kernel_roof as roof
     on
-        roof.hardware_id = $hardware_id
+        device.hardware_id = roof.hardware_id
         and cost.compute_dtype = roof.dtype
         and shape.level = roof.level
         and shape.pipe = roof.kernel_pipe
@@ -77,3 +78,4 @@ where
     $convention = 'custom'
     and shape.convention = 'custom'
     and shape.model_id = $model_id
+    and device.hardware_id in ($hardware_id)
