@@ -406,6 +406,8 @@ def test_a_part_has_another_precision(disk: Visitor) -> None:
     expect(page.locator("#memory tbody td").nth(2)).to_have_text("0.5369")
     expect(page.locator("#setting")).to_contain_text("kv fp8-kv8")
     expect(page.locator("#sql")).to_contain_text('precision_id = "explorer-bf16-kv-fp8-kv8"')
+    text = page.evaluate("explorer.downloads.makeCsv(explorer.results.compute())")
+    assert {row["parts"] for row in csv.DictReader(io.StringIO(text))} == {"kv:fp8-kv8"}
     page.get_by_role("button", name="Remove kv fp8-kv8").click()
     expect(page.locator("#memory tbody td").nth(2)).to_have_text("1.074")
 
@@ -477,6 +479,8 @@ def test_what_if_shows_where_the_bottleneck_changes(disk: Visitor) -> None:
     expect(said).to_contain_text("at the largest batch that fits")
     page.locator("#scale-memory").fill("-2")
     expect(said).to_contain_text("tokens/s")
+    expect(page.locator("output[for=scale-link]")).to_have_text("not used by one device")
+    expect(page.locator("#scale-link")).to_be_disabled()
     page.get_by_role("button", name="As it is today").click()
     expect(page.locator("output[for=scale-memory]")).to_have_text("80 GB")
     expect(page).not_to_have_url(re.compile("whatif"))
