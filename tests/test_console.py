@@ -165,6 +165,12 @@ def test_an_address_and_a_console_are_named_by_every_page_also_of_charts_that_di
             text, path = page.read_text("utf-8"), page.parent.relative_to(site).as_posix()
             assert f'rel="canonical" href="https://example.org/{"" if path == "." else f"{path}/"}"' in text
             assert 'console/index.html"' in text
+            for picture in re.findall('property="og:image" content="https://example.org/([^"]*)"', text):
+                assert (site / picture).is_file(), page
+        device = (site / "devices/a40/index.html").read_text("utf-8")
+        assert 'property="og:image" content="https://example.org/devices/a40/roofline.png"' in device
+        model = (site / "models/llama-7b/index.html").read_text("utf-8")
+        assert 'property="og:image" content="https://example.org/charts/' in model
     feeds = [(tmp_path / site / "feed.json").read_text("utf-8") for site in ("first", "later")]
     assert feeds[0] == feeds[1]  # nothing changed
     assert '"title": "Rooflines are published"' in feeds[0]

@@ -9,6 +9,7 @@ from pathlib import Path
 from flows.site.changes import log_changes
 from flows.site.console import write_console
 from flows.site.data_files import write_data_files, write_views
+from flows.site.device_pictures import write_device_pictures
 from flows.site.drawing_processes import RENDERER, Drawings, submit_bundle
 from flows.site.explorer import write_explorer
 from flows.site.feed import write_feeds
@@ -100,6 +101,7 @@ def build_site(
         write_pages(pages, connection, rows, list(charts.cards.values()), run, parquet)
         log = log_changes(files, connection, run_id, charts.cards, rows)
     if extras.base_url:
+        write_device_pictures(files, rows)
         write_feeds(pages, log.changes)
     files.write_manifest(
         run_id=run_id,

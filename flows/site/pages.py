@@ -8,6 +8,7 @@ import duckdb
 import polars as pl
 
 from flows.site.chart_pages import GROUPS, Card
+from flows.site.device_pictures import find_device_picture
 from flows.site.device_roofline import NARROW, WIDE, find_main, lay_out_roofline
 from flows.site.list_pages import write_lists
 from flows.site.page_paths import device_page, model_page
@@ -85,6 +86,7 @@ def _write_devices(pages: SitePages, rows: SiteRows, cards: Sequence[Card]) -> N
         shown: Row = {name: parts.get(hardware_id, []) for name, parts in tables.items()}
         pages.write(
             device_page(hardware_id), "device.html.j2", of_devices=[hardware_id], device=device, links=links,
+            picture=find_device_picture(hardware_id) if own else None,
             charts=[card for card in cards if hardware_id in card["hardware"]],
             rooflines=[lay_out_roofline(device["short_name"], own, width) for width in (WIDE, NARROW)],
             main=find_main(own), **shown,
@@ -99,9 +101,10 @@ def _write_models(pages: SitePages, rows: SiteRows, cards: Sequence[Card]) -> No
     summaries = {row["model_id"]: row for row in rows.frames["model_list"].to_dicts()}
     links = {row["short_name"]: f"../../{device_page(id_)}" for id_, row in rows.devices.items()}
     for model_id, model in rows.models.items():
+        charts = [card for card in cards if card["model_id"] == model_id]
         pages.write(
             model_page(model_id), "model.html.j2", of_models=[model_id], model=model, links=links,
-            charts=[card for card in cards if card["model_id"] == model_id],
+            charts=charts, picture=_find_picture(charts),
             summary=summaries[model_id], answers=answers.get(model_id, []),
             shown_answers=[
                 {name: value for name, value in row.items() if name not in _OF_THE_LEAD}

@@ -12,7 +12,8 @@ import polars as pl
 from charts.gallery import ChartEntry
 from flows.site.drawing_processes import submit_chart
 
-_PICTURE = '<svg width="1" height="1"></svg>'
+_PICTURE = '<svg width="1" height="1"><g transform="translate(0,0)"></g></svg>'
+_PLOT = {"width": 1, "height": 1, "layer": []}
 
 
 @contextmanager
@@ -23,7 +24,7 @@ def draw_without_ink(*drawn: str) -> Iterator[None]:
         if entry.name in drawn:
             return submit_chart(entry, frame, files)
         title = {"text": entry.name, "subtitle": "without ink"}
-        spec = {"title": title, "description": entry.name, "data": {"values": []}}
+        spec = {"title": title, "description": entry.name, "data": {"values": []}, **_PLOT}
         for suffix, file in files.items():
             file.write_text(json.dumps(spec) if suffix == "vl.json" else _PICTURE, "utf-8")
         future: Future[None] = Future()
