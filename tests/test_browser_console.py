@@ -1,5 +1,6 @@
 """The console in a browser: DuckDB-WASM from a local server, on a site's own data, and no request elsewhere."""
 
+import re
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -54,9 +55,42 @@ def test_every_view_can_be_asked(console: Page, finished: Home) -> None:
     assert len(views) > 30
     for view in views:
         assert ask(console, f"explain select * from mart.{view}").startswith("1 row ("), view
-    for view in ("crossover", "measured_point", "efficiency", "run_history"):
-        assert " row" in ask(console, f"select * from mart.{view} limit 3"), view
     assert ask(console, "select * from mart.step_time where hardware_id = 'a40'").startswith(f"{steps:,} rows")
+
+
+def test_every_view_answers_the_query_that_the_page_starts(console: Page) -> None:
+    console.fill("#filter", "")
+    views = console.locator("#objects details", has=console.locator("summary", has_text="mart."))
+    answers = {}
+    for place in range(views.count()):
+        view = views.nth(place)
+        view.locator("summary").click()
+        view.get_by_role("button").click()
+        sql = console.input_value("#sql")
+        answers[sql] = ask(console, sql)
+        view.locator("summary").click()
+    assert len(answers) > 30
+    assert [sql for sql, said in answers.items() if not re.match(r"[\d,]+ rows? \(", said)] == []
+    assert any("model_id = 'llama-3-8b'" in sql and not said.startswith("0 ") for sql, said in answers.items())
+
+
+def test_every_worked_question_is_answered(console: Page) -> None:
+    questions = console.locator("#question option:not([value=''])").evaluate_all("all => all.map(({ value }) => value)")
+    for question in questions:
+        console.select_option("#question", question)
+        assert re.match(r"[\d,]+ rows? \(", ask(console, console.input_value("#sql"))), question
+    assert len(questions) > 20
+
+
+def test_a_query_that_needs_too_much_memory_says_what_to_do(console: Page) -> None:
+    ask(console, "set memory_limit = '64MiB'")
+    said = ask(console, "select * from mart.predicted_point limit 100")
+    ask(console, "reset memory_limit")
+    assert said == (
+        "Out of memory: this takes more than the 64.0 MiB that DuckDB has in a browser. Ask for a part, e.g. where "
+        "hardware_id = 'h100-sxm' and model_id = 'llama-3-8b', or use rooflines query."
+    )
+    assert ask(console, "select 1").startswith("1 row (")
 
 
 def test_the_first_thousand_rows_are_shown_and_all_are_counted(console: Page) -> None:
@@ -130,7 +164,8 @@ def test_views_are_found_by_their_columns_and_start_a_query(console: Page) -> No
     shown.first.locator("summary").click()
     expect(shown.first).to_contain_text("critical_tokens")
     shown.first.get_by_role("button").click()
-    assert console.input_value("#sql") == "select *\nfrom mart.crossover\nlimit 100"
+    where = "where\n    hardware_id = 'h100-sxm'\n    and model_id = 'llama-3-8b'"
+    assert console.input_value("#sql") == f"select *\nfrom mart.crossover\n{where}\nlimit 100"
     assert find_violations(console) == []
 
 

@@ -151,6 +151,79 @@ def test_a_broken_address_says_what_was_replaced(disk: Visitor) -> None:
     expect(page).to_have_url(re.compile(f"{shown}$"))
 
 
+@pytest.mark.parametrize(
+    ("address", "said"),
+    [
+        ("own=1e-320,1e9,1,1&devices=own", "own is 1e-320,1e9,1,1, not four numbers from 0.0001 to 1,000,000: TFLOP/s"),
+        ("own=,,,&devices=own", "own is ,,,, not four numbers"),
+        (f"batch={'9' * 5000}", f"batch is {'9' * 60}…, not a whole number"),
+        (f"devices={'x' * 5000}", f"No device is called {'x' * 60}…."),
+        ("model=__proto__&precision=toString&parts=kv:constructor", "There is no precision toString"),
+        ("devices=b200&whatif=nix,peak:2", "whatif names nix, which is not chosen; B200 is altered."),
+        ("phase=<img src=x onerror=alert(1)>&devices=%E0%A4%A", "There is no phase <img src=x onerror=alert(1)>"),
+    ],
+)
+def test_a_hostile_address_is_a_short_note(disk: Visitor, address: str, said: str) -> None:
+    page = open_at(disk, f"#{address}")
+    expect(page.locator("#notes")).to_contain_text(said)
+    assert len(page.locator("#notes").inner_text()) < 700
+    assert page.locator("#roofline .spot").count() > 3
+
+
+def test_a_link_restores_all_choices(disk: Visitor) -> None:
+    address = (
+        "#devices=b200,own&model=deepseek-v3&model=mixtral-8x7b&convention=engine&phase=mixed&precision=fp8&batch=12"
+        "&sequence=3000&query=200&tp=2&ep=2&pp=2&dp=2&parts=kv:bf16,lm_head:bf16&own=2000,6000,200,900"
+        "&whatif=own,peak:2,bandwidth:0.5"
+    )
+    page = open_at(disk, address)
+    expect(page.locator("#notes")).not_to_contain_text("is shown")
+    assert page.evaluate("explorer.choices.write()") == address
+    fields = ["own_peak", "tp", "query", "scaled", "precision", "model2", "scale_bandwidth"]
+    values = [page.locator(f"[name={name}]").input_value() for name in fields]
+    assert values == ["2000", "2", "200", "own", "fp8", "mixtral-8x7b", "-1"]
+
+
+def test_what_is_no_number_in_a_box_is_said(disk: Visitor) -> None:
+    page = open_at(disk, "#devices=h100-sxm,own&model=llama-3.1-8b&own=1000,4000,100,450")
+    page.locator("#own").evaluate("own => { own.open = true; }")
+    before = page.locator("#steps").inner_text()
+    for name, text, said in (
+        ("own_peak", "-5", "Peak, TFLOP/s: -5; expected a number from 0.0001 to 1,000,000; 1,000 is shown."),
+        ("own_memory", "", "Memory, GB: no number; expected a number from 0.0001 to 1,000,000; 100 is shown."),
+        ("own_link", "1e12", "Link, GB/s: 1e12; expected a number from 0.0001 to 1,000,000, or 0 for no link; 450"),
+        ("batch", "", "batch has no number; 8 is shown."),
+        ("sequence", "-3", "sequence is -3, not a whole number from 1 to 100,000,000; 1,024 is shown."),
+    ):
+        page.locator(f"[name={name}]").fill(text)
+        expect(page.locator("#notes")).to_contain_text(said)
+        expect(page.locator(f"[name={name}]")).to_have_attribute("aria-invalid", "true")
+    assert page.locator("#steps").inner_text() == before
+
+
+def test_time_in_which_a_stage_waits_is_told(disk: Visitor) -> None:
+    page = open_at(disk, "#devices=h100-sxm&model=llama-3.1-8b&pp=4&batch=1")
+    expect(page.locator("#finding")).to_contain_text(re.compile(r"\d+% memory-bound, \d+% waiting for other stages"))
+    expect(page.locator("#steps tbody")).to_contain_text("waiting for other stages")
+
+
+def test_roofs_of_a_dtype_have_one_kind_of_line_in_all_panels(disk: Visitor) -> None:
+    """More dtypes than a chart usually has, and one that only the second model computes in."""
+    parts = "attention:bf16,mlp:int8,experts:fp8,router:tf32,lm_head:fp64"
+    page = open_at(disk, f"#devices=h100-sxm&model=llama-3.1-8b&model=mixtral-8x7b&precision=fp16&parts={parts}")
+    kinds = page.locator("#key li", has_text=" roof")
+    told = {
+        kind.inner_text().removesuffix(" roof"): kind.locator("path").get_attribute("style") for kind in kinds.all()
+    }
+    assert {"fp16", "bf16", "int8", "fp8", "fp64"} <= set(told)
+    dashes = [(style or "").split("stroke-dasharray:")[1] for style in told.values()]
+    assert len(set(dashes)) == len(dashes)
+    drawn = page.locator("#roofline path.roof").evaluate_all(
+        "all => all.map((one) => one.getAttribute('stroke-dasharray'))"
+    )
+    assert {dash.replace(" ", ",") for dash in drawn} == set(dashes)
+
+
 def test_no_control_is_more_than_ten_tab_stops_from_the_start(disk: Visitor) -> None:
     page = open_at(disk, MEASURED.replace("h100-sxm", "h100-sxm,b200") + "&parts=kv:fp8")
     page.locator("details").evaluate_all("all => all.forEach((one) => (one.open = true))")
@@ -299,6 +372,19 @@ def test_models_stand_side_by_side(disk: Visitor) -> None:
     expect(page).to_have_url(re.compile("(model=.*){3}"))
 
 
+def test_a_device_that_one_of_the_models_cannot_run_on_is_still_drawn_for_the_others(disk: Visitor) -> None:
+    page = open_at(disk, "#devices=b200,a100-80gb-sxm&model=llama-3.1-8b&model=deepseek-v3&tp=8")
+    expect(page.locator("#notes")).to_contain_text(
+        "Not on the chart of DeepSeek V3, because no fp8 roof is known: A100 80GB SXM."
+    )
+    expect(page.locator("#chips button")).to_have_text(["B200×", "A100 80GB SXM×"])
+    expect(page.locator("#setting")).to_contain_text("bf16, fp8-block, arithmetic in bf16 and fp8 ·")
+    assert len(list_step_rows(page)) == 3
+    page.locator("[name=model2]").select_option("")
+    page.locator("[name=model]").select_option("deepseek-v3")
+    expect(page.locator("#chips button")).to_have_text(["B200×", "A100 80GB SXM: no fp8 roof×"])
+
+
 def test_a_device_of_ones_own_has_least_times_only(disk: Visitor) -> None:
     page = open_at(disk, "#model=llama-3.1-8b&devices=h100-sxm&precision=bf16")
     page.get_by_text("Your own device").click()
@@ -320,6 +406,8 @@ def test_a_part_has_another_precision(disk: Visitor) -> None:
     expect(page.locator("#memory tbody td").nth(2)).to_have_text("0.5369")
     expect(page.locator("#setting")).to_contain_text("kv fp8-kv8")
     expect(page.locator("#sql")).to_contain_text('precision_id = "explorer-bf16-kv-fp8-kv8"')
+    text = page.evaluate("explorer.downloads.makeCsv(explorer.results.compute())")
+    assert {row["parts"] for row in csv.DictReader(io.StringIO(text))} == {"kv:fp8-kv8"}
     page.get_by_role("button", name="Remove kv fp8-kv8").click()
     expect(page.locator("#memory tbody td").nth(2)).to_have_text("1.074")
 
@@ -391,6 +479,8 @@ def test_what_if_shows_where_the_bottleneck_changes(disk: Visitor) -> None:
     expect(said).to_contain_text("at the largest batch that fits")
     page.locator("#scale-memory").fill("-2")
     expect(said).to_contain_text("tokens/s")
+    expect(page.locator("output[for=scale-link]")).to_have_text("not used by one device")
+    expect(page.locator("#scale-link")).to_be_disabled()
     page.get_by_role("button", name="As it is today").click()
     expect(page.locator("output[for=scale-memory]")).to_have_text("80 GB")
     expect(page).not_to_have_url(re.compile("whatif"))

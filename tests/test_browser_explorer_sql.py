@@ -46,6 +46,21 @@ ADDRESSES = (
     "devices=h100-sxm&model=deepseek-v2-lite&precision=w4a16&parts=experts:fp8,shared_experts:fp8,router:fp32,"
     "attention:bf16,scores:bf16,mlp:int8,embedding:bf16&phase=prefill&batch=2&sequence=500&tp=4",
 )
+# a step on the scaled device, and the memory that its largest batch and one sequence more take
+WHAT_IF = """() => {
+    const { whatIf, results, choices: { state } } = explorer;
+    const { model, step } = whatIf.chosenStep(results.compute());
+    const { expected, ...here } = whatIf.takeStep(step, model, state.scale, state.moved === "memory");
+    const { predicted_s, tokens_per_s: expected_tokens_per_s } = expected;
+    return { ...here, dtypes: model.needed, predicted_s, expected_tokens_per_s };
+}"""
+SCALED = (
+    ("model=llama-7b&precision=bf16&batch=16&sequence=2000", "bandwidth:1.5422108254079407,peak:0.5"),
+    ("model=deepseek-v2-lite&precision=bf16&batch=64&tp=4&ep=4", "link:0.25,bandwidth:4,peak:1.25"),
+    ("model=deepseek-v2-lite&precision=fp8&batch=2&phase=prefill&tp=2", "peak:2.1810154653305154,link:3"),
+    ("model=llama-7b&precision=fp16&sequence=4000", "bandwidth:2,memory:0.5946035575013605"),
+)
+STEP = ["flops", "bytes", "interconnect_bytes", "lower_bound_s", "tokens_per_s", "predicted_s", "expected_tokens_per_s"]
 NUMBERS = ["flops", "bytes", "intensity_flops_per_byte", "attainable_flops_per_s", "lower_bound_s"]
 
 
@@ -113,6 +128,50 @@ def test_the_sql_of_any_setting_gives_what_the_page_shows(
     capsys.readouterr()
     # a comment of several lines before it, as the page has it, is no obstacle to the command
     assert run_command(["query", asked[-1][0], "--home", str(home.path)]) == 0
+
+
+@pytest.mark.parametrize(("setting", "factors"), SCALED)
+def test_what_if_is_a_sweep_over_that_device(
+    page: Page, base: Home, tmp_path: Path, setting: str, factors: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    show(page, f"devices=h100-sxm&{setting}&whatif=h100-sxm,{factors}")
+    told = page.evaluate(WHAT_IF)
+    said = page.locator("#what-if-said").inner_text()
+    (command,) = set(re.findall("-- rooflines (sweep .*)", page.locator("#sql").inner_text()))
+    scale = {name: float(factor) for name, factor in (each.split(":") for each in factors.split(","))}
+    home = Home(tmp_path / "home")
+    shutil.copytree(base.path, home.path)
+    with open_snapshot(home.snapshot) as connection:
+        now = fetch_rows(
+            connection,
+            """
+            select dtype, level, peak_flops_per_s, bandwidth_bytes_per_s, memory_bytes
+            from mart.roof_by_level inner join core.hardware using (hardware_id)
+            where is_default and hardware_id = 'h100-sxm'
+            """,
+        )
+    options = [f"--peak={dtype}={scale['peak'] * peak!r}" for dtype, level, peak, *_ in now
+               if "peak" in scale and level == "dram" and dtype in told["dtypes"]]  # fmt: skip
+    (moved,) = {rate for _, level, _, rate, _ in now if level == "dram"}
+    (sent,) = {rate for _, level, _, rate, _ in now if level == "interconnect"}
+    for name, value in (("bandwidth", moved), ("link", sent), ("memory", float(now[0][-1]))):
+        options += [f"--{name}={scale[name] * value!r}"] if name in scale else []
+    # with other memory, the page takes the largest batch that fits; one more does not
+    batch = told["batch"]
+    swept = re.sub("--batch [0-9]+", f"--batch {batch},{batch + 1}", command)
+    assert run_command([*shlex.split(swept), "--device-like=h100-sxm", *options, "--home", str(home.path)]) == 0
+    with open_snapshot(home.snapshot) as connection:
+        names = ", ".join(STEP)
+        query = f"select bound, fits_in_memory, {names} from mart.sweep_step where is_made_up order by batch_size"
+        found = fetch_rows(connection, query)
+    (bound, fits, *numbers), (_, fits_with_more, *_) = found
+    assert told["bound"] == bound
+    assert fits in {told["fits"], None}  # which a sweep only knows of models that a workload shares so
+    assert [told[name] for name in STEP] == pytest.approx(numbers, rel=1e-9)
+    if "memory" in scale:
+        assert f"at the largest batch that fits, {batch}," in said
+        assert (fits, fits_with_more) == (True, False)
+    assert None not in numbers
 
 
 def compare_rows(told: list[dict[str, str]], wanted: list[dict[str, Any]]) -> None:

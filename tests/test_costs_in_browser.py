@@ -155,8 +155,13 @@ def test_the_scripts_that_steps_are_computed_from_are_small(snapshot: duckdb.Duc
         ({"expert_load": 0.5}, "expert_load is 0.5; expected a number from 1"),
         ({"phase": "prefill", "sequence": 8, "query": 9}, "query 9 is longer than the context 8"),
         ({"tensor_parallel": 3}, "3 devices cannot share 32 heads evenly"),
-        ({"expert_parallel": 2}, "experts cannot be spread over 2 devices: it must be a multiple of 1 that divides 1"),
-        ({"expert_parallel": 2, "data_parallel": 2}, "0 experts on 2 devices"),
+        ({"expert_parallel": 2, "data_parallel": 2}, "no experts to spread over 2 devices"),
+        (
+            {"model": "mixtral-8x7b", "expert_parallel": 4, "tensor_parallel": 2, "data_parallel": 3},
+            "experts cannot be spread over 4 devices: expected a multiple of tensor parallelism, 2, that divides "
+            "tensor times data parallelism, 6",
+        ),
+        ({"model": "mixtral-8x7b", "expert_parallel": 16, "data_parallel": 16}, "8 experts on 16 devices"),
         ({"pipeline_parallel": 33}, "32 layers in 33 stages"),
         ({"convention": "toString"}, "convention toString is not known"),
         ({"parts": {"mlp": "valueOf"}}, "precision valueOf is not known"),

@@ -4,6 +4,9 @@
 (() => {
   const SHOWN = 1000; // rows of the table
   const DATABASE = "rooflines.duckdb";
+  // what views of all devices and models are asked for at first: all of their rows take more memory than a browser gives
+  const EXAMPLE = { hardware_id: "h100-sxm", model_id: "llama-3-8b" };
+  const NARROWED = Object.entries(EXAMPLE).map(([column, value]) => `${column} = '${value}'`);
   // in this order: no extension is fetched, then the data are opened, then nothing else can be
   const PREPARATIONS = [
     "set autoinstall_known_extensions = false", "set autoload_known_extensions = false",
@@ -36,8 +39,15 @@
   function explain(error) {
     const lines = readMessage(String(error?.message ?? error)).split("\n").map((line) => line.trim()).filter(Boolean);
     const more = lines.slice(1).find((line) => /^(Did you mean|Candidate bindings)/.test(line));
-    fault.textContent = [lines[0] ?? "It failed without a word.", more].filter(Boolean).join(" ");
+    fault.textContent = adviseOnMemory(lines[0] ?? "") ?? [lines[0] ?? "It failed without a word.", more].filter(Boolean).join(" ");
     fault.hidden = false;
+  }
+
+  function adviseOnMemory(text) {
+    if (!/^Out of Memory|^RangeError: Array buffer allocation/.test(text)) return null;
+    const most = /\/([\d.]+ [KMGT]iB) used/.exec(text)?.[1] ?? "memory";
+    return `Out of memory: this takes more than the ${most} that DuckDB has in a browser. Ask for a part, e.g. ` +
+      `where ${NARROWED.join(" and ")}, or use rooflines query.`;
   }
 
   // The worker comes from a blob, so that it keeps to the policy of this page: no request leaves the site.
@@ -181,6 +191,12 @@
     return made;
   }
 
+  function firstQuery(name, kind, columns) {
+    const has = (wanted) => columns.some(([column]) => column === wanted);
+    const where = kind === "view" && Object.keys(EXAMPLE).every(has) ? `where\n    ${NARROWED.join("\n    and ")}\n` : "";
+    return `select *\nfrom ${name}\n${where}limit 100`;
+  }
+
   // A table or view: its comment; its columns are written when they are opened.
   function listObject({ name, kind, comment, columns }) {
     const details = element("details", {}, element("summary", {}, element("code", {}, name)));
@@ -188,7 +204,7 @@
     details.addEventListener("toggle", () => {
       if (details.childElementCount > 1) return;
       const start_ = element("button", { type: "button" }, "Start a query");
-      start_.addEventListener("click", () => insert(`select *\nfrom ${name}\nlimit 100`));
+      start_.addEventListener("click", () => insert(firstQuery(name, kind, columns)));
       const terms = columns.flatMap(([column, type, about]) => [
         element("dt", {}, element("code", {}, column), " ", element("span", { className: "small" }, type)),
         element("dd", {}, about ?? ""),

@@ -127,9 +127,10 @@ const costs = (() => {
       if (odd) return `${devices} devices cannot share ${odd[name]} heads evenly`;
     }
     const most = (name) => Math.max(...layers.map((layer) => known(layer[name], 0)));
+    if (spread > 1 && !most("num_experts")) return `no experts to spread over ${spread} devices`;
     if (spread > 1 && (spread % devices || (devices * replicas) % spread)) {
-      return `experts cannot be spread over ${spread} devices: it must be a multiple of ${devices} that divides ` +
-        `${devices * replicas}`;
+      return `experts cannot be spread over ${spread} devices: expected a multiple of tensor parallelism, ${devices}, that ` +
+        `divides tensor times data parallelism, ${devices * replicas}`;
     }
     if (spread > 1 && spread > most("num_experts")) return `${most("num_experts")} experts on ${spread} devices`;
     if (stages > 1 && stages > most("model_layers")) return `${most("model_layers")} layers in ${stages} stages`;

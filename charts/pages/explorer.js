@@ -108,11 +108,15 @@
   // Why something is not on the chart.
   function explain() {
     const notes = [];
-    for (const { model, refused } of taken) if (refused) notes.push(`${model.name} has no such step: ${refused}.`);
-    const without = Map.groupBy(taken.flatMap(({ steps }) => steps).filter(({ lacking }) => lacking), ({ lacking }) => lacking);
-    for (const [lacking, steps] of without) {
-      const names = [...new Set(steps.map(({ device }) => device.name))].join(", ");
-      notes.push(`Not on the chart, because no ${lacking === "link" ? "link between devices" : `${lacking} roof`} is known: ${names}.`);
+    // of one model, the finding says it
+    for (const { model, refused } of taken) if (refused && taken.length > 1) notes.push(`${model.name} has no such step: ${refused}.`);
+    for (const { model, steps } of taken) {
+      const where = taken.length > 1 ? ` of ${model.name}` : "";
+      for (const [lacking, lackers] of Map.groupBy(steps.filter((step) => step.lacking), (step) => step.lacking)) {
+        const names = lackers.map(({ device }) => device.name).join(", ");
+        const what = lacking === "link" ? "link between devices" : `${lacking} roof`;
+        notes.push(`Not on the chart${where}, because no ${what} is known: ${names}.`);
+      }
     }
     const ops = taken.flatMap((model) => model.ops);
     const list = (some) => [...new Set(some.map(({ op }) => op))].join(", ");
@@ -151,7 +155,7 @@
     const lead = `${fastest.model.name} on ${fastest.device.name}${phase ? `: ${speed}` : ""}`;
     const about = fastest.expected && !isExpected ? `about ${legible(fastest.expected.tokens_per_s)} expected` : null;
     const took = `${phase ? `a ${phase} step` : "all of its ops"} in ${phase ? "" : "at least "}${legible(seconds, "s")}, ` +
-      `${tables.percent(fastest[`${fastest.bound}_s`] / fastest.lower_bound_s)} ${fastest.bound}-bound`;
+      `${tables.percent(fastest[`${fastest.bound}_s`] / fastest.lower_bound_s)} ${fastest.bound}-bound${tables.waiting(fastest)}`;
     const misfits = steps.filter(({ fits }) => fits === false);
     const rank = steps.length > 1 ? `the fastest shown${misfits.length && fitting.length ? " that fits" : ""}` : null;
     const first = misfits.includes(fastest) ? fastest : misfits[0];
@@ -162,10 +166,10 @@
   function describe() {
     const model = taken.find(({ setting }) => setting);
     if (!model) return "";
-    const { setting, needed } = model;
+    const { setting } = model;
     const precisions = [...new Set(taken.filter((each) => each.setting).map((each) => each.setting.precision_id))].join(", ");
     const parts = Object.entries(setting.parts ?? {}).map(([part, precision]) => `${part} ${precision}`);
-    const told = [`${[precisions, ...parts].join(", ")}, arithmetic in ${needed.join(" and ")}`, `${setting.convention} convention`];
+    const told = [`${[precisions, ...parts].join(", ")}, arithmetic in ${plot.listDtypes(taken).join(" and ")}`, `${setting.convention} convention`];
     const sizes = { batch: setting.batch_size, length: setting.sequence_length };
     if (setting.query_length !== null && setting.phase !== "decode") sizes["query tokens"] = setting.query_length;
     for (const [name, size] of Object.entries(sizes)) if (size !== null) told.push(`${name} ${legible(size)}`);
@@ -190,7 +194,8 @@
   function showChips() {
     const devices = choices.chosenDevices();
     const chip = ({ id, name }, i) => {
-      const lacking = taken.flatMap(({ steps }) => steps).find((step) => step.device.id === id && step.lacking)?.lacking;
+      const own = taken.flatMap(({ steps }) => steps).filter((step) => step.device.id === id);
+      const lacking = own.some(results.isDrawn) ? null : own[0]?.lacking; // which may be of one model only
       const label = lacking ? `${name}: no ${lacking === "link" ? "link" : `${lacking} roof`}` : name;
       const isLast = devices.length === 1;
       const button = element("button", { type: "button", className: lacking ? "without" : "", disabled: isLast },
@@ -267,7 +272,7 @@
 
   // What is no number is said, and the last one stays.
   function takeNumber(name, number, notes) {
-    if (notes.length) return showNotes([`${notes[0].split(";")[0]}; ${state[name] ?? "none"} is shown.`]);
+    if (notes.length) return showNotes([`${notes[0].split(";")[0]}; ${legible(state[name] ?? "none")} is shown.`]);
     state[name] = number;
     return update();
   }
@@ -279,10 +284,10 @@
         const number = Number(field.value);
         const isGood = field.value.trim() !== "" && choices.isOwn(name, number);
         field.setAttribute("aria-invalid", String(!isGood));
-        if (!isGood) return;
+        if (!isGood) return showNotes([choices.refuseOwn(name, field.value)]);
         state.own[name] = number;
-        if (state.devices.includes("own") || state.devices.length >= choices.MOST_DEVICES) update();
-        else choose("own", true);
+        const isDrawn = state.devices.includes("own") || state.devices.length >= choices.MOST_DEVICES;
+        return isDrawn ? update() : choose("own", true);
       });
     }
     form().own_device.addEventListener("change", ({ target }) => choose("own", target.checked));

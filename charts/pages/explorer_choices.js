@@ -16,12 +16,16 @@ explorer.choices = (() => {
   const NAMES = ["devices", "model", "parts", "own", "whatif", ...Object.keys(FIRST)];
   const MOST = { batch: 1e6, sequence: 1e8, query: 1e8, tp: 16, ep: 64, pp: 16, dp: 64 };
   const OWN = { peak: 1000, bandwidth: 4000, memory: 100, link: 450 }; // TFLOP/s, GB/s, GB, GB/s
+  const OWN_NAMES = { peak: "Peak, TFLOP/s", bandwidth: "Bandwidth, GB/s", memory: "Memory, GB", link: "Link, GB/s" };
+  const [LEAST_OWN, MOST_OWN] = [1e-4, 1e6]; // what a chart can show
+  const LONGEST = 60; // letters of an address that a note repeats
   const FACTORS = ["bandwidth", "peak", "memory", "link"];
   const [LEAST_FACTOR, MOST_FACTOR] = [0.25, 4];
 
   const state = { models: [], devices: [], parts: {}, own: { ...OWN }, scale: {}, scaled: null };
   let models = []; // { id, name, published, hasFormulas }
 
+  const shorten = (text) => (text.length > LONGEST ? `${text.slice(0, LONGEST)}…` : text);
   const findModel = (id) => models.find((model) => model.id === id);
   const chosenModels = () => state.models.map(findModel);
 
@@ -32,13 +36,13 @@ explorer.choices = (() => {
   function read(hash, notes) {
     const address = new URLSearchParams(hash.replace(/^#/, ""));
     const unknown = [...new Set(address.keys())].filter((name) => !NAMES.includes(name));
-    if (unknown.length) notes.push(`There is no choice called ${unknown.join(", ")}; it is left out.`);
+    if (unknown.length) notes.push(`There is no choice called ${shorten(unknown.join(", "))}; it is left out.`);
     readDevices(address, notes);
     readModels(address, notes);
     const pick = (name, values) => {
       const given = address.get(name);
       if (given === null || values.includes(given)) return given;
-      notes.push(`There is no ${name} ${given}; ${FIRST[name]} is shown.`);
+      notes.push(`There is no ${name} ${shorten(given)}; ${FIRST[name]} is shown.`);
       return null;
     };
     state.convention = pick("convention", CONVENTIONS) ?? FIRST.convention;
@@ -58,7 +62,7 @@ explorer.choices = (() => {
     const given = (address.get("devices") ?? FIRST_DEVICES.join(",")).split(",").filter(Boolean);
     const isKnown = (id) => id === "own" || explorer.devices.has(id);
     const unknown = given.filter((id) => !isKnown(id));
-    if (unknown.length && address.has("devices")) notes.push(`No device is called ${unknown.join(", ")}.`);
+    if (unknown.length && address.has("devices")) notes.push(`No device is called ${shorten(unknown.join(", "))}.`);
     const known = [...new Set(given)].filter(isKnown);
     if (known.length > MOST_DEVICES) notes.push(`Only the first ${MOST_DEVICES} devices are drawn.`);
     state.devices = known.slice(0, MOST_DEVICES);
@@ -69,7 +73,7 @@ explorer.choices = (() => {
   function readModels(address, notes) {
     const given = [...new Set(address.getAll("model"))];
     const unknown = given.filter((id) => !findModel(id));
-    if (unknown.length) notes.push(`No model is called ${unknown.join(", ")}.`);
+    if (unknown.length) notes.push(`No model is called ${shorten(unknown.join(", "))}.`);
     const known = given.filter(findModel);
     if (known.length > MOST_MODELS) notes.push(`Only the first ${MOST_MODELS} models are drawn.`);
     state.models = known.slice(0, MOST_MODELS);
@@ -82,7 +86,7 @@ explorer.choices = (() => {
     const number = Number(given);
     if (Number.isInteger(number) && number >= 1 && number <= MOST[name]) return number;
     const shown = FIRST[name] === null ? "none" : legible(FIRST[name]);
-    notes.push(`${name} is ${given}, not a whole number from 1 to ${legible(MOST[name])}; ${shown} is shown.`);
+    notes.push(`${name} is ${shorten(given)}, not a whole number from 1 to ${legible(MOST[name])}; ${shown} is shown.`);
     return null;
   }
 
@@ -91,7 +95,7 @@ explorer.choices = (() => {
     for (const each of (given ?? "").split(",").filter(Boolean)) {
       const [part, precision] = each.split(":");
       if (listParts().includes(part) && explorer.dtypes.has(precision)) parts[part] = precision;
-      else notes.push(`No part of a model has the precision ${each}; it is left out.`);
+      else notes.push(`No part of a model has the precision ${shorten(each)}; it is left out.`);
     }
     return parts;
   }
@@ -99,29 +103,37 @@ explorer.choices = (() => {
   function readOwn(given, notes) {
     state.own = { ...OWN };
     if (given === null) return;
-    const numbers = given.split(",").map(Number);
+    const numbers = given.split(",").map((each) => (each.trim() ? Number(each) : NaN));
     const names = Object.keys(OWN);
     const isGood = numbers.length === names.length && numbers.every((n, i) => isOwn(names[i], n));
     if (isGood) names.forEach((name, i) => (state.own[name] = numbers[i]));
-    else notes.push(`own is ${given}, not four numbers: TFLOP/s, GB/s, GB and GB/s of the link; others are shown.`);
+    else notes.push(`own is ${shorten(given)}, not four numbers from 0.0001 to 1,000,000: TFLOP/s, GB/s, GB and GB/s of the link; others are shown.`);
   }
 
-  const isOwn = (name, number) => Number.isFinite(number) && number <= 1e9 && (name === "link" ? number >= 0 : number > 0);
+  // A device may have no link.
+  const isOwn = (name, number) => (number >= LEAST_OWN && number <= MOST_OWN) || (name === "link" && number === 0);
+
+  const refuseOwn = (name, text) =>
+    `${OWN_NAMES[name]}: ${text.trim() ? shorten(text) : "no number"}; expected a number from 0.0001 to 1,000,000` +
+    `${name === "link" ? ", or 0 for no link" : ""}; ${legible(state.own[name])} is shown.`;
 
   function readScale(given, notes) {
     Object.assign(state, { scale: Object.fromEntries(FACTORS.map((name) => [name, 1])), moved: "bandwidth", scaled: null });
     if (given === null) return;
     const [device, ...factors] = given.split(",");
     if (state.devices.includes(device)) state.scaled = device;
+    else notes.push(`whatif names ${shorten(device) || "no device"}, which is not chosen; ${nameOf(state.devices[0])} is altered.`);
     for (const each of factors) {
       const [name, text] = each.split(":");
       const factor = Number(text);
       if (FACTORS.includes(name) && factor >= LEAST_FACTOR && factor <= MOST_FACTOR) {
         state.scale[name] = factor;
         state.moved = name;
-      } else notes.push(`whatif has ${each}, not a factor from 0.25 to 4 of ${FACTORS.join(", ")}; it is left out.`);
+      } else notes.push(`whatif has ${shorten(each)}, not a factor from 0.25 to 4 of ${FACTORS.join(", ")}; it is left out.`);
     }
   }
+
+  const nameOf = (id) => explorer.devices.get(id)?.name ?? "your device";
 
   function write() {
     const parts = [["devices", state.devices.join(",")], ...state.models.map((id) => ["model", id])];
@@ -170,7 +182,7 @@ explorer.choices = (() => {
   }
 
   return {
-    state, begin, read, write, settingOf, precisionOf, chosenModels, chosenDevices, listParts, readNumber, isOwn,
+    state, begin, read, write, settingOf, precisionOf, chosenModels, chosenDevices, listParts, readNumber, isOwn, refuseOwn,
     CONVENTIONS, PHASES, SHARING, FACTORS, MOST_DEVICES, MOST_MODELS, MOST, FIRST,
   };
 })();

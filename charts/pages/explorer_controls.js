@@ -40,8 +40,9 @@ explorer.controls = (() => {
       const notes = [];
       const number = choices.readNumber(name, field.value, notes);
       const isEmpty = field.value.trim() === "" && name !== "query";
-      field.setAttribute("aria-invalid", String(notes.length > 0 || isEmpty));
-      if (!isEmpty) take(number, notes);
+      if (isEmpty) notes.push(`${name} has no number`);
+      field.setAttribute("aria-invalid", String(notes.length > 0));
+      take(number, notes);
     };
     const scale = (factor) => {
       const least = 1;

@@ -16,6 +16,9 @@ explorer.downloads = (() => {
   const fileName = (taken, extension) =>
     `roofline-${taken.map(({ model }) => model.id).join("-")}`.replaceAll(/[^\w.-]+/g, "-") + `.${extension}`;
 
+  // Parts of the model whose precision is another one than `precision_id`, as the address has them.
+  const parts = (setting) => Object.entries(setting.parts ?? {}).map((each) => each.join(":")).join(" ");
+
   function rowsOf(taken) {
     return steps(taken).flatMap(({ model, device, setting, points, expected, measured }) =>
       points.map((point, i) => point && {
@@ -26,6 +29,7 @@ explorer.downloads = (() => {
         lower_bound_s: point.seconds, bound: point.bound,
         predicted_s: expected?.ops[i]?.isCovered ? expected.ops[i].seconds / (point.repeat + (point.idle_repeat || 0)) : null,
         measured_s: measured?.[i]?.seconds ?? null,
+        ...(parts(setting) ? { parts: parts(setting) } : {}),
       }).filter(Boolean));
   }
 

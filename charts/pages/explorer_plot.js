@@ -113,7 +113,7 @@ explorer.plot = (() => {
     const roofs = drawn.flatMap((step) => drawnRoofs(model, step.device).map((roof) => ({ step, roof })));
     const name = ({ step, roof }) =>
       (drawnRoofs(model, step.device).length > 1 ? `${step.device.name}, ${roof.dtype}` : step.device.name);
-    const right = isWide ? Math.min(170, 7 * Math.max(...roofs.map((each) => name(each).length)) + 14) : 8;
+    const right = isWide ? Math.min(170, 7 * Math.max(...roofs.map((each) => name(each).length)) + 14) : 14;
     const frame = { left: 56, right: width - right, top: isNamed ? 28 : 10, bottom: height - 44 };
     const scale = ([low, high], from, to) => (value) => from + ((Math.log10(value) - low) / (high - low)) * (to - from);
     const x = scale(xs, frame.left, frame.right);

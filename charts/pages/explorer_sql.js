@@ -10,7 +10,7 @@ explorer.sql = (() => {
   ];
   const SETTING = ["batch_size", "sequence_length", "query_length", ...formulas.sharing];
   const BITS = ["weight_bits", "activation_bits", "compute_dtype", "row_scale_bits"];
-  const LONGEST_ID = 64;
+  const [LONGEST_ID, LONGEST_ORIGIN] = [64, 400];
   const held = new Map(); // what the warehouse holds: models and precisions by setting
 
   function hold(rows) {
@@ -118,7 +118,7 @@ explorer.sql = (() => {
     const lines = [
       "/* The warehouse has no such precision. Add these lines to catalog/precisions.toml in the home:", "",
       "[[precision]]", `precision_id = "${id}"`, ...pairs(columns, own),
-      `origin = "of the explorer: ${base} with ${chosen.join(", ")}"`, ...tables, "",
+      `origin = "${`of the explorer: ${base} with ${chosen.join(", ")}`.slice(0, LONGEST_ORIGIN)}"`, ...tables, "",
       "and take them up: rooflines run", "*/",
     ];
     return { id, text: lines.join("\n") };

@@ -30,7 +30,9 @@ explorer.tables = (() => {
   }
 
   const gigabytes = (bytes) => legible(bytes / 1e9);
-  const boundOf = ({ bound, lower_bound_s: all, ...times }) => `${bound} ${percent(times[`${bound}_s`] / all)}`;
+  // Of a pipeline that is not full, the time in which a device waits is bound by nothing.
+  const waiting = ({ bubble_s: idle, lower_bound_s: all }) => (idle / all > 0.005 ? `, ${percent(idle / all)} waiting for other stages` : "");
+  const boundOf = ({ bound, ...step }) => `${bound} ${percent(step[`${bound}_s`] / step.lower_bound_s)}${waiting(step)}`;
 
   // "64.2 of 80 GB", or that it does not fit
   function memoryText({ memory, device, fits }) {
@@ -40,7 +42,10 @@ explorer.tables = (() => {
   }
 
   function expectedText({ expected, device }) {
-    if (expected) return [legible(expected.predicted_s, "s"), expected.covered_share < 0.9995 ? `${percent(expected.covered_share)} calibrated` : null];
+    if (expected) {
+      const share = expected.covered_share < 0.995 ? percent(expected.covered_share) : ">99%";
+      return [legible(expected.predicted_s, "s"), expected.covered_share < 0.9995 ? `${share} calibrated` : null];
+    }
     return ["not calibrated", device.id === "own" ? "your device" : null];
   }
 
@@ -183,5 +188,5 @@ explorer.tables = (() => {
       legible(repeat * seconds, "s"), ...[bound, ...lines].map((line) => element("span", { className: "small" }, line)));
   }
 
-  return { element, swatch, heading, number, head, percent, gigabytes, memoryText, boundOf, showSteps, showMemory, showOps };
+  return { element, swatch, heading, number, head, percent, gigabytes, memoryText, boundOf, waiting, showSteps, showMemory, showOps };
 })();

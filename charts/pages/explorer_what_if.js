@@ -12,12 +12,12 @@ explorer.whatIf = (() => {
   const factorOf = (step) => 2 ** step;
   const factorText = (factor) => `×${legible(factor)}`;
 
-  // What the device has of each: null if it has no link, or none that is known.
-  function valuesOf(device, dtype) {
+  // What the device has of each: null if it is not known, or if no other device shares the model, so that nothing is sent.
+  function valuesOf(device, dtype, isShared) {
     const [roof, link] = ["dram", "interconnect"].map((level) => times.findRoof(device, level, dtype));
     return {
       bandwidth: roof?.bandwidth_bytes_per_s ?? null, peak: roof?.peak_flops_per_s ?? null,
-      memory: device.memory_bytes, link: link?.bandwidth_bytes_per_s ?? null,
+      memory: device.memory_bytes, link: (isShared && link?.bandwidth_bytes_per_s) || null,
     };
   }
 
@@ -66,8 +66,9 @@ explorer.whatIf = (() => {
     if (place.hidden) return;
     const { model, step } = found;
     fillDevices(model.steps.filter(results.isDrawn), step.device.id);
-    const now = valuesOf(step.device, model.needed[0]);
-    for (const name of FACTORS) fillSlider(name, now[name]);
+    const isShared = formulas.sharing.some((name) => step.setting[name] > 1);
+    const now = valuesOf(step.device, model.needed[0], isShared);
+    for (const name of FACTORS) fillSlider(name, now[name], isShared);
     const moved = now[state.moved] === null ? "bandwidth" : state.moved;
     const curve = trace(step, model, moved);
     const here = takeStep(step, model, state.scale, moved === "memory");
@@ -84,13 +85,14 @@ explorer.whatIf = (() => {
     select.value = chosen;
   }
 
-  function fillSlider(name, value) {
+  function fillSlider(name, value, isShared) {
     const slider = document.getElementById(`scale-${name}`);
     const factor = state.scale[name];
     const [, unit] = UNITS[name];
     slider.disabled = value === null;
     slider.value = Math.log2(factor);
-    const told = value === null ? "not known" : legible(value * factor, unit);
+    const lacking = name === "link" && !isShared ? "not used by one device" : "not known";
+    const told = value === null ? lacking : legible(value * factor, unit);
     const text = factor === 1 || value === null ? told : `${told} (${factorText(factor)})`;
     slider.closest("label").querySelector("output").value = text;
     slider.setAttribute("aria-valuetext", text);
@@ -205,5 +207,5 @@ explorer.whatIf = (() => {
     });
   }
 
-  return { show, listen, trace, chosenStep };
+  return { show, listen, takeStep, trace, chosenStep };
 })();

@@ -24,7 +24,8 @@ window.legible = (() => {
     if (unit === "") return plain(value);
     if (unit === "%") return `${plain(100 * value)}%`;
     const shown = Math.abs(Number(value.toPrecision(4)));
-    const step = shown ? Math.max(-4, Math.min(6, Math.floor(Math.log10(shown) / 3 + 1e-9))) : 0;
+    const most = unit === "s" ? 0 : 6; // nobody writes kiloseconds
+    const step = shown ? Math.max(-4, Math.min(most, Math.floor(Math.log10(shown) / 3 + 1e-9))) : 0;
     return `${plain(value / 1000 ** step)} ${PREFIXES[step + 4]}${unit}`;
   };
 })();

@@ -46,7 +46,8 @@ def write_number(value: float, unit: str = "") -> str:
     if unit == "%":
         return f"{_write_plain(100 * value)}%"
     shown = abs(float(f"{value:.4g}"))
-    step = max(-4, min(6, math.floor(math.log10(shown) / 3 + 1e-9))) if shown else 0
+    most = 0 if unit == "s" else 6  # nobody writes kiloseconds
+    step = max(-4, min(most, math.floor(math.log10(shown) / 3 + 1e-9))) if shown else 0
     return f"{_write_plain(value / 1000.0**step)} {_PREFIXES[step + 4].strip()}{unit}"
 
 
