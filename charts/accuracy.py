@@ -9,6 +9,8 @@ from charts.axes import Layer, log_axis
 from charts.style import COLOURS, GREY, assemble_chart
 
 BAND = 0.1
+_RARER = "rarer kinds"
+_KIND_COLOURS = [colour for colour in COLOURS if colour != GREY]
 _SECONDS = "format(datum.value, '~s') + 's'"  # 10µs, 100ms
 KIND_TOOLTIP = [
     alt.Tooltip("label:N", title="kind"),
@@ -28,6 +30,7 @@ KIND_TOOLTIP = [
 
 def draw_accuracy(frame: pl.DataFrame) -> alt.LayerChart:
     """Draw the rows of sql/charts/accuracy.sql."""
+    frame = name_kinds(frame)
     low = 0.7 * min(frame["latency_s"].to_list() + frame["predicted_s"].to_list())
     high = 1.4 * max(frame["latency_s"].to_list() + frame["predicted_s"].to_list())
     domain = (low, high)
@@ -63,13 +66,26 @@ def draw_accuracy(frame: pl.DataFrame) -> alt.LayerChart:
     )
 
 
+def name_kinds(frame: pl.DataFrame) -> pl.DataFrame:
+    """Return the rows with `kind`: the kind of op that `label` names, or that it is one of the rarer ones.
+
+    There are not more kinds with a name than colours that can be told apart.
+    """
+    counts = frame["label"].value_counts().sort("count", "label", descending=[True, False])
+    shown = counts["label"].head(len(_KIND_COLOURS)).to_list()
+    is_shown = pl.col("label").is_in(shown)
+    return frame.with_columns(kind=pl.when(is_shown).then("label").otherwise(pl.lit(_RARER)))
+
+
 def kind_colour(frame: pl.DataFrame) -> alt.Color:
-    """Return a colour channel with one colour per kind of op, which `label` names."""
-    kinds = frame["label"].unique().sort().to_list()
+    """Return a colour channel with one colour per kind of op, for rows of `name_kinds`."""
+    kinds = frame["kind"].unique().sort().to_list()
+    named = [kind for kind in kinds if kind != _RARER]
+    last = {_RARER: GREY} if len(named) < len(kinds) else {}
     return alt.Color(
-        "label:N",
-        scale=alt.Scale(domain=kinds, range=COLOURS[: len(kinds)]),
-        legend=alt.Legend(title="kind of op", orient="bottom", direction="horizontal"),
+        "kind:N",
+        scale=alt.Scale(domain=[*named, *last], range=[*_KIND_COLOURS[: len(named)], *last.values()]),
+        legend=alt.Legend(title="kind of op", orient="bottom", columns=4),
     )
 
 

@@ -5,7 +5,7 @@ from typing import Any
 import altair as alt
 import polars as pl
 
-from charts.accuracy import BAND, KIND_TOOLTIP, describe_sample, kind_colour
+from charts.accuracy import BAND, KIND_TOOLTIP, describe_sample, kind_colour, name_kinds
 from charts.axes import Layer
 from charts.style import GREY, INK, assemble_chart
 
@@ -14,6 +14,7 @@ _WIDEST = 1.0  # larger errors are drawn at the edge
 
 def draw_residuals(frame: pl.DataFrame) -> alt.LayerChart:
     """Draw the rows of sql/charts/residuals.sql."""
+    frame = name_kinds(frame)
     least, most = frame.select(low=pl.col("flops").min(), high=pl.col("flops").max()).row(0)
     x = alt.X(
         "flops:Q",

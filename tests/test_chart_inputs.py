@@ -3,6 +3,7 @@
 import shutil
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 from unittest import mock
 
 import duckdb
@@ -20,6 +21,7 @@ from tests.support.drawings import draw_without_ink
 from tests.support.whole_runs import ask_for, run_without_prefect, write_small_catalog
 from warehouse.home import Home
 from warehouse.polars_frames import read_frame
+from warehouse.site_folder.manifest import MANIFEST, read_manifest
 from warehouse.snapshot import open_snapshot
 
 CHARTS = """
@@ -67,8 +69,13 @@ def run_and_list_asked(home: Home, shipped: Path) -> set[str]:
     return {call.args[1].name for call in asked.call_args_list}
 
 
-def read_files(folder: Path) -> dict[str, bytes]:
-    return {str(path.relative_to(folder)): path.read_bytes() for path in folder.rglob("*") if path.is_file()}
+def read_files(folder: Path) -> dict[str, Any]:
+    """Return the content of each file; that of the manifest without what it keeps of earlier publications."""
+    files: dict[str, Any] = {
+        str(path.relative_to(folder)): path.read_bytes() for path in folder.rglob("*") if path.is_file()
+    }
+    files[MANIFEST] = {key: value for key, value in read_manifest(folder).items() if key != "changes"}
+    return files
 
 
 def assert_as_if_whole(home: Home, tmp_path: Path) -> None:

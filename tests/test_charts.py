@@ -121,7 +121,7 @@ def test_everything_drawn_lies_inside_the_axes(name: str, snapshot: duckdb.DuckD
 def test_charts_of_measurements(name: str, snapshot: duckdb.DuckDBPyConnection) -> None:
     spec, frame = draw(snapshot, name)
     validate(spec)
-    made = {"percent", "upper_s", "lower_s", "low", "high"}  # in the chart
+    made = {"kind", "percent", "upper_s", "lower_s", "low", "high"}  # in the chart
     fields = {encoding["field"] for _, _, encoding in list_encodings(spec) if "field" in encoding}
     assert fields <= {*frame.columns, *made}
     assert len(select_marks(spec, "measured")) == len(frame) > 300

@@ -168,13 +168,22 @@ async function draw() {
   for (const param of layout.params) if (param.name in state.choices) param.value = state.choices[param.name];
   layout.data = { ...layout.data, values: listShownRows() };
   const result = await vegaEmbed(made, layout, { mode: "vega-lite", ...options });
-  for (let i = 0; i < 3; i++) await result.view.resize().runAsync(); // labels reach out of a narrow plot
+  await fit(result.view);
   made.querySelector("svg").setAttribute("aria-hidden", "true"); // the place has the description
   if (mine !== turn) return result.finalize();
   drawn?.result.finalize();
   drawn = { result, across };
   place.replaceChildren(made);
   return fitLabels();
+}
+
+// Labels reach out of a narrow plot, so that Vega needs a few turns until the plot has its size.
+async function fit(view) {
+  const measure = () => `${view.width()} ${view.height()}`;
+  for (let i = 0, before = ""; i < 3 && before !== measure(); i++) {
+    before = measure();
+    await view.resize().runAsync();
+  }
 }
 
 // In a plot that is narrower than it was made for, a label is hidden if it would lie on one that is drawn later, e.g. on
