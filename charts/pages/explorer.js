@@ -137,13 +137,16 @@
 
   // The answer first: how fast, what limits, and whether it fits.
   function finding() {
-    const steps = drawnSteps();
-    if (!steps.length) {
+    const shown = drawnSteps();
+    if (!shown.length) {
       const [first] = taken;
       if (first.refused) return `${first.model.name} has no such step: ${first.refused}`;
       return `None of the chosen devices has what this step needs: ${first.needed.join(" and ")}`;
     }
-    // alike is compared with alike: expected times only if every device has one, and most of each is calibrated
+    // alike is compared with alike: ops of the reader's own file make no tokens, and expected times count only if every
+    // device has one, and most of each is calibrated
+    const making = shown.filter(({ setting }) => setting.phase);
+    const steps = making.length ? making : shown;
     const isExpected = steps.every(({ expected }) => expected?.covered_share > 0.5);
     const rate = (step) => (step.setting.phase ? (isExpected ? step.expected : step).tokens_per_s : 1 / step.lower_bound_s);
     const fitting = steps.filter(({ fits }) => fits !== false);
