@@ -21,6 +21,10 @@ class SiteFiles:
         self._made_from: dict[str, str] = {}
         self._cards: dict[str, dict[str, Any]] = {}
         self.manifest = read_manifest(previous)
+        self._of_charts: dict[str, list[str]] = {}  # the files of each folder of a chart
+        for file in self.manifest.get("sizes", {}):
+            if file.startswith("charts/"):
+                self._of_charts.setdefault(file.split("/")[1], []).append(file)
 
     def reuse(self, part: str, digest: str, files: Iterable[str]) -> bool:
         """Link a part's files from the previous site if they are whole and made from the same; say whether they were.
@@ -54,7 +58,7 @@ class SiteFiles:
         if not isinstance(card, dict) or not digest or not drawn:
             return None
         sizes = self.manifest["sizes"]
-        files = [file for file in sizes if file.startswith(f"charts/{name}/")]
+        files = self._of_charts.get(name, []).copy()
         others = (f"assets/thumbnails/{name}.svg", f"assets/rows/{name}.js", f"assets/csv/{name}.js")
         files += [file for file in others if file in sizes]
         if f"charts/{name}/index.html" not in files or not self.reuse(_page_part(name), digest, files):

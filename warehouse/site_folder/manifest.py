@@ -1,6 +1,7 @@
 """The manifest of a site, site.json: which files it has and what they were made from."""
 
 import json
+import os
 from pathlib import Path
 from typing import Any
 
@@ -13,7 +14,8 @@ PLACED_LAST = (INDEX, MANIFEST)  # placed last, so that readers find the files t
 
 def list_site_files(site: Path) -> list[str]:
     """Return the files of a site, as relative paths, with index and manifest at the end."""
-    files = (path.relative_to(site).as_posix() for path in site.rglob("*") if path.is_file())
+    found = (Path(folder).relative_to(site) / name for folder, _, names in os.walk(site) for name in names)
+    files = (path.as_posix() for path in found if (site / path).is_file())
     return sorted(files, key=lambda file: (file in PLACED_LAST and PLACED_LAST.index(file) + 1, file))
 
 

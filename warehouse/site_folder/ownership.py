@@ -2,6 +2,7 @@
 
 import filecmp
 import os
+from itertools import chain
 from pathlib import Path, PurePosixPath
 
 from warehouse.errors import InputError
@@ -13,8 +14,10 @@ _SHOWN = 3
 
 def refuse_conflicts(new: Path, site: Path) -> None:
     """Raise `InputError` if a place has files that no site brought, and the new site has others of their names."""
-    ours = list_owned_files(site)
-    other = [file for file in list_site_files(new) if _is_foreign(new, site, file, ours)]
+    ours, files = list_owned_files(site), list_site_files(new)
+    folders = {file: [str(parent) for parent in list(PurePosixPath(file).parents)[:-1]] for file in files}
+    blocked = {folder for folder in {*chain(*folders.values())} if _is_blocked(site, folder, ours)}
+    other = [file for file in files if blocked.intersection(folders[file]) or _is_foreign(new, site, file, ours)]
     if other:
         named = f"{', '.join(other[:_SHOWN])}{f' and {len(other) - _SHOWN} more' if len(other) > _SHOWN else ''}"
         _refuse_foreign_files(site, named)
@@ -55,13 +58,15 @@ def _refuse_foreign_files(site: Path, named: str) -> None:
     raise InputError(f"site: {site}: holds {named}, which no site.json there lists; expected {expected}")
 
 
+def _is_blocked(site: Path, folder: str, ours: set[str]) -> bool:
+    """Whether a place has a link, or a file that no site brought, where the new site has a folder."""
+    path = site / folder
+    return path.is_symlink() or (path.exists() and not path.is_dir() and folder not in ours)
+
+
 def _is_foreign(new: Path, site: Path, file: str, ours: set[str]) -> bool:
     """Whether a place has something of this name that no site brought and that differs from the new file."""
     target = site / file
-    for parent in list(PurePosixPath(file).parents)[:-1]:
-        above = site / parent
-        if above.is_symlink() or (above.exists() and not above.is_dir() and parent.as_posix() not in ours):
-            return True
     if not os.path.lexists(target) or (file == MANIFEST and read_unsealed(target)):
         return False
     if target.is_dir() and not target.is_symlink():
