@@ -41,12 +41,16 @@ explorer.sql = (() => {
     return [...before, queries.join("\nunion all by name\n"), order].join("\n");
   }
 
+  // A setting with the id of its precision, and the entry of the catalog that this needs if the precision is none of it.
+  function enter(model, setting) {
+    const entry = model.hasFormulas && Object.keys(setting.parts).length ? writePrecision(setting) : null;
+    return { entry, of: { ...setting, precision_id: entry?.id ?? setting.precision_id } };
+  }
+
   // What must be done first, and the query of each table that has the rows of a model.
   function query({ model, setting }, number, isNamed) {
-    const hasParts = model.hasFormulas && Object.keys(setting.parts).length > 0;
-    const entry = hasParts ? writePrecision(setting) : null;
-    const of = { ...setting, precision_id: entry?.id ?? setting.precision_id };
-    const isSwept = model.hasFormulas && (hasParts || !isHeld(model, of));
+    const { entry, of } = enter(model, setting);
+    const isSwept = model.hasFormulas && (entry !== null || !isHeld(model, of));
     const sweep = isSwept ? `explorer${number || ""}` : null;
     const comments = entry ? [entry.text] : [];
     if (isSwept) comments.push("-- no workload has this setting, so compute it first:", `-- ${writeSweep(model, of, sweep)}`);
@@ -102,6 +106,25 @@ explorer.sql = (() => {
     return `rooflines sweep ${options.map(([option, value]) => `--${option} ${shell(value)}`).join(" ")}`;
   }
 
+  // The sweep over a device with other values, and the query of its step; empty if there is nothing to alter.
+  function writeWhatIf({ model, device, setting }, batch, dtypes, scale) {
+    if (device.id === "own" || Object.values(scale).every((factor) => factor === 1)) return "";
+    const { entry, of } = enter(model, { ...setting, batch_size: batch });
+    const number = (value) => value.toExponential().replace("+", "");
+    const [[roof], [link]] = ["dram", "interconnect"].map((level) => dtypes.map((dtype) => times.findRoof(device, level, dtype)));
+    const now = { bandwidth: roof.bandwidth_bytes_per_s, memory: device.memory_bytes, link: link?.bandwidth_bytes_per_s };
+    const isShared = formulas.sharing.some((name) => setting[name] > 1);
+    const altered = Object.keys(now).filter((name) => scale[name] !== 1 && now[name] && (name !== "link" || isShared))
+      .map((name) => `--${name} ${number(now[name] * scale[name])}`);
+    const peaks = scale.peak === 1 ? [] : dtypes.map((dtype) =>
+      `--peak ${dtype}=${number(times.findRoof(device, "dram", dtype).peak_flops_per_s * scale.peak)}`);
+    if (!altered.length && !peaks.length) return "";
+    const command = [writeSweep(model, of, "what-if"), "--device-like", device.id, ...altered, ...peaks].join(" ");
+    const columns = ["lower_bound_s", "tokens_per_s", "predicted_s", "expected_tokens_per_s", "bound", "fits_in_memory"];
+    const question = `select device_number, ${columns.join(", ")}\nfrom mart.sweep_step\nwhere sweep_id = 'what-if'\norder by device_number`;
+    return [...(entry ? [entry.text] : []), `-- ${command}`, question].join("\n");
+  }
+
   // A precision as an entry of the catalog, which a run takes up.
   function writePrecision({ precision_id: base, parts }) {
     const { parts: apart, ...own } = costs.choosePrecision(base, parts);
@@ -127,5 +150,5 @@ explorer.sql = (() => {
   // A short name of a long one, the same each time.
   const digest = (text) => [...text].reduce((found, letter) => (Math.imul(31, found) + letter.charCodeAt(0)) >>> 0, 7).toString(36);
 
-  return { hold, write };
+  return { hold, write, writeWhatIf };
 })();

@@ -73,6 +73,9 @@ explorer.whatIf = (() => {
     const curve = trace(step, model, moved);
     const here = takeStep(step, model, state.scale, moved === "memory");
     document.getElementById("what-if-said").textContent = say(step, model, here, curve, moved, now[moved]);
+    const sql = here ? explorer.sql.writeWhatIf(step, here.batch, model.needed, state.scale) : "";
+    document.getElementById("what-if-sql").textContent = sql;
+    document.getElementById("of-what-if-sql").hidden = !sql;
     draw(document.getElementById("what-if-curve"), curve, moved, now[moved], here);
   }
 
