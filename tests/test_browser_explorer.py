@@ -201,6 +201,14 @@ def test_what_is_no_number_in_a_box_is_said(disk: Visitor) -> None:
     assert page.locator("#steps").inner_text() == before
 
 
+def test_a_time_of_which_little_is_calibrated_leads_no_finding(disk: Visitor) -> None:
+    page = open_at(disk, "#devices=l40s&model=qwen3-30b-a3b&precision=w8a8&batch=1")
+    said = r"Qwen3 30B A3B on L40S: at most [\d.,]+ tokens/s; about [\d.,]+ expected, [1-9]% calibrated;"
+    expect(page.locator("#finding")).to_contain_text(re.compile(said))
+    page.locator("[name=precision]").select_option("bf16")
+    expect(page.locator("#finding")).to_contain_text(re.compile(r"on L40S: about [\d.,]+ tokens/s; a decode step"))
+
+
 def test_time_in_which_a_stage_waits_is_told(disk: Visitor) -> None:
     page = open_at(disk, "#devices=h100-sxm&model=llama-3.1-8b&pp=4&batch=1")
     expect(page.locator("#finding")).to_contain_text(re.compile(r"\d+% memory-bound, \d+% waiting for other stages"))

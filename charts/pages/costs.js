@@ -94,7 +94,7 @@ const costs = (() => {
     const { given, layers } = models.get(id);
     if (given) {
       const { tensor_parallel: devices = 1 } = numbers;
-      return chooseOwn(given, precision, devices).length ? null : `no op of ${id} runs in ${precision} on ${devices}`;
+      return chooseOwn(given, precision, devices).length ? null : `no op of ${id} runs in ${precision} on ${devices === 1 ? "one device" : `${devices} devices`}`;
     }
     if (!has(formulas.conventions, numbers.convention)) return `convention ${numbers.convention} is not known`;
     if (!formulas.phases.includes(numbers.phase)) return `phase ${numbers.phase} is not known`;

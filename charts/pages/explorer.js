@@ -137,14 +137,17 @@
 
   // The answer first: how fast, what limits, and whether it fits.
   function finding() {
-    const steps = drawnSteps();
-    if (!steps.length) {
+    const shown = drawnSteps();
+    if (!shown.length) {
       const [first] = taken;
       if (first.refused) return `${first.model.name} has no such step: ${first.refused}`;
       return `None of the chosen devices has what this step needs: ${first.needed.join(" and ")}`;
     }
-    // alike is compared with alike: expected times only if every device has one
-    const isExpected = steps.every(({ expected }) => expected);
+    // alike is compared with alike: ops of the reader's own file make no tokens, and expected times count only if every
+    // device has one, and most of each is calibrated
+    const making = shown.filter(({ setting }) => setting.phase);
+    const steps = making.length ? making : shown;
+    const isExpected = steps.every(({ expected }) => expected?.covered_share > 0.5);
     const rate = (step) => (step.setting.phase ? (isExpected ? step.expected : step).tokens_per_s : 1 / step.lower_bound_s);
     const fitting = steps.filter(({ fits }) => fits !== false);
     const [fastest] = [...(fitting.length ? fitting : steps)].sort((a, b) => rate(b) - rate(a));
@@ -153,14 +156,16 @@
     const seconds = isExpected ? fastest.expected.predicted_s : fastest.lower_bound_s;
     const speed = `${isExpected ? "about" : "at most"} ${legible(rate(fastest))} ${unit}`;
     const lead = `${fastest.model.name} on ${fastest.device.name}${phase ? `: ${speed}` : ""}`;
-    const about = fastest.expected && !isExpected ? `about ${legible(fastest.expected.tokens_per_s)} expected` : null;
+    const share = fastest.expected?.covered_share < 0.995 ? tables.calibratedText(fastest.expected) : null;
+    const about = fastest.expected && !isExpected
+      ? [`about ${legible(fastest.expected.tokens_per_s)} expected`, share].filter(Boolean).join(", ") : null;
     const took = `${phase ? `a ${phase} step` : "all of its ops"} in ${phase ? "" : "at least "}${legible(seconds, "s")}, ` +
       `${tables.percent(fastest[`${fastest.bound}_s`] / fastest.lower_bound_s)} ${fastest.bound}-bound${tables.waiting(fastest)}`;
     const misfits = steps.filter(({ fits }) => fits === false);
     const rank = steps.length > 1 ? `the fastest shown${misfits.length && fitting.length ? " that fits" : ""}` : null;
     const first = misfits.includes(fastest) ? fastest : misfits[0];
     const misfit = first && `${first === fastest ? "" : `${first.model.name} on ${first.device.name} `}${tables.memoryText(first)}`;
-    return [lead, about, took, rank, misfit].filter(Boolean).join("; ");
+    return [lead, isExpected ? share : null, about, took, rank, misfit].filter(Boolean).join("; ");
   }
 
   function describe() {

@@ -41,11 +41,14 @@ explorer.tables = (() => {
     return fits ? told : `does not fit: ${told}`;
   }
 
+  // How much of the least time calibrations cover, if it is not all of it.
+  function calibratedText({ covered_share: share }) {
+    if (share >= 0.9995) return null;
+    return `${share < 0.995 ? percent(share) : ">99%"} calibrated`;
+  }
+
   function expectedText({ expected, device }) {
-    if (expected) {
-      const share = expected.covered_share < 0.995 ? percent(expected.covered_share) : ">99%";
-      return [legible(expected.predicted_s, "s"), expected.covered_share < 0.9995 ? `${share} calibrated` : null];
-    }
+    if (expected) return [legible(expected.predicted_s, "s"), calibratedText(expected)];
     return ["not calibrated", device.id === "own" ? "your device" : null];
   }
 
@@ -188,5 +191,5 @@ explorer.tables = (() => {
       legible(repeat * seconds, "s"), ...[bound, ...lines].map((line) => element("span", { className: "small" }, line)));
   }
 
-  return { element, swatch, heading, number, head, percent, gigabytes, memoryText, boundOf, waiting, showSteps, showMemory, showOps };
+  return { element, swatch, heading, number, head, percent, gigabytes, memoryText, boundOf, waiting, calibratedText, showSteps, showMemory, showOps };
 })();

@@ -53,7 +53,7 @@ explorer.whatIf = (() => {
   let line = {};
 
   function chosenStep(taken) {
-    const model = taken.find(({ steps }) => steps.some(results.isDrawn));
+    const model = taken.find(({ model: { hasFormulas }, steps }) => hasFormulas && steps.some(results.isDrawn));
     const drawn = model?.steps.filter(results.isDrawn) ?? [];
     const step = drawn.find(({ device }) => device.id === state.scaled) ?? drawn[0];
     return step ? { model, step } : null;
@@ -62,7 +62,7 @@ explorer.whatIf = (() => {
   function show(taken) {
     const place = document.getElementById("what-if");
     const found = chosenStep(taken);
-    place.hidden = !found || !found.step.model.hasFormulas;
+    place.hidden = !found;
     if (place.hidden) return;
     const { model, step } = found;
     fillDevices(model.steps.filter(results.isDrawn), step.device.id);
