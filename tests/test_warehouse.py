@@ -25,7 +25,7 @@ from warehouse.migrations import create_tables, has_tables, is_current, read_tab
 from warehouse.runs import Run, finish_run, start_run
 from warehouse.schema import describe
 from warehouse.sql_files import load_all_sql, sql_folder
-from warehouse.sql_values import OneOf, quote_name, quote_value
+from warehouse.sql_values import OneOf, quote_name, quote_value, write_values
 from warehouse.views import create_views
 
 
@@ -488,3 +488,10 @@ def test_literals_cannot_be_broken_out_of(tmp_path: Path) -> None:
         assert connection.sql(f"select 'it''s' in ({several})").fetchall() == [(True,)]
         name = 'a"b'
         assert connection.sql(f"select 1 as {quote_name(name)}").columns == [name]
+
+
+def test_a_single_value_of_several_is_an_equality() -> None:
+    """DuckDB plans it otherwise, and fails to plan some queries of charts."""
+    sql = "a in ($a) and b not in ($a)"
+    assert write_values(sql, {"a": "x"}) == write_values(sql, {"a": OneOf(["x"])}) == "a = 'x' and b <> 'x'"
+    assert write_values(sql, {"a": OneOf(["x", "y"])}) == "a in ('x', 'y') and b not in ('x', 'y')"

@@ -8,6 +8,7 @@ import re
 from collections.abc import Iterable, Mapping
 
 _PARAMETER = re.compile(r"\$([a-z_]+)")
+_ONE_OF = re.compile(r"\b(not )?in \(\$([a-z_]+)\)")
 
 
 class OneOf(tuple[object, ...]):
@@ -45,12 +46,24 @@ def quote_names(names: Iterable[str]) -> str:
 def write_values(sql: str, values: Mapping[str, object]) -> str:
     """Return a statement with literals instead of its `$names`.
 
+    `in ($name)` is an equality if the value is a single one: DuckDB 1.5.5 fails to plan the points of some devices with
+    the other, since it does not know then that all rows have the same value.
+
     Raises
     ------
     KeyError
         A value is missing.
     """
+    sql = _ONE_OF.sub(lambda found: found[0] if _is_several(values[found[2]]) else _write_equality(found), sql)
     return _PARAMETER.sub(lambda found: quote_value(values[found[1]]), sql)
+
+
+def _is_several(value: object) -> bool:
+    return isinstance(value, OneOf) and len(value) != 1
+
+
+def _write_equality(found: re.Match[str]) -> str:
+    return f"{'<>' if found[1] else '='} ${found[2]}"
 
 
 def find_parameters(sql: str) -> set[str]:
