@@ -80,8 +80,8 @@ class ChartRows:
         hardware_ids = [entry.parameters["hardware_id"] for entry in entries]
         try:
             rows = read_frame(self._connection, compose_sql(entries[0], hardware_ids))
-        except duckdb.OutOfMemoryException:
-            return  # one by one, then
+        except duckdb.Error:  # of memory, or of a planner that fails; one by one, a chart at fault is told
+            return
         parts = rows.partition_by("hardware_id", as_dict=True)
         self._frames |= {
             entry.name: parts.get((hardware_id,), rows.clear())
