@@ -58,8 +58,8 @@ class Outline(HTMLParser):
         self.feed(text)
 
     def parts(self) -> list[str]:
-        """Return the tags, but for those whose class tells of a long text."""
-        return [tag for tag in self.tags if not tag.startswith("div")]
+        """Return the tags, but for those whose class tells of a long text, and without the class of a short one."""
+        return [tag.replace("td class", "td ") for tag in self.tags if not tag.startswith("div")]
 
     def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
         self.tags.append(f"{tag} {' '.join(name for name, _ in attrs)}")
