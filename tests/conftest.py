@@ -4,6 +4,7 @@ import os
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import duckdb
 import pytest
@@ -21,6 +22,11 @@ from tests.support.whole_runs import (
 from warehouse.home import Home
 from warehouse.load import Fingerprints
 from warehouse.snapshot import open_snapshot
+
+if TYPE_CHECKING:
+    from playwright.sync_api import Browser
+
+    from tests.support.browsers import Visitor
 
 quiet_terminal()  # before Prefect is imported
 
@@ -78,6 +84,24 @@ def snapshot(finished: Home) -> Iterator[duckdb.DuckDBPyConnection]:
     """A reader's connection to the finished run."""
     with open_snapshot(finished.snapshot) as connection:
         yield connection
+
+
+@pytest.fixture(scope="module")
+def browser(finished: Home) -> Iterator["Browser"]:
+    """One browser, started when the site is there: Prefect cannot run beside Playwright's event loop."""
+    from tests.support.browsers import start_browser  # noqa: PLC0415  # Playwright, for few workers
+
+    with start_browser() as browser:
+        yield browser
+
+
+@pytest.fixture
+def disk(browser: "Browser", finished: Home) -> Iterator["Visitor"]:
+    """A visitor who has the site as files."""
+    from tests.support.browsers import visit  # noqa: PLC0415
+
+    with visit(browser, finished.site.as_uri() + "/") as visitor:
+        yield visitor
 
 
 @pytest.fixture(scope="module")

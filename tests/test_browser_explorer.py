@@ -4,16 +4,14 @@ import csv
 import io
 import json
 import re
-from collections.abc import Iterator
 from pathlib import Path
 
 import duckdb
 import pytest
 import vl_convert
-from playwright.sync_api import Browser, Page, expect
+from playwright.sync_api import Page, expect
 
-from tests.support.browsers import NARROW, WIDE, Visitor, start_browser, visit
-from warehouse.home import Home
+from tests.support.browsers import NARROW, WIDE, Visitor
 from warehouse.rows import fetch_rows, fetch_value
 
 EXPLORER = "explorer/index.html"
@@ -23,20 +21,6 @@ MOST_STOPS = 10  # of the Tab key, from the start of the page to any control
 SOON = 0.1  # s, from a control to the picture
 
 pytestmark = pytest.mark.slow
-
-
-@pytest.fixture(scope="module")
-def browser(finished: Home) -> Iterator[Browser]:
-    """One browser, started when the site is there: Prefect cannot run beside Playwright's event loop."""
-    with start_browser() as browser:
-        yield browser
-
-
-@pytest.fixture
-def disk(browser: Browser, finished: Home) -> Iterator[Visitor]:
-    """A visitor who has the site as files."""
-    with visit(browser, finished.site.as_uri() + "/") as visitor:
-        yield visitor
 
 
 def open_at(disk: Visitor, address: str = "", width: int = 1440) -> Page:

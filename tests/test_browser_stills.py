@@ -1,12 +1,11 @@
 """What the page of a chart shows first: a still, until Vega has drawn the chart in its box; and a chart in a frame."""
 
-from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 from playwright.sync_api import Browser, Page, Route, ViewportSize, expect
 
-from tests.support.browsers import MEDIUM, NARROW, WIDE, Visitor, start_browser, visit
+from tests.support.browsers import MEDIUM, NARROW, WIDE, Visitor
 from tests.support.console import serve_folder
 from warehouse.home import Home
 
@@ -16,18 +15,6 @@ STEP = "step-time-llama-3-8b-h100-sxm"
 CHARTS = ["roofline-llama-7b-a40", STEP, "share-of-roof-h100-sxm"]
 # a frame that a page elsewhere has, and the whole text of what it shows
 FRAME = '<body style="margin: 0"><iframe src="{url}?embed" width="{width}" height="620" style="border: 0"></iframe>'
-
-
-@pytest.fixture(scope="module")
-def browser(finished: Home) -> Iterator[Browser]:
-    with start_browser() as browser:
-        yield browser
-
-
-@pytest.fixture
-def visitor(browser: Browser, finished: Home) -> Iterator[Visitor]:
-    with visit(browser, finished.site.as_uri() + "/") as visitor:
-        yield visitor
 
 
 def hold_vega(page: Page) -> list[Route]:
@@ -50,11 +37,11 @@ def measure_box(page: Page, selector: str = "#chart") -> tuple[float, ...]:
 @pytest.mark.parametrize("viewport", [WIDE, MEDIUM, NARROW], ids=["wide", "medium", "narrow"])
 @pytest.mark.parametrize("chart", CHARTS)
 def test_a_still_is_seen_before_vega_and_the_chart_takes_its_place(
-    chart: str, viewport: ViewportSize, visitor: Visitor
+    chart: str, viewport: ViewportSize, disk: Visitor
 ) -> None:
-    page = visitor.open("predictions/index.html", viewport=viewport)
+    page = disk.open("predictions/index.html", viewport=viewport)
     held = hold_vega(page)
-    page.goto(f"{visitor.root}charts/{chart}/index.html", wait_until="commit")
+    page.goto(f"{disk.root}charts/{chart}/index.html", wait_until="commit")
     picture = page.locator("#still img")
     expect(picture).to_have_js_property("complete", value=True)
     assert picture.evaluate("(image) => image.decode().then(() => image.naturalWidth)") > 0
@@ -72,10 +59,10 @@ def test_a_still_is_seen_before_vega_and_the_chart_takes_its_place(
     expect(page.locator("#still")).to_have_count(0)
 
 
-def test_a_still_is_not_shown_of_another_choice_than_the_first(visitor: Visitor) -> None:
-    page = visitor.open("predictions/index.html")
+def test_a_still_is_not_shown_of_another_choice_than_the_first(disk: Visitor) -> None:
+    page = disk.open("predictions/index.html")
     held = hold_vega(page)
-    page.goto(f"{visitor.root}charts/{STEP}/index.html?context=8192")
+    page.goto(f"{disk.root}charts/{STEP}/index.html?context=8192")
     expect(page.get_by_label("context, tokens")).to_have_value("8192")
     expect(page.locator("#still")).to_be_hidden()
     page.get_by_label("context, tokens").select_option("1024")
@@ -84,9 +71,9 @@ def test_a_still_is_not_shown_of_another_choice_than_the_first(visitor: Visitor)
     while not held:
         page.wait_for_timeout(20)
     held[0].continue_()
-    asked = visitor.open(f"charts/{STEP}/index.html?context=8192").locator("#chart svg").text_content()
+    asked = disk.open(f"charts/{STEP}/index.html?context=8192").locator("#chart svg").text_content()
     assert page.locator("#chart svg").text_content() == asked
-    assert asked != visitor.open(f"charts/{STEP}/index.html").locator("#chart svg").text_content()
+    assert asked != disk.open(f"charts/{STEP}/index.html").locator("#chart svg").text_content()
 
 
 @pytest.mark.parametrize("width", [1000, 390])

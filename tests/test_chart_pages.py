@@ -6,19 +6,18 @@ import json
 import re
 import subprocess
 import sys
-from collections.abc import Iterator
 from itertools import combinations
 from pathlib import Path
 from typing import Any
 
 import pytest
-from playwright.sync_api import Browser, Page, expect
+from playwright.sync_api import Page, expect
 
 from charts import style
 from charts.inks import DARK_INKS
 from flows.site.chart_scripts import write_rows_script
 from flows.site.legible import write_number
-from tests.support.browsers import NARROW, WIDE, Visitor, find_violations, start_browser, visit
+from tests.support.browsers import NARROW, WIDE, Visitor, find_violations
 from tests.support.look import SCHEMES
 from warehouse.home import Home
 
@@ -58,19 +57,6 @@ READ_TEXTS = """() => {
                      opacity: parseFloat(fillOpacity), inks: text.getAttribute("fill") };
         });
 }"""
-
-
-@pytest.fixture(scope="module")
-def browser(finished: Home) -> Iterator[Browser]:
-    with start_browser() as browser:
-        yield browser
-
-
-@pytest.fixture
-def visitor(browser: Browser, finished: Home) -> Iterator[Visitor]:
-    """A visitor who has the site as files."""
-    with visit(browser, finished.site.as_uri() + "/") as visitor:
-        yield visitor
 
 
 def find_page(chart: str) -> str:
@@ -116,9 +102,9 @@ def read_hex(colour: str) -> list[float]:
 
 @pytest.mark.slow
 @pytest.mark.parametrize("chart", CHARTS)
-def test_a_chart_is_as_wide_as_the_page_and_readable_on_a_telephone(chart: str, visitor: Visitor) -> None:
+def test_a_chart_is_as_wide_as_the_page_and_readable_on_a_telephone(chart: str, disk: Visitor) -> None:
     for viewport in (WIDE, NARROW):
-        page = visitor.open(find_page(chart), viewport=viewport)
+        page = disk.open(find_page(chart), viewport=viewport)
         picture, title = find_box(page, "#chart svg"), page.locator("h1").inner_text()
         assert picture["width"] >= viewport["width"] - 34, viewport
         assert picture["top"] <= HIGHEST_PICTURE, viewport
@@ -141,8 +127,8 @@ def test_a_chart_is_as_wide_as_the_page_and_readable_on_a_telephone(chart: str, 
 
 @pytest.mark.slow
 @pytest.mark.parametrize("chart", CHARTS)
-def test_the_texts_of_a_chart_have_contrast_in_both_schemes(chart: str, visitor: Visitor) -> None:
-    page = visitor.open(find_page(chart), viewport=WIDE)
+def test_the_texts_of_a_chart_have_contrast_in_both_schemes(chart: str, disk: Visitor) -> None:
+    page = disk.open(find_page(chart), viewport=WIDE)
     for scheme in SCHEMES:
         page.emulate_media(color_scheme="dark" if scheme == "dark" else "light")
         ground = read_numbers(page.evaluate("getComputedStyle(document.body).backgroundColor"))
@@ -157,21 +143,21 @@ def test_the_texts_of_a_chart_have_contrast_in_both_schemes(chart: str, visitor:
 
 
 @pytest.mark.slow
-def test_axe_finds_nothing_on_a_chart(visitor: Visitor) -> None:
-    page = visitor.open(find_page(STEP))
+def test_axe_finds_nothing_on_a_chart(disk: Visitor) -> None:
+    page = disk.open(find_page(STEP))
     found = {}
     for chart in CHARTS:
         for viewport, scheme in ((NARROW, "light"), (WIDE, "dark")):
             page.set_viewport_size(viewport)
             page.emulate_media(color_scheme="dark" if scheme == "dark" else "light")
-            visitor.go(page, find_page(chart))
+            disk.go(page, find_page(chart))
             found[chart, scheme] = find_violations(page)
     assert {key: violations for key, violations in found.items() if violations} == {}
 
 
 @pytest.mark.slow
-def test_a_choice_is_followed_by_all_that_the_page_says_and_by_its_address(visitor: Visitor) -> None:
-    page = visitor.open(find_page(STEP))
+def test_a_choice_is_followed_by_all_that_the_page_says_and_by_its_address(disk: Visitor) -> None:
+    page = disk.open(find_page(STEP))
     before = page.locator("h1").inner_text()
     assert "context 1,024" in before
     page.get_by_label("context, tokens").select_option("8,192")
@@ -182,7 +168,7 @@ def test_a_choice_is_followed_by_all_that_the_page_says_and_by_its_address(visit
     assert page.url.endswith("?context=8192")
     said = page.locator("h1").inner_text()
 
-    other = visitor.open(find_page(STEP) + "?context=8192")
+    other = disk.open(find_page(STEP) + "?context=8192")
     expect(other.locator("h1")).to_have_text(said)
     expect(other.get_by_label("context, tokens")).to_have_value("8192")
     assert other.locator("#chart svg text").all_inner_texts() == page.locator("#chart svg text").all_inner_texts()
@@ -192,8 +178,8 @@ def test_a_choice_is_followed_by_all_that_the_page_says_and_by_its_address(visit
 
 
 @pytest.mark.slow
-def test_downloads_are_of_the_view_that_is_seen(visitor: Visitor, finished: Home) -> None:
-    page = visitor.open(find_page(STEP) + "?context=8192")
+def test_downloads_are_of_the_view_that_is_seen(disk: Visitor, finished: Home) -> None:
+    page = disk.open(find_page(STEP) + "?context=8192")
     files = {}
     for suffix in ("vl.json", "svg", "png", "csv"):
         with page.expect_download() as download:
@@ -212,8 +198,8 @@ def test_downloads_are_of_the_view_that_is_seen(visitor: Visitor, finished: Home
 
 
 @pytest.mark.slow
-def test_hidden_marks_are_in_the_address_and_not_in_the_downloads(visitor: Visitor) -> None:
-    page = visitor.open(find_page("measured-llama-7b-h100-sxm"))
+def test_hidden_marks_are_in_the_address_and_not_in_the_downloads(disk: Visitor) -> None:
+    page = disk.open(find_page("measured-llama-7b-h100-sxm"))
     page.locator("#layers").get_by_label("predicted").uncheck()
     expect(page).to_have_url(re.compile(r"\?without=predicted$"))
     with page.expect_download() as download:
@@ -226,11 +212,11 @@ def test_hidden_marks_are_in_the_address_and_not_in_the_downloads(visitor: Visit
 
 
 @pytest.mark.slow
-def test_without_scripts_the_picture_is_there_with_its_title_once(visitor: Visitor, finished: Home) -> None:
-    context = visitor.browser.new_context(java_script_enabled=False, viewport=NARROW)
-    visitor.contexts.append(context)
+def test_without_scripts_the_picture_is_there_with_its_title_once(disk: Visitor, finished: Home) -> None:
+    context = disk.browser.new_context(java_script_enabled=False, viewport=NARROW)
+    disk.contexts.append(context)
     page = context.new_page()
-    page.goto(visitor.root + find_page(STEP))
+    page.goto(disk.root + find_page(STEP))
     picture = page.locator("#chart noscript img")
     expect(picture).to_be_in_viewport()
     expect(page.locator("#still")).to_be_hidden()
@@ -242,8 +228,8 @@ def test_without_scripts_the_picture_is_there_with_its_title_once(visitor: Visit
 
 
 @pytest.mark.slow
-def test_a_chart_is_printed_whole_and_light(visitor: Visitor, tmp_path: Path) -> None:
-    page = visitor.open(find_page(STEP), viewport=WIDE, color_scheme="dark")
+def test_a_chart_is_printed_whole_and_light(disk: Visitor, tmp_path: Path) -> None:
+    page = disk.open(find_page(STEP), viewport=WIDE, color_scheme="dark")
     page.emulate_media(media="print", color_scheme="dark")
     for selector in ("header", "footer", "#choices", ".downloads", "#embed"):
         expect(page.locator(selector)).to_be_hidden()
@@ -254,8 +240,8 @@ def test_a_chart_is_printed_whole_and_light(visitor: Visitor, tmp_path: Path) ->
 
 
 @pytest.mark.slow
-def test_tooltips_and_tables_write_numbers_alike(visitor: Visitor) -> None:
-    page = visitor.open(find_page(STEP))
+def test_tooltips_and_tables_write_numbers_alike(disk: Visitor) -> None:
+    page = disk.open(find_page(STEP))
     for unit in ("", "%", "FLOP/s", "B", "s"):
         for value in (0.1, 48250, 989.4e12, 0.000402, 0.948, 1.2e-5, 12, 999.96, 8e10, 1234.4, 0, 3.35e12):
             assert page.evaluate("([value, unit]) => legible(value, unit)", [value, unit]) == write_number(value, unit)
@@ -318,9 +304,9 @@ def test_the_style_sheet_has_the_palette(finished: Home) -> None:
 
 
 @pytest.mark.slow
-def test_the_marks_of_a_seeds_chart_are_downloaded_as_chosen(visitor: Visitor) -> None:
+def test_the_marks_of_a_seeds_chart_are_downloaded_as_chosen(disk: Visitor) -> None:
     name = "roofline-llama-7b-a40"
-    page = visitor.open(find_page(name) + "?marks=computed")
+    page = disk.open(find_page(name) + "?marks=computed")
     expect(page.get_by_label("computed", exact=True)).to_be_checked()
     expect(page.locator("#chart")).to_have_attribute("aria-label", re.compile("computed from shapes"))
     with page.expect_download() as download:
