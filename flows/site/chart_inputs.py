@@ -1,9 +1,11 @@
 """What a chart and its page are made from, known without asking the query: code, entry, tables, dates."""
 
+from collections.abc import Sequence
+
 import duckdb
 
 from charts.gallery import ChartEntry
-from flows.site.snapshot_charts import compose_sql, is_of_one_device
+from flows.site.snapshot_charts import compose_sql, list_devices_read
 from warehouse.digest import digest_of
 from warehouse.load import read_input_digests
 from warehouse.rows import fetch_rows
@@ -18,16 +20,18 @@ _OF_MIGRATIONS = {"core.phase"}  # filled by a migration, which is code
 class ChartInputs:
     """The digests of what charts are made from.
 
-    Tables count as a whole, by what they were last loaded from. Only the rooflines of computed points of one device
-    are known to read no other device's rows, so only theirs survive a change of another device.
+    Of a table with rows of devices, a chart of named devices depends on their rows alone, and any other chart on all
+    rows. A table without them counts as a whole: a small one by its rows, a large one by what it was last loaded from.
     """
 
     def __init__(self, connection: duckdb.DuckDBPyConnection) -> None:
         self._loaded = {f"core.{table}": digest for table, digest in read_input_digests(connection).items()}
-        # of some tables a chart of one device reads that device's rows alone
-        self._rows: dict[str, dict[str, tuple[int, int]]] = {}
-        for table, hardware_id, count, digest in fetch_rows(connection, load_sql("gallery/device_rows")):
-            self._rows.setdefault(table, {})[hardware_id] = (count, digest)
+        of_devices = load_sql("gallery/device_rows")
+        self._of_devices: dict[str, dict[str, str]] = {table: {} for table in find_sources(of_devices)}
+        for table, hardware_id, count, digest in fetch_rows(connection, of_devices):
+            self._of_devices[table][hardware_id] = f"{count} {digest}"
+        small = fetch_rows(connection, load_sql("gallery/table_rows"))
+        self._small = {table: f"{count} {digest}" for table, count, digest in small}
         self._views = {f"mart.{name}": sql for name, sql in load_all_sql("views/mart").items()}
         self._tables: dict[str, frozenset[str]] = {}
         dates = fetch_rows(connection, load_sql("site/page_dates"))
@@ -35,20 +39,30 @@ class ChartInputs:
 
     def digest(self, entry: ChartEntry) -> str:
         """Return a digest of what a chart is made from; empty if that is not known, as of a query of the user's own."""
-        if "sql" in entry.parameters or entry.alias_of is not None:
+        if "sql" in entry.parameters:
             return ""
-        sql, parameters = compose_sql(entry), entry.parameters
+        sql = compose_sql(entry)
         tables = sorted(_OF_PAGES.union(*map(self._find_tables, find_sources(sql))))
-        hardware_id = parameters.get("hardware_id") if is_of_one_device(entry) else None
-        parts = [
-            f"{self._rows[table].get(str(hardware_id))}"
-            if hardware_id is not None and table in self._rows
-            else self._loaded.get(table, "")
-            for table in tables
-        ]
-        shown = [("device", str(hardware_id)), ("model", str(parameters.get("model_id")))]
-        dates = [f"{key} {self._dates.get(key)}" for key in (shown if hardware_id else sorted(self._dates))]
-        return digest_of([code_version(), repr(entry), sql, *parts, *dates]) if all(parts) else ""
+        if not all(self._loaded.get(table) for table in tables):
+            return ""
+        devices = list_devices_read(entry)
+        parts = [f"{table} {self._digest_table(table, devices)}" for table in tables]
+        return digest_of([code_version(), repr(entry), sql, *parts, *self._list_dates(entry, devices)])
+
+    def _digest_table(self, table: str, devices: Sequence[str]) -> str:
+        """Return a digest of the rows of a table that belong to these devices; without any, of all."""
+        rows = self._of_devices.get(table)
+        if rows is not None and devices:
+            return repr([(id_, rows.get(id_)) for id_ in ("", *devices)])  # rows of no device hold for every one
+        if table in self._small:
+            return self._small[table]
+        return self._loaded[table] if rows is None else repr(sorted(rows.items()))
+
+    def _list_dates(self, entry: ChartEntry, devices: Sequence[str]) -> list[str]:
+        """Return the dates that the page of a chart can show."""
+        shown = [("device", id_) for id_ in devices] + [("model", str(entry.parameters.get("model_id")))]
+        is_known = not self._of_devices["core.hardware"].keys().isdisjoint(devices)
+        return [f"{key} {self._dates.get(key)}" for key in (shown if is_known else sorted(self._dates))]
 
     def _find_tables(self, source: str) -> frozenset[str]:
         """Return the tables that a table or view reads; a function, which is given names, may read any."""

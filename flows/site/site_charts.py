@@ -56,6 +56,7 @@ class SiteCharts:
         self._files, self._extras = files, extras
         self._charts: list[ShownChart] = []
         self._names: list[str] = []
+        self._moved: list[ChartEntry] = []  # aliases whose page is that of the previous site
         self._digests: dict[str, str] = {}
 
     def query_and_draw(
@@ -66,7 +67,12 @@ class SiteCharts:
         entries = [entry for entry in list_snapshot_charts(connection) if entry.on_site]
         self._names = [entry.name for entry in entries]
         inputs = ChartInputs(connection)
-        changed = [entry for entry in entries if not self._reuse(entry, inputs.digest(entry))]
+        made_from = {entry.name: inputs.digest(entry) for entry in entries}
+        for entry in entries:
+            if entry.alias_of is not None:  # its page says what the page of its chart says
+                both = [made_from[entry.name], made_from.get(entry.alias_of, "")]
+                made_from[entry.name] = digest_of(both) if all(both) else ""
+        changed = [entry for entry in entries if not self._reuse(entry, made_from[entry.name])]
         rows = ChartRows(connection, changed)
         for number, entry in enumerate(changed, 1):
             progress(f"querying {entry.name} ({number} of {len(changed)})")
@@ -91,7 +97,11 @@ class SiteCharts:
         for entry in [chart.entry for chart in self._charts if chart.entry.alias_of is not None]:
             if card := self.cards.get(entry.alias_of or ""):
                 write_moved_page(pages, entry.name, card)
+                self._files.note_card(entry.name, self._digests[entry.name], card)
             else:
+                self._files.remove_chart(entry.name)
+        for entry in self._moved:
+            if entry.alias_of not in self.cards:
                 self._files.remove_chart(entry.name)
 
     def refuse_if_all_failed(self) -> None:
@@ -104,7 +114,10 @@ class SiteCharts:
         """Take a chart and its page from the previous site if they were made from the same; say whether they were."""
         digest = made_from and digest_of([made_from, self._extras.said_by_pages])
         if is_folder_name(entry.name) and (card := self._files.reuse_chart(entry.name, digest)):
-            self.cards[entry.name] = card
+            if entry.alias_of is None:
+                self.cards[entry.name] = card
+            else:
+                self._moved.append(entry)
             return True
         self._digests[entry.name] = digest
         return False
