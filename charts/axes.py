@@ -7,6 +7,8 @@ from typing import Any, Self
 import altair as alt
 import polars as pl
 
+from charts.channels import write_once
+
 INTENSITY = "intensity_flops_per_byte"
 PERFORMANCE = "performance_flops_per_s"
 Domain = tuple[float, float]
@@ -34,12 +36,12 @@ def select_layer(layer: str) -> alt.Chart:
 
 def x_axis(domain: Domain, title: str, **axis: Any) -> alt.X:
     """Return operational intensity on a logarithmic axis with one tick per decade."""
-    return alt.X(f"{INTENSITY}:Q", **log_axis(domain, title, **axis))
+    return write_once(alt.X(f"{INTENSITY}:Q", **log_axis(domain, title, **axis)))
 
 
 def y_axis(domain: Domain, title: str, **axis: Any) -> alt.Y:
     """Return performance on a logarithmic axis with one tick per decade."""
-    return alt.Y(f"{PERFORMANCE}:Q", **log_axis(domain, title, **axis))
+    return write_once(alt.Y(f"{PERFORMANCE}:Q", **log_axis(domain, title, **axis)))
 
 
 def clip_roofs(frame: pl.DataFrame, domain: Domain, least: float = 0) -> pl.DataFrame:

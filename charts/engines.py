@@ -63,8 +63,10 @@ def _compose_title(frame: pl.DataFrame) -> str:
 
 
 def _compose_subtitle(frame: pl.DataFrame) -> list[str]:
+    count = frame["runs"].sum()
+    runs = f"{count:,} run{'s' if count != 1 else ''}"
     lines = [
-        f"{frame['runs'].sum():,} runs by tensor parallelism, device and engine: median, and the range of 80 % of them",
+        f"{runs} by tensor parallelism, device and engine: median, and the range of 80% of them",
         "Bound of a step: what requests in flight decode, and the prompts of those that follow, each op at its roof",
     ]
     if above := frame["above"].sum():

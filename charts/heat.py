@@ -9,6 +9,9 @@ from charts.axes import Layer
 from charts.style import ON_DARK, ON_LIGHT, assemble_chart
 
 _ROW_HEIGHT = 20
+_EDGE = "#888"  # of a cell: seen on a light and on a dark ground, whatever the cell is filled with
+_DARKEST = 0.25  # where the scale begins: the first quarter of viridis is too dark for a dark ground
+_LIGHT_FROM = 0.27  # share of the roof from which on cells are light
 _TOOLTIP = [
     alt.Tooltip("label:N", title="op group"),
     alt.Tooltip("least_flops:Q", title="FLOP, from", format=".3~s"),
@@ -26,15 +29,15 @@ def draw_heat(frame: pl.DataFrame) -> alt.LayerChart:
         axis=alt.Axis(title="Work of one kernel (FLOP, start of the bin)", format=".2~s", labelAngle=-90),
     )
     y = alt.Y("label:N", sort=labels, axis=alt.Axis(title=None))
-    dark = alt.ColorValue(ON_LIGHT, condition={"test": "datum.roof_fraction < 0.45", "value": ON_DARK})
+    dark = alt.ColorValue(ON_LIGHT, condition={"test": f"datum.roof_fraction < {_LIGHT_FROM}", "value": ON_DARK})
     base = Layer()
     layers: list[Any] = [
-        base.mark_rect(stroke="white", strokeWidth=1).encode(
+        base.mark_rect(stroke=_EDGE, strokeWidth=1).encode(
             x,
             y,
             color=alt.Color(
                 "roof_fraction:Q",
-                scale=alt.Scale(scheme="viridis", domain=[0, 1], clamp=True),
+                scale=alt.Scale(scheme=alt.SchemeParams("viridis", extent=[_DARKEST, 1]), domain=[0, 1], clamp=True),
                 legend=alt.Legend(title="share of the roof", format=".0%"),
             ),
             tooltip=_TOOLTIP,

@@ -8,6 +8,7 @@ import polars as pl
 
 from charts.axes import INTENSITY, PERFORMANCE, Layer, clip_roofs, select_layer
 from charts.ceilings import is_integer, label_ceilings, label_roofs
+from charts.channels import tooltip, write_once
 from charts.house_text import compose_subtitle, compose_title
 from charts.levels import name_level
 from charts.roofline import POINTS, RoofLabels, RooflineAxes, draw_labels, draw_ridge
@@ -35,29 +36,29 @@ _RING = 220  # area of the ring around a point above its roof, in square pixels
 _SMALLEST, _LARGEST = 24, 700  # area of a kernel without time and of the one that takes most, in square pixels
 _MOST_SIZED_LABELS = 10  # kernels of a profile: those that take most of the time
 _WIDEST_LINE = 150  # letters
-_DEVICE, _ORIGIN = alt.Tooltip("hardware:N", title="device"), [alt.Tooltip("basis:N"), alt.Tooltip("origin:N")]
-_UNITS = [alt.Tooltip("dtype:N"), alt.Tooltip("pipe:N")]
-_BANDWIDTH = alt.Tooltip("bandwidth_bytes_per_s:Q", title="bandwidth, B/s", format=".4~s")
-_PEAK_TOOLTIP = [_DEVICE, *_UNITS, alt.Tooltip(f"{PERFORMANCE}:Q", title="FLOP/s", format=".4~s"), *_ORIGIN]
-_BANDWIDTH_TOOLTIP = [_DEVICE, alt.Tooltip("level:N"), _BANDWIDTH, *_ORIGIN]
+_DEVICE, _ORIGIN = tooltip("hardware:N", title="device"), [tooltip("basis:N"), tooltip("origin:N")]
+_UNITS = [tooltip("dtype:N"), tooltip("pipe:N")]
+_BANDWIDTH = tooltip("bandwidth_bytes_per_s:Q", title="bandwidth, B/s", format=".4~s")
+_PEAK_TOOLTIP = [_DEVICE, *_UNITS, tooltip(f"{PERFORMANCE}:Q", title="FLOP/s", format=".4~s"), *_ORIGIN]
+_BANDWIDTH_TOOLTIP = [_DEVICE, tooltip("level:N"), _BANDWIDTH, *_ORIGIN]
 _ROOF_TOOLTIP = [
     _DEVICE,
     *_UNITS,
-    alt.Tooltip("level:N"),
-    alt.Tooltip("peak_flops_per_s:Q", title="peak, FLOP/s", format=".4~s"),
+    tooltip("level:N"),
+    tooltip("peak_flops_per_s:Q", title="peak, FLOP/s", format=".4~s"),
     _BANDWIDTH,
     *_ORIGIN,
 ]
 _POINT_TOOLTIP = [
     *MEASURED_TOOLTIP,
-    alt.Tooltip("dtype:N"),
-    alt.Tooltip("pipe:N"),
-    alt.Tooltip("level:N", title="bytes of"),
-    alt.Tooltip("likely_cause:N", title="above its roof"),
-    alt.Tooltip("launches:Q"),
-    alt.Tooltip("total_s:Q", title="time of all launches, s", format=".3~s"),
-    alt.Tooltip("time_share:Q", title="share of the time", format=".1%"),
-    alt.Tooltip("headroom_s:Q", title="headroom, s", format=".3~s"),
+    tooltip("dtype:N"),
+    tooltip("pipe:N"),
+    tooltip("level:N", title="bytes of"),
+    tooltip("likely_cause:N", title="above its roof"),
+    tooltip("launches:Q"),
+    tooltip("total_s:Q", title="time of all launches, s", format=".3~s"),
+    tooltip("time_share:Q", title="share of the time", format=".1%"),
+    tooltip("headroom_s:Q", title="headroom, s", format=".3~s"),
 ]
 
 
@@ -157,7 +158,7 @@ def _draw_regions(axes: RooflineAxes) -> list[alt.Chart]:
 
 def _draw_ceilings(axes: RooflineAxes, series: Series) -> list[alt.Chart]:
     """Return all ceilings, dashed, and on top of them the roofs that points are held against, with their ridges."""
-    each = [alt.Detail(f"{name}:N") for name in ("hardware", "dtype", "level", "basis", "pipe", "origin")]
+    each = [write_once(alt.Detail(f"{name}:N")) for name in ("hardware", "dtype", "level", "basis", "pipe", "origin")]
     ink = series.encode()[0] if series.title == "device" else alt.ColorValue(BLUE)
     return [
         *(

@@ -145,7 +145,7 @@ class RoofLabels:
         """Write the value of a ridge beside it."""
         x, y = self._axes.to_pixels(row[INTENSITY], row[PERFORMANCE])
         self._layout.add_mark(x, y, 6)
-        self._place_name(x, y, row["label"], "ridge label", _ENDS)
+        self._place_name(x, y, row["label"])
 
     def place_slopes(self, slopes: pl.DataFrame) -> None:
         """Write the bandwidth along each slope, beside it where there is room: one row per slope, at its left end."""
@@ -204,12 +204,12 @@ class RoofLabels:
         self.keys += [f"{number}  {shorten_text(name, _WIDEST_KEY, _ENDS)}" for name in each]
         return True
 
-    def _place_name(self, x: float, y: float, text: str, layer: str = "point label", size: float = _NAME) -> bool:
+    def _place_name(self, x: float, y: float, text: str) -> bool:
         """Place the label of a point, with a line to it if it is not right beside it."""
-        box = self._layout.place_beside(x, y, text, size, _NEAR)
+        box = self._layout.place_beside(x, y, text, _NAME, _NEAR)
         if box is None:
             return False
-        self._add(layer, text, box.left, box.top + LINE_HEIGHT / 2)
+        self._add("point label", text, box.left, box.top + LINE_HEIGHT / 2)
         near_x, near_y = min(max(x, box.left), box.right), min(max(y, box.top), box.bottom)
         if math.dist((x, y), (near_x, near_y)) > 2 * _NEAR:
             end = self._axes.to_values(near_x, near_y)
@@ -296,27 +296,19 @@ def draw_labels(axes: RooflineAxes, ink: str) -> list[alt.Chart]:
     faint = alt.FillOpacityValue(0.94, condition={"test": alt.datum.is_main, "value": 1})
     left: dict[str, Any] = {"align": "left", "baseline": "middle"}
     angle = 360 - math.degrees(axes.slope)
+    slope = select_layer("slope label").encode(axes.x, axes.y, text=LABEL, fillOpacity=faint)
     point = select_layer("point label").encode(axes.x, axes.y, text=LABEL)
     name: dict[str, Any] = {**left, "fontSize": _NAME, "lineBreak": "\n", "lineHeight": LINE_HEIGHT}
-    texts: list[tuple[str, dict[str, Any], dict[str, Any]]] = [
-        ("slope label", HALO, {"angle": angle}), ("slope label", {"color": ink}, {"angle": angle}),
-        ("ridge label", HALO, {}), ("ridge label", {"color": INK}, {}),
-    ]  # fmt: skip
     return [
         select_layer("region label")
         .mark_text(**left, fontStyle="italic", color=GREY, fontSize=_ENDS)
         .encode(axes.x, axes.y, text=LABEL),
         *draw_end_labels(axes, ink, faint),
-        *(
-            select_layer(layer)
-            .mark_text(**left, fontSize=_ENDS, **turn, **look)
-            .encode(axes.x, axes.y, text=LABEL, fillOpacity=faint if layer == "slope label" else alt.value(1))
-            for layer, look, turn in texts
-        ),
+        # labels have a halo, so that no ceiling runs through them
+        *(slope.mark_text(**left, fontSize=_ENDS, angle=angle, **look) for look in (HALO, {"color": ink})),
         select_layer("point leader")
         .mark_rule(color=GREY, strokeWidth=0.7)
         .encode(axes.x, axes.y, x2=alt.X2("end_flops_per_byte:Q"), y2=alt.Y2("end_flops_per_s:Q")),
-        # a halo, so that no ceiling runs through them
         *(point.mark_text(**name, **look) for look in (HALO, {"color": INK})),
     ]
 

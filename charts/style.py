@@ -8,6 +8,7 @@ import altair as alt
 import polars as pl
 
 from charts.axes import INTENSITY, PERFORMANCE
+from charts.channels import tooltip, write_once
 
 WIDTH, HEIGHT = 620, 400  # pixels of the plot
 
@@ -30,28 +31,28 @@ _LOOK = alt.Config(
     legend=alt.LegendConfig(labelFontSize=12, titleFontSize=12, titleFontWeight="normal"),
 )
 # Channels are typed throughout: Altair takes 10 ms to work out what a plain string or a condition means.
-LABEL = alt.Text("label:N")
+LABEL = write_once(alt.Text("label:N"))
 # drawn below a text, so that no line runs through it
 HALO: dict[str, Any] = {"stroke": GROUND, "strokeWidth": 3, "strokeOpacity": 0.85}
 
 TOOLTIP = [
-    alt.Tooltip("label:N", title="series"),
-    alt.Tooltip("ops:N", title="ops"),
-    alt.Tooltip("phase:N", title="phase"),
-    alt.Tooltip("batch_size:Q", title="batch"),
-    alt.Tooltip("sequence_length:Q", title="sequence"),
-    alt.Tooltip("query_length:Q", title="query tokens"),
-    alt.Tooltip("flops:Q", title="FLOP", format=".4~s"),
-    alt.Tooltip("bytes:Q", title="bytes", format=".4~s"),
-    alt.Tooltip(f"{INTENSITY}:Q", title="FLOP/byte", format=".5~g"),
-    alt.Tooltip(f"{PERFORMANCE}:Q", title="FLOP/s", format=".4~s"),
-    alt.Tooltip("lower_bound_s:Q", title="time at the roof, s", format=".3~s"),
-    alt.Tooltip("bound:N", title="bound"),
+    tooltip("label:N", title="series"),
+    tooltip("ops:N", title="ops"),
+    tooltip("phase:N", title="phase"),
+    tooltip("batch_size:Q", title="batch"),
+    tooltip("sequence_length:Q", title="sequence"),
+    tooltip("query_length:Q", title="query tokens"),
+    tooltip("flops:Q", title="FLOP", format=".4~s"),
+    tooltip("bytes:Q", title="bytes", format=".4~s"),
+    tooltip(f"{INTENSITY}:Q", title="FLOP/byte", format=".5~g"),
+    tooltip(f"{PERFORMANCE}:Q", title="FLOP/s", format=".4~s"),
+    tooltip("lower_bound_s:Q", title="time at the roof, s", format=".3~s"),
+    tooltip("bound:N", title="bound"),
 ]
 MEASURED_TOOLTIP = [
     *TOOLTIP,
-    alt.Tooltip("latency_s:Q", title="time, s", format=".3~s"),
-    alt.Tooltip("roof_fraction:Q", title="share of the roof", format=".1%"),
+    tooltip("latency_s:Q", title="time, s", format=".3~s"),
+    tooltip("roof_fraction:Q", title="share of the roof", format=".1%"),
 ]
 
 

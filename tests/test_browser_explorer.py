@@ -127,7 +127,7 @@ def test_a_broken_address_says_what_was_replaced(disk: Visitor) -> None:
         "tp is x, not a whole number from 1 to 16; 1 is shown.",
         "No part of a model has the precision nose:fp8",
         "whatif has peak:9, not a factor from 0.25 to 4",
-        "own is 1, not four numbers",
+        "own is 1, not numbers from 0.0001",
         "There is no choice called sort",
     ):
         expect(notes).to_contain_text(said)
@@ -138,8 +138,11 @@ def test_a_broken_address_says_what_was_replaced(disk: Visitor) -> None:
 @pytest.mark.parametrize(
     ("address", "said"),
     [
-        ("own=1e-320,1e9,1,1&devices=own", "own is 1e-320,1e9,1,1, not four numbers from 0.0001 to 1,000,000: TFLOP/s"),
-        ("own=,,,&devices=own", "own is ,,,, not four numbers"),
+        ("own=1e-320,1e9,1,1&devices=own", "own is 1e-320,1e9,1,1, not numbers from 0.0001 to 1,000,000: GB/s"),
+        ("own=,,,&devices=own", "own is ,,,, not numbers from"),
+        ("own=1,2,3,constructor:4&devices=own", "own is 1,2,3,constructor:4, not numbers from"),
+        ("own=1,2,3,bf16:&devices=own", "own is 1,2,3,bf16:, not numbers from"),
+        ("own=1,2,3&devices=own", "own is 1,2,3, not numbers from"),
         (f"batch={'9' * 5000}", f"batch is {'9' * 60}…, not a whole number"),
         (f"devices={'x' * 5000}", f"No device is called {'x' * 60}…."),
         ("model=__proto__&precision=toString&parts=kv:constructor", "There is no precision toString"),
@@ -163,7 +166,7 @@ def test_a_link_restores_all_choices(disk: Visitor) -> None:
     page = open_at(disk, address)
     expect(page.locator("#notes")).not_to_contain_text("is shown")
     assert page.evaluate("explorer.choices.write()") == address
-    fields = ["own_peak", "tp", "query", "scaled", "precision", "model2", "scale_bandwidth"]
+    fields = ["own_peak_fp16", "tp", "query", "scaled", "precision", "model2", "scale_bandwidth"]
     values = [page.locator(f"[name={name}]").input_value() for name in fields]
     assert values == ["2000", "2", "200", "own", "fp8", "mixtral-8x7b", "-1"]
 
@@ -173,7 +176,7 @@ def test_what_is_no_number_in_a_box_is_said(disk: Visitor) -> None:
     page.locator("#own").evaluate("own => { own.open = true; }")
     before = page.locator("#steps").inner_text()
     for name, text, said in (
-        ("own_peak", "-5", "Peak, TFLOP/s: -5; expected a number from 0.0001 to 1,000,000; 1,000 is shown."),
+        ("own_peak_bf16", "-5", "Peak bf16, TFLOP/s: -5; expected a number from 0.0001 to 1,000,000, or nothing if"),
         ("own_memory", "", "Memory, GB: no number; expected a number from 0.0001 to 1,000,000; 100 is shown."),
         ("own_link", "1e12", "Link, GB/s: 1e12; expected a number from 0.0001 to 1,000,000, or 0 for no link; 450"),
         ("batch", "", "batch has no number; 8 is shown."),
@@ -377,17 +380,44 @@ def test_a_device_that_one_of_the_models_cannot_run_on_is_still_drawn_for_the_ot
     expect(page.locator("#chips button")).to_have_text(["B200×", "A100 80GB SXM: no fp8 roof×"])
 
 
+def test_the_first_step_of_the_table_is_the_one_that_the_finding_names(disk: Visitor) -> None:
+    # the B200 has a calibration, the MI300X has none, so their least times are compared
+    page = open_at(disk, "#devices=mi300x,b200&model=deepseek-v3&batch=32&tp=8")
+    assert "on B200: at most" in page.locator("#finding").inner_text()
+    assert [row[0] for row in list_step_rows(page)] == ["B200", "MI300X"]
+
+
 def test_a_device_of_ones_own_has_least_times_only(disk: Visitor) -> None:
     page = open_at(disk, "#model=llama-3.1-8b&devices=h100-sxm&precision=bf16")
     page.get_by_text("Your own device").click()
     page.get_by_label("Bandwidth, GB/s").fill("3350")
-    page.get_by_label("Peak, TFLOP/s").fill("989.4")
+    page.get_by_label("Peak bf16, TFLOP/s").fill("989.4")
     page.get_by_label("Memory, GB").fill("10")
     expect(page.locator("#steps tr", has_text="Your device")).to_contain_text("not calibrated")
     rows = {row[0]: row for row in list_step_rows(page)}
     assert rows["Your device"][1] == rows["H100 SXM"][1]
     assert rows["Your device"][4].startswith("does not fit: 17.13 of 10 GB")
-    expect(page).to_have_url(re.compile("own=989.4,3350,10,450"))
+    expect(page).to_have_url(re.compile("own=3350,10,450,bf16:989.4,fp16:1000"))
+
+
+def test_a_device_of_ones_own_has_a_peak_for_each_dtype_and_no_other(disk: Visitor) -> None:
+    address = "#model=llama-3.1-8b&devices=own&phase=prefill&own=3350,80,450,bf16:989.4,fp8:1978.9&precision="
+    page = open_at(disk, address + "bf16")
+    expect(page.locator("#steps tr", has_text="Your device")).to_contain_text("989.4 TFLOP/s")
+    page.locator("[name=precision]").select_option("fp8")
+    expect(page.locator("#steps tr", has_text="Your device")).to_contain_text("1.979 PFLOP/s")
+    page.get_by_label("Peak fp8, TFLOP/s").fill("")
+    expect(page.locator("#chips button")).to_have_text(["Your device: no fp8 roof"])
+    expect(page).to_have_url(re.compile("own=3350,80,450,bf16:989.4$"))
+    page.get_by_label("Peak bf16, TFLOP/s").fill("")
+    expect(page.locator("#notes")).to_contain_text("but one of some dtype; 989.4 is shown.")
+
+
+def test_a_link_with_one_peak_of_ones_own_device_means_every_dtype(disk: Visitor) -> None:
+    page = open_at(disk, "#model=llama-3.1-8b&devices=own&precision=fp8&own=500,3350,80,450")
+    expect(page.locator("#steps tr", has_text="Your device")).to_contain_text("500 TFLOP/s")
+    expect(page.get_by_label("Peak int8, TFLOP/s")).to_have_value("500")
+    expect(page).to_have_url(re.compile("own=500,3350,80,450"))
 
 
 def test_a_part_has_another_precision(disk: Visitor) -> None:

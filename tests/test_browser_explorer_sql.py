@@ -33,6 +33,7 @@ BESIDES = (
     "workloads",
 )
 OWN = "own=1000,4000,100,450"
+PEAKS = "own=4000,100,450,fp16:1000,fp8:2000"
 MODELS = "model=llama-7b&model=deepseek-v2-lite"
 # settings that a workload has, that a sweep computes, and of precisions that the catalog lacks
 ADDRESSES = (
@@ -43,7 +44,7 @@ ADDRESSES = (
     "devices=h100-sxm&model=deepseek-v2-lite&precision=fp8&batch=24&sequence=900&tp=2&ep=4&pp=3&dp=2",
     "devices=a40&model=llama-7b&precision=bf16&phase=speculative&query=5&batch=3&sequence=2000&convention=llm-viewer",
     "devices=h100-sxm&model=deepseek-v2-lite&precision=bf16&phase=mixed&query=300&batch=16&sequence=4096&tp=4",
-    f"devices=own,h100-sxm&model=llama-7b&precision=fp16&parts=attention:fp8,lm_head:w4a16,kv:w4a8-kv4&batch=9&{OWN}",
+    f"devices=own,h100-sxm&model=llama-7b&precision=fp16&parts=attention:fp8,lm_head:w4a16,kv:w4a8-kv4&batch=9&{PEAKS}",
     "devices=h100-sxm&model=deepseek-v2-lite&precision=w4a16&parts=experts:fp8,shared_experts:fp8,router:fp32,"
     "attention:bf16,scores:bf16,mlp:int8,embedding:bf16&phase=prefill&batch=2&sequence=500&tp=4",
 )

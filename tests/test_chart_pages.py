@@ -10,10 +10,12 @@ from itertools import combinations
 from pathlib import Path
 from typing import Any
 
+import polars as pl
 import pytest
 from playwright.sync_api import Page, expect
 
 from charts import style
+from charts.heat import draw_heat
 from charts.inks import DARK_INKS
 from flows.site.chart_scripts import write_rows_script
 from flows.site.legible import write_number
@@ -284,6 +286,22 @@ def test_every_ink_of_a_picture_is_known_in_dark_mode(finished: Home) -> None:
         assert "@media screen and (prefers-color-scheme:dark)" in head, svg.name
         inks = set(re.findall(r'\b(?:fill|stroke)="([^"]+)"', body)) - kept
         assert {ink for ink in inks if not ink.startswith(("rgb(", "url("))} <= set(DARK_INKS), svg.name
+
+
+def test_a_cell_of_a_heat_map_is_seen_on_a_light_and_on_a_dark_ground() -> None:
+    rows = {
+        "label": "out",
+        "hardware": "A40",
+        "least_flops": 1e6,
+        "roof_fraction": 0.0,
+        "kernels": 1,
+        "is_above_roof": "",
+    }
+    cell = draw_heat(pl.DataFrame([rows])).to_dict()["layer"][0]
+    edge = cell["mark"]["stroke"]
+    assert compute_contrast(read_hex(edge), read_hex("white")) >= 3
+    assert compute_contrast(read_hex(DARK_INKS[edge]), read_hex(DARK_INKS["white"])) >= 3
+    assert cell["encoding"]["color"]["scale"]["scheme"]["extent"][0] >= 0.2  # what is below is nearly black
 
 
 def test_inks_have_contrast_in_both_schemes() -> None:

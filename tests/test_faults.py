@@ -14,7 +14,7 @@ import time
 from collections import Counter
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
-from functools import lru_cache
+from functools import lru_cache, partial
 from multiprocessing.connection import Connection
 from multiprocessing.process import BaseProcess
 from pathlib import Path
@@ -25,6 +25,7 @@ import pytest
 from flows.cli.app import run_command
 from tests.support.disks import fill_disk, mount_disk
 from tests.support.files import ROOT
+from tests.support.processes import call_as_nobody
 from tests.support.tiers import mark_slow
 from tests.support.whole_runs import STAGES, ask_for, copy_home, fingerprint_snapshot, run_and_tell, run_without_prefect
 from warehouse import snapshot
@@ -225,19 +226,15 @@ def test_what_is_said_of_disks(error: Exception, kind: type) -> None:
     assert isinstance(explain_disk_error(error), kind)
 
 
-def run_as_somebody(home: Path, small_shipped: Path, said: Connection) -> None:
-    """Run as a user who may do nothing, and tell how it ended."""
-    os.setgroups([])
-    os.setgid(65534)
-    os.setuid(65534)
+def tell_how_a_run_ends(home: Home, small_shipped: Path) -> tuple[str, str]:
+    """Run, and return the kind of the error and what it says."""
     try:
-        run_without_prefect(Home(home), small_shipped)
+        run_without_prefect(home, small_shipped)
     except (InputError, RunError) as error:
-        said.send(((InputError if isinstance(error, InputError) else RunError).__name__, str(error)))
+        return ("InputError" if isinstance(error, InputError) else "RunError"), str(error)
     except BaseException as error:
-        said.send((repr(error), ""))
-    else:
-        said.send(("", ""))
+        return repr(error), ""
+    return "", ""
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root can be somebody else")
@@ -254,12 +251,7 @@ def test_lost_permissions(built: Home, small_shipped: Path, whole: Fingerprints)
             for path in (home.path, *home.path.rglob("*")):
                 os.chown(path, 65534, 65534)
             (home.path / lost).chmod(mode)
-            spare = multiprocessing.get_context("forkserver")
-            hears, said = spare.Pipe(duplex=False)
-            process = spare.Process(target=run_as_somebody, args=(home.path, catalog, said))
-            process.start()
-            kind, message = hears.recv()
-            process.join()
+            kind, message = call_as_nobody(partial(tell_how_a_run_ends, home, catalog))
             assert kind == "InputError", (lost, kind, message)
             assert "Permission denied" in message
             assert "expected a" in message

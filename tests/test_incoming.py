@@ -4,8 +4,8 @@ import json
 import os
 import tempfile
 import time
-from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from collections.abc import Callable
+from functools import partial
 from pathlib import Path
 
 import polars as pl
@@ -17,6 +17,7 @@ from flows.ingest.incoming import accept_incoming
 from flows.ingest.kinds import recognize_kind
 from flows.ingest.user_catalog import AddedFile
 from tests.support.inputs import DEVICE, MLP
+from tests.support.processes import call_as_nobody
 from warehouse.errors import InputError, RunError, one_line
 from warehouse.home import Home
 
@@ -268,15 +269,6 @@ def test_a_file_that_cannot_be_moved_is_told_of(home: Home) -> None:
     assert {"a.toml", "b.toml"} < {*left(home)}
 
 
-@contextmanager
-def nobody() -> Iterator[None]:
-    os.seteuid(65534)
-    try:
-        yield
-    finally:
-        os.seteuid(0)
-
-
 @pytest.mark.skipif(os.geteuid() != 0, reason="only root can be somebody else")
 def test_what_cannot_be_read_is_told_of() -> None:
     with tempfile.TemporaryDirectory() as folder:  # pytest's own are root's alone
@@ -288,8 +280,10 @@ def test_what_cannot_be_read_is_told_of() -> None:
         for path in (Path(folder), home.path, *home.path.rglob("*")):
             os.chown(path, 65534, 65534)
         (home.incoming / "model").chmod(0)
-        with nobody():
-            reasons = told(home)
+        readable = Home(Path(folder) / "readable")
+        incoming.make_incoming_folder(readable)
+        put(readable, "z.toml", DEVICE)
+        reasons = call_as_nobody(partial(told, home), first=partial(told, readable))
         assert reasons.pop("z.toml") is None
         assert all("Permission denied" in (reason or "") for reason in reasons.values())
         assert reasons.keys() == {"a.toml", "model"}

@@ -34,6 +34,8 @@ from tests.support.whole_runs import run_without_prefect
 from warehouse.home import Home
 from warehouse.polars_frames import read_frame
 
+MARKED = {"predicted-times-h100-sxm": False, "device-a40": True}  # charts, and whether others of them show other marks
+
 
 def test_a_chart_that_was_taken_in_keeps_its_name(finished: Home, snapshot: duckdb.DuckDBPyConnection) -> None:
     for name in PREDICTED_CHARTS:
@@ -176,6 +178,12 @@ def test_a_page_of_a_model_shows_its_kinds_of_layers(finished: Home) -> None:
     ]
     for name, value in {"longest context": "262,144", "encoder parameters": "0.447 billion"}.items():
         assert f"<dt>{name}</dt><dd>{value}</dd>" in text
+    assert "<td>28,672</td>" in (finished.site / "models" / "llama-3-70b" / "index.html").read_text("utf-8")
+
+
+def test_a_page_of_predictions_names_no_kind_of_marks(finished: Home) -> None:
+    pages = {name: (finished.site / "charts" / name / "index.html").read_text("utf-8") for name in MARKED}
+    assert {name: "<dt>marks</dt>" in text for name, text in pages.items()} == MARKED
 
 
 @pytest.mark.slow

@@ -72,6 +72,10 @@ const costs = (() => {
       if (part === "kv") precision.kv_bits = of.kv_bits;
       else precision.parts[part] = Object.fromEntries(OF_PART.map((column) => [column, known(of[column], NaN)]));
     }
+    // as in a file: the products of queries with keys and values are as the attention around them unless it says otherwise
+    const { scores, attention } = chosen.parts ?? {};
+    const isFollowing = !scores || (attention && OF_PART.every((column) => Object.is(scores[column], attention[column])));
+    if (parts.attention && !parts.scores && isFollowing) precision.parts.scores = precision.parts.attention;
     return precision;
   }
 

@@ -31,6 +31,7 @@
     for (const name of ["phase", "convention"]) fields[name].value = state[name];
     for (const name of ["batch", "sequence", "query", ...choices.SHARING]) fields[name].value = state[name] ?? "";
     for (const [name, value] of Object.entries(state.own)) fields[`own_${name}`].value = value;
+    for (const dtype of choices.listDtypes()) fields[`own_peak_${dtype}`].value = state.peaks[dtype] ?? "";
     for (const box of byId("devices").querySelectorAll("input")) box.checked = state.devices.includes(box.value);
     fields.own_device.checked = state.devices.includes("own");
   }
@@ -143,11 +144,10 @@
       if (first.refused) return `${first.model.name} has no such step: ${first.refused}`;
       return `None of the chosen devices has what this step needs: ${first.needed.join(" and ")}`;
     }
-    // alike is compared with alike: ops of the reader's own file make no tokens, and expected times count only if every
-    // device has one, and most of each is calibrated
+    // ops of the reader's own file make no tokens
     const making = shown.filter(({ setting }) => setting.phase);
     const steps = making.length ? making : shown;
-    const isExpected = steps.every(({ expected }) => expected?.covered_share > 0.5);
+    const isExpected = results.isExpected(steps);
     const rate = (step) => (step.setting.phase ? (isExpected ? step.expected : step).tokens_per_s : 1 / step.lower_bound_s);
     const fitting = steps.filter(({ fits }) => fits !== false);
     const [fastest] = [...(fitting.length ? fitting : steps)].sort((a, b) => rate(b) - rate(a));
@@ -282,7 +282,35 @@
     return update();
   }
 
+  function drawOwn() {
+    const isDrawn = state.devices.includes("own") || state.devices.length >= choices.MOST_DEVICES;
+    return isDrawn ? update() : choose("own", true);
+  }
+
+  function makePeakField(dtype) {
+    const field = tables.element("input", { name: `own_peak_${dtype}`, type: "number", min: 0, step: "any" });
+    return tables.element("label", { className: "field" }, `Peak ${dtype}, TFLOP/s `, field);
+  }
+
+  // A peak that is taken away is one that the device does not have; the last one stays.
+  function listenToPeaks() {
+    for (const dtype of choices.listDtypes()) {
+      const field = form()[`own_peak_${dtype}`];
+      field.addEventListener("input", () => {
+        const isEmpty = field.value.trim() === "" && !field.validity.badInput;
+        const number = Number(field.value);
+        const isGood = isEmpty ? choices.listOwnDtypes().join() !== dtype : choices.isOwn("peak", number);
+        field.setAttribute("aria-invalid", String(!isGood));
+        if (!isGood) return showNotes([choices.refusePeak(dtype, field.value)]);
+        if (isEmpty) delete state.peaks[dtype];
+        else state.peaks[dtype] = number;
+        return drawOwn();
+      });
+    }
+  }
+
   function listenToOwn() {
+    listenToPeaks();
     for (const name of Object.keys(state.own)) {
       const field = form()[`own_${name}`];
       field.addEventListener("input", () => {
@@ -291,8 +319,7 @@
         field.setAttribute("aria-invalid", String(!isGood));
         if (!isGood) return showNotes([choices.refuseOwn(name, field.value)]);
         state.own[name] = number;
-        const isDrawn = state.devices.includes("own") || state.devices.length >= choices.MOST_DEVICES;
-        return isDrawn ? update() : choose("own", true);
+        return drawOwn();
       });
     }
     form().own_device.addEventListener("change", ({ target }) => choose("own", target.checked));
@@ -376,6 +403,7 @@
     choices.begin(options.map(({ value: id, textContent: name, dataset }) => ({
       id, name, published: dataset.published, hasFormulas: dataset.source === "formulas",
     })));
+    byId("own-peaks").append(...choices.listDtypes().map(makePeakField));
     const precisions = [...explorer.dtypes.keys()];
     form().precision.replaceChildren(...precisions.map((id) => new Option(id, id)));
     form().part_precision.append(...precisions.map((id) => new Option(id, id)));

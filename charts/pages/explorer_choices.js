@@ -15,14 +15,15 @@ explorer.choices = (() => {
   };
   const NAMES = ["devices", "model", "parts", "own", "whatif", ...Object.keys(FIRST)];
   const MOST = { batch: 1e6, sequence: 1e8, query: 1e8, tp: 16, ep: 64, pp: 16, dp: 64 };
-  const OWN = { peak: 1000, bandwidth: 4000, memory: 100, link: 450 }; // TFLOP/s, GB/s, GB, GB/s
-  const OWN_NAMES = { peak: "Peak, TFLOP/s", bandwidth: "Bandwidth, GB/s", memory: "Memory, GB", link: "Link, GB/s" };
+  const OWN = { bandwidth: 4000, memory: 100, link: 450 }; // GB/s, GB, GB/s
+  const OWN_PEAKS = { fp16: 1000, bf16: 1000 }; // TFLOP/s; a dtype without one is not supported
+  const OWN_NAMES = { bandwidth: "Bandwidth, GB/s", memory: "Memory, GB", link: "Link, GB/s" };
   const [LEAST_OWN, MOST_OWN] = [1e-4, 1e6]; // what a chart can show
   const LONGEST = 60; // letters of an address that a note repeats
   const FACTORS = ["bandwidth", "peak", "memory", "link"];
   const [LEAST_FACTOR, MOST_FACTOR] = [0.25, 4];
 
-  const state = { models: [], devices: [], parts: {}, own: { ...OWN }, scale: {}, scaled: null };
+  const state = { models: [], devices: [], parts: {}, own: { ...OWN }, peaks: { ...OWN_PEAKS }, scale: {}, scaled: null };
   let models = []; // { id, name, published, hasFormulas }
 
   const shorten = (text) => (text.length > LONGEST ? `${text.slice(0, LONGEST)}…` : text);
@@ -100,18 +101,48 @@ explorer.choices = (() => {
     return parts;
   }
 
+  // GB/s, GB and GB/s of the link, and a peak for each dtype; or, before them, one peak of all dtypes.
   function readOwn(given, notes) {
-    state.own = { ...OWN };
+    Object.assign(state, { own: { ...OWN }, peaks: { ...OWN_PEAKS } });
     if (given === null) return;
-    const numbers = given.split(",").map((each) => (each.trim() ? Number(each) : NaN));
+    const toNumber = (text) => (text?.trim() ? Number(text) : NaN);
+    const each = given.split(",").map((text) => text.split(":"));
+    const numbers = each.filter((pair) => pair.length === 1).map(([text]) => toNumber(text));
+    const peaks = each.filter((pair) => pair.length > 1).map(([dtype, text]) => [dtype, toNumber(text)]);
     const names = Object.keys(OWN);
-    const isGood = numbers.length === names.length && numbers.every((n, i) => isOwn(names[i], n));
-    if (isGood) names.forEach((name, i) => (state.own[name] = numbers[i]));
-    else notes.push(`own is ${shorten(given)}, not four numbers from 0.0001 to 1,000,000: TFLOP/s, GB/s, GB and GB/s of the link; others are shown.`);
+    if (numbers.length > names.length && !peaks.length) {
+      const [peak] = numbers.splice(0, 1);
+      peaks.push(...listDtypes().map((dtype) => [dtype, peak]));
+    }
+    const isGood = numbers.length === names.length && numbers.every((n, i) => isOwn(names[i], n)) && peaks.length &&
+      peaks.every(([dtype, n]) => listDtypes().includes(dtype) && isOwn("peak", n));
+    if (isGood) {
+      names.forEach((name, i) => (state.own[name] = numbers[i]));
+      state.peaks = Object.fromEntries(peaks);
+    } else {
+      notes.push(`own is ${shorten(given)}, not numbers from 0.0001 to 1,000,000: GB/s, GB, GB/s of the link and a peak in ` +
+        "TFLOP/s of each dtype, as bf16:1000, or before them one of all; others are shown.");
+    }
   }
+
+  function writeOwn() {
+    const own = Object.values(state.own);
+    const peaks = listOwnDtypes().map((dtype) => state.peaks[dtype]);
+    const isOne = peaks.length === listDtypes().length && new Set(peaks).size === 1;
+    return (isOne ? [peaks[0], ...own] : [...own, ...listOwnDtypes().map((dtype) => `${dtype}:${state.peaks[dtype]}`)]).join(",");
+  }
+
+  // The dtypes that the precisions of the page compute in, and those that the reader's own device has a peak of.
+  const listDtypes = () => [...new Set([...explorer.dtypes.values()].flat())].sort();
+  const listOwnDtypes = () => listDtypes().filter((dtype) => state.peaks[dtype]);
 
   // A device may have no link.
   const isOwn = (name, number) => (number >= LEAST_OWN && number <= MOST_OWN) || (name === "link" && number === 0);
+
+  const refusePeak = (dtype, text) =>
+    `Peak ${dtype}, TFLOP/s: ${text.trim() ? shorten(text) : "no number"}; expected a number from 0.0001 to 1,000,000, or ` +
+    `nothing if the device has none${listOwnDtypes().join() === dtype ? ", but one of some dtype" : ""}; ` +
+    `${state.peaks[dtype] ? legible(state.peaks[dtype]) : "none"} is shown.`;
 
   const refuseOwn = (name, text) =>
     `${OWN_NAMES[name]}: ${text.trim() ? shorten(text) : "no number"}; expected a number from 0.0001 to 1,000,000` +
@@ -144,7 +175,7 @@ explorer.choices = (() => {
     for (const name of SHARING) if (state[name] > 1) parts.push([name, state[name]]);
     const overrides = Object.entries(state.parts).map((each) => each.join(":"));
     if (overrides.length) parts.push(["parts", overrides.join(",")]);
-    if (state.devices.includes("own")) parts.push(["own", Object.values(state.own).join(",")]);
+    if (state.devices.includes("own")) parts.push(["own", writeOwn()]);
     const factors = FACTORS.filter((name) => state.scale[name] !== 1);
     const last = (name) => (name === state.moved ? 1 : 0); // the one whose curve is drawn comes last
     const told = factors.sort((a, b) => last(a) - last(b)).map((name) => `${name}:${state.scale[name]}`);
@@ -173,16 +204,15 @@ explorer.choices = (() => {
   }
 
   function ownDevice() {
-    const { peak, bandwidth, memory, link } = state.own;
+    const { bandwidth, memory, link } = state.own;
     const facts = { id: "own", name: "Your device", vendor: "", memory_bytes: memory * 1e9, multiprocessors: null };
-    const rates = {
-      peak_flops_per_s: peak * 1e12, bandwidth_bytes_per_s: bandwidth * 1e9, link_bytes_per_s: link * 1e9,
-    };
-    return times.makeOwnDevice(facts, rates, [...new Set([...explorer.dtypes.values()].flat())]);
+    const rates = { bandwidth_bytes_per_s: bandwidth * 1e9, link_bytes_per_s: link * 1e9 };
+    return times.makeOwnDevice(facts, rates, listOwnDtypes().map((dtype) => [dtype, state.peaks[dtype] * 1e12]));
   }
 
   return {
-    state, begin, read, write, settingOf, precisionOf, chosenModels, chosenDevices, listParts, readNumber, isOwn, refuseOwn,
+    state, begin, read, write, settingOf, precisionOf, chosenModels, chosenDevices, listParts, readNumber,
+    isOwn, refuseOwn, refusePeak, listDtypes, listOwnDtypes,
     CONVENTIONS, PHASES, SHARING, FACTORS, MOST_DEVICES, MOST_MODELS, MOST, FIRST,
   };
 })();

@@ -74,5 +74,8 @@ explorer.results = (() => {
   const tokens = ({ expected, tokens_per_s: most }) => expected?.tokens_per_s ?? most;
   const best = ({ expected, lower_bound_s: least }) => expected?.predicted_s ?? least;
 
-  return { compute, takeModel, isDrawn, share, tokens, best, nearestMeasured, COLOURS };
+  // Alike is compared with alike: expected times count only if every device has one, and most of each is calibrated.
+  const isExpected = (steps) => steps.every(({ expected }) => expected?.covered_share > 0.5);
+
+  return { compute, takeModel, isDrawn, share, tokens, best, isExpected, nearestMeasured, COLOURS };
 })();

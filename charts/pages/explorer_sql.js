@@ -75,21 +75,25 @@ explorer.sql = (() => {
 
   // The reader's own device is in no table: its roof is written out.
   function selectOwn(names, sweep, terms) {
-    const { peak, bandwidth, link } = choices.state.own;
-    const [flops, dram, sent] = [peak * 1e12, bandwidth * 1e9, link * 1e9].map((rate) => rate.toExponential().replace("+", ""));
+    const { bandwidth, link } = choices.state.own;
+    const write = (rate) => rate.toExponential().replace("+", "");
+    const [dram, sent] = [bandwidth, link].map((rate) => write(rate * 1e9));
     const rate = link ? `if(level = 'interconnect', ${sent}, ${dram})` : dram;
+    const dtypes = choices.listOwnDtypes();
+    const ofDtype = dtypes.map((dtype) => `when ${quoted(dtype)} then ${write(choices.state.peaks[dtype] * 1e12)}`);
+    const peak = `case compute_dtype ${ofDtype.join(" ")} end`;
     const written = {
       hardware_id: "'own'",
       intensity_flops_per_byte: "flops / bytes",
-      attainable_flops_per_s: `least(${flops}, flops / bytes * rate)`,
-      lower_bound_s: `greatest(flops / ${flops}, bytes / rate)`,
-      bound: `case when flops / bytes >= ${flops} / rate then 'compute' when level = 'dram' then 'memory' else level end`,
+      attainable_flops_per_s: "least(peak, flops / bytes * rate)",
+      lower_bound_s: "greatest(flops / peak, bytes / rate)",
+      bound: `case when flops / bytes >= peak / rate then 'compute' when level = 'dram' then 'memory' else level end`,
     };
     const columns = names.map((name) => (written[name] ? `${written[name]} as ${name}` : name)).join(",\n    ");
     const from = sweep ? "mart.sweep_cost" : "core.op_shape inner join core.op_cost using (shape_id)";
     const levels = link ? "level in ('dram', 'interconnect')" : "level = 'dram'";
     const others = sweep ? [levels] : [levels, "pipe = ''"];
-    return select(`\n    ${columns}`, `(select *, ${rate} as rate from ${from})`, [...terms, ...others]);
+    return select(`\n    ${columns}`, `(select *, ${rate} as rate, ${peak} as peak from ${from})`, [...terms, ...others, "peak is not null"]);
   }
 
   function writeSweep(model, setting, name) {
@@ -134,8 +138,8 @@ explorer.sql = (() => {
     const told = (value) => (typeof value === "string" ? JSON.stringify(value) : value);
     const pairs = (names, from) => names.filter((column) => typeof from[column] === "string" || from[column] >= 0)
       .map((column) => `${column} = ${told(from[column])}`);
-    // in a file, the products of queries with keys and values are as the attention around them unless it says otherwise
-    if (apart.attention && !apart.scores) apart.scores = own;
+    const isFollowing = apart.attention && apart.scores && BITS.every((name) => Object.is(apart.scores[name], apart.attention[name]));
+    if (isFollowing) delete apart.scores; // which a file means when it names attention alone
     const tables = Object.keys(apart).sort().map((part) => `${part} = { ${pairs(BITS, apart[part]).join(", ")} }`);
     const columns = [...BITS, "kv_bits", "vector_bits", "state_bits", "residual_bits"];
     const lines = [

@@ -57,7 +57,8 @@ explorer.tables = (() => {
     const hasModels = taken.length > 1;
     if (!steps.length) return place.replaceChildren();
     const longest = Math.max(...steps.map(results.best));
-    const rows = [...steps].sort((a, b) => results.best(a) - results.best(b)).map((step) => {
+    const time = results.isExpected(steps) ? results.best : ({ lower_bound_s: least }) => least; // the order of the finding
+    const rows = [...steps].sort((a, b) => time(a) - time(b)).map((step) => {
       const { device, model, expected } = step;
       const roofs = explorer.plot.drawnRoofs(taken.find((each) => each.model === model), device);
       const bar = element("span", { className: "bar", style: { "--of": device.colour } },

@@ -26,15 +26,15 @@ window.times = (() => {
     return { ...facts, multiprocessors: known(facts.multiprocessors), roofs: byKey, calibration: null };
   }
 
-  // A reader's own device has one peak, whatever the arithmetic.
-  function makeOwnDevice(facts, { peak_flops_per_s: peak, bandwidth_bytes_per_s, link_bytes_per_s }, dtypes) {
+  // A reader's own device has the roofs of the dtypes that it has a peak of: pairs of dtype and FLOP/s.
+  function makeOwnDevice(facts, { bandwidth_bytes_per_s, link_bytes_per_s }, peaks) {
     const origins = { basis: "own", peak_origin: "your figure", bandwidth_origin: "your figure" };
-    const roof = (level, dtype, bandwidth) => ({
+    const roof = (level, bandwidth, [dtype, peak]) => ({
       level, dtype, pipe: "", peak_flops_per_s: peak, bandwidth_bytes_per_s: bandwidth,
       ridge_flops_per_byte: peak / bandwidth, reduces_in_switch: false, ...origins,
     });
-    const roofs = dtypes.map((dtype) => roof("dram", dtype, bandwidth_bytes_per_s));
-    if (link_bytes_per_s > 0) roofs.push(...dtypes.map((dtype) => roof("interconnect", dtype, link_bytes_per_s)));
+    const roofs = peaks.map((peak) => roof("dram", bandwidth_bytes_per_s, peak));
+    if (link_bytes_per_s > 0) roofs.push(...peaks.map((peak) => roof("interconnect", link_bytes_per_s, peak)));
     return makeDevice(facts, roofs);
   }
 

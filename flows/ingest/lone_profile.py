@@ -175,7 +175,7 @@ def _read_measured(home: Home, device: str, ceilings: pl.DataFrame) -> pl.DataFr
         return none
     try:
         with open_snapshot(home.snapshot) as connection:
-            known = read_frame(connection, load_sql("profiles/measured_ceilings"), [device])
+            known = read_frame(connection, load_sql("profiles/measured_ceilings"), hardware_id=device)
     except (duckdb.Error, InputError):
         return none  # of another version, or being replaced: the chart goes without
     if not set(none.columns) <= set(known.columns):

@@ -70,7 +70,7 @@ def _read_steps(connection: duckdb.DuckDBPyConnection) -> pl.DataFrame:
     """Return the measured steps that are predicted; device by device, which is much faster than all at once."""
     devices = read_frame(connection, load_sql("calibration/step_devices"))["hardware_id"].to_list()
     sql = load_sql("calibration/steps")
-    frames = [read_frame(connection, sql, [device]) for device in [*devices, ""]]
+    frames = [read_frame(connection, sql, hardware_id=device) for device in [*devices, ""]]
     return pl.concat(frames, how="vertical_relaxed")
 
 

@@ -19,6 +19,7 @@ from flows.site.site_pages import SitePages
 from flows.site.site_rows import Row, SiteRows
 from flows.site.snapshot_charts import compose_sql
 from flows.site.stills import measure_still
+from warehouse.chart_queries import has_choice_of_marks
 
 Card = Row  # what the gallery shows of a chart, and what it can be found by
 
@@ -140,7 +141,7 @@ def _list_setting(entry: ChartEntry, frame: pl.DataFrame) -> dict[str, Any]:
     """Return what a chart was drawn for, and where its figures come from."""
     shown = ("precision_id", "convention", "batch_size", "sequence_length", "marks", "dtype")
     setting = {name.removesuffix("_id"): entry.parameters.get(name) for name in shown}
-    if "layer" not in frame.columns:
+    if "layer" not in frame.columns or not (entry.template == "paper" or has_choice_of_marks(entry.template)):
         setting["marks"] = None
     if setting["marks"] in {"kernels", "profile"}:  # each in a dtype of its own
         setting["precision"] = None

@@ -118,7 +118,8 @@ def _start_executor() -> ProcessPoolExecutor:
     # after an interrupted run, loky's tracker frees what is left, and would warn about it after the command has ended
     os.environ["PYTHONWARNINGS"] = ",".join(filter(None, [os.environ.get("PYTHONWARNINGS"), "ignore:resource_tracker"]))
     count = min(cpu_count(), _MOST_PROCESSES)
-    return ProcessPoolExecutor(count, timeout=_IDLE_S, initializer=_prepare_process, initargs=(os.getpid(),))
+    alone = {"POLARS_MAX_THREADS": "1"}  # there is a process per core, and the frames of charts are small
+    return ProcessPoolExecutor(count, timeout=_IDLE_S, initializer=_prepare_process, initargs=(os.getpid(),), env=alone)
 
 
 def _prepare_process(parent: int) -> None:

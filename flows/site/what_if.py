@@ -30,7 +30,7 @@ def build_what_if(connection: duckdb.DuckDBPyConnection, sweep_id: str) -> dict[
     if sweep_id not in known:
         expected = f"one of {', '.join(known)}" if known else "one made by `rooflines sweep --device-like`"
         raise InputError(f"--sweep: {sweep_id}: no sweep with made-up devices; expected {expected}")
-    frame = read_frame(connection, load_sql("sweep/steps"), [sweep_id])
+    frame = read_frame(connection, load_sql("sweep/steps"), sweep_id=sweep_id)
     if frame.is_empty():
         raise InputError(f"--sweep: {sweep_id}: no step of it runs on its devices; expected files that are there")
     for name in _SETTING:

@@ -15,5 +15,5 @@ select
     source,
 from mart.measured_step as measured_step
 inner join core.model as model using (model_id)
-where hardware_id = ? and predicted_s is not null
+where hardware_id = $hardware_id and predicted_s is not null
 order by all

@@ -8,7 +8,7 @@ select
         num_heads || ' heads',
         if(kv_lora_rank is null, num_kv_heads || ' of keys and values', 'latent of ' || kv_lora_rank),
         if(shares_kv, 'cache of another layer', null),
-        'the best ' || index_top_k || ' tokens'
+        'the best ' || format('{:,}', index_top_k) || ' tokens'
     ) as attention,
     coalesce(sliding_window, attention_chunk) as "window, tokens",
     replace(recurrence, '-', ' ') as recurrence,
@@ -16,9 +16,9 @@ select
     replace(feed_forward, '_', ' ') as feed_forward,
     concat_ws(
         ' + ',
-        intermediate_size,
-        experts_per_token || ' of ' || num_experts || ' experts × ' || expert_intermediate_size,
-        'shared ' || shared_intermediate_size
+        format('{:,}', intermediate_size),
+        experts_per_token || ' of ' || num_experts || ' experts × ' || format('{:,}', expert_intermediate_size),
+        'shared ' || format('{:,}', shared_intermediate_size)
     ) as "width",
 from core.layer_group
 order by model_id, layer_group

@@ -26,5 +26,5 @@ from mart.sweep_step as step
 inner join core.hardware as hardware using (hardware_id)
 inner join core.model as model using (model_id)
 inner join core.precision as precision using (precision_id)
-where step.sweep_id = ? and step.is_made_up
+where step.sweep_id = $sweep_id and step.is_made_up
 order by step.device_number

@@ -182,6 +182,7 @@ def _list_precisions(inputs: Inputs, asked: list[dict[str, Any]]) -> tuple[pl.Da
         own = {}
         if (frame := apart.get((setting["precision"],))) is not None:
             own = {of.pop("part"): of for of in frame.drop("precision_id").to_dicts()}
+        shipped = dict(own)
         for part, name in setting.get("parts", {}).items():
             bits = 8 * BYTES[name] if name not in known else 0.0
             of_dtype = {"weight_bits": bits, "activation_bits": bits, "kv_bits": bits, "row_scale_bits": 0.0}
@@ -190,6 +191,10 @@ def _list_precisions(inputs: Inputs, asked: list[dict[str, Any]]) -> tuple[pl.Da
                 row["kv_bits"] = of["kv_bits"]
             else:
                 own[part] = {column: of[column] for column in _PART_COLUMNS}
+        given = setting.get("parts", {})
+        # as a file has it: scores are as attention unless they are named too
+        if "attention" in given and "scores" not in given and shipped.get("scores") == shipped.get("attention"):
+            own["scores"] = own["attention"]
         rows.append(row)
         parts += [{"precision_id": str(number), "part": part, **of} for part, of in own.items()]
     schema = inputs.precision_parts.schema
