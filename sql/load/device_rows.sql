@@ -1,4 +1,4 @@
--- one row per table and device of which a chart of named devices reads their rows alone: their number and a digest of them
+-- one row per table with rows of devices and device: their number and a digest of them
 select 'core.calibration' as table_name, hardware_id, count(*) as row_count, sum(hash(calibration)) as digest
 from core.calibration as calibration
 group by hardware_id
@@ -35,7 +35,7 @@ select 'core.step_measurement', hardware_id, count(*), sum(hash(step_measurement
 from core.step_measurement as step_measurement
 group by hardware_id
 union all
--- the files that these rows come from, without what no chart shows of them; the dates of pages have their own query
+-- the files that these rows come from, without the columns that no view reads
 select 'core.source', hardware_id, count(*), sum(hash(source))
 from (
     select * exclude (sha256, size_bytes, ingested_at)
