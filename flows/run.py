@@ -24,7 +24,7 @@ from flows.site.publish import publish_site
 from flows.site.snapshot_charts import LeftOut, summarize_left_out
 from warehouse import snapshot
 from warehouse.build import open_build
-from warehouse.checks import Rule, run_checks
+from warehouse.checks import Rule, read_checked, run_checks
 from warehouse.digest import digest_of
 from warehouse.errors import LITTLE_SPACE, RunError, explain_disk_error, one_line
 from warehouse.home import Home
@@ -135,7 +135,7 @@ def _rebuild(
     progress("loading tables")
     changes = perform(load, home, this, tables, sources, altered)
     progress("checking")
-    refuse_offences(perform(check, home))
+    refuse_offences(perform(check, home, altered))
     progress("writing the snapshot")
     candidate = perform(write_snapshot, home, this)
     site, draft = perform(draw_site, home, this, candidate, progress)
@@ -235,10 +235,14 @@ def load(
         return load_tables(connection, this.run_id, staged, altered)
 
 
-def check(home: Home) -> list[Rule]:
-    """Check the build database against the rules of sql/checks."""
+def check(home: Home, altered: Collection[str] | None = None) -> list[Rule]:
+    """Check the build database against the rules of sql/checks.
+
+    Given no `altered` table, the published rows are known to be unaltered, so only rows that changed are checked.
+    """
+    since = read_checked(home) if altered is not None and not altered else None
     with open_build(home) as connection:
-        return run_checks(connection)
+        return run_checks(connection, since)
 
 
 def refuse_offences(rules: Sequence[Rule]) -> None:

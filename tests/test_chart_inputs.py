@@ -1,6 +1,7 @@
 """What charts are made from: a chart whose inputs did not change is not asked, and is what it would be if it were."""
 
 import shutil
+from collections.abc import Callable, Sequence
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -16,7 +17,7 @@ from flows.site.build import build_site
 from flows.site.chart_inputs import ChartInputs
 from flows.site.chart_rows import ChartRows, query_chart
 from flows.site.site_files import SiteFiles
-from flows.site.snapshot_charts import list_snapshot_charts
+from flows.site.snapshot_charts import list_devices_read, list_snapshot_charts
 from tests.support.drawings import draw_without_ink
 from tests.support.whole_runs import ask_for, run_without_prefect, write_small_catalog
 from warehouse.home import Home
@@ -43,6 +44,24 @@ precision_id = "fp16"
 sql = "select hardware_id, 1 as intensity_flops_per_byte, 1e9 as performance_flops_per_s from core.hardware"
 """
 SHOWN = {"mine-a40", "mine-a100-80gb-pcie", "device-a40", "devices-fp16", "roofline-llama-7b-a40", "run-history"}
+
+# devices of charts of every kind that names its devices
+NAMED = [
+    ("h100-sxm",),
+    ("a40",),
+    ("a100-80gb-pcie",),
+    ("a40", "a6000", "a100-80gb-pcie", "h100-sxm", "h200-sxm", "b200", "mi300x", "l40s", "rtx-4090"),
+    ("a100-80gb-sxm", "h100-sxm", "h200-sxm", "b200", "mi300x", "l40s", "rtx-4090"),
+]
+# the tables with rows of devices that a shipped chart reads, and a number in each
+NUMBERS = {
+    "calibration": "overhead_s",
+    "ceiling": "value_per_s",
+    "measurement": "latency_s",
+    "step_calibration": "holdout_mape",
+    "step_measurement": "latency_s",
+    "hardware": "memory_bytes",
+}
 
 
 @pytest.fixture(scope="module")
@@ -97,11 +116,97 @@ def test_a_changed_device_is_asked_for_and_another_is_not(shown: Home, two_devic
     assert_as_if_whole(shown, tmp_path)
 
 
+def measure_kernel(home: Home, _: Path) -> None:
+    """Add one measured kernel, of the device that has its own charts."""
+    lines = (SHIPPED / "measurements" / "h100-sxm-2026-11-22.csv").read_text("utf-8").splitlines()
+    kernel = next(line for line in lines if line.startswith("llama-7b,attn_norm,"))
+    (home.catalog / "measurements").mkdir()
+    rows = f"{lines[0]}\n{kernel.replace('h100-sxm', 'a40')}\n"
+    (home.catalog / "measurements" / "kernels.csv").write_text(rows, "utf-8")
+
+
+def change_model(_: Home, shipped: Path) -> None:
+    file = shipped / "models" / "llama-7b.json"
+    file.write_text(file.read_text("utf-8").replace('"vocab_size": 32000', '"vocab_size": 32064'), "utf-8")
+
+
+def change_gallery(home: Home, _: Path) -> None:
+    (home.catalog / "gallery.toml").write_text(CHARTS.replace("batch_size = 8", "batch_size = 1"), "utf-8")
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("change", [measure_kernel, change_model, change_gallery])
+def test_a_site_after_a_change_is_what_it_would_be_if_every_chart_was_asked_for(
+    shown: Home, two_devices: Path, tmp_path: Path, change: Callable[[Home, Path], object]
+) -> None:
+    change(shown, two_devices)
+    run_and_list_asked(shown, two_devices)
+    assert_as_if_whole(shown, tmp_path)
+
+
 @pytest.mark.slow
 def test_changed_costs_are_asked_for_on_every_device(shown: Home, two_devices: Path, tmp_path: Path) -> None:
     ask_for(two_devices, 16)
-    assert run_and_list_asked(shown, two_devices) >= SHOWN
+    assert run_and_list_asked(shown, two_devices) >= SHOWN - {"devices-fp16"}  # of ceilings alone
     assert_as_if_whole(shown, tmp_path)
+
+
+def test_a_chart_depends_on_the_code_that_it_is_made_by(snapshot: duckdb.DuckDBPyConnection) -> None:
+    """The SQL of views is code."""
+    entry = next(entry for entry in list_snapshot_charts(snapshot) if entry.name == "device-a40")
+    digest = ChartInputs(snapshot).digest(entry)
+    assert digest == ChartInputs(snapshot).digest(entry) != ""
+    with mock.patch("flows.site.chart_inputs.code_version", return_value="with another view"):
+        assert ChartInputs(snapshot).digest(entry) != digest
+
+
+def change_other_devices(file: Path, devices: Sequence[str]) -> None:
+    """Delete the rows of half of the other devices, and change those of the rest, their names and their files."""
+    others = "hardware_id <> '' and not list_contains($devices, hardware_id)"
+    changes = [f"delete from core.{table} where {others} and hash(hardware_id) % 2 = 0" for table in NUMBERS]
+    changes += [f"update core.{table} set {column} = 2 * {column} where {others}" for table, column in NUMBERS.items()]
+    changes.append(f"update core.hardware set short_name = 'other ' || short_name where {others}")
+    changes.append(
+        "update core.source set path = 'other', origin = 'other', ingested_at = '2000-01-01' where kind = 'hardware'"
+        " and source_id not in (select source_id from core.hardware where list_contains($devices, hardware_id))"
+    )
+    with duckdb.connect(str(file)) as connection:
+        for change in changes:
+            connection.execute(change, {"devices": list(devices)})
+        connection.execute("update core.source set sha256 = repeat('0', 64), size_bytes = 0")
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("devices", NAMED, ids=" ".join)
+def test_a_chart_of_named_devices_reads_no_row_of_another(
+    finished: Home, tmp_path: Path, devices: tuple[str, ...]
+) -> None:
+    changed = tmp_path / "changed.duckdb"
+    shutil.copyfile(finished.snapshot, changed)
+    change_other_devices(changed, devices)
+    with open_snapshot(finished.snapshot, threads=1) as before, open_snapshot(changed, threads=1) as after:
+        charts = [entry for entry in list_snapshot_charts(before) if entry.on_site]
+        named = [entry for entry in charts if tuple(list_devices_read(entry)) == devices]
+        digests = [ChartInputs(connection) for connection in (before, after)]
+        assert named
+        for entry in named:
+            rows = [query_chart(connection, entry) for connection in (before, after)]
+            assert rows[0].equals(rows[1]), entry.name
+            assert digests[0].digest(entry) == digests[1].digest(entry) != "", entry.name
+        others = [
+            entry for entry in charts if not list_devices_read(entry) and entry.template in ("ranking", "engines")
+        ]
+        assert all(digests[0].digest(entry) != digests[1].digest(entry) for entry in others)
+
+
+def test_every_kind_of_chart_of_named_devices_is_held_to_it(snapshot: duckdb.DuckDBPyConnection) -> None:
+    charts = [entry for entry in list_snapshot_charts(snapshot) if entry.on_site]
+    kinds: dict[tuple[str, str], set[tuple[str, ...]]] = {}
+    for entry in charts:
+        if devices := list_devices_read(entry):
+            kinds.setdefault((entry.template, entry.parameters["marks"]), set()).add(tuple(devices))
+    assert [kind for kind, devices in kinds.items() if devices.isdisjoint(NAMED)] == []
+    assert set(NAMED) <= set().union(*kinds.values())
 
 
 def list_alike(snapshot: duckdb.DuckDBPyConnection, *hardware_ids: str) -> list[ChartEntry]:
@@ -168,6 +273,6 @@ def test_a_query_of_ones_own_and_the_runs_are_always_asked_for(small_home: Home,
     with open_snapshot(small_home.snapshot) as connection:
         inputs = ChartInputs(connection)
         digests = {entry.name: inputs.digest(entry) for entry in list_snapshot_charts(connection)}
-    assert {digests["own"], digests["run-history"], digests["predicted-llama-7b-a40"]} == {""}
+    assert {digests["own"], digests["run-history"]} == {""}
     known = [digest for digest in digests.values() if digest]
     assert len(set(known)) == len(known) > len(digests) / 2

@@ -156,7 +156,7 @@ def test_a_rule_that_does_not_hold_stops_the_run(
     home: Home, small_shipped: Path, whole: Fingerprints, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     found = [Rule("good", "one row", 0, ""), Rule("duplicate_key", "one row", 2, "object core.hardware")]
-    monkeypatch.setattr("flows.run.run_checks", lambda _: found)
+    monkeypatch.setattr("flows.run.run_checks", lambda *_: found)
     ask_for(small_shipped, 16)
     with pytest.raises(RunError, match=r"1 of 2 rules do not hold.*duplicate_key \(2 rows, e.g. object core.hardware"):
         run_without_prefect(home, small_shipped)

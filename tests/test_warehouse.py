@@ -22,10 +22,12 @@ from warehouse.files.atomic import PARTIALS
 from warehouse.home import Home
 from warehouse.load import StagedFile, load_tables
 from warehouse.migrations import create_tables, has_tables, is_current, read_table_version
+from warehouse.rows import fetch_count
 from warehouse.runs import Run, finish_run, start_run
 from warehouse.schema import describe
 from warehouse.sql_files import load_all_sql, sql_folder
 from warehouse.sql_values import OneOf, quote_name, quote_value, write_values
+from warehouse.table_digests import TableDigests
 from warehouse.views import create_views
 
 
@@ -56,20 +58,47 @@ def test_every_rule_is_tried() -> None:
     assert {path.stem for path in objects.sql_files("checks")} == set(DAMAGE)
 
 
-def run_rule(build: duckdb.DuckDBPyConnection, name: str) -> Rule:
+def run_rule(build: duckdb.DuckDBPyConnection, name: str, since: TableDigests | None = None) -> Rule:
     """Run one rule alone: all of them take a second."""
     one = {name: load_all_sql("checks")[name]}
     with mock.patch("warehouse.checks.load_all_sql", return_value=one):
-        (rule,) = run_checks(build)
+        (rule,) = run_checks(build, since)
     return rule
+
+
+def load_from_others(build: duckdb.DuckDBPyConnection, *tables: str) -> None:
+    """Have tables look as if they were loaded from other files than before; without names, all tables."""
+    loaded = "update core.run_change set inputs_sha256 = repeat('0', 64)"
+    build.execute(f"{loaded} where list_contains($tables, table_name) or $tables = []", {"tables": list(tables)})
 
 
 @pytest.mark.parametrize("rule", DAMAGE)
 def test_a_rule_finds_the_rows_that_offend_it(rule: str, build: duckdb.DuckDBPyConnection) -> None:
+    held = TableDigests(build)
     build.execute(DAMAGE[rule])
+    load_from_others(build)
     found = run_rule(build, rule)
     assert found.offending_rows > 0
     assert found.example
+    assert run_rule(build, rule, held).offending_rows == found.offending_rows
+
+
+def test_a_rule_that_held_is_asked_for_what_changed_since(build: duckdb.DuckDBPyConnection) -> None:
+    build.execute(DAMAGE["point_above_roof"])
+    held = TableDigests(build)
+    load_from_others(build, "ceiling")
+    assert run_rule(build, "point_above_roof", held).offending_rows == 0  # not asked: the rows are equal
+    build.execute(
+        "update core.ceiling set value_per_s = 2 * value_per_s where hardware_id = 'a40' and kind = 'compute'"
+    )
+    found = run_rule(build, "point_above_roof", held)
+    whole = fetch_count(
+        build, f"select count(*) from ({load_all_sql('checks')['point_above_roof']}) where hardware_id = 'a40'"
+    )
+    assert found.offending_rows == whole > 0
+    assert found.example.startswith("hardware_id a40")
+    load_from_others(build, "op_cost")
+    assert run_rule(build, "point_above_roof", held).offending_rows > whole
 
 
 @pytest.mark.parametrize(

@@ -1,6 +1,6 @@
 """The flows `refresh` and `publish`: Prefect's side of the main job; flows/run.py has its order."""
 
-from collections.abc import Callable
+from collections.abc import Callable, Collection
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -36,9 +36,9 @@ _disk_task: Callable[..., Any] = partial(_task, retries=2, retry_delay_seconds=1
 
 
 @_task
-def check(home: Home) -> list[Rule]:
+def check(home: Home, altered: Collection[str] | None = None) -> list[Rule]:
     """Check the tables against the rules of sql/checks, and show the result in Prefect's UI."""
-    rules = steps.check(home)
+    rules = steps.check(home, altered)
     rows = [{"rule": r.name, "offending rows": r.offending_rows, "example": r.example} for r in rules]
     create_table_artifact(rows, key="checks", description="Rules, and the rows that break them")
     return rules

@@ -22,6 +22,11 @@ _SHOWN_NAMES = 3
 # the files of a published chart
 SUFFIXES = ("vl.json", "svg", "png", "csv", "sql")
 
+# templates, and the marks that they draw, whose queries name the devices that they read; the tests hold them to it
+_OF_ONE_DEVICE = {"house", "paper", "heat", "speculative", "step_time", "crossover"}
+_OF_ITS_DEVICE = {"computed", "predicted", "measured", "compared", "nearest"}
+_OF_NAMED_DEVICES = {"comparison", "throughput"}
+
 # words in gallery.toml that stand for several values, and the query in sql/gallery that lists these
 _WILDCARDS = {
     "model_id": {"*": "every_model", "op sets": "op_sets"},
@@ -123,8 +128,17 @@ def find_chart(connection: duckdb.DuckDBPyConnection, name: str) -> ChartEntry:
     return entries[name]
 
 
+def list_devices_read(entry: ChartEntry) -> list[str]:
+    """Return the ids of the devices whose rows alone a chart reads; none if it may read those of any device."""
+    parameters = entry.parameters
+    if entry.template in _OF_NAMED_DEVICES:
+        return list(parameters.get("devices") or [])
+    is_of_one = entry.template in _OF_ONE_DEVICE and parameters.get("marks") in _OF_ITS_DEVICE
+    return [str(parameters["hardware_id"])] if is_of_one and parameters.get("hardware_id") else []
+
+
 def is_of_one_device(entry: ChartEntry) -> bool:
-    """Return whether a chart is known to read no other device's rows: it shows computed points on one roofline."""
+    """Return whether a chart can be asked for together with those of other devices: computed points on a roofline."""
     return entry.template == "house" and entry.parameters.get("marks") == "computed"
 
 
