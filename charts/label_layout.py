@@ -16,7 +16,13 @@ _WIDTHS = (
     (611, "FTZ"), (667, "&ABEKPSVXY"), (722, "CDHNRUw"), (778, "GOQ"), (833, "Mm"), (889, "%"), (944, "W"),
     (1000, "—…"), (1015, "@"),
 )  # fmt: skip
+_BOLD_WIDTHS = (
+    (238, "'"), (278, " ,./I\\ijl"), (280, "|"), (333, "!()-:;[]`ft·"), (389, "*r{}"), (474, '"'), (500, "z"),
+    (556, "#$0123456789J_aceksvxy–"), (549, "±"), (584, "+<=>^~×−"), (611, "?FLTZbdghnopqu"), (667, "EPSVXY"),
+    (722, "&ABCDHKNRU"), (778, "GOQw"), (833, "M"), (889, "%m"), (944, "W"), (975, "@"), (1000, "—…"),
+)  # fmt: skip
 _WIDTH_OF = {letter: width for width, letters in _WIDTHS for letter in letters}
+_BOLD_WIDTH_OF = {letter: width for width, letters in _BOLD_WIDTHS for letter in letters}
 _OTHER_WIDTH = 1000  # as wide as a letter of Chinese or Japanese
 _ASCENT, _DESCENT = 0.78, 0.22  # of a line, above and below its base, in font sizes
 ELLIPSIS = "…"
@@ -48,10 +54,16 @@ class Box(NamedTuple):
         )
 
 
-def measure_text(text: str, size: float) -> float:
+def measure_text(text: str, size: float, *, is_bold: bool = False) -> float:
     """Return the width of the longest line of a text."""
+    widths = _BOLD_WIDTH_OF if is_bold else _WIDTH_OF
     lines = text.split("\n")
-    return max(sum(_WIDTH_OF.get(letter, _OTHER_WIDTH) for letter in line) for line in lines) * size / 1000
+    return max(sum(widths.get(letter, _OTHER_WIDTH) for letter in line) for line in lines) * size / 1000
+
+
+def has_known_width(text: str) -> bool:
+    """Return whether the width of each letter of a text is known."""
+    return all(letter in _WIDTH_OF and letter in _BOLD_WIDTH_OF for letter in text)
 
 
 def shorten_text(text: str, width: float, size: float) -> str:

@@ -74,6 +74,11 @@ def test_every_view_answers_the_query_that_the_page_starts(console: Page) -> Non
     assert any("model_id = 'llama-3-8b'" in sql and not said.startswith("0 ") for sql, said in answers.items())
 
 
+@pytest.mark.parametrize("view", ["mart.predicted_point", "mart.prediction", "mart.roofline_point"])
+def test_a_few_rows_of_millions_need_no_condition(console: Page, view: str) -> None:
+    assert ask(console, f"select * from {view} limit 100").startswith("100 rows (")
+
+
 def test_every_worked_question_is_answered(console: Page) -> None:
     questions = console.locator("#question option:not([value=''])").evaluate_all("all => all.map(({ value }) => value)")
     for question in questions:
@@ -84,7 +89,7 @@ def test_every_worked_question_is_answered(console: Page) -> None:
 
 def test_a_query_that_needs_too_much_memory_says_what_to_do(console: Page) -> None:
     ask(console, "set memory_limit = '64MiB'")
-    said = ask(console, "select * from mart.predicted_point limit 100")
+    said = ask(console, "select * from mart.step_time limit 100")
     ask(console, "reset memory_limit")
     assert said == (
         "Out of memory: this takes more than the 64.0 MiB that DuckDB has in a browser. Ask for a part, e.g. where "

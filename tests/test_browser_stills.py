@@ -5,10 +5,26 @@ from pathlib import Path
 import pytest
 from playwright.sync_api import Browser, Page, Route, ViewportSize, expect
 
+from charts.label_layout import measure_text
 from tests.support.browsers import MEDIUM, NARROW, WIDE, Visitor
 from tests.support.console import serve_folder
 from warehouse.home import Home
 
+SAMPLE = "Operational intensity (FLOP per byte)"
+# letters an eighth wider than those of Liberation Sans, as DejaVu Sans has them: the texts that are then cut off
+WIDEN = """([sample, width]) => {
+    const svg = document.documentElement;
+    const texts = [...svg.querySelectorAll("text")];
+    const canvas = new OffscreenCanvas(1, 1).getContext("2d");
+    canvas.font = `100px ${texts[0].getAttribute("font-family")}`;
+    const factor = (1.125 * width) / canvas.measureText(sample).width;
+    for (const text of texts) text.style.fontSize = `${factor * parseFloat(text.getAttribute("font-size"))}px`;
+    const edge = svg.getBoundingClientRect();
+    return texts.filter((text) => {
+        const box = text.getBoundingClientRect();
+        return box.width && (box.left < edge.left - 1 || box.right > edge.right + 1);
+    }).map((text) => text.textContent);
+}"""
 pytestmark = pytest.mark.slow
 
 STEP = "step-time-llama-3-8b-h100-sxm"
@@ -104,3 +120,13 @@ def test_an_embedded_chart_is_alone_and_fills_its_frame(
         expect(link).to_have_attribute("target", "_blank")
         assert link.evaluate("(link) => link.href") == url
         page.close()
+
+
+def test_no_text_leaves_its_picture_in_a_wider_font(disk: Visitor, finished: Home) -> None:
+    page = disk.browser.new_page(viewport=WIDE)
+    outside = {}
+    for picture in sorted(finished.site.glob("charts/*/*.svg")):
+        page.goto(picture.as_uri())
+        if found := page.evaluate(WIDEN, [SAMPLE, measure_text(SAMPLE, 100)]):
+            outside[picture.stem] = found
+    assert outside == {}

@@ -11,6 +11,8 @@
   const PREPARATIONS = [
     "set autoinstall_known_extensions = false", "set autoload_known_extensions = false",
     `attach '${DATABASE}' as rooflines (read_only)`, "use rooflines", "set enable_external_access = false",
+    // it takes millions of points for few, and keeps them to look up a calibration in, which a limit cannot stop
+    "set disabled_optimizers = 'build_side_probe_side'",
   ];
   const { show, csvCell, quote, plain } = window.consoleTable;
   const { objects, questions, first, roofs: roofsSql } = window.known;

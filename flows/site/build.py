@@ -87,7 +87,7 @@ def build_site(
         rows = reading.result()
         pages = read_pages(out, rows, extras)
         write_explorer(pages, connection, rows_before)
-        failed = drawings.finish(progress)
+        failed = drawings.finish(progress, partial(charts.write_page, pages, rows))
         if _BUNDLE in failed:
             raise failed[_BUNDLE]
         charts.write_pages(pages, rows, failed)

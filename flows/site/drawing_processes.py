@@ -49,20 +49,24 @@ class Drawings:
         self._submits[name] = submit
         self._futures[submit()] = name
 
-    def finish(self, progress: Callable[[str], None]) -> dict[str, BaseException]:
-        """Wait for all drawings, and return the errors of those that failed, by name.
+    def finish(
+        self, progress: Callable[[str], None], finished: Callable[[str], None] = lambda _: None
+    ) -> dict[str, BaseException]:
+        """Wait for all drawings, call `finished` with the name of each, and return the errors of those that failed.
 
         If a process dies, or no drawing finishes for a long time, the drawings without a result are repeated one at a
         time, so that only the one at fault fails.
         """
         failed: dict[str, BaseException] = {}
-        for name in self._collect(failed, progress):
+        for name in self._collect(failed, progress, finished):
             self._futures = {self._submits[name](): name}
-            if self._collect(failed, progress):
+            if self._collect(failed, progress, finished):
                 failed[name] = RunError("its drawing took too long, or ended the process that draws")
         return failed
 
-    def _collect(self, failed: dict[str, BaseException], progress: Callable[[str], None]) -> list[str]:
+    def _collect(
+        self, failed: dict[str, BaseException], progress: Callable[[str], None], finished: Callable[[str], None]
+    ) -> list[str]:
         """Wait for the submitted drawings; return the names of those without a result."""
         lost: list[str] = []
         count, waiting = len(self._submits), set(self._futures)
@@ -78,6 +82,7 @@ class Drawings:
                 elif error is not None:
                     failed[name] = error
                 else:
+                    finished(name)
                     progress(f"drawn {name} ({len(self._futures) - len(waiting)} of {count})")
         return lost
 

@@ -1,5 +1,6 @@
 """From the rows of a chart to its specification, and on to its files."""
 
+import html
 import json
 import os
 import re
@@ -16,6 +17,7 @@ from altair.utils.schemapi import debug_mode
 from charts.about import explain_marks
 from charts.gallery import ChartEntry
 from charts.inks import write_dark_inks
+from charts.label_layout import has_known_width, measure_text
 from charts.templates import TEMPLATES
 from flows.site.thumbnails import draw_thumbnail
 from warehouse.files.spreadsheet import guard_text_cells
@@ -26,6 +28,8 @@ _UNNAMED_MARKS = re.compile(r'role="graphics-symbol" aria-roledescription="\w+ m
 # characters that a query can return, and that would crash the renderer
 _UNDRAWABLE = "[\\x00-\\x08\\x0b\\x0c\\x0e-\\x1f\\x7f-\\x9f\ufffe\uffff]"
 _PIXELS_PER_UNIT = 1.5
+_TEXT = re.compile(r'<text ([^>]*?\bfont-size="([\d.]+)px"[^>]*)>([^<]+)</text>')
+_LONG = 40  # pixels of a text: what is shorter stays within the margin of the picture, however wide the font
 _VEGA_LITE = ".".join(alt.SCHEMA_VERSION.removeprefix("v").split(".")[:2])
 
 # The renderer has Liberation Sans built in. On Linux, system fonts are hidden from it until a text needs one: it would
@@ -58,7 +62,8 @@ def render(spec: dict[str, Any], suffix: str) -> bytes:
     warm_up()
     if _NOT_BUILT_IN.search(json.dumps(spec, ensure_ascii=False)):
         use_system_fonts()
-    svg = _hide_unnamed_marks(_renumber_ids(vl_convert.vegalite_to_svg(spec, vl_version=_VEGA_LITE)))
+    svg = vl_convert.vegalite_to_svg(spec, vl_version=_VEGA_LITE)
+    svg = _TEXT.sub(_hold_width, _hide_unnamed_marks(_renumber_ids(svg)))
     return _add_dark_inks(svg).encode() if suffix == "svg" else _render_png(svg)
 
 
@@ -94,6 +99,18 @@ def _renumber_ids(svg: str) -> str:
 def _hide_unnamed_marks(svg: str) -> str:
     """Return an SVG in which every symbol that a screen reader finds has a name."""
     return _UNNAMED_MARKS.sub('aria-hidden="true"', svg)
+
+
+def _hold_width(text: re.Match[str]) -> str:
+    """Return a text that is as wide in any font as in the one that the picture was laid out with.
+
+    A reader without that font would see the ends of long texts cut off.
+    """
+    attributes, size, letters = text[1], float(text[2]), html.unescape(text[3])
+    width = measure_text(letters, size, is_bold='font-weight="bold"' in attributes)
+    if width < _LONG or not has_known_width(letters):
+        return text[0]
+    return f'<text textLength="{width:.1f}" lengthAdjust="spacingAndGlyphs" {attributes}>{text[3]}</text>'
 
 
 def _add_dark_inks(svg: str) -> str:

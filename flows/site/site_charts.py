@@ -54,7 +54,7 @@ class SiteCharts:
         self.skipped: list[str] = []
         self.left_out: list[LeftOut] = []
         self._files, self._extras = files, extras
-        self._charts: list[ShownChart] = []
+        self._charts: dict[str, ShownChart] = {}
         self._names: list[str] = []
         self._moved: list[ChartEntry] = []  # aliases whose page is that of the previous site
         self._digests: dict[str, str] = {}
@@ -79,22 +79,28 @@ class SiteCharts:
             with self._leave_out_on_error(entry):
                 self._query_and_draw_one(entry, rows, drawings)
 
+    def write_page(self, pages: SitePages, rows: SiteRows, name: str) -> None:
+        """Write the page of a chart whose files are drawn."""
+        chart = self._charts.get(name)
+        if chart and chart.entry.alias_of is None:
+            with self._leave_out_on_error(chart.entry):
+                written = write_chart_page(pages, chart, rows)
+                self._files.note_card(name, self._digests[name], written)
+                self.cards[name] = written
+
     def write_pages(self, pages: SitePages, rows: SiteRows, failed: Mapping[str, BaseException]) -> None:
-        """Write the page of each chart, but leave out those whose drawing `failed`.
+        """Write the page of each chart that has none yet, but leave out those whose drawing `failed`.
 
         An alias gets a page that leads to its chart.
         """
-        for chart in list(self._charts):
+        for chart in list(self._charts.values()):
             with self._leave_out_on_error(chart.entry):
                 if chart.entry.name in failed:
                     raise failed[chart.entry.name]
-        for chart in [chart for chart in self._charts if chart.entry.alias_of is None]:
-            with self._leave_out_on_error(chart.entry):
-                written = write_chart_page(pages, chart, rows)
-                self._files.note_card(chart.entry.name, self._digests[chart.entry.name], written)
-                self.cards[chart.entry.name] = written
+        for name in [name for name in self._charts if name not in self.cards]:
+            self.write_page(pages, rows, name)
         self.cards = {name: self.cards[name] for name in self._names if name in self.cards}
-        for entry in [chart.entry for chart in self._charts if chart.entry.alias_of is not None]:
+        for entry in [chart.entry for chart in self._charts.values() if chart.entry.alias_of is not None]:
             if card := self.cards.get(entry.alias_of or ""):
                 write_moved_page(pages, entry.name, card)
                 self._files.note_card(entry.name, self._digests[entry.name], card)
@@ -132,7 +138,7 @@ class SiteCharts:
             if entry.template not in _OF_INGESTED:
                 self.skipped.append(entry.name)
             return
-        self._charts.append(ShownChart(entry, frame))
+        self._charts[entry.name] = ShownChart(entry, frame)
         files = {suffix: f"charts/{entry.name}/{entry.name}.{suffix}" for suffix in SUFFIXES}
         files["thumbnail"] = f"assets/thumbnails/{entry.name}.svg"
         sql = compose_sql(entry)
@@ -151,7 +157,7 @@ class SiteCharts:
         except (Exception, pl.exceptions.PanicException) as error:
             if _is_fault_of_home(error):
                 raise
-            self._charts = [chart for chart in self._charts if chart.entry.name != entry.name]
+            self._charts.pop(entry.name, None)
             self.left_out.append(LeftOut(entry.source or SHIPPED_LIST, entry.name, _describe_fault(entry, error)))
             self._files.remove_chart(entry.name)
 
