@@ -272,7 +272,7 @@ def draw_site(home: Home, this: Run, candidate: Path, progress: Progress = lambd
 
     draft = begin_draft(home.site)
     try:
-        report = build_site(candidate, draft.new, home.site, progress, note)
+        report = build_site(candidate, draft.new, home.site, progress, note, kept=home.kept_rows)
         refuse_conflicts(draft.new, home.site)
     except BaseException:
         discard_draft(draft)

@@ -1,7 +1,7 @@
 """What charts are made from: a chart whose inputs did not change is not asked, and is what it would be if it were."""
 
 import shutil
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -19,6 +19,7 @@ from flows.site.chart_rows import ChartRows, query_chart
 from flows.site.site_files import SiteFiles
 from flows.site.snapshot_charts import list_devices_read, list_snapshot_charts
 from tests.support.drawings import draw_without_ink
+from tests.support.other_devices import change_other_devices
 from tests.support.whole_runs import ask_for, run_without_prefect, write_small_catalog
 from warehouse.home import Home
 from warehouse.polars_frames import read_frame
@@ -53,15 +54,6 @@ NAMED = [
     ("a40", "a6000", "a100-80gb-pcie", "h100-sxm", "h200-sxm", "b200", "mi300x", "l40s", "rtx-4090"),
     ("a100-80gb-sxm", "h100-sxm", "h200-sxm", "b200", "mi300x", "l40s", "rtx-4090"),
 ]
-# the tables with rows of devices that a shipped chart reads, and a number in each
-NUMBERS = {
-    "calibration": "overhead_s",
-    "ceiling": "value_per_s",
-    "measurement": "latency_s",
-    "step_calibration": "holdout_mape",
-    "step_measurement": "latency_s",
-    "hardware": "memory_bytes",
-}
 
 
 @pytest.fixture(scope="module")
@@ -158,22 +150,6 @@ def test_a_chart_depends_on_the_code_that_it_is_made_by(snapshot: duckdb.DuckDBP
     assert digest == ChartInputs(snapshot).digest(entry) != ""
     with mock.patch("flows.site.chart_inputs.code_version", return_value="with another view"):
         assert ChartInputs(snapshot).digest(entry) != digest
-
-
-def change_other_devices(file: Path, devices: Sequence[str]) -> None:
-    """Delete the rows of half of the other devices, and change those of the rest, their names and their files."""
-    others = "hardware_id <> '' and not list_contains($devices, hardware_id)"
-    changes = [f"delete from core.{table} where {others} and hash(hardware_id) % 2 = 0" for table in NUMBERS]
-    changes += [f"update core.{table} set {column} = 2 * {column} where {others}" for table, column in NUMBERS.items()]
-    changes.append(f"update core.hardware set short_name = 'other ' || short_name where {others}")
-    changes.append(
-        "update core.source set path = 'other', origin = 'other', ingested_at = '2000-01-01' where kind = 'hardware'"
-        " and source_id not in (select source_id from core.hardware where list_contains($devices, hardware_id))"
-    )
-    with duckdb.connect(str(file)) as connection:
-        for change in changes:
-            connection.execute(change, {"devices": list(devices)})
-        connection.execute("update core.source set sha256 = repeat('0', 64), size_bytes = 0")
 
 
 @pytest.mark.slow

@@ -72,6 +72,11 @@ class Home:
         return self.path / "stage"
 
     @property
+    def kept_rows(self) -> Path:
+        """Rows that the pages of the site show, named after the digest of what they were asked of."""
+        return self.stage / "site"
+
+    @property
     def sweeps(self) -> Path:
         """Files of large grids, one folder per sweep."""
         return self.path / "sweeps"

@@ -13,6 +13,7 @@ from flows.site.device_pictures import write_device_pictures
 from flows.site.drawing_processes import RENDERER, Drawings, submit_bundle
 from flows.site.explorer import write_explorer
 from flows.site.feed import write_feeds
+from flows.site.kept_rows import KeptRows
 from flows.site.pages import write_assets, write_pages
 from flows.site.site_charts import SiteCharts
 from flows.site.site_extras import AS_BEFORE, AskedExtras, SiteExtras, find_extras, place_library
@@ -44,6 +45,7 @@ def build_site(
     progress: Callable[[str], None] = lambda _: None,
     record: Callable[[Sequence[LeftOut]], None] = lambda _: None,
     asked: AskedExtras = AS_BEFORE,
+    kept: Path | None = None,
 ) -> SiteReport:
     """Write the site of a snapshot into the new folder `out`.
 
@@ -63,6 +65,8 @@ def build_site(
         Called with the charts that were left out, before the tables of runs are written; the snapshot is closed then.
     asked
         What the site is to have beside its pages; by default what the previous one had.
+    kept
+        Folder of the rows that pages show, from one publication to the next; without one, every query is asked.
     """
     out.mkdir(parents=True)
     files = SiteFiles(out, previous)
@@ -72,7 +76,8 @@ def build_site(
     charts = SiteCharts(files, extras)
     # one thread a query: queries are small, and drawing uses the other cores
     with open_snapshot(snapshot, threads=1) as connection, ThreadPoolExecutor(2) as background, Drawings() as drawings:
-        reading = background.submit(read_site_rows, connection.cursor())
+        rows_before = KeptRows(connection, kept)
+        reading = background.submit(read_site_rows, connection.cursor(), rows_before)
         writing = background.submit(write_data_files, connection.cursor(), files, of_runs=False)
         if not files.reuse(_BUNDLE, RENDERER, [_BUNDLE]):
             drawings.submit(_BUNDLE, partial(submit_bundle, out / _BUNDLE))
@@ -81,7 +86,7 @@ def build_site(
         write_assets(out)
         rows = reading.result()
         pages = read_pages(out, rows, extras)
-        write_explorer(pages, connection)
+        write_explorer(pages, connection, rows_before)
         failed = drawings.finish(progress, partial(charts.write_page, pages, rows))
         if _BUNDLE in failed:
             raise failed[_BUNDLE]

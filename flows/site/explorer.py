@@ -6,6 +6,7 @@ from typing import Any
 import duckdb
 import polars as pl
 
+from flows.site.kept_rows import KeptRows
 from flows.site.model_scripts import write_model_scripts
 from flows.site.page_paths import page_folder
 from flows.site.page_templates import script_json, write_asset
@@ -28,7 +29,7 @@ _SCRIPTS_OF_ONE = (
 )
 
 
-def write_explorer(pages: SitePages, connection: duckdb.DuckDBPyConnection) -> None:
+def write_explorer(pages: SitePages, connection: duckdb.DuckDBPyConnection, kept: KeptRows | None = None) -> None:
     """Write the page, its script, and its data: scripts with all roofs, and one per model or device with what it has.
 
     Parameters
@@ -37,8 +38,13 @@ def write_explorer(pages: SitePages, connection: duckdb.DuckDBPyConnection) -> N
         The pages of the site.
     connection
         The snapshot.
+    kept
+        The rows that are kept from an earlier publication.
     """
-    frames = {name: read_frame(connection, load_sql(f"explorer/{name}")) for name in _TABLES}
+    queries = {name: load_sql(f"explorer/{name}") for name in _TABLES}
+    frames = {
+        name: kept.read(connection, name, sql) if kept else read_frame(connection, sql) for name, sql in queries.items()
+    }
     models = frames["models"].to_dicts()
     pages.write(PAGE, "explorer.html.j2", models=models, scripts=_LOADED)
     assets = pages.out / "assets"

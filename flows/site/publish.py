@@ -57,7 +57,7 @@ def _publish(
     try:
         report = _copy_site(home.site, draft.new) if copies else None
         if report is None:
-            report = build_site(home.snapshot, draft.new, site, progress, asked=asked)
+            report = build_site(home.snapshot, draft.new, site, progress, asked=asked, kept=home.kept_rows)
         place_site(draft)
     finally:
         discard_draft(draft)

@@ -7,8 +7,10 @@ from typing import Any
 import duckdb
 import polars as pl
 
+from flows.site.kept_rows import COMMON_DEVICES, KeptRows
 from warehouse.polars_frames import read_frame
 from warehouse.sql_files import load_all_sql
+from warehouse.sql_values import OneOf, write_values
 
 Row = dict[str, Any]
 
@@ -32,9 +34,14 @@ def group_rows(frame: pl.DataFrame, key: str, *hidden: str) -> dict[str, list[Ro
     return {str(value): rows.drop(key, *hidden).to_dicts() for (value,), rows in parts.items()}
 
 
-def read_site_rows(connection: duckdb.DuckDBPyConnection) -> SiteRows:
-    """Run the queries in sql/site."""
-    frames = {name: read_frame(connection, sql) for name, sql in load_all_sql("site").items()}
+def read_site_rows(connection: duckdb.DuckDBPyConnection, kept: KeptRows | None = None) -> SiteRows:
+    """Return the rows of the queries in sql/site, of which some may be kept."""
+    queries = {
+        name: write_values(sql, {"common_devices": OneOf(COMMON_DEVICES)}) for name, sql in load_all_sql("site").items()
+    }
+    frames = {
+        name: kept.read(connection, name, sql) if kept else read_frame(connection, sql) for name, sql in queries.items()
+    }
     devices = {row["hardware_id"]: row for row in frames["devices"].to_dicts()}
     models = {row["model_id"]: row for row in frames["models"].to_dicts()}
     return SiteRows(frames, devices, models)

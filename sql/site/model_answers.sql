@@ -18,7 +18,7 @@ with fitting as (
         and capacity.expert_parallel = 1
         and capacity.pipeline_parallel = 1
         and capacity.data_parallel = 1
-        and capacity.hardware_id in ('a100-80gb-sxm', 'h100-sxm', 'h200-sxm', 'b200', 'mi300x', 'mi355x', 'rtx-4090')
+        and capacity.hardware_id in ($common_devices)
 )
 
 select
@@ -45,7 +45,7 @@ left join (
         and phase = 'decode'
         and batch_size = 1
         and sequence_length = 1024
-        and hardware_id in ('a100-80gb-sxm', 'h100-sxm', 'h200-sxm', 'b200', 'mi300x', 'mi355x', 'rtx-4090')
+        and hardware_id in ($common_devices)
         and expert_parallel = 1
         and pipeline_parallel = 1
         and data_parallel = 1
