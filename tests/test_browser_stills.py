@@ -1,5 +1,6 @@
 """What the page of a chart shows first: a still, until Vega has drawn the chart in its box; and a chart in a frame."""
 
+import re
 from pathlib import Path
 
 import pytest
@@ -120,6 +121,17 @@ def test_an_embedded_chart_is_alone_and_fills_its_frame(
         expect(link).to_have_attribute("target", "_blank")
         assert link.evaluate("(link) => link.href") == url
         page.close()
+
+
+@pytest.mark.parametrize("chart", [STEP, "share-of-roof-h100-sxm"])
+def test_a_frame_is_high_enough_for_the_whole_chart(chart: str, disk: Visitor) -> None:
+    page = disk.open(f"charts/{chart}/index.html")
+    found = re.search(r'<iframe [^>]*height="(\d+)"', page.locator("#embed-page").input_value())
+    assert found
+    page.set_viewport_size({"width": 760, "height": int(found[1])})
+    page.goto(f"{disk.root}charts/{chart}/index.html?embed")
+    page.locator("#chart svg").wait_for()
+    assert page.evaluate("document.scrollingElement.scrollHeight") <= int(found[1])
 
 
 def test_no_text_leaves_its_picture_in_a_wider_font(disk: Visitor, finished: Home) -> None:

@@ -178,7 +178,14 @@ def test_a_page_of_a_model_shows_its_kinds_of_layers(finished: Home) -> None:
     ]
     for name, value in {"longest context": "262,144", "encoder parameters": "0.447 billion"}.items():
         assert f"<dt>{name}</dt><dd>{value}</dd>" in text
-    assert "<td>28,672</td>" in (finished.site / "models" / "llama-3-70b" / "index.html").read_text("utf-8")
+    assert ">28,672</td>" in (finished.site / "models" / "llama-3-70b" / "index.html").read_text("utf-8")
+
+
+def test_pages_of_devices_and_models_write_numbers_as_a_person_does(finished: Home) -> None:
+    pages = [page for folder in ("devices", "models") for page in finished.site.glob(f"{folder}/*/index.html")]
+    assert len(pages) > 50
+    odd = r">[\d.]+e[+-]?\d+[ <]|>[\d.]+ %<"
+    assert {page.parent.name: found for page in pages if (found := re.findall(odd, page.read_text("utf-8")))} == {}
 
 
 def test_a_page_of_predictions_names_no_kind_of_marks(finished: Home) -> None:

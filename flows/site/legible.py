@@ -1,6 +1,8 @@
 """How a person writes a number. charts/pages/numbers.js is the same for tooltips."""
 
 import math
+import re
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 _PREFIXES = "pnµm kMGTPE"
@@ -18,6 +20,9 @@ _UNITS = {  # by the end of a column's name
     "error": "%",
 }
 _SECONDS = ("_s", "seconds")
+# columns of numbers with their unit, which sql/site writes as texts
+_WRITTEN = {"value", "below the greatest", "median share of the roof", "10th percentile", "90th percentile"}
+_ABBREVIATED = re.compile(r"\b(tdp|l2|kv|mtp|id)\b")
 
 
 def write_cell(value: Any, column: str) -> Any:
@@ -26,8 +31,34 @@ def write_cell(value: Any, column: str) -> Any:
     >>> write_cell(989.4e12, "peak_flops_per_s"), write_cell(48250, "batch_size"), write_cell(0.1, "intensity")
     ('989.4 TFLOP/s', '48,250', '0.1')
     """
-    is_number = isinstance(value, int | float) and not isinstance(value, bool)
-    return write_number(value, find_unit(column)) if is_number and math.isfinite(value) else value
+    return write_number(value, find_unit(column)) if _is_number(value) and math.isfinite(value) else value
+
+
+def _is_number(value: Any) -> bool:
+    return isinstance(value, int | float) and not isinstance(value, bool)
+
+
+def list_figures(rows: Sequence[Mapping[str, Any]]) -> list[str]:
+    """Return the columns of a table that have numbers and nothing else, also those that the query wrote as texts.
+
+    >>> list_figures([{"dtype": "fp8", "value": "2 PFLOP/s", "batch": 8}, {"dtype": "", "value": "", "batch": None}])
+    ['value', 'batch']
+    """
+    figures = []
+    for name in rows[0] if rows else ():
+        values = [row[name] for row in rows if row[name] is not None]
+        if name in _WRITTEN or (values and all(map(_is_number, values))):
+            figures.append(name)
+    return figures
+
+
+def write_heading(column: str) -> str:
+    """Return the name of a column as a heading.
+
+    >>> write_heading("l2_cache"), write_heading("kv_heads")
+    ('L2 cache', 'KV heads')
+    """
+    return _ABBREVIATED.sub(lambda found: found[0].upper(), column.replace("_", " "))
 
 
 def find_unit(column: str) -> str:

@@ -8,7 +8,7 @@ from typing import Any
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
-from flows.site.legible import write_cell
+from flows.site.legible import list_figures, write_cell, write_heading
 
 
 def render_page(template: str, **values: Any) -> str:
@@ -43,5 +43,5 @@ def _load_templates() -> Environment:
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    templates.filters["legible"] = write_cell
+    templates.filters |= {"legible": write_cell, "heading": write_heading, "list_figures": list_figures}
     return templates

@@ -4,7 +4,7 @@ select
     conflict.kind,
     concat_ws(' ', conflict.name, nullif(conflict.pipe, ''), nullif(conflict.ceiling_name, '')) as "dtype, level",
     mart.rate_label(conflict.kind, conflict.name, ceiling.value_per_s) as "value",
-    format('{:.1f} %', 100 * (1 - ceiling.value_per_s / conflict.highest)) as "below the greatest",
+    format('{:.1f}%', 100 * (1 - ceiling.value_per_s / conflict.highest)) as "below the greatest",
     replace(ceiling.basis, '_', ' ') as basis,
     if(ceiling.is_default, 'yes', '') as "default",
     ceiling.origin,

@@ -3,7 +3,7 @@ select
     crossover.hardware_id,
     model.short_name as model,
     crossover.op,
-    format('{:,}', crossover.critical_tokens) as "compute-bound from, tokens",
+    crossover.critical_tokens as "compute-bound from, tokens",
 from mart.crossover as crossover
 inner join core.model as model using (model_id)
 where

@@ -5,9 +5,9 @@ select
     dtype,
     launch,
     n as kernels,
-    format('{:.0f} %', 100 * median) as "median share of the roof",
-    format('{:.0f} %', 100 * p10) as "10th percentile",
-    format('{:.0f} %', 100 * p90) as "90th percentile",
+    format('{:.0f}%', 100 * median) as "median share of the roof",
+    format('{:.0f}%', 100 * p10) as "10th percentile",
+    format('{:.0f}%', 100 * p90) as "90th percentile",
     measurements_above_roof as "above the roof",
     source,
 from mart.efficiency

@@ -10,7 +10,7 @@ select
         nullif(ceiling.ceiling_name, '')
     ) as pipe,
     mart.rate_label(ceiling.kind, ceiling.name, ceiling.value_per_s) as "value",
-    format('{:.4g}', roof.ridge_flops_per_byte) as "ridge, FLOP/byte",
+    roof.ridge_flops_per_byte as "ridge, FLOP/byte",
     replace(ceiling.basis, '_', ' ') as basis,
     if(ceiling.is_default, 'yes', '') as "default",
     ceiling.origin,
