@@ -102,9 +102,12 @@ def test_a_changed_device_is_asked_for_and_another_is_not(shown: Home, two_devic
     device = two_devices / "hardware" / "a40.toml"
     text = device.read_text("utf-8").replace("gb_per_s = 696", "gb_per_s = 700")
     device.write_text(text.replace('"NVIDIA A40"', '"Another name"', 1), "utf-8")
+    equal = shown.site / "data" / "core.runnable_precision.parquet"  # loaded anew with equal rows
+    linked = equal.stat().st_ino
     asked = run_and_list_asked(shown, two_devices)
     assert "mine-a100-80gb-pcie" not in asked
     assert asked >= SHOWN - {"mine-a100-80gb-pcie"}
+    assert equal.stat().st_ino == linked
     assert_as_if_whole(shown, tmp_path)
 
 

@@ -86,6 +86,7 @@ def cost_formulas() -> str:
     return digest_of(_digest_files(map(_module_file, _FORMULAS)))
 
 
+@lru_cache(maxsize=2048)
 def strip_comments(text: str, suffix: str) -> str:
     """Return code without comments, docstrings and blank lines; of other files, the text as it is.
 
