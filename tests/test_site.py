@@ -121,6 +121,7 @@ def test_a_page_of_a_device_leads_with_its_roofline(finished: Home) -> None:
     assert "less than 295.3 FLOP a byte is memory-bound" in lead
     wide = text[text.index('<svg class="wide"') :].split("</svg>")[0]
     assert "bf16, fp16 · 989.4 TFLOP/s" in wide
+    assert wide.rindex("<polyline") < wide.index("TFLOP/s</text>"), "no line runs through a label"
     assert wide.count("<polyline") == wide.count("FLOP/s</text>") + wide.count(" TOP/s</text>")
     # the largest that fit come first, and those that do not fit come last
     models = text[text.index("<h2>Models</h2>") :].split("</table>")[0]
