@@ -3,6 +3,7 @@
 import re
 from collections.abc import Iterator
 from functools import partial
+from html import unescape
 from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from pathlib import Path
 from threading import Thread
@@ -262,6 +263,23 @@ def test_the_explorer_draws_what_is_chosen_and_what_an_address_says(disk: Visito
     expect(page.locator("#finding")).to_have_text(said)
     expect(page.locator("#sql")).to_contain_text("from mart.roofline_point where")
     assert disk.troubles == []
+
+
+def test_each_chart_of_devices_opens_in_the_explorer_at_its_setting(disk: Visitor, finished: Home) -> None:
+    pages = [page.read_text("utf-8") for page in sorted(finished.site.glob("charts/*/index.html"))]
+    addresses = {found[1] for page in pages if (found := re.search(r'href="../../(explorer/index.html#[^"]*)"', page))}
+    assert len(addresses) > 12
+    page = disk.open(INDEX)
+    for address in sorted(addresses)[::4]:
+        page.goto("about:blank")
+        page.goto(disk.root + unescape(address))
+        page.locator("body[data-shown=all]").wait_for()
+        said = page.locator("#notes").inner_text()
+        assert " is shown" not in said, address
+        assert "called" not in said, address
+    page.goto(disk.root + STEP)
+    page.get_by_role("link", name="Open in the explorer").click()
+    expect(page.locator("#finding")).to_contain_text("Llama 3 8B on H100 SXM")
 
 
 def test_a_chart_is_interactive_and_its_layers_can_be_hidden(disk: Visitor) -> None:

@@ -188,6 +188,28 @@ def test_pages_of_devices_and_models_write_numbers_as_a_person_does(finished: Ho
     assert {page.parent.name: found for page in pages if (found := re.findall(odd, page.read_text("utf-8")))} == {}
 
 
+def test_a_page_of_a_device_has_the_origin_of_each_ceiling_and_where_sources_disagree(finished: Home) -> None:
+    text = unescape((finished.site / "devices" / "h100-sxm" / "index.html").read_text("utf-8"))
+    for heading, figure in (("Ceilings", "1,978.9 TFLOP/s"), ("Where sources disagree", "3,350 GB/s")):
+        table = text[text.index(f"<h2>{heading}</h2>") :].split("</table>")[0]
+        (row,) = [row for row in table.split("<tr>") if figure in row and "<td>yes</td>" in row and "int8" not in row]
+        assert "NVIDIA H100 datasheet" in row
+
+
+def test_ops_that_never_become_compute_bound_come_last(finished: Home) -> None:
+    text = (finished.site / "models" / "llama-3.1-8b" / "index.html").read_text("utf-8")
+    table = text[text.index("<h2>When ops become compute-bound</h2>") :].split("</table>")[0]
+    bounds = [row.split("<td>")[-1].split("<")[0] for row in table.split("<tr>")[2:]]
+    assert bounds[0] != "never"
+    assert [bound == "never" for bound in bounds] == sorted(bound == "never" for bound in bounds)
+
+
+def test_most_rows_of_a_list_have_a_small_roofline(finished: Home) -> None:
+    for folder in ("devices", "models"):
+        text = (finished.site / folder / "index.html").read_text("utf-8")
+        assert text.count('class="sketch"') > 0.8 * len(list((finished.site / folder).glob("*/index.html")))
+
+
 def test_a_page_of_predictions_names_no_kind_of_marks(finished: Home) -> None:
     pages = {name: (finished.site / "charts" / name / "index.html").read_text("utf-8") for name in MARKED}
     assert {name: "<dt>marks</dt>" in text for name, text in pages.items()} == MARKED

@@ -4,6 +4,7 @@ import json
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any
+from urllib.parse import urlencode
 
 import polars as pl
 from markupsafe import Markup
@@ -23,6 +24,7 @@ from warehouse.chart_queries import has_choice_of_marks
 
 Card = Row  # what the gallery shows of a chart, and what it can be found by
 
+_MOST_DEVICES = 8  # that the explorer draws
 _FIRST_ROWS = 20
 _KINDS = {
     "paper": "Roofline, paper style",
@@ -82,6 +84,7 @@ def write_chart_page(pages: SitePages, chart: ShownChart, rows: SiteRows) -> Car
         of_models=[card["model_id"]],
         picture=f"charts/{entry.name}/{entry.name}.png",
         chart={**card, "setting": _list_setting(entry, frame), "links": links}, still=still, spec=spec,
+        explorer=_find_in_explorer(entry, card),
         inks=Markup(write_dark_inks()), sql=compose_sql(entry),
         rows=frame.head(_FIRST_ROWS).to_dicts(), count=len(frame), kernels=list_kernels(frame), titles=TITLES,
     )  # fmt: skip
@@ -89,6 +92,22 @@ def write_chart_page(pages: SitePages, chart: ShownChart, rows: SiteRows) -> Car
     if has_views(frame, spec):
         write_csv_script(out / "assets" / "csv" / f"{entry.name}.js", frame, spec)
     return card
+
+
+def _find_in_explorer(entry: ChartEntry, card: Card) -> str | None:
+    """Return the address of the explorer that shows the devices of a chart at its setting; None without devices."""
+    if not card["hardware"]:
+        return None
+    parameters = entry.parameters
+    chosen = {
+        "devices": ",".join(card["hardware"][:_MOST_DEVICES]),
+        "model": card["model_id"],
+        "convention": parameters.get("convention") if card["model_id"] else None,
+        "precision": parameters.get("precision_id"),
+        "batch": parameters.get("batch_size"),
+        "sequence": parameters.get("sequence_length"),
+    }
+    return f"../../explorer/index.html#{urlencode({name: of for name, of in chosen.items() if of}, safe=',')}"
 
 
 def write_moved_page(pages: SitePages, name: str, card: Card) -> None:
