@@ -141,10 +141,18 @@ def _find_imports(modules: Iterable[str]) -> tuple[list[Path], list[str]]:
 def _imported_names(code: str) -> list[str]:
     """Return the modules that a file may import; of `from a import b`, both a and a.b."""
     names: list[str] = []
-    for node in ast.walk(ast.parse(code)):
+    for node in _list_statements(ast.parse(code).body):
         if isinstance(node, ast.Import):
             names += (alias.name for alias in node.names)
         elif isinstance(node, ast.ImportFrom) and node.module:
             names.append(node.module)
             names += (f"{node.module}.{alias.name}" for alias in node.names)
     return names
+
+
+def _list_statements(body: Iterable[ast.AST]) -> Iterator[ast.AST]:
+    """Yield statements and those in them, but no expressions, which are most of a file and import nothing."""
+    for node in body:
+        yield node
+        for part in ("body", "orelse", "finalbody", "handlers", "cases"):
+            yield from _list_statements(getattr(node, part, ()))
