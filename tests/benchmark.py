@@ -16,7 +16,7 @@ from pathlib import Path
 from flows.ingest.catalog import SHIPPED
 
 _ROUNDS = 5
-_EMPTY_FLOW = """
+EMPTY_FLOW = """
 from prefect import flow
 
 @flow
@@ -40,7 +40,7 @@ def main() -> None:
         }
         rooflines = [sys.executable, "-m", "flows.cli"]
         commands = {
-            "empty flow": [sys.executable, "-c", _EMPTY_FLOW],
+            "empty flow": [sys.executable, "-c", EMPTY_FLOW],
             "run, nothing changed": [*rooflines, "run"],
             "run, one device changed": [*rooflines, "run"],
             "run, everything anew": [*rooflines, "run"],
@@ -51,7 +51,7 @@ def main() -> None:
         for turn in range(_ROUNDS):
             for name, command in commands.items():
                 if name == "run, one device changed":
-                    _change_device(home, turn)
+                    change_device(home, turn)
                 if name == "run, everything anew":
                     shutil.rmtree(home)
                 started = time.perf_counter()
@@ -64,7 +64,8 @@ def main() -> None:
             print(f"{name:24}  {median:8.2f}  {min(times):6.2f}  {max(times):6.2f}  {median / empty:16.2f}")
 
 
-def _change_device(home: Path, turn: int) -> None:
+def change_device(home: Path, turn: int) -> None:
+    """Give a device another bandwidth at each turn."""
     text = (SHIPPED / "hardware" / "a40.toml").read_text("utf-8")
     target = home / "catalog" / "hardware" / "a40.toml"
     target.parent.mkdir(parents=True, exist_ok=True)
