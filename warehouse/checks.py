@@ -8,7 +8,7 @@ from warehouse.errors import InputError
 from warehouse.home import Home
 from warehouse.rows import fetch_row, fetch_value
 from warehouse.snapshot import open_snapshot, read_published_run
-from warehouse.sql_files import load_all_sql
+from warehouse.sql_files import load_all_sql, load_sql
 from warehouse.sql_values import quote_value
 from warehouse.table_digests import TableDigests
 from warehouse.version import code_version
@@ -49,11 +49,10 @@ def run_checks(connection: duckdb.DuckDBPyConnection, since: TableDigests | None
 
 def read_checked(home: Home) -> TableDigests | None:
     """Return the tables of the published snapshot, in which the rules of this code held; None if no such is known."""
-    made_by = "select code_version from core.run where run_id = ?"
     try:
         with open_snapshot(home.snapshot) as connection:
-            is_of_this_code = fetch_value(connection, made_by, [read_published_run(connection)[0]]) == code_version()
-            return TableDigests(connection) if is_of_this_code else None
+            made_by = fetch_value(connection, load_sql("load/code_of_run"), [read_published_run(connection)[0]])
+            return TableDigests(connection) if made_by == code_version() else None
     except (duckdb.Error, InputError):
         return None
 

@@ -6,12 +6,11 @@ from typing import Any
 import duckdb
 import polars as pl
 
-from flows.site.kept_rows import KeptRows
+from flows.site.kept_rows import KeptRows, read_queries
 from flows.site.model_scripts import write_model_scripts
 from flows.site.page_paths import page_folder
 from flows.site.page_templates import script_json, write_asset
 from flows.site.site_pages import SitePages
-from warehouse.polars_frames import read_frame
 from warehouse.sql_files import load_sql
 
 PAGE = "explorer/index.html"
@@ -42,9 +41,7 @@ def write_explorer(pages: SitePages, connection: duckdb.DuckDBPyConnection, kept
         The rows that are kept from an earlier publication.
     """
     queries = {name: load_sql(f"explorer/{name}") for name in _TABLES}
-    frames = {
-        name: kept.read(connection, name, sql) if kept else read_frame(connection, sql) for name, sql in queries.items()
-    }
+    frames = read_queries(connection, queries, kept)
     models = frames["models"].to_dicts()
     pages.write(PAGE, "explorer.html.j2", models=models, scripts=_LOADED)
     assets = pages.out / "assets"

@@ -1,6 +1,6 @@
 """Rows that pages show, kept from one publication to the next: a query whose tables did not change is not asked."""
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from contextlib import suppress
 from pathlib import Path
 
@@ -25,6 +25,15 @@ _OF_DEVICES_IN = {
 _OF_COMMON_DEVICES = {"model_answers"}
 _OF_ANY_DEVICE = {"device_crossovers", "held", "model_crossovers", "steps"}
 KEPT = {*_OF_DEVICES_IN, *_OF_COMMON_DEVICES, *_OF_ANY_DEVICE}
+
+
+def read_queries(
+    connection: duckdb.DuckDBPyConnection, queries: Mapping[str, str], kept: "KeptRows | None"
+) -> dict[str, pl.DataFrame]:
+    """Return the rows of queries by the names of their files, from the kept ones if there are any."""
+    return {
+        name: kept.read(connection, name, sql) if kept else read_frame(connection, sql) for name, sql in queries.items()
+    }
 
 
 class KeptRows:

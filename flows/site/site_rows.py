@@ -7,8 +7,7 @@ from typing import Any
 import duckdb
 import polars as pl
 
-from flows.site.kept_rows import COMMON_DEVICES, KeptRows
-from warehouse.polars_frames import read_frame
+from flows.site.kept_rows import COMMON_DEVICES, KeptRows, read_queries
 from warehouse.sql_files import load_all_sql
 from warehouse.sql_values import OneOf, write_values
 
@@ -39,9 +38,7 @@ def read_site_rows(connection: duckdb.DuckDBPyConnection, kept: KeptRows | None 
     queries = {
         name: write_values(sql, {"common_devices": OneOf(COMMON_DEVICES)}) for name, sql in load_all_sql("site").items()
     }
-    frames = {
-        name: kept.read(connection, name, sql) if kept else read_frame(connection, sql) for name, sql in queries.items()
-    }
+    frames = read_queries(connection, queries, kept)
     devices = {row["hardware_id"]: row for row in frames["devices"].to_dicts()}
     models = {row["model_id"]: row for row in frames["models"].to_dicts()}
     return SiteRows(frames, devices, models)
